@@ -1,0 +1,1 @@
+//! Round trips, limits, truncation, bit flips, evolution and authenticity of the wire.

@@ -1,0 +1,645 @@
+//! What a node says: Hello, Records, Answer.
+
+use super::{
+    BufferFull, PAYLOAD_LEN_MAX, RECORDS_MAX, VALVES_MAX, VERSION, WireError, check_version, decode_whole,
+    encode_into,
+};
+use crate::ids::{CommandId, Position, ValveId};
+use crate::metric::Metric;
+use crate::time::{UnixMs, UptimeMs};
+use crate::units::{Millilitres, Millivolts};
+use crate::valve::{CloseReason, RefusalReason, codes};
+use minicbor::{Decode, Decoder, Encode, Encoder};
+
+/// One message of a node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "lives on the stack for one message; a box would need a heap")]
+pub enum Uplink {
+    /// Sent first on every connection: who I am, where I stand, what time is it.
+    Hello(Hello),
+    /// A run of records in the order they were made.
+    Records(Records),
+    /// The answer to one command.
+    Answer(Answer),
+}
+
+codes! {
+    /// Why the node booted.
+    ResetCause, "unknown reset cause" {
+        /// Power came on.
+        PowerOn = 1, "power_on";
+        /// The supply had dipped.
+        BrownOut = 2, "brown_out";
+        /// The hardware watchdog fired.
+        Watchdog = 3, "watchdog";
+        /// The firmware stopped itself on a broken invariant.
+        Panic = 4, "panic";
+        /// A wanted restart.
+        Software = 5, "software";
+    }
+}
+
+codes! {
+    /// What is wrong with a reading.
+    Flaw, "unknown flaw" {
+        /// The probe did not answer, or its line is broken: there is no value.
+        NoAnswer = 1, "no_answer";
+        /// Outside what the probe or nature can give.
+        OutOfRange = 2, "out_of_range";
+        /// The samples of one reading differ too much.
+        Unstable = 3, "unstable";
+        /// The probe has no valid calibration: raw value only.
+        Uncalibrated = 4, "uncalibrated";
+    }
+}
+
+/// Opens a session. The nonce comes back in the Welcome, so that an old Welcome cannot set the time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hello {
+    /// Fresh random number of this connection.
+    pub nonce: u64,
+    /// Boot counter.
+    pub epoch: u32,
+    /// Node time when this message was made.
+    pub uptime: UptimeMs,
+    /// Up to here every record was acknowledged and may be gone from the node.
+    pub released: Position,
+    /// Highest command counter that the node accepted; the gateway counts on from the higher of both.
+    pub counter: u64,
+    /// Why this epoch began.
+    pub reset: ResetCause,
+    /// Firmware version, at most 16 bytes.
+    pub firmware: heapless::String<16>,
+    /// Every valve with its present state.
+    pub valves: heapless::Vec<ValveReport, VALVES_MAX>,
+    /// The node's own civil time, where it has a battery-backed clock.
+    pub clock: Option<UnixMs>,
+}
+
+/// State of one valve at the moment of the Hello.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ValveReport {
+    /// Which valve.
+    pub valve: ValveId,
+    /// Whether its drive is open.
+    pub open: bool,
+    /// The command that opened it.
+    pub command: Option<CommandId>,
+    /// Rest of its lease, seconds.
+    pub remaining_s: u32,
+}
+
+/// Records of one epoch in rising order, without gaps: what the node lost stands as a [`Lost`] record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Records {
+    /// Boot counter of all records of this message.
+    pub epoch: u32,
+    /// The position right before the first record: the gateway takes the message only when it has everything up to it.
+    pub after: Position,
+    /// The records, at least one.
+    pub records: heapless::Vec<Record, RECORDS_MAX>,
+}
+
+/// One thing that happened at the node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// Count within the epoch, from 1.
+    pub seq: u32,
+    /// When it happened.
+    pub uptime: UptimeMs,
+    /// What happened.
+    pub body: Body,
+}
+
+/// The kinds of records.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Body {
+    /// A probe was read.
+    Reading(Reading),
+    /// A valve opened or closed.
+    Valve(ValveEvent),
+    /// The node's own state.
+    Health(Health),
+    /// Records that the node had to drop.
+    Lost(Lost),
+}
+
+/// One value of one probe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reading {
+    /// Which of the node's probes, from 0.
+    pub probe: u8,
+    /// Code of the [`Metric`]; kept as a number so that a newer node's metric can be counted and skipped.
+    pub metric: u8,
+    /// The value in the metric's decimal steps; `None` when the probe gave none.
+    pub value: Option<i32>,
+    /// What the converter gave, before calibration.
+    pub raw: Option<i32>,
+    /// What is wrong with it, if anything.
+    pub flaw: Option<Flaw>,
+}
+
+impl Reading {
+    /// The metric, `None` when a newer firmware sent one that this version does not know.
+    #[must_use]
+    pub const fn known_metric(&self) -> Option<Metric> {
+        Metric::from_wire(self.metric)
+    }
+}
+
+/// A change of a valve's drive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ValveEvent {
+    /// Which valve.
+    pub valve: ValveId,
+    /// Opened, or closed.
+    pub open: bool,
+    /// The command that opened it; `None` for a local run.
+    pub command: Option<CommandId>,
+    /// On closing: why.
+    pub closed_by: Option<CloseReason>,
+    /// On closing: how long it was open, ms.
+    pub run_ms: Option<u64>,
+    /// On closing: what the meter counted, where there is one.
+    pub volume: Option<Millilitres>,
+}
+
+/// The node's own state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Health {
+    /// Supply or battery.
+    pub supply: Option<Millivolts>,
+    /// Records waiting in the flash outbox.
+    pub waiting: u32,
+    /// Radio signal, dBm.
+    pub signal_dbm: Option<i8>,
+}
+
+/// Readings that an overfull outbox gave up, oldest first: `seq` of the record … `to`, both included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lost {
+    /// The last lost one.
+    pub to: u32,
+}
+
+/// What became of a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// The command; `None` when the message could not be trusted far enough to name one.
+    pub command: Option<CommandId>,
+    /// `None`: accepted.
+    pub refused: Option<RefusalReason>,
+    /// Node time of the answer.
+    pub uptime: UptimeMs,
+}
+
+impl Uplink {
+    /// Writes the message into the head of `buffer`.
+    ///
+    /// # Errors
+    /// [`BufferFull`] when `buffer` is too short; [`PAYLOAD_LEN_MAX`] is enough for everything but a full Records.
+    pub fn encode<'b>(&self, buffer: &'b mut [u8]) -> Result<&'b [u8], BufferFull> {
+        encode_into(self, buffer)
+    }
+
+    /// Reads a payload of `…/up`.
+    ///
+    /// # Errors
+    /// [`WireError`] for anything that `giot.cddl` does not allow.
+    pub fn decode(bytes: &[u8]) -> Result<Self, WireError> {
+        check_version(bytes)?;
+        let frame: Frame = decode_whole(bytes)?;
+        match (frame.hello, frame.records, frame.answer) {
+            (Some(hello), None, None) => Ok(Self::Hello(hello.into())),
+            (None, Some(records), None) => Ok(Self::Records(records)),
+            (None, None, Some(answer)) => Ok(Self::Answer(answer.into())),
+            _ => Err(WireError::UnknownKind),
+        }
+    }
+}
+
+impl Records {
+    /// The position of the last record: what an Ack of this message names.
+    #[must_use]
+    pub fn last(&self) -> Position {
+        let seq = self.records.last().map_or(self.after.seq, Record::last_seq);
+        Position { epoch: self.epoch, seq }
+    }
+
+    /// Whether the rules of a run hold: at least one record, rising without gaps, directly after `after`.
+    #[must_use]
+    pub fn is_contiguous(&self) -> bool {
+        if self.records.is_empty() || self.after.epoch > self.epoch {
+            return false;
+        }
+        let mut next = if self.after.epoch == self.epoch { self.after.seq.checked_add(1) } else { Some(1) };
+        for record in &self.records {
+            if next != Some(record.seq) || record.last_seq() < record.seq {
+                return false;
+            }
+            next = record.last_seq().checked_add(1);
+        }
+        true
+    }
+
+    /// Bytes that the message takes before its first record, at most.
+    pub const HEAD_LEN_MAX: usize = 32;
+}
+
+impl Record {
+    /// The last count that the record stands for: its own, or the end of a lost run.
+    #[must_use]
+    pub const fn last_seq(&self) -> u32 {
+        match &self.body {
+            Body::Lost(lost) => lost.to,
+            Body::Reading(_) | Body::Valve(_) | Body::Health(_) => self.seq,
+        }
+    }
+
+    /// Longest encoding of one record, bytes.
+    pub const LEN_MAX: usize = 48;
+
+    /// Writes the record alone, as a flash outbox keeps it.
+    ///
+    /// # Errors
+    /// [`BufferFull`] when `buffer` is shorter than the record; [`Self::LEN_MAX`] is always enough.
+    pub fn encode<'b>(&self, buffer: &'b mut [u8]) -> Result<&'b [u8], BufferFull> {
+        encode_into(self, buffer)
+    }
+
+    /// Reads what [`Self::encode`] wrote.
+    ///
+    /// # Errors
+    /// [`WireError::Malformed`] for anything else.
+    pub fn decode(bytes: &[u8]) -> Result<Self, WireError> {
+        decode_whole(bytes)
+    }
+}
+
+// ---- CBOR forms. Integers as keys; the public types above stay free of encoding concerns. ----
+
+#[derive(Decode)]
+#[cbor(map)]
+struct Frame {
+    #[n(1)]
+    hello: Option<HelloForm>,
+    #[n(2)]
+    records: Option<Records>,
+    #[n(3)]
+    answer: Option<AnswerForm>,
+}
+
+impl<C> Encode<C> for Uplink {
+    fn encode<W: minicbor::encode::Write>(
+        &self,
+        e: &mut Encoder<W>,
+        ctx: &mut C,
+    ) -> Result<(), minicbor::encode::Error<W::Error>> {
+        e.map(2)?.u8(0)?.u8(VERSION)?;
+        match self {
+            Self::Hello(hello) => e.u8(1)?.encode_with(HelloForm::from(hello), ctx)?.ok(),
+            Self::Records(records) => e.u8(2)?.encode_with(records, ctx)?.ok(),
+            Self::Answer(answer) => e.u8(3)?.encode_with(AnswerForm::from(answer), ctx)?.ok(),
+        }
+    }
+}
+
+#[derive(Encode, Decode)]
+#[cbor(map)]
+struct HelloForm {
+    #[n(0)]
+    nonce: u64,
+    #[n(1)]
+    epoch: u32,
+    #[n(2)]
+    uptime: u64,
+    #[n(3)]
+    released_epoch: u32,
+    #[n(4)]
+    released_seq: u32,
+    #[n(5)]
+    counter: u64,
+    #[n(6)]
+    reset: ResetCause,
+    #[n(7)]
+    #[cbor(encode_with = "text::encode", decode_with = "text::decode")]
+    firmware: heapless::String<16>,
+    #[n(8)]
+    #[cbor(encode_with = "list::encode", decode_with = "list::decode")]
+    valves: heapless::Vec<ValveForm, VALVES_MAX>,
+    #[n(9)]
+    clock: Option<i64>,
+}
+
+#[derive(Encode, Decode)]
+#[cbor(map)]
+struct ValveForm {
+    #[n(0)]
+    valve: u8,
+    #[n(1)]
+    open: bool,
+    #[n(2)]
+    command: Option<u64>,
+    #[n(3)]
+    remaining_s: u32,
+}
+
+#[derive(Encode, Decode)]
+#[cbor(map)]
+struct AnswerForm {
+    #[n(0)]
+    command: Option<u64>,
+    #[n(1)]
+    refused: Option<RefusalReason>,
+    #[n(2)]
+    uptime: u64,
+}
+
+impl From<&Hello> for HelloForm {
+    fn from(hello: &Hello) -> Self {
+        Self {
+            nonce: hello.nonce,
+            epoch: hello.epoch,
+            uptime: hello.uptime.0,
+            released_epoch: hello.released.epoch,
+            released_seq: hello.released.seq,
+            counter: hello.counter,
+            reset: hello.reset,
+            firmware: hello.firmware.clone(),
+            valves: hello
+                .valves
+                .iter()
+                .map(|v| ValveForm {
+                    valve: v.valve.0,
+                    open: v.open,
+                    command: v.command.map(|c| c.0),
+                    remaining_s: v.remaining_s,
+                })
+                .collect(),
+            clock: hello.clock.map(|c| c.0),
+        }
+    }
+}
+
+impl From<HelloForm> for Hello {
+    fn from(form: HelloForm) -> Self {
+        Self {
+            nonce: form.nonce,
+            epoch: form.epoch,
+            uptime: UptimeMs(form.uptime),
+            released: Position { epoch: form.released_epoch, seq: form.released_seq },
+            counter: form.counter,
+            reset: form.reset,
+            firmware: form.firmware,
+            valves: form
+                .valves
+                .iter()
+                .map(|v| ValveReport {
+                    valve: ValveId(v.valve),
+                    open: v.open,
+                    command: v.command.map(CommandId),
+                    remaining_s: v.remaining_s,
+                })
+                .collect(),
+            clock: form.clock.map(UnixMs),
+        }
+    }
+}
+
+impl From<&Answer> for AnswerForm {
+    fn from(answer: &Answer) -> Self {
+        Self { command: answer.command.map(|c| c.0), refused: answer.refused, uptime: answer.uptime.0 }
+    }
+}
+
+impl From<AnswerForm> for Answer {
+    fn from(form: AnswerForm) -> Self {
+        Self { command: form.command.map(CommandId), refused: form.refused, uptime: UptimeMs(form.uptime) }
+    }
+}
+
+#[derive(Decode)]
+#[cbor(map)]
+struct RecordsForm {
+    #[n(0)]
+    epoch: u32,
+    #[n(1)]
+    after_epoch: u32,
+    #[n(2)]
+    after_seq: u32,
+    #[n(3)]
+    #[cbor(decode_with = "list::decode")]
+    records: heapless::Vec<Record, RECORDS_MAX>,
+}
+
+impl<C> Encode<C> for Records {
+    fn encode<W: minicbor::encode::Write>(
+        &self,
+        e: &mut Encoder<W>,
+        ctx: &mut C,
+    ) -> Result<(), minicbor::encode::Error<W::Error>> {
+        e.map(4)?.u8(0)?.u32(self.epoch)?.u8(1)?.u32(self.after.epoch)?.u8(2)?.u32(self.after.seq)?.u8(3)?;
+        list::encode(&self.records, e, ctx)
+    }
+}
+
+impl<'b, C> Decode<'b, C> for Records {
+    fn decode(d: &mut Decoder<'b>, ctx: &mut C) -> Result<Self, minicbor::decode::Error> {
+        let form = RecordsForm::decode(d, ctx)?;
+        Ok(Self {
+            epoch: form.epoch,
+            after: Position { epoch: form.after_epoch, seq: form.after_seq },
+            records: form.records,
+        })
+    }
+}
+
+#[derive(Encode, Decode)]
+#[cbor(map)]
+struct RecordForm {
+    #[n(0)]
+    seq: u32,
+    #[n(1)]
+    uptime: u64,
+    #[n(2)]
+    reading: Option<ReadingForm>,
+    #[n(3)]
+    valve: Option<ValveEventForm>,
+    #[n(4)]
+    health: Option<HealthForm>,
+    #[n(5)]
+    lost: Option<u32>,
+}
+
+#[derive(Encode, Decode)]
+#[cbor(map)]
+struct ReadingForm {
+    #[n(0)]
+    probe: u8,
+    #[n(1)]
+    metric: u8,
+    #[n(2)]
+    value: Option<i32>,
+    #[n(3)]
+    raw: Option<i32>,
+    #[n(4)]
+    flaw: Option<Flaw>,
+}
+
+#[derive(Encode, Decode)]
+#[cbor(map)]
+struct ValveEventForm {
+    #[n(0)]
+    valve: u8,
+    #[n(1)]
+    open: bool,
+    #[n(2)]
+    command: Option<u64>,
+    #[n(3)]
+    closed_by: Option<CloseReason>,
+    #[n(4)]
+    run_ms: Option<u64>,
+    #[n(5)]
+    volume_ml: Option<u32>,
+}
+
+#[derive(Encode, Decode)]
+#[cbor(map)]
+struct HealthForm {
+    #[n(0)]
+    supply_mv: Option<u16>,
+    #[n(1)]
+    waiting: u32,
+    #[n(2)]
+    signal_dbm: Option<i8>,
+}
+
+impl<C> Encode<C> for Record {
+    fn encode<W: minicbor::encode::Write>(
+        &self,
+        e: &mut Encoder<W>,
+        ctx: &mut C,
+    ) -> Result<(), minicbor::encode::Error<W::Error>> {
+        let mut form = RecordForm {
+            seq: self.seq,
+            uptime: self.uptime.0,
+            reading: None,
+            valve: None,
+            health: None,
+            lost: None,
+        };
+        match &self.body {
+            Body::Reading(r) => {
+                form.reading = Some(ReadingForm {
+                    probe: r.probe,
+                    metric: r.metric,
+                    value: r.value,
+                    raw: r.raw,
+                    flaw: r.flaw,
+                });
+            }
+            Body::Valve(v) => {
+                form.valve = Some(ValveEventForm {
+                    valve: v.valve.0,
+                    open: v.open,
+                    command: v.command.map(|c| c.0),
+                    closed_by: v.closed_by,
+                    run_ms: v.run_ms,
+                    volume_ml: v.volume.map(|v| v.0),
+                });
+            }
+            Body::Health(h) => {
+                form.health = Some(HealthForm {
+                    supply_mv: h.supply.map(|v| v.0),
+                    waiting: h.waiting,
+                    signal_dbm: h.signal_dbm,
+                });
+            }
+            Body::Lost(lost) => form.lost = Some(lost.to),
+        }
+        form.encode(e, ctx)
+    }
+}
+
+impl<'b, C> Decode<'b, C> for Record {
+    fn decode(d: &mut Decoder<'b>, ctx: &mut C) -> Result<Self, minicbor::decode::Error> {
+        let form = RecordForm::decode(d, ctx)?;
+        let body = match (form.reading, form.valve, form.health, form.lost) {
+            (Some(r), None, None, None) => Body::Reading(Reading {
+                probe: r.probe,
+                metric: r.metric,
+                value: r.value,
+                raw: r.raw,
+                flaw: r.flaw,
+            }),
+            (None, Some(v), None, None) => Body::Valve(ValveEvent {
+                valve: ValveId(v.valve),
+                open: v.open,
+                command: v.command.map(CommandId),
+                closed_by: v.closed_by,
+                run_ms: v.run_ms,
+                volume: v.volume_ml.map(Millilitres),
+            }),
+            (None, None, Some(h), None) => Body::Health(Health {
+                supply: h.supply_mv.map(Millivolts),
+                waiting: h.waiting,
+                signal_dbm: h.signal_dbm,
+            }),
+            (None, None, None, Some(to)) => Body::Lost(Lost { to }),
+            _ => return Err(minicbor::decode::Error::message("a record has exactly one body")),
+        };
+        Ok(Self { seq: form.seq, uptime: UptimeMs(form.uptime), body })
+    }
+}
+
+/// Fixed-capacity text as a CBOR text string.
+mod text {
+    use minicbor::{Decoder, Encoder};
+
+    pub(super) fn encode<C, W: minicbor::encode::Write, const N: usize>(
+        text: &heapless::String<N>,
+        e: &mut Encoder<W>,
+        _: &mut C,
+    ) -> Result<(), minicbor::encode::Error<W::Error>> {
+        e.str(text)?.ok()
+    }
+
+    pub(super) fn decode<C, const N: usize>(
+        d: &mut Decoder<'_>,
+        _: &mut C,
+    ) -> Result<heapless::String<N>, minicbor::decode::Error> {
+        heapless::String::try_from(d.str()?).map_err(|_| minicbor::decode::Error::message("text too long"))
+    }
+}
+
+/// Fixed-capacity list as a definite CBOR array.
+mod list {
+    use minicbor::{Decode, Decoder, Encode, Encoder};
+
+    pub(super) fn encode<C, W: minicbor::encode::Write, T: Encode<C>, const N: usize>(
+        items: &heapless::Vec<T, N>,
+        e: &mut Encoder<W>,
+        ctx: &mut C,
+    ) -> Result<(), minicbor::encode::Error<W::Error>> {
+        e.array(items.len() as u64)?;
+        for item in items {
+            item.encode(e, ctx)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn decode<'b, C, T: Decode<'b, C>, const N: usize>(
+        d: &mut Decoder<'b>,
+        ctx: &mut C,
+    ) -> Result<heapless::Vec<T, N>, minicbor::decode::Error> {
+        let count = d.array()?.ok_or_else(|| minicbor::decode::Error::message("array without length"))?;
+        let mut items = heapless::Vec::new();
+        for _ in 0..count {
+            let item = T::decode(d, ctx)?;
+            items.push(item).map_err(|_| minicbor::decode::Error::message("too many items"))?;
+        }
+        Ok(items)
+    }
+}
+
+const _: () = assert!(PAYLOAD_LEN_MAX >= Records::HEAD_LEN_MAX + Record::LEN_MAX, "a message holds a record");
