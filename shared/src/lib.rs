@@ -14,6 +14,9 @@
 //! | [`wire`] | messages, their CBOR form, COSE_Mac0, topics; described by `giot.cddl` |
 #![no_std]
 
+#[cfg(test)]
+extern crate std;
+
 pub mod calibration;
 pub mod ids;
 pub mod metric;

@@ -13,7 +13,7 @@ use crate::ids::NodeId;
 use hmac::{Hmac, Mac};
 use minicbor::encode::write::Cursor;
 use minicbor::{Decoder, Encoder};
-use sha2::Sha256;
+use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
 /// Length of a node's key, bytes.
@@ -81,6 +81,25 @@ pub fn open<'b>(key: &NodeKey, node: &NodeId, bytes: &'b [u8]) -> Result<&'b [u8
     if bool::from(tag.ct_eq(envelope.tag)) { Ok(envelope.payload) } else { Err(MacError::BadMac) }
 }
 
+/// Length of a node's broker password, bytes of ASCII.
+pub const BROKER_PASSWORD_LEN: usize = 32;
+
+/// What a node shows the broker beside its id: the first 16 bytes of SHA-256("mqtt" ‖ key) in lower-case hexadecimal.
+///
+/// One secret per node is enough to provision; a broker that learns the password cannot compute the key from it, and so
+/// cannot forge a command.
+#[must_use]
+pub fn broker_password(key: &NodeKey) -> [u8; BROKER_PASSWORD_LEN] {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digit = |nibble: u8| DIGITS.get(usize::from(nibble)).copied().unwrap_or(b'0');
+    let digest = Sha256::new().chain_update(b"mqtt").chain_update(key.0).finalize();
+    let mut text = [b'0'; BROKER_PASSWORD_LEN];
+    for (pair, byte) in text.as_chunks_mut::<2>().0.iter_mut().zip(digest) {
+        *pair = [digit(byte >> 4), digit(byte & 0x0f)];
+    }
+    text
+}
+
 struct Envelope<'b> {
     protected: &'b [u8],
     node: &'b [u8],
@@ -129,7 +148,7 @@ fn protected<'b>(node: &NodeId, buffer: &'b mut [u8; PROTECTED_LEN_MAX]) -> Resu
     buffer.get(..written).ok_or(BufferFull)
 }
 
-fn tag(key: &NodeKey, protected: &[u8], payload: &[u8]) -> [u8; TAG_LEN] {
+pub(super) fn tag(key: &NodeKey, protected: &[u8], payload: &[u8]) -> [u8; TAG_LEN] {
     /// Feeds CBOR straight into the hash: the MAC_structure never stands in memory.
     struct Sink(Hmac<Sha256>);
     impl minicbor::encode::Write for Sink {

@@ -82,7 +82,7 @@ impl Downlink {
     /// Reads the payload of a COSE envelope whose tag was checked.
     ///
     /// # Errors
-    /// [`WireError`] for anything that `giot.cddl` does not allow.
+    /// [`WireError`] for anything that `giot.cddl` does not describe.
     pub fn decode(bytes: &[u8]) -> Result<Self, WireError> {
         check_version(bytes)?;
         let frame: Frame = decode_whole(bytes)?;

@@ -9,14 +9,14 @@
 //! | limit | value | why |
 //! |---|---|---|
 //! | payload | [`PAYLOAD_LEN_MAX`] | fits the node's one send buffer and an MQTT packet of the smallest broker setting |
-//! | records in a message | [`RECORDS_MAX`] | what fits a payload at the usual 24 bytes a record |
+//! | records in a message | [`RECORDS_MAX`] | what fits a payload at the usual 25 bytes a record |
 
 mod cose;
 mod downlink;
 mod topic;
 mod uplink;
 
-pub use cose::{KEY_LEN, MacError, NodeKey, open, seal};
+pub use cose::{BROKER_PASSWORD_LEN, KEY_LEN, MacError, NodeKey, broker_password, open, seal};
 pub use downlink::{Ack, Close, Downlink, Open, Order, Welcome};
 pub use topic::{PREFIX_DEFAULT, TOPIC_LEN_MAX, Topic, TopicError, topic};
 pub use uplink::{
@@ -115,7 +115,11 @@ fn check_version(bytes: &[u8]) -> Result<(), WireError> {
         return Err(WireError::TooLong);
     }
     let VersionOnly { version } = minicbor::decode(bytes)?;
-    if version > VERSION { Err(WireError::TooNew(version)) } else { Ok(()) }
+    match version {
+        0 => Err(WireError::Malformed),
+        1..=VERSION => Ok(()),
+        _ => Err(WireError::TooNew(version)),
+    }
 }
 
 #[cfg(test)]

@@ -205,7 +205,8 @@ impl Uplink {
     /// Reads a payload of `…/up`.
     ///
     /// # Errors
-    /// [`WireError`] for anything that `giot.cddl` does not allow.
+    /// [`WireError`] for anything that `giot.cddl` does not describe; whether records follow each other is left to
+    /// [`Records::is_contiguous`].
     pub fn decode(bytes: &[u8]) -> Result<Self, WireError> {
         check_version(bytes)?;
         let frame: Frame = decode_whole(bytes)?;
@@ -256,8 +257,8 @@ impl Record {
         }
     }
 
-    /// Longest encoding of one record, bytes.
-    pub const LEN_MAX: usize = 48;
+    /// Longest encoding of one record, bytes: the close of a valve with every number at its largest.
+    pub const LEN_MAX: usize = 52;
 
     /// Writes the record alone, as a flash outbox keeps it.
     ///
@@ -446,6 +447,9 @@ impl<C> Encode<C> for Records {
 impl<'b, C> Decode<'b, C> for Records {
     fn decode(d: &mut Decoder<'b>, ctx: &mut C) -> Result<Self, minicbor::decode::Error> {
         let form = RecordsForm::decode(d, ctx)?;
+        if form.records.is_empty() {
+            return Err(minicbor::decode::Error::message("no record"));
+        }
         Ok(Self {
             epoch: form.epoch,
             after: Position { epoch: form.after_epoch, seq: form.after_seq },

@@ -1,0 +1,266 @@
+//! A simulated board: probes, valves, meter and buttons are closures over a simulated field, time is simulated.
+//!
+//! The node on it is the firmware itself. Uptime counts simulated milliseconds since the simulated boot.
+
+use crate::clock::SimClock;
+use crate::flash::FlashStore;
+use crate::net::TcpConnector;
+use crate::{NodeError, Random};
+use giot_firmware::board::{Board, Drive, DriveFault, NodeStatus, Vitals, Wake};
+use giot_firmware::probe::{ProbeFault, Sample};
+use giot_firmware::run::{End, Memory, run};
+use giot_firmware::settings::NodeConfig;
+use giot_shared::ids::{ProbeId, ValveId};
+use giot_shared::time::{UnixMs, UptimeMs};
+use giot_shared::units::Millivolts;
+use giot_shared::wire::ResetCause;
+use std::collections::BTreeMap;
+use std::fmt;
+use tokio::sync::{mpsc, watch};
+
+/// A probe in a simulated field.
+pub trait SimProbe: Send {
+    /// What the probe gives at simulated time `at`.
+    ///
+    /// # Errors
+    /// [`ProbeFault`] where the simulated probe is broken.
+    fn sample(&mut self, at: UnixMs) -> Result<Sample, ProbeFault>;
+}
+
+impl<F: FnMut(UnixMs) -> Result<Sample, ProbeFault> + Send> SimProbe for F {
+    fn sample(&mut self, at: UnixMs) -> Result<Sample, ProbeFault> {
+        self(at)
+    }
+}
+
+/// A valve in a simulated field.
+pub trait SimValve: Send {
+    /// The valve is driven at simulated time `at`; closing a closed one is usual.
+    fn drive(&mut self, at: UnixMs, open: bool);
+}
+
+impl<F: FnMut(UnixMs, bool) + Send> SimValve for F {
+    fn drive(&mut self, at: UnixMs, open: bool) {
+        self(at, open);
+    }
+}
+
+/// A water meter in a simulated field.
+pub trait SimMeter: Send {
+    /// Pulses since the last call.
+    fn take_pulses(&mut self, at: UnixMs) -> u32;
+}
+
+impl<F: FnMut(UnixMs) -> u32 + Send> SimMeter for F {
+    fn take_pulses(&mut self, at: UnixMs) -> u32 {
+        self(at)
+    }
+}
+
+/// What a simulated board consists of.
+pub struct BoardSetup {
+    /// Time.
+    pub clock: SimClock,
+    /// The broker, `host:port`.
+    pub broker: String,
+    /// The flash chip; the same one again is the same node after a reset.
+    pub flash: FlashStore,
+    /// Probes by number; a planned probe that is not here does not answer.
+    pub probes: BTreeMap<ProbeId, Box<dyn SimProbe>>,
+    /// Valves by number.
+    pub valves: BTreeMap<ValveId, Box<dyn SimValve>>,
+    /// The water meter.
+    pub meter: Option<Box<dyn SimMeter>>,
+    /// The supply as the board measures it.
+    pub supply: Option<Box<dyn FnMut(UnixMs) -> Millivolts + Send>>,
+    /// Presses of valve buttons.
+    pub buttons: Option<mpsc::Receiver<ValveId>>,
+    /// Why this boot happened.
+    pub reset: ResetCause,
+    /// Whether the board has a battery-backed clock, which shows simulated time.
+    pub real_clock: bool,
+    /// Where the node's state is shown.
+    pub status: Option<watch::Sender<NodeStatus>>,
+}
+
+impl BoardSetup {
+    /// A board with nothing connected, switched on.
+    #[must_use]
+    pub const fn new(clock: SimClock, broker: String, flash: FlashStore) -> Self {
+        Self {
+            clock,
+            broker,
+            flash,
+            probes: BTreeMap::new(),
+            valves: BTreeMap::new(),
+            meter: None,
+            supply: None,
+            buttons: None,
+            reset: ResetCause::PowerOn,
+            real_clock: false,
+            status: None,
+        }
+    }
+}
+
+impl fmt::Debug for BoardSetup {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BoardSetup")
+            .field("broker", &self.broker)
+            .field("n_probes", &self.probes.len())
+            .field("n_valves", &self.valves.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// The board of a running node.
+pub struct HostBoard {
+    setup: BoardSetup,
+    booted_at: UnixMs,
+    random: Random,
+    stop: watch::Receiver<bool>,
+}
+
+impl fmt::Debug for HostBoard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HostBoard")
+            .field("setup", &self.setup)
+            .field("booted_at", &self.booted_at)
+            .finish_non_exhaustive()
+    }
+}
+
+impl HostBoard {
+    /// A board that boots at this moment and stops in good order when `stop` shows true.
+    #[must_use]
+    pub fn new(setup: BoardSetup, stop: watch::Receiver<bool>) -> Self {
+        let booted_at = setup.clock.unix();
+        Self { setup, booted_at, random: Random::new(), stop }
+    }
+
+    fn reboot(&mut self, reset: ResetCause) {
+        self.booted_at = self.setup.clock.unix();
+        self.setup.reset = reset;
+    }
+}
+
+impl Board for HostBoard {
+    fn uptime(&self) -> UptimeMs {
+        UptimeMs(self.setup.clock.unix().since_ms(self.booted_at))
+    }
+
+    fn civil_time(&self) -> Option<UnixMs> {
+        self.setup.real_clock.then(|| self.setup.clock.unix())
+    }
+
+    fn random(&mut self) -> u64 {
+        self.random.next()
+    }
+
+    fn reset_cause(&self) -> ResetCause {
+        self.setup.reset
+    }
+
+    async fn drive_valve(&mut self, drive: Drive) -> Result<(), DriveFault> {
+        let at = self.setup.clock.unix();
+        self.setup.valves.get_mut(&drive.valve).ok_or(DriveFault)?.drive(at, drive.open);
+        Ok(())
+    }
+
+    async fn read_probe(&mut self, probe: ProbeId, _: Option<UptimeMs>) -> Result<Sample, ProbeFault> {
+        let at = self.setup.clock.unix();
+        self.setup.probes.get_mut(&probe).ok_or(ProbeFault::NoAnswer)?.sample(at)
+    }
+
+    async fn read_vitals(&mut self) -> Vitals {
+        let at = self.setup.clock.unix();
+        Vitals { supply: self.setup.supply.as_mut().map(|supply| supply(at)), signal_dbm: None }
+    }
+
+    fn take_pulses(&mut self) -> u32 {
+        let at = self.setup.clock.unix();
+        self.setup.meter.as_mut().map_or(0, |meter| meter.take_pulses(at))
+    }
+
+    fn feed_watchdog(&mut self) {}
+
+    fn report(&mut self, status: &NodeStatus) {
+        if let Some(sender) = &self.setup.status {
+            sender.send_replace(*status);
+        }
+    }
+
+    async fn wait(&mut self, until: Option<UptimeMs>) -> Wake {
+        let Self { setup, booted_at, stop, .. } = self;
+        let timer = async {
+            match until {
+                Some(until) => setup.clock.sleep_until(booted_at.plus_ms(until.0)).await,
+                None => std::future::pending().await,
+            }
+        };
+        let button = async {
+            let pressed = match &mut setup.buttons {
+                Some(buttons) => buttons.recv().await,
+                None => None,
+            };
+            match pressed {
+                Some(valve) => valve,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            () = stopped(stop) => Wake::Stop,
+            valve = button => Wake::Button(valve),
+            () = timer => Wake::Timer,
+        }
+    }
+}
+
+/// Waits until the stop sign is given; for ever when nobody can give it any more.
+pub(crate) async fn stopped(stop: &mut watch::Receiver<bool>) {
+    if stop.wait_for(|stop| *stop).await.is_err() {
+        std::future::pending().await
+    }
+}
+
+/// Runs a node on a simulated board until `shutdown`: then its valves are closed and recorded. Dropping the future is a
+/// power cut.
+///
+/// The network is no faster than the world: the time in which a Welcome counts is stretched by the clock's speed.
+///
+/// # Errors
+/// [`NodeError`] when flash or configuration do not carry a node.
+pub async fn run_node(
+    mut config: NodeConfig,
+    setup: BoardSetup,
+    shutdown: impl Future<Output = ()> + Send,
+) -> Result<(), NodeError> {
+    let stretch = setup.clock.speed().max(1.0).ceil();
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "`as` saturates")]
+    let stretch = stretch as u64;
+    config.welcome_within_ms = config.welcome_within_ms.saturating_mul(stretch);
+    let flash = setup.flash.clone();
+    let mut connector = TcpConnector::new(setup.broker.clone());
+    let (stop, stopping) = watch::channel(false);
+    let mut board = HostBoard::new(setup, stopping);
+    let mut memory = Box::new(Memory::new());
+    let node = async {
+        loop {
+            let end = run(config.clone(), &mut board, &mut connector, flash.partitions(), &mut memory);
+            match Box::pin(end).await? {
+                End::Stopped => return Ok(()),
+                End::Restart => board.reboot(ResetCause::Software),
+            }
+        }
+    };
+    let asked = async {
+        shutdown.await;
+        stop.send_replace(true);
+        std::future::pending::<()>().await;
+    };
+    tokio::select! {
+        result = node => result,
+        () = asked => Ok(()),
+    }
+}

@@ -1,0 +1,127 @@
+//! The whole hardware contract: what a board offers the node. No rule lives behind it, and no rule here.
+//!
+//! Two traits, because a connection attempt goes on while valves are driven: [`Board`] is everything that is read and
+//! driven, [`Connector`] opens byte streams. A board's code is wiring: pins, channels, buses.
+
+use crate::probe::{ProbeFault, Sample};
+use crate::settings::ValveKind;
+use core::future::Future;
+use giot_shared::ids::{Position, ProbeId, ValveId};
+use giot_shared::metric::Metric;
+use giot_shared::time::{UnixMs, UptimeMs};
+use giot_shared::units::Millivolts;
+use giot_shared::wire::ResetCause;
+
+/// What the node needs from its hardware.
+pub trait Board {
+    /// Milliseconds since this boot; never goes back, does not stop in any sleep.
+    fn uptime(&self) -> UptimeMs;
+
+    /// Civil time of a battery-backed clock, `None` where there is no such clock or it is not set.
+    fn civil_time(&self) -> Option<UnixMs>;
+
+    /// A random number that differs between boots and boards; used for nonces and jitter, not for keys.
+    fn random(&mut self) -> u64;
+
+    /// Why this boot happened.
+    fn reset_cause(&self) -> ResetCause;
+
+    /// Drives a valve and returns when that is done. A latching valve gets `times` pulses, one after the other and never
+    /// two valves at once; a relay's level is set once.
+    fn drive_valve(&mut self, drive: Drive) -> impl Future<Output = Result<(), DriveFault>>;
+
+    /// Reads a probe, warm-up included. Must return [`ProbeFault::Interrupted`] at uptime `until` at the latest: a valve
+    /// is due then.
+    fn read_probe(
+        &mut self,
+        probe: ProbeId,
+        until: Option<UptimeMs>,
+    ) -> impl Future<Output = Result<Sample, ProbeFault>>;
+
+    /// Reads supply and radio.
+    fn read_vitals(&mut self) -> impl Future<Output = Vitals>;
+
+    /// Pulses of the water meter since the last call.
+    fn take_pulses(&mut self) -> u32;
+
+    /// Called once per turn of the loop: feeds the hardware watchdog. Whatever hangs the loop ends in a reset.
+    fn feed_watchdog(&mut self);
+
+    /// Shows how the node is, for a lamp or a display; called when something may have changed.
+    fn report(&mut self, status: &NodeStatus);
+
+    /// Sleeps until uptime `until` (for ever when `None`), or returns earlier when something happens at the inputs. Must be
+    /// cancel-safe: an input is not lost when the future is dropped.
+    fn wait(&mut self, until: Option<UptimeMs>) -> impl Future<Output = Wake>;
+}
+
+/// Opens byte streams to the broker.
+pub trait Connector {
+    /// An open stream; a read must stay pending while nothing arrives.
+    type Transport: embedded_io_async::Read + embedded_io_async::Write;
+
+    /// Opens a stream. The caller limits the time and drops the future then.
+    fn connect(&mut self) -> impl Future<Output = Result<Self::Transport, ConnectFault>>;
+}
+
+/// One movement of a valve.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Drive {
+    /// Which valve.
+    pub valve: ValveId,
+    /// How it is built.
+    pub kind: ValveKind,
+    /// Open, or close.
+    pub open: bool,
+    /// Pulses for a latching valve.
+    pub times: u8,
+}
+
+/// A valve's drive reported that it did not move: no current, a short.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DriveFault;
+
+/// No stream could be opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ConnectFault;
+
+/// Supply and radio at one moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Vitals {
+    /// Supply or battery, where the board measures it.
+    pub supply: Option<Millivolts>,
+    /// Radio signal in dBm, where there is one.
+    pub signal_dbm: Option<i8>,
+}
+
+/// Why a wait ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wake {
+    /// The time came.
+    Timer,
+    /// A person pressed the button of a valve.
+    Button(ValveId),
+    /// An input delivered a ready value in the metric's decimal steps; `None`: it should have, and did not.
+    Value(ProbeId, Metric, Option<i32>),
+    /// The board wants a restart in good order.
+    Stop,
+}
+
+/// How the node is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct NodeStatus {
+    /// Boot counter.
+    pub epoch: u32,
+    /// Whether an MQTT session stands.
+    pub connected: bool,
+    /// Whether the gateway answered in this session.
+    pub welcomed: bool,
+    /// Records waiting in the outbox.
+    pub waiting: u32,
+    /// The last record made.
+    pub last: Position,
+    /// Up to here the gateway has everything.
+    pub released: Position,
+    /// Records that an overfull outbox gave up in this epoch.
+    pub lost: u32,
+}

@@ -1,0 +1,32 @@
+//! The Giọt node: samples probes, opens drip valves for bounded times, keeps records in flash until the gateway has them.
+//!
+//! A library without `std`, heap or chip names. Decisions live in cores without I/O ([`node`], [`drip`], [`link::window`]):
+//! they take events and the time as arguments and say what to do. [`run`] is the only loop; it moves bytes and time
+//! between the cores and the hardware behind [`board`], and holds no rule. A board is wiring.
+//!
+//! | module | responsible for |
+//! |---|---|
+//! | [`settings`] | the configuration of a node; what survives a reset, key by key |
+//! | [`board`] | the hardware contract |
+//! | [`probe`] | voltage or ready value → reading with its flaw |
+//! | [`drip`] | which valve is open until when: the dead-man close (promise P3) |
+//! | [`node`] | everything the node decides |
+//! | [`outbox`] | records in flash: order, overflow, release (promises P1, P2 at the node's end) |
+//! | [`link`] | the MQTT session and its resend window |
+//! | [`run`] | the loop |
+#![no_std]
+
+#[cfg(test)]
+extern crate std;
+
+#[cfg(test)]
+mod nor;
+
+pub mod board;
+pub mod drip;
+pub mod link;
+pub mod node;
+pub mod outbox;
+pub mod probe;
+pub mod run;
+pub mod settings;

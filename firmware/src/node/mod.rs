@@ -1,0 +1,647 @@
+//! Everything the node decides, without I/O: when to read what, which order to obey, what to record, when to close.
+//!
+//! The caller passes events and the time in (`handle_…`), then takes actions (`poll_action`) until there are none, and
+//! calls [`Node::handle_timeout`] at [`Node::poll_timeout`]; a call too many does no harm. Two actions have an outcome
+//! that decides what follows: after [`Action::Keep`] call [`Node::handle_kept`], after [`Action::Persist`] call
+//! [`Node::handle_persisted`], before the next action is taken.
+//!
+//! Order of what is done: valves move before anything else; a valve event is in flash before the mark of its run is
+//! cleared; counter and mark are in flash before a valve opens. So a reset at any moment leaves either a closed valve
+//! or a mark from which the next boot records the cut run.
+
+mod orders;
+mod schedule;
+
+use crate::board::{Drive, Vitals};
+use crate::drip::{Drip, Request};
+use crate::outbox::Level;
+use crate::probe::{self, ProbeFault, Sample};
+use crate::settings::{Kept, NodeConfig, Running, ValveKind, ValvePlan};
+use giot_shared::ids::{CommandId, Position, ProbeId, ValveId};
+use giot_shared::metric::Metric;
+use giot_shared::time::{Anchor, UptimeMs};
+use giot_shared::units::Millivolts;
+use giot_shared::valve::{CloseReason, RefusalReason};
+use giot_shared::wire::{Answer, Body, Health, Hello, ResetCause, VALVES_MAX, ValveEvent};
+use orders::Bucket;
+use schedule::Schedule;
+
+/// Firmware version as a Hello carries it.
+pub const FIRMWARE: &str = env!("CARGO_PKG_VERSION");
+
+/// Time until a valve that did not close is driven again, ms: for ever, because an open valve is water at risk.
+const DRIVE_AGAIN_MS: u64 = 1000;
+/// Time until a valve event that the flash did not take is tried again, ms.
+const KEEP_AGAIN_MS: u64 = 5000;
+/// Time between looks at the supply while a valve is open, ms: a battery falls from brown-out to reset in about a minute
+/// under a relay coil.
+const SUPPLY_LOOK_MS: u64 = 5000;
+/// Records that may wait for the flash: an opening and a closing of every valve and the meter's total of each.
+const RECORDS_MAX: usize = 3 * VALVES_MAX;
+/// Answers that may wait for the link: as many as a burst of refusals is answered with.
+const ANSWERS_MAX: usize = 8;
+
+/// How this boot begins.
+#[derive(Clone, Debug)]
+pub struct Boot {
+    /// Boot counter, already in flash.
+    pub epoch: u32,
+    /// Why this boot happened.
+    pub reset: ResetCause,
+    /// What the last boot left.
+    pub kept: Kept,
+    /// Up to here the gateway has everything.
+    pub released: Position,
+    /// Start of this boot's nonces.
+    pub nonce_seed: u64,
+}
+
+/// What the caller must do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Move a valve; a failure goes to [`Node::handle_drive_fault`].
+    Drive(Drive, DriveReason),
+    /// Append to the outbox, then tell [`Node::handle_kept`].
+    Keep(UptimeMs, Body),
+    /// Write durably, then tell [`Node::handle_persisted`].
+    Persist(Kept),
+    /// Send at once, before any records.
+    Answer(Answer),
+    /// Send at once; the caller adds the time of a battery-backed clock.
+    Hello(Hello),
+    /// The gateway greeted this session and has everything up to here: records may flow from there.
+    Welcome(Position),
+    /// The gateway has everything up to here.
+    Release(Position),
+    /// The gateway knows records that this node never made: its flash was lost. Reset, with an epoch above this one.
+    Restart(u32),
+    /// Read a probe, then tell [`Node::handle_sample`].
+    ReadProbe(ProbeId),
+    /// Read supply and radio, then tell [`Node::handle_vitals`].
+    ReadVitals,
+}
+
+/// Why a valve is moved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DriveReason {
+    /// Whatever the last boot left: closed.
+    Boot,
+    /// A command.
+    Ordered(CommandId),
+    /// The button.
+    Local,
+    /// The run is over.
+    Closing(CloseReason),
+    /// The drive reported a fault at the last closing.
+    Again,
+}
+
+/// The node.
+#[derive(Debug)]
+pub struct Node {
+    config: NodeConfig,
+    boot: Boot,
+    drip: Drip,
+    schedule: Schedule,
+    counter: u64,
+    anchor: Option<Anchor>,
+    nonce_state: u64,
+    nonce: Option<u64>,
+    hello_sent_at: Option<UptimeMs>,
+    connected: bool,
+    low_power: bool,
+    supply_look_at: Option<UptimeMs>,
+    level: Level,
+    metered_ul: u64,
+    garbage: Bucket,
+    pending: Option<Pending>,
+    moves: heapless::Vec<Move, VALVES_MAX>,
+    records: heapless::Deque<(UptimeMs, Body), RECORDS_MAX>,
+    keep_at: Option<UptimeMs>,
+    keeping: bool,
+    unsaved: bool,
+    answers: heapless::Deque<Answer, ANSWERS_MAX>,
+    hello_due: bool,
+    welcome: Option<Position>,
+    release: Option<Position>,
+    restart: Option<u32>,
+    vitals_due: bool,
+}
+
+/// An opening that waits until counter and mark are in flash.
+#[derive(Clone, Copy, Debug)]
+struct Pending {
+    request: Request,
+}
+
+/// A movement that is to be made: at once, or again later.
+#[derive(Clone, Copy, Debug)]
+struct Move {
+    drive: Drive,
+    reason: DriveReason,
+    not_before: Option<UptimeMs>,
+}
+
+/// The movement that closes a valve whatever its state: twice for a latching one, because nobody sees whether the first
+/// pulse found enough energy. The first thing of every boot, before flash or network are touched.
+#[must_use]
+pub const fn closing_at_boot(plan: &ValvePlan) -> Action {
+    let times = match plan.kind {
+        ValveKind::Relay => 1,
+        ValveKind::Latching => 2,
+    };
+    Action::Drive(Drive { valve: plan.valve, kind: plan.kind, open: false, times }, DriveReason::Boot)
+}
+
+impl Node {
+    /// A node whose valves were closed by [`closing_at_boot`]. Runs that the last boot left open are recorded as cut.
+    #[must_use]
+    pub fn new(config: NodeConfig, boot: Boot, now: UptimeMs) -> Self {
+        let drip = Drip::new(&config.valves);
+        let schedule = Schedule::new(&config, now);
+        let mut node = Self {
+            counter: boot.kept.counter,
+            nonce_state: boot.nonce_seed,
+            nonce: None,
+            drip,
+            schedule,
+            anchor: None,
+            hello_sent_at: None,
+            connected: false,
+            low_power: false,
+            supply_look_at: None,
+            level: Level::default(),
+            metered_ul: 0,
+            garbage: Bucket::new(now),
+            pending: None,
+            moves: heapless::Vec::new(),
+            records: heapless::Deque::new(),
+            keep_at: None,
+            keeping: false,
+            unsaved: !boot.kept.running.is_empty(),
+            answers: heapless::Deque::new(),
+            hello_due: false,
+            welcome: None,
+            release: None,
+            restart: None,
+            vitals_due: true,
+            config,
+            boot,
+        };
+        node.record_cut_runs(now);
+        node
+    }
+
+    /// The link stands: says Hello.
+    pub fn handle_connected(&mut self, _now: UptimeMs) {
+        self.connected = true;
+        self.hello_due = true;
+    }
+
+    /// The link is gone: what was to be said on it is void.
+    pub fn handle_disconnected(&mut self, _now: UptimeMs) {
+        self.connected = false;
+        self.hello_due = false;
+        self.answers.clear();
+        self.hello_sent_at = None;
+    }
+
+    /// Says Hello again: the last one was not answered.
+    pub const fn request_hello(&mut self) {
+        self.hello_due = self.connected;
+    }
+
+    /// A probe was read.
+    pub fn handle_sample(&mut self, now: UptimeMs, probe: ProbeId, sample: Result<Sample, ProbeFault>) {
+        let Some(plan) = self.config.probes.iter().find(|plan| plan.probe == probe) else { return };
+        match probe::reading(plan, sample) {
+            Some(reading) => {
+                self.schedule.probe_done(&self.config, &self.drip, probe, now);
+                self.record(now, Body::Reading(reading));
+            }
+            None => self.schedule.probe_again(probe, now),
+        }
+    }
+
+    /// An input delivered a ready value by itself; `None`: it should have, and did not.
+    pub fn handle_value(&mut self, now: UptimeMs, probe: ProbeId, metric: Metric, value: Option<i32>) {
+        self.record(now, Body::Reading(probe::direct(probe, metric, value)));
+    }
+
+    /// Supply and radio were read: the brown-out close, and the node's own record when it is due.
+    pub fn handle_vitals(&mut self, now: UptimeMs, vitals: Vitals) {
+        if let (Some(supply), Some(plan)) = (vitals.supply, self.config.supply) {
+            self.handle_supply(now, supply, plan.brown_out, plan.resume);
+        }
+        self.supply_look_at = None;
+        self.plan_supply_look(now);
+        if self.schedule.health_done(&self.config, now) {
+            let health =
+                Health { supply: vitals.supply, waiting: self.level.waiting, signal_dbm: vitals.signal_dbm };
+            self.record(now, Body::Health(health));
+            self.record_water(now);
+        }
+    }
+
+    /// The meter counted.
+    pub fn handle_pulses(&mut self, now: UptimeMs, pulses: u32) {
+        let Some(meter) = self.config.meter else { return };
+        let microlitres = u64::from(pulses).saturating_mul(u64::from(meter.microlitres_per_pulse));
+        self.metered_ul = self.metered_ul.saturating_add(microlitres);
+        self.drip.add_water(microlitres);
+        self.close_due(now);
+    }
+
+    /// A person pressed a valve's button: closes it, or opens it for its local run under the same lease rules.
+    pub fn handle_button(&mut self, now: UptimeMs, valve: ValveId) {
+        if self.drip.is_open(valve) {
+            self.close(now, valve, CloseReason::LocalButton);
+            return;
+        }
+        let Some(plan) = self.drip.plan(valve).copied() else { return };
+        let run_s = plan.local_run_s.clamp(1, plan.hard_max_s.max(1));
+        let request = Request { valve, run_s, volume: None, command: None };
+        // Refused without a word: the lamp at the valve stays dark.
+        if self.may_open(&request).is_ok() {
+            self.prepare(request);
+        }
+    }
+
+    /// A valve did not move. One that should open counts as closed and is driven closed; one that should close is driven
+    /// again until it does.
+    pub fn handle_drive_fault(&mut self, now: UptimeMs, drive: Drive) {
+        if drive.open {
+            self.close(now, drive.valve, CloseReason::Fault);
+        } else {
+            let again =
+                Move { drive, reason: DriveReason::Again, not_before: Some(now.plus_ms(DRIVE_AGAIN_MS)) };
+            self.plan_move(again);
+        }
+    }
+
+    /// The outbox changed.
+    pub const fn handle_outbox(&mut self, level: Level) {
+        self.level = level;
+    }
+
+    /// What became of [`Action::Keep`]. A valve event is tried again; a reading that the flash did not take is lost and
+    /// leaves a visible gap.
+    pub fn handle_kept(&mut self, now: UptimeMs, kept: bool) {
+        if !core::mem::take(&mut self.keeping) {
+            return;
+        }
+        let is_event = matches!(self.records.front(), Some((_, Body::Valve(_))));
+        if kept || !is_event {
+            self.records.pop_front();
+            self.keep_at = None;
+        } else {
+            self.keep_at = Some(now.plus_ms(KEEP_AGAIN_MS));
+        }
+    }
+
+    /// What became of [`Action::Persist`]: only when counter and mark are in flash, a waiting valve opens.
+    pub fn handle_persisted(&mut self, now: UptimeMs, persisted: bool) {
+        let Some(Pending { request }) = self.pending.take() else {
+            // The mark of a closed run stays: the next boot records the run a second time, as cut.
+            return;
+        };
+        let opened = if persisted {
+            self.drip.open(now, &request, self.config.meter.is_some())
+        } else {
+            Err(RefusalReason::Busy)
+        };
+        match opened {
+            Ok(event) => {
+                let reason = request.command.map_or(DriveReason::Local, DriveReason::Ordered);
+                self.drive(request.valve, true, reason);
+                self.schedule.valve_changed(&self.config, &self.drip, request.valve, now);
+                self.record(now, Body::Valve(event));
+                self.plan_supply_look(now);
+            }
+            // The mark was written for nothing.
+            Err(_) => self.unsaved = persisted,
+        }
+        if request.command.is_some() {
+            self.answer(now, request.command, opened.err());
+        }
+    }
+
+    /// Time passed.
+    pub fn handle_timeout(&mut self, now: UptimeMs) {
+        self.close_due(now);
+        if self.keep_at.is_some_and(|at| at <= now) {
+            self.keep_at = None;
+        }
+        for movement in &mut self.moves {
+            if movement.not_before.is_some_and(|at| at <= now) {
+                movement.not_before = None;
+            }
+        }
+        self.schedule.handle_timeout(now);
+        if self.schedule.health_is_due() || self.supply_look_at.is_some_and(|at| at <= now) {
+            self.supply_look_at = None;
+            self.vitals_due = true;
+        }
+        if self.connected && self.hello_at().is_some_and(|at| at <= now) {
+            self.hello_due = true;
+        }
+    }
+
+    /// The next thing to do, valves first.
+    pub fn poll_action(&mut self, now: UptimeMs) -> Option<Action> {
+        if let Some(index) = self.moves.iter().position(|movement| movement.not_before.is_none()) {
+            let movement = self.moves.remove(index);
+            return Some(Action::Drive(movement.drive, movement.reason));
+        }
+        if self.keeping {
+            return None;
+        }
+        if let Some(answer) = self.answers.pop_front() {
+            return Some(Action::Answer(answer));
+        }
+        if self.keep_at.is_none()
+            && let Some((at, body)) = self.records.front()
+        {
+            self.keeping = true;
+            return Some(Action::Keep(*at, body.clone()));
+        }
+        if self.may_persist() {
+            self.unsaved = false;
+            return Some(Action::Persist(self.to_keep()));
+        }
+        if let Some(epoch) = self.restart.take() {
+            return Some(Action::Restart(epoch));
+        }
+        if let Some(stored) = self.welcome.take() {
+            return Some(Action::Welcome(stored));
+        }
+        if let Some(stored) = self.release.take() {
+            return Some(Action::Release(stored));
+        }
+        if core::mem::take(&mut self.hello_due) {
+            return Some(Action::Hello(self.hello(now)));
+        }
+        if core::mem::take(&mut self.vitals_due) {
+            return Some(Action::ReadVitals);
+        }
+        self.schedule.poll_probe().map(Action::ReadProbe)
+    }
+
+    /// When [`Self::handle_timeout`] is to be called next.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<UptimeMs> {
+        let moves = self.moves.iter().filter_map(|movement| movement.not_before).min();
+        let hello = self.hello_at().filter(|_| self.connected);
+        let times = [
+            self.drip.next_deadline(),
+            moves,
+            self.keep_at,
+            self.supply_look_at,
+            hello,
+            self.schedule.next_at(),
+        ];
+        times.into_iter().flatten().min()
+    }
+
+    /// When the next valve is due: nothing may wait longer than this.
+    #[must_use]
+    pub fn valve_deadline(&self) -> Option<UptimeMs> {
+        self.drip.next_deadline()
+    }
+
+    /// The boot counter.
+    #[must_use]
+    pub const fn epoch(&self) -> u32 {
+        self.boot.epoch
+    }
+
+    /// Up to here the gateway has everything.
+    #[must_use]
+    pub const fn released(&self) -> Position {
+        self.boot.released
+    }
+
+    /// The configuration.
+    #[must_use]
+    pub const fn config(&self) -> &NodeConfig {
+        &self.config
+    }
+
+    /// Closes every valve, for a restart in good order; the runs are recorded.
+    pub fn close_all(&mut self, now: UptimeMs, reason: CloseReason) {
+        let open: heapless::Vec<ValveId, VALVES_MAX> = self.drip.open_valves().collect();
+        for valve in open {
+            self.close(now, valve, reason);
+        }
+    }
+
+    fn close_due(&mut self, now: UptimeMs) {
+        while let Some(event) = self.drip.expire(now) {
+            self.after_close(now, event);
+        }
+    }
+
+    fn close(&mut self, now: UptimeMs, valve: ValveId, reason: CloseReason) -> bool {
+        let event = self.drip.close(now, valve, reason);
+        if let Some(event) = event {
+            self.after_close(now, event);
+        }
+        event.is_some()
+    }
+
+    fn after_close(&mut self, now: UptimeMs, event: ValveEvent) {
+        let reason = event.closed_by.map_or(DriveReason::Again, DriveReason::Closing);
+        self.drive(event.valve, false, reason);
+        self.schedule.valve_changed(&self.config, &self.drip, event.valve, now);
+        self.record(now, Body::Valve(event));
+        self.record_water(now);
+        self.unsaved = true;
+    }
+
+    fn drive(&mut self, valve: ValveId, open: bool, reason: DriveReason) {
+        let Some(plan) = self.drip.plan(valve) else { return };
+        // A brown-out leaves energy for little: the second pulse is for the case that the first one fell short.
+        let short = reason == DriveReason::Closing(CloseReason::BrownOut);
+        let times = if short && plan.kind == ValveKind::Latching { 2 } else { 1 };
+        self.plan_move(Move {
+            drive: Drive { valve, kind: plan.kind, open, times },
+            reason,
+            not_before: None,
+        });
+    }
+
+    /// The newest movement of a valve replaces an older one that was not made.
+    fn plan_move(&mut self, movement: Move) {
+        self.moves.retain(|known| known.drive.valve != movement.drive.valve);
+        // One entry per valve: there is always room.
+        let _full = self.moves.push(movement);
+    }
+
+    fn handle_supply(
+        &mut self,
+        now: UptimeMs,
+        supply: Millivolts,
+        brown_out: Millivolts,
+        resume: Millivolts,
+    ) {
+        if supply < brown_out {
+            self.low_power = true;
+            self.close_all(now, CloseReason::BrownOut);
+        } else if supply >= resume {
+            self.low_power = false;
+        }
+    }
+
+    fn plan_supply_look(&mut self, now: UptimeMs) {
+        let needed = self.config.supply.is_some() && (self.low_power || self.drip.next_deadline().is_some());
+        if needed && self.supply_look_at.is_none() {
+            self.supply_look_at = Some(now.plus_ms(SUPPLY_LOOK_MS));
+        }
+    }
+
+    /// Whether a valve may open at all at this moment, whoever asks.
+    fn may_open(&self, request: &Request) -> Result<ValvePlan, RefusalReason> {
+        let plan = self.drip.check(request)?;
+        if self.low_power {
+            return Err(RefusalReason::LowPower);
+        }
+        // Two events of this run, and the closing of every run that goes on, must fit: an event is never given up.
+        let reserved = 2 + u32::try_from(self.drip.open_valves().count()).unwrap_or(u32::MAX);
+        let queued = u32::try_from(self.records.len()).unwrap_or(u32::MAX);
+        let room = self.level.events_room >= reserved.saturating_add(queued);
+        // An event that the flash does not take means that no run could be accounted for.
+        if room && self.pending.is_none() && self.keep_at.is_none() {
+            Ok(plan)
+        } else {
+            Err(RefusalReason::Busy)
+        }
+    }
+
+    fn prepare(&mut self, request: Request) {
+        self.pending = Some(Pending { request });
+        self.unsaved = true;
+    }
+
+    /// The mark of a closed run is cleared only when its event is in flash.
+    fn may_persist(&self) -> bool {
+        self.unsaved && (self.records.is_empty() || self.pending.is_some())
+    }
+
+    fn to_keep(&self) -> Kept {
+        let mut running = self.drip.running();
+        // While an event of a cut run waits for the flash, its mark stays.
+        for (_, body) in &self.records {
+            if let Body::Valve(ValveEvent { valve, open: false, command, .. }) = body {
+                mark(&mut running, Running { valve: *valve, command: *command });
+            }
+        }
+        if let Some(Pending { request }) = self.pending {
+            running.retain(|run| run.valve != request.valve);
+            mark(&mut running, Running { valve: request.valve, command: request.command });
+        }
+        Kept { counter: self.counter, running }
+    }
+
+    fn record_cut_runs(&mut self, now: UptimeMs) {
+        let reason = match self.boot.reset {
+            ResetCause::PowerOn | ResetCause::Software => CloseReason::Boot,
+            ResetCause::BrownOut => CloseReason::BrownOut,
+            ResetCause::Watchdog => CloseReason::Watchdog,
+            ResetCause::Panic => CloseReason::Panic,
+        };
+        for run in &self.boot.kept.running {
+            let event = ValveEvent {
+                valve: run.valve,
+                open: false,
+                command: run.command,
+                closed_by: Some(reason),
+                run_ms: None,
+                volume: None,
+            };
+            // There is room: at most one run per valve.
+            let _full = self.records.push_back((now, Body::Valve(event)));
+        }
+    }
+
+    /// The meter's total, so that water outside of runs is accounted for too.
+    fn record_water(&mut self, now: UptimeMs) {
+        let Some(meter) = self.config.meter else { return };
+        let total = i32::try_from(self.metered_ul / 1000).unwrap_or(i32::MAX);
+        let reading = probe::direct(meter.probe, Metric::WaterVolume, Some(total));
+        self.record(now, Body::Reading(reading));
+    }
+
+    /// Queues a record. When the flash lags so far behind that the queue is full, readings are given up.
+    fn record(&mut self, now: UptimeMs, body: Body) {
+        if self.records.is_full() && matches!(body, Body::Valve(_)) {
+            self.drop_queued_reading();
+        }
+        let _full = self.records.push_back((now, body));
+    }
+
+    fn drop_queued_reading(&mut self) {
+        // The front may be on its way to the flash.
+        let first = usize::from(self.keeping);
+        let is_reading = |(_, body): &(UptimeMs, Body)| !matches!(body, Body::Valve(_));
+        let Some(victim) = self.records.iter().skip(first).position(is_reading).map(|index| index + first)
+        else {
+            return;
+        };
+        for index in 0..self.records.len() {
+            if let Some(entry) = self.records.pop_front()
+                && index != victim
+            {
+                // Room was made by the pop.
+                let _full = self.records.push_back(entry);
+            }
+        }
+    }
+
+    fn answer(&mut self, now: UptimeMs, command: Option<CommandId>, refused: Option<RefusalReason>) {
+        // Bounded by the link: an answer that finds no room was one of a burst, and the gateway asks again.
+        let _full = self.answers.push_back(Answer { command, refused, uptime: now });
+    }
+
+    fn hello_at(&self) -> Option<UptimeMs> {
+        self.hello_sent_at.map(|at| at.plus_ms(self.config.hello_interval_ms))
+    }
+
+    fn hello(&mut self, now: UptimeMs) -> Hello {
+        self.nonce_state = self.nonce_state.wrapping_add(NONCE_STEP);
+        let nonce = mix(self.nonce_state);
+        self.nonce = Some(nonce);
+        self.hello_sent_at = Some(now);
+        Hello {
+            nonce,
+            epoch: self.boot.epoch,
+            uptime: now,
+            released: self.boot.released,
+            counter: self.counter,
+            reset: self.boot.reset,
+            firmware: heapless::String::try_from(FIRMWARE).unwrap_or_default(),
+            valves: self.drip.reports(now),
+            clock: None,
+        }
+    }
+}
+
+fn mark(running: &mut heapless::Vec<Running, VALVES_MAX>, run: Running) {
+    if running.iter().all(|known| known.valve != run.valve) {
+        // One entry per valve: there is always room.
+        let _full = running.push(run);
+    }
+}
+
+/// Odd, so that the state runs through every value before one returns (Steele et al. 2014, SplitMix64).
+const NONCE_STEP: u64 = 0x9e37_79b9_7f4a_7c15;
+
+/// The finaliser of SplitMix64: one-to-one, so that nonces do not repeat within an epoch. They need not be secret,
+/// because the answer is authenticated.
+const fn mix(state: u64) -> u64 {
+    let x = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    x ^ (x >> 31)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,175 @@
+//! Which message to believe and which order to obey (promise P4).
+//!
+//! | check | refusal | answered to |
+//! |---|---|---|
+//! | envelope | Malformed | nobody in particular |
+//! | key id | Misaddressed | nobody in particular |
+//! | tag | BadMac | nobody in particular |
+//! | version | TooNew | nobody in particular |
+//! | content | Malformed | nobody in particular |
+//! | counter above the last | Replayed | the command |
+//! | Open: time known | NotAnchored | the command |
+//! | Open: issued_at − skew ≤ now ≤ issued_at + ttl | Expired, and the time is asked for again | the command |
+//! | Open: valve, run, supply, room for events | UnknownValve, LeaseTooLong, LowPower, Busy | the command |
+//!
+//! Checks run in this order. An order with a good tag and a new counter burns that counter whatever becomes of it, so
+//! that a refused message cannot be kept and played later. Close needs neither time nor ttl: closing is always safe.
+
+use super::{Node, Request};
+use giot_shared::ids::Position;
+use giot_shared::time::{Anchor, UptimeMs};
+use giot_shared::valve::{CloseReason, RefusalReason};
+use giot_shared::wire::{self, Close, Downlink, MacError, Open, Order, Welcome, WireError};
+
+/// How far the gateway's clock may be ahead of the node's, ms: a node that heard the time six hours ago on a crystal of
+/// 50 ppm is off by about a second; a minute leaves room for a slow link at the Welcome.
+const SKEW_MS: u64 = 60_000;
+
+/// Refusals that cost the sender nothing, answered in one burst.
+const GARBAGE_BURST: u64 = 8;
+/// Time after which one more of them is answered, ms.
+const GARBAGE_MS: u64 = 1000;
+
+/// Bounds the answers to messages that anybody could send, so that a hostile broker cannot keep the node talking.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bucket {
+    full_at: UptimeMs,
+}
+
+impl Bucket {
+    /// A full bucket.
+    pub(super) const fn new(now: UptimeMs) -> Self {
+        Self { full_at: now }
+    }
+
+    fn take(&mut self, now: UptimeMs) -> bool {
+        let next = self.full_at.max(now).plus_ms(GARBAGE_MS);
+        let allowed = next.since_ms(now) <= GARBAGE_BURST * GARBAGE_MS;
+        if allowed {
+            self.full_at = next;
+        }
+        allowed
+    }
+}
+
+impl Node {
+    /// A message came down.
+    pub fn handle_downlink(&mut self, now: UptimeMs, bytes: &[u8]) {
+        let opened = wire::open(&self.config.key, &self.config.id, bytes).map_err(|error| match error {
+            MacError::Malformed => RefusalReason::Malformed,
+            MacError::Misaddressed => RefusalReason::Misaddressed,
+            MacError::BadMac => RefusalReason::BadMac,
+        });
+        let message = opened.and_then(|payload| {
+            Downlink::decode(payload).map_err(|error| match error {
+                WireError::TooNew(_) => RefusalReason::TooNew,
+                WireError::TooLong | WireError::Malformed | WireError::UnknownKind => {
+                    RefusalReason::Malformed
+                }
+            })
+        });
+        match message {
+            Ok(Downlink::Welcome(welcome)) => self.handle_welcome(now, &welcome),
+            Ok(Downlink::Ack(ack)) => self.handle_ack(ack.stored),
+            Ok(Downlink::Order(counter, order)) => self.handle_order(now, counter, &order),
+            Err(reason) => {
+                if self.garbage.take(now) {
+                    self.answer(now, None, Some(reason));
+                }
+            }
+        }
+    }
+
+    fn handle_welcome(&mut self, now: UptimeMs, welcome: &Welcome) {
+        if self.nonce != Some(welcome.nonce) {
+            return;
+        }
+        let Some(hello_sent_at) = self.hello_sent_at else { return };
+        let in_time = now.since_ms(hello_sent_at) <= self.config.welcome_within_ms;
+        match welcome.unix {
+            Some(unix) if in_time => self.anchor = Some(Anchor::new(now, unix)),
+            // Too late to set the clock by: ask again.
+            Some(_) => self.hello_due = self.connected,
+            None => {}
+        }
+        if welcome.stored > self.level.last && welcome.stored.epoch >= self.boot.epoch {
+            self.restart = Some(welcome.stored.epoch);
+            return;
+        }
+        self.release_to(welcome.stored);
+        self.welcome = Some(self.boot.released);
+    }
+
+    fn handle_ack(&mut self, stored: Position) {
+        // An Ack of records that this node never made comes from before its flash was lost.
+        if stored <= self.level.last && stored > self.boot.released {
+            self.release_to(stored);
+            self.release = Some(stored);
+        }
+    }
+
+    fn release_to(&mut self, stored: Position) {
+        self.boot.released = self.boot.released.max(stored);
+    }
+
+    fn handle_order(&mut self, now: UptimeMs, counter: u64, order: &Order) {
+        let command = Some(order.command());
+        if counter <= self.counter {
+            if self.garbage.take(now) {
+                self.answer(now, command, Some(RefusalReason::Replayed));
+            }
+            return;
+        }
+        self.counter = counter;
+        self.unsaved = true;
+        match order {
+            Order::Open(open) => {
+                if let Err(reason) = self.handle_open(now, open) {
+                    self.answer(now, command, Some(reason));
+                }
+            }
+            Order::Close(close) => {
+                let refused = self.handle_close(now, close).err();
+                self.answer(now, command, refused);
+            }
+        }
+    }
+
+    /// Accepts an opening; it is carried out, and answered, when it is in flash.
+    fn handle_open(&mut self, now: UptimeMs, open: &Open) -> Result<(), RefusalReason> {
+        let anchor = self.anchor.ok_or(RefusalReason::NotAnchored)?;
+        let unix = anchor.date(now);
+        let earliest = open.issued_at.minus_ms(SKEW_MS);
+        let latest = open.issued_at.plus_ms(u64::from(open.ttl_s) * 1000);
+        if unix < earliest || unix > latest {
+            self.hello_due = self.connected;
+            return Err(RefusalReason::Expired);
+        }
+        let request = Request {
+            valve: open.valve,
+            run_s: open.run_s,
+            volume: open.volume,
+            command: Some(open.command),
+        };
+        self.may_open(&request)?;
+        self.prepare(request);
+        Ok(())
+    }
+
+    fn handle_close(&mut self, now: UptimeMs, close: &Close) -> Result<(), RefusalReason> {
+        // An opening that still waits for the flash must not follow its own closing.
+        let overtaken = self.pending.filter(|p| close.valve.is_none_or(|valve| valve == p.request.valve));
+        if let Some(pending) = overtaken {
+            self.pending = None;
+            self.answer(now, pending.request.command, Some(RefusalReason::Busy));
+        }
+        match close.valve {
+            None => self.close_all(now, CloseReason::Commanded),
+            Some(valve) => {
+                self.drip.plan(valve).ok_or(RefusalReason::UnknownValve)?;
+                self.close(now, valve, CloseReason::Commanded);
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,113 @@
+//! When which probe is read, and when the node reports on itself. Reads are handed out one at a time.
+//!
+//! A probe whose valve is open is read at its running interval: opening and closing pulls the next reading forward or
+//! pushes it back from the last one, so that a run always begins and ends between close readings.
+
+use crate::drip::Drip;
+use crate::settings::{NodeConfig, PROBES_MAX, ProbePlan};
+use giot_shared::ids::{ProbeId, ValveId};
+use giot_shared::time::UptimeMs;
+
+/// Shortest interval that a plan is taken to mean, ms: a probe needs its warm-up.
+const INTERVAL_MS_MIN: u64 = 1000;
+
+/// The sampling plan in progress.
+#[derive(Debug)]
+pub(super) struct Schedule {
+    probes: heapless::Vec<Entry, PROBES_MAX>,
+    health_at: UptimeMs,
+    health_due: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    probe: ProbeId,
+    last_at: Option<UptimeMs>,
+    next_at: UptimeMs,
+    state: State,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Waiting,
+    Due,
+    Reading,
+}
+
+impl Schedule {
+    /// Everything is due at once: a node that was reset in a dry field must not wait ten minutes to say so.
+    pub(super) fn new(config: &NodeConfig, now: UptimeMs) -> Self {
+        let entry =
+            |plan: &ProbePlan| Entry { probe: plan.probe, last_at: None, next_at: now, state: State::Due };
+        Self { probes: config.probes.iter().map(entry).collect(), health_at: now, health_due: true }
+    }
+
+    pub(super) fn handle_timeout(&mut self, now: UptimeMs) {
+        for entry in &mut self.probes {
+            if entry.state == State::Waiting && entry.next_at <= now {
+                entry.state = State::Due;
+            }
+        }
+        self.health_due |= self.health_at <= now;
+    }
+
+    /// The next probe to read.
+    pub(super) fn poll_probe(&mut self) -> Option<ProbeId> {
+        let entry = self.probes.iter_mut().find(|entry| entry.state == State::Due)?;
+        entry.state = State::Reading;
+        Some(entry.probe)
+    }
+
+    pub(super) fn probe_done(&mut self, config: &NodeConfig, drip: &Drip, probe: ProbeId, now: UptimeMs) {
+        let Some(plan) = config.probes.iter().find(|plan| plan.probe == probe) else { return };
+        let Some(entry) = self.probes.iter_mut().find(|entry| entry.probe == probe) else { return };
+        entry.last_at = Some(now);
+        entry.next_at = now.plus_ms(interval_ms(plan, drip));
+        entry.state = State::Waiting;
+    }
+
+    /// A read was given up for a valve: as soon as that is done, again.
+    pub(super) fn probe_again(&mut self, probe: ProbeId, now: UptimeMs) {
+        if let Some(entry) = self.probes.iter_mut().find(|entry| entry.probe == probe) {
+            entry.next_at = now;
+            entry.state = State::Waiting;
+        }
+    }
+
+    pub(super) fn valve_changed(&mut self, config: &NodeConfig, drip: &Drip, valve: ValveId, now: UptimeMs) {
+        for plan in config.probes.iter().filter(|plan| plan.valve == Some(valve)) {
+            let entry = self.probes.iter_mut().find(|entry| entry.probe == plan.probe);
+            if let Some(entry) = entry
+                && entry.state == State::Waiting
+            {
+                let from = entry.last_at.unwrap_or(now);
+                entry.next_at = from.plus_ms(interval_ms(plan, drip)).max(now);
+            }
+        }
+    }
+
+    pub(super) const fn health_is_due(&self) -> bool {
+        self.health_due
+    }
+
+    /// Whether the node's own record is to be made at this look.
+    pub(super) fn health_done(&mut self, config: &NodeConfig, now: UptimeMs) -> bool {
+        let due = core::mem::take(&mut self.health_due);
+        if due {
+            self.health_at = now.plus_ms(config.health_interval_ms.max(INTERVAL_MS_MIN));
+        }
+        due
+    }
+
+    /// When something is due next.
+    pub(super) fn next_at(&self) -> Option<UptimeMs> {
+        let waiting = self.probes.iter().filter(|entry| entry.state == State::Waiting);
+        waiting.map(|entry| entry.next_at).chain((!self.health_due).then_some(self.health_at)).min()
+    }
+}
+
+fn interval_ms(plan: &ProbePlan, drip: &Drip) -> u64 {
+    let running = plan.valve.is_some_and(|valve| drip.is_open(valve));
+    let interval_ms = if running { plan.interval_running_ms } else { plan.interval_ms };
+    interval_ms.max(INTERVAL_MS_MIN)
+}

@@ -1,0 +1,137 @@
+//! From what a probe gave to a reading: calibration, plausibility and the flaw that says what is wrong.
+//!
+//! Nothing is invented: a missing or impossible value travels with its flaw, and the raw value is kept beside the
+//! calibrated one. When to read is decided by [`crate::node`]; how a converter is wired by the board.
+
+mod analog;
+
+pub use analog::{Adc, Analog, AnalogPlan, SAMPLES_MAX};
+
+use crate::settings::ProbePlan;
+use giot_shared::ids::ProbeId;
+use giot_shared::metric::Metric;
+use giot_shared::units::Millivolts;
+use giot_shared::wire::{Flaw, Reading};
+
+/// Spread of the samples of one reading above which it is called unstable: a healthy capacitive probe behind its
+/// warm-up stays within ±20 mV, a loose wire or a wet connector jumps by hundreds.
+pub const SPREAD_MV_MAX: u16 = 100;
+
+/// What one read of a probe gave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sample {
+    /// A voltage: median of several samples, and the distance between the extreme ones.
+    Analog {
+        /// The median.
+        raw: Millivolts,
+        /// Largest minus smallest sample, mV.
+        spread_mv: u16,
+    },
+    /// A ready value in the metric's decimal steps, as a digital probe or a station gives it.
+    Value {
+        /// The value.
+        value: i32,
+        /// What the device itself gave, where that is something else.
+        raw: Option<i32>,
+    },
+}
+
+/// Why a read gave nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProbeFault {
+    /// No answer, a broken line, a converter fault.
+    NoAnswer,
+    /// A valve was due first; the read is repeated.
+    Interrupted,
+}
+
+/// The reading of a planned probe; `None` when the read has to be repeated.
+#[must_use]
+pub fn reading(plan: &ProbePlan, result: Result<Sample, ProbeFault>) -> Option<Reading> {
+    match result {
+        Ok(Sample::Value { value, raw }) => {
+            let mut reading = direct(plan.probe, plan.metric, Some(value));
+            reading.raw = raw;
+            Some(reading)
+        }
+        Ok(Sample::Analog { raw, spread_mv }) => Some(analog_reading(plan, raw, spread_mv)),
+        Err(ProbeFault::NoAnswer) => Some(direct(plan.probe, plan.metric, None)),
+        Err(ProbeFault::Interrupted) => None,
+    }
+}
+
+/// The reading of a ready value: a missing one is [`Flaw::NoAnswer`], one that nature cannot give is kept and marked
+/// [`Flaw::OutOfRange`].
+#[must_use]
+pub const fn direct(probe: ProbeId, metric: Metric, value: Option<i32>) -> Reading {
+    let flaw = match value {
+        None => Some(Flaw::NoAnswer),
+        Some(value) if !metric.is_possible(value) => Some(Flaw::OutOfRange),
+        Some(_) => None,
+    };
+    Reading { probe: probe.0, metric: metric.wire(), value, raw: None, flaw }
+}
+
+fn analog_reading(plan: &ProbePlan, raw: Millivolts, spread_mv: u16) -> Reading {
+    let calibrated = match (&plan.calibration, plan.metric) {
+        // A supply behind a divider is a voltage already: its metric counts tenths of a millivolt.
+        (None, Metric::Battery) => Ok(i32::from(raw.0) * 10),
+        (None, _) => Err(Flaw::Uncalibrated),
+        (Some(curve), _) => {
+            curve.moisture(raw).map(|moisture| i32::from(moisture.get())).ok_or(Flaw::OutOfRange)
+        }
+    };
+    let unstable = (spread_mv > SPREAD_MV_MAX).then_some(Flaw::Unstable);
+    Reading {
+        probe: plan.probe.0,
+        metric: plan.metric.wire(),
+        value: calibrated.ok(),
+        raw: Some(i32::from(raw.0)),
+        flaw: calibrated.err().or(unstable),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use giot_shared::calibration::Calibration;
+
+    fn plan(calibrated: bool) -> ProbePlan {
+        let mut plan = ProbePlan::new(ProbeId(3), Metric::SoilMoisture);
+        plan.calibration =
+            calibrated.then(|| Calibration::two_point(Millivolts(2700), Millivolts(1200)).expect("a curve"));
+        plan
+    }
+
+    fn check(plan: &ProbePlan, sample: Result<Sample, ProbeFault>, value: Option<i32>, flaw: Option<Flaw>) {
+        let reading = reading(plan, sample).expect("a reading");
+        assert_eq!((reading.probe, reading.value, reading.flaw), (3, value, flaw), "{sample:?}");
+        if let Ok(Sample::Analog { raw, .. }) = sample {
+            assert_eq!(reading.raw, Some(i32::from(raw.0)), "the raw value is kept");
+        }
+    }
+
+    #[test]
+    fn voltages_become_moisture_with_their_flaw() {
+        let at = |mv, spread_mv| Ok(Sample::Analog { raw: Millivolts(mv), spread_mv });
+        check(&plan(true), at(1950, 12), Some(5000), None);
+        check(&plan(true), at(1950, 101), Some(5000), Some(Flaw::Unstable));
+        check(&plan(true), at(3300, 0), None, Some(Flaw::OutOfRange));
+        check(&plan(true), at(0, 500), None, Some(Flaw::OutOfRange));
+        check(&plan(false), at(1950, 0), None, Some(Flaw::Uncalibrated));
+        check(&plan(true), Err(ProbeFault::NoAnswer), None, Some(Flaw::NoAnswer));
+    }
+
+    #[test]
+    fn ready_values_pass_unchanged() {
+        let value = |value| Ok(Sample::Value { value, raw: None });
+        check(&plan(true), value(2345), Some(2345), None);
+        check(&plan(true), value(-1), Some(-1), Some(Flaw::OutOfRange));
+        check(&plan(true), value(10_001), Some(10_001), Some(Flaw::OutOfRange));
+    }
+
+    #[test]
+    fn an_interrupted_read_is_no_reading() {
+        assert_eq!(reading(&plan(true), Err(ProbeFault::Interrupted)), None);
+    }
+}

@@ -1,0 +1,516 @@
+//! The loop: moves bytes, time and flash between the cores and the board, and holds no rule.
+//!
+//! Wake-ups in order of priority, at every turn:
+//! 1. valve deadlines and everything else that the node does about valves ([`Runner::serve`] takes actions valves first);
+//! 2. downlinks: the network future is polled before the board's wait;
+//! 3. sampling: one probe a turn, given up when a valve is due;
+//! 4. sending: answers and Hellos before records.
+//!
+//! No network wait can hold up a valve: network futures are never awaited alone, but beside the node ([`Runner::beside`]).
+//! Flash writes are awaited; the slowest of them, a page erase, takes some 50 ms.
+
+use crate::board::{Board, Connector, Drive, NodeStatus, Wake};
+use crate::link::LinkMs;
+use crate::link::backoff::Backoff;
+use crate::link::session::{Identity, ONLINE, RX_LEN, TX_LEN};
+use crate::link::window::{Due, Window};
+use crate::node::{Action, Boot, Node, closing_at_boot};
+use crate::outbox::{Outbox, OutboxError};
+use crate::settings::{NodeConfig, Settings, SettingsError};
+use core::fmt;
+use core::future::Future;
+use core::pin::{Pin, pin};
+use embassy_futures::select::{Either3, select3};
+use embassy_time::{Instant, Timer};
+use embedded_io_async::{Read, Write};
+use embedded_storage_async::nor_flash::MultiwriteNorFlash;
+use giot_shared::ids::Position;
+use giot_shared::time::UptimeMs;
+use giot_shared::valve::CloseReason;
+use giot_shared::wire::{Answer, Hello, PAYLOAD_LEN_MAX, Uplink, VALVES_MAX};
+use minimq::{Connection, Error, Publication, QoS, TopicFilter};
+
+/// Time for a stream and the MQTT greeting, ms; a mobile network needs ten seconds at its worst.
+const CONNECT_MS: u64 = 30_000;
+/// Time for one publication to reach the network's buffers, ms.
+const PUBLISH_MS: u64 = 30_000;
+/// Silence after which a session is given up, ms: two keep-alive rounds.
+const SILENCE_MS: u64 = 60_000;
+/// Answers that wait for the link.
+const ANSWERS_MAX: usize = 8;
+
+/// The three flash partitions of a node, each seen from its own address 0.
+#[derive(Debug)]
+pub struct Partitions<F> {
+    /// Counters: two pages or more.
+    pub settings: F,
+    /// Readings: two pages or more.
+    pub readings: F,
+    /// Valve events: three pages or more.
+    pub events: F,
+}
+
+/// Working memory of the link, kept out of the loop's own frame so that a board can place it.
+#[derive(Debug)]
+pub struct Memory {
+    rx: [u8; RX_LEN],
+    tx: [u8; TX_LEN],
+    payload: [u8; PAYLOAD_LEN_MAX],
+}
+
+impl Memory {
+    /// Zeroed memory.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { rx: [0; RX_LEN], tx: [0; TX_LEN], payload: [0; PAYLOAD_LEN_MAX] }
+    }
+}
+
+impl Default for Memory {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Why the loop ended in good order; every valve is closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// The board wanted it.
+    Stopped,
+    /// The node needs a reset to take a higher epoch.
+    Restart,
+}
+
+/// Why a node cannot run; every valve was driven closed before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RunError {
+    /// Settings.
+    Settings(SettingsError),
+    /// Outbox.
+    Outbox(OutboxError),
+    /// The topic prefix is too long, or the MQTT client takes none of the configuration.
+    Config,
+}
+
+impl fmt::Display for RunError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Settings(error) => error.fmt(f),
+            Self::Outbox(error) => error.fmt(f),
+            Self::Config => f.write_str("the link takes no such configuration"),
+        }
+    }
+}
+
+impl core::error::Error for RunError {}
+
+impl From<SettingsError> for RunError {
+    fn from(error: SettingsError) -> Self {
+        Self::Settings(error)
+    }
+}
+
+impl From<OutboxError> for RunError {
+    fn from(error: OutboxError) -> Self {
+        Self::Outbox(error)
+    }
+}
+
+/// Runs the node on its board until the board wants it to stop. Dropping the future is a power cut, and as safe.
+///
+/// # Errors
+/// [`RunError`] when flash or configuration do not carry a node.
+pub async fn run<B: Board, C: Connector, F: MultiwriteNorFlash>(
+    config: NodeConfig,
+    board: &mut B,
+    connector: &mut C,
+    flash: Partitions<F>,
+    memory: &mut Memory,
+) -> Result<End, RunError> {
+    let mut stuck: heapless::Vec<Drive, VALVES_MAX> = heapless::Vec::new();
+    for plan in &config.valves {
+        if let Action::Drive(drive, _) = closing_at_boot(plan)
+            && board.drive_valve(drive).await.is_err()
+        {
+            // One entry per valve: there is always room.
+            let _full = stuck.push(drive);
+        }
+    }
+    let identity = Identity::new(&config).map_err(|_| RunError::Config)?;
+    let mut settings = Settings::open(flash.settings)?;
+    let tails = settings.lost_tails().await;
+    let mut outbox = Outbox::open(flash.readings, flash.events, tails).await?;
+    let epoch = settings.next_epoch(outbox.last().epoch).await?;
+    outbox.begin_epoch(epoch);
+    let boot = Boot {
+        epoch,
+        reset: board.reset_cause(),
+        kept: settings.kept().await,
+        released: settings.released().await,
+        nonce_seed: board.random(),
+    };
+    let now = board.uptime();
+    let mut node = Node::new(config, boot, now);
+    node.handle_outbox(outbox.level());
+    for drive in stuck {
+        node.handle_drive_fault(now, drive);
+    }
+    let mut runner = Runner {
+        board,
+        node,
+        settings,
+        outbox,
+        window: Window::default(),
+        backoff: Backoff::default(),
+        hello: None,
+        answers: heapless::Deque::new(),
+        status: NodeStatus::default(),
+        connected: false,
+        end: None,
+    };
+    loop {
+        runner.session(connector, &identity, memory).await?;
+        runner.connected = false;
+        runner.window.disconnected();
+        runner.hello = None;
+        runner.answers.clear();
+        let now = runner.board.uptime();
+        runner.node.handle_disconnected(now);
+        let wait_ms = runner.backoff.next_ms(runner.board.random());
+        let until = Some(link_now().plus_ms(wait_ms));
+        runner.beside(pin!(core::future::pending::<()>()), until, false).await;
+        if let Some(end) = runner.end {
+            return Ok(end);
+        }
+    }
+}
+
+/// What ended a wait beside the node.
+enum Beside<T> {
+    Done(T),
+    TimedOut,
+    /// There is something to send.
+    Wanted,
+    /// The loop is to end.
+    End,
+}
+
+/// The next message to send.
+enum Composed {
+    Answer,
+    Hello,
+    Records(Position),
+}
+
+struct Runner<'a, B, F: MultiwriteNorFlash> {
+    board: &'a mut B,
+    node: Node,
+    settings: Settings<F>,
+    outbox: Outbox<F>,
+    window: Window,
+    backoff: Backoff,
+    hello: Option<Hello>,
+    answers: heapless::Deque<Answer, ANSWERS_MAX>,
+    status: NodeStatus,
+    connected: bool,
+    end: Option<End>,
+}
+
+impl<B: Board, F: MultiwriteNorFlash> Runner<'_, B, F> {
+    /// One connection, from the attempt to its end. An error is one of configuration only.
+    async fn session<C: Connector>(
+        &mut self,
+        connector: &mut C,
+        identity: &Identity,
+        memory: &mut Memory,
+    ) -> Result<(), RunError> {
+        let mut mqtt = identity.session(&mut memory.rx, &mut memory.tx).map_err(|_| RunError::Config)?;
+        let attempt = async {
+            let stream = connector.connect().await.ok()?;
+            mqtt.connect(stream).await.ok()
+        };
+        let until = Some(link_now().plus_ms(CONNECT_MS));
+        if let Beside::Done(Some(mut connection)) = self.beside(pin!(attempt), until, false).await {
+            self.converse(&mut connection, identity, &mut memory.payload).await;
+        }
+        Ok(())
+    }
+
+    /// A standing connection, until it is lost.
+    async fn converse<T: Read + Write>(
+        &mut self,
+        connection: &mut Connection<'_, '_, T>,
+        identity: &Identity,
+        payload: &mut [u8; PAYLOAD_LEN_MAX],
+    ) {
+        if self.open(connection, identity).await.is_none() {
+            return;
+        }
+        self.connected = true;
+        self.window.connected();
+        let now = self.board.uptime();
+        self.node.handle_connected(now);
+        let mut silent_at = link_now().plus_ms(SILENCE_MS);
+        loop {
+            let Some(room) = self.send_all(connection, identity, payload).await else { return };
+            let until = self.window.poll_timeout().map_or(silent_at, |at| at.min(silent_at));
+            match self.beside(pin!(connection.poll()), Some(until), room).await {
+                Beside::Done(Ok(message)) => {
+                    silent_at = link_now().plus_ms(SILENCE_MS);
+                    if let Some(message) = message.filter(|m| m.topic() == identity.down.as_str()) {
+                        let now = self.board.uptime();
+                        self.node.handle_downlink(now, message.payload());
+                    }
+                }
+                Beside::TimedOut => {
+                    let now = link_now();
+                    if now >= silent_at {
+                        return;
+                    }
+                    if self.window.handle_timeout(now) == Some(Due::Hello) {
+                        self.node.request_hello();
+                    }
+                }
+                Beside::Wanted => {}
+                Beside::Done(Err(_)) | Beside::End => return,
+            }
+        }
+    }
+
+    /// Subscribes, waits for the broker's word on it, and says that the node is there. `None`: the connection is lost.
+    async fn open<T: Read + Write>(
+        &mut self,
+        connection: &mut Connection<'_, '_, T>,
+        identity: &Identity,
+    ) -> Option<()> {
+        let until = Some(link_now().plus_ms(CONNECT_MS));
+        let options = minimq::SubscriptionOptions::default().maximum_qos(QoS::AtLeastOnce);
+        let filters = [TopicFilter::new(&identity.down).options(options)];
+        let Beside::Done(Ok(subscription)) =
+            self.beside(pin!(connection.subscribe(&filters, &[])), until, false).await
+        else {
+            return None;
+        };
+        while connection.is_pending(&subscription) {
+            // A message before the broker's word is none of ours: the session is clean.
+            let Beside::Done(Ok(_)) = self.beside(pin!(connection.poll()), until, false).await else {
+                return None;
+            };
+        }
+        let online = Publication::bytes(&identity.status, ONLINE).qos(QoS::AtLeastOnce).retain();
+        match self.beside(pin!(connection.publish(online)), until, false).await {
+            Beside::Done(Ok(_)) => Some(()),
+            Beside::Done(Err(_)) | Beside::TimedOut | Beside::Wanted | Beside::End => None,
+        }
+    }
+
+    /// Sends what may be sent. Gives whether there is room for more; `None` when the connection is lost.
+    async fn send_all<T: Read + Write>(
+        &mut self,
+        connection: &mut Connection<'_, '_, T>,
+        identity: &Identity,
+        payload: &mut [u8; PAYLOAD_LEN_MAX],
+    ) -> Option<bool> {
+        // What the last message brought is answered before records are looked for.
+        self.serve().await;
+        while connection.can_publish(QoS::AtLeastOnce) {
+            let Some((what, len)) = self.compose(payload).await else { return Some(true) };
+            let message = Publication::bytes(&identity.up, payload.get(..len)?).qos(QoS::AtLeastOnce);
+            let until = Some(link_now().plus_ms(PUBLISH_MS));
+            match self.beside(pin!(connection.publish(message)), until, false).await {
+                Beside::Done(Ok(_)) => self.composed_is_sent(&what),
+                Beside::Done(Err(minimq::PubError::Session(Error::NotReady | Error::Resource(_)))) => {
+                    return Some(false);
+                }
+                Beside::Done(Err(_)) | Beside::TimedOut | Beside::Wanted | Beside::End => return None,
+            }
+        }
+        Some(false)
+    }
+
+    /// Writes the next message into `payload`: answers, then Hello, then records.
+    async fn compose(&mut self, payload: &mut [u8; PAYLOAD_LEN_MAX]) -> Option<(Composed, usize)> {
+        if let Some(answer) = self.answers.front() {
+            let len = Uplink::Answer(*answer).encode(payload).ok()?.len();
+            return Some((Composed::Answer, len));
+        }
+        if let Some(hello) = &self.hello {
+            let len = Uplink::Hello(hello.clone()).encode(payload).ok()?.len();
+            return Some((Composed::Hello, len));
+        }
+        let records = self.outbox.batch(self.window.next()?).await.ok()??;
+        let last = records.last();
+        let len = Uplink::Records(records).encode(payload).ok()?.len();
+        Some((Composed::Records(last), len))
+    }
+
+    fn composed_is_sent(&mut self, what: &Composed) {
+        match what {
+            Composed::Answer => {
+                self.answers.pop_front();
+            }
+            Composed::Hello => {
+                self.hello = None;
+                self.window.hello_sent(link_now());
+            }
+            Composed::Records(last) => self.window.sent(link_now(), *last),
+        }
+    }
+
+    /// Awaits `work` while the node goes on. With `eager`, returns as soon as there is something to send.
+    async fn beside<W: Future>(
+        &mut self,
+        mut work: Pin<&mut W>,
+        until: Option<LinkMs>,
+        eager: bool,
+    ) -> Beside<W::Output> {
+        loop {
+            let busy = self.serve().await;
+            if self.end.is_some() {
+                return Beside::End;
+            }
+            if eager && !busy && self.wants_to_send() {
+                return Beside::Wanted;
+            }
+            let wake_at = if busy { Some(UptimeMs(0)) } else { self.node.poll_timeout() };
+            let timer = async {
+                match until {
+                    Some(at) => Timer::at(Instant::from_millis(at.0)).await,
+                    None => core::future::pending().await,
+                }
+            };
+            match select3(work.as_mut(), self.board.wait(wake_at), timer).await {
+                Either3::First(done) => return Beside::Done(done),
+                Either3::Second(wake) => self.handle_wake(wake),
+                Either3::Third(()) => return Beside::TimedOut,
+            }
+        }
+    }
+
+    fn handle_wake(&mut self, wake: Wake) {
+        let now = self.board.uptime();
+        match wake {
+            Wake::Timer => {}
+            Wake::Button(valve) => self.node.handle_button(now, valve),
+            Wake::Value(probe, metric, value) => self.node.handle_value(now, probe, metric, value),
+            Wake::Stop => {
+                self.node.close_all(now, CloseReason::Boot);
+                self.end = Some(End::Stopped);
+            }
+        }
+    }
+
+    /// Does what the node wants done; at most one probe is read. Gives whether more is to be done at once.
+    async fn serve(&mut self) -> bool {
+        self.board.feed_watchdog();
+        let busy = loop {
+            let now = self.board.uptime();
+            let pulses = self.board.take_pulses();
+            if pulses > 0 {
+                self.node.handle_pulses(now, pulses);
+            }
+            if self.node.poll_timeout().is_some_and(|at| at <= now) {
+                self.node.handle_timeout(now);
+            }
+            let Some(action) = self.node.poll_action(now) else { break false };
+            let read = matches!(action, Action::ReadProbe(_));
+            self.perform(action).await;
+            if read {
+                break true;
+            }
+        };
+        self.report();
+        busy
+    }
+
+    async fn perform(&mut self, action: Action) {
+        match action {
+            Action::Drive(drive, _) => {
+                if self.board.drive_valve(drive).await.is_err() {
+                    let now = self.board.uptime();
+                    self.node.handle_drive_fault(now, drive);
+                }
+            }
+            Action::Keep(at, body) => {
+                let kept = self.outbox.push(&mut self.settings, at, body).await.is_ok();
+                self.node.handle_outbox(self.outbox.level());
+                let now = self.board.uptime();
+                self.node.handle_kept(now, kept);
+            }
+            Action::Persist(kept) => {
+                let persisted = self.settings.store_kept(&kept).await.is_ok();
+                let now = self.board.uptime();
+                self.node.handle_persisted(now, persisted);
+            }
+            // The link holds as many as the node: only a stalled link leaves no room, and its answers are void.
+            Action::Answer(answer) => {
+                let _full = self.answers.push_back(answer);
+            }
+            Action::Hello(hello) => {
+                let clock = self.board.civil_time();
+                self.hello = Some(Hello { clock, ..hello });
+            }
+            Action::Welcome(stored) => {
+                self.backoff.succeed();
+                self.window.welcome(link_now(), stored);
+                self.release(stored).await;
+            }
+            Action::Release(stored) => {
+                self.window.acknowledge(link_now(), stored);
+                self.release(stored).await;
+            }
+            Action::Restart(epoch) => {
+                // Without the higher epoch a reset would bring the same question: it is asked again at the next Hello.
+                if self.settings.raise_epoch(epoch).await.is_ok() {
+                    let now = self.board.uptime();
+                    self.node.close_all(now, CloseReason::Boot);
+                    self.end = Some(End::Restart);
+                }
+            }
+            Action::ReadProbe(probe) => {
+                let sample = self.board.read_probe(probe, self.node.valve_deadline()).await;
+                let now = self.board.uptime();
+                self.node.handle_sample(now, probe, sample);
+            }
+            Action::ReadVitals => {
+                let vitals = self.board.read_vitals().await;
+                let now = self.board.uptime();
+                self.node.handle_vitals(now, vitals);
+            }
+        }
+    }
+
+    /// Forgets what the gateway has. A flash that fails here costs a resend, nothing else.
+    async fn release(&mut self, upto: Position) {
+        if self.outbox.release(&mut self.settings, upto).await.is_ok() {
+            let _kept_in_memory = self.settings.store_released(upto).await;
+        }
+        self.node.handle_outbox(self.outbox.level());
+    }
+
+    fn wants_to_send(&self) -> bool {
+        let records = self.window.next().is_some_and(|cursor| self.outbox.has_after(cursor));
+        !self.answers.is_empty() || self.hello.is_some() || records
+    }
+
+    fn report(&mut self) {
+        let level = self.outbox.level();
+        let status = NodeStatus {
+            epoch: self.node.epoch(),
+            connected: self.connected,
+            welcomed: self.window.is_open(),
+            waiting: level.waiting,
+            last: level.last,
+            released: self.node.released(),
+            lost: level.lost,
+        };
+        if status != self.status {
+            self.status = status;
+            self.board.report(&status);
+        }
+    }
+}
+
+fn link_now() -> LinkMs {
+    LinkMs(Instant::now().as_millis())
+}

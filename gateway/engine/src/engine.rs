@@ -1,0 +1,549 @@
+//! Dispatch: inputs to zones, timers, the queue before each source.
+//!
+//! The engine looks only at zones that an input concerns; a zone's rules are its own (`zone`), the choice between zones is
+//! made here. Everything is ordered by zone name, so that equal inputs give equal actions (P10).
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use giot_shared::ids::{CommandId, NodeId, ValveId};
+use giot_shared::time::{MonoMs, UnixMs};
+use giot_shared::units::{Millilitres, MoisturePermyriad};
+use giot_shared::valve::{CloseReason, RefusalReason};
+
+use crate::Now;
+use crate::diary::{Action, By, Entry, Event};
+use crate::ids::{MetricName, SourceId, ValveRef, ZoneId};
+use crate::memory::ZoneMemory;
+use crate::plan::{Plan, ProblemKind, Timing};
+use crate::reason::Reason;
+use crate::source::Source;
+use crate::view::ZoneView;
+use crate::zone::{Measured, Phase, Turn, ValveWord, Verdict, Zone};
+
+/// Civil and monotonic time may drift apart by so much before everything is looked at anew: clocks are slewed, not only
+/// stepped, and two seconds matter to no window.
+const CLOCK_STEP_MS: u64 = 2000;
+
+/// Something that happened.
+#[derive(Clone, Copy, Debug)]
+pub enum Input<'a> {
+    /// A probe was read. What is late (dated no later than the probe's newest) changes nothing.
+    Reading {
+        /// The device.
+        device: &'a NodeId,
+        /// Which of its values.
+        metric: &'a MetricName,
+        /// When it was read.
+        at: UnixMs,
+        /// The moisture, `None` where the probe gave none.
+        moisture: Option<MoisturePermyriad>,
+        /// Whether device and ingest found nothing wrong with it.
+        good: bool,
+    },
+    /// A node reported that a valve opened or closed.
+    ValveState {
+        /// The valve.
+        valve: &'a ValveRef,
+        /// Opened or closed.
+        open: bool,
+        /// The command that opened it; `None`: someone at the node.
+        command: Option<CommandId>,
+        /// On closing: why.
+        closed_by: Option<CloseReason>,
+        /// On closing: how long it was open.
+        run_ms: u64,
+        /// On closing: what flowed.
+        volume: Option<Millilitres>,
+        /// Whether this is news; an old record from a node's backlog is measured, but says nothing of the present.
+        live: bool,
+    },
+    /// A node answered a command.
+    Answer {
+        /// The command.
+        command: CommandId,
+        /// Why the node refused it; `None`: accepted.
+        refused: Option<RefusalReason>,
+    },
+    /// A node's session began, with the truth about its valves.
+    NodeOnline {
+        /// The node.
+        node: &'a NodeId,
+        /// Its valves: whether open, and by which command.
+        valves: &'a [(ValveId, bool, Option<CommandId>)],
+    },
+    /// A node's session ended.
+    NodeOffline {
+        /// The node.
+        node: &'a NodeId,
+    },
+    /// A person waters a zone.
+    ManualStart {
+        /// The zone.
+        zone: &'a ZoneId,
+        /// For how long, seconds; brought into 1 … the zone's longest run.
+        run_s: u32,
+        /// Who.
+        by: &'a str,
+    },
+    /// A person stops a zone; its automatic watering rests for a while.
+    ManualStop {
+        /// The zone.
+        zone: &'a ZoneId,
+        /// Who.
+        by: &'a str,
+    },
+    /// A person locks a zone.
+    Lock {
+        /// The zone.
+        zone: &'a ZoneId,
+        /// Who.
+        by: &'a str,
+        /// Why, in that person's words.
+        note: &'a str,
+    },
+    /// A person takes the lock away.
+    Unlock {
+        /// The zone.
+        zone: &'a ZoneId,
+        /// Who.
+        by: &'a str,
+    },
+    /// A person clears fault and quarantine of a zone.
+    ClearFault {
+        /// The zone.
+        zone: &'a ZoneId,
+        /// Who.
+        by: &'a str,
+    },
+    /// A person stops everything; automatic watering rests for a while everywhere.
+    StopAll {
+        /// Who.
+        by: &'a str,
+    },
+    /// The time of [`Engine::poll_timeout`] is reached.
+    Timeout,
+}
+
+/// The irrigation engine of one farm.
+#[derive(Debug)]
+pub struct Engine {
+    out: Out,
+    /// In the order of their names.
+    zones: Vec<Zone>,
+    zone_idx: BTreeMap<ZoneId, usize>,
+    /// By device and metric: zone and probe within it.
+    probes: BTreeMap<NodeId, BTreeMap<MetricName, Vec<(usize, usize)>>>,
+    valves: BTreeMap<NodeId, BTreeMap<ValveId, usize>>,
+    sources: Vec<Source>,
+    /// The source of each zone.
+    source_of: Vec<usize>,
+    timers: BTreeSet<(MonoMs, usize)>,
+    last_mono: MonoMs,
+    /// Civil minus monotonic time when everything was last looked at.
+    clock_offset_ms: Option<i64>,
+    /// Kept to save an allocation per input.
+    touched: Vec<usize>,
+}
+
+/// What leaves the engine.
+#[derive(Debug)]
+struct Out {
+    started_at: MonoMs,
+    timing: Timing,
+    utc_offset_min: i32,
+    next_command: CommandId,
+    actions: VecDeque<Action>,
+    owners: BTreeMap<CommandId, usize>,
+}
+
+impl Out {
+    fn turn(&mut self, now: Now) -> Turn<'_> {
+        Turn {
+            now,
+            started_at: self.started_at,
+            timing: &self.timing,
+            utc_offset_min: self.utc_offset_min,
+            next_command: &mut self.next_command,
+            actions: &mut self.actions,
+            owners: &mut self.owners,
+        }
+    }
+}
+
+impl Engine {
+    /// An engine at the start of the gateway.
+    ///
+    /// Every valve is unknown until its node confirms it closed (a Close is sent for that) or its longest possible lease
+    /// has passed; an unknown valve holds its source. `next_command` must be above every number ever given out, also
+    /// before a crash: reserve numbers in blocks. Zones that [`Plan::check`] objects to are kept but never opened.
+    #[must_use]
+    pub fn new(plan: Plan, memory: BTreeMap<ZoneId, ZoneMemory>, next_command: CommandId, now: Now) -> Self {
+        let mut memory = memory;
+        let problems = plan.check();
+        let last_remembered = memory.values().filter_map(|kept| kept.open.map(|open| open.command.0)).max();
+        let next_command =
+            CommandId(next_command.0.max(last_remembered.map_or(0, |last| last.saturating_add(1))));
+        let mut engine = Self {
+            out: Out {
+                started_at: now.mono,
+                timing: plan.timing,
+                utc_offset_min: plan.utc_offset_min,
+                next_command,
+                actions: VecDeque::new(),
+                owners: BTreeMap::new(),
+            },
+            zones: Vec::with_capacity(plan.zones.len()),
+            zone_idx: BTreeMap::new(),
+            probes: BTreeMap::new(),
+            valves: BTreeMap::new(),
+            sources: Vec::new(),
+            source_of: Vec::with_capacity(plan.zones.len()),
+            timers: BTreeSet::new(),
+            last_mono: now.mono,
+            clock_offset_ms: clock_offset_ms(now),
+            touched: Vec::new(),
+        };
+        let mut source_idx: BTreeMap<SourceId, usize> = BTreeMap::new();
+        for (idx, (id, zone_plan)) in plan.zones.into_iter().enumerate() {
+            let mut own =
+                problems.iter().filter(|problem| problem.zone.as_ref().is_none_or(|zone| *zone == id));
+            let invalid = own.clone().next().map(|problem| problem.kind.code());
+            let is_shared = own.any(|problem| matches!(problem.kind, ProblemKind::ValveShared(_)));
+            for (probe_idx, probe) in zone_plan.probes.iter().enumerate() {
+                let metrics = engine.probes.entry(probe.device.clone()).or_default();
+                metrics.entry(probe.metric.clone()).or_default().push((idx, probe_idx));
+            }
+            if !is_shared {
+                let valves = engine.valves.entry(zone_plan.valve.node.clone()).or_default();
+                valves.insert(zone_plan.valve.valve, idx);
+            }
+            let source = *source_idx.entry(zone_plan.source.clone()).or_insert_with(|| {
+                engine.sources.push(Source::default());
+                engine.sources.len() - 1
+            });
+            engine.source_of.push(source);
+            engine.zone_idx.insert(id.clone(), idx);
+            let kept = memory.remove(&id).unwrap_or_default();
+            let mut zone = Zone::after_start(idx, id, zone_plan, invalid, kept, &engine.out.turn(now));
+            if is_shared {
+                zone.mute();
+            }
+            engine.zones.push(zone);
+        }
+        for idx in 0..engine.zones.len() {
+            engine.hold(idx);
+        }
+        for idx in 0..engine.zones.len() {
+            engine.settle(idx, now);
+        }
+        engine
+    }
+
+    /// Takes in what happened. The monotonic line never goes back: an earlier moment counts as the last one.
+    pub fn handle(&mut self, now: Now, input: Input<'_>) {
+        let now = Now { mono: now.mono.max(self.last_mono), wall: now.wall };
+        self.last_mono = now.mono;
+        let mut touched = std::mem::take(&mut self.touched);
+        // What is due comes first, so that an input meets the state of its moment.
+        while let Some((at, idx)) = self.timers.first().copied().filter(|(at, _)| *at <= now.mono) {
+            self.timers.remove(&(at, idx));
+            if let Some(zone) = self.zones.get_mut(idx) {
+                zone.timer = None;
+            }
+            touched.push(idx);
+        }
+        self.settle_all(&mut touched, now);
+        self.apply(now, input, &mut touched);
+        if self.is_clock_stepped(now) {
+            touched.clear();
+            touched.extend(0..self.zones.len());
+        }
+        self.settle_all(&mut touched, now);
+        self.touched = touched;
+    }
+
+    /// The next thing to do; drain after each [`Self::handle`] and after [`Self::new`].
+    pub fn poll_action(&mut self) -> Option<Action> {
+        self.out.actions.pop_front()
+    }
+
+    /// The earliest moment at which [`Input::Timeout`] is wanted.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<MonoMs> {
+        self.timers.first().map(|(at, _)| *at)
+    }
+
+    /// The number that the next command will have.
+    #[must_use]
+    pub fn next_command(&self) -> CommandId {
+        self.out.next_command
+    }
+
+    /// The zones, in the order of their names.
+    pub fn zone_ids(&self) -> impl Iterator<Item = &ZoneId> {
+        self.zone_idx.keys()
+    }
+
+    /// What a page shows of a zone, `None` for an unknown one.
+    #[must_use]
+    pub fn zone_view(&self, zone: &ZoneId, now: Now) -> Option<ZoneView> {
+        let idx = *self.zone_idx.get(zone)?;
+        let zone = self.zones.get(idx)?;
+        let holder = self.source(idx).and_then(Source::holder).filter(|holder| *holder != idx);
+        let holder = holder.and_then(|holder| self.zones.get(holder)).map(|zone| &zone.desk.id);
+        Some(zone.view(now, self.out.utc_offset_min, holder))
+    }
+
+    fn apply(&mut self, now: Now, input: Input<'_>, touched: &mut Vec<usize>) {
+        match input {
+            Input::Reading { device, metric, at, moisture, good } => {
+                let slots = self.probes.get(device).and_then(|metrics| metrics.get(metric));
+                for (zone_idx, probe_idx) in slots.into_iter().flatten().copied() {
+                    let Some(zone) = self.zones.get_mut(zone_idx) else { continue };
+                    if zone.accept_reading(now, probe_idx, at, moisture.filter(|_| good)) {
+                        touched.push(zone_idx);
+                    }
+                }
+            }
+            Input::ValveState { valve, open, command, closed_by, run_ms, volume, live } => {
+                let measured = Measured { run_ms: (!open).then_some(run_ms), volume };
+                let word = ValveWord { is_open: open, command, closed_by, measured, is_live: live };
+                let idx = self.valves.get(&valve.node).and_then(|valves| valves.get(&valve.valve)).copied();
+                self.with(now, idx, touched, |zone, turn| zone.valve_word(turn, word));
+            }
+            Input::Answer { command, refused } => {
+                let idx = self.out.owners.get(&command).copied();
+                self.with(now, idx, touched, |zone, turn| zone.answer(turn, command, refused));
+            }
+            Input::NodeOnline { node, valves } => {
+                for (valve, idx) in self.valves.get(node).cloned().unwrap_or_default() {
+                    let state = valves
+                        .iter()
+                        .find(|(id, _, _)| *id == valve)
+                        .map(|(_, open, command)| (*open, *command));
+                    self.with(now, Some(idx), touched, |zone, turn| zone.node_online(turn, state));
+                }
+            }
+            Input::NodeOffline { node } => {
+                for idx in self.valves.get(node).cloned().unwrap_or_default().into_values() {
+                    self.with(now, Some(idx), touched, |zone, turn| zone.node_offline(turn));
+                }
+            }
+            Input::ManualStart { zone, run_s, by } => self.manual_start(now, zone, run_s, by, touched),
+            Input::ManualStop { zone, by } => self.wish(now, zone, by, touched, |zone, turn| {
+                zone.manual_stop(turn, Reason::ManualStop {}, by);
+            }),
+            Input::Lock { zone, by, note } => {
+                self.wish(now, zone, by, touched, |zone, turn| zone.set_lock(turn, by, note));
+            }
+            Input::Unlock { zone, by } => {
+                self.wish(now, zone, by, touched, |zone, turn| zone.unlock(turn, by))
+            }
+            Input::ClearFault { zone, by } => {
+                self.wish(now, zone, by, touched, |zone, turn| zone.clear_fault(turn, by));
+            }
+            Input::StopAll { by } => self.stop_all(now, by, touched),
+            Input::Timeout => {}
+        }
+    }
+
+    /// Lets a zone act and notes that it must be settled.
+    fn with(
+        &mut self,
+        now: Now,
+        idx: Option<usize>,
+        touched: &mut Vec<usize>,
+        act: impl FnOnce(&mut Zone, &mut Turn<'_>),
+    ) {
+        let Some((idx, zone)) = idx.and_then(|idx| Some((idx, self.zones.get_mut(idx)?))) else { return };
+        act(zone, &mut self.out.turn(now));
+        touched.push(idx);
+    }
+
+    /// Lets a zone act for a person; a zone that does not exist is told of.
+    fn wish(
+        &mut self,
+        now: Now,
+        zone: &ZoneId,
+        by: &str,
+        touched: &mut Vec<usize>,
+        act: impl FnOnce(&mut Zone, &mut Turn<'_>),
+    ) {
+        let idx = self.zone_idx.get(zone).copied();
+        if idx.is_none() {
+            let reason = Reason::UnknownZone { zone: zone.clone() };
+            self.tell_farm(now, Event::Refused, reason, by);
+        }
+        self.with(now, idx, touched, act);
+    }
+
+    fn manual_start(&mut self, now: Now, id: &ZoneId, run_s: u32, by: &str, touched: &mut Vec<usize>) {
+        let idx = self.zone_idx.get(id).copied();
+        let holder = idx.and_then(|idx| self.source(idx)?.holder().filter(|holder| *holder != idx));
+        let holder = holder.and_then(|holder| self.zones.get(holder)).map(|zone| zone.desk.id.clone());
+        self.wish(now, id, by, touched, |zone, turn| {
+            let barred = zone.manual_bar(turn);
+            match barred.or(holder.map(|zone| Reason::SourceBusy { zone })) {
+                Some(reason) => zone.refuse(turn, reason, by),
+                None => zone.manual_start(turn, run_s, by),
+            }
+        });
+    }
+
+    fn stop_all(&mut self, now: Now, by: &str, touched: &mut Vec<usize>) {
+        self.tell_farm(now, Event::Stopping, Reason::StopAll {}, by);
+        // All stop before any is settled: a source that becomes free must not start the next zone.
+        for idx in 0..self.zones.len() {
+            self.with(now, Some(idx), touched, |zone, turn| zone.manual_stop(turn, Reason::StopAll {}, by));
+        }
+    }
+
+    fn tell_farm(&mut self, now: Now, event: Event, reason: Reason, by: &str) {
+        self.out.actions.push_back(Action::Diary(Entry {
+            at: now.wall,
+            mono: now.mono,
+            zone: None,
+            event,
+            command: None,
+            by: By::Person(by.to_owned()),
+            reason,
+            run_ms: None,
+            volume: None,
+        }));
+    }
+
+    fn is_clock_stepped(&mut self, now: Now) -> bool {
+        let offset_ms = clock_offset_ms(now);
+        let is_stepped = match (self.clock_offset_ms, offset_ms) {
+            (None, None) => false,
+            (Some(before), Some(after)) => before.abs_diff(after) > CLOCK_STEP_MS,
+            (None, Some(_)) | (Some(_), None) => true,
+        };
+        if is_stepped {
+            self.clock_offset_ms = offset_ms;
+        }
+        is_stepped
+    }
+
+    fn settle_all(&mut self, touched: &mut Vec<usize>, now: Now) {
+        for idx in touched.drain(..) {
+            self.settle(idx, now);
+        }
+    }
+
+    /// Brings a zone, its source and its timer in line with what has become of it.
+    fn settle(&mut self, idx: usize, now: Now) {
+        let Some(zone) = self.zones.get_mut(idx) else { return };
+        zone.tick(&mut self.out.turn(now));
+        if matches!(zone.phase, Phase::Local(_)) {
+            self.yield_to_local(idx, now);
+        }
+        self.hold(idx);
+        self.queue(idx, now);
+        self.dispatch(idx, now);
+        self.keep_books(idx, now);
+    }
+
+    /// Water that someone draws at a node cannot be refused: other runs on its source end.
+    fn yield_to_local(&mut self, idx: usize, now: Now) {
+        let Some(by) = self.zones.get(idx).map(|zone| zone.desk.id.clone()) else { return };
+        let others: Vec<usize> =
+            self.source(idx).map(|source| source.holders().collect()).unwrap_or_default();
+        for other in others {
+            let Some(zone) = self.zones.get_mut(other) else { continue };
+            if zone.is_running() {
+                zone.yield_to(&mut self.out.turn(now), by.clone());
+                self.hold(other);
+                self.keep_books(other, now);
+            }
+        }
+    }
+
+    /// Notes at the source whether the zone holds it.
+    fn hold(&mut self, idx: usize) {
+        let Some(is_held) = self.zones.get(idx).map(Zone::holds_source) else { return };
+        if let Some(source) = self.source_mut(idx) {
+            source.set_held(idx, is_held);
+        }
+    }
+
+    /// Puts a closed zone into its source's queue, or says why not.
+    fn queue(&mut self, idx: usize, now: Now) {
+        let holder = self.source(idx).and_then(Source::holder);
+        let holder = holder.and_then(|holder| self.zones.get(holder)).map(|zone| zone.desk.id.clone());
+        let utc_offset_min = self.out.utc_offset_min;
+        let Some(zone) = self.zones.get_mut(idx).filter(|zone| !zone.holds_source()) else { return };
+        let verdict = zone.verdict(now, utc_offset_min);
+        let is_ready = matches!(verdict, Verdict::Ready { .. });
+        match (verdict, holder) {
+            (Verdict::Content(_), _) => zone.unskip(),
+            (Verdict::Blocked(reason), _) => zone.skip(&mut self.out.turn(now), reason),
+            (Verdict::Ready { .. }, Some(holder)) => zone.skip_busy(&mut self.out.turn(now), holder),
+            (Verdict::Ready { .. }, None) => {}
+        }
+        if let Some(source) = self.source_mut(idx) {
+            source.set_waiting(idx, is_ready);
+        }
+    }
+
+    /// Starts the driest waiting zone of a free source, the first by name among equals; the others hear who has it.
+    fn dispatch(&mut self, of_zone: usize, now: Now) {
+        let Some(source) =
+            self.source(of_zone).filter(|source| source.holder().is_none() && source.has_waiting())
+        else {
+            return;
+        };
+        let utc_offset_min = self.out.utc_offset_min;
+        let waiting: Vec<usize> = source.waiting().collect();
+        let mut best: Option<(usize, u16, Reason)> = None;
+        for idx in &waiting {
+            let verdict = self.zones.get(*idx).map(|zone| zone.verdict(now, utc_offset_min));
+            if let Some(Verdict::Ready { deficit_permyriad, reason }) = verdict
+                && best.as_ref().is_none_or(|(_, deficit, _)| deficit_permyriad > *deficit)
+            {
+                best = Some((*idx, deficit_permyriad, reason));
+            }
+        }
+        if let Some((idx, _, reason)) = best {
+            if let Some(zone) = self.zones.get_mut(idx) {
+                let target_s = zone.plan.run_max_s;
+                zone.start(&mut self.out.turn(now), false, By::Engine, reason, target_s);
+            }
+            self.hold(idx);
+            self.keep_books(idx, now);
+        }
+        for idx in waiting {
+            self.queue(idx, now);
+            self.keep_books(idx, now);
+        }
+    }
+
+    /// Hands out changed memory and sets the zone's timer; an earlier one may stay, it is harmless.
+    fn keep_books(&mut self, idx: usize, now: Now) {
+        let Some(zone) = self.zones.get_mut(idx) else { return };
+        if let Some(memory) = zone.take_memory() {
+            self.out.actions.push_back(Action::Remember { zone: zone.desk.id.clone(), memory });
+        }
+        let Some(at) = zone.deadline(&self.out.turn(now)) else { return };
+        if zone.timer.is_some_and(|timer| timer <= at) {
+            return;
+        }
+        if let Some(timer) = zone.timer.replace(at) {
+            self.timers.remove(&(timer, idx));
+        }
+        self.timers.insert((at, idx));
+    }
+
+    fn source(&self, zone_idx: usize) -> Option<&Source> {
+        self.sources.get(*self.source_of.get(zone_idx)?)
+    }
+
+    fn source_mut(&mut self, zone_idx: usize) -> Option<&mut Source> {
+        self.sources.get_mut(*self.source_of.get(zone_idx)?)
+    }
+}
+
+fn clock_offset_ms(now: Now) -> Option<i64> {
+    let mono = i64::try_from(now.mono.0).unwrap_or(i64::MAX);
+    now.wall.map(|wall| wall.0.saturating_sub(mono))
+}

@@ -1,0 +1,60 @@
+//! Every irrigation decision of Giọt, without I/O, clock, randomness or async: the same inputs give the same actions (P10).
+//!
+//! A shell feeds [`Engine::handle`] with what happened, drains [`Engine::poll_action`] and does what it says, and calls again
+//! with [`Input::Timeout`] when [`Engine::poll_timeout`] is reached. Spurious timeouts are harmless. The shell holds no rule.
+//!
+//! What this layer promises:
+//! - P3: no run goes beyond its plan's longest run, whatever is lost or late; every Open carries a lease.
+//! - P4: command numbers only rise; every Open has a time to live.
+//! - P5, first form: a source waters one zone at a time, counted in the worst case: from the moment an Open is emitted until
+//!   its valve is known to be closed, or its last possible lease is over.
+//! - P6: an Open stands on fresh, plausible readings or on a person; what is not started has a [`Reason`].
+//! - P7: what nodes measured appears in exactly one diary [`Entry`] each.
+//!
+//! Two time lines: deadlines live on the monotonic one ([`Now::mono`]); civil time ([`Now::wall`]) may jump or vanish and
+//! decides only about the time of day and the age of readings, where it can make things older, never younger.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`Plan`] (`plan`) | what the farm wants, and its problems |
+//! | `probe` | freshness, plausibility, jumps, stuck values |
+//! | `flight` | which Opens may be in force, until when |
+//! | `zone` | one zone: the soil's verdict, the valve's states |
+//! | `source` | who holds a source, who waits for it |
+//! | [`Engine`] (`engine`) | dispatch of inputs, timers, the queue |
+//! | [`Reason`], [`Entry`], [`ZoneMemory`], [`ZoneView`] | what is told, kept and shown |
+
+mod diary;
+mod engine;
+mod flight;
+mod ids;
+mod memory;
+mod plan;
+mod probe;
+mod reason;
+mod source;
+mod view;
+mod zone;
+
+pub use diary::{Action, By, Entry, Event};
+pub use engine::{Engine, Input};
+pub use ids::{METRIC_LEN_MAX, MetricName, NameError, ProbeRef, SLUG_LEN_MAX, SourceId, ValveRef, ZoneId};
+pub use memory::{Lock, OpenMemory, Rest, ZoneMemory};
+pub use plan::{
+    DayWindow, HYSTERESIS_PERMYRIAD_MIN, Plan, PlanProblem, ProblemKind, RUN_S_MAX, SourcePlan, Timing,
+    ZonePlan,
+};
+pub use probe::ProbeQuality;
+pub use reason::{Arg, ArgValue, Reason};
+pub use view::{LastDecision, ProbeView, ZoneState, ZoneView};
+
+use giot_shared::time::{MonoMs, UnixMs};
+
+/// The moment of an input on both time lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Now {
+    /// The monotonic line: never goes back; every deadline lives here.
+    pub mono: MonoMs,
+    /// Civil time; `None` while the gateway's clock is unset.
+    pub wall: Option<UnixMs>,
+}

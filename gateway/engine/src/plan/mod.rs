@@ -1,0 +1,370 @@
+//! What the farm wants: zones, sources, thresholds and times, checked before they are used.
+//!
+//! Data without behaviour over time. [`Plan::check`] finds every problem at once; a zone with a problem is kept but never
+//! opened, so that one typing error does not dry out the rest of the farm.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use giot_shared::time::UnixMs;
+use giot_shared::units::MoisturePermyriad;
+
+use crate::ids::{ProbeRef, SourceId, ValveRef, ZoneId};
+
+/// Smallest distance of stop and start threshold: 2 % of volume, about the noise and drift of a capacitive probe.
+pub const HYSTERESIS_PERMYRIAD_MIN: u16 = 200;
+
+/// Longest run that a plan may ask for: a day; longer is a typing error.
+pub const RUN_S_MAX: u32 = 24 * 3600;
+
+const MINUTES_A_DAY: u16 = 24 * 60;
+const DAY_MS: i64 = 24 * 3600 * 1000;
+
+/// Everything that the engine is told about the farm.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Plan {
+    /// The zones.
+    pub zones: BTreeMap<ZoneId, ZonePlan>,
+    /// The sources that the zones name.
+    pub sources: BTreeMap<SourceId, SourcePlan>,
+    /// Local time minus UTC, minutes; Việt Nam: 420.
+    pub utc_offset_min: i32,
+    /// Waiting times towards the nodes.
+    pub timing: Timing,
+}
+
+/// A water source: one of its zones is watered at a time.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SourcePlan {}
+
+/// How one zone is watered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ZonePlan {
+    /// The source that feeds it.
+    pub source: SourceId,
+    /// Its valve.
+    pub valve: ValveRef,
+    /// Its probes; the median of those that are fresh and good decides.
+    pub probes: Vec<ProbeRef>,
+    /// Start when the median is below.
+    pub start_below: MoisturePermyriad,
+    /// Stop when the median is above.
+    pub stop_above: MoisturePermyriad,
+    /// When an automatic run may take place.
+    pub window: DayWindow,
+    /// Lease of one Open, seconds.
+    pub lease_s: u32,
+    /// Longest run, over all renewed leases, seconds.
+    pub run_max_s: u32,
+    /// Shortest time between the end of a run and the next automatic one, seconds.
+    pub min_off_s: u32,
+    /// Oldest reading that counts as fresh, seconds.
+    pub fresh_s: u32,
+    /// Lowest and highest moisture that this soil can have.
+    pub plausible: (MoisturePermyriad, MoisturePermyriad),
+    /// Largest plausible change within five minutes while nothing waters; 0 switches the check off.
+    pub rate_max: MoisturePermyriad,
+    /// A value that stays identical for longer is stuck, seconds; 0 switches the check off.
+    pub stuck_s: u32,
+    /// Whether the engine waters by itself; otherwise by hand only.
+    pub automatic: bool,
+}
+
+/// Waiting times, seconds. The defaults suit nodes on a local network that stay connected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timing {
+    /// Without an answer for so long, a command is sent again: far above a round trip, short for a person who waits.
+    pub answer_s: u32,
+    /// From the acceptance of an Open to the valve's report.
+    pub confirm_s: u32,
+    /// Longest time to live of a command; a short lease has a shorter one.
+    pub ttl_s: u32,
+    /// Added to every "surely over": transport and the difference of two clocks that were set alike.
+    pub margin_s: u32,
+    /// After a refusal that time can mend (not anchored, expired, busy), one more attempt after so long.
+    pub retry_later_s: u32,
+    /// Pause after the first failed cycle; each further one doubles it.
+    pub quarantine_s: u32,
+    /// Longest such pause.
+    pub quarantine_s_max: u32,
+    /// Automatic watering rests for so long after a person's stop.
+    pub person_rest_s: u32,
+    /// Longest time that a node keeps a valve open on its own (its hard maximum).
+    pub node_run_s_max: u32,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Self {
+            answer_s: 10,
+            confirm_s: 15,
+            ttl_s: 30,
+            margin_s: 5,
+            retry_later_s: 30,
+            quarantine_s: 300,
+            quarantine_s_max: 6 * 3600,
+            person_rest_s: 3600,
+            node_run_s_max: 8 * 3600,
+        }
+    }
+}
+
+/// A span of the local day; may cross midnight; equal ends mean the whole day.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DayWindow {
+    from_min: u16,
+    to_min: u16,
+}
+
+impl DayWindow {
+    /// The whole day.
+    pub const ALWAYS: Self = Self { from_min: 0, to_min: 0 };
+
+    /// From one minute of the day (included) to another (excluded); 1440 stands for midnight. `None` above 1440.
+    #[must_use]
+    pub fn new(from_min: u16, to_min: u16) -> Option<Self> {
+        if from_min > MINUTES_A_DAY || to_min > MINUTES_A_DAY {
+            return None;
+        }
+        Some(Self { from_min: from_min % MINUTES_A_DAY, to_min: to_min % MINUTES_A_DAY })
+    }
+
+    /// First minute of the day.
+    #[must_use]
+    pub fn from_min(self) -> u16 {
+        self.from_min
+    }
+
+    /// The minute of the day at which it is over.
+    #[must_use]
+    pub fn to_min(self) -> u16 {
+        self.to_min
+    }
+
+    /// Whether a moment lies inside.
+    #[must_use]
+    pub fn contains(self, at: UnixMs, utc_offset_min: i32) -> bool {
+        let minute = local_ms_of_day(at, utc_offset_min) / 60_000;
+        let (from, to) = (i64::from(self.from_min), i64::from(self.to_min));
+        if from == to {
+            true
+        } else if from < to {
+            (from..to).contains(&minute)
+        } else {
+            minute >= from || minute < to
+        }
+    }
+
+    /// Milliseconds until the window opens or closes next, `None` when it is open all day.
+    #[must_use]
+    pub fn next_change_ms(self, at: UnixMs, utc_offset_min: i32) -> Option<u64> {
+        if self.from_min == self.to_min {
+            return None;
+        }
+        let now_ms = local_ms_of_day(at, utc_offset_min);
+        [self.from_min, self.to_min]
+            .into_iter()
+            .map(|edge_min| {
+                let ahead_ms = (i64::from(edge_min) * 60_000 - now_ms).rem_euclid(DAY_MS);
+                if ahead_ms == 0 { DAY_MS } else { ahead_ms }
+            })
+            .min()
+            .and_then(|ms| u64::try_from(ms).ok())
+    }
+}
+
+fn local_ms_of_day(at: UnixMs, utc_offset_min: i32) -> i64 {
+    (at.0.rem_euclid(DAY_MS) + i64::from(utc_offset_min) * 60_000).rem_euclid(DAY_MS)
+}
+
+/// Something in a plan that cannot be right.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlanProblem {
+    /// The zone; `None`: the plan as a whole.
+    pub zone: Option<ZoneId>,
+    /// What is wrong.
+    pub kind: ProblemKind,
+}
+
+/// The kinds of problems of a plan.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ProblemKind {
+    /// The zone names a source that is not there.
+    UnknownSource(SourceId),
+    /// The zone is to water by itself but has no probe.
+    NoProbe,
+    /// The same probe is named twice.
+    ProbeTwice(ProbeRef),
+    /// The start threshold is not below the stop threshold.
+    ThresholdsCrossed,
+    /// Stop is above start by less than [`HYSTERESIS_PERMYRIAD_MIN`].
+    HysteresisTooSmall(u16),
+    /// A threshold lies outside the plausible range, so it can never be reached.
+    ThresholdImplausible,
+    /// Another zone has the same valve.
+    ValveShared(ZoneId),
+    /// The lease is zero.
+    LeaseZero,
+    /// The lease is longer than the longest run.
+    LeaseAboveRun,
+    /// The longest run is longer than [`RUN_S_MAX`].
+    RunTooLong,
+    /// No reading can ever be fresh.
+    FreshZero,
+    /// A value counts as stuck before it counts as stale.
+    StuckBelowFresh,
+    /// The offset from UTC is beyond ±14 hours.
+    UtcOffset,
+    /// A waiting time is zero or longer than a day.
+    Timing,
+}
+
+impl ProblemKind {
+    /// The stable code: snake_case.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::UnknownSource(_) => "unknown_source",
+            Self::NoProbe => "no_probe",
+            Self::ProbeTwice(_) => "probe_twice",
+            Self::ThresholdsCrossed => "thresholds_crossed",
+            Self::HysteresisTooSmall(_) => "hysteresis_too_small",
+            Self::ThresholdImplausible => "threshold_implausible",
+            Self::ValveShared(_) => "valve_shared",
+            Self::LeaseZero => "lease_zero",
+            Self::LeaseAboveRun => "lease_above_run",
+            Self::RunTooLong => "run_too_long",
+            Self::FreshZero => "fresh_zero",
+            Self::StuckBelowFresh => "stuck_below_fresh",
+            Self::UtcOffset => "utc_offset",
+            Self::Timing => "timing",
+        }
+    }
+}
+
+impl fmt::Display for ProblemKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::UnknownSource(source) => {
+                write!(f, "source {source} is not defined: define it or name another")
+            }
+            Self::NoProbe => f.write_str("an automatic zone needs at least one probe"),
+            Self::ProbeTwice(probe) => write!(f, "probe {probe} is named twice"),
+            Self::ThresholdsCrossed => f.write_str("start_below must be lower than stop_above"),
+            Self::HysteresisTooSmall(found) => write!(
+                f,
+                "stop_above is only {}.{:02} % above start_below: at least 2 % is needed, or noise switches the valve",
+                found / 100,
+                found % 100
+            ),
+            Self::ThresholdImplausible => {
+                f.write_str("both thresholds must lie inside the plausible range, or they are never reached")
+            }
+            Self::ValveShared(other) => write!(f, "zone {other} has the same valve"),
+            Self::LeaseZero => f.write_str("the lease must be at least one second"),
+            Self::LeaseAboveRun => f.write_str("the lease must not be longer than the longest run"),
+            Self::RunTooLong => f.write_str("the longest run must not exceed 24 hours"),
+            Self::FreshZero => f.write_str("fresh_s must be at least one second"),
+            Self::StuckBelowFresh => f.write_str("stuck_s must be 0 or longer than fresh_s"),
+            Self::UtcOffset => f.write_str("the offset from UTC must lie within 14 hours"),
+            Self::Timing => f.write_str("every waiting time must lie between one second and a day"),
+        }
+    }
+}
+
+impl fmt::Display for PlanProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.zone {
+            Some(zone) => write!(f, "zone {zone}: {}", self.kind),
+            None => write!(f, "{}", self.kind),
+        }
+    }
+}
+
+impl Plan {
+    /// Every problem of the plan, in the order of its zones.
+    #[must_use]
+    pub fn check(&self) -> Vec<PlanProblem> {
+        let mut problems = Vec::new();
+        if self.utc_offset_min.unsigned_abs() > 14 * 60 {
+            problems.push(PlanProblem { zone: None, kind: ProblemKind::UtcOffset });
+        }
+        if !self.timing.is_sound() {
+            problems.push(PlanProblem { zone: None, kind: ProblemKind::Timing });
+        }
+        let mut valves: BTreeMap<&ValveRef, &ZoneId> = BTreeMap::new();
+        for (id, zone) in &self.zones {
+            let mut found = zone.check();
+            if !self.sources.contains_key(&zone.source) {
+                found.push(ProblemKind::UnknownSource(zone.source.clone()));
+            }
+            if let Some(other) = valves.get(&zone.valve) {
+                found.push(ProblemKind::ValveShared((*other).clone()));
+            } else {
+                valves.insert(&zone.valve, id);
+            }
+            problems.extend(found.into_iter().map(|kind| PlanProblem { zone: Some(id.clone()), kind }));
+        }
+        problems
+    }
+}
+
+impl ZonePlan {
+    fn check(&self) -> Vec<ProblemKind> {
+        let mut found = Vec::new();
+        let mut report = |is_wrong: bool, kind: ProblemKind| {
+            if is_wrong {
+                found.push(kind);
+            }
+        };
+        report(self.automatic && self.probes.is_empty(), ProblemKind::NoProbe);
+        let mut seen = BTreeSet::new();
+        for probe in &self.probes {
+            report(!seen.insert(probe), ProblemKind::ProbeTwice(probe.clone()));
+        }
+        let span = self.stop_above.get().saturating_sub(self.start_below.get());
+        let is_crossed = self.start_below >= self.stop_above;
+        report(is_crossed, ProblemKind::ThresholdsCrossed);
+        report(!is_crossed && span < HYSTERESIS_PERMYRIAD_MIN, ProblemKind::HysteresisTooSmall(span));
+        let (min, max) = self.plausible;
+        report(self.start_below <= min || self.stop_above >= max, ProblemKind::ThresholdImplausible);
+        report(self.lease_s == 0, ProblemKind::LeaseZero);
+        report(self.lease_s > self.run_max_s, ProblemKind::LeaseAboveRun);
+        report(self.run_max_s > RUN_S_MAX, ProblemKind::RunTooLong);
+        report(self.fresh_s == 0, ProblemKind::FreshZero);
+        report(self.stuck_s != 0 && self.stuck_s <= self.fresh_s, ProblemKind::StuckBelowFresh);
+        found
+    }
+
+    /// Whether a moisture can be real in this soil.
+    pub(crate) fn is_plausible(&self, moisture: MoisturePermyriad) -> bool {
+        (self.plausible.0..=self.plausible.1).contains(&moisture)
+    }
+}
+
+impl Timing {
+    fn is_sound(&self) -> bool {
+        [
+            self.answer_s,
+            self.confirm_s,
+            self.ttl_s,
+            self.margin_s,
+            self.retry_later_s,
+            self.quarantine_s,
+            self.quarantine_s_max,
+            self.person_rest_s,
+            self.node_run_s_max,
+        ]
+        .iter()
+        .all(|span_s| (1..=RUN_S_MAX).contains(span_s))
+    }
+
+    /// Time to live of a command of a given lease: a quarter of it, between five seconds and the plan's maximum. The worst
+    /// case of a renewed run counts one time to live, so that a short lease must not carry a long one.
+    pub(crate) fn ttl_s_for(&self, lease_s: u32) -> u32 {
+        (lease_s / 4).clamp(self.ttl_s.min(5), self.ttl_s)
+    }
+}
+
+#[cfg(test)]
+mod tests;

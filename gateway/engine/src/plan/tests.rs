@@ -1,0 +1,132 @@
+//! Cases of the plan's checks and of the day window.
+
+use super::*;
+
+fn permyriad(value: u16) -> MoisturePermyriad {
+    MoisturePermyriad::new(value).unwrap()
+}
+
+fn probe(name: &str) -> ProbeRef {
+    ProbeRef { device: name.parse().unwrap(), metric: "soil_moisture".parse().unwrap() }
+}
+
+fn sound_zone(node: &str) -> ZonePlan {
+    ZonePlan {
+        source: "pump".parse().unwrap(),
+        valve: ValveRef { node: node.parse().unwrap(), valve: giot_shared::ids::ValveId(0) },
+        probes: vec![probe("p1")],
+        start_below: permyriad(2000),
+        stop_above: permyriad(3000),
+        window: DayWindow::ALWAYS,
+        lease_s: 600,
+        run_max_s: 3600,
+        min_off_s: 600,
+        fresh_s: 1800,
+        plausible: (permyriad(100), permyriad(6000)),
+        rate_max: permyriad(1000),
+        stuck_s: 86_400,
+        automatic: true,
+    }
+}
+
+fn plan_of(zones: &[(&str, ZonePlan)]) -> Plan {
+    Plan {
+        zones: zones.iter().map(|(id, zone)| (id.parse().unwrap(), zone.clone())).collect(),
+        sources: [("pump".parse().unwrap(), SourcePlan {})].into(),
+        utc_offset_min: 420,
+        timing: Timing::default(),
+    }
+}
+
+#[test]
+fn a_sound_plan_has_no_problem() {
+    assert_eq!(plan_of(&[("a", sound_zone("v1")), ("b", sound_zone("v2"))]).check(), []);
+}
+
+#[test]
+fn each_problem_is_found_and_named() {
+    type Spoil = fn(&mut ZonePlan);
+    let cases: &[(Spoil, &[&str])] = &[
+        (|z| z.source = "well".parse().unwrap(), &["unknown_source"]),
+        (|z| z.probes.clear(), &["no_probe"]),
+        (|z| z.probes.push(probe("p1")), &["probe_twice"]),
+        (|z| z.start_below = permyriad(3000), &["thresholds_crossed"]),
+        (|z| z.start_below = permyriad(2801), &["hysteresis_too_small"]),
+        (|z| z.start_below = permyriad(2800), &[]),
+        (|z| z.stop_above = permyriad(6000), &["threshold_implausible"]),
+        (|z| z.lease_s = 0, &["lease_zero"]),
+        (|z| z.lease_s = 3601, &["lease_above_run"]),
+        (|z| z.run_max_s = 86_401, &["run_too_long"]),
+        (|z| z.fresh_s = 0, &["fresh_zero"]),
+        (|z| z.stuck_s = 1800, &["stuck_below_fresh"]),
+        (
+            |z| {
+                z.lease_s = 0;
+                z.fresh_s = 0;
+                z.probes.clear();
+            },
+            &["no_probe", "lease_zero", "fresh_zero"],
+        ),
+        (
+            |z| {
+                z.automatic = false;
+                z.probes.clear();
+            },
+            &[],
+        ),
+    ];
+    for (spoil, want) in cases {
+        let mut zone = sound_zone("v1");
+        spoil(&mut zone);
+        let found: Vec<_> = plan_of(&[("a", zone)]).check().iter().map(|p| p.kind.code()).collect();
+        assert_eq!(&found, want);
+    }
+}
+
+#[test]
+fn the_second_zone_of_a_valve_is_the_problem() {
+    let problems = plan_of(&[("a", sound_zone("v1")), ("b", sound_zone("v1"))]).check();
+    assert_eq!(problems.len(), 1);
+    assert_eq!(problems[0].to_string(), "zone b: zone a has the same valve");
+    let mut plan = plan_of(&[]);
+    plan.utc_offset_min = 841;
+    plan.timing.answer_s = 0;
+    let found: Vec<_> = plan.check().iter().map(|p| p.kind.code()).collect();
+    assert_eq!(found, ["utc_offset", "timing"]);
+}
+
+#[test]
+fn windows_know_their_day() {
+    const HOUR_MS: i64 = 3_600_000;
+    // Local hours at UTC+7 of 1970-01-01, so UTC hour -7.
+    let at = |local_hour: i64| UnixMs((local_hour - 7) * HOUR_MS);
+    let cases = [
+        (4 * 60, 8 * 60, 3, false, Some(1)),
+        (4 * 60, 8 * 60, 4, true, Some(4)),
+        (4 * 60, 8 * 60, 8, false, Some(20)),
+        (20 * 60, 5 * 60, 23, true, Some(6)),
+        (20 * 60, 5 * 60, 4, true, Some(1)),
+        (20 * 60, 5 * 60, 5, false, Some(15)),
+        (0, 0, 12, true, None),
+        (0, 1440, 12, true, None),
+        (22 * 60, 1440, 23, true, Some(1)),
+        (22 * 60, 1440, 0, false, Some(22)),
+    ];
+    for (from, to, hour, inside, change_hours) in cases {
+        let window = DayWindow::new(from, to).unwrap();
+        assert_eq!(window.contains(at(hour), 420), inside, "{from}-{to} at {hour}");
+        let want = change_hours.map(|hours: u64| hours * 3_600_000);
+        assert_eq!(window.next_change_ms(at(hour), 420), want, "{from}-{to} at {hour}");
+    }
+    assert_eq!(DayWindow::new(0, 1441), None);
+}
+
+#[test]
+fn a_short_lease_has_a_short_time_to_live() {
+    let timing = Timing::default();
+    for (lease_s, want) in [(1, 5), (20, 5), (60, 15), (120, 30), (3600, 30)] {
+        assert_eq!(timing.ttl_s_for(lease_s), want);
+    }
+    let tight = Timing { ttl_s: 2, ..timing };
+    assert_eq!(tight.ttl_s_for(3600), 2);
+}

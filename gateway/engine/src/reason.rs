@@ -1,0 +1,477 @@
+//! Why: every start, stop, skip, refusal and fault carries one of these reasons with its numbers.
+//!
+//! A reason has a stable code (the key of the page's catalogue) and named arguments; [`Reason::from_parts`] builds it again
+//! from what a store kept. It holds no words for people: those are the catalogue's. A code is never given a second meaning.
+
+use std::str::FromStr;
+
+use giot_shared::ids::{CommandId, NodeId};
+use giot_shared::units::MoisturePermyriad;
+use giot_shared::valve::{CloseReason, RefusalReason};
+
+use crate::ids::{MetricName, SourceId, ZoneId};
+
+/// One named argument of a reason.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Arg {
+    /// Stable name, unique within its reason.
+    pub name: &'static str,
+    /// The value with its kind.
+    pub value: ArgValue,
+}
+
+/// A value of an argument; the kind says how it is shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ArgValue {
+    /// A count, a number of a command, or a minute of the day where the name ends in `_min`.
+    Int(i64),
+    /// Moisture in 1/10 000 of the soil's volume.
+    Permyriad(u16),
+    /// A span in seconds.
+    Seconds(u64),
+    /// A name, or the code of a valve word.
+    Text(String),
+}
+
+/// What may stand in a reason: a value that becomes an argument and comes back from one.
+trait Field: Sized {
+    fn to_value(&self) -> ArgValue;
+    fn from_value(value: &ArgValue) -> Option<Self>;
+}
+
+impl Field for u64 {
+    fn to_value(&self) -> ArgValue {
+        ArgValue::Seconds(*self)
+    }
+    fn from_value(value: &ArgValue) -> Option<Self> {
+        if let ArgValue::Seconds(seconds) = value { Some(*seconds) } else { None }
+    }
+}
+
+impl Field for u32 {
+    fn to_value(&self) -> ArgValue {
+        ArgValue::Int(i64::from(*self))
+    }
+    fn from_value(value: &ArgValue) -> Option<Self> {
+        if let ArgValue::Int(int) = value { Self::try_from(*int).ok() } else { None }
+    }
+}
+
+impl Field for CommandId {
+    fn to_value(&self) -> ArgValue {
+        ArgValue::Int(i64::try_from(self.0).unwrap_or(i64::MAX))
+    }
+    fn from_value(value: &ArgValue) -> Option<Self> {
+        if let ArgValue::Int(int) = value { u64::try_from(*int).ok().map(Self) } else { None }
+    }
+}
+
+impl Field for MoisturePermyriad {
+    fn to_value(&self) -> ArgValue {
+        ArgValue::Permyriad(self.get())
+    }
+    fn from_value(value: &ArgValue) -> Option<Self> {
+        if let ArgValue::Permyriad(permyriad) = value { Self::new(*permyriad) } else { None }
+    }
+}
+
+/// Fields that are texts: how each is written and read.
+macro_rules! text_fields {
+    ($($type:ty: $to:expr, $from:expr;)*) => {$(
+        impl Field for $type {
+            fn to_value(&self) -> ArgValue {
+                let to: fn(&$type) -> String = $to;
+                ArgValue::Text(to(self))
+            }
+            fn from_value(value: &ArgValue) -> Option<Self> {
+                let from: fn(&str) -> Option<$type> = $from;
+                if let ArgValue::Text(text) = value { from(text) } else { None }
+            }
+        }
+    )*};
+}
+
+text_fields! {
+    String: Self::clone, |text| Some(text.to_owned());
+    ZoneId: ToString::to_string, |text| ZoneId::from_str(text).ok();
+    SourceId: ToString::to_string, |text| SourceId::from_str(text).ok();
+    NodeId: ToString::to_string, |text| NodeId::from_str(text).ok();
+    MetricName: ToString::to_string, |text| MetricName::from_str(text).ok();
+    CloseReason: |close| close.code().to_owned(), CloseReason::from_code;
+    RefusalReason: |refusal| refusal.code().to_owned(), RefusalReason::from_code;
+}
+
+/// Declares the reasons: variant, code, fields; and both directions of their arguments.
+macro_rules! reasons {
+    ($($(#[$doc:meta])* $variant:ident = $code:literal { $($(#[$fdoc:meta])* $field:ident: $type:ty),* $(,)? })*) => {
+        /// Why something was done, left undone, or went wrong.
+        #[derive(Clone, Debug, PartialEq, Eq)]
+        pub enum Reason { $($(#[$doc])* $variant { $($(#[$fdoc])* $field: $type),* },)* }
+
+        impl Reason {
+            /// Every code, in the order of declaration.
+            pub const ALL_CODES: &'static [&'static str] = &[$($code),*];
+
+            /// The stable code: snake_case, the key of the catalogue.
+            #[must_use]
+            pub const fn code(&self) -> &'static str {
+                match self { $(Self::$variant { .. } => $code,)* }
+            }
+
+            /// The numbers and names of this reason.
+            #[must_use]
+            pub fn args(&self) -> Vec<Arg> {
+                match self {
+                    $(Self::$variant { $($field),* } => {
+                        vec![$(Arg { name: stringify!($field), value: $field.to_value() }),*]
+                    })*
+                }
+            }
+
+            /// The names of the arguments of a code, `None` for an unknown code.
+            #[must_use]
+            pub fn arg_names(code: &str) -> Option<&'static [&'static str]> {
+                match code { $($code => Some(&[$(stringify!($field)),*]),)* _ => None }
+            }
+
+            /// The reason that [`Self::code`] and [`Self::args`] describe; `None` for an unknown code, or when an argument
+            /// is missing or of another kind. `arg` gives the value of a name.
+            #[must_use]
+            pub fn from_parts(code: &str, arg: impl Fn(&str) -> Option<ArgValue>) -> Option<Self> {
+                match code {
+                    $($code => Some(Self::$variant {
+                        $($field: <$type as Field>::from_value(&arg(stringify!($field))?)?),*
+                    }),)*
+                    _ => None,
+                }
+            }
+        }
+    };
+}
+
+reasons! {
+    /// The soil is drier than the start threshold.
+    SoilDry = "soil_dry" {
+        /// Median of the zone's probes.
+        moisture: MoisturePermyriad,
+        /// Start threshold.
+        start_below: MoisturePermyriad,
+    }
+    /// The soil is not dry enough to start.
+    SoilMoist = "soil_moist" {
+        /// Median of the zone's probes.
+        moisture: MoisturePermyriad,
+        /// Start threshold.
+        start_below: MoisturePermyriad,
+    }
+    /// The soil is wetter than the stop threshold.
+    SoilWet = "soil_wet" {
+        /// Median of the zone's probes.
+        moisture: MoisturePermyriad,
+        /// Stop threshold.
+        stop_above: MoisturePermyriad,
+    }
+    /// The run has had its time.
+    RunTimeReached = "run_time_reached" {
+        /// The run that was asked for.
+        run_s: u64,
+    }
+    /// The run goes on, so its lease is given anew.
+    LeaseRenewed = "lease_renewed" {
+        /// The new lease.
+        run_s: u64,
+    }
+    /// A person started the zone.
+    ManualStart = "manual_start" {
+        /// The run that was asked for.
+        run_s: u64,
+    }
+    /// A person stopped the zone.
+    ManualStop = "manual_stop" {}
+    /// A person stopped every zone.
+    StopAll = "stop_all" {}
+    /// A person runs the valve at the node itself.
+    LocalRun = "local_run" {}
+    /// The zone is watered by hand only.
+    NotAutomatic = "not_automatic" {}
+    /// The zone's settings contradict themselves; nothing starts until they are mended.
+    InvalidPlan = "invalid_plan" {
+        /// Code of the first problem.
+        problem: String,
+    }
+    /// There is no such zone.
+    UnknownZone = "unknown_zone" {
+        /// What was asked for.
+        zone: ZoneId,
+    }
+    /// The zone is watering already.
+    AlreadyRunning = "already_running" {}
+    /// The zone's valve is still on its way to closed.
+    ValveClosing = "valve_closing" {}
+    /// The zone's valve has not been heard of since the gateway started.
+    ValveUnknown = "valve_unknown" {}
+    /// The last reading of a probe is too old.
+    StaleReading = "stale_reading" {
+        /// The device that the probe hangs on.
+        device: NodeId,
+        /// The probe's metric.
+        metric: MetricName,
+        /// Age of the last reading.
+        age_s: u64,
+        /// Oldest age that counts as fresh.
+        fresh_s: u64,
+    }
+    /// A probe has not been heard of.
+    NoReading = "no_reading" {
+        /// The device that the probe hangs on.
+        device: NodeId,
+        /// The probe's metric.
+        metric: MetricName,
+    }
+    /// A probe reports that it is faulty.
+    FaultyReading = "faulty_reading" {
+        /// The device that the probe hangs on.
+        device: NodeId,
+        /// The probe's metric.
+        metric: MetricName,
+    }
+    /// A reading is dated in the future: a clock is wrong.
+    ReadingAhead = "reading_ahead" {
+        /// The device that the probe hangs on.
+        device: NodeId,
+        /// The probe's metric.
+        metric: MetricName,
+        /// How far ahead.
+        ahead_s: u64,
+    }
+    /// A reading lies outside what this soil can hold.
+    ImplausibleReading = "implausible_reading" {
+        /// The device that the probe hangs on.
+        device: NodeId,
+        /// The probe's metric.
+        metric: MetricName,
+        /// The reading.
+        moisture: MoisturePermyriad,
+        /// Lowest plausible value.
+        min: MoisturePermyriad,
+        /// Highest plausible value.
+        max: MoisturePermyriad,
+    }
+    /// A reading changed faster than soil does while nothing waters.
+    ProbeJump = "probe_jump" {
+        /// The device that the probe hangs on.
+        device: NodeId,
+        /// The probe's metric.
+        metric: MetricName,
+        /// Before the jump.
+        from: MoisturePermyriad,
+        /// After it.
+        to: MoisturePermyriad,
+        /// Largest plausible change in five minutes.
+        rate_max: MoisturePermyriad,
+    }
+    /// A probe gives the same value for too long.
+    ProbeStuck = "probe_stuck" {
+        /// The device that the probe hangs on.
+        device: NodeId,
+        /// The probe's metric.
+        metric: MetricName,
+        /// How long the value has been the same.
+        same_s: u64,
+        /// How long it may be.
+        stuck_s: u64,
+    }
+    /// It is not the time of day for watering.
+    OutsideWindow = "outside_window" {
+        /// Start of the window, minute of the local day.
+        from_min: u32,
+        /// End of the window, minute of the local day.
+        to_min: u32,
+    }
+    /// The gateway does not know the time.
+    ClockUnset = "clock_unset" {}
+    /// Another zone has the source, or may still have it.
+    SourceBusy = "source_busy" {
+        /// That zone.
+        zone: ZoneId,
+    }
+    /// The minimum time between two runs is not over.
+    MinimumOff = "minimum_off" {
+        /// Rest of it.
+        remaining_s: u64,
+    }
+    /// A person stopped the zone, so automatic watering rests for a while.
+    RestAfterStop = "rest_after_stop" {
+        /// Who stopped it.
+        by: String,
+        /// Rest of the pause.
+        remaining_s: u64,
+    }
+    /// A person locked the zone.
+    Locked = "locked" {
+        /// Who locked it.
+        by: String,
+    }
+    /// A person took the lock away.
+    Unlocked = "unlocked" {}
+    /// A person cleared the fault.
+    FaultCleared = "fault_cleared" {}
+    /// The node of the valve has no connection.
+    NodeOffline = "node_offline" {
+        /// That node.
+        node: NodeId,
+    }
+    /// The node did not answer.
+    CommandUnanswered = "command_unanswered" {
+        /// Time since the first of the commands.
+        waited_s: u64,
+        /// How many were sent.
+        attempts: u32,
+    }
+    /// The node refused a command.
+    CommandRefused = "command_refused" {
+        /// The node's reason.
+        refusal: RefusalReason,
+    }
+    /// The zone rests after a failure.
+    Quarantined = "quarantined" {
+        /// Failures in a row.
+        failures: u32,
+        /// Rest of the pause.
+        remaining_s: u64,
+    }
+    /// A fault waits for a person to clear it.
+    UnresolvedFault = "unresolved_fault" {
+        /// Code of the fault's reason.
+        fault: String,
+    }
+    /// The node accepted the command, but its valve did not report that it opened.
+    ValveNotConfirmed = "valve_not_confirmed" {
+        /// Time since the command was accepted.
+        waited_s: u64,
+    }
+    /// The node closed the valve by itself.
+    ClosedByNode = "closed_by_node" {
+        /// The node's reason.
+        close: CloseReason,
+    }
+    /// The node reported the valve closed without saying why.
+    ValveFoundClosed = "valve_found_closed" {}
+    /// A valve was open that nobody here had opened.
+    UnexpectedOpen = "unexpected_open" {
+        /// The command that the node named.
+        command: CommandId,
+    }
+    /// Nothing was heard of the valve until its last possible lease was over.
+    ValveSilent = "valve_silent" {
+        /// How long.
+        waited_s: u64,
+    }
+    /// The gateway started anew and closes what it cannot account for.
+    GatewayRestarted = "gateway_restarted" {}
+}
+
+impl Reason {
+    /// Whether both say the same to a reader, apart from numbers that merely moved on.
+    ///
+    /// The diary tells a cause once, not each time a second of a waiting time has passed.
+    #[must_use]
+    pub fn is_same_cause(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::SourceBusy { zone: a }, Self::SourceBusy { zone: b }) => a == b,
+            (Self::Locked { by: a }, Self::Locked { by: b }) => a == b,
+            (Self::UnresolvedFault { fault: a }, Self::UnresolvedFault { fault: b }) => a == b,
+            (Self::Quarantined { failures: a, .. }, Self::Quarantined { failures: b, .. }) => a == b,
+            (a, b) => a.code() == b.code() && a.probe() == b.probe(),
+        }
+    }
+
+    fn probe(&self) -> Option<(&NodeId, &MetricName)> {
+        if let Self::StaleReading { device, metric, .. }
+        | Self::NoReading { device, metric }
+        | Self::FaultyReading { device, metric }
+        | Self::ReadingAhead { device, metric, .. }
+        | Self::ImplausibleReading { device, metric, .. }
+        | Self::ProbeJump { device, metric, .. }
+        | Self::ProbeStuck { device, metric, .. } = self
+        {
+            Some((device, metric))
+        } else {
+            None
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample(name: &str) -> Vec<ArgValue> {
+        let texts = ["zone-1", "bad_mac", "commanded"];
+        let mut values = vec![ArgValue::Int(7), ArgValue::Permyriad(2100), ArgValue::Seconds(60)];
+        values.extend(texts.iter().map(|text| ArgValue::Text((*text).to_owned())));
+        assert!(!name.is_empty());
+        values
+    }
+
+    /// Fills each argument with the first sample kind that the code takes.
+    fn build(code: &str) -> Reason {
+        let names = Reason::arg_names(code).unwrap();
+        let mut chosen: Vec<usize> = vec![0; names.len()];
+        for _ in 0..10_000 {
+            let pick = |name: &str| {
+                let position = names.iter().position(|n| *n == name)?;
+                sample(name).get(chosen[position]).cloned()
+            };
+            if let Some(reason) = Reason::from_parts(code, pick) {
+                return reason;
+            }
+            for choice in &mut chosen {
+                *choice += 1;
+                if *choice < 6 {
+                    break;
+                }
+                *choice = 0;
+            }
+        }
+        panic!("no arguments fit {code}");
+    }
+
+    #[test]
+    fn every_code_is_unique_and_comes_back_from_its_parts() {
+        let mut seen = std::collections::BTreeSet::new();
+        for code in Reason::ALL_CODES {
+            assert!(seen.insert(*code), "{code} twice");
+            assert!(code.chars().all(|c| c.is_ascii_lowercase() || c == '_'), "{code}");
+            let reason = build(code);
+            assert_eq!(reason.code(), *code);
+            let args = reason.args();
+            let names: Vec<_> = args.iter().map(|arg| arg.name).collect();
+            assert_eq!(Some(names.as_slice()), Reason::arg_names(code));
+            let back = Reason::from_parts(code, |name| {
+                args.iter().find(|arg| arg.name == name).map(|arg| arg.value.clone())
+            });
+            assert_eq!(back, Some(reason));
+        }
+        assert_eq!(Reason::from_parts("no_such_code", |_| None), None);
+        assert_eq!(Reason::from_parts("minimum_off", |_| None), None);
+        assert_eq!(Reason::from_parts("minimum_off", |_| Some(ArgValue::Int(3))), None);
+    }
+
+    #[test]
+    fn a_cause_is_the_same_while_only_its_waiting_time_moves() {
+        let busy = |zone: &str| Reason::SourceBusy { zone: zone.parse().unwrap() };
+        assert!(Reason::MinimumOff { remaining_s: 9 }.is_same_cause(&Reason::MinimumOff { remaining_s: 8 }));
+        assert!(busy("a").is_same_cause(&busy("a")));
+        assert!(!busy("a").is_same_cause(&busy("b")));
+        let stale = |device: &str, age_s| Reason::StaleReading {
+            device: device.parse().unwrap(),
+            metric: "soil_moisture".parse().unwrap(),
+            age_s,
+            fresh_s: 60,
+        };
+        assert!(stale("n1", 61).is_same_cause(&stale("n1", 99)));
+        assert!(!stale("n1", 61).is_same_cause(&stale("n2", 61)));
+        assert!(!Reason::ClockUnset {}.is_same_cause(&Reason::StopAll {}));
+    }
+}

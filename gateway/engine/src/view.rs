@@ -1,0 +1,227 @@
+//! What a page shows of a zone: always the last confirmed state of the valve, never the wish.
+//!
+//! A reading of the engine's state at a moment; changes nothing. Moments on the monotonic line are the shell's to convert.
+
+use giot_shared::ids::CommandId;
+use giot_shared::time::{MonoMs, UnixMs};
+use giot_shared::units::MoisturePermyriad;
+
+use crate::Now;
+use crate::diary::Event;
+use crate::ids::{ProbeRef, ZoneId};
+use crate::memory::Lock;
+use crate::probe::ProbeQuality;
+use crate::reason::Reason;
+use crate::zone::{Phase, Verdict, Wait, Zone};
+
+/// A zone at a moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ZoneView {
+    /// The zone.
+    pub zone: ZoneId,
+    /// Median of its good probes.
+    pub moisture: Option<MoisturePermyriad>,
+    /// Age of the oldest reading in the median, ms.
+    pub moisture_age_ms: Option<u64>,
+    /// Its probes, in the plan's order.
+    pub probes: Vec<ProbeView>,
+    /// The state of valve and zone.
+    pub state: ZoneState,
+    /// When that state's phase of the valve began.
+    pub since: MonoMs,
+    /// Whether the run that is under way was started by a person here.
+    pub manual: bool,
+    /// The zone's lock, whatever else is the matter.
+    pub lock: Option<Lock>,
+    /// The zone's fault, whatever else is the matter.
+    pub fault: Option<Reason>,
+    /// What the diary was told last.
+    pub last: Option<LastDecision>,
+}
+
+/// A probe at a moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProbeView {
+    /// The probe.
+    pub probe: ProbeRef,
+    /// Its newest value, whatever it is worth.
+    pub value: Option<MoisturePermyriad>,
+    /// When that was read.
+    pub at: Option<UnixMs>,
+    /// Its age, ms.
+    pub age_ms: Option<u64>,
+    /// What it is worth.
+    pub quality: ProbeQuality,
+}
+
+/// The last thing that the diary was told of a zone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LastDecision {
+    /// What.
+    pub event: Event,
+    /// Why.
+    pub reason: Reason,
+    /// When, `None` while the clock was unset.
+    pub at: Option<UnixMs>,
+    /// When, on the monotonic line.
+    pub mono: MonoMs,
+}
+
+/// The state of a zone; an open or unknown valve comes before everything else.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ZoneState {
+    /// No water is wanted, or only people water.
+    Idle {
+        /// Why not.
+        why: Reason,
+    },
+    /// Water is wanted, or cannot be judged, and is not given.
+    Waiting {
+        /// Why.
+        why: Reason,
+    },
+    /// An Open was sent.
+    Sent {
+        /// The newest one.
+        command: CommandId,
+    },
+    /// The node accepted an Open; its valve has not reported.
+    Accepted {
+        /// The newest one.
+        command: CommandId,
+    },
+    /// The valve reported that it is open.
+    Open {
+        /// The run's newest Open; `None`: opened at the node.
+        command: Option<CommandId>,
+        /// When it was confirmed.
+        confirmed_at: MonoMs,
+        /// End of the present lease, or of the node's hard maximum.
+        until: MonoMs,
+        /// Why the run was started.
+        why: Reason,
+    },
+    /// The valve is being closed.
+    Closing {
+        /// Why.
+        why: Reason,
+        /// When it is closed even if nothing is heard.
+        until: MonoMs,
+    },
+    /// Nothing was heard of the valve since the gateway's start.
+    Unknown {
+        /// When it is closed even if nothing is heard.
+        until: MonoMs,
+    },
+    /// A fault waits for a person.
+    Fault {
+        /// Which.
+        why: Reason,
+    },
+    /// A person locked the zone.
+    Locked {
+        /// Who and why.
+        lock: Lock,
+    },
+}
+
+impl ZoneState {
+    /// The stable code: snake_case.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Idle { .. } => "idle",
+            Self::Waiting { .. } => "waiting",
+            Self::Sent { .. } => "sent",
+            Self::Accepted { .. } => "accepted",
+            Self::Open { .. } => "open",
+            Self::Closing { .. } => "closing",
+            Self::Unknown { .. } => "unknown",
+            Self::Fault { .. } => "fault",
+            Self::Locked { .. } => "locked",
+        }
+    }
+}
+
+impl Zone {
+    /// The zone's view; `holder`: another zone that holds its source.
+    pub(crate) fn view(&self, now: Now, utc_offset_min: i32, holder: Option<&ZoneId>) -> ZoneView {
+        let probes: Vec<ProbeView> = self
+            .plan
+            .probes
+            .iter()
+            .zip(&self.probes)
+            .map(|(name, probe)| {
+                let (quality, value) = probe.judge(now, &self.plan);
+                let (at, age_ms) = (probe.last_at(), probe.age_ms(now));
+                ProbeView { probe: name.clone(), value, at, age_ms, quality }
+            })
+            .collect();
+        let good = probes.iter().filter(|probe| probe.quality == ProbeQuality::Good);
+        let (state, manual) = self.state(now, utc_offset_min, holder);
+        ZoneView {
+            zone: self.desk.id.clone(),
+            moisture: self.soil(now).moisture,
+            moisture_age_ms: good.filter_map(|probe| probe.age_ms).max(),
+            probes,
+            state,
+            since: self.since,
+            manual,
+            lock: self.memory.lock.clone(),
+            fault: self.memory.fault.clone(),
+            last: self.desk.last.clone(),
+        }
+    }
+
+    fn state(&self, now: Now, utc_offset_min: i32, holder: Option<&ZoneId>) -> (ZoneState, bool) {
+        match &self.phase {
+            Phase::Closed => (self.state_closed(now, utc_offset_min, holder), false),
+            Phase::Opening(opening) => {
+                let command = opening.run.flight.last();
+                let state = match opening.wait {
+                    Wait::Answer { .. } | Wait::Later { .. } => ZoneState::Sent { command },
+                    Wait::Report { .. } => ZoneState::Accepted { command },
+                };
+                (state, opening.run.is_manual)
+            }
+            Phase::Open(watering) => {
+                let run = &watering.run;
+                let state = ZoneState::Open {
+                    command: Some(run.flight.last()),
+                    confirmed_at: self.since,
+                    until: watering.lease_ends_at,
+                    why: run.reason.clone(),
+                };
+                (state, run.is_manual)
+            }
+            Phase::Local(local) => {
+                let why = Reason::LocalRun {};
+                (ZoneState::Open { command: None, confirmed_at: self.since, until: local.until, why }, false)
+            }
+            Phase::Closing(closing) if closing.is_after_start && !closing.is_seen_open => {
+                (ZoneState::Unknown { until: closing.over_at() }, false)
+            }
+            Phase::Closing(closing) => {
+                (ZoneState::Closing { why: closing.reason.clone(), until: closing.over_at() }, false)
+            }
+        }
+    }
+
+    fn state_closed(&self, now: Now, utc_offset_min: i32, holder: Option<&ZoneId>) -> ZoneState {
+        if let Some(lock) = &self.memory.lock {
+            return ZoneState::Locked { lock: lock.clone() };
+        }
+        if let Some(why) = &self.memory.fault {
+            return ZoneState::Fault { why: why.clone() };
+        }
+        match (self.verdict(now, utc_offset_min), holder) {
+            (Verdict::Content(why), _) => ZoneState::Idle { why },
+            (Verdict::Blocked(why), _) => ZoneState::Waiting { why },
+            (Verdict::Ready { .. }, Some(zone)) => {
+                ZoneState::Waiting { why: Reason::SourceBusy { zone: zone.clone() } }
+            }
+            // The moment between two inputs: the next one starts it.
+            (Verdict::Ready { reason, .. }, None) => ZoneState::Waiting { why: reason },
+        }
+    }
+}

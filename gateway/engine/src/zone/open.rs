@@ -1,0 +1,385 @@
+//! Opening a valve and keeping it open: first Open, answer, report, renewed leases.
+//!
+//! Invariants: no lease reaches beyond the plan's longest run, counted from the first Open in the worst case; an Open is
+//! repeated at most twice, as a new command; what is accepted but not reported open is closed again.
+
+use giot_shared::ids::CommandId;
+use giot_shared::time::MonoMs;
+use giot_shared::valve::RefusalReason;
+
+use super::{Phase, Turn, Zone};
+use crate::diary::{By, Event};
+use crate::flight::{Flight, SentOpen};
+use crate::plan::{Timing, ZonePlan};
+use crate::reason::Reason;
+
+/// One command and two repetitions: a link that loses three in a row needs a person, not a fourth.
+const ATTEMPTS_MAX: u32 = 3;
+
+/// One run of a zone, from its first Open to the end.
+#[derive(Debug)]
+pub(crate) struct Run {
+    pub(crate) is_manual: bool,
+    pub(super) by: By,
+    /// Why it was started.
+    pub(crate) reason: Reason,
+    pub(super) started_at: MonoMs,
+    /// How long it is to be.
+    pub(super) target_s: u32,
+    /// When the node first was known to have obeyed: the run's length counts from here.
+    opened_at: Option<MonoMs>,
+    pub(crate) flight: Flight,
+    /// Number of its first Open: the run's name in the diary.
+    pub(super) name: CommandId,
+}
+
+/// An Open is out.
+#[derive(Debug)]
+pub(crate) struct Opening {
+    pub(crate) run: Run,
+    pub(crate) wait: Wait,
+    n_sent: u32,
+    /// The node reported the valve open by somebody else while our Open was on its way.
+    pub(super) is_seen_open: bool,
+    is_retried_later: bool,
+}
+
+/// What an Opening waits for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Wait {
+    /// The node's answer.
+    Answer { sent_at: MonoMs },
+    /// The valve's report after the answer.
+    Report { accepted_at: MonoMs },
+    /// The moment for a second attempt after a refusal that time can mend.
+    Later { at: MonoMs },
+}
+
+/// The valve is open under a lease.
+#[derive(Debug)]
+pub(crate) struct Watering {
+    pub(crate) run: Run,
+    /// End of the lease as far as is known.
+    pub(crate) lease_ends_at: MonoMs,
+    /// When to renew; `None`: the present lease is the last.
+    renew_at: Option<MonoMs>,
+    renewal: Option<Renewal>,
+}
+
+/// A renewal without answer.
+#[derive(Clone, Copy, Debug)]
+struct Renewal {
+    first_sent_at: MonoMs,
+    sent_at: MonoMs,
+    n_sent: u32,
+}
+
+/// What a refusal of an Open calls for.
+enum Remedy {
+    /// Time may mend it: try once more later.
+    Later,
+    /// Someone at the node does not want it: leave the zone alone for a while.
+    Leave,
+    /// Count a failure.
+    Fail,
+    /// Nothing but a person can mend it.
+    Latch,
+}
+
+fn remedy(refusal: RefusalReason) -> Remedy {
+    match refusal {
+        RefusalReason::NotAnchored | RefusalReason::Expired | RefusalReason::Busy => Remedy::Later,
+        RefusalReason::LockedLocally => Remedy::Leave,
+        RefusalReason::LowPower => Remedy::Fail,
+        RefusalReason::BadMac
+        | RefusalReason::Replayed
+        | RefusalReason::Misaddressed
+        | RefusalReason::UnknownValve
+        | RefusalReason::LeaseTooLong
+        | RefusalReason::Malformed
+        | RefusalReason::TooNew => Remedy::Latch,
+    }
+}
+
+/// Whether a refused command can no longer be obeyed. A node burns the counter of what it refuses, so that a doubled
+/// message is refused too; not so when it could not read the message, or had obeyed its twin before.
+pub(super) fn is_final(refusal: RefusalReason) -> bool {
+    match refusal {
+        RefusalReason::Expired
+        | RefusalReason::NotAnchored
+        | RefusalReason::UnknownValve
+        | RefusalReason::LeaseTooLong
+        | RefusalReason::Busy
+        | RefusalReason::LowPower
+        | RefusalReason::LockedLocally => true,
+        RefusalReason::BadMac
+        | RefusalReason::Replayed
+        | RefusalReason::Misaddressed
+        | RefusalReason::Malformed
+        | RefusalReason::TooNew => false,
+    }
+}
+
+impl Run {
+    /// Lease of a further Open of this run at `at`, `None` when no second is left. The worst case counts: obeyed at the
+    /// end of its time to live, by a clock that differs by the margin.
+    fn next_lease_s(&self, at: MonoMs, plan: &ZonePlan, timing: &Timing) -> Option<u32> {
+        let to_ms = |span_s: u32| u64::from(span_s) * 1000;
+        let had_ms = self.opened_at.map_or(0, |opened_at| at.since_ms(opened_at));
+        let wanted_s = to_ms(self.target_s).saturating_sub(had_ms).div_ceil(1000);
+        let late_ms = to_ms(timing.ttl_s_for(plan.lease_s)) + to_ms(timing.margin_s);
+        let allowed_ms =
+            to_ms(plan.run_max_s).saturating_sub(at.since_ms(self.started_at)).saturating_sub(late_ms);
+        let lease_s = wanted_s.min(allowed_ms / 1000).min(u64::from(plan.lease_s));
+        u32::try_from(lease_s).ok().filter(|lease_s| *lease_s > 0)
+    }
+
+    /// When the lease of `sent`, which ends at `ends_at`, is to be renewed: after three quarters, unless that gains less
+    /// than five seconds (or a quarter of a short lease).
+    fn renew_at(&self, sent: SentOpen, ends_at: MonoMs, plan: &ZonePlan, timing: &Timing) -> Option<MonoMs> {
+        let lease_ms = u64::from(sent.run_s) * 1000;
+        let at = sent.sent_at.plus_ms(lease_ms / 4 * 3);
+        let next_s = self.next_lease_s(at, plan, timing)?;
+        let gained_ms = at.plus_ms(u64::from(next_s) * 1000).since_ms(ends_at);
+        (gained_ms > (lease_ms / 4).min(5000)).then_some(at)
+    }
+}
+
+impl Opening {
+    pub(super) fn deadline(&self, timing: &Timing) -> MonoMs {
+        match self.wait {
+            Wait::Answer { sent_at } => sent_at.plus_ms(u64::from(timing.answer_s) * 1000),
+            Wait::Report { accepted_at } => accepted_at.plus_ms(u64::from(timing.confirm_s) * 1000),
+            Wait::Later { at } => at,
+        }
+    }
+}
+
+impl Watering {
+    pub(super) fn deadline(&self, timing: &Timing, is_reachable: bool) -> MonoMs {
+        let silent_at = self.lease_ends_at.plus_ms(u64::from(timing.margin_s) * 1000);
+        let next = match self.renewal {
+            Some(renewal) => Some(renewal.sent_at.plus_ms(u64::from(timing.answer_s) * 1000)),
+            None => self.renew_at,
+        };
+        next.filter(|_| is_reachable).map_or(silent_at, |at| at.min(silent_at))
+    }
+
+    /// Whether the present lease was meant to be the last.
+    pub(super) fn is_last_lease(&self) -> bool {
+        self.renew_at.is_none() && self.renewal.is_none()
+    }
+
+    fn begin_lease(&mut self, sent: SentOpen, now: MonoMs, plan: &ZonePlan, timing: &Timing) {
+        self.lease_ends_at = now.plus_ms(u64::from(sent.run_s) * 1000);
+        self.renew_at = self.run.renew_at(sent, self.lease_ends_at, plan, timing);
+        self.renewal = None;
+    }
+}
+
+impl Zone {
+    /// Sends the first Open of a run. The caller has checked every guard and that the source is free.
+    pub(crate) fn start(
+        &mut self,
+        turn: &mut Turn<'_>,
+        is_manual: bool,
+        by: By,
+        reason: Reason,
+        target_s: u32,
+    ) {
+        let target_s = target_s.clamp(1, self.plan.run_max_s.max(1));
+        let ttl_s = turn.timing.ttl_s_for(self.plan.lease_s);
+        let sent = self.desk.open(turn, target_s.min(self.plan.lease_s.max(1)), ttl_s, reason.clone());
+        let run = Run {
+            is_manual,
+            by: by.clone(),
+            reason: reason.clone(),
+            started_at: turn.mono(),
+            target_s,
+            opened_at: None,
+            flight: Flight::new(sent, turn.timing.margin_s),
+            name: sent.command,
+        };
+        self.remember_open(turn, sent, is_manual, run.flight.over_at());
+        let wait = Wait::Answer { sent_at: turn.mono() };
+        let opening = Opening { run, wait, n_sent: 1, is_seen_open: false, is_retried_later: false };
+        self.enter(turn, Phase::Opening(opening));
+        self.unskip();
+        self.desk.tell(turn, Event::Started, by, reason, Some(sent.command));
+    }
+
+    pub(super) fn tick_opening(&mut self, turn: &mut Turn<'_>) {
+        let Phase::Opening(opening) = &self.phase else { return };
+        if turn.mono() < opening.deadline(turn.timing) {
+            return;
+        }
+        match opening.wait {
+            Wait::Answer { .. } if opening.n_sent >= ATTEMPTS_MAX => self.give_up_unanswered(turn),
+            Wait::Answer { .. } | Wait::Later { .. } => {
+                if !self.send_again(turn) {
+                    self.give_up_unanswered(turn);
+                }
+            }
+            Wait::Report { accepted_at } => {
+                let waited_s = turn.mono().since_ms(accepted_at) / 1000;
+                self.fail_and_stop(turn, Reason::ValveNotConfirmed { waited_s }, false);
+            }
+        }
+    }
+
+    /// Sends the Open of an Opening once more, as a new command; false when the run has no second left for it.
+    fn send_again(&mut self, turn: &mut Turn<'_>) -> bool {
+        let Phase::Opening(opening) = &mut self.phase else { return false };
+        let Some(run_s) = opening.run.next_lease_s(turn.mono(), &self.plan, turn.timing) else {
+            return false;
+        };
+        let ttl_s = turn.timing.ttl_s_for(self.plan.lease_s);
+        let sent = self.desk.open(turn, run_s, ttl_s, opening.run.reason.clone());
+        opening.run.flight.send(sent);
+        opening.wait = Wait::Answer { sent_at: turn.mono() };
+        opening.n_sent += 1;
+        let (is_manual, over_at) = (opening.run.is_manual, opening.run.flight.over_at());
+        self.remember_open(turn, sent, is_manual, over_at);
+        true
+    }
+
+    fn give_up_unanswered(&mut self, turn: &mut Turn<'_>) {
+        let Phase::Opening(opening) = &self.phase else { return };
+        let waited_s = turn.mono().since_ms(opening.run.started_at) / 1000;
+        let reason = Reason::CommandUnanswered { waited_s, attempts: opening.n_sent };
+        self.fail_and_stop(turn, reason, false);
+    }
+
+    pub(super) fn tick_open(&mut self, turn: &mut Turn<'_>) {
+        let is_reachable = self.is_online != Some(false);
+        let Phase::Open(watering) = &self.phase else { return };
+        if turn.mono() >= watering.lease_ends_at.plus_ms(u64::from(turn.timing.margin_s) * 1000) {
+            let reason = if watering.is_last_lease() {
+                Reason::RunTimeReached { run_s: u64::from(watering.run.target_s) }
+            } else if is_reachable {
+                Reason::ValveSilent { waited_s: turn.mono().since_ms(watering.lease_ends_at) / 1000 }
+            } else {
+                Reason::NodeOffline { node: self.plan.valve.node.clone() }
+            };
+            self.stop(turn, reason, By::Engine, false);
+            return;
+        }
+        if !is_reachable || turn.mono() < watering.deadline(turn.timing, true) {
+            return;
+        }
+        match watering.renewal {
+            Some(renewal) if renewal.n_sent >= ATTEMPTS_MAX => {
+                let waited_s = turn.mono().since_ms(renewal.first_sent_at) / 1000;
+                let reason = Reason::CommandUnanswered { waited_s, attempts: renewal.n_sent };
+                self.fail_and_stop(turn, reason, false);
+            }
+            _ => self.renew(turn),
+        }
+    }
+
+    fn renew(&mut self, turn: &mut Turn<'_>) {
+        let Phase::Open(watering) = &mut self.phase else { return };
+        watering.renew_at = None;
+        let now = turn.mono();
+        let Some(run_s) = watering.run.next_lease_s(now, &self.plan, turn.timing) else {
+            // Nothing is left to ask for: an unanswered renewal is no longer worth waiting for.
+            watering.renewal = None;
+            return;
+        };
+        let ttl_s = turn.timing.ttl_s_for(self.plan.lease_s);
+        let sent = self.desk.open(turn, run_s, ttl_s, Reason::LeaseRenewed { run_s: u64::from(run_s) });
+        watering.run.flight.send(sent);
+        watering.renewal = Some(match watering.renewal {
+            Some(before) => Renewal { sent_at: now, n_sent: before.n_sent + 1, ..before },
+            None => Renewal { first_sent_at: now, sent_at: now, n_sent: 1 },
+        });
+        let (is_manual, over_at) = (watering.run.is_manual, watering.run.flight.over_at());
+        self.remember_open(turn, sent, is_manual, over_at);
+    }
+
+    /// The node accepted an Open of the run that is under way.
+    pub(super) fn open_accepted(&mut self, turn: &mut Turn<'_>, command: CommandId) {
+        let now = turn.mono();
+        match &mut self.phase {
+            Phase::Opening(opening) => {
+                if opening.run.flight.obey(command, now).is_none() {
+                    return;
+                }
+                opening.run.opened_at.get_or_insert(now);
+                if !matches!(opening.wait, Wait::Report { .. }) {
+                    opening.wait = Wait::Report { accepted_at: now };
+                }
+                if opening.is_seen_open {
+                    self.confirm(turn, command);
+                }
+            }
+            Phase::Open(watering) => {
+                if let Some(sent) = watering.run.flight.obey(command, now) {
+                    watering.begin_lease(sent, now, &self.plan, turn.timing);
+                }
+            }
+            Phase::Closing(closing) => closing.open_obeyed(command, now),
+            Phase::Closed | Phase::Local(_) => {}
+        }
+    }
+
+    /// The node reported the valve open under a command of the run.
+    pub(super) fn confirm(&mut self, turn: &mut Turn<'_>, command: CommandId) {
+        let now = turn.mono();
+        let phase = std::mem::replace(&mut self.phase, Phase::Closed);
+        let Phase::Opening(mut opening) = phase else {
+            self.phase = phase;
+            return;
+        };
+        let flight = &mut opening.run.flight;
+        if flight.obey(command, now).is_none() && flight.obeyed().is_none() {
+            flight.begin(SentOpen { command, sent_at: now, run_s: self.plan.lease_s, ttl_s: 0 }, now);
+        }
+        let lease = flight.obeyed();
+        opening.run.opened_at.get_or_insert(now);
+        let mut watering = Watering { run: opening.run, lease_ends_at: now, renew_at: None, renewal: None };
+        if let Some((sent, obeyed_at)) = lease {
+            watering.begin_lease(sent, obeyed_at, &self.plan, turn.timing);
+        }
+        let (by, reason, name) = (watering.run.by.clone(), watering.run.reason.clone(), watering.run.name);
+        self.enter(turn, Phase::Open(watering));
+        self.desk.tell(turn, Event::Confirmed, by, reason, Some(name));
+    }
+
+    /// The node refused an Open of the run that is under way.
+    pub(super) fn open_refused(&mut self, turn: &mut Turn<'_>, command: CommandId, refusal: RefusalReason) {
+        let (run, is_retried_later) = match &mut self.phase {
+            Phase::Opening(opening) => (&mut opening.run, opening.is_retried_later),
+            // A renewal's refusal ends the run: whatever a node refuses while it waters is no matter of waiting.
+            Phase::Open(watering) => (&mut watering.run, true),
+            Phase::Closed | Phase::Closing(_) | Phase::Local(_) => return,
+        };
+        if run.flight.is_past(command) {
+            // A doubled message was refused after its twin was obeyed.
+            return;
+        }
+        if is_final(refusal) {
+            run.flight.refuse(command);
+        }
+        let name = run.name;
+        let reason = Reason::CommandRefused { refusal };
+        self.desk.tell(turn, Event::Refused, By::Node, reason.clone(), Some(name));
+        match remedy(refusal) {
+            Remedy::Later if !is_retried_later => {
+                let at = turn.after_s(turn.timing.retry_later_s);
+                if let Phase::Opening(opening) = &mut self.phase {
+                    opening.is_retried_later = true;
+                    if !matches!(opening.wait, Wait::Report { .. }) {
+                        opening.wait = Wait::Later { at };
+                    }
+                }
+            }
+            Remedy::Later | Remedy::Fail => self.fail_and_stop(turn, reason, false),
+            Remedy::Leave => {
+                self.pause(turn, turn.timing.quarantine_s);
+                self.stop(turn, reason, By::Node, false);
+            }
+            Remedy::Latch => self.fail_and_stop(turn, reason, true),
+        }
+    }
+}

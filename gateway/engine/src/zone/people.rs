@@ -1,0 +1,153 @@
+//! What people want of a zone, and what failures leave behind for them.
+//!
+//! A person may water without thresholds, window, fresh readings or clock, but never past a lock, a fault, an unreachable
+//! node or a busy source. Each wish gets an entry in the diary, fulfilled or refused.
+
+use super::soil::seconds_to;
+use super::{Phase, Turn, Zone};
+use crate::diary::{By, Event};
+use crate::ids::ZoneId;
+use crate::memory::{Lock, Rest};
+use crate::plan::Timing;
+use crate::reason::Reason;
+
+/// So many failed cycles in a row wait for a person: the pauses before were the machine's own attempts.
+const FAILURES_MAX: u32 = 3;
+
+/// Longest note of a lock that is kept, in characters: it goes into the memory and onto small screens.
+const NOTE_CHARS_MAX: usize = 500;
+
+/// Pause after the nth failure in a row.
+pub(super) fn pause_s(failures: u32, timing: &Timing) -> u32 {
+    let doublings = failures.saturating_sub(1).min(16);
+    timing.quarantine_s.saturating_mul(1 << doublings).min(timing.quarantine_s_max)
+}
+
+impl Zone {
+    /// Why a person cannot start the zone at this moment, apart from its source.
+    pub(crate) fn manual_bar(&self, turn: &Turn<'_>) -> Option<Reason> {
+        if let Some(barred) = self.barred(turn.now) {
+            return Some(barred);
+        }
+        match &self.phase {
+            Phase::Closed => None,
+            Phase::Opening(_) | Phase::Open(_) | Phase::Local(_) => Some(Reason::AlreadyRunning {}),
+            Phase::Closing(closing) if closing.is_after_start => Some(Reason::ValveUnknown {}),
+            Phase::Closing(_) => Some(Reason::ValveClosing {}),
+        }
+    }
+
+    /// Starts a run for a person; the caller has checked [`Self::manual_bar`] and the source.
+    pub(crate) fn manual_start(&mut self, turn: &mut Turn<'_>, run_s: u32, by: &str) {
+        self.memory.rest = None;
+        self.rest_until = turn.mono();
+        let run_s = run_s.clamp(1, self.plan.run_max_s.max(1));
+        let reason = Reason::ManualStart { run_s: u64::from(run_s) };
+        self.start(turn, true, By::Person(by.to_owned()), reason, run_s);
+    }
+
+    /// Whether a run of the engine's is under way.
+    pub(crate) fn is_running(&self) -> bool {
+        matches!(self.phase, Phase::Opening(_) | Phase::Open(_))
+    }
+
+    /// Ends the run because someone draws from the same source at a node.
+    pub(crate) fn yield_to(&mut self, turn: &mut Turn<'_>, zone: ZoneId) {
+        self.stop(turn, Reason::SourceBusy { zone }, By::Engine, false);
+    }
+
+    /// Tells that a person's wish was not fulfilled.
+    pub(crate) fn refuse(&mut self, turn: &mut Turn<'_>, reason: Reason, by: &str) {
+        self.desk.tell(turn, Event::Refused, By::Person(by.to_owned()), reason, None);
+    }
+
+    /// A person stops the zone: its run ends, and automatic watering rests, or else a dry zone would start right again.
+    pub(crate) fn manual_stop(&mut self, turn: &mut Turn<'_>, reason: Reason, by: &str) {
+        let rest_s = turn.timing.person_rest_s;
+        let is_about_zone = matches!(reason, Reason::ManualStop {});
+        let is_running = matches!(self.phase, Phase::Opening(_) | Phase::Open(_) | Phase::Local(_));
+        self.stop(turn, reason, By::Person(by.to_owned()), false);
+        if !self.plan.automatic {
+            return;
+        }
+        self.rest_until = turn.after_s(rest_s);
+        self.memory.rest = Some(Rest { by: by.to_owned(), until: turn.wall_after_s(rest_s) });
+        self.is_memory_changed = true;
+        let reason =
+            Reason::RestAfterStop { by: by.to_owned(), remaining_s: seconds_to(turn.now, self.rest_until) };
+        if is_about_zone && !is_running {
+            self.desk.tell(turn, Event::Skipped, By::Person(by.to_owned()), reason.clone(), None);
+        }
+        self.skip_told(reason);
+    }
+
+    /// A person locks the zone: what runs is stopped, nothing starts.
+    pub(crate) fn set_lock(&mut self, turn: &mut Turn<'_>, by: &str, note: &str) {
+        let note = note.chars().take(NOTE_CHARS_MAX).collect();
+        self.memory.lock = Some(Lock { by: by.to_owned(), note });
+        self.is_memory_changed = true;
+        let reason = Reason::Locked { by: by.to_owned() };
+        self.desk.tell(turn, Event::Locked, By::Person(by.to_owned()), reason.clone(), None);
+        self.stop(turn, reason.clone(), By::Person(by.to_owned()), false);
+        self.skip_told(reason);
+    }
+
+    /// A person takes the lock away; without a lock nothing happens.
+    pub(crate) fn unlock(&mut self, turn: &mut Turn<'_>, by: &str) {
+        if self.memory.lock.take().is_some() {
+            self.is_memory_changed = true;
+            self.unskip();
+            self.desk.tell(turn, Event::Unlocked, By::Person(by.to_owned()), Reason::Unlocked {}, None);
+        }
+    }
+
+    /// A person clears fault, quarantine and count; without any nothing happens.
+    pub(crate) fn clear_fault(&mut self, turn: &mut Turn<'_>, by: &str) {
+        if self.memory.fault.take().is_some() || self.memory.failures > 0 || turn.mono() < self.pause_until {
+            self.forget_failures(turn);
+            self.unskip();
+            self.desk.tell(turn, Event::Cleared, By::Person(by.to_owned()), Reason::FaultCleared {}, None);
+        }
+    }
+
+    /// Counts a failure and ends the run.
+    pub(super) fn fail_and_stop(&mut self, turn: &mut Turn<'_>, reason: Reason, is_fatal: bool) {
+        self.fail(turn, reason.clone(), is_fatal);
+        self.stop(turn, reason, By::Engine, true);
+    }
+
+    /// Counts a failure: a growing pause, and from the third one, or at once when `is_fatal`, a fault for a person.
+    pub(super) fn fail(&mut self, turn: &mut Turn<'_>, reason: Reason, is_fatal: bool) {
+        self.memory.failures = self.memory.failures.saturating_add(1);
+        self.pause(turn, pause_s(self.memory.failures, turn.timing));
+        if is_fatal || self.memory.failures >= FAILURES_MAX {
+            self.memory.fault.get_or_insert_with(|| reason.clone());
+        }
+        self.desk.tell(turn, Event::Fault, By::Engine, reason, None);
+    }
+
+    pub(super) fn pause(&mut self, turn: &Turn<'_>, span_s: u32) {
+        self.pause_until = turn.after_s(span_s);
+        self.memory.paused_until = turn.wall_after_s(span_s);
+        self.is_memory_changed = true;
+    }
+
+    pub(super) fn forget_failures(&mut self, turn: &Turn<'_>) {
+        self.memory.failures = 0;
+        self.memory.paused_until = None;
+        self.pause_until = turn.mono();
+        self.is_memory_changed = true;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_double_up_to_their_maximum() {
+        let timing = Timing::default();
+        let pauses: Vec<u32> = [0, 1, 2, 3, 6, 7, 8, 99].iter().map(|n| pause_s(*n, &timing)).collect();
+        assert_eq!(pauses, [300, 300, 600, 1200, 9600, 19_200, 21_600, 21_600]);
+    }
+}

@@ -1,0 +1,271 @@
+//! Whether a zone wants water, may have it, and may keep it: the soil's verdict under the guards (P6).
+//!
+//! Pure: reads the zone, changes nothing but the note of what the diary was told. Every "no" is a [`Reason`].
+
+use giot_shared::time::MonoMs;
+use giot_shared::units::MoisturePermyriad;
+use giot_shared::valve::RefusalReason;
+
+use super::{Phase, Turn, Zone, earliest};
+use crate::Now;
+use crate::diary::{By, Event};
+use crate::ids::ZoneId;
+use crate::plan::ZonePlan;
+use crate::probe::{self, Probe, ProbeQuality};
+use crate::reason::Reason;
+
+/// What the probes of a zone say together.
+#[derive(Debug)]
+pub(crate) struct Soil {
+    /// Median of the good probes.
+    pub(crate) moisture: Option<MoisturePermyriad>,
+    /// Whether more than half of the probes are good.
+    pub(crate) has_quorum: bool,
+    /// When the first good probe becomes stale.
+    pub(crate) stale_at: Option<MonoMs>,
+    /// The first probe that is not good.
+    bad: Option<usize>,
+}
+
+/// What follows for a zone whose valve is closed.
+#[derive(Debug)]
+pub(crate) enum Verdict {
+    /// No water is wanted.
+    Content(Reason),
+    /// Water is wanted, or cannot be judged, and must not flow.
+    Blocked(Reason),
+    /// Water is wanted and may flow as soon as the source is free.
+    Ready {
+        /// How far below its threshold the zone is.
+        deficit_permyriad: u16,
+        reason: Reason,
+    },
+}
+
+impl Soil {
+    pub(crate) fn look(now: Now, probes: &[Probe], plan: &ZonePlan) -> Self {
+        let mut values = Vec::with_capacity(probes.len());
+        let mut stale_at: Option<MonoMs> = None;
+        let mut bad = None;
+        for (idx, probe) in probes.iter().enumerate() {
+            match probe.judge(now, plan) {
+                (ProbeQuality::Good, Some(value)) => {
+                    values.push(value.get());
+                    stale_at = earliest([stale_at, probe.stale_at(now, plan)]);
+                }
+                _ => bad = bad.or(Some(idx)),
+            }
+        }
+        let has_quorum = !values.is_empty() && values.len() * 2 > probes.len();
+        Self { moisture: median(&mut values), has_quorum, stale_at, bad }
+    }
+}
+
+/// The middle value; of an even number the mean of both middle ones, rounded down.
+fn median(values: &mut [u16]) -> Option<MoisturePermyriad> {
+    values.sort_unstable();
+    let upper = *values.get(values.len() / 2)?;
+    let lower = *values.get((values.len() - 1) / 2)?;
+    MoisturePermyriad::new(lower.midpoint(upper))
+}
+
+impl Zone {
+    pub(crate) fn soil(&self, now: Now) -> Soil {
+        Soil::look(now, &self.probes, &self.plan)
+    }
+
+    /// Why the probes cannot be relied on, `None` when they can.
+    fn soil_trouble(&self, now: Now, soil: &Soil) -> Option<Reason> {
+        if soil.has_quorum {
+            return None;
+        }
+        let found = soil.bad.and_then(|idx| {
+            let (probe, name) = (self.probes.get(idx)?, self.plan.probes.get(idx)?);
+            let (quality, value) = probe.judge(now, &self.plan);
+            probe::reason(quality, value, name, &self.plan)
+        });
+        Some(found.unwrap_or(Reason::InvalidPlan { problem: "no_probe".to_owned() }))
+    }
+
+    /// What the zone should do while its valve is closed. The guards that a person can see first come first: clock and
+    /// probes say whether water is wanted at all; then whatever forbids it.
+    pub(crate) fn verdict(&self, now: Now, utc_offset_min: i32) -> Verdict {
+        if !self.plan.automatic {
+            return Verdict::Content(Reason::NotAutomatic {});
+        }
+        if let Some(problem) = self.invalid {
+            return Verdict::Blocked(Reason::InvalidPlan { problem: problem.to_owned() });
+        }
+        let Some(wall) = now.wall else { return Verdict::Blocked(Reason::ClockUnset {}) };
+        let soil = self.soil(now);
+        if let Some(trouble) = self.soil_trouble(now, &soil) {
+            return Verdict::Blocked(trouble);
+        }
+        let moisture = soil.moisture.unwrap_or(MoisturePermyriad::MAX);
+        let (start_below, stop_above) = (self.plan.start_below, self.plan.stop_above);
+        if moisture >= start_below {
+            return Verdict::Content(if moisture > stop_above {
+                Reason::SoilWet { moisture, stop_above }
+            } else {
+                Reason::SoilMoist { moisture, start_below }
+            });
+        }
+        if let Some(barred) = self.barred(now) {
+            return Verdict::Blocked(barred);
+        }
+        if now.mono < self.rest_until {
+            let by = self.memory.rest.as_ref().map(|rest| rest.by.clone()).unwrap_or_default();
+            return Verdict::Blocked(Reason::RestAfterStop {
+                by,
+                remaining_s: seconds_to(now, self.rest_until),
+            });
+        }
+        if now.mono < self.off_until {
+            return Verdict::Blocked(Reason::MinimumOff { remaining_s: seconds_to(now, self.off_until) });
+        }
+        if !self.plan.window.contains(wall, utc_offset_min) {
+            return Verdict::Blocked(self.outside_window());
+        }
+        Verdict::Ready {
+            deficit_permyriad: start_below.get().saturating_sub(moisture.get()),
+            reason: Reason::SoilDry { moisture, start_below },
+        }
+    }
+
+    /// What bars every start, a person's too: plan, lock, fault, quarantine, a node without connection.
+    pub(crate) fn barred(&self, now: Now) -> Option<Reason> {
+        if let Some(problem) = self.invalid {
+            return Some(Reason::InvalidPlan { problem: problem.to_owned() });
+        }
+        if let Some(lock) = &self.memory.lock {
+            return Some(Reason::Locked { by: lock.by.clone() });
+        }
+        if let Some(fault) = &self.memory.fault {
+            return Some(Reason::UnresolvedFault { fault: fault.code().to_owned() });
+        }
+        if now.mono < self.pause_until && self.memory.failures == 0 {
+            // Without a failure, only a lock at the node makes a pause.
+            return Some(Reason::CommandRefused { refusal: RefusalReason::LockedLocally });
+        }
+        if now.mono < self.pause_until {
+            let remaining_s = seconds_to(now, self.pause_until);
+            return Some(Reason::Quarantined { failures: self.memory.failures, remaining_s });
+        }
+        (self.is_online == Some(false)).then(|| Reason::NodeOffline { node: self.plan.valve.node.clone() })
+    }
+
+    /// Why an automatic run that is under way must end.
+    pub(super) fn stop_wanted(&self, turn: &Turn<'_>) -> Option<Reason> {
+        let run = match &self.phase {
+            Phase::Opening(opening) => &opening.run,
+            Phase::Open(watering) => &watering.run,
+            Phase::Closed | Phase::Closing(_) | Phase::Local(_) => return None,
+        };
+        if run.is_manual {
+            return None;
+        }
+        let Some(wall) = turn.now.wall else { return Some(Reason::ClockUnset {}) };
+        let soil = self.soil(turn.now);
+        if let Some(trouble) = self.soil_trouble(turn.now, &soil) {
+            return Some(trouble);
+        }
+        if let Some(moisture) = soil.moisture.filter(|moisture| *moisture > self.plan.stop_above) {
+            return Some(Reason::SoilWet { moisture, stop_above: self.plan.stop_above });
+        }
+        (!self.plan.window.contains(wall, turn.utc_offset_min)).then(|| self.outside_window())
+    }
+
+    /// When time alone can end an automatic run.
+    pub(super) fn deadline_run(&self, turn: &Turn<'_>) -> Option<MonoMs> {
+        earliest([self.soil(turn.now).stale_at, self.window_change_at(turn)])
+    }
+
+    /// When time alone can change the verdict on a closed zone.
+    pub(super) fn deadline_closed(&self, turn: &Turn<'_>) -> Option<MonoMs> {
+        if !self.plan.automatic || self.invalid.is_some() || turn.now.wall.is_none() {
+            return None;
+        }
+        let soil = self.soil(turn.now);
+        if !soil.has_quorum {
+            let grace_end = self.grace_end(turn);
+            return earliest([soil.stale_at, (grace_end > turn.mono()).then_some(grace_end)]);
+        }
+        if soil.moisture.is_none_or(|moisture| moisture >= self.plan.start_below) {
+            return soil.stale_at;
+        }
+        let ahead = |at: MonoMs| (at > turn.mono()).then_some(at);
+        earliest([
+            soil.stale_at,
+            ahead(self.pause_until),
+            ahead(self.rest_until),
+            ahead(self.off_until),
+            self.window_change_at(turn),
+        ])
+    }
+
+    /// Notes why no water flows; the diary is told once per cause, and not at all while readings may still be on their
+    /// way after a start.
+    pub(crate) fn skip(&mut self, turn: &mut Turn<'_>, reason: Reason) {
+        if self.told.as_ref().is_some_and(|told| told.is_same_cause(&reason)) {
+            return;
+        }
+        let is_awaiting = matches!(&reason, Reason::NoReading { .. } | Reason::StaleReading { .. });
+        if is_awaiting && turn.mono() < self.grace_end(turn) {
+            return;
+        }
+        self.told = Some(reason.clone());
+        self.desk.tell(turn, Event::Skipped, By::Engine, reason, None);
+    }
+
+    /// No cause stands any more: the next one is news.
+    pub(crate) fn unskip(&mut self) {
+        self.told = None;
+    }
+
+    /// Records that a person's stop keeps the zone from starting, so that the same is not told again.
+    pub(super) fn skip_told(&mut self, reason: Reason) {
+        self.told = Some(reason);
+    }
+
+    pub(crate) fn skip_busy(&mut self, turn: &mut Turn<'_>, zone: ZoneId) {
+        self.skip(turn, Reason::SourceBusy { zone });
+    }
+
+    fn grace_end(&self, turn: &Turn<'_>) -> MonoMs {
+        turn.started_at.plus_ms(u64::from(self.plan.fresh_s) * 1000)
+    }
+
+    fn window_change_at(&self, turn: &Turn<'_>) -> Option<MonoMs> {
+        let change_ms = self.plan.window.next_change_ms(turn.now.wall?, turn.utc_offset_min)?;
+        Some(turn.mono().plus_ms(change_ms))
+    }
+
+    fn outside_window(&self) -> Reason {
+        Reason::OutsideWindow {
+            from_min: u32::from(self.plan.window.from_min()),
+            to_min: u32::from(self.plan.window.to_min()),
+        }
+    }
+}
+
+/// Seconds until a moment, rounded up so that a wait never shows as zero.
+pub(super) fn seconds_to(now: Now, at: MonoMs) -> u64 {
+    at.since_ms(now.mono).div_ceil(1000)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn medians() {
+        let check = |values: &[u16], want: Option<u16>| {
+            assert_eq!(median(&mut values.to_vec()).map(MoisturePermyriad::get), want, "{values:?}");
+        };
+        check(&[], None);
+        check(&[2100], Some(2100));
+        check(&[2100, 1900], Some(2000));
+        check(&[9000, 2100, 1900], Some(2100));
+        check(&[1, 2, 4, 9], Some(3));
+    }
+}

@@ -1,0 +1,58 @@
+//! Farms for tests: zones `z1`, `z2`, … on source `pump`, each with probe `p1`, … and node `v1`, ….
+
+use std::collections::BTreeMap;
+
+use giot_engine::{DayWindow, MetricName, Plan, ProbeRef, SourcePlan, Timing, ValveRef, ZoneId, ZonePlan};
+use giot_shared::ids::{NodeId, ValveId};
+use giot_shared::units::MoisturePermyriad;
+
+pub(crate) fn permyriad(value: u16) -> MoisturePermyriad {
+    MoisturePermyriad::new(value).unwrap()
+}
+
+pub(crate) fn node(name: &str) -> NodeId {
+    name.parse().unwrap()
+}
+
+pub(crate) fn zone(name: &str) -> ZoneId {
+    name.parse().unwrap()
+}
+
+pub(crate) fn metric() -> MetricName {
+    "soil_moisture".parse().unwrap()
+}
+
+pub(crate) fn probe(device: &str) -> ProbeRef {
+    ProbeRef { device: node(device), metric: metric() }
+}
+
+/// Zone number `n` from 1: start below 20 %, stop above 30 %, leases of 10 minutes, runs of at most 30.
+pub(crate) fn zone_plan(n: usize) -> ZonePlan {
+    ZonePlan {
+        source: "pump".parse().unwrap(),
+        valve: ValveRef { node: node(&format!("v{n}")), valve: ValveId(0) },
+        probes: vec![probe(&format!("p{n}"))],
+        start_below: permyriad(2000),
+        stop_above: permyriad(3000),
+        window: DayWindow::ALWAYS,
+        lease_s: 600,
+        run_max_s: 1800,
+        min_off_s: 600,
+        fresh_s: 3600,
+        plausible: (permyriad(100), permyriad(6000)),
+        rate_max: permyriad(1000),
+        stuck_s: 86_400,
+        automatic: true,
+    }
+}
+
+pub(crate) fn farm(n_zones: usize) -> Plan {
+    let zones: BTreeMap<ZoneId, ZonePlan> =
+        (1..=n_zones).map(|n| (zone(&format!("z{n}")), zone_plan(n))).collect();
+    Plan {
+        zones,
+        sources: [("pump".parse().unwrap(), SourcePlan {})].into(),
+        utc_offset_min: 420,
+        timing: Timing::default(),
+    }
+}

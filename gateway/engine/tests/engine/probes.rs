@@ -1,0 +1,126 @@
+//! Freshness, plausibility, jumps and stuck values, seen through a zone with one probe.
+
+use giot_engine::{Engine, Input, Now, ProbeQuality};
+use giot_shared::ids::CommandId;
+use giot_shared::time::{MonoMs, UnixMs};
+
+use crate::farm::{farm, metric, node, permyriad, zone};
+
+const WALL_MS: i64 = 1_767_225_600_000;
+
+/// A reading: seconds of the monotonic line and of the civil one, seconds of its date, value.
+type Step = (u64, Option<i64>, i64, Option<u16>);
+
+fn now(mono_s: u64, wall_s: Option<i64>) -> Now {
+    Now { mono: MonoMs(mono_s * 1000), wall: wall_s.map(|wall_s| UnixMs(WALL_MS + wall_s * 1000)) }
+}
+
+/// The quality's code after the steps, at a moment.
+fn quality(steps: &[Step], mono_s: u64, wall_s: Option<i64>) -> &'static str {
+    let mut engine = Engine::new(farm(1), std::collections::BTreeMap::new(), CommandId(1), now(0, Some(0)));
+    // Off the start, so that no watering before it explains fast changes.
+    engine.handle(now(0, Some(0)), Input::NodeOnline { node: &node("v1"), valves: &[] });
+    engine.handle(now(20_000, Some(20_000)), Input::Timeout);
+    for (mono_s, wall_s, at_s, value) in steps {
+        let moisture = value.map(permyriad);
+        let at = UnixMs(WALL_MS + at_s * 1000);
+        let (device, metric) = (node("p1"), metric());
+        let input = Input::Reading { device: &device, metric: &metric, at, moisture, good: true };
+        engine.handle(now(*mono_s, *wall_s), input);
+    }
+    engine.zone_view(&zone("z1"), now(mono_s, wall_s)).unwrap().probes[0].quality.code()
+}
+
+/// Readings from second 30 000 on, `step_s` apart, on clocks that agree; judged at the last one.
+fn series(step_s: u64, values: &[Option<u16>]) -> &'static str {
+    let mut steps = Vec::new();
+    let mut at_s = 30_000;
+    for value in values {
+        let civil_s = i64::try_from(at_s).unwrap();
+        steps.push((at_s, Some(civil_s), civil_s, *value));
+        at_s += step_s;
+    }
+    let last = steps.last().unwrap();
+    quality(&steps, last.0, last.1)
+}
+
+#[test]
+fn a_reading_is_good_while_it_is_fresh() {
+    let steps: &[Step] = &[(30_000, Some(30_000), 29_900, Some(2500))];
+    assert_eq!(quality(&[], 30_000, Some(30_000)), "missing");
+    assert_eq!(quality(steps, 33_500, Some(33_500)), "good");
+    assert_eq!(quality(steps, 33_501, Some(33_501)), "stale");
+    // A clock that went back makes nothing younger, one that leapt ahead makes it old.
+    assert_eq!(quality(steps, 33_501, Some(30_000)), "stale");
+    assert_eq!(quality(steps, 30_001, Some(90_000)), "stale");
+    assert_eq!(quality(steps, 33_500, None), "good");
+    assert_eq!(quality(steps, 33_501, None), "stale");
+}
+
+#[test]
+fn a_reading_taken_without_a_clock_is_dated_when_the_clock_is_known() {
+    let steps: &[Step] = &[(30_000, None, 25_000, Some(2500))];
+    assert_eq!(quality(steps, 30_001, None), "good");
+    assert_eq!(quality(steps, 30_001, Some(30_001)), "stale");
+    assert_eq!(quality(steps, 30_001, Some(25_010)), "good");
+    assert_eq!(quality(steps, 30_001, Some(20_000)), "ahead");
+}
+
+#[test]
+fn a_late_reading_changes_nothing_and_the_newest_fault_counts() {
+    let good = (30_000, Some(30_000), 30_000, Some(2500));
+    let late_fault = (30_010, Some(30_010), 29_990, None);
+    let fault = (30_010, Some(30_010), 30_010, None);
+    let late_good = (30_020, Some(30_020), 30_005, Some(2500));
+    assert_eq!(quality(&[good, late_fault], 30_020, Some(30_020)), "good");
+    assert_eq!(quality(&[good, fault, late_good], 30_020, Some(30_020)), "faulty");
+    assert_eq!(
+        quality(&[good, fault, (30_020, Some(30_020), 30_020, Some(2500))], 30_020, Some(30_020)),
+        "good"
+    );
+}
+
+#[test]
+fn a_date_in_the_future_is_refused_and_does_not_silence_the_probe() {
+    let ahead = (30_000, Some(30_000), 40_000, Some(2500));
+    let nearly = (30_000, Some(30_000), 30_300, Some(2500));
+    assert_eq!(quality(&[nearly], 30_000, Some(30_000)), "good");
+    assert_eq!(quality(&[ahead], 30_000, Some(30_000)), "ahead");
+    assert_eq!(quality(&[ahead], 31_000, Some(41_000)), "ahead", "time passing does not make it true");
+    assert_eq!(quality(&[ahead, (30_600, Some(30_600), 30_600, Some(2500))], 30_600, Some(30_600)), "good");
+}
+
+#[test]
+fn the_range_is_checked() {
+    for (value, want) in [(99, "out_of_range"), (100, "good"), (6000, "good"), (6001, "out_of_range")] {
+        assert_eq!(series(600, &[Some(value)]), want, "{value}");
+    }
+}
+
+#[test]
+fn a_jump_needs_three_readings_that_agree() {
+    let level = [Some(4000), Some(4000)];
+    let after = |values: &[Option<u16>]| series(300, &[&level, values].concat());
+    assert_eq!(after(&[Some(3000)]), "good", "as fast as allowed");
+    assert_eq!(after(&[Some(2999)]), "jump");
+    assert_eq!(after(&[Some(2500), Some(2500)]), "jump");
+    assert_eq!(after(&[Some(2500), Some(2500), Some(2480), Some(2470)]), "good");
+    assert_eq!(after(&[Some(2500), Some(2500), Some(4000), Some(4000), Some(4000)]), "jump");
+    assert_eq!(after(&[Some(2500), None, Some(2500), Some(2500), Some(2500)]), "good");
+    // What is far apart in time may be far apart in value.
+    assert_eq!(series(900, &[Some(4000), Some(1000)]), "good");
+    assert_eq!(
+        series(60, &[Some(4000), Some(2999)]),
+        "jump",
+        "the allowance is never below that of five minutes"
+    );
+}
+
+#[test]
+fn an_identical_value_is_stuck_after_a_while() {
+    let same = |n: usize| vec![Some(2500); n];
+    assert_eq!(series(3600, &same(25)), "good");
+    assert_eq!(series(3600, &same(26)), "stuck");
+    assert_eq!(series(3600, &[same(26), vec![Some(2501)]].concat()), "good");
+    assert_eq!(ProbeQuality::Stuck { same_s: 1 }.code(), "stuck");
+}

@@ -1,0 +1,108 @@
+//! The promises under random orders of everything: readings, losses, doubled and late messages, reboots, restarts,
+//! clocks that jump, people and buttons (P3, P4, P5 in its first form, P6, P7, P10).
+
+use giot_engine::{DayWindow, Plan, SourcePlan, Timing};
+use giot_shared::valve::RefusalReason;
+use proptest::prelude::*;
+
+use crate::farm::farm;
+use crate::world::{Network, Op, World};
+
+const N_ZONES: usize = 4;
+
+/// Three zones on the pump, one on the well; waiting times short enough for many cycles in a case.
+fn small_farm() -> Plan {
+    let mut plan = farm(N_ZONES);
+    plan.sources.insert("well".parse().unwrap(), SourcePlan {});
+    plan.timing = Timing { node_run_s_max: 3600, person_rest_s: 900, ..Timing::default() };
+    for (n, zone) in plan.zones.values_mut().enumerate() {
+        zone.min_off_s = [0, 60, 600, 0][n];
+        zone.lease_s = [120, 600, 60, 20][n];
+        zone.run_max_s = [600, 600, 300, 90][n];
+        zone.fresh_s = [900, 1800, 3600, 1200][n];
+        zone.stuck_s = 0;
+        if n == 3 {
+            zone.source = "well".parse().unwrap();
+        }
+    }
+    plan
+}
+
+fn moisture() -> impl Strategy<Value = Option<u16>> {
+    prop_oneof![
+        6 => (1500_u16..2000).prop_map(Some),
+        3 => (2000_u16..3400).prop_map(Some),
+        1 => (0_u16..=10_000).prop_map(Some),
+        1 => Just(None),
+    ]
+}
+
+fn network() -> impl Strategy<Value = Network> {
+    let late_ms_max = prop_oneof![Just(0_u64), Just(500), Just(8_000), Just(45_000)];
+    let percent = || prop_oneof![Just(0_u64), Just(20), Just(60)];
+    (percent(), percent(), late_ms_max).prop_map(|(loss_percent, double_percent, late_ms_max)| Network {
+        loss_percent,
+        double_percent,
+        late_ms_max,
+    })
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    let zone = 0..N_ZONES;
+    let jump_s =
+        prop_oneof![Just(Some(0)), Just(Some(7200)), Just(Some(-7200)), Just(Some(400_000)), Just(None)];
+    prop_oneof![
+        12 => (0_u64..120_000).prop_map(|ms| Op::Wait { ms }),
+        4 => (0_u64..900_000).prop_map(|ms| Op::Wait { ms }),
+        14 => (zone.clone(), moisture(), prop_oneof![4 => Just(0_u64), 1 => 0..4000_u64])
+            .prop_map(|(zone, value, age_s)| Op::Read { zone, value, age_s }),
+        6 => zone.clone().prop_map(|zone| Op::Connect { zone }),
+        2 => zone.clone().prop_map(|zone| Op::Disconnect { zone }),
+        1 => zone.clone().prop_map(|zone| Op::Reboot { zone }),
+        1 => (zone.clone(), 1_u32..1200).prop_map(|(zone, run_s)| Op::Button { zone, run_s }),
+        1 => (zone.clone(), proptest::sample::select(RefusalReason::ALL))
+            .prop_map(|(zone, refusal)| Op::RefuseNext { zone, refusal }),
+        2 => (zone.clone(), 0_u32..1000).prop_map(|(zone, run_s)| Op::Start { zone, run_s }),
+        1 => zone.clone().prop_map(|zone| Op::Stop { zone }),
+        1 => zone.clone().prop_map(|zone| Op::Lock { zone }),
+        2 => zone.clone().prop_map(|zone| Op::Unlock { zone }),
+        2 => zone.prop_map(|zone| Op::Clear { zone }),
+        1 => Just(Op::StopAll),
+        1 => jump_s.prop_map(|offset_s| Op::Clock { offset_s }),
+        2 => network().prop_map(Op::Network),
+        1 => (any::<bool>(), any::<bool>())
+            .prop_map(|(forgets_open, reconnects)| Op::Restart { forgets_open, reconnects }),
+    ]
+}
+
+fn run(plan: Plan, ops: &[Op], seed: u64) -> World {
+    let mut world = World::new(plan, seed);
+    for zone in 0..N_ZONES {
+        world.apply(&Op::Connect { zone });
+    }
+    for op in ops {
+        world.apply(op);
+    }
+    world
+}
+
+proptest! {
+    #[test]
+    fn the_promises_hold_whatever_happens(ops in prop::collection::vec(op(), 1..150), seed in any::<u64>()) {
+        let mut world = run(small_farm(), &ops, seed);
+        world.wait(7200_000);
+        world.check_diary();
+        world.check_recovery();
+        world.check_diary();
+    }
+
+    #[test]
+    fn the_same_inputs_give_the_same_actions(ops in prop::collection::vec(op(), 1..60), seed in any::<u64>()) {
+        let mut plan = small_farm();
+        for zone in plan.zones.values_mut() {
+            zone.window = DayWindow::new(7 * 60, 7 * 60 + 30).unwrap();
+        }
+        let (first, second) = (run(plan.clone(), &ops, seed), run(plan, &ops, seed));
+        prop_assert_eq!(first.log, second.log);
+    }
+}

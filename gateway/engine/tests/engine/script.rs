@@ -1,0 +1,228 @@
+//! A script of inputs with the actions that must follow, as text.
+//!
+//! `T verb …` is an input at second T; before it the engine gets every timeout up to T at its exact moment. `> @T …` is an
+//! action that must have come since the line before, in order. Remember actions are kept for `restart` and not listed.
+//! `ready` brings all nodes online with closed valves and answers the Closes of the start, listing nothing.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use giot_engine::{Action, By, Engine, Input, Now, Plan, ValveRef, ZoneId, ZoneMemory};
+use giot_shared::ids::{CommandId, NodeId, ValveId};
+use giot_shared::time::{MonoMs, UnixMs};
+use giot_shared::units::Millilitres;
+use giot_shared::valve::{CloseReason, RefusalReason};
+
+use crate::farm::{metric, node, permyriad, zone};
+
+/// 2026-01-01T00:00:00Z.
+const WALL_START_MS: i64 = 1_767_225_600_000;
+
+/// The moment that a script calls `at_s`, with its clock set.
+pub(crate) fn now_at(at_s: u64) -> Now {
+    let wall_ms = WALL_START_MS + i64::try_from(at_s).unwrap() * 1000;
+    Now { mono: MonoMs(1_000_000 + at_s * 1000), wall: Some(UnixMs(wall_ms)) }
+}
+
+struct Stage {
+    plan: Plan,
+    engine: Engine,
+    memory: BTreeMap<ZoneId, ZoneMemory>,
+    mono_ms: u64,
+    wall_offset_ms: Option<i64>,
+    lines: Vec<String>,
+    n_timeouts: u32,
+}
+
+/// Plays a script; panics with the difference when the actions are others.
+pub(crate) fn play(plan: Plan, script: &str) -> Engine {
+    let mono_ms = 1_000_000;
+    let offset_ms = WALL_START_MS - 1_000_000;
+    let now = Now { mono: MonoMs(mono_ms), wall: Some(UnixMs(WALL_START_MS)) };
+    let engine = Engine::new(plan.clone(), BTreeMap::new(), CommandId(1), now);
+    let mut stage = Stage {
+        plan,
+        engine,
+        memory: BTreeMap::new(),
+        mono_ms,
+        wall_offset_ms: Some(offset_ms),
+        lines: Vec::new(),
+        n_timeouts: 0,
+    };
+    let (mut want, mut got) = (String::new(), String::new());
+    for line in script.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with("//")) {
+        writeln!(want, "{line}").unwrap();
+        if line.starts_with('>') {
+            continue;
+        }
+        for action in std::mem::take(&mut stage.lines) {
+            writeln!(got, "{action}").unwrap();
+        }
+        writeln!(got, "{line}").unwrap();
+        stage.step(line);
+    }
+    for action in std::mem::take(&mut stage.lines) {
+        writeln!(got, "{action}").unwrap();
+    }
+    // `step` runs what is due before its input, so actions of a wait stand below the line that waited.
+    assert_eq!(got, want, "\n--- got\n{got}\n--- want\n{want}");
+    assert!(stage.n_timeouts < 1000, "{} timeouts", stage.n_timeouts);
+    stage.engine
+}
+
+impl Stage {
+    fn now(&self) -> Now {
+        let wall = self.wall_offset_ms.map(|offset| UnixMs(i64::try_from(self.mono_ms).unwrap() + offset));
+        Now { mono: MonoMs(self.mono_ms), wall }
+    }
+
+    fn feed(&mut self, input: Input<'_>) {
+        self.engine.handle(self.now(), input);
+        self.drain();
+    }
+
+    fn drain(&mut self) {
+        while let Some(action) = self.engine.poll_action() {
+            if let Action::Remember { zone, memory } = action {
+                self.memory.insert(zone, memory);
+            } else {
+                self.lines.push(format!("> @{} {}", (self.mono_ms - 1_000_000) / 1000, show(&action)));
+            }
+        }
+    }
+
+    fn wait_until(&mut self, at_ms: u64) {
+        while let Some(due) = self.engine.poll_timeout().filter(|due| due.0 <= at_ms) {
+            assert!(due.0 > self.mono_ms || self.n_timeouts == 0, "a timeout that stands still");
+            self.mono_ms = self.mono_ms.max(due.0);
+            self.n_timeouts += 1;
+            self.feed(Input::Timeout);
+        }
+        self.mono_ms = at_ms;
+    }
+
+    fn step(&mut self, line: &str) {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let at_s: u64 = words[0].parse().unwrap();
+        self.wait_until(1_000_000 + at_s * 1000);
+        match words[1..] {
+            ["wait"] => {}
+            ["ready"] => self.ready(),
+            ["restart"] => self.restart(),
+            ["clock", "none"] => self.clock(None),
+            ["clock", step] => {
+                let step_s: i64 = step.parse().unwrap();
+                self.clock(Some(WALL_START_MS - 1_000_000 + step_s * 1000));
+            }
+            ["read", device, value] => self.read(device, value, 0),
+            ["read", device, value, age_s] => self.read(device, value, age_s.parse().unwrap()),
+            ["online", name, state] => {
+                let (open, command) = match state {
+                    "closed" => (false, None),
+                    "local" => (true, None),
+                    command => (true, Some(number(command))),
+                };
+                self.feed(Input::NodeOnline { node: &node(name), valves: &[(ValveId(0), open, command)] });
+            }
+            ["offline", name] => self.feed(Input::NodeOffline { node: &node(name) }),
+            ["answer", command, answer] => {
+                let refused = RefusalReason::from_code(answer);
+                assert!(refused.is_some() || answer == "ok", "{line}");
+                self.feed(Input::Answer { command: number(command), refused });
+            }
+            ["opened", name, command] => self.valve(name, true, command, None, 0, true),
+            ["closed", name, command, reason, run_s] => {
+                self.valve(name, false, command, Some(reason), run_s.parse().unwrap(), true)
+            }
+            ["closed", name, command, reason, run_s, "old"] => {
+                self.valve(name, false, command, Some(reason), run_s.parse().unwrap(), false);
+            }
+            _ => self.wish(&words),
+        }
+    }
+
+    fn wish(&mut self, words: &[&str]) {
+        match words[1..] {
+            ["start", name, run_s] => {
+                self.feed(Input::ManualStart { zone: &zone(name), run_s: run_s.parse().unwrap(), by: "Lan" });
+            }
+            ["stop", name] => self.feed(Input::ManualStop { zone: &zone(name), by: "Lan" }),
+            ["lock", name] => self.feed(Input::Lock { zone: &zone(name), by: "Lan", note: "pipe" }),
+            ["unlock", name] => self.feed(Input::Unlock { zone: &zone(name), by: "Lan" }),
+            ["clear", name] => self.feed(Input::ClearFault { zone: &zone(name), by: "Lan" }),
+            ["stopall"] => self.feed(Input::StopAll { by: "Lan" }),
+            _ => panic!("no such step: {words:?}"),
+        }
+    }
+
+    fn clock(&mut self, offset_ms: Option<i64>) {
+        self.wall_offset_ms = offset_ms;
+        self.feed(Input::Timeout);
+    }
+
+    fn read(&mut self, device: &str, value: &str, age_s: i64) {
+        let wall = self.now().wall.map_or(WALL_START_MS, |wall| wall.0);
+        let moisture = if value == "bad" { None } else { Some(permyriad(value.parse().unwrap())) };
+        let at = UnixMs(wall - age_s * 1000);
+        self.feed(Input::Reading {
+            device: &node(device),
+            metric: &metric(),
+            at,
+            moisture,
+            good: moisture.is_some(),
+        });
+    }
+
+    fn valve(&mut self, name: &str, open: bool, command: &str, reason: Option<&str>, run_s: u64, live: bool) {
+        let valve = ValveRef { node: node(name), valve: ValveId(0) };
+        let command = (command != "local").then(|| number(command));
+        let closed_by = reason.map(|reason| CloseReason::from_code(reason).expect(reason));
+        let volume = (!open).then(|| Millilitres(u32::try_from(run_s).unwrap() * 1000));
+        let run_ms = run_s * 1000;
+        self.feed(Input::ValveState { valve: &valve, open, command, closed_by, run_ms, volume, live });
+    }
+
+    fn ready(&mut self) {
+        let nodes: Vec<NodeId> = self.plan.zones.values().map(|zone| zone.valve.node.clone()).collect();
+        for name in nodes {
+            self.feed(Input::NodeOnline { node: &name, valves: &[(ValveId(0), false, None)] });
+        }
+        for command in 1..self.engine.next_command().0 {
+            self.feed(Input::Answer { command: CommandId(command), refused: None });
+        }
+        self.lines.clear();
+    }
+
+    fn restart(&mut self) {
+        let next = self.engine.next_command();
+        self.engine = Engine::new(self.plan.clone(), self.memory.clone(), next, self.now());
+        self.n_timeouts = 0;
+        self.drain();
+    }
+}
+
+fn number(text: &str) -> CommandId {
+    CommandId(text.strip_prefix('#').unwrap().parse().unwrap())
+}
+
+fn show(action: &Action) -> String {
+    match action {
+        Action::Open { command, zone, run_s, ttl_s, reason, .. } => {
+            format!("open {zone} #{command} {run_s}s ttl {ttl_s}s {}", reason.code())
+        }
+        Action::Close { command, zone, reason, .. } => format!("close {zone} #{command} {}", reason.code()),
+        Action::Diary(entry) => {
+            let zone = entry.zone.as_ref().map_or("farm", ZoneId::as_str);
+            let by = match &entry.by {
+                By::Engine => "engine",
+                By::Person(name) => name.as_str(),
+                By::Node => "node",
+            };
+            let command = entry.command.map(|command| format!(" #{command}")).unwrap_or_default();
+            let run = entry.run_ms.map(|ms| format!(" {}s", ms / 1000)).unwrap_or_default();
+            let volume = entry.volume.map(|volume| format!(" {}L", volume.0 / 1000)).unwrap_or_default();
+            format!("{zone} {} by {by}: {}{command}{run}{volume}", entry.event.code(), entry.reason.code())
+        }
+        Action::Remember { .. } => String::new(),
+    }
+}

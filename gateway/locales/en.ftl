@@ -1,0 +1,326 @@
+# Giọt's words in English: the page and every message are written from this file.
+# Numbers and dates arrive already formatted, with their unit. Every id of this file is in vi.ftl too.
+
+## Frame of the page
+
+nav = Screens
+nav-zones = Zones
+nav-diary = Diary
+nav-nodes = Nodes
+language = Language
+farm-time = Time on the farm
+demo-badge = Simulated time ×{ $speed }
+link-connecting = Connecting
+link-live = Live
+link-lost = Offline
+loading = Loading…
+retry = Try again
+dismiss = Close
+cancel = Cancel
+lost-title = The gateway cannot be reached.
+lost-since = What you see below is old, as of { $time }.
+lost-never = Nothing has been received yet.
+clock-unset = The gateway's clock is not set: no automatic irrigation until it knows the time.
+failed-unreachable = Not sent: the gateway does not answer. Nothing was done.
+failed-refused = Not done: { $why }
+failed-sign-in = Please sign in again.
+failed-too-many = Too many attempts. Wait a little and try again.
+failed-other = Not done (status { $status }). { $detail }
+sign-in = Sign in
+sign-out = Sign out
+sign-in-note = Enter the gateway's secret. It is in the file admin-secret of the data folder.
+sign-in-wrong = The secret is wrong.
+secret = Secret
+
+## Zones
+
+summary = Summary
+summary-open = irrigating
+summary-waiting = waiting
+summary-wrong = with a fault
+summary-nodes = nodes online
+no-zones = There is no irrigation zone yet. Declare zones in the configuration file.
+zone-unknown = There is no such zone.
+recent = What just happened
+whole-diary = See the whole diary
+details = Details
+details-zone = Details of { $zone }
+moisture = Soil moisture
+no-value = No reading
+old-value = Old reading
+by-hand-only = by hand only
+nothing-yet = Nothing has been recorded yet.
+waiting-for = Waiting:
+needs-person = Needs a person:
+open-by-hand = Irrigating, started by hand
+open-by-itself = Irrigating automatically
+time-left = { $span } left
+start-below = Start when below
+stop-above = Stop when above
+valve = Valve
+valve-number = valve { $n }
+source = Water source
+probes = Probes
+probe = Probe
+probe-name = { $device }, { $depth } cm deep
+value = Reading
+quality = Quality
+chart-title = Soil moisture over time
+chart-span = Time span
+span-1 = 24 h
+span-7 = 7 days
+span-30 = 30 days
+legend-run = Irrigation
+legend-last = Last reading
+chart-moisture = Soil moisture between { $low } and { $high } in the last { $days ->
+    [1] 24 hours
+   *[other] { $days } days
+  }.
+chart-empty = No reading in the last { $days ->
+    [1] 24 hours
+   *[other] { $days } days
+  }.
+chart-no-runs = No irrigation.
+chart-runs = Irrigated { $n ->
+    [1] once
+   *[other] { $n } times
+  }, { $span } in all.
+chart-litres = Water: { $litres }.
+as-table = Show as a table
+time = Time
+zone-diary = Diary of this zone
+
+## What a person asks for
+
+start = Irrigate
+start-zone = Irrigate { $zone }
+start-title = Irrigate { $zone }
+start-choices = Choose the minutes
+start-minutes = Minutes (1 to { $max })
+start-note = The valve closes by itself when the time is over, even without a network.
+start-confirm = Irrigate { $minutes } min
+stop = Stop
+stop-zone = Stop irrigating { $zone }
+stop-all = Stop all
+stop-all-title = Stop irrigation in every zone?
+stop-all-note = Every open valve is closed. After a rest, a zone whose soil is still dry may start again by itself; lock it to keep its valve closed.
+stop-all-yes = Stop all
+lock = Lock
+lock-zone = Lock { $zone }
+lock-title = Lock { $zone }
+lock-note = Nothing opens the valve of a locked zone until somebody unlocks it. A run in progress stops at once.
+lock-why = Reason (optional)
+unlock = Unlock
+unlock-zone = Unlock { $zone }
+unlock-title = Unlock { $zone }?
+unlock-note = Once unlocked, this zone may be irrigated at once if its soil is dry. Make sure that nobody is working on its pipes or valve.
+clear = Clear fault
+clear-zone = Clear fault of { $zone }
+clear-title = Clear fault of { $zone }?
+clear-note = Clear a fault only after looking at the valve and the node in the field. The zone may be irrigated again afterwards.
+
+## Confirmed state of a valve
+
+state-idle = Valve closed
+state-waiting = Waiting
+state-sent = Command sent
+state-accepted = Command accepted
+state-open = Irrigating
+state-closing = Closing
+state-unknown = Valve unknown
+state-fault = Fault
+state-locked = Locked
+state-sent-long = The command to open was sent; waiting for the node. The valve is not open yet.
+state-accepted-long = The node accepted the command; waiting for the valve to be confirmed open.
+state-closing-long = The command to close was sent; waiting for the node. Water may still flow.
+state-unknown-long = It is not known whether the valve is open: waiting for the node to report.
+
+## Quality of a reading
+
+quality-good = Good
+quality-stale = Too old
+quality-missing = Missing
+quality-out-of-range = Out of range
+quality-jump = Implausible jump
+quality-stuck = Stuck
+quality-faulty = Sensor fault
+quality-ahead = Dated in the future
+quality-unstable = Too unsteady
+quality-uncalibrated = Not calibrated
+quality-uncertain-time = Uncertain time
+
+## Diary
+
+event-started = Irrigation started
+event-confirmed = Valve open
+event-stopping = Irrigation stopping
+event-stopped = Irrigation stopped
+event-reported = Measured later
+event-skipped = Not irrigated
+event-refused = Refused
+event-fault = Fault
+event-cleared = Fault cleared
+event-locked = Locked
+event-unlocked = Unlocked
+by-engine = Automatic
+by-node = Reported by the node
+by-person = By { $name }
+somebody = somebody unnamed
+person-admin = the administrator
+ran-for = Ran { $span }
+diary-empty = Nothing in the diary yet.
+diary-zone = Diary of
+all-zones = All zones
+older = Show older
+time-unknown = time unknown
+
+## Nodes
+
+node-online = Online
+node-offline = Offline
+node-id = Node id
+node-json = other device (JSON)
+node-station = station with its own clock
+node-unregistered = not registered
+last-seen = Last seen
+battery = Battery
+never = never
+no-nodes = There is no node yet.
+
+## What is measured
+
+metric-soil-moisture = soil moisture
+metric-soil-temperature = soil temperature
+metric-battery-mv = battery
+
+## Crops
+
+crop-plum = Hậu plum
+crop-dragon-fruit = Dragon fruit
+crop-mango = Mango
+crop-longan = Longan
+crop-coffee = Coffee
+crop-tea = Tea
+crop-passion-fruit = Passion fruit
+crop-strawberry = Strawberry
+
+## Units and moments
+
+unit-s = { $n } s
+unit-min = { $n } min
+unit-h = { $n } h
+unit-day = { $n } d
+unit-litre = { $n } L
+ago-now = just now
+ago = { $span } ago
+moment-yesterday = yesterday { $time }
+moment-date = { $date } { $time }
+
+## Why: each code of the irrigation engine
+
+reason-soil-dry = Soil is dry: moisture { $moisture }, below { $start_below }.
+reason-soil-moist = Soil is not dry yet: moisture { $moisture }, not below { $start_below }.
+reason-soil-wet = Soil is wet enough: moisture { $moisture }, above { $stop_above }.
+reason-run-time-reached = The run has had its { $run_s }.
+reason-lease-renewed = Irrigation goes on for { $run_s } more.
+reason-manual-start = Somebody started irrigation for { $run_s }.
+reason-manual-stop = Somebody stopped irrigation.
+reason-stop-all = Somebody stopped all irrigation.
+reason-local-run = Somebody opened the valve with the button at the node.
+reason-not-automatic = This zone is irrigated by hand only.
+reason-invalid-plan = The settings of this zone are wrong: { $problem }.
+reason-unknown-zone = There is no zone { $zone }.
+reason-already-running = This zone is being irrigated already.
+reason-valve-closing = The valve of this zone is closing; wait until it is closed.
+reason-valve-unknown = It is not known whether the valve is open since the gateway started.
+reason-stale-reading = The reading of { $device } ({ $metric }) is too old: { $age_s }, trusted for { $fresh_s }.
+reason-no-reading = There is no reading of { $device } ({ $metric }) yet.
+reason-faulty-reading = The probe { $device } ({ $metric }) reports a fault.
+reason-reading-ahead = The reading of { $device } ({ $metric }) is dated { $ahead_s } in the future: a clock is wrong.
+reason-implausible-reading = The reading { $moisture } of { $device } ({ $metric }) is implausible, expected { $min } to { $max }.
+reason-probe-jump = The reading of { $device } ({ $metric }) jumped from { $from } to { $to }; at most { $rate_max } in 5 min is plausible.
+reason-probe-stuck = The reading of { $device } ({ $metric }) has not moved for { $same_s }, longer than { $stuck_s }.
+reason-outside-window = Outside the allowed hours ({ $from_min } to { $to_min }).
+reason-clock-unset = The gateway's clock is not set.
+reason-source-busy = The water source is taken by { $zone }.
+reason-minimum-off = Resting between two runs, { $remaining_s } to go.
+reason-rest-after-stop = { $by } stopped it; automatic irrigation rests for { $remaining_s } more.
+reason-locked = { $by } locked this zone.
+reason-unlocked = Somebody unlocked this zone.
+reason-fault-cleared = Somebody cleared the fault after a check.
+reason-node-offline = Node { $node } is offline.
+reason-command-unanswered = The node has not answered for { $waited_s }; sent { $attempts }×.
+reason-command-refused = The node refused the command: { $refusal }.
+reason-quarantined = Resting after { $failures } failures in a row, { $remaining_s } to go.
+reason-unresolved-fault = A fault has not been cleared: { $fault }.
+reason-valve-not-confirmed = The node took the command, but after { $waited_s } it has not reported the valve open.
+reason-closed-by-node = The node closed the valve by itself: { $close }.
+reason-valve-found-closed = The node reported the valve closed without saying why.
+reason-unexpected-open = The valve was open without a command from here (command { $command }).
+reason-valve-silent = Nothing was heard of the valve for { $waited_s }, longer than its longest run.
+reason-gateway-restarted = The gateway has just restarted and closes every valve that it cannot account for.
+
+## Why a person's wish was refused, in short
+
+short-source-busy = The water source is taken by another zone.
+short-locked = This zone is locked.
+short-node-offline = The valve's node is offline.
+short-quarantined = This zone is resting after several failures.
+short-unresolved-fault = This zone has a fault that has not been cleared.
+short-invalid-plan = The settings of this zone are wrong.
+short-minimum-off = This zone is resting between two runs.
+short-unknown-zone = There is no such zone.
+
+## Short names of faults
+
+fault-command-unanswered = the node did not answer
+fault-command-refused = the node refused a command
+fault-valve-not-confirmed = the valve did not report open
+fault-closed-by-node = the node closed the valve by itself
+fault-unexpected-open = the valve was open without a command
+fault-valve-silent = nothing heard of the valve
+
+## Why a valve closed by itself
+
+close-lease-ended = its allowed time was over
+close-volume-reached = the wanted volume has flowed
+close-commanded = on command
+close-hard-maximum = the node's own maximum was reached
+close-local-button = somebody pressed the button at the node
+close-boot = the node restarted
+close-brown-out = the supply was weak
+close-watchdog = the node hung and reset itself
+close-panic = the node's software failed
+close-fault = the valve driver reported a fault
+
+## Why a node refused a command
+
+refusal-bad-mac = the signature is wrong
+refusal-replayed = an old command was sent again
+refusal-expired = the command came too late
+refusal-misaddressed = the command was for another node
+refusal-not-anchored = the node does not know the time yet
+refusal-unknown-valve = the node has no such valve
+refusal-lease-too-long = the run is longer than the node allows
+refusal-malformed = the command could not be read
+refusal-too-new = the command is of a newer version
+refusal-busy = the node is busy
+refusal-low-power = the supply cannot drive a valve
+refusal-locked-locally = the valve is locked at the node
+
+## Wrong settings
+
+problem-unknown-source = the water source is not declared
+problem-no-probe = there is no probe
+problem-probe-twice = a probe is named twice
+problem-thresholds-crossed = the start threshold is not below the stop threshold
+problem-hysteresis-too-small = the thresholds are too close together
+problem-threshold-implausible = a threshold is outside the plausible range
+problem-valve-shared = the valve belongs to another zone
+problem-lease-zero = the lease of the valve is zero
+problem-lease-above-run = the lease is longer than the longest run
+problem-run-too-long = the longest run is too long
+problem-fresh-zero = no reading could ever count as fresh
+problem-stuck-below-fresh = a reading counts as stuck before it counts as old
+problem-utc-offset = the offset from UTC is not valid
+problem-timing = a waiting time is not valid

@@ -1,0 +1,323 @@
+# Lời của Giọt bằng tiếng Việt: trang web và mọi tin nhắn đều lấy từ đây.
+# Số và ngày được định dạng trước rồi mới đưa vào, đơn vị đi kèm số. Mỗi mã trong tệp này cũng có trong en.ftl.
+
+## Khung trang
+
+nav = Các màn hình
+nav-zones = Khu tưới
+nav-diary = Nhật ký
+nav-nodes = Trạm
+language = Ngôn ngữ
+farm-time = Giờ ở vườn
+demo-badge = Thời gian mô phỏng ×{ $speed }
+link-connecting = Đang kết nối
+link-live = Trực tiếp
+link-lost = Mất kết nối
+loading = Đang tải…
+retry = Thử lại
+dismiss = Đóng
+cancel = Huỷ
+lost-title = Mất kết nối với thiết bị trung tâm.
+lost-since = Số liệu bên dưới là số liệu cũ, tính đến { $time }.
+lost-never = Chưa nhận được số liệu nào.
+clock-unset = Đồng hồ của thiết bị trung tâm chưa được đặt: không tưới tự động cho đến khi có giờ đúng.
+failed-unreachable = Không gửi được: thiết bị trung tâm không trả lời. Lệnh chưa được thực hiện.
+failed-refused = Không thực hiện được: { $why }
+failed-sign-in = Cần đăng nhập lại.
+failed-too-many = Thử quá nhiều lần. Hãy đợi một lát rồi thử lại.
+failed-other = Không thực hiện được (mã { $status }). { $detail }
+sign-in = Đăng nhập
+sign-out = Đăng xuất
+sign-in-note = Nhập mã bí mật của thiết bị trung tâm. Mã nằm trong tệp admin-secret của thư mục dữ liệu.
+sign-in-wrong = Mã bí mật không đúng.
+secret = Mã bí mật
+
+## Khu tưới
+
+summary = Tóm tắt
+summary-open = đang tưới
+summary-waiting = đang chờ
+summary-wrong = có lỗi
+summary-nodes = trạm nối mạng
+no-zones = Chưa có khu tưới nào. Hãy khai báo khu tưới trong tệp cấu hình.
+zone-unknown = Không có khu tưới này.
+recent = Vừa xảy ra
+whole-diary = Xem toàn bộ nhật ký
+details = Chi tiết
+details-zone = Chi tiết { $zone }
+moisture = Độ ẩm đất
+no-value = Chưa có số đo
+old-value = Số đo cũ
+by-hand-only = chỉ tưới bằng tay
+nothing-yet = Chưa có việc gì được ghi.
+waiting-for = Đang chờ:
+needs-person = Cần người kiểm tra:
+open-by-hand = Đang tưới theo lệnh của người
+open-by-itself = Đang tưới tự động
+time-left = còn { $span }
+start-below = Bắt đầu tưới khi dưới
+stop-above = Dừng tưới khi trên
+valve = Van tưới
+valve-number = van { $n }
+source = Nguồn nước
+probes = Đầu dò
+probe = Đầu dò
+probe-name = { $device }, sâu { $depth } cm
+value = Số đo
+quality = Chất lượng
+chart-title = Độ ẩm đất theo thời gian
+chart-span = Khoảng thời gian
+span-1 = 24 giờ
+span-7 = 7 ngày
+span-30 = 30 ngày
+legend-run = Lúc tưới
+legend-last = Số đo cuối
+chart-moisture = Độ ẩm đất từ { $low } đến { $high } trong { $days ->
+    [1] 24 giờ
+   *[other] { $days } ngày
+  } qua.
+chart-empty = Không có số đo nào trong { $days ->
+    [1] 24 giờ
+   *[other] { $days } ngày
+  } qua.
+chart-no-runs = Không tưới lần nào.
+chart-runs = Đã tưới { $n } lần, tổng cộng { $span }.
+chart-litres = Lượng nước: { $litres }.
+as-table = Xem dạng bảng
+time = Thời gian
+zone-diary = Nhật ký của khu này
+
+## Lệnh của người
+
+start = Tưới
+start-zone = Tưới { $zone }
+start-title = Tưới { $zone }
+start-choices = Chọn số phút
+start-minutes = Số phút (1 đến { $max })
+start-note = Van tự đóng khi hết giờ, kể cả khi mất mạng.
+start-confirm = Tưới { $minutes } phút
+stop = Dừng tưới
+stop-zone = Dừng tưới { $zone }
+stop-all = Dừng tất cả
+stop-all-title = Dừng tưới ở mọi khu?
+stop-all-note = Mọi van đang mở sẽ được đóng. Sau một thời gian nghỉ, khu nào đất còn khô có thể tự tưới lại; muốn giữ van đóng thì khoá khu đó.
+stop-all-yes = Dừng tất cả
+lock = Khoá
+lock-zone = Khoá { $zone }
+lock-title = Khoá { $zone }
+lock-note = Khi khoá, không gì mở được van của khu này cho đến khi có người mở khoá. Nếu đang tưới thì dừng ngay.
+lock-why = Lý do (không bắt buộc)
+unlock = Mở khoá
+unlock-zone = Mở khoá { $zone }
+unlock-title = Mở khoá { $zone }?
+unlock-note = Sau khi mở khoá, khu này có thể được tưới ngay nếu đất khô. Hãy chắc chắn không còn ai sửa ống hay van.
+clear = Xoá lỗi
+clear-zone = Xoá lỗi { $zone }
+clear-title = Xoá lỗi của { $zone }?
+clear-note = Chỉ xoá lỗi khi đã kiểm tra van và trạm ngoài vườn. Sau đó khu này có thể được tưới lại.
+
+## Trạng thái van đã được xác nhận
+
+state-idle = Van đóng
+state-waiting = Đang chờ
+state-sent = Đã gửi lệnh
+state-accepted = Đã nhận lệnh
+state-open = Đang tưới
+state-closing = Đang đóng van
+state-unknown = Chưa rõ van
+state-fault = Có lỗi
+state-locked = Đã khoá
+state-sent-long = Đã gửi lệnh mở van, chờ trạm trả lời. Van chưa mở.
+state-accepted-long = Trạm đã nhận lệnh, chờ xác nhận van mở.
+state-closing-long = Đã gửi lệnh đóng van, chờ trạm xác nhận. Nước có thể còn chảy.
+state-unknown-long = Chưa biết van đóng hay mở: chờ trạm báo về.
+
+## Chất lượng số đo
+
+quality-good = Tốt
+quality-stale = Quá cũ
+quality-missing = Không có
+quality-out-of-range = Ngoài khoảng hợp lý
+quality-jump = Nhảy bất thường
+quality-stuck = Đứng yên bất thường
+quality-faulty = Cảm biến lỗi
+quality-ahead = Mang giờ tương lai
+quality-unstable = Dao động quá lớn
+quality-uncalibrated = Chưa hiệu chuẩn
+quality-uncertain-time = Không chắc giờ đo
+
+## Nhật ký
+
+event-started = Bắt đầu tưới
+event-confirmed = Van đã mở
+event-stopping = Đang dừng tưới
+event-stopped = Đã dừng tưới
+event-reported = Số đo gửi bù
+event-skipped = Không tưới
+event-refused = Bị từ chối
+event-fault = Lỗi
+event-cleared = Đã xoá lỗi
+event-locked = Đã khoá
+event-unlocked = Đã mở khoá
+by-engine = Tự động
+by-node = Trạm báo
+by-person = Người làm: { $name }
+somebody = không rõ tên
+person-admin = quản trị viên
+ran-for = Đã tưới { $span }
+diary-empty = Chưa có gì trong nhật ký.
+diary-zone = Xem nhật ký của
+all-zones = Tất cả khu tưới
+older = Xem cũ hơn
+time-unknown = không rõ giờ
+
+## Trạm
+
+node-online = Có mạng
+node-offline = Mất kết nối
+node-id = Mã trạm
+node-json = thiết bị ngoài (JSON)
+node-station = trạm có đồng hồ riêng
+node-unregistered = chưa đăng ký
+last-seen = Lần gửi gần nhất
+battery = Pin
+never = chưa lần nào
+no-nodes = Chưa có trạm nào.
+
+## Đại lượng đo
+
+metric-soil-moisture = độ ẩm đất
+metric-soil-temperature = nhiệt độ đất
+metric-battery-mv = pin
+
+## Cây trồng
+
+crop-plum = Mận hậu
+crop-dragon-fruit = Thanh long
+crop-mango = Xoài
+crop-longan = Nhãn
+crop-coffee = Cà phê
+crop-tea = Chè
+crop-passion-fruit = Chanh leo
+crop-strawberry = Dâu tây
+
+## Đơn vị và thời điểm
+
+unit-s = { $n } giây
+unit-min = { $n } phút
+unit-h = { $n } giờ
+unit-day = { $n } ngày
+unit-litre = { $n } lít
+ago-now = vừa xong
+ago = { $span } trước
+moment-yesterday = hôm qua { $time }
+moment-date = { $date } { $time }
+
+## Vì sao: mỗi mã của bộ điều khiển tưới
+
+reason-soil-dry = Đất khô: độ ẩm { $moisture }, dưới ngưỡng { $start_below }.
+reason-soil-moist = Đất chưa khô: độ ẩm { $moisture }, chưa xuống dưới ngưỡng { $start_below }.
+reason-soil-wet = Đất đã đủ ẩm: độ ẩm { $moisture }, trên ngưỡng { $stop_above }.
+reason-run-time-reached = Đã đủ thời gian tưới { $run_s }.
+reason-lease-renewed = Tưới tiếp thêm { $run_s }.
+reason-manual-start = Có người bấm tưới { $run_s }.
+reason-manual-stop = Có người bấm dừng.
+reason-stop-all = Có người bấm dừng tất cả.
+reason-local-run = Có người mở van bằng nút bấm tại trạm.
+reason-not-automatic = Khu này chỉ tưới bằng tay.
+reason-invalid-plan = Cài đặt của khu này chưa đúng: { $problem }.
+reason-unknown-zone = Không có khu tưới { $zone }.
+reason-already-running = Khu này đang được tưới rồi.
+reason-valve-closing = Van của khu này đang đóng, hãy đợi đóng xong.
+reason-valve-unknown = Chưa biết van đóng hay mở kể từ khi thiết bị trung tâm khởi động.
+reason-stale-reading = Số đo của { $device } ({ $metric }) quá cũ: đã { $age_s }, chỉ tin trong { $fresh_s }.
+reason-no-reading = Chưa có số đo nào của { $device } ({ $metric }).
+reason-faulty-reading = Đầu dò { $device } ({ $metric }) báo lỗi.
+reason-reading-ahead = Số đo của { $device } ({ $metric }) mang giờ sớm hơn hiện tại { $ahead_s }: đồng hồ sai.
+reason-implausible-reading = Số đo { $moisture } của { $device } ({ $metric }) không hợp lý, phải từ { $min } đến { $max }.
+reason-probe-jump = Số đo của { $device } ({ $metric }) nhảy từ { $from } đến { $to }; trong 5 phút chỉ được đổi { $rate_max }.
+reason-probe-stuck = Số đo của { $device } ({ $metric }) đứng yên { $same_s }, lâu hơn { $stuck_s }.
+reason-outside-window = Ngoài giờ tưới cho phép ({ $from_min } đến { $to_min }).
+reason-clock-unset = Đồng hồ của thiết bị trung tâm chưa được đặt.
+reason-source-busy = Nguồn nước đang dành cho { $zone }.
+reason-minimum-off = Đang trong thời gian nghỉ, còn { $remaining_s }.
+reason-rest-after-stop = { $by } đã bấm dừng, tưới tự động nghỉ thêm { $remaining_s }.
+reason-locked = { $by } đã khoá khu này.
+reason-unlocked = Có người mở khoá khu này.
+reason-fault-cleared = Có người xoá lỗi sau khi kiểm tra.
+reason-node-offline = Trạm { $node } mất kết nối.
+reason-command-unanswered = Trạm không trả lời sau { $waited_s }, đã gửi { $attempts } lần.
+reason-command-refused = Trạm từ chối lệnh: { $refusal }.
+reason-quarantined = Tạm nghỉ sau { $failures } lần hỏng liên tiếp, còn { $remaining_s }.
+reason-unresolved-fault = Còn lỗi chưa được xoá: { $fault }.
+reason-valve-not-confirmed = Trạm đã nhận lệnh nhưng sau { $waited_s } vẫn không báo van mở.
+reason-closed-by-node = Trạm tự đóng van: { $close }.
+reason-valve-found-closed = Trạm báo van đã đóng mà không nói vì sao.
+reason-unexpected-open = Van mở mà không có lệnh từ đây (lệnh số { $command }).
+reason-valve-silent = Không nghe gì về van suốt { $waited_s }, quá thời gian tưới dài nhất.
+reason-gateway-restarted = Thiết bị trung tâm vừa khởi động lại và đóng những van không rõ tình trạng.
+
+## Vì sao một lệnh của người bị từ chối, nói gọn
+
+short-source-busy = Nguồn nước đang dành cho khu khác.
+short-locked = Khu này đang bị khoá.
+short-node-offline = Trạm điều khiển van mất kết nối.
+short-quarantined = Khu này đang tạm nghỉ sau nhiều lần hỏng.
+short-unresolved-fault = Khu này còn lỗi chưa được xoá.
+short-invalid-plan = Cài đặt của khu này chưa đúng.
+short-minimum-off = Khu này đang trong thời gian nghỉ.
+short-unknown-zone = Không có khu tưới này.
+
+## Lỗi gọi tên ngắn
+
+fault-command-unanswered = trạm không trả lời lệnh
+fault-command-refused = trạm từ chối lệnh
+fault-valve-not-confirmed = van không báo đã mở
+fault-closed-by-node = trạm tự đóng van
+fault-unexpected-open = van mở mà không có lệnh
+fault-valve-silent = không nghe gì về van
+
+## Vì sao van tự đóng
+
+close-lease-ended = hết thời gian được phép mở
+close-volume-reached = đủ lượng nước
+close-commanded = theo lệnh
+close-hard-maximum = quá thời gian tối đa của trạm
+close-local-button = có người bấm nút tại trạm
+close-boot = trạm khởi động lại
+close-brown-out = điện yếu
+close-watchdog = trạm bị treo và tự khởi động lại
+close-panic = phần mềm của trạm gặp lỗi
+close-fault = bộ điều khiển van báo hỏng
+
+## Vì sao trạm từ chối lệnh
+
+refusal-bad-mac = chữ ký không đúng
+refusal-replayed = lệnh cũ bị gửi lại
+refusal-expired = lệnh đã quá hạn
+refusal-misaddressed = lệnh gửi nhầm trạm
+refusal-not-anchored = trạm chưa có giờ đúng
+refusal-unknown-valve = trạm không có van này
+refusal-lease-too-long = thời gian tưới dài hơn mức trạm cho phép
+refusal-malformed = lệnh không đọc được
+refusal-too-new = lệnh thuộc phiên bản mới hơn
+refusal-busy = trạm đang bận
+refusal-low-power = điện không đủ để mở van
+refusal-locked-locally = van bị khoá tại trạm
+
+## Cài đặt sai
+
+problem-unknown-source = nguồn nước không có trong danh sách
+problem-no-probe = không có đầu dò
+problem-probe-twice = một đầu dò bị khai hai lần
+problem-thresholds-crossed = ngưỡng bắt đầu không thấp hơn ngưỡng dừng
+problem-hysteresis-too-small = hai ngưỡng quá gần nhau
+problem-threshold-implausible = ngưỡng nằm ngoài khoảng hợp lý
+problem-valve-shared = van đã thuộc khu khác
+problem-lease-zero = thời gian mở van bằng không
+problem-lease-above-run = thời gian mở van dài hơn thời gian tưới tối đa
+problem-run-too-long = thời gian tưới tối đa quá dài
+problem-fresh-zero = không số đo nào được coi là mới
+problem-stuck-below-fresh = số đo bị coi là đứng yên trước khi bị coi là cũ
+problem-utc-offset = múi giờ không hợp lệ
+problem-timing = thời gian chờ không hợp lệ

@@ -1,0 +1,58 @@
+//! The irrigation diary, newest first.
+
+use axum::extract::{Query, State};
+use axum::{Json, Router, routing::get};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use super::auth::SignedIn;
+use super::error::Problem;
+use super::model::{self, DiaryEntry};
+use super::{Api, ask};
+use crate::store::DiaryFilter;
+
+/// Entries of one answer at most.
+const LIMIT_MAX: u32 = 1000;
+const LIMIT_DEFAULT: u32 = 100;
+
+/// Which entries.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct DiaryQuery {
+    /// Only this zone.
+    zone: Option<String>,
+    /// How many at most; 100 without, 1000 at most.
+    limit: Option<u32>,
+    /// Only older ones than this id: the next page.
+    before: Option<i64>,
+}
+
+/// A page of the diary.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Diary {
+    /// Newest first.
+    entries: Vec<DiaryEntry>,
+}
+
+pub(super) fn routes() -> Router<Api> {
+    Router::new().route("/api/v1/diary", get(diary))
+}
+
+/// The irrigation diary, newest first.
+#[utoipa::path(get, path = "/api/v1/diary", params(DiaryQuery), responses(
+    (status = 200, body = Diary), (status = 401, body = Problem)
+))]
+pub(crate) async fn diary(
+    _: SignedIn,
+    State(api): State<Api>,
+    Query(query): Query<DiaryQuery>,
+) -> Result<Json<Diary>, Problem> {
+    let filter = DiaryFilter {
+        zone: query.zone,
+        before_id: query.before,
+        limit: query.limit.unwrap_or(LIMIT_DEFAULT).min(LIMIT_MAX),
+        ..DiaryFilter::default()
+    };
+    let rows = ask(&api.reader, move |reader| Ok(reader.diary(&filter)?)).await?;
+    Ok(Json(Diary { entries: rows.iter().map(model::diary_entry).collect() }))
+}

@@ -1,0 +1,269 @@
+//! Shapes of the API's JSON, and how they are made from the core's types. Numbers are in the units of people: % of volume,
+//! litres, seconds, milliseconds since 1970.
+
+use giot_engine::{Reason as EngineReason, ZoneState, ZoneView};
+use giot_shared::time::UnixMs;
+use giot_shared::units::MoisturePermyriad;
+use serde::Serialize;
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+
+use crate::clock::Clock;
+use crate::config::Settings;
+use crate::hub::codec;
+use crate::hub::view::{DeviceState, FarmView};
+use crate::store;
+
+/// The farm at one look.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Overview {
+    /// The gateway's clock.
+    now: i64,
+    /// Whether that clock can be believed; nothing is watered by schedule otherwise.
+    clock_set: bool,
+    /// Set when all this is simulated.
+    demo: Option<Demo>,
+    /// Version of the gateway.
+    version: &'static str,
+    /// Minutes east of UTC in which the farm counts its days.
+    utc_offset_min: i32,
+    /// Name of the cooperative.
+    cooperative: String,
+    /// Water sources.
+    sources: Vec<Source>,
+    /// Zones by id.
+    zones: Vec<Zone>,
+    /// Devices by id.
+    nodes: Vec<Node>,
+}
+
+/// A simulation's pace.
+#[derive(Debug, Serialize, ToSchema)]
+struct Demo {
+    /// How many times as fast as the world time runs.
+    speed: u32,
+}
+
+/// A pump, tank or pipe.
+#[derive(Debug, Serialize, ToSchema)]
+struct Source {
+    id: String,
+    name: String,
+}
+
+/// One irrigation zone.
+#[derive(Debug, Serialize, ToSchema)]
+struct Zone {
+    id: String,
+    name: String,
+    household: String,
+    source: String,
+    crop: Option<String>,
+    /// Median of the fresh, good probes; % of volume.
+    moisture: Option<f64>,
+    /// Time of the newest reading behind it.
+    moisture_at: Option<i64>,
+    /// Start threshold, % of volume.
+    start_below: f64,
+    /// Stop threshold, % of volume.
+    stop_above: f64,
+    /// Starts by itself.
+    automatic: bool,
+    /// idle, waiting, sent, accepted, open, closing, unknown, fault or locked: what was last confirmed, never the wish.
+    state: &'static str,
+    /// Since when.
+    since: Option<i64>,
+    /// When the present lease ends.
+    until: Option<i64>,
+    /// A person started the present run.
+    manual: bool,
+    /// What it waits for.
+    waiting_for: Option<Reason>,
+    /// The last decision.
+    last_reason: Option<Reason>,
+    /// When that was.
+    last_reason_at: Option<i64>,
+    /// What kind it was.
+    last_event: Option<&'static str>,
+    probes: Vec<Probe>,
+    /// Longest manual run, minutes.
+    run_minutes_max: f64,
+    valve: Valve,
+}
+
+/// Where a zone's valve is.
+#[derive(Debug, Serialize, ToSchema)]
+struct Valve {
+    node: String,
+    valve: u8,
+}
+
+/// One probe of a zone.
+#[derive(Debug, Serialize, ToSchema)]
+struct Probe {
+    device: String,
+    metric: String,
+    depth_cm: Option<u16>,
+    /// Moisture, % of volume.
+    value: Option<f64>,
+    /// When it was read.
+    at: Option<i64>,
+    /// What it is worth: the engine's word.
+    quality: &'static str,
+}
+
+/// One device.
+#[derive(Debug, Serialize, ToSchema)]
+struct Node {
+    id: String,
+    label: String,
+    /// node, station or json.
+    kind: &'static str,
+    online: bool,
+    registered: bool,
+    /// When it was last heard.
+    last_seen: Option<i64>,
+    battery_mv: Option<f64>,
+}
+
+/// Why: a stable code and its numbers.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub(crate) struct Reason {
+    code: String,
+    #[schema(value_type = Object)]
+    args: Map<String, Value>,
+}
+
+/// One entry of the irrigation diary.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct DiaryEntry {
+    /// Place in the chain, from 1 without gaps.
+    id: i64,
+    /// When; null while the gateway's clock was not set.
+    at: Option<i64>,
+    zone: Option<String>,
+    /// What happened.
+    event: String,
+    /// engine, person or node.
+    by: String,
+    person: Option<String>,
+    reason: Reason,
+    /// How long water ran, as the node measured it.
+    run_s: Option<f64>,
+    /// How much, as the node measured it.
+    litres: Option<f64>,
+}
+
+/// A reason for JSON.
+fn reason(reason: &EngineReason) -> Reason {
+    Reason { code: reason.code().to_owned(), args: codec::args_for_people(reason) }
+}
+
+/// The reason of a stored entry.
+pub(super) fn stored_reason(entry: &store::DiaryEntry) -> Reason {
+    let args = serde_json::from_str(&entry.args).unwrap_or_default();
+    Reason { code: entry.reason.clone(), args }
+}
+
+/// A reason in one line, for the detail of a refusal.
+pub(super) fn reason_text(reason: &EngineReason) -> String {
+    let args = codec::args_for_people(reason);
+    if args.is_empty() {
+        reason.code().to_owned()
+    } else {
+        format!("{} {}", reason.code(), Value::Object(args))
+    }
+}
+
+/// A stored diary entry for JSON.
+#[expect(clippy::cast_precision_loss, reason = "spans and volumes of one run are far below 2^53")]
+pub(super) fn diary_entry(row: &store::DiaryRow) -> DiaryEntry {
+    let entry = &row.entry;
+    DiaryEntry {
+        id: row.id,
+        at: entry.at_us.map(|at_us| at_us.div_euclid(1000)),
+        zone: entry.zone.clone(),
+        event: entry.event.clone(),
+        by: entry.by.clone(),
+        person: entry.person.clone(),
+        reason: stored_reason(entry),
+        run_s: entry.run_ms.map(|run_ms| run_ms as f64 / 1000.0),
+        litres: entry.volume_ml.map(|ml| ml as f64 / 1000.0),
+    }
+}
+
+/// The farm for JSON.
+pub(super) fn overview(view: &FarmView, settings: &Settings, clock: &Clock) -> Overview {
+    let sources =
+        settings.source_names.iter().map(|(id, name)| Source { id: id.to_string(), name: name.clone() });
+    Overview {
+        now: view.now.0,
+        clock_set: view.clock_set,
+        demo: clock.is_demo().then(|| Demo { speed: clock.speed() }),
+        version: env!("CARGO_PKG_VERSION"),
+        utc_offset_min: settings.plan.utc_offset_min,
+        cooperative: settings.cooperative.clone(),
+        sources: sources.collect(),
+        zones: view.zones.iter().filter_map(|zone_view| zone(zone_view, view, settings)).collect(),
+        nodes: view.devices.iter().map(node).collect(),
+    }
+}
+
+fn zone(zone: &ZoneView, view: &FarmView, settings: &Settings) -> Option<Zone> {
+    let plan = settings.plan.zones.get(&zone.zone)?;
+    let label = settings.zone_labels.get(&zone.zone).cloned().unwrap_or_default();
+    let probes = zone.probes.iter().map(|probe| Probe {
+        device: probe.probe.device.to_string(),
+        metric: probe.probe.metric.to_string(),
+        depth_cm: label.depth_cm.get(&probe.probe).copied(),
+        value: probe.value.map(MoisturePermyriad::percent),
+        at: probe.at.map(|at| at.0),
+        quality: probe.quality.code(),
+    });
+    let (until, waiting_for) = match &zone.state {
+        ZoneState::Open { until, .. } | ZoneState::Closing { until, .. } | ZoneState::Unknown { until } => {
+            (Some(view.date(*until).0), None)
+        }
+        ZoneState::Waiting { why } | ZoneState::Fault { why } => (None, Some(reason(why))),
+        ZoneState::Idle { .. }
+        | ZoneState::Sent { .. }
+        | ZoneState::Accepted { .. }
+        | ZoneState::Locked { .. } => (None, None),
+    };
+    let last = zone.last.as_ref();
+    Some(Zone {
+        id: zone.zone.to_string(),
+        name: label.name,
+        household: label.household,
+        source: plan.source.to_string(),
+        crop: label.crop,
+        moisture: zone.moisture.map(MoisturePermyriad::percent),
+        moisture_at: zone.moisture_age_ms.map(|age_ms| view.now.minus_ms(age_ms).0),
+        start_below: plan.start_below.percent(),
+        stop_above: plan.stop_above.percent(),
+        automatic: plan.automatic,
+        state: zone.state.code(),
+        since: Some(view.date(zone.since).0),
+        until,
+        manual: zone.manual,
+        waiting_for,
+        last_reason: last.map(|last| reason(&last.reason)),
+        last_reason_at: last.map(|last| last.at.unwrap_or_else(|| view.date(last.mono)).0),
+        last_event: last.map(|last| last.event.code()),
+        probes: probes.collect(),
+        run_minutes_max: f64::from(plan.run_max_s) / 60.0,
+        valve: Valve { node: plan.valve.node.to_string(), valve: plan.valve.valve.0 },
+    })
+}
+
+fn node(device: &DeviceState) -> Node {
+    Node {
+        id: device.id.to_string(),
+        label: device.label.clone(),
+        kind: device.kind,
+        online: device.is_online,
+        registered: device.is_registered,
+        last_seen: device.heard_at.map(|UnixMs(at)| at),
+        battery_mv: device.battery_mv,
+    }
+}

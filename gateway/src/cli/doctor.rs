@@ -1,0 +1,124 @@
+//! `giot doctor`: looks at everything that can be looked at without touching it, and says what to do.
+
+use super::{DataFolder, format_time, say};
+use crate::clock::Clock;
+use crate::config::{REFERENCE, compile};
+use crate::store::{DiaryProof, Reader};
+use std::path::PathBuf;
+
+/// Check the data folder, the diary's chain, the clock and the configuration
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  giot doctor
+  giot doctor --data /var/lib/giot --config farm.toml
+  giot doctor --print-config > farm.toml       a configuration with every key and its default
+
+Changes nothing; works while the gateway runs. Exit code 1 when something needs attention.")]
+pub(super) struct Args {
+    #[command(flatten)]
+    data: DataFolder,
+    /// Configuration to check; without it DIR/giot.toml where it exists
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Print a configuration with every key and its default, and end
+    #[arg(long)]
+    print_config: bool,
+}
+
+/// What was found so far.
+#[derive(Default)]
+struct Findings {
+    n_bad: usize,
+}
+
+impl Findings {
+    fn good(&self, what: &str) -> anyhow::Result<()> {
+        say(&format!("ok    {what}"))
+    }
+
+    fn bad(&mut self, what: &str) -> anyhow::Result<()> {
+        self.n_bad += 1;
+        say(&format!("BAD   {what}"))
+    }
+}
+
+pub(super) fn run(args: &Args) -> anyhow::Result<()> {
+    if args.print_config {
+        return say(REFERENCE.trim_end());
+    }
+    let mut findings = Findings::default();
+    check_config(args, &mut findings)?;
+    check_store(args, &mut findings)?;
+    anyhow::ensure!(findings.n_bad == 0, "{} finding(s) need attention", findings.n_bad);
+    Ok(())
+}
+
+fn check_config(args: &Args, findings: &mut Findings) -> anyhow::Result<()> {
+    let beside = args.data.data.join("giot.toml");
+    let file = match &args.config {
+        Some(file) => file,
+        None if beside.exists() => &beside,
+        None => {
+            return findings.good("no configuration: a gateway without zones (giot doctor --print-config)");
+        }
+    };
+    let name = file.display().to_string();
+    let text = match std::fs::read_to_string(file) {
+        Ok(text) => text,
+        Err(error) => return findings.bad(&format!("{name}: {error}")),
+    };
+    match compile(&name, &text) {
+        Ok(settings) => {
+            let (n_zones, n_sources) = (settings.plan.zones.len(), settings.plan.sources.len());
+            findings.good(&format!("{name}: {n_zones} zones on {n_sources} sources"))
+        }
+        Err(error) => findings.bad(&error.to_string()),
+    }
+}
+
+fn check_store(args: &Args, findings: &mut Findings) -> anyhow::Result<()> {
+    let dir = &args.data.data;
+    let reader = match Reader::open(dir) {
+        Ok(reader) => reader,
+        Err(error) => return findings.bad(&format!("{}: {error}", dir.display())),
+    };
+    let stats = reader.stats()?;
+    findings.good(&format!(
+        "store: {} readings of {} series in {} chunks and {} journal rows, {:.1} MB",
+        stats.n_samples,
+        stats.n_series,
+        stats.n_chunks,
+        stats.n_journal_rows,
+        mebibytes(stats.file_bytes)
+    ))?;
+    if stats.n_damaged > 0 {
+        findings.bad(&format!(
+            "store: {} damaged parts; what they held is lost, the rest is readable",
+            stats.n_damaged
+        ))?;
+    }
+    match reader.verify_diary()? {
+        DiaryProof::Whole { n_rows, .. } => {
+            findings.good(&format!("diary: {n_rows} entries, the chain is whole"))?
+        }
+        DiaryProof::Broken { first_bad_id } => {
+            findings
+                .bad(&format!("diary: entry {first_bad_id} was changed or removed after it was written"))?;
+        }
+    }
+    let n_devices = reader.devices()?.len();
+    findings.good(&format!("devices: {n_devices} registered"))?;
+    let newest = crate::newest(&reader)?;
+    match (Clock::system(newest).wall(), newest) {
+        (Some(now), _) => findings.good(&format!("clock: {}", format_time(now.0.saturating_mul(1000)))),
+        (None, newest) => findings.bad(&format!(
+            "clock: not set, or behind the last diary entry ({}): nothing is watered by schedule until it is right",
+            newest.map_or_else(|| "none".to_owned(), |at| format_time(at.0.saturating_mul(1000)))
+        )),
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a size for people")]
+fn mebibytes(n_bytes: u64) -> f64 {
+    n_bytes as f64 / 1_048_576.0
+}

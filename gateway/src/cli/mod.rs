@@ -1,0 +1,203 @@
+//! The command line: one file a command. Here: the words, the exit codes, and what commands share.
+//!
+//! | exit code | meaning |
+//! |---|---|
+//! | 0 | done, or stopped as asked |
+//! | 1 | failed |
+//! | 2 | wrong usage or configuration |
+//! | 3 | the data folder is in use, or a newer giot wrote it |
+
+mod demo;
+mod doctor;
+mod export;
+mod node;
+mod replay;
+mod serve;
+
+use crate::config::ConfigError;
+use crate::store::OpenError;
+use clap::{Parser, Subcommand};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// Giọt: soil moisture, drip irrigation and an irrigation diary for a cooperative.
+#[derive(Debug, Parser)]
+#[command(name = "giot", version, propagate_version = true, max_term_width = 110)]
+struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Serve(serve::Args),
+    Demo(demo::Args),
+    Replay(replay::Args),
+    #[command(subcommand)]
+    Node(node::Command),
+    Export(export::Args),
+    Doctor(doctor::Args),
+}
+
+/// Wrong usage that the parser cannot see.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct UsageError(pub(crate) String);
+
+/// Where the data live.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct DataFolder {
+    /// Folder that holds the history, the registry and the admin secret
+    #[arg(long, value_name = "DIR", default_value = "giot-data")]
+    pub(crate) data: PathBuf,
+}
+
+/// Runs the command line of this process.
+#[must_use]
+pub fn main() -> ExitCode {
+    // Usage errors end here with exit code 2, --help and --version with 0.
+    let args = Args::parse();
+    match run(args.command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Nothing is left to tell it to when stderr is closed.
+            writeln!(std::io::stderr(), "giot: {error:#}").ok();
+            ExitCode::from(exit_code(&error))
+        }
+    }
+}
+
+fn run(command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Serve(args) => serve::run(&args),
+        Command::Demo(args) => demo::run(&args),
+        Command::Replay(args) => replay::run(&args),
+        Command::Node(command) => node::run(&command),
+        Command::Export(args) => export::run(&args),
+        Command::Doctor(args) => doctor::run(&args),
+    }
+}
+
+fn exit_code(error: &anyhow::Error) -> u8 {
+    for cause in error.chain() {
+        if cause.is::<ConfigError>() || cause.is::<UsageError>() {
+            return 2;
+        }
+        match cause.downcast_ref() {
+            Some(OpenError::InUse { .. } | OpenError::NewerSchema { .. }) => return 3,
+            Some(
+                OpenError::OlderSchema { .. }
+                | OpenError::NoStore { .. }
+                | OpenError::Foreign { .. }
+                | OpenError::Io { .. }
+                | OpenError::Sqlite { .. },
+            )
+            | None => {}
+        }
+    }
+    1
+}
+
+/// Logs to stderr; `GIOT_LOG` sets the level as `warn`, `debug` or `giot_gateway::hub=debug`.
+fn start_log(default_level: &str) {
+    let filter = std::env::var("GIOT_LOG").unwrap_or_else(|_| default_level.to_owned());
+    let filter = tracing_subscriber::EnvFilter::try_new(&filter)
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(default_level));
+    // Fails only when a log is set up already, as in tests that run several commands.
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_target(false)
+        .try_init()
+        .ok();
+}
+
+/// A runtime for the shells: two threads, because a gateway's board has few cores and most work is one hub's.
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    Ok(runtime?)
+}
+
+/// Resolves when the process is asked to end (SIGINT, SIGTERM).
+async fn asked_to_stop() -> anyhow::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut term = signal(SignalKind::terminate())?;
+    tokio::select! {
+        _ = term.recv() => {}
+        result = tokio::signal::ctrl_c() => result?,
+    }
+    tracing::info!("stopping");
+    Ok(())
+}
+
+/// Prints one line for a person or a program that waits for it.
+fn say(line: &str) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{line}")?;
+    out.flush()?;
+    Ok(())
+}
+
+/// Reads a file that the operator named.
+fn read_file(path: &Path) -> anyhow::Result<String> {
+    std::fs::read_to_string(path).map_err(|error| UsageError(format!("{}: {error}", path.display())).into())
+}
+
+/// A point in time as the operator writes it: RFC 3339, or a date, which means its first moment in UTC.
+fn parse_time(text: &str) -> Result<i64, String> {
+    if let Ok(time) = chrono::DateTime::parse_from_rfc3339(text) {
+        return Ok(time.timestamp_micros());
+    }
+    text.parse::<chrono::NaiveDate>()
+        .ok()
+        .and_then(|date| date.and_hms_opt(0, 0, 0))
+        .map(|time| time.and_utc().timestamp_micros())
+        .ok_or_else(|| "written as 2026-03-01T06:00:00Z or 2026-03-01".to_owned())
+}
+
+/// Microseconds since 1970 as RFC 3339 in UTC, without a fraction where there is none.
+fn format_time(at_us: i64) -> String {
+    chrono::DateTime::from_timestamp_micros(at_us)
+        .map_or_else(|| at_us.to_string(), |time| time.to_rfc3339_opts(chrono::SecondsFormat::AutoSi, true))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent_and_every_command_has_examples() {
+        let mut command = Args::command();
+        command.build();
+        command.clone().debug_assert();
+        for sub in command.get_subcommands().filter(|sub| sub.get_name() != "help") {
+            let leaves: Vec<_> = sub.get_subcommands().filter(|leaf| leaf.get_name() != "help").collect();
+            for leaf in if leaves.is_empty() { vec![sub] } else { leaves } {
+                let help = leaf.get_after_help().map(ToString::to_string).unwrap_or_default();
+                assert!(help.contains("Examples:"), "{} has no examples", leaf.get_name());
+                assert!(help.contains("giot "), "{} has no examples", leaf.get_name());
+            }
+        }
+    }
+
+    #[test]
+    fn times_are_read_and_written() {
+        assert_eq!(parse_time("2022-01-01T00:00:00Z"), Ok(1_640_995_200_000_000));
+        assert_eq!(parse_time("2022-01-01T07:00:00+07:00"), Ok(1_640_995_200_000_000));
+        assert_eq!(parse_time("2022-01-01"), Ok(1_640_995_200_000_000));
+        assert!(parse_time("yesterday").is_err());
+        assert_eq!(format_time(1_640_995_200_000_000), "2022-01-01T00:00:00Z");
+        assert_eq!(format_time(1_640_995_200_000_001), "2022-01-01T00:00:00.000001Z");
+    }
+
+    #[test]
+    fn exit_codes_follow_the_cause() {
+        let usage = anyhow::Error::new(UsageError("x".to_owned())).context("serve");
+        assert_eq!(exit_code(&usage), 2);
+        let used = anyhow::Error::new(OpenError::InUse { dir: "d".into() }).context("open");
+        assert_eq!(exit_code(&used), 3);
+        assert_eq!(exit_code(&anyhow::anyhow!("else")), 1);
+    }
+}

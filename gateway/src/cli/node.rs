@@ -1,0 +1,107 @@
+//! `giot node`: the registry of devices, also while the gateway runs.
+
+use super::{DataFolder, UsageError, format_time, say};
+use crate::clock::Clock;
+use crate::hub::registry::{Device, DeviceKind};
+use crate::store::{Reader, register_device};
+use anyhow::Context;
+use giot_shared::ids::NodeId;
+use giot_shared::wire::{KEY_LEN, NodeKey, broker_password};
+
+/// Add and list nodes and other devices
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum Command {
+    Add(AddArgs),
+    List(ListArgs),
+}
+
+/// Register a device and print the credentials to put into it
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  giot node add n01 --label \"Lô mận 1, đầu dò\"
+  giot node add met-1 --kind station          a node with a battery-backed clock of its own
+  giot node add lora-bridge --kind json       any device that publishes flat JSON
+
+The key is printed once and never again. MQTT: user = the id, password = as printed,
+topics giot/v1/ID/up, /down, /status, /json. A running gateway knows the device at its first login.")]
+pub(super) struct AddArgs {
+    #[command(flatten)]
+    data: DataFolder,
+    /// Its id: a-z, 0-9, '-', '_', at most 32
+    id: NodeId,
+    /// What people call it
+    #[arg(long, default_value = "")]
+    label: String,
+    /// node, station (node with a clock of its own) or json
+    #[arg(long, default_value = "node", value_parser = parse_kind)]
+    kind: DeviceKind,
+}
+
+/// List the registered devices
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  giot node list
+  giot node list --data /var/lib/giot")]
+pub(super) struct ListArgs {
+    #[command(flatten)]
+    data: DataFolder,
+}
+
+fn parse_kind(text: &str) -> Result<DeviceKind, String> {
+    DeviceKind::from_code(text).ok_or_else(|| "one of node, station, json".to_owned())
+}
+
+pub(super) fn run(command: &Command) -> anyhow::Result<()> {
+    match command {
+        Command::Add(args) => add(args),
+        Command::List(args) => list(args),
+    }
+}
+
+fn add(args: &AddArgs) -> anyhow::Result<()> {
+    let device = new_device(args.kind, &args.label, Clock::system(None).wall_us_unchecked())?;
+    let is_new = register_device(&args.data.data, &device.to_row(&args.id)).context("add the device")?;
+    if !is_new {
+        return Err(UsageError(format!("{}: a device with this id is registered already", args.id)).into());
+    }
+    let password = broker_password(&device.key);
+    say(&format!(
+        "id        {}\nkind      {}\nkey       {}\nuser      {}\npassword  {}",
+        args.id,
+        device.kind.code(),
+        hex(&device.key.0),
+        args.id,
+        String::from_utf8_lossy(&password)
+    ))
+}
+
+fn list(args: &ListArgs) -> anyhow::Result<()> {
+    let reader = Reader::open(&args.data.data)?;
+    let rows = reader.devices()?;
+    if rows.is_empty() {
+        return say("no device is registered: giot node add ID");
+    }
+    let last = reader.last_values(None)?;
+    let width = rows.iter().map(|row| row.id.len()).max().unwrap_or(0).max(2);
+    say(&format!("{:width$}  {:8}  {:27}  label", "id", "kind", "last reading (UTC)"))?;
+    for row in rows {
+        let newest = last.iter().filter(|value| value.device == row.id).map(|value| value.sample.at_us).max();
+        let newest = newest.map_or_else(|| "never".to_owned(), format_time);
+        say(&format!("{:width$}  {:8}  {newest:27}  {}", row.id, row.kind, row.label))?;
+    }
+    Ok(())
+}
+
+/// A device with a fresh key.
+///
+/// # Errors
+/// When the operating system gives no randomness.
+pub(crate) fn new_device(kind: DeviceKind, label: &str, created_us: i64) -> anyhow::Result<Device> {
+    let mut key = [0; KEY_LEN];
+    getrandom::fill(&mut key).map_err(|error| anyhow::anyhow!("make a key: {error}"))?;
+    Ok(Device { kind, label: label.to_owned(), key: NodeKey(key), created_us })
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

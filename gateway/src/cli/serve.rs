@@ -1,0 +1,74 @@
+//! `giot serve`: the gateway.
+
+use super::{DataFolder, UsageError, asked_to_stop, read_file, runtime, say, start_log};
+use crate::config::{Settings, compile};
+use crate::{Gateway, Options};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+/// Run the gateway: broker, history, irrigation, page
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  giot serve
+  giot serve --data /var/lib/giot --http 0.0.0.0:8080 --mqtt 0.0.0.0:1883 --config farm.toml
+  giot serve --data /tmp/try --http 127.0.0.1:0 --mqtt 127.0.0.1:0 --anonymous
+
+Prints one line `ready http=ADDR mqtt=ADDR` once both accept. Without --config, DIR/giot.toml is used if it is there;
+`giot doctor --print-config` writes one with every key. The page asks for the secret in DIR/admin-secret.
+Exit codes: 0 stopped as asked, 1 failed, 2 wrong usage or configuration, 3 data folder in use or written by a newer giot.
+GIOT_LOG=debug says more.")]
+pub(super) struct Args {
+    #[command(flatten)]
+    data: DataFolder,
+    /// Address of the page and the API
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
+    http: SocketAddr,
+    /// Address of the embedded MQTT broker
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:1883")]
+    mqtt: SocketAddr,
+    /// Let everybody publish and use the page; only on 127.0.0.1
+    #[arg(long)]
+    anonymous: bool,
+    /// Zones, probes, valves, broker (TOML)
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+pub(super) fn run(args: &Args) -> anyhow::Result<()> {
+    start_log("info");
+    let settings = settings(args.config.as_deref(), &args.data.data)?;
+    if args.anonymous && !(args.http.ip().is_loopback() && args.mqtt.ip().is_loopback()) {
+        let what = "--anonymous lets everybody in, so --http and --mqtt must be on 127.0.0.1";
+        return Err(UsageError(what.to_owned()).into());
+    }
+    let options = Options {
+        data: args.data.data.clone(),
+        http: args.http,
+        mqtt: args.mqtt,
+        anonymous: args.anonymous,
+        settings,
+        demo_time: None,
+    };
+    runtime()?.block_on(async {
+        let gateway = Gateway::start(options).await?;
+        say(&format!("ready http={} mqtt={}", gateway.http, gateway.mqtt))?;
+        gateway
+            .run_until(async {
+                if let Err(error) = asked_to_stop().await {
+                    tracing::error!(%error, "signals cannot be heard");
+                }
+            })
+            .await
+    })
+}
+
+/// The settings of `--config`, of the data folder, or the defaults.
+fn settings(config: Option<&Path>, data: &Path) -> anyhow::Result<Settings> {
+    let beside = data.join("giot.toml");
+    let file = match config {
+        Some(file) => file,
+        None if beside.exists() => &beside,
+        None => return Ok(Settings::default()),
+    };
+    Ok(compile(&file.display().to_string(), &read_file(file)?)?)
+}

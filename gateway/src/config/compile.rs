@@ -1,0 +1,311 @@
+//! The rules of a configuration: from [`super::raw`] to [`Settings`], collecting every problem before giving up.
+
+use super::{ConfigError, ExternalBroker, Problem, Settings, ZoneLabel, raw};
+use giot_engine::{DayWindow, MetricName, Plan, ProbeRef, SourceId, SourcePlan, ValveRef, ZoneId, ZonePlan};
+use giot_shared::ids::{NodeId, ValveId};
+use giot_shared::units::MoisturePermyriad;
+use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::ops::Range;
+use std::str::FromStr;
+use toml::Spanned;
+
+/// Việt Nam's time, UTC+7 all year.
+pub(super) const UTC_OFFSET_MIN_DEFAULT: i32 = 420;
+/// One Open command; domain.md section 3: 10–30 minutes.
+const LEASE_MIN_DEFAULT: f64 = 20.0;
+/// One run: a plum zone's 4 mm at 0.64 mm/h are six hours; two hours ask for a person's decision first.
+const RUN_MAX_MIN_DEFAULT: f64 = 120.0;
+/// Soak time; domain.md section 3: 10–30 minutes between cycles.
+const MIN_OFF_MIN_DEFAULT: f64 = 30.0;
+/// Three missed readings of the usual ten minutes; domain.md section 2.5 "dead".
+const FRESH_MIN_DEFAULT: f64 = 30.0;
+/// Mineral soils hold no less and no more; a probe that says otherwise hangs in the air or lies in a puddle.
+const PLAUSIBLE_PERCENT_DEFAULT: (f64, f64) = (1.0, 60.0);
+/// Per five minutes without irrigation or rain; domain.md section 2.5.
+const RATE_MAX_PERCENT_DEFAULT: f64 = 10.0;
+/// Identical for a day is stuck; domain.md section 2.5.
+const STUCK_HOURS_DEFAULT: f64 = 24.0;
+/// A lease longer than this is refused by every node.
+const LEASE_MIN_MAX: f64 = 120.0;
+/// Nobody waters one zone for longer in one run.
+const RUN_MAX_MIN_MAX: f64 = 1440.0;
+const WEEK_MIN: f64 = 10_080.0;
+
+/// Checks `text` and makes it the gateway's settings; `file` is only named in errors.
+///
+/// # Errors
+/// [`ConfigError`] with every problem found: syntax errors stop at the first, broken rules are all reported.
+pub fn compile(file: &str, text: &str) -> Result<Settings, ConfigError> {
+    let raw: raw::File = toml::from_str(text).map_err(|error| ConfigError {
+        file: file.to_owned(),
+        problems: vec![Problem {
+            line: error.span().map(|span| line_of(text, span.start)),
+            field: String::new(),
+            what: error.message().to_owned(),
+        }],
+    })?;
+    let mut compiler = Compiler { text, problems: Vec::new() };
+    let settings = compiler.settings(raw);
+    if compiler.problems.is_empty() {
+        return Ok(settings);
+    }
+    compiler.problems.sort_by_key(|problem| problem.line);
+    Err(ConfigError { file: file.to_owned(), problems: compiler.problems })
+}
+
+fn line_of(text: &str, offset: usize) -> usize {
+    text.bytes().take(offset).filter(|&byte| byte == b'\n').count() + 1
+}
+
+struct Compiler<'t> {
+    text: &'t str,
+    problems: Vec<Problem>,
+}
+
+impl Compiler<'_> {
+    fn problem(&mut self, span: Range<usize>, field: &str, what: impl Display) {
+        self.problems.push(Problem {
+            line: Some(line_of(self.text, span.start)),
+            field: field.to_owned(),
+            what: what.to_string(),
+        });
+    }
+
+    fn settings(&mut self, raw: raw::File) -> Settings {
+        let mut settings = Settings::default();
+        if let Some(name) = raw.cooperative {
+            settings.cooperative = name;
+        }
+        if let Some(prefix) = raw.topic_prefix {
+            settings.topic_prefix = self.prefix(&prefix);
+        }
+        settings.broker = raw.broker.map(|broker| self.broker(broker));
+        if let Some(offset) = raw.utc_offset {
+            settings.plan.utc_offset_min = self.utc_offset(&offset);
+        }
+        for (idx, source) in raw.source.into_iter().enumerate() {
+            let field = format!("source[{idx}].id");
+            let Some(id) = self.id::<SourceId>(&source.id, &field) else { continue };
+            if settings.plan.sources.insert(id.clone(), SourcePlan {}).is_some() {
+                self.problem(source.id.span(), &field, format!("a second source is called {id}"));
+            }
+            settings.source_names.insert(id.clone(), source.name.unwrap_or_else(|| id.to_string()));
+        }
+        let mut lines = BTreeMap::new();
+        for (idx, zone) in raw.zone.into_iter().enumerate() {
+            let field = format!("zone[{idx}]");
+            let span = zone.id.span();
+            let Some((id, plan, label)) = self.zone(zone, &field) else { continue };
+            lines.insert(id.clone(), (span.clone(), field.clone()));
+            if settings.plan.zones.insert(id.clone(), plan).is_some() {
+                self.problem(span, &format!("{field}.id"), format!("a second zone is called {id}"));
+            }
+            settings.zone_labels.insert(id, label);
+        }
+        self.plan_problems(&settings.plan, &lines);
+        settings
+    }
+
+    /// What only the engine can judge about the plan as a whole.
+    fn plan_problems(&mut self, plan: &Plan, lines: &BTreeMap<ZoneId, (Range<usize>, String)>) {
+        for problem in plan.check() {
+            match problem.zone.as_ref().and_then(|zone| lines.get(zone)) {
+                Some((span, field)) => self.problem(span.clone(), field, &problem),
+                None => self.problems.push(Problem {
+                    line: None,
+                    field: String::new(),
+                    what: problem.to_string(),
+                }),
+            }
+        }
+    }
+
+    fn prefix(&mut self, prefix: &Spanned<String>) -> String {
+        let text = prefix.get_ref();
+        let good = |level: &str| {
+            !level.is_empty() && level.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+        };
+        if text.len() > 64 || !text.split('/').all(good) {
+            self.problem(
+                prefix.span(),
+                "topic_prefix",
+                "at most 64 characters: levels of letters, digits, '-' or '_' with '/' between them",
+            );
+        }
+        text.clone()
+    }
+
+    fn broker(&mut self, broker: raw::Broker) -> ExternalBroker {
+        if broker.host.get_ref().is_empty() {
+            self.problem(broker.host.span(), "broker.host", "a host name or address is needed");
+        }
+        if broker.user.is_none() && broker.password_file.is_some() {
+            self.problem(broker.host.span(), "broker.user", "a password_file needs a user");
+        }
+        ExternalBroker {
+            host: broker.host.into_inner(),
+            port: broker.port.unwrap_or(1883),
+            user: broker.user,
+            password_file: broker.password_file,
+        }
+    }
+
+    fn utc_offset(&mut self, offset: &Spanned<String>) -> i32 {
+        parse_utc_offset(offset.get_ref()).unwrap_or_else(|| {
+            self.problem(offset.span(), "utc_offset", "written as +07:00, between -12:00 and +14:00");
+            UTC_OFFSET_MIN_DEFAULT
+        })
+    }
+
+    fn id<T: FromStr<Err: Display>>(&mut self, text: &Spanned<String>, field: &str) -> Option<T> {
+        text.get_ref().parse().map_err(|error| self.problem(text.span(), field, error)).ok()
+    }
+
+    fn zone(&mut self, zone: raw::Zone, field: &str) -> Option<(ZoneId, ZonePlan, ZoneLabel)> {
+        let id: Option<ZoneId> = self.id(&zone.id, &format!("{field}.id"));
+        let source: Option<SourceId> = self.id(&zone.source, &format!("{field}.source"));
+        let node: Option<NodeId> = self.id(&zone.valve.get_ref().node, &format!("{field}.valve.node"));
+        let mut depth_cm = BTreeMap::new();
+        let mut probes = Vec::new();
+        for (idx, probe) in zone.probes.get_ref().iter().enumerate() {
+            let probe = probe.get_ref();
+            let device = self.id::<NodeId>(&probe.device, &format!("{field}.probes[{idx}].device"));
+            let metric = self.id::<MetricName>(&probe.metric, &format!("{field}.probes[{idx}].metric"));
+            let (Some(device), Some(metric)) = (device, metric) else { continue };
+            let probe_ref = ProbeRef { device, metric };
+            if let Some(depth) = probe.depth_cm {
+                depth_cm.insert(probe_ref.clone(), depth);
+            }
+            probes.push(probe_ref);
+        }
+        let start_below = self.moisture(&zone.start_below_percent, &format!("{field}.start_below_percent"));
+        let stop_above = self.moisture(&zone.stop_above_percent, &format!("{field}.stop_above_percent"));
+        let window = self.window(zone.window.as_ref(), &format!("{field}.window"));
+        let mut minutes = |value: &Option<Spanned<f64>>, key: &str, default: f64, max: f64| {
+            self.seconds(value.as_ref(), &format!("{field}.{key}"), default, max)
+        };
+        let lease_s = minutes(&zone.lease_min, "lease_min", LEASE_MIN_DEFAULT, LEASE_MIN_MAX);
+        let run_max_s = minutes(&zone.run_max_min, "run_max_min", RUN_MAX_MIN_DEFAULT, RUN_MAX_MIN_MAX);
+        let min_off_s = minutes(&zone.min_off_min, "min_off_min", MIN_OFF_MIN_DEFAULT, WEEK_MIN);
+        let fresh_s = minutes(&zone.fresh_min, "fresh_min", FRESH_MIN_DEFAULT, WEEK_MIN);
+        let stuck_s = zone.stuck_hours.as_ref().map_or(Some(STUCK_HOURS_DEFAULT), |hours| {
+            let good = (0.0..=168.0).contains(hours.get_ref());
+            if !good {
+                self.problem(hours.span(), &format!("{field}.stuck_hours"), "between 0 (off) and 168 hours");
+            }
+            good.then_some(*hours.get_ref())
+        });
+        let plausible =
+            self.plausible(zone.plausible_percent.as_ref(), &format!("{field}.plausible_percent"));
+        let rate_max = zone.rate_max_percent.as_ref().map_or_else(
+            || MoisturePermyriad::from_percent(RATE_MAX_PERCENT_DEFAULT),
+            |rate| self.moisture(rate, &format!("{field}.rate_max_percent")),
+        );
+        let id = id?;
+        let label = ZoneLabel {
+            name: zone.name.unwrap_or_else(|| id.to_string()),
+            household: zone.household.unwrap_or_default(),
+            crop: zone.crop,
+            depth_cm,
+        };
+        let plan = ZonePlan {
+            source: source?,
+            valve: ValveRef { node: node?, valve: ValveId(zone.valve.get_ref().valve) },
+            probes,
+            start_below: start_below?,
+            stop_above: stop_above?,
+            window: window?,
+            lease_s: lease_s?,
+            run_max_s: run_max_s?,
+            min_off_s: min_off_s?,
+            fresh_s: fresh_s?,
+            plausible: plausible?,
+            rate_max: rate_max?,
+            stuck_s: to_seconds(stuck_s? * 3600.0),
+            automatic: zone.automatic.unwrap_or(true),
+        };
+        Some((id, plan, label))
+    }
+
+    fn moisture(&mut self, percent: &Spanned<f64>, field: &str) -> Option<MoisturePermyriad> {
+        let moisture = MoisturePermyriad::from_percent(*percent.get_ref());
+        if moisture.is_none() {
+            self.problem(percent.span(), field, "between 0 and 100 % of the soil's volume");
+        }
+        moisture
+    }
+
+    fn plausible(
+        &mut self,
+        range: Option<&Spanned<(f64, f64)>>,
+        field: &str,
+    ) -> Option<(MoisturePermyriad, MoisturePermyriad)> {
+        let (low, high) = range.map_or(PLAUSIBLE_PERCENT_DEFAULT, |range| *range.get_ref());
+        match (MoisturePermyriad::from_percent(low), MoisturePermyriad::from_percent(high)) {
+            (Some(low), Some(high)) if low < high => Some((low, high)),
+            _ => {
+                let span = range.map_or(0..0, Spanned::span);
+                self.problem(span, field, "[lowest, highest] between 0 and 100 % of the soil's volume");
+                None
+            }
+        }
+    }
+
+    fn window(&mut self, window: Option<&Spanned<String>>, field: &str) -> Option<DayWindow> {
+        let Some(window) = window else { return Some(DayWindow::ALWAYS) };
+        let parsed = window
+            .get_ref()
+            .split_once('-')
+            .and_then(|(from, to)| DayWindow::new(parse_day_minute(from)?, parse_day_minute(to)?));
+        if parsed.is_none() {
+            self.problem(window.span(), field, "written as 20:00-06:00, in the farm's local time");
+        }
+        parsed
+    }
+
+    fn seconds(
+        &mut self,
+        minutes: Option<&Spanned<f64>>,
+        field: &str,
+        default_min: f64,
+        max_min: f64,
+    ) -> Option<u32> {
+        let Some(minutes) = minutes else { return Some(to_seconds(default_min * 60.0)) };
+        let value = *minutes.get_ref();
+        if (0.0..=max_min).contains(&value) {
+            return Some(to_seconds(value * 60.0));
+        }
+        self.problem(minutes.span(), field, format!("between 0 and {max_min} minutes"));
+        None
+    }
+}
+
+/// Rounds a checked, non-negative span.
+fn to_seconds(seconds: f64) -> u32 {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "bounded by the callers' ranges"
+    )]
+    let whole = seconds.round() as u32;
+    whole
+}
+
+/// `+07:00` → 420.
+fn parse_utc_offset(text: &str) -> Option<i32> {
+    let (sign, rest) = match text.strip_prefix('-') {
+        Some(rest) => (-1, rest),
+        None => (1, text.strip_prefix('+')?),
+    };
+    let minutes = sign * i32::from(parse_day_minute(rest)?);
+    (-720..=840).contains(&minutes).then_some(minutes)
+}
+
+/// `06:30` → 390.
+fn parse_day_minute(text: &str) -> Option<u16> {
+    let (hour, minute) = text.trim().split_once(':')?;
+    let number = |part: &str| if part.len() == 2 { part.parse::<u16>().ok() } else { None };
+    let (hour, minute) = (number(hour)?, number(minute)?);
+    (hour < 24 && minute < 60).then_some(hour * 60 + minute)
+}

@@ -1,0 +1,122 @@
+//! Configuration: text of a TOML file → checked [`Settings`], every problem reported at once with its line.
+//!
+//! [`raw`] mirrors the file and knows no rule; [`compile`] knows the rules and no syntax. Nothing here touches a disk:
+//! the caller reads the file. `reference.toml` shows every key with its default and is checked by a test.
+
+mod compile;
+mod raw;
+
+use giot_engine::{Plan, ProbeRef, SourceId, Timing, ZoneId};
+use std::collections::BTreeMap;
+use std::fmt;
+
+pub use compile::compile;
+
+/// A file with every key, its default and its meaning.
+pub const REFERENCE: &str = include_str!("reference.toml");
+
+/// What the gateway runs by.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Name of the cooperative, as the page shows it.
+    pub cooperative: String,
+    /// First levels of every topic.
+    pub topic_prefix: String,
+    /// `None`: the embedded broker.
+    pub broker: Option<ExternalBroker>,
+    /// What the engine decides by.
+    pub plan: Plan,
+    /// What the page says about a zone beyond the plan.
+    pub zone_labels: BTreeMap<ZoneId, ZoneLabel>,
+    /// Names of the water sources.
+    pub source_names: BTreeMap<SourceId, String>,
+}
+
+/// An MQTT broker outside this process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExternalBroker {
+    /// Host name or address.
+    pub host: String,
+    /// TCP port.
+    pub port: u16,
+    /// User name, where the broker wants one.
+    pub user: Option<String>,
+    /// File whose first line is the password, so that it never stands in the configuration.
+    pub password_file: Option<String>,
+}
+
+/// How a zone is shown.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ZoneLabel {
+    /// Name for people.
+    pub name: String,
+    /// Household that owns it.
+    pub household: String,
+    /// Crop, a key of the crop list.
+    pub crop: Option<String>,
+    /// Depth of each probe, cm.
+    pub depth_cm: BTreeMap<ProbeRef, u16>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            cooperative: "Giọt".to_owned(),
+            topic_prefix: giot_shared::wire::PREFIX_DEFAULT.to_owned(),
+            broker: None,
+            plan: Plan {
+                zones: BTreeMap::new(),
+                sources: BTreeMap::new(),
+                utc_offset_min: compile::UTC_OFFSET_MIN_DEFAULT,
+                timing: Timing::default(),
+            },
+            zone_labels: BTreeMap::new(),
+            source_names: BTreeMap::new(),
+        }
+    }
+}
+
+/// One thing that is wrong with a configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// Line in the file, from 1; `None` where no single line is to blame.
+    pub line: Option<usize>,
+    /// The key, as a path such as `zone[2].window`.
+    pub field: String,
+    /// What is wrong and what would be right.
+    pub what: String,
+}
+
+/// Everything that is wrong with a configuration (the operator's to mend).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigError {
+    /// The file's name, as the operator gave it.
+    pub file: String,
+    /// At least one, in the order of the file.
+    pub problems: Vec<Problem>,
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (idx, problem) in self.problems.iter().enumerate() {
+            if idx > 0 {
+                writeln!(f)?;
+            }
+            match problem.line {
+                Some(line) => write!(f, "{}:{line}: ", self.file)?,
+                None => write!(f, "{}: ", self.file)?,
+            }
+            if problem.field.is_empty() {
+                f.write_str(&problem.what)?;
+            } else {
+                write!(f, "{}: {}", problem.field, problem.what)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+#[cfg(test)]
+mod tests;

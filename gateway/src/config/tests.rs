@@ -1,0 +1,93 @@
+//! The configuration's promises: the reference file is valid, every problem names its line, typos are refused.
+
+use super::*;
+
+fn problems(text: &str) -> Vec<(Option<usize>, String)> {
+    let error = compile("giot.toml", text).expect_err("a broken configuration");
+    error.problems.into_iter().map(|p| (p.line, p.field)).collect()
+}
+
+const GOOD_ZONE: &str = r#"
+[[source]]
+id = "pump-1"
+[[zone]]
+id = "a"
+source = "pump-1"
+valve = { node = "v01" }
+probes = [{ device = "n01", metric = "soil_moisture" }]
+start_below_percent = 22
+stop_above_percent = 30.5
+"#;
+
+#[test]
+fn the_reference_file_is_valid_and_whole() {
+    let settings = compile("reference.toml", REFERENCE).expect("the reference is valid");
+    assert_eq!(settings.plan.zones.len(), 1);
+    assert_eq!(settings.plan.utc_offset_min, 420);
+    let label = settings.zone_labels.values().next().expect("one zone");
+    assert_eq!(label.name, "Lô mận 1");
+    assert_eq!(label.depth_cm.len(), 2);
+}
+
+#[test]
+fn an_empty_file_is_a_gateway_without_zones() {
+    let settings = compile("giot.toml", "").expect("nothing is needed");
+    assert!(settings.plan.zones.is_empty());
+    assert_eq!(settings.topic_prefix, "giot/v1");
+}
+
+#[test]
+fn defaults_are_the_reference_files() {
+    let short = compile("a", GOOD_ZONE).expect("valid").plan;
+    let long = compile("b", REFERENCE).expect("valid").plan;
+    let (short, long) =
+        (short.zones.values().next().expect("zone"), long.zones.values().next().expect("zone"));
+    assert_eq!(
+        (short.lease_s, short.run_max_s, short.min_off_s, short.fresh_s, short.stuck_s),
+        (long.lease_s, long.run_max_s, long.min_off_s, long.fresh_s, long.stuck_s)
+    );
+    assert_eq!((short.plausible, short.rate_max), (long.plausible, long.rate_max));
+}
+
+#[test]
+fn every_problem_is_reported_at_once_with_its_line() {
+    let text = GOOD_ZONE
+        .replace("id = \"a\"", "id = \"A zone\"")
+        .replace("= 22", "= 122")
+        .replace("metric = \"soil_moisture\"", "metric = \"soil moisture\"")
+        + "window = \"8-9\"\nlease_min = 500\n";
+    assert_eq!(
+        problems(&text),
+        [
+            (Some(5), "zone[0].id".to_owned()),
+            (Some(8), "zone[0].probes[0].metric".to_owned()),
+            (Some(9), "zone[0].start_below_percent".to_owned()),
+            (Some(11), "zone[0].window".to_owned()),
+            (Some(12), "zone[0].lease_min".to_owned()),
+        ]
+    );
+}
+
+#[test]
+fn rules_across_fields_are_the_engines_and_name_the_zone() {
+    let text = GOOD_ZONE.replace("source = \"pump-1\"", "source = \"pump-2\"").replace("30.5", "20");
+    let found = problems(&text);
+    assert!(found.len() >= 2, "{found:?}");
+    assert!(found.iter().all(|(line, field)| *line == Some(5) && field == "zone[0]"), "{found:?}");
+}
+
+#[test]
+fn typos_and_syntax_name_the_line() {
+    assert_eq!(problems("coperative = \"x\"\n"), [(Some(1), String::new())]);
+    assert_eq!(problems("\n\n[zone\n").first().and_then(|p| p.0), Some(3));
+}
+
+#[test]
+fn offsets_and_prefixes_are_checked() {
+    assert_eq!(compile("f", "utc_offset = \"-03:30\"").expect("valid").plan.utc_offset_min, -210);
+    for bad in
+        ["utc_offset = \"7\"", "utc_offset = \"+15:00\"", "topic_prefix = \"a/+/b\"", "topic_prefix = \"\""]
+    {
+        assert_eq!(problems(bad).len(), 1, "{bad}");
+    }
+}

@@ -1,0 +1,327 @@
+//! A simulated cooperative around a real gateway: the field of the host board, twelve real nodes over real MQTT, thirty
+//! days of history. What the page shows is what a farm would show; only soil, weather and water are computed.
+//!
+//! Only the demo uses this. It writes the past straight into the store, since nobody wants to wait for thirty days of
+//! messages, and everything from the start on goes the usual way.
+
+use crate::config::{Settings, ZoneLabel};
+use crate::hub::codec;
+use crate::hub::registry::Device;
+use crate::ingest::series_name;
+use crate::quality::Quality;
+use crate::store::{Batch, DeviceSamples, MetricSample, ValveEventRow, Writer};
+use giot_board_host::field::{Farm, FieldSeed, History, NodeSpec, PastRun, PastSample, RunEnd};
+use giot_board_host::{BoardSetup, FlashStore, SimClock, run_node};
+use giot_engine::{By, DayWindow, Entry, Event, ProbeRef, Reason, SourcePlan, ValveRef, ZoneId, ZonePlan};
+use giot_firmware::probe::{ProbeFault, Sample};
+use giot_firmware::settings::{MeterPlan, NodeConfig, ProbePlan, ValveKind, ValvePlan};
+use giot_shared::ids::{CommandId, NodeId, ProbeId, ValveId};
+use giot_shared::metric::Metric;
+use giot_shared::time::{MonoMs, UnixMs};
+use giot_shared::units::{Millilitres, Millivolts, MoisturePermyriad};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Days of history that the demo begins with.
+pub const HISTORY_DAYS: u32 = 30;
+
+/// The farm's valve on each node that has one.
+const VALVE: ValveId = ValveId(0);
+/// The soil probe of each node, and the water meter beside it.
+const SOIL: ProbeId = ProbeId(0);
+const METER: ProbeId = ProbeId(1);
+
+/// One run of the demo's zones; their soil answers within an hour.
+const RUN_MAX_S: u32 = 90 * 60;
+const LEASE_S: u32 = 20 * 60;
+const HARD_MAX_S: u32 = 2 * 3600;
+
+/// Samples of one batch: far below the store's bound, and one commit each.
+const BATCH_SAMPLES: usize = 20_000;
+
+/// The simulated farm, shared by its boards.
+#[derive(Clone, Debug)]
+pub struct Orchard {
+    farm: Arc<Mutex<Farm>>,
+    nodes: Vec<NodeSpec>,
+}
+
+impl Orchard {
+    /// The farm at `start`, with its past.
+    #[must_use]
+    pub fn new(seed: u64, start: UnixMs) -> (Self, History) {
+        let (farm, history) = Farm::demo_with_history(FieldSeed(seed), start, HISTORY_DAYS);
+        let nodes = farm.nodes().to_vec();
+        (Self { farm: Arc::new(Mutex::new(farm)), nodes }, history)
+    }
+
+    fn farm(&self) -> MutexGuard<'_, Farm> {
+        self.farm.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The ids of its nodes.
+    ///
+    /// # Errors
+    /// Never for the farm as it is.
+    pub fn node_ids(&self) -> anyhow::Result<Vec<NodeId>> {
+        self.nodes.iter().map(|node| Ok(node.id.parse()?)).collect()
+    }
+
+    /// The settings that a gateway of this farm runs by.
+    ///
+    /// # Errors
+    /// Never for the farm as it is.
+    pub fn settings(&self) -> anyhow::Result<Settings> {
+        let farm = self.farm();
+        let mut settings = Settings { cooperative: farm.cooperative().to_owned(), ..Settings::default() };
+        let source = farm.source();
+        settings.plan.sources.insert(source.id.parse()?, SourcePlan {});
+        settings.source_names.insert(source.id.parse()?, source.name.to_owned());
+        for (zone_idx, zone) in farm.zones().iter().enumerate() {
+            let id: ZoneId = zone.id.parse()?;
+            let mut valve = None;
+            let mut probes = Vec::new();
+            let mut depth_cm = BTreeMap::new();
+            for node in self.nodes.iter().filter(|node| node.zone_idx == zone_idx) {
+                let device: NodeId = node.id.parse()?;
+                let probe = ProbeRef {
+                    device: device.clone(),
+                    metric: series_name(Metric::SoilMoisture, SOIL.0).parse()?,
+                };
+                depth_cm.insert(probe.clone(), node.depth_cm);
+                probes.push(probe);
+                if node.has_valve {
+                    valve = Some(ValveRef { node: device, valve: VALVE });
+                }
+            }
+            let valve = valve.ok_or_else(|| anyhow::anyhow!("zone {id} of the demo has no valve"))?;
+            settings.plan.zones.insert(
+                id.clone(),
+                zone_plan(source.id.parse()?, valve, probes, zone.start_below(), zone.stop_above()),
+            );
+            let label = ZoneLabel {
+                name: zone.name.to_owned(),
+                household: zone.household.to_owned(),
+                crop: Some(zone.crop_name.to_owned()),
+                depth_cm,
+            };
+            settings.zone_labels.insert(id, label);
+        }
+        Ok(settings)
+    }
+
+    /// Writes the past into the store.
+    ///
+    /// # Errors
+    /// When the store does not take it.
+    pub async fn write_history(
+        &self,
+        history: &History,
+        writer: &Writer,
+        progress: impl Fn(usize),
+    ) -> anyhow::Result<()> {
+        for samples in history.samples.chunks(BATCH_SAMPLES) {
+            let batch = Batch { samples: self.device_samples(samples), ..Batch::default() };
+            writer.commit(batch).await?;
+            progress(samples.len());
+        }
+        let mut batch = Batch::default();
+        for (run_idx, run) in history.runs.iter().enumerate() {
+            self.past_run(run_idx, run, &mut batch)?;
+        }
+        Ok(writer.commit(batch).await?)
+    }
+
+    fn device_samples(&self, past: &[PastSample]) -> Vec<DeviceSamples> {
+        let mut devices: BTreeMap<usize, Vec<MetricSample>> = BTreeMap::new();
+        let soil: Arc<str> = series_name(Metric::SoilMoisture, SOIL.0).into();
+        let raw: Arc<str> = format!("{soil}_raw").into();
+        let battery: Arc<str> = Metric::Battery.name().into();
+        for sample in past {
+            let at_us = sample.at.0.saturating_mul(1000);
+            let mut push = |metric: &Arc<str>, value: Option<f64>, quality: Quality| {
+                let row = MetricSample { metric: metric.clone(), at_us, value, quality: quality.byte() };
+                devices.entry(sample.node_idx).or_default().push(row);
+            };
+            let quality = if sample.moisture.is_some() { Quality::Good } else { Quality::OutOfRange };
+            push(&soil, sample.moisture.map(MoisturePermyriad::percent), quality);
+            push(&raw, Some(f64::from(sample.probe.0)), quality);
+            push(&battery, Some(f64::from(sample.battery.0)), Quality::Good);
+        }
+        let named = devices.into_iter().filter_map(|(node_idx, samples)| {
+            Some(DeviceSamples { device: self.nodes.get(node_idx)?.id.into(), samples })
+        });
+        named.collect()
+    }
+
+    fn past_run(&self, run_idx: usize, run: &PastRun, batch: &mut Batch) -> anyhow::Result<()> {
+        let farm = self.farm();
+        let (Some(zone), Some(node)) = (
+            farm.zones().get(run.zone_idx),
+            self.nodes.iter().find(|node| node.zone_idx == run.zone_idx && node.has_valve),
+        ) else {
+            return Ok(());
+        };
+        // Epoch 0 is before every boot: the past of a simulation never meets a node's own records.
+        let seq = u64::try_from(run_idx)?.saturating_mul(2);
+        let command = seq.saturating_add(1);
+        let run_ms = run.closed_at.since_ms(run.opened_at);
+        let event = |at: UnixMs, open: bool| ValveEventRow {
+            node: node.id.into(),
+            valve: VALVE.0,
+            at_us: at.0.saturating_mul(1000),
+            uncertainty_us: 0,
+            open,
+            command: Some(command),
+            closed_by: (!open).then(|| "commanded".to_owned()),
+            run_ms: if open { 0 } else { run_ms },
+            volume_ml: (!open).then_some(run.delivered_ml),
+            epoch: 0,
+            seq: if open { seq } else { command },
+        };
+        batch.valve_events.push(event(run.opened_at, true));
+        batch.valve_events.push(event(run.closed_at, false));
+        let (start_below, stop_above) = (zone.start_below(), zone.stop_above());
+        let (stopped_by, stop) = match run.end {
+            RunEnd::SoilWet => (By::Engine, Reason::SoilWet { moisture: run.moisture_after, stop_above }),
+            RunEnd::RunTimeReached => (By::Engine, Reason::RunTimeReached { run_s: run_ms / 1000 }),
+            RunEnd::Person => (By::Person("admin".to_owned()), Reason::ManualStop {}),
+        };
+        let start = Reason::SoilDry { moisture: run.moisture_before, start_below };
+        let entry = |at: UnixMs, event: Event, by: By, reason: Reason| Entry {
+            at: Some(at),
+            mono: MonoMs(0),
+            zone: zone.id.parse().ok(),
+            event,
+            command: Some(CommandId(command)),
+            by,
+            reason,
+            run_ms: (event == Event::Stopped).then_some(run_ms),
+            volume: (event == Event::Stopped)
+                .then(|| Millilitres(u32::try_from(run.delivered_ml).unwrap_or(u32::MAX))),
+        };
+        for entry in [
+            entry(run.opened_at, Event::Started, By::Engine, start),
+            entry(run.closed_at, Event::Stopped, stopped_by, stop),
+        ] {
+            let recorded_us = entry.at.map_or(0, |at| at.0.saturating_mul(1000));
+            batch.diary.push(codec::diary_entry(&entry, recorded_us));
+        }
+        Ok(())
+    }
+
+    /// Starts one task for each node; they end with `stop`.
+    ///
+    /// # Errors
+    /// When a node's settings cannot be made, which does not happen for the farm as it is.
+    pub fn start_nodes(
+        &self,
+        clock: &SimClock,
+        broker: &str,
+        devices: &BTreeMap<NodeId, Device>,
+        stop: &tokio::sync::watch::Receiver<bool>,
+    ) -> anyhow::Result<tokio::task::JoinSet<anyhow::Result<()>>> {
+        let mut tasks = tokio::task::JoinSet::new();
+        for (node_idx, node) in self.nodes.iter().enumerate() {
+            let id: NodeId = node.id.parse()?;
+            let device = devices.get(&id).ok_or_else(|| anyhow::anyhow!("node {id} has no key"))?;
+            let config = self.node_config(node_idx, node, id, device)?;
+            let setup = self.board(node_idx, node, clock.clone(), broker);
+            let mut stop = stop.clone();
+            tasks.spawn(async move {
+                let stopped = async move {
+                    // An error means that the sender is gone, which is a stop as well.
+                    stop.wait_for(|stop| *stop).await.ok();
+                };
+                run_node(config, setup, stopped).await.map_err(|error| anyhow::anyhow!("{error}"))
+            });
+        }
+        Ok(tasks)
+    }
+
+    fn node_config(
+        &self,
+        node_idx: usize,
+        node: &NodeSpec,
+        id: NodeId,
+        device: &Device,
+    ) -> anyhow::Result<NodeConfig> {
+        let farm = self.farm();
+        let full = |_| anyhow::anyhow!("too many probes or valves on one node");
+        let mut config = NodeConfig::new(id, device.key.clone());
+        let mut probe = ProbePlan::new(SOIL, Metric::SoilMoisture);
+        probe.calibration = Some(farm.calibration(node_idx)?);
+        probe.valve = node.has_valve.then_some(VALVE);
+        config.probes.push(probe).map_err(full)?;
+        if node.has_valve {
+            let valve = ValvePlan {
+                valve: VALVE,
+                hard_max_s: HARD_MAX_S,
+                local_run_s: LEASE_S,
+                kind: ValveKind::Relay,
+            };
+            config.valves.push(valve).map_err(|_| anyhow::anyhow!("too many valves on one node"))?;
+            let microlitres_per_pulse = farm.pulse_ml().saturating_mul(1000);
+            config.meter = Some(MeterPlan { probe: METER, microlitres_per_pulse });
+        }
+        Ok(config)
+    }
+
+    fn board(&self, node_idx: usize, node: &NodeSpec, clock: SimClock, broker: &str) -> BoardSetup {
+        let mut setup = BoardSetup::new(clock, broker.to_owned(), FlashStore::memory());
+        let orchard = self.clone();
+        let read = move |at: UnixMs| {
+            let mv = orchard.farm().read_probe_mv(node_idx, at).map_err(|_| ProbeFault::NoAnswer)?;
+            Ok(Sample::Analog { raw: Millivolts(mv), spread_mv: 0 })
+        };
+        setup.probes.insert(SOIL, Box::new(read));
+        let orchard = self.clone();
+        setup.supply = Some(Box::new(move |at: UnixMs| {
+            Millivolts(orchard.farm().battery_mv(node_idx, at).unwrap_or(0))
+        }));
+        if node.has_valve {
+            let (orchard, zone_idx) = (self.clone(), node.zone_idx);
+            let drive = move |at: UnixMs, open: bool| {
+                if let Err(error) = orchard.farm().set_valve(zone_idx, open, at) {
+                    tracing::error!(%error, "the simulated valve does not move");
+                }
+            };
+            setup.valves.insert(VALVE, Box::new(drive));
+            let orchard = self.clone();
+            let mut seen = None;
+            let pulses = move |at: UnixMs| {
+                let total = orchard.farm().flow_pulses(node_idx, at).unwrap_or(0);
+                let before = seen.replace(total).unwrap_or(total);
+                u32::try_from(total.saturating_sub(before)).unwrap_or(u32::MAX)
+            };
+            setup.meter = Some(Box::new(pulses));
+        }
+        setup
+    }
+}
+
+fn zone_plan(
+    source: giot_engine::SourceId,
+    valve: ValveRef,
+    probes: Vec<ProbeRef>,
+    start_below: MoisturePermyriad,
+    stop_above: MoisturePermyriad,
+) -> ZonePlan {
+    let permyriad = |value| MoisturePermyriad::new(value).unwrap_or(MoisturePermyriad::MAX);
+    ZonePlan {
+        source,
+        valve,
+        probes,
+        start_below,
+        stop_above,
+        window: DayWindow::ALWAYS,
+        lease_s: LEASE_S,
+        run_max_s: RUN_MAX_S,
+        min_off_s: 30 * 60,
+        fresh_s: 30 * 60,
+        plausible: (permyriad(100), permyriad(6000)),
+        rate_max: permyriad(1000),
+        stuck_s: 24 * 3600,
+        automatic: true,
+    }
+}

@@ -1,0 +1,343 @@
+//! The hub's way of one delivery: topic → family → samples → store and engine.
+
+use super::{Committed, Hub, STRANGERS_MAX, codec, session::Session};
+use crate::ingest::node::{Greeting, Taken, Verdict};
+use crate::ingest::{self, Sample, json};
+use crate::mqtt::{Ack, Delivery};
+use crate::quality::Quality;
+use crate::store::{Anchor, Batch, DeviceSamples, Mark, MetricSample};
+use giot_engine::{Input, ProbeRef, ValveRef};
+use giot_shared::ids::{NodeId, ValveId};
+use giot_shared::metric::Metric;
+use giot_shared::time::UnixMs;
+use giot_shared::units::MoisturePermyriad;
+use giot_shared::wire::{self, Answer, Downlink, Hello, Records, Topic, Uplink, Welcome};
+use std::sync::Arc;
+
+impl Hub {
+    /// Takes one message in. Not cancel-safe.
+    ///
+    /// # Errors
+    /// When the store has closed.
+    pub(super) async fn deliver(&mut self, delivery: Delivery) -> anyhow::Result<()> {
+        let Delivery { topic, payload, ack, .. } = delivery;
+        let Some((node, channel)) = Topic::parse(&self.settings.topic_prefix, &topic) else {
+            // The adapters pass on nothing else; kept, it would come again for ever.
+            ack.accept();
+            return Ok(());
+        };
+        match channel {
+            Topic::Json => self.deliver_json(&node, &payload, ack),
+            Topic::Up => self.deliver_up(&node, &payload, ack),
+            Topic::Status => {
+                self.deliver_status(&node, &payload);
+                ack.accept();
+            }
+            Topic::Down => ack.accept(),
+        }
+        // A full store: what is left of this turn waits here, and the adapters' queues fill behind it.
+        while let Some((batch, done)) = self.waiting.take() {
+            self.wait_for_room(batch, done).await?;
+        }
+        Ok(())
+    }
+
+    /// Waits for room in the store while people, commits and timers go on.
+    async fn wait_for_room(&mut self, batch: Batch, done: crate::store::Done) -> anyhow::Result<()> {
+        self.waiting = Some((batch, done));
+        while self.waiting.is_some() {
+            let timer = self.engine.poll_timeout().map(|at| self.clock.until(at));
+            tokio::select! {
+                biased;
+                Some(request) = self.requests.recv() => self.serve(request),
+                Some(news) = self.committed.recv() => self.handle_committed(news),
+                () = super::sleep_or_never(timer) => {
+                    self.engine.handle(self.now(), Input::Timeout);
+                    self.act(&mut None);
+                }
+                room = self.writer.room() => {
+                    room.map_err(|_| anyhow::anyhow!("the store has closed"))?;
+                    self.resubmit()?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn deliver_json(&mut self, node: &NodeId, payload: &[u8], ack: Ack) {
+        if !self.may_speak(node) {
+            self.bad(node, &"not registered: giot node add ID --kind json");
+            // Refusing it would bring it back for ever.
+            ack.accept();
+            return;
+        }
+        let now_us = self.clock.wall_us_unchecked();
+        let decoded = match json::decode(payload, now_us, &mut self.names) {
+            Ok(decoded) => decoded,
+            Err(error) => {
+                self.bad(node, &error);
+                ack.accept();
+                return;
+            }
+        };
+        let Some(session) = self.session(node) else {
+            self.bad(node, &"too many unregistered devices");
+            ack.accept();
+            return;
+        };
+        session.heard_at = Some(UnixMs(now_us.div_euclid(1000)));
+        let device = session.name.clone();
+        let mut batch = Batch::default();
+        self.feed(node, &decoded.samples, &mut batch);
+        batch.samples.push(device_samples(device, decoded.samples));
+        let done = self.done(!batch.diary.is_empty(), move |is_stored| settle(ack, is_stored));
+        self.submit(batch, done);
+    }
+
+    fn deliver_up(&mut self, node: &NodeId, payload: &[u8], ack: Ack) {
+        if self.registry.get(node).is_none() {
+            self.bad(node, &"not registered: giot node add ID");
+            ack.accept();
+            return;
+        }
+        let uplink = match Uplink::decode(payload) {
+            Ok(uplink) => uplink,
+            Err(error) => {
+                self.bad(node, &error);
+                ack.accept();
+                return;
+            }
+        };
+        let now = self.clock.wall_unchecked();
+        if let Some(session) = self.session(node) {
+            session.heard_at = Some(now);
+        }
+        match uplink {
+            Uplink::Hello(hello) => {
+                self.greet(node, &hello);
+                ack.accept();
+            }
+            Uplink::Answer(answer) => {
+                self.deliver_answer(node, answer);
+                ack.accept();
+            }
+            Uplink::Records(records) => self.deliver_records(node, &records, ack),
+        }
+    }
+
+    fn greet(&mut self, node: &NodeId, hello: &Hello) {
+        let wall = self.clock.wall();
+        let Some(session) = self.session(node) else { return };
+        session.is_online = true;
+        let name = session.name.clone();
+        let greeting = session.records.handle_hello(hello, wall);
+        self.is_view_old = true;
+        let (stored, dating, missing) = match greeting {
+            Greeting::Welcome { stored, dating, missing } => (stored, dating, missing),
+            Greeting::CounterWentBack { stored } => {
+                tracing::error!(%node, epoch = hello.epoch, stored = stored.epoch,
+                    "the node counts its boots from anew, so its flash was replaced: register it under a new id");
+                return;
+            }
+        };
+        if missing {
+            tracing::error!(%node, epoch = stored.epoch, seq = stored.seq,
+                "records before this were acknowledged and are not in this data folder: it was restored from an older copy");
+            self.own.mark = None;
+            let mark =
+                Mark { node: name.clone(), epoch: stored.epoch, seq: u64::from(stored.seq), after: None };
+            let batch = Batch { mark: Some(mark), ..Batch::default() };
+            let done = self.done(false, |_| {});
+            self.submit(batch, done);
+        }
+        if let Some(dating) = dating {
+            self.own.anchors.push(anchor(name, hello.epoch, &dating));
+        }
+        if let Some(reservation) = self.orders.skip_to(hello.counter.saturating_add(1)) {
+            self.own.counters.push(reservation);
+        }
+        self.send(node, &Downlink::Welcome(Welcome { nonce: hello.nonce, unix: wall, stored }), None);
+        let valves: Vec<_> =
+            hello.valves.iter().map(|valve| (valve.valve, valve.open, valve.command)).collect();
+        self.engine.handle(self.now(), Input::NodeOnline { node, valves: &valves });
+        self.act(&mut None);
+    }
+
+    fn deliver_answer(&mut self, node: &NodeId, answer: Answer) {
+        if let Some(refused) = answer.refused {
+            let command = answer.command.map(|command| command.0);
+            tracing::warn!(%node, command, refused = refused.code(), "a node refused a message");
+        }
+        if let Some(command) = answer.command {
+            self.engine.handle(self.now(), Input::Answer { command, refused: answer.refused });
+            self.act(&mut None);
+        }
+    }
+
+    fn deliver_records(&mut self, node: &NodeId, records: &Records, ack: Ack) {
+        let now = self.clock.wall();
+        let Some(session) = self.session(node) else { return };
+        let name = session.name.clone();
+        match session.records.handle_records(records, now) {
+            Verdict::Take(taken) => self.keep(node, name, taken, ack),
+            Verdict::Repeat | Verdict::Gap => {
+                // Tells the node where to go on; a repeat still on its way to the disk is acknowledged by its commit.
+                let stored = session.records.stored.unwrap_or_default();
+                self.send(node, &Downlink::Ack(wire::Ack { stored }), None);
+                ack.accept();
+            }
+            Verdict::Undated => {
+                self.bad(node, &"records wait on the node until the gateway's clock is set");
+                ack.accept();
+            }
+            Verdict::Malformed => {
+                self.bad(node, &"records out of order within one message");
+                ack.accept();
+            }
+        }
+    }
+
+    fn keep(&mut self, node: &NodeId, name: Arc<str>, taken: Taken, ack: Ack) {
+        if taken.n_unknown > 0 {
+            self.bad(node, &"readings of a metric that this version does not know: update the gateway");
+        }
+        for (from, to) in &taken.lost {
+            tracing::warn!(%node, epoch = from.epoch, from = from.seq, to = to.seq,
+                "the node's memory was full: its oldest readings are lost");
+        }
+        let battery = taken.samples.iter().rfind(|sample| &*sample.metric == Metric::Battery.name());
+        if let (Some(battery), Some(session)) = (battery, self.sessions.get_mut(node)) {
+            session.battery_mv = battery.value;
+        }
+        let last = taken.last;
+        let mut batch = Batch {
+            mark: Some(Mark {
+                node: name.clone(),
+                epoch: last.epoch,
+                seq: u64::from(last.seq),
+                after: Some((taken.after.epoch, u64::from(taken.after.seq))),
+            }),
+            valve_events: taken.valves.iter().map(|event| codec::valve_row(node, event)).collect(),
+            ..Batch::default()
+        };
+        if let Some(dating) = taken.new_dating {
+            batch.anchors.push(anchor(name.clone(), last.epoch, &dating));
+        }
+        self.feed(node, &taken.samples, &mut batch);
+        self.feed_valves(node, &taken, &mut batch);
+        batch.samples.push(device_samples(name, taken.samples));
+        let committed = self.committed_tx.clone();
+        let node = node.clone();
+        let done = self.done(!batch.diary.is_empty(), move |is_stored| {
+            settle(ack, is_stored);
+            // Fails only when the hub is gone: the node sends again to the next one.
+            committed.send(Committed::Records { node, last, is_stored }).ok();
+        });
+        self.submit(batch, done);
+    }
+
+    /// Shows the engine the readings that some zone decides by.
+    fn feed(&mut self, node: &NodeId, samples: &[Sample], batch: &mut Batch) {
+        let Some(watched) = self.watched.get(node) else { return };
+        let mut fed = Vec::new();
+        for sample in samples {
+            if let Some(probe) = watched.iter().find(|probe| probe.metric.as_str() == &*sample.metric) {
+                fed.push((probe.clone(), sample));
+            }
+        }
+        for (probe, sample) in fed {
+            self.feed_one(&probe, sample);
+        }
+        self.act(&mut Some(batch));
+    }
+
+    fn feed_one(&mut self, probe: &ProbeRef, sample: &Sample) {
+        let at = UnixMs(sample.at_us.div_euclid(1000));
+        let percent = sample.value.map(|value| ingest::as_moisture_percent(&sample.metric, value));
+        let moisture = percent.and_then(MoisturePermyriad::from_percent);
+        let good = sample.quality == Quality::Good && moisture.is_some();
+        let input = Input::Reading { device: &probe.device, metric: &probe.metric, at, moisture, good };
+        self.engine.handle(self.now(), input);
+        self.is_view_old = true;
+    }
+
+    fn feed_valves(&mut self, node: &NodeId, taken: &Taken, batch: &mut Batch) {
+        for event in &taken.valves {
+            let valve = ValveRef { node: node.clone(), valve: ValveId(event.valve.0) };
+            let input = Input::ValveState {
+                valve: &valve,
+                open: event.open,
+                command: event.command,
+                closed_by: event.closed_by,
+                run_ms: event.run_ms,
+                volume: event.volume,
+                live: event.live,
+            };
+            self.engine.handle(self.now(), input);
+            self.act(&mut Some(batch));
+        }
+    }
+
+    fn deliver_status(&mut self, node: &NodeId, payload: &[u8]) {
+        let is_online = payload == b"online";
+        // The Hello that follows an "online" says what the valves do; until then the node counts as away.
+        let was_online = self.session(node).is_some_and(|session| {
+            let was_online = session.is_online;
+            session.is_online &= is_online;
+            was_online
+        });
+        if is_online || !was_online {
+            return;
+        }
+        self.is_view_old = true;
+        tracing::info!(%node, "a node went offline");
+        self.engine.handle(self.now(), Input::NodeOffline { node });
+        self.act(&mut None);
+    }
+
+    /// Whether a device may deliver JSON at all.
+    fn may_speak(&self, node: &NodeId) -> bool {
+        self.anonymous || self.registry.get(node).is_some()
+    }
+
+    /// What is kept of a device; `None` when there are too many that nobody registered.
+    fn session(&mut self, node: &NodeId) -> Option<&mut Session> {
+        if !self.sessions.contains_key(node) {
+            let session = match self.registry.get(node) {
+                Some(device) => Session::restore(node, &device, &self.reader).unwrap_or_else(|error| {
+                    tracing::error!(%node, error = format!("{error:#}"), "a node's past could not be read");
+                    Session::new(node)
+                }),
+                None if self.sessions.len() >= STRANGERS_MAX => return None,
+                None => Session::new(node),
+            };
+            self.sessions.insert(node.clone(), session);
+        }
+        self.sessions.get_mut(node)
+    }
+}
+
+fn settle(ack: Ack, is_stored: bool) {
+    if is_stored {
+        ack.accept();
+    }
+}
+
+fn device_samples(device: Arc<str>, samples: Vec<Sample>) -> DeviceSamples {
+    let samples = samples.into_iter().map(|sample| MetricSample {
+        metric: sample.metric,
+        at_us: sample.at_us,
+        value: sample.value,
+        quality: sample.quality.byte(),
+    });
+    DeviceSamples { device, samples: samples.collect() }
+}
+
+fn anchor(node: Arc<str>, epoch: u32, dating: &ingest::node::Dating) -> Anchor {
+    Anchor {
+        node,
+        epoch,
+        unix_ms_at_uptime_zero: dating.anchor.unix_at_boot.0,
+        uncertainty_ms: dating.uncertainty_ms,
+    }
+}

@@ -1,0 +1,533 @@
+//! The gateway's one busy place: takes what devices say, hands it to the store and to the engine, sends what the engine
+//! wants, and shows the page what is.
+//!
+//! A shell: it holds no rule about records (`ingest`), irrigation (`giot-engine`) or disks (`store`). Its own promise is
+//! the order of things:
+//! - a valve's command never waits for a disk: the engine sees a reading while the store still writes it;
+//! - nothing is acknowledged before its commit: acknowledgements ride with the batch into the store and come back;
+//! - what the engine decided about a batch is written in the same transaction as the batch (P7);
+//! - when the store is behind, the hub stops taking telemetry and goes on serving people, timers and valves.
+//!
+//! Wake-ups in order of priority: people's requests, commits, the engine's timer, room in the store, deliveries, the view.
+
+pub mod codec;
+mod deliver;
+pub mod orders;
+pub mod registry;
+mod session;
+pub mod view;
+
+use crate::clock::{Clock, monotonic};
+use crate::config::Settings;
+use crate::ingest::json::Names;
+use crate::mqtt::{Delivery, Incoming, Link, Qos};
+use crate::store::{Batch, CommitError, Done, Reader, SubmitError, Writer};
+use giot_engine::{Action, By, Engine, Event, Input, Now, ProbeRef, Reason, ZoneId, ZoneState};
+use giot_shared::ids::{CommandId, NodeId, Position};
+use giot_shared::wire::{self, Close, Downlink, Open, Order, Topic};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use orders::Counter;
+use registry::Registry;
+use session::Session;
+use view::{DeviceState, FarmView};
+
+/// Deliveries taken per turn: enough to keep the store's group commits large, few enough to look at the timer often.
+const TAKE_MAX: usize = 256;
+
+/// Devices remembered beyond the registered ones: bounded against a client that invents names (P9).
+const STRANGERS_MAX: usize = 10_000;
+
+/// Requests of people that may wait.
+pub const REQUESTS_MAX: usize = 64;
+
+/// How often the page's view is made anew at most, in real time.
+const VIEW_EVERY: Duration = Duration::from_millis(250);
+
+/// What a person wants.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Wish {
+    /// Water a zone for a bounded time.
+    Start {
+        /// Which zone.
+        zone: ZoneId,
+        /// For how long.
+        run_s: u32,
+    },
+    /// Stop a zone.
+    Stop {
+        /// Which zone.
+        zone: ZoneId,
+    },
+    /// Stop everything.
+    StopAll,
+    /// Lock a zone.
+    Lock {
+        /// Which zone.
+        zone: ZoneId,
+        /// Why.
+        note: String,
+    },
+    /// Take a lock away.
+    Unlock {
+        /// Which zone.
+        zone: ZoneId,
+    },
+    /// Clear a fault.
+    ClearFault {
+        /// Which zone.
+        zone: ZoneId,
+    },
+    /// The gateway stops: close what it opened.
+    Shutdown,
+}
+
+/// A wish, who has it, and where the answer goes.
+#[derive(Debug)]
+pub struct Request {
+    /// What.
+    pub wish: Wish,
+    /// Whose.
+    pub by: String,
+    /// `Err` with the reason of a refusal.
+    pub answer: oneshot::Sender<Result<(), Reason>>,
+}
+
+/// A commit's news for the hub.
+enum Committed {
+    Records { node: NodeId, last: Position, is_stored: bool },
+    Diary,
+}
+
+/// What the hub is made of.
+#[derive(Debug)]
+pub struct Parts {
+    /// Its time.
+    pub clock: Clock,
+    /// What it runs by.
+    pub settings: Settings,
+    /// Anybody may publish JSON: a demo or a test on loopback.
+    pub anonymous: bool,
+    /// The devices.
+    pub registry: Registry,
+    /// Reads what survived the last stop.
+    pub reader: Reader,
+    /// Writes.
+    pub writer: Writer,
+    /// To the devices.
+    pub link: Link,
+    /// From the devices.
+    pub incoming: Incoming,
+    /// From people.
+    pub requests: mpsc::Receiver<Request>,
+    /// The page's view goes here.
+    pub view: watch::Sender<Arc<FarmView>>,
+    /// Counts commits that held diary entries.
+    pub diary: watch::Sender<u64>,
+}
+
+/// The hub.
+pub struct Hub {
+    clock: Clock,
+    settings: Settings,
+    anonymous: bool,
+    registry: Registry,
+    reader: Reader,
+    writer: Writer,
+    link: Link,
+    incoming: Incoming,
+    requests: mpsc::Receiver<Request>,
+    view: watch::Sender<Arc<FarmView>>,
+    diary: watch::Sender<u64>,
+    engine: Engine,
+    orders: Counter,
+    commands: Counter,
+    sessions: BTreeMap<NodeId, Session>,
+    /// Probes that some zone decides by, with the device's metrics.
+    watched: BTreeMap<NodeId, BTreeSet<ProbeRef>>,
+    /// Why the engine refused a person's last wish.
+    last_refusal: Option<Reason>,
+    names: Names,
+    committed_tx: mpsc::UnboundedSender<Committed>,
+    committed: mpsc::UnboundedReceiver<Committed>,
+    /// A batch that found the store's queue full; nothing is taken while it waits.
+    waiting: Option<(Batch, Done)>,
+    /// What the engine wants kept that belongs to no delivery.
+    own: Batch,
+    is_view_old: bool,
+    n_bad: u64,
+    last_bad_at: Option<Instant>,
+}
+
+impl std::fmt::Debug for Hub {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Hub").field("sessions", &self.sessions.len()).finish_non_exhaustive()
+    }
+}
+
+impl Hub {
+    /// Puts the hub together from what survived the last stop.
+    ///
+    /// # Errors
+    /// When the store cannot be read or does not take the counters' reservation.
+    pub async fn new(parts: Parts) -> anyhow::Result<Self> {
+        let Parts {
+            clock,
+            settings,
+            anonymous,
+            registry,
+            reader,
+            writer,
+            link,
+            incoming,
+            requests,
+            view,
+            diary,
+        } = parts;
+        let memory = reader
+            .memory()?
+            .into_iter()
+            .filter_map(|(zone, json)| Some((zone.parse::<ZoneId>().ok()?, codec::memory_from_json(&json)?)))
+            .collect();
+        let orders = Counter::new("order", reader.counter("order")?.unwrap_or(0));
+        let commands = Counter::new("command", reader.counter("command")?.unwrap_or(0));
+        // Before the first use: a number that is sent must never come again.
+        let reservation =
+            Batch { counters: vec![orders.reservation(), commands.reservation()], ..Batch::default() };
+        writer.commit(reservation).await?;
+        let now = Now { mono: clock.mono(), wall: clock.wall() };
+        let engine = Engine::new(settings.plan.clone(), memory, CommandId(commands.next()), now);
+        let mut watched: BTreeMap<NodeId, BTreeSet<ProbeRef>> = BTreeMap::new();
+        for probe in settings.plan.zones.values().flat_map(|zone| &zone.probes) {
+            watched.entry(probe.device.clone()).or_default().insert(probe.clone());
+        }
+        let mut sessions = BTreeMap::new();
+        for (id, device) in registry.all() {
+            let session = Session::restore(&id, &device, &reader)?;
+            sessions.insert(id, session);
+        }
+        let (committed_tx, committed) = mpsc::unbounded_channel();
+        let mut hub = Self {
+            clock,
+            settings,
+            anonymous,
+            registry,
+            reader,
+            writer,
+            link,
+            incoming,
+            requests,
+            view,
+            diary,
+            engine,
+            orders,
+            commands,
+            sessions,
+            watched,
+            last_refusal: None,
+            names: Names::default(),
+            committed_tx,
+            committed,
+            waiting: None,
+            own: Batch::default(),
+            is_view_old: true,
+            n_bad: 0,
+            last_bad_at: None,
+        };
+        hub.act(&mut None);
+        hub.flush();
+        hub.show();
+        Ok(hub)
+    }
+
+    /// Runs until the devices' link has stopped and everything it brought is with the store.
+    ///
+    /// # Errors
+    /// When the store has closed under it.
+    pub async fn run(mut self) -> anyhow::Result<()> {
+        let mut view_tick = tokio::time::interval(VIEW_EVERY);
+        view_tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut taken: Vec<Delivery> = Vec::with_capacity(TAKE_MAX);
+        loop {
+            let timer = self.engine.poll_timeout().map(|at| self.clock.until(at));
+            tokio::select! {
+                biased;
+                Some(request) = self.requests.recv() => self.serve(request),
+                Some(news) = self.committed.recv() => self.handle_committed(news),
+                () = sleep_or_never(timer) => {
+                    self.engine.handle(self.now(), Input::Timeout);
+                    self.act(&mut None);
+                }
+                room = self.writer.room(), if self.waiting.is_some() => {
+                    room.map_err(|_| anyhow::anyhow!("the store has closed"))?;
+                    self.resubmit()?;
+                }
+                n_taken = self.incoming.recv_many(&mut taken, TAKE_MAX), if self.waiting.is_none() => {
+                    if n_taken == 0 {
+                        break;
+                    }
+                    for delivery in taken.drain(..) {
+                        self.deliver(delivery).await?;
+                    }
+                }
+                _ = view_tick.tick() => self.show(),
+            }
+            self.flush();
+        }
+        self.last_words().await
+    }
+
+    fn now(&self) -> Now {
+        Now { mono: self.clock.mono(), wall: self.clock.wall() }
+    }
+
+    /// The link has stopped: waits for what the store still holds, so that marks and diary are whole.
+    async fn last_words(mut self) -> anyhow::Result<()> {
+        if let Some((batch, done)) = self.waiting.take() {
+            self.writer.submit(batch, done).await.map_err(|_| anyhow::anyhow!("the store has closed"))?;
+        }
+        let own = std::mem::take(&mut self.own);
+        Ok(self.writer.commit(own).await?)
+    }
+
+    /// Does what the engine wants. What must be kept goes into `batch`, or into the hub's own where there is none.
+    fn act(&mut self, batch: &mut Option<&mut Batch>) {
+        while let Some(action) = self.engine.poll_action() {
+            self.is_view_old = true;
+            match action {
+                Action::Open { command, valve, run_s, ttl_s, .. } => {
+                    let open = Open {
+                        command,
+                        valve: valve.valve,
+                        run_s,
+                        volume: None,
+                        issued_at: self.clock.wall_unchecked(),
+                        ttl_s,
+                    };
+                    self.order(&valve.node, Order::Open(open), ttl_s);
+                }
+                Action::Close { command, valve, .. } => {
+                    let close = Close { command, valve: Some(valve.valve) };
+                    self.order(&valve.node, Order::Close(close), CLOSE_TTL_S);
+                }
+                Action::Diary(entry) => {
+                    if entry.event == Event::Refused && matches!(entry.by, By::Person(_)) {
+                        self.last_refusal = Some(entry.reason.clone());
+                    }
+                    let row = codec::diary_entry(&entry, self.clock.wall_us_unchecked());
+                    tracing::info!(
+                        zone = row.zone,
+                        event = row.event,
+                        reason = row.reason,
+                        args = row.args,
+                        "diary"
+                    );
+                    batch.as_deref_mut().unwrap_or(&mut self.own).diary.push(row);
+                }
+                Action::Remember { zone, memory } => {
+                    let row = (zone.to_string(), codec::memory_to_json(&memory));
+                    batch.as_deref_mut().unwrap_or(&mut self.own).memory.push(row);
+                }
+            }
+        }
+        if let Some(reservation) = self.commands.skip_to(self.engine.next_command().0) {
+            self.own.counters.push(reservation);
+        }
+    }
+
+    fn order(&mut self, node: &NodeId, order: Order, ttl_s: u32) {
+        let (counter, reservation) = self.orders.take();
+        self.own.counters.extend(reservation);
+        let ttl = self.clock.real(Duration::from_secs(u64::from(ttl_s)));
+        self.send(node, &Downlink::Order(counter, order), Some(ttl));
+    }
+
+    fn send(&mut self, node: &NodeId, message: &Downlink, ttl: Option<Duration>) {
+        let Some(device) = self.registry.get(node) else {
+            tracing::warn!(%node, "no such node is registered: giot node add {node}");
+            return;
+        };
+        let sent = orders::sealed(&device.key, node, message).and_then(|bytes| {
+            let topic = wire::topic(&self.settings.topic_prefix, node, Topic::Down)
+                .map_err(|_| anyhow::anyhow!("the topic prefix is too long"))?;
+            Ok(self.link.publish(&topic, bytes, Qos::AtLeastOnce, false, ttl)?)
+        });
+        if let Err(error) = sent {
+            tracing::warn!(%node, error = format!("{error:#}"), "a message to a node was not sent");
+        }
+    }
+
+    fn serve(&mut self, request: Request) {
+        let Request { wish, by, answer } = request;
+        let by = by.as_str();
+        let input = match &wish {
+            Wish::Shutdown => {
+                self.close_all();
+                // Whoever asked may have gone.
+                answer.send(Ok(())).ok();
+                return;
+            }
+            Wish::Start { zone, run_s } => Input::ManualStart { zone, run_s: *run_s, by },
+            Wish::Stop { zone } => Input::ManualStop { zone, by },
+            Wish::StopAll => Input::StopAll { by },
+            Wish::Lock { zone, note } => Input::Lock { zone, by, note },
+            Wish::Unlock { zone } => Input::Unlock { zone, by },
+            Wish::ClearFault { zone } => Input::ClearFault { zone, by },
+        };
+        self.engine.handle(self.now(), input);
+        self.last_refusal = None;
+        self.act(&mut None);
+        let result = self.last_refusal.take().map_or(Ok(()), Err);
+        // Whoever asked may have gone; the diary has it.
+        answer.send(result).ok();
+    }
+
+    /// Closes every valve that this gateway may have opened: a stopped gateway cannot watch it. The nodes record the
+    /// closing, and the next start reads it from them.
+    fn close_all(&mut self) {
+        let now = self.now();
+        let zones = self.settings.plan.zones.iter();
+        let open: Vec<_> = zones
+            .filter(|(id, _)| {
+                let state = self.engine.zone_view(id, now).map(|view| view.state);
+                matches!(
+                    state,
+                    Some(
+                        ZoneState::Open { command: Some(_), .. }
+                            | ZoneState::Sent { .. }
+                            | ZoneState::Accepted { .. }
+                            | ZoneState::Closing { .. }
+                    )
+                )
+            })
+            .map(|(_, plan)| plan.valve.clone())
+            .collect();
+        for valve in open {
+            let (command, reservation) = self.commands.take();
+            self.own.counters.extend(reservation);
+            let close = Close { command: CommandId(command), valve: Some(valve.valve) };
+            self.order(&valve.node, Order::Close(close), CLOSE_TTL_S);
+        }
+    }
+
+    fn handle_committed(&mut self, news: Committed) {
+        let mut acks = BTreeMap::new();
+        let mut next = Some(news);
+        while let Some(news) = next {
+            match news {
+                Committed::Diary => self.diary.send_modify(|count| *count += 1),
+                Committed::Records { node, last, is_stored } => {
+                    if let Some(session) = self.sessions.get_mut(&node) {
+                        if !is_stored {
+                            session.records.handle_not_stored();
+                        } else if session.records.handle_stored(last) {
+                            // One Ack covers all commits of this turn.
+                            acks.insert(node, last);
+                        }
+                    }
+                }
+            }
+            next = self.committed.try_recv().ok();
+        }
+        for (node, stored) in acks {
+            self.send(&node, &Downlink::Ack(wire::Ack { stored }), None);
+        }
+    }
+
+    /// Hands the hub's own rows to the store; they wait for the next turn while its queue is full.
+    fn flush(&mut self) {
+        if self.own == Batch::default() || self.waiting.is_some() {
+            return;
+        }
+        let batch = std::mem::take(&mut self.own);
+        let done = self.done(!batch.diary.is_empty(), |_| {});
+        self.submit(batch, done);
+    }
+
+    fn submit(&mut self, batch: Batch, done: Done) {
+        match self.writer.try_submit(batch, done) {
+            Ok(()) => {}
+            Err(SubmitError::Full(back)) => self.waiting = Some(*back),
+            Err(SubmitError::Closed(_)) => tracing::error!("the store has closed under the gateway"),
+        }
+    }
+
+    fn resubmit(&mut self) -> anyhow::Result<()> {
+        let Some((batch, done)) = self.waiting.take() else { return Ok(()) };
+        match self.writer.try_submit(batch, done) {
+            Ok(()) => Ok(()),
+            Err(SubmitError::Full(back)) => {
+                self.waiting = Some(*back);
+                Ok(())
+            }
+            Err(SubmitError::Closed(_)) => anyhow::bail!("the store has closed"),
+        }
+    }
+
+    /// Wraps what follows a commit: `then`, and news for the pages where the batch holds diary entries.
+    fn done(&self, has_diary: bool, then: impl FnOnce(bool) + Send + 'static) -> Done {
+        let committed = self.committed_tx.clone();
+        Done::call(move |result: Result<(), CommitError>| {
+            if let Err(error) = &result {
+                tracing::error!(%error, "a batch was not stored");
+            }
+            then(result.is_ok());
+            if has_diary && result.is_ok() {
+                // Fails only when the hub is gone, and then nobody looks.
+                committed.send(Committed::Diary).ok();
+            }
+        })
+    }
+
+    /// Shows the page the present, where something has changed since the last look.
+    fn show(&mut self) {
+        if !std::mem::take(&mut self.is_view_old) && !self.clock.is_demo() && self.view.receiver_count() > 0 {
+            return;
+        }
+        let now = self.now();
+        let zones = self.settings.plan.zones.keys().filter_map(|id| self.engine.zone_view(id, now)).collect();
+        let devices = self.sessions.iter().map(|(id, session)| {
+            let device = self.registry.get(id);
+            DeviceState {
+                id: id.clone(),
+                label: device.as_ref().map(|device| device.label.clone()).unwrap_or_default(),
+                kind: device.as_ref().map_or("json", |device| device.kind.code()),
+                is_registered: device.is_some(),
+                is_online: session.is_online,
+                heard_at: session.heard_at,
+                battery_mv: session.battery_mv,
+            }
+        });
+        let view = FarmView {
+            now: self.clock.wall_unchecked(),
+            mono: now.mono,
+            clock_set: now.wall.is_some(),
+            zones,
+            devices: devices.collect(),
+        };
+        self.view.send_replace(Arc::new(view));
+    }
+
+    /// Counts what could not be used and logs it, at most once a second: a broken device must not fill the disk.
+    fn bad(&mut self, node: &NodeId, error: &dyn std::fmt::Display) {
+        self.n_bad += 1;
+        let now = monotonic();
+        if self.last_bad_at.is_none_or(|last| now.duration_since(last) >= Duration::from_secs(1)) {
+            self.last_bad_at = Some(now);
+            tracing::warn!(%node, %error, n_bad = self.n_bad, "a message could not be used");
+        }
+    }
+}
+
+/// A Close is worth sending for as long as any lease can last.
+const CLOSE_TTL_S: u32 = 2 * 3600;
+
+async fn sleep_or_never(span: Option<Duration>) {
+    match span {
+        Some(span) => tokio::time::sleep(span).await,
+        None => std::future::pending().await,
+    }
+}

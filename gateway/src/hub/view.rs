@@ -1,0 +1,51 @@
+//! What the page sees of the farm at one moment: plain data, made by the hub, turned into JSON by the API.
+
+use giot_engine::ZoneView;
+use giot_shared::ids::NodeId;
+use giot_shared::time::{MonoMs, UnixMs};
+
+/// The farm at one moment.
+#[derive(Clone, Debug)]
+pub struct FarmView {
+    /// The gateway's clock as it reads.
+    pub now: UnixMs,
+    /// Whether that clock can be believed.
+    pub clock_set: bool,
+    /// Zones by id.
+    pub zones: Vec<ZoneView>,
+    /// The monotonic line at that moment: the zones' moments are on it.
+    pub mono: MonoMs,
+    /// Devices by id: registered ones, and those heard of.
+    pub devices: Vec<DeviceState>,
+}
+
+/// One device.
+#[derive(Clone, Debug)]
+pub struct DeviceState {
+    /// Which.
+    pub id: NodeId,
+    /// What people call it.
+    pub label: String,
+    /// `node`, `station` or `json`.
+    pub kind: &'static str,
+    /// In the registry.
+    pub is_registered: bool,
+    /// Connected, as far as its status tells; JSON devices never say.
+    pub is_online: bool,
+    /// When it was last heard.
+    pub heard_at: Option<UnixMs>,
+    /// Supply as last reported.
+    pub battery_mv: Option<f64>,
+}
+
+impl FarmView {
+    /// Civil time of a moment on the monotonic line, by the clocks of this view.
+    #[must_use]
+    pub fn date(&self, at: MonoMs) -> UnixMs {
+        if at < self.mono {
+            self.now.minus_ms(self.mono.since_ms(at))
+        } else {
+            self.now.plus_ms(at.since_ms(self.mono))
+        }
+    }
+}

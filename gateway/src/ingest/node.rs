@@ -1,0 +1,328 @@
+//! Giọt nodes: which records are due, which are repeats, and what time it was. One [`NodeState`] a node; pure.
+//!
+//! **Exactly once (P2).** Records come in runs that name the position before them. A run is taken only when everything
+//! up to that position was received, and only what lies beyond is new; so a repeat, a resend or a doubled message adds
+//! nothing, and a missing one shows as a gap instead of being jumped over. `received` runs ahead of `stored`, which moves
+//! when the store has committed; only `stored` is ever acknowledged (P1).
+//!
+//! **True time.** An epoch is anchored by the Hello that met the gateway in it, or by the node's own battery-backed
+//! clock where the registry trusts it. An epoch that never met anybody lies between its neighbours: it is placed in the
+//! middle and says by how much it may be off.
+
+use super::{Sample, series_name};
+use crate::quality::Quality;
+use giot_shared::ids::{CommandId, Position, ValveId};
+use giot_shared::metric::Metric;
+use giot_shared::time::{Anchor, UnixMs, UptimeMs};
+use giot_shared::units::Millilitres;
+use giot_shared::valve::CloseReason;
+use giot_shared::wire::{Body, Health, Hello, Reading, Record, Records};
+use std::collections::BTreeMap;
+
+/// Anchors kept per node: older epochs were released long ago.
+const ANCHORS_MAX: usize = 64;
+
+/// A valve event this old tells history, not the present state of the valve.
+const LIVE_MAX_MS: u64 = 120_000;
+
+/// How far a Hello's anchor may be off: its way through broker and queue.
+const HELLO_UNCERTAINTY_MS: u64 = 1_000;
+
+/// Ties an epoch to civil time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Dating {
+    /// Civil time of the epoch's uptime zero.
+    pub anchor: Anchor,
+    /// The true time lies within plus or minus this.
+    pub uncertainty_ms: u64,
+    /// No record of the epoch is later than this: the next epoch had begun.
+    pub not_after: Option<UnixMs>,
+}
+
+impl Dating {
+    fn date(&self, at: UptimeMs) -> UnixMs {
+        let date = self.anchor.date(at);
+        self.not_after.map_or(date, |end| date.min(end))
+    }
+
+    fn is_sure(&self) -> bool {
+        self.uncertainty_ms <= HELLO_UNCERTAINTY_MS
+    }
+}
+
+/// What the gateway knows of one node's records.
+#[derive(Clone, Debug, Default)]
+pub struct NodeState {
+    /// The node's own clock dates its records.
+    pub own_clock: bool,
+    /// Registered then: no record is older.
+    pub registered_at: UnixMs,
+    /// Boot counter of the last Hello.
+    pub epoch: Option<u32>,
+    /// Everything up to here was handed to the store.
+    pub received: Option<Position>,
+    /// Everything up to here is on disk.
+    pub stored: Option<Position>,
+    /// Time of the newest record taken so far.
+    pub newest: Option<UnixMs>,
+    datings: BTreeMap<u32, Dating>,
+}
+
+/// What a Hello means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Greeting {
+    /// Welcome; `dating` is new knowledge to keep.
+    Welcome {
+        /// Up to here everything is on disk.
+        stored: Position,
+        /// The epoch's dating, where it could be made.
+        dating: Option<Dating>,
+        /// The node released records that this gateway never stored (its data folder is older than the node).
+        missing: bool,
+    },
+    /// The node counts epochs from anew: its flash was replaced, and its records would be taken for repeats.
+    CounterWentBack {
+        /// The highest epoch on disk.
+        stored: Position,
+    },
+}
+
+/// What to do with a run of records.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Verdict {
+    /// Nothing new in it.
+    Repeat,
+    /// Records before it are missing: the node has to go back.
+    Gap,
+    /// Its epoch cannot be dated yet, because the gateway's own clock is not set.
+    Undated,
+    /// Broken rules of a run.
+    Malformed,
+    /// New records.
+    Take(Taken),
+}
+
+/// The new records of a run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Taken {
+    /// Values of probes and of the node's own state.
+    pub samples: Vec<Sample>,
+    /// Valve events.
+    pub valves: Vec<DatedValve>,
+    /// Runs of lost readings: first and last position.
+    pub lost: Vec<(Position, Position)>,
+    /// The position before the first of them.
+    pub after: Position,
+    /// The position of the last of them.
+    pub last: Position,
+    /// The dating of an epoch that had none, made from its neighbours.
+    pub new_dating: Option<Dating>,
+    /// Records that a newer firmware sent and this version does not know.
+    pub n_unknown: usize,
+}
+
+/// A valve event with its time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DatedValve {
+    /// Position of the record.
+    pub position: Position,
+    /// When it happened.
+    pub at: UnixMs,
+    /// The true time lies within plus or minus this.
+    pub uncertainty_ms: u64,
+    /// Recent enough to tell the present state.
+    pub live: bool,
+    /// Which valve.
+    pub valve: ValveId,
+    /// Opened, or closed.
+    pub open: bool,
+    /// The command behind it.
+    pub command: Option<CommandId>,
+    /// On closing: why.
+    pub closed_by: Option<CloseReason>,
+    /// On closing: how long it was open.
+    pub run_ms: u64,
+    /// On closing: what the meter counted.
+    pub volume: Option<Millilitres>,
+}
+
+impl NodeState {
+    /// Restores an epoch's dating from the store.
+    pub fn restore_dating(&mut self, epoch: u32, dating: Dating) {
+        self.datings.insert(epoch, dating);
+        while self.datings.len() > ANCHORS_MAX {
+            self.datings.pop_first();
+        }
+    }
+
+    /// A node has connected. `now` is `None` while the gateway's clock is not set.
+    pub fn handle_hello(&mut self, hello: &Hello, now: Option<UnixMs>) -> Greeting {
+        if let Some(stored) = self.stored
+            && hello.epoch < stored.epoch
+        {
+            return Greeting::CounterWentBack { stored };
+        }
+        let missing = self.stored.is_some_and(|stored| stored < hello.released);
+        if missing || self.stored.is_none() {
+            self.stored = Some(hello.released);
+        }
+        let stored = self.stored.unwrap_or_default();
+        // What was in flight on the old connection comes again or is committed: both are told apart by position.
+        if self.received.is_none_or(|received| received < stored) {
+            self.received = Some(stored);
+        }
+        self.epoch = Some(hello.epoch);
+        let source = if self.own_clock { hello.clock.or(now) } else { now };
+        let dating = source.map(|now| Dating {
+            anchor: Anchor::new(hello.uptime, now),
+            uncertainty_ms: HELLO_UNCERTAINTY_MS,
+            not_after: None,
+        });
+        let known = self.datings.get(&hello.epoch).copied();
+        // The first anchor of an epoch stays: records of one epoch must not change order when clocks drift.
+        let dating = match (known, dating) {
+            (Some(known), _) if known.is_sure() => None,
+            (_, fresh) => fresh,
+        };
+        if let Some(dating) = dating {
+            self.restore_dating(hello.epoch, dating);
+        }
+        Greeting::Welcome { stored, dating, missing }
+    }
+
+    /// The store has committed everything up to `position`; true when that is news.
+    pub fn handle_stored(&mut self, position: Position) -> bool {
+        let news = self.stored.is_none_or(|stored| stored < position);
+        if news {
+            self.stored = Some(position);
+        }
+        news
+    }
+
+    /// The store has given up a batch: what was received but not stored has to come again.
+    pub fn handle_not_stored(&mut self) {
+        self.received = self.stored;
+    }
+
+    /// Judges a run of records. `now` is only used to tell a live valve event from history.
+    pub fn handle_records(&mut self, records: &Records, now: Option<UnixMs>) -> Verdict {
+        if !records.is_contiguous() {
+            return Verdict::Malformed;
+        }
+        let received = self.received.unwrap_or_default();
+        if records.last() <= received {
+            return Verdict::Repeat;
+        }
+        if received < records.after {
+            return Verdict::Gap;
+        }
+        let first_new = records
+            .records
+            .iter()
+            .find(|record| Position { epoch: records.epoch, seq: record.last_seq() } > received);
+        let Some(first_new) = first_new else { return Verdict::Repeat };
+        let (dating, new_dating) = match self.datings.get(&records.epoch) {
+            Some(known) => (*known, None),
+            None => match self.date_by_neighbours(records.epoch, first_new.uptime) {
+                Some(guess) => {
+                    self.restore_dating(records.epoch, guess);
+                    (guess, Some(guess))
+                }
+                None => return Verdict::Undated,
+            },
+        };
+        let mut taken = Taken {
+            samples: Vec::with_capacity(records.records.len()),
+            valves: Vec::new(),
+            lost: Vec::new(),
+            after: received.max(records.after),
+            last: records.last(),
+            new_dating,
+            n_unknown: 0,
+        };
+        for record in &records.records {
+            let position = Position { epoch: records.epoch, seq: record.last_seq() };
+            if position > received {
+                self.take(record, records.epoch, dating, now, &mut taken);
+            }
+        }
+        self.received = Some(taken.last);
+        Verdict::Take(taken)
+    }
+
+    /// An epoch that never met the gateway lies after everything before it and before the next anchored epoch's boot.
+    fn date_by_neighbours(&self, epoch: u32, first_uptime: UptimeMs) -> Option<Dating> {
+        let next = self.datings.range(epoch.checked_add(1)?..).next().map(|(_, dating)| dating)?;
+        let end = next.anchor.unix_at_boot;
+        let floor = self.newest.unwrap_or(self.registered_at).min(end);
+        let play_ms = end.since_ms(floor).saturating_sub(first_uptime.0);
+        Some(Dating {
+            anchor: Anchor { unix_at_boot: floor.plus_ms(play_ms / 2) },
+            uncertainty_ms: (play_ms / 2).max(HELLO_UNCERTAINTY_MS + 1),
+            not_after: Some(end),
+        })
+    }
+
+    fn take(&mut self, record: &Record, epoch: u32, dating: Dating, now: Option<UnixMs>, taken: &mut Taken) {
+        let at = dating.date(record.uptime);
+        self.newest = Some(self.newest.map_or(at, |newest| newest.max(at)));
+        match &record.body {
+            Body::Reading(reading) => take_reading(reading, at, dating.is_sure(), taken),
+            Body::Health(health) => take_health(*health, at, dating.is_sure(), taken),
+            Body::Lost(lost) => {
+                taken.lost.push((Position { epoch, seq: record.seq }, Position { epoch, seq: lost.to }))
+            }
+            Body::Valve(event) => taken.valves.push(DatedValve {
+                position: Position { epoch, seq: record.seq },
+                at,
+                uncertainty_ms: dating.uncertainty_ms,
+                live: self.epoch == Some(epoch)
+                    && dating.is_sure()
+                    && now.is_none_or(|now| now.since_ms(at) <= LIVE_MAX_MS),
+                valve: event.valve,
+                open: event.open,
+                command: event.command,
+                closed_by: event.closed_by,
+                run_ms: event.run_ms.unwrap_or(0),
+                volume: event.volume,
+            }),
+        }
+    }
+}
+
+fn take_reading(reading: &Reading, at: UnixMs, time_is_sure: bool, taken: &mut Taken) {
+    let Some(metric) = reading.known_metric() else {
+        taken.n_unknown += 1;
+        return;
+    };
+    let quality = match (reading.flaw, reading.value) {
+        (_, None) => reading.flaw.map_or(Quality::Missing, Quality::from),
+        (Some(flaw), Some(_)) => flaw.into(),
+        (None, Some(value)) if !metric.is_possible(value) => Quality::OutOfRange,
+        (None, Some(_)) if !time_is_sure => Quality::UncertainTime,
+        (None, Some(_)) => Quality::Good,
+    };
+    let name = series_name(metric, reading.probe);
+    if let Some(raw) = reading.raw {
+        taken.samples.push(sample(&format!("{name}_raw"), at, Some(f64::from(raw)), quality));
+    }
+    taken.samples.push(sample(&name, at, reading.value.map(|value| metric.to_f64(value)), quality));
+}
+
+fn take_health(health: Health, at: UnixMs, time_is_sure: bool, taken: &mut Taken) {
+    let quality = if time_is_sure { Quality::Good } else { Quality::UncertainTime };
+    if let Some(supply) = health.supply {
+        taken.samples.push(sample(Metric::Battery.name(), at, Some(f64::from(supply.0)), quality));
+    }
+    taken.samples.push(sample("outbox_waiting", at, Some(f64::from(health.waiting)), quality));
+    if let Some(signal) = health.signal_dbm {
+        taken.samples.push(sample("signal", at, Some(f64::from(signal)), quality));
+    }
+}
+
+fn sample(metric: &str, at: UnixMs, value: Option<f64>, quality: Quality) -> Sample {
+    Sample { metric: metric.into(), at_us: at.0.saturating_mul(1000), value, quality }
+}
+
+#[cfg(test)]
+mod tests;

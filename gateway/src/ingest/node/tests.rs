@@ -1,0 +1,247 @@
+//! Exactly once and at its true time, whatever is resent, doubled, delayed or comes from an epoch nobody met.
+
+use super::*;
+use giot_shared::wire::{Lost, ResetCause, ValveEvent};
+use proptest::prelude::*;
+
+const DAY_MS: u64 = 86_400_000;
+const T0: UnixMs = UnixMs(1_800_000_000_000);
+
+fn hello(epoch: u32, uptime: u64, released: (u32, u32)) -> Hello {
+    Hello {
+        nonce: 1,
+        epoch,
+        uptime: UptimeMs(uptime),
+        released: Position { epoch: released.0, seq: released.1 },
+        counter: 0,
+        reset: ResetCause::PowerOn,
+        firmware: heapless_text("0.1.0"),
+        valves: Default::default(),
+        clock: None,
+    }
+}
+
+fn heapless_text<T: for<'a> TryFrom<&'a str>>(text: &str) -> T {
+    T::try_from(text).ok().expect("short text")
+}
+
+fn reading(seq: u32, uptime: u64, value: i32) -> Record {
+    let body =
+        Reading { probe: 0, metric: Metric::SoilMoisture.wire(), value: Some(value), raw: None, flaw: None };
+    Record { seq, uptime: UptimeMs(uptime), body: Body::Reading(body) }
+}
+
+fn run(epoch: u32, after: (u32, u32), records: &[Record]) -> Records {
+    let mut run =
+        Records { epoch, after: Position { epoch: after.0, seq: after.1 }, records: Default::default() };
+    for record in records {
+        run.records.push(record.clone()).expect("fits");
+    }
+    run
+}
+
+fn taken(verdict: Verdict) -> Taken {
+    match verdict {
+        Verdict::Take(taken) => taken,
+        Verdict::Repeat | Verdict::Gap | Verdict::Undated | Verdict::Malformed => {
+            panic!("expected new records, got {verdict:?}")
+        }
+    }
+}
+
+fn times(taken: &Taken) -> Vec<i64> {
+    taken.samples.iter().map(|s| s.at_us / 1000 - T0.0).collect()
+}
+
+#[test]
+fn a_run_is_taken_once() {
+    let mut node = NodeState::default();
+    node.handle_hello(&hello(1, 5000, (0, 0)), Some(T0));
+    let first = run(1, (0, 0), &[reading(1, 1000, 2200), reading(2, 2000, 2210)]);
+    assert_eq!(times(&taken(node.handle_records(&first, Some(T0)))), [-4000, -3000]);
+    assert_eq!(node.handle_records(&first, Some(T0)), Verdict::Repeat);
+    let overlapping = run(1, (1, 1), &[reading(2, 2000, 2210), reading(3, 3000, 2220)]);
+    assert_eq!(times(&taken(node.handle_records(&overlapping, Some(T0)))), [-2000]);
+}
+
+#[test]
+fn a_gap_is_never_jumped_over() {
+    let mut node = NodeState::default();
+    node.handle_hello(&hello(1, 5000, (0, 0)), Some(T0));
+    let late = run(1, (1, 1), &[reading(2, 2000, 2210)]);
+    assert_eq!(node.handle_records(&late, Some(T0)), Verdict::Gap);
+    let next_epoch = run(2, (1, 1), &[reading(1, 10, 2210)]);
+    assert_eq!(node.handle_records(&next_epoch, Some(T0)), Verdict::Gap);
+}
+
+#[test]
+fn what_the_store_gave_up_comes_again() {
+    let mut node = NodeState::default();
+    node.handle_hello(&hello(1, 5000, (0, 0)), Some(T0));
+    let first = run(1, (0, 0), &[reading(1, 1000, 2200)]);
+    taken(node.handle_records(&first, Some(T0)));
+    node.handle_not_stored();
+    taken(node.handle_records(&first, Some(T0)));
+    assert!(node.handle_stored(Position { epoch: 1, seq: 1 }));
+    assert!(!node.handle_stored(Position { epoch: 1, seq: 1 }));
+}
+
+#[test]
+fn an_epoch_that_met_nobody_lies_between_its_neighbours() {
+    let mut node = NodeState { registered_at: T0, ..NodeState::default() };
+    node.handle_hello(&hello(1, 0, (0, 0)), Some(T0));
+    taken(node.handle_records(&run(1, (0, 0), &[reading(1, 1000, 1)]), Some(T0)));
+    // Epoch 2 ran somewhere in ten days without the gateway, epoch 3 connects.
+    let now = T0.plus_ms(10 * DAY_MS);
+    node.handle_hello(&hello(3, 2000, (1, 1)), Some(now));
+    let lonely = taken(
+        node.handle_records(&run(2, (1, 1), &[reading(1, DAY_MS, 2), reading(2, 2 * DAY_MS, 3)]), Some(now)),
+    );
+    let dating = lonely.new_dating.expect("a guess");
+    let (floor, end) = (T0.plus_ms(1000), now.minus_ms(2000));
+    for (sample, uptime) in lonely.samples.iter().zip([DAY_MS, 2 * DAY_MS]) {
+        assert_eq!(sample.quality, Quality::UncertainTime);
+        let at = UnixMs(sample.at_us / 1000);
+        let (earliest, latest) = (floor.plus_ms(uptime), end);
+        assert!(
+            at.plus_ms(dating.uncertainty_ms) >= earliest && at.minus_ms(dating.uncertainty_ms) <= latest
+        );
+        assert!(at <= end, "not after the next boot");
+    }
+    let current = taken(node.handle_records(&run(3, (2, 2), &[reading(1, 1000, 4)]), Some(now)));
+    assert_eq!(current.samples.first().map(|s| s.quality), Some(Quality::Good));
+}
+
+#[test]
+fn without_a_clock_nothing_is_dated_or_taken() {
+    let mut node = NodeState::default();
+    node.handle_hello(&hello(1, 5000, (0, 0)), None);
+    let first = run(1, (0, 0), &[reading(1, 1000, 2200)]);
+    assert_eq!(node.handle_records(&first, None), Verdict::Undated);
+    node.handle_hello(&hello(1, 6000, (0, 0)), Some(T0));
+    assert_eq!(times(&taken(node.handle_records(&first, Some(T0)))), [-5000]);
+}
+
+#[test]
+fn the_first_anchor_of_an_epoch_stays() {
+    let mut node = NodeState::default();
+    node.handle_hello(&hello(1, 1000, (0, 0)), Some(T0));
+    let again = node.handle_hello(&hello(1, 2000, (0, 0)), Some(T0.plus_ms(3_600_000)));
+    assert!(matches!(again, Greeting::Welcome { dating: None, .. }));
+}
+
+#[test]
+fn an_own_clock_is_believed_only_where_the_registry_says_so() {
+    let mut with_clock = hello(1, 1000, (0, 0));
+    with_clock.clock = Some(T0.minus_ms(365 * DAY_MS));
+    for (own_clock, want) in [(true, -(365 * DAY_MS as i64)), (false, 0)] {
+        let mut node = NodeState { own_clock, ..NodeState::default() };
+        node.handle_hello(&with_clock, Some(T0));
+        let got = taken(node.handle_records(&run(1, (0, 0), &[reading(1, 1000, 1)]), Some(T0)));
+        assert_eq!(times(&got), [want]);
+    }
+}
+
+#[test]
+fn an_older_data_folder_and_a_replaced_flash_are_noticed() {
+    let mut node = NodeState { stored: Some(Position { epoch: 5, seq: 7 }), ..NodeState::default() };
+    let released_more = node.handle_hello(&hello(6, 0, (5, 9)), Some(T0));
+    assert!(matches!(released_more, Greeting::Welcome { missing: true, .. }), "{released_more:?}");
+    let replaced = node.handle_hello(&hello(1, 0, (0, 0)), Some(T0));
+    assert_eq!(replaced, Greeting::CounterWentBack { stored: Position { epoch: 5, seq: 9 } });
+}
+
+#[test]
+fn flaws_and_lost_runs_are_told() {
+    let mut node = NodeState::default();
+    node.handle_hello(&hello(1, 60_000, (0, 0)), Some(T0));
+    let no_answer = Reading {
+        probe: 2,
+        metric: Metric::RelativeHumidity.wire(),
+        value: None,
+        raw: None,
+        flaw: Some(giot_shared::wire::Flaw::NoAnswer),
+    };
+    let impossible = Reading { value: Some(101_486), flaw: None, ..no_answer };
+    let newer = Reading { metric: 250, ..impossible };
+    let got = taken(node.handle_records(
+        &run(
+            1,
+            (0, 0),
+            &[
+                Record { seq: 1, uptime: UptimeMs(1), body: Body::Lost(Lost { to: 4 }) },
+                Record { seq: 5, uptime: UptimeMs(2), body: Body::Reading(no_answer) },
+                Record { seq: 6, uptime: UptimeMs(3), body: Body::Reading(impossible) },
+                Record { seq: 7, uptime: UptimeMs(4), body: Body::Reading(newer) },
+            ],
+        ),
+        Some(T0),
+    ));
+    assert_eq!(got.lost, [(Position { epoch: 1, seq: 1 }, Position { epoch: 1, seq: 4 })]);
+    let told: Vec<_> = got.samples.iter().map(|s| (&*s.metric, s.value, s.quality)).collect();
+    assert_eq!(
+        told,
+        [
+            ("relative_humidity_2", None, Quality::Missing),
+            ("relative_humidity_2", Some(101.486), Quality::OutOfRange)
+        ]
+    );
+    assert_eq!(got.n_unknown, 1);
+}
+
+#[test]
+fn only_a_fresh_valve_event_of_this_epoch_is_live() {
+    let mut node = NodeState::default();
+    node.handle_hello(&hello(1, 600_000, (0, 0)), Some(T0));
+    let event = |seq, uptime| Record {
+        seq,
+        uptime: UptimeMs(uptime),
+        body: Body::Valve(ValveEvent {
+            valve: ValveId(0),
+            open: false,
+            command: None,
+            closed_by: Some(CloseReason::LeaseEnded),
+            run_ms: Some(60_000),
+            volume: None,
+        }),
+    };
+    let got = taken(node.handle_records(&run(1, (0, 0), &[event(1, 10_000), event(2, 599_000)]), Some(T0)));
+    assert_eq!(got.valves.iter().map(|v| v.live).collect::<Vec<_>>(), [false, true]);
+}
+
+proptest! {
+    /// Whatever is lost, doubled, resent or given up by the store: every record is taken exactly once.
+    #[test]
+    fn every_record_is_taken_exactly_once(steps in proptest::collection::vec((0u8..6, 1u32..6), 1..120)) {
+        const N: u32 = 60;
+        let mut node = NodeState::default();
+        node.handle_hello(&hello(1, 0, (0, 0)), Some(T0));
+        let mut stored: Vec<i64> = Vec::new();
+        let mut pending: Vec<i64> = Vec::new();
+        let mut send = |node: &mut NodeState, from: u32, n: u32, pending: &mut Vec<i64>| {
+            let to = (from + n).min(N + 1);
+            let records: Vec<_> = (from..to).map(|seq| reading(seq, u64::from(seq), 1)).collect();
+            if records.is_empty() { return; }
+            if let Verdict::Take(taken) = node.handle_records(&run(1, (1, from - 1), &records), Some(T0)) {
+                pending.extend(times(&taken));
+            }
+        };
+        for (step, n) in steps {
+            let acknowledged = node.stored.map_or(0, |p| p.seq);
+            match step {
+                0 => send(&mut node, acknowledged + 1, n, &mut pending),
+                1 => send(&mut node, (acknowledged + n).min(N), n, &mut pending),
+                2 => send(&mut node, n, 4, &mut pending),
+                3 => { node.handle_hello(&hello(1, 0, (1, acknowledged)), Some(T0)); }
+                4 => { pending.clear(); node.handle_not_stored(); }
+                _ => if let Some(received) = node.received { stored.append(&mut pending); node.handle_stored(received); },
+            }
+        }
+        for from in 1..=N {
+            send(&mut node, from, 1, &mut pending);
+        }
+        stored.append(&mut pending);
+        let want: Vec<i64> = (1..=i64::from(N)).collect();
+        prop_assert_eq!(stored, want);
+    }
+}

@@ -1,0 +1,305 @@
+//! The Giọt gateway: one process, one data folder, one way through.
+//!
+//! ```text
+//! devices ─ MQTT ─▶ mqtt ─▶ hub ─▶ ingest (decode, date, deduplicate) ─▶ store (one commit a group) ─▶ acknowledgements
+//!                            │
+//!                            ├─▶ engine (only what changed) ─▶ signed commands ─▶ mqtt ─▶ valves
+//!                            └─▶ view ─▶ api ─▶ page
+//! ```
+//! The modules are shells around pure cores: rules about water are in `giot-engine`, rules about records in [`ingest`].
+//! [`Gateway`] wires them and owns the order of stopping: sources first, then what they feed.
+
+pub mod api;
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod demo;
+pub mod hub;
+pub mod ingest;
+pub mod mqtt;
+pub mod quality;
+pub mod replay;
+pub mod store;
+pub mod supervisor;
+
+use anyhow::Context;
+use clock::Clock;
+use config::{ExternalBroker, Settings};
+use giot_shared::time::UnixMs;
+use hub::registry::{BrokerAccess, Registry};
+use hub::view::FarmView;
+use hub::{Hub, Parts, Request};
+use mqtt::{Incoming, Link, Running};
+use std::future::Future;
+use std::io::Write;
+use std::net::SocketAddr;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use store::{Reader, Store};
+use supervisor::Supervisor;
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, watch};
+
+/// File in the data folder that holds the admin secret.
+const SECRET_FILE: &str = "admin-secret";
+
+/// What a gateway is started with.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Folder of everything that is kept.
+    pub data: PathBuf,
+    /// Address of the page and the API; port 0 lets the system choose.
+    pub http: SocketAddr,
+    /// Address of the embedded broker; unused with an external one.
+    pub mqtt: SocketAddr,
+    /// Everybody may publish and nobody signs in: only on loopback, for a demo or a test.
+    pub anonymous: bool,
+    /// What it runs by.
+    pub settings: Settings,
+    /// A demo's time: start and speed.
+    pub demo_time: Option<(UnixMs, u32)>,
+}
+
+/// A started gateway.
+#[derive(Debug)]
+pub struct Gateway {
+    /// Where the page is.
+    pub http: SocketAddr,
+    /// Where the broker is, as `host:port`.
+    pub mqtt: String,
+    /// The gateway's time.
+    pub clock: Clock,
+    store: Store,
+    link: Link,
+    running: Running,
+    requests: mpsc::Sender<Request>,
+    tasks: Supervisor,
+    stopping: watch::Sender<bool>,
+}
+
+impl Gateway {
+    /// Opens the data folder, binds both addresses and starts every task; both accept when this returns.
+    ///
+    /// # Errors
+    /// When the folder is in use or newer ([`store::OpenError`]), an address cannot be bound, or the disk refuses.
+    pub async fn start(options: Options) -> anyhow::Result<Self> {
+        let Options { data, http, mqtt, anonymous, settings, demo_time } = options;
+        anyhow::ensure!(
+            !anonymous || (http.ip().is_loopback() && mqtt.ip().is_loopback()),
+            cli::UsageError(
+                "--anonymous lets everybody in, so both addresses must be on this machine (127.0.0.1)"
+                    .to_owned()
+            )
+        );
+        std::fs::create_dir_all(&data).with_context(|| format!("make the data folder {}", data.display()))?;
+        let store = Store::open(&data)?;
+        let reader = store.reader();
+        let clock = match demo_time {
+            Some((start, speed)) => Clock::demo(start, speed),
+            None => Clock::system(newest(&reader)?),
+        };
+        if clock.wall().is_none() {
+            tracing::error!(
+                "this machine's clock is not set: nothing is watered by schedule and no record is dated until it is"
+            );
+        }
+        let registry = Registry::load(reader.clone())?;
+        let auth = api::Auth::new(&admin_secret(&data)?, anonymous);
+        let listener = TcpListener::bind(http).await.with_context(|| format!("bind HTTP address {http}"))?;
+        let http = listener.local_addr().context("read the HTTP socket's address")?;
+        let transport = match &settings.broker {
+            None => embedded(mqtt, &registry, &settings, anonymous).await?,
+            Some(broker) => external(broker, &settings, &data)?,
+        };
+        let (requests, requests_rx) = mpsc::channel(hub::REQUESTS_MAX);
+        let empty = FarmView {
+            now: clock.wall_unchecked(),
+            mono: clock.mono(),
+            clock_set: false,
+            zones: vec![],
+            devices: vec![],
+        };
+        let (view, view_rx) = watch::channel(Arc::new(empty));
+        let (diary, diary_rx) = watch::channel(0);
+        let (stopping, stopping_rx) = watch::channel(false);
+        let hub = Hub::new(Parts {
+            clock,
+            settings: settings.clone(),
+            anonymous,
+            registry,
+            reader: reader.clone(),
+            writer: store.writer(),
+            link: transport.link.clone(),
+            incoming: transport.incoming,
+            requests: requests_rx,
+            view,
+            diary,
+        })
+        .await?;
+        let api = api::Api {
+            auth,
+            clock,
+            settings: Arc::new(settings),
+            view: view_rx,
+            diary: diary_rx,
+            requests: requests.clone(),
+            reader,
+            stopping: stopping_rx,
+        };
+        let mut tasks = Supervisor::default();
+        tasks.spawn("hub", hub.run());
+        tasks.spawn("http", api::serve(listener, api));
+        let (link, running, mqtt) = (transport.link, transport.running, transport.address);
+        Ok(Self { http, mqtt, clock, store, link, running, requests, tasks, stopping })
+    }
+
+    /// To the hub, for what people want.
+    #[must_use]
+    pub fn requests(&self) -> mpsc::Sender<Request> {
+        self.requests.clone()
+    }
+
+    /// To the history.
+    #[must_use]
+    pub fn reader(&self) -> Reader {
+        self.store.reader()
+    }
+
+    /// To the devices.
+    #[must_use]
+    pub fn link(&self) -> Link {
+        self.link.clone()
+    }
+
+    /// Runs until `shutdown`, then stops in the order of the data: valves are closed, the link takes nothing new, the hub
+    /// hands over what came, the store commits and closes.
+    ///
+    /// # Errors
+    /// When a task ended unasked, or something would not stop.
+    pub async fn run_until(mut self, shutdown: impl Future<Output = ()> + Send) -> anyhow::Result<()> {
+        let failed = tokio::select! {
+            () = shutdown => None,
+            end = self.tasks.first_end() => end.err(),
+            () = self.running.ended() => Some(anyhow::anyhow!("the MQTT link ended unasked")),
+        };
+        self.close_valves().await;
+        // Fails only when nobody listens any more.
+        self.stopping.send(true).ok();
+        self.running.stop().await;
+        drop(self.requests);
+        let stopped = self.tasks.stop().await;
+        let store = self.store;
+        let closed = tokio::task::spawn_blocking(move || store.close()).await;
+        if let Some(error) = failed {
+            return Err(error);
+        }
+        stopped?;
+        closed.context("close the store")?.context("close the store")
+    }
+
+    /// A stopped gateway cannot watch: what it had opened it closes, and the leases guard against what is lost.
+    async fn close_valves(&self) {
+        let (answer, answered) = tokio::sync::oneshot::channel();
+        let request = Request { wish: hub::Wish::Shutdown, by: "giot".to_owned(), answer };
+        if self.requests.send(request).await.is_ok() {
+            // An error means that the hub is gone: the nodes' leases close what is open.
+            answered.await.ok();
+        }
+    }
+}
+
+struct Transport {
+    link: Link,
+    incoming: Incoming,
+    running: Running,
+    address: String,
+}
+
+async fn embedded(
+    addr: SocketAddr,
+    registry: &Registry,
+    settings: &Settings,
+    anonymous: bool,
+) -> anyhow::Result<Transport> {
+    let access = BrokerAccess::new(registry.clone(), settings.topic_prefix.clone(), anonymous);
+    let broker =
+        mqtt::broker::start(addr, Arc::new(access), &settings.topic_prefix, mqtt::broker::Limits::default())
+            .await?;
+    Ok(Transport {
+        link: broker.link,
+        incoming: broker.incoming,
+        running: broker.running,
+        address: broker.addr.to_string(),
+    })
+}
+
+fn external(broker: &ExternalBroker, settings: &Settings, data: &Path) -> anyhow::Result<Transport> {
+    let credentials = match (&broker.user, &broker.password_file) {
+        (Some(user), Some(file)) => {
+            let text = std::fs::read_to_string(file)
+                .map_err(|error| cli::UsageError(format!("broker.password_file {file}: {error}")))?;
+            Some((user.clone(), text.lines().next().unwrap_or_default().to_owned()))
+        }
+        (Some(user), None) => Some((user.clone(), String::new())),
+        (None, _) => None,
+    };
+    let settings = mqtt::client::Settings {
+        host: broker.host.clone(),
+        port: broker.port,
+        credentials,
+        prefix: settings.topic_prefix.clone(),
+        client_id: client_id(data)?,
+    };
+    let address = format!("{}:{}", settings.host, settings.port);
+    let external = mqtt::client::start(settings, || {
+        let mut bytes = [0; 4];
+        // Without randomness there is no jitter, which only makes a crowd come back in step.
+        getrandom::fill(&mut bytes).ok();
+        u32::from_ne_bytes(bytes)
+    });
+    Ok(Transport { link: external.link, incoming: external.incoming, running: external.running, address })
+}
+
+/// Name of this gateway's session at an external broker: made once, kept in the data folder.
+fn client_id(data: &Path) -> anyhow::Result<String> {
+    let id = secret_file(&data.join("broker-client-id"), 8)?;
+    Ok(format!("giot-gateway-{id}"))
+}
+
+/// The cooperative's admin secret; made at the first start, readable by the owner of the data folder only.
+fn admin_secret(data: &Path) -> anyhow::Result<String> {
+    let path = data.join(SECRET_FILE);
+    let is_new = !path.exists();
+    let secret = secret_file(&path, 16)?;
+    if is_new {
+        tracing::info!(file = %path.display(), "made the admin secret; the page asks for it");
+    }
+    Ok(secret)
+}
+
+/// Reads a file of one random line, or makes it.
+fn secret_file(path: &Path, n_bytes: usize) -> anyhow::Result<String> {
+    if let Ok(text) = std::fs::read_to_string(path)
+        && !text.trim().is_empty()
+    {
+        return Ok(text.trim().to_owned());
+    }
+    let mut bytes = vec![0; n_bytes];
+    getrandom::fill(&mut bytes).map_err(|error| anyhow::anyhow!("make a secret: {error}"))?;
+    let secret: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    let write = || -> std::io::Result<()> {
+        let mut file =
+            std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+        writeln!(file, "{secret}")?;
+        file.sync_all()
+    };
+    write().with_context(|| format!("write {}", path.display()))?;
+    Ok(secret)
+}
+
+/// The newest moment in the store: a clock behind it is wrong.
+fn newest(reader: &Reader) -> anyhow::Result<Option<UnixMs>> {
+    let diary = reader.diary(&store::DiaryFilter { limit: 1, ..store::DiaryFilter::default() })?;
+    Ok(diary.iter().filter_map(|row| row.entry.at_us).max().map(|at_us| UnixMs(at_us.div_euclid(1000))))
+}

@@ -1,0 +1,364 @@
+//! Folding: journal rows become chunks, oldest first, in steps small enough that commits go on between them.
+//!
+//! A job covers the journal rows that exist when it starts. It walks over their series; each step seals some series in one
+//! transaction; when all are sealed the rows are deleted, oldest first. Until then a sample may be in the journal and in a
+//! chunk, which readers and a repeated job take for one sample, so a crash at any point costs nothing but the repeated work.
+//!
+//! Must not decide when to fold (the writer does) and must not lose a blob: what fails its checksum is moved to the table
+//! `damaged`, told, and the rest goes on.
+//! Invariants: chunks of one series never overlap; memory is bounded by [`LOAD_SAMPLES_MAX`].
+
+mod plan;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::ops::RangeInclusive;
+
+use rusqlite::{Connection, OptionalExtension, Statement, Transaction, TransactionBehavior, params};
+
+use self::plan::{Head, N_SPLIT, N_TARGET, Segment, segments};
+use super::catalog::SharedCatalog;
+use super::chunk;
+use super::journal::{Journal, Keyed};
+use super::types::{Point, keep_latest};
+
+/// Samples unpacked at once: about 13 MB. Small in tests, so that they meet the bound.
+const LOAD_SAMPLES_MAX: usize = if cfg!(test) { 1_000 } else { 400_000 };
+
+/// A step ends after this many samples were sealed …
+const STEP_SAMPLES_MAX: usize = 32_768;
+
+/// … or this many series touched: a few milliseconds of work.
+const STEP_SERIES_MAX: usize = if cfg!(test) { 2 } else { 128 };
+
+/// Journal bytes deleted in one transaction.
+const DELETE_BYTES_MAX: i64 = if cfg!(test) { 1_000 } else { 8 << 20 };
+
+/// Small chunks before the first new sample that may be joined with it; more than a logarithmic number never exist.
+const PREDECESSORS_MAX: i64 = 12;
+
+/// What a step did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Progress {
+    /// There is more to do.
+    Working,
+    /// The job is done.
+    Done,
+}
+
+/// Journal rows that became chunks.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Freed {
+    pub(super) n_rows: u64,
+    pub(super) n_bytes: u64,
+    pub(super) n_damaged: u64,
+}
+
+/// One pass over part of the journal.
+#[derive(Debug)]
+pub(super) struct Job {
+    upto_id: i64,
+    /// Series still to be unpacked, in portions that fit into memory.
+    portions: VecDeque<RangeInclusive<u32>>,
+    /// The portion being sealed, sorted by series, then time; of one time only the latest.
+    loaded: Vec<Keyed>,
+    /// What of `loaded` is sealed.
+    n_done: usize,
+    pub(super) freed: Freed,
+}
+
+/// Statements of the folding, prepared once.
+#[derive(Debug)]
+pub(super) struct Statements<'c> {
+    before: Statement<'c>,
+    within: Statement<'c>,
+    chunk: Statement<'c>,
+    drop_chunk: Statement<'c>,
+    add_chunk: Statement<'c>,
+    add_damaged: Statement<'c>,
+    last: Statement<'c>,
+}
+
+impl<'c> Statements<'c> {
+    pub(super) fn prepare(conn: &'c Connection) -> rusqlite::Result<Self> {
+        Ok(Self {
+            before: conn.prepare(
+                "SELECT id, from_us, to_us, n_samples FROM chunk WHERE series = ?1 AND from_us < ?2
+                 ORDER BY from_us DESC LIMIT ?3",
+            )?,
+            within: conn.prepare(
+                "SELECT id, from_us, to_us, n_samples FROM chunk WHERE series = ?1 AND from_us BETWEEN ?2 AND ?3
+                 ORDER BY from_us",
+            )?,
+            chunk: conn.prepare("SELECT crc32, blob FROM chunk WHERE id = ?1")?,
+            drop_chunk: conn.prepare("DELETE FROM chunk WHERE id = ?1")?,
+            add_chunk: conn.prepare(
+                "INSERT INTO chunk (series, from_us, to_us, n_samples, n_bytes, crc32, blob)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            )?,
+            add_damaged: conn.prepare(
+                "INSERT INTO damaged (kind, series, from_us, to_us, n_samples, reason, blob)
+                 VALUES ('chunk', ?1, ?2, ?3, ?4, 'checksum', ?5)",
+            )?,
+            last: conn.prepare("UPDATE series SET last_us = ?2, last_value = ?3, last_quality = ?4 WHERE id = ?1")?,
+        })
+    }
+}
+
+impl Job {
+    /// Covers the oldest journal rows up to `bytes_max`; `None` when the journal is empty.
+    pub(super) fn plan(conn: &Connection, bytes_max: u64) -> rusqlite::Result<Option<Self>> {
+        let mut rows = conn.prepare("SELECT id, n_samples, n_bytes FROM journal ORDER BY id")?;
+        let mut rows = rows.query([])?;
+        let (mut upto_id, mut n_samples, mut n_bytes) = (None, 0_i64, 0_u64);
+        while let Some(row) = rows.next()? {
+            upto_id = Some(row.get(0)?);
+            n_samples = n_samples.saturating_add(row.get::<_, i64>(1)?);
+            n_bytes = n_bytes.saturating_add(row.get::<_, u32>(2)?.into());
+            if n_bytes >= bytes_max {
+                break;
+            }
+        }
+        let Some(upto_id) = upto_id else { return Ok(None) };
+        let fits = usize::try_from(n_samples).is_ok_and(|n_samples| n_samples <= LOAD_SAMPLES_MAX);
+        let portions = if fits { VecDeque::from([0..=u32::MAX]) } else { portions(conn, upto_id)? };
+        Ok(Some(Self { upto_id, portions, loaded: Vec::new(), n_done: 0, freed: Freed::default() }))
+    }
+
+    /// Does one bounded part of the work in one transaction.
+    pub(super) fn step(
+        &mut self,
+        conn: &Connection,
+        statements: &mut Statements<'_>,
+        catalog: &SharedCatalog,
+    ) -> rusqlite::Result<Progress> {
+        if self.n_done == self.loaded.len() {
+            let Some(portion) = self.portions.front() else { return self.delete_rows(conn) };
+            self.loaded = load(conn, self.upto_id, portion)?;
+            self.n_done = 0;
+            self.portions.pop_front();
+        }
+        let tx = Transaction::new_unchecked(conn, TransactionBehavior::Immediate)?;
+        let (mut n_samples, mut n_series, mut n_done, mut n_damaged) = (0, 0, self.n_done, 0);
+        let rest = self.loaded.get(self.n_done..).unwrap_or_default();
+        for group in rest.chunk_by(|a, b| a.series == b.series) {
+            let Some(first) = group.first() else { continue };
+            let points: Vec<Point> = group.iter().map(|keyed| keyed.point).collect();
+            let sealed = seal(statements, first.series, &points)?;
+            if let Some(last) = catalog.lock().last(first.series) {
+                let value = (!last.is_missing()).then_some(last.value);
+                statements.last.execute(params![first.series, last.at_us, value, last.quality])?;
+            }
+            n_damaged += sealed.n_damaged;
+            n_samples += sealed.n_written;
+            n_series += 1;
+            n_done += group.len();
+            if n_samples >= STEP_SAMPLES_MAX || n_series >= STEP_SERIES_MAX {
+                break;
+            }
+        }
+        tx.commit()?;
+        self.freed.n_damaged += n_damaged;
+        self.n_done = n_done;
+        if self.n_done == self.loaded.len() {
+            self.loaded = Vec::new();
+            self.n_done = 0;
+        }
+        Ok(Progress::Working)
+    }
+
+    /// Deletes sealed rows, oldest first: a repeated job must not see an older value without the newer one.
+    fn delete_rows(&mut self, conn: &Connection) -> rusqlite::Result<Progress> {
+        let tx = Transaction::new_unchecked(conn, TransactionBehavior::Immediate)?;
+        let (mut upto_id, mut freed) = (None, Freed::default());
+        {
+            let mut rows = tx.prepare("SELECT id, n_bytes, blob FROM journal WHERE id <= ?1 ORDER BY id")?;
+            let mut set_aside = tx.prepare(
+                "INSERT INTO damaged (kind, series, from_us, to_us, n_samples, reason, blob)
+                 SELECT 'journal', NULL, from_us, to_us, n_samples, 'checksum', blob FROM journal WHERE id = ?1",
+            )?;
+            let mut rows = rows.query([self.upto_id])?;
+            let mut n_bytes = 0_i64;
+            while let Some(row) = rows.next()? {
+                let id: i64 = row.get(0)?;
+                let row_bytes: u32 = row.get(1)?;
+                if !is_whole(row.get_ref(2)?.as_blob()?) {
+                    set_aside.execute([id])?;
+                    freed.n_damaged += 1;
+                    tracing::error!(journal_row = id, "a journal row fails its checksum and was set aside");
+                }
+                upto_id = Some(id);
+                freed.n_rows += 1;
+                freed.n_bytes += u64::from(row_bytes);
+                n_bytes += i64::from(row_bytes);
+                if n_bytes >= DELETE_BYTES_MAX {
+                    break;
+                }
+            }
+            if let Some(upto_id) = upto_id {
+                tx.execute("DELETE FROM journal WHERE id <= ?1", [upto_id])?;
+            }
+        }
+        tx.commit()?;
+        self.freed.n_rows += freed.n_rows;
+        self.freed.n_bytes += freed.n_bytes;
+        self.freed.n_damaged += freed.n_damaged;
+        let is_done = upto_id.is_none_or(|upto_id| upto_id >= self.upto_id);
+        Ok(if is_done { Progress::Done } else { Progress::Working })
+    }
+}
+
+/// Hands every journal group up to `upto_id` over; rows that fail their checksum are passed by.
+fn for_each_group(
+    conn: &Connection,
+    upto_id: i64,
+    mut each: impl FnMut(super::journal::Group<'_>),
+) -> rusqlite::Result<()> {
+    let mut rows = conn.prepare("SELECT blob FROM journal WHERE id <= ?1 ORDER BY id")?;
+    let mut rows = rows.query([upto_id])?;
+    while let Some(row) = rows.next()? {
+        if let Ok(journal) = Journal::open(row.get_ref(0)?.as_blob()?) {
+            // A row that only breaks inside is told when it is deleted; what was readable is kept.
+            let _readable_part = journal.groups(&mut each);
+        }
+    }
+    Ok(())
+}
+
+/// True when every sample of a journal blob can be read.
+fn is_whole(blob: &[u8]) -> bool {
+    let Ok(journal) = Journal::open(blob) else { return false };
+    let mut is_whole = true;
+    let groups = journal.groups(|group| is_whole &= group.points(|_| ()).is_ok());
+    groups.is_ok() && is_whole
+}
+
+/// Cuts the series into ranges whose samples fit into memory.
+fn portions(conn: &Connection, upto_id: i64) -> rusqlite::Result<VecDeque<RangeInclusive<u32>>> {
+    let mut n_by_series = BTreeMap::<u32, usize>::new();
+    for_each_group(conn, upto_id, |group| *n_by_series.entry(group.series).or_default() += group.n_samples)?;
+    let mut portions = VecDeque::new();
+    let (mut from, mut n) = (0, 0);
+    for (series, n_samples) in n_by_series {
+        if n > 0 && n + n_samples > LOAD_SAMPLES_MAX {
+            portions.push_back(from..=series - 1);
+            (from, n) = (series, 0);
+        }
+        n += n_samples;
+    }
+    portions.push_back(from..=u32::MAX);
+    Ok(portions)
+}
+
+fn load(conn: &Connection, upto_id: i64, portion: &RangeInclusive<u32>) -> rusqlite::Result<Vec<Keyed>> {
+    let mut loaded = Vec::new();
+    for_each_group(conn, upto_id, |group| {
+        if portion.contains(&group.series) {
+            let series = group.series;
+            let _readable_part = group.points(|point| loaded.push(Keyed { series, point }));
+        }
+    })?;
+    loaded.sort_by_key(|keyed| (keyed.series, keyed.point.at_us));
+    loaded.dedup_by(|later, kept| {
+        let is_same = later.series == kept.series && later.point.at_us == kept.point.at_us;
+        if is_same {
+            *kept = *later;
+        }
+        is_same
+    });
+    Ok(loaded)
+}
+
+#[derive(Debug, Default)]
+struct Sealed {
+    n_written: usize,
+    n_damaged: u64,
+}
+
+/// Brings new points of one series into its chunks.
+fn seal(statements: &mut Statements<'_>, series: u32, points: &[Point]) -> rusqlite::Result<Sealed> {
+    let (Some(first), Some(last)) = (points.first(), points.last()) else { return Ok(Sealed::default()) };
+    let head = |row: &rusqlite::Row<'_>| {
+        let n_samples: u32 = row.get(3)?;
+        let n_samples = usize::try_from(n_samples).unwrap_or(usize::MAX);
+        Ok(Head { id: row.get(0)?, from_us: row.get(1)?, to_us: row.get(2)?, n_samples })
+    };
+    let before = statements.before.query_map(params![series, first.at_us, PREDECESSORS_MAX], head)?;
+    let mut heads = before.collect::<rusqlite::Result<Vec<Head>>>()?;
+    heads.reverse();
+    for found in statements.within.query_map(params![series, first.at_us, last.at_us], head)? {
+        heads.push(found?);
+    }
+    let mut sealed = Sealed::default();
+    for segment in segments(&heads, points) {
+        if segment.is_dirty() {
+            rewrite(statements, series, &heads, points, &segment, &mut sealed)?;
+        }
+    }
+    Ok(sealed)
+}
+
+fn rewrite(
+    statements: &mut Statements<'_>,
+    series: u32,
+    heads: &[Head],
+    points: &[Point],
+    segment: &Segment,
+    sealed: &mut Sealed,
+) -> rusqlite::Result<()> {
+    let mut merged = Vec::new();
+    for head in heads.get(segment.heads.clone()).unwrap_or_default() {
+        if !take_chunk(statements, series, head, &mut merged)? {
+            sealed.n_damaged += 1;
+        }
+    }
+    merged.extend_from_slice(points.get(segment.points.clone()).unwrap_or_default());
+    // Two ascending runs; the sort is stable, so of one time the new sample is the later one and wins.
+    merged.sort_by_key(|point| point.at_us);
+    keep_latest(&mut merged);
+    let n_pieces = if merged.len() <= N_SPLIT { 1 } else { merged.len().div_ceil(N_TARGET) };
+    for piece in merged.chunks(merged.len().div_ceil(n_pieces).max(1)) {
+        let (Some(first), Some(last)) = (piece.first(), piece.last()) else { continue };
+        let blob = chunk::encode(piece);
+        let n_samples = u32::try_from(piece.len()).unwrap_or(u32::MAX);
+        let n_bytes = i64::try_from(blob.len()).unwrap_or(i64::MAX);
+        let crc = chunk::checksum(series, first.at_us, last.at_us, n_samples, &blob);
+        statements.add_chunk.execute(params![
+            series,
+            first.at_us,
+            last.at_us,
+            n_samples,
+            n_bytes,
+            crc,
+            blob
+        ])?;
+        sealed.n_written += piece.len();
+    }
+    Ok(())
+}
+
+/// Removes a chunk from the table and appends its points; a damaged one is set aside and `false` returned.
+fn take_chunk(
+    statements: &mut Statements<'_>,
+    series: u32,
+    head: &Head,
+    points: &mut Vec<Point>,
+) -> rusqlite::Result<bool> {
+    let found =
+        statements.chunk.query_row([head.id], |row| Ok((row.get::<_, u32>(0)?, row.get::<_, Vec<u8>>(1)?)));
+    let Some((crc, blob)) = found.optional()? else { return Ok(true) };
+    let n_samples = u32::try_from(head.n_samples).unwrap_or(u32::MAX);
+    let decoded = chunk::open(series, head.from_us, head.to_us, n_samples, crc, &blob);
+    if let Ok(decoded) = &decoded {
+        points.extend_from_slice(decoded);
+    } else {
+        statements.add_damaged.execute(params![series, head.from_us, head.to_us, n_samples, blob])?;
+        tracing::error!(
+            series,
+            from_us = head.from_us,
+            to_us = head.to_us,
+            "a chunk fails its checksum and was set aside"
+        );
+    }
+    statements.drop_chunk.execute([head.id])?;
+    Ok(decoded.is_ok())
+}

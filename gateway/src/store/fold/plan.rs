@@ -1,0 +1,192 @@
+//! Which chunks of a series are rewritten when new samples arrive.
+//!
+//! Glossary: a *head* is a chunk without its content; a *segment* is what will be one chunk: heads that are neighbours, new
+//! samples, or both; it is *dirty* when it differs from what is on disk.
+//!
+//! New samples inside the range of a chunk go into that chunk. New samples between chunks make a segment of their own, and
+//! neighbours are joined while that is cheap: a clean chunk is rewritten only if it is at most twice as large as what it is
+//! joined with, so that each sample is rewritten a logarithmic number of times however little arrives at once, and the
+//! number of small chunks stays logarithmic too. Chunks do not cross a window of 32 days, which bounds what retention
+//! keeps too long and lets a reading every ten minutes fill a chunk.
+//!
+//! Must not read or write anything. Invariant: segments are in time order and do not overlap.
+
+use std::ops::Range;
+
+use super::super::types::Point;
+
+/// Samples of a full chunk: two to three days of one-minute readings; pco gains little beyond.
+pub(super) const N_TARGET: usize = 4_096;
+
+/// A chunk that late samples make larger than this is cut.
+pub(super) const N_SPLIT: usize = 2 * N_TARGET;
+
+/// No chunk crosses a multiple of this (32 days in µs).
+const WINDOW_US: i64 = 32 * 86_400 * 1_000_000;
+
+/// A chunk on disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Head {
+    pub(super) id: i64,
+    pub(super) from_us: i64,
+    pub(super) to_us: i64,
+    pub(super) n_samples: usize,
+}
+
+/// Heads and new samples, by position, that become one chunk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Segment {
+    pub(super) heads: Range<usize>,
+    pub(super) points: Range<usize>,
+    n_samples: usize,
+    window: i64,
+}
+
+impl Segment {
+    /// True when it must be written.
+    pub(super) fn is_dirty(&self) -> bool {
+        !self.points.is_empty() || self.heads.len() > 1
+    }
+
+    fn joins(&self, next: &Self) -> bool {
+        let is_worth_it = match (self.is_dirty(), next.is_dirty()) {
+            (true, true) => true,
+            (true, false) => next.n_samples <= 2 * self.n_samples,
+            (false, true) => self.n_samples <= 2 * next.n_samples,
+            (false, false) => false,
+        };
+        is_worth_it && self.window == next.window && self.n_samples + next.n_samples <= N_TARGET
+    }
+}
+
+/// Segments for `heads` (ascending) and `points` (ascending, no two with one time).
+pub(super) fn segments(heads: &[Head], points: &[Point]) -> Vec<Segment> {
+    let mut out = Vec::new();
+    let mut at = 0;
+    for (idx, head) in heads.iter().enumerate() {
+        let before = at + count_while(points, at, |point| point.at_us < head.from_us);
+        push_gap(&mut out, idx, at..before, points);
+        let after = before + count_while(points, before, |point| point.at_us <= head.to_us);
+        push(
+            &mut out,
+            Segment {
+                heads: idx..idx + 1,
+                points: before..after,
+                n_samples: head.n_samples + (after - before),
+                window: head.from_us.div_euclid(WINDOW_US),
+            },
+        );
+        at = after;
+    }
+    push_gap(&mut out, heads.len(), at..points.len(), points);
+    out
+}
+
+fn count_while(points: &[Point], from: usize, wanted: impl Fn(&Point) -> bool) -> usize {
+    points.get(from..).unwrap_or_default().partition_point(wanted)
+}
+
+/// Adds samples that lie in no chunk, cut at windows.
+fn push_gap(out: &mut Vec<Segment>, head_idx: usize, range: Range<usize>, points: &[Point]) {
+    let window = |point: &Point| point.at_us.div_euclid(WINDOW_US);
+    let mut from = range.start;
+    for part in points.get(range).unwrap_or_default().chunk_by(|a, b| window(a) == window(b)) {
+        let points = from..from + part.len();
+        from = points.end;
+        let window = part.first().map_or(0, window);
+        push(out, Segment { heads: head_idx..head_idx, points, n_samples: part.len(), window });
+    }
+}
+
+/// Adds a segment and joins the last ones while that is cheap.
+fn push(out: &mut Vec<Segment>, mut segment: Segment) {
+    while let Some(last) = out.pop_if(|last| last.joins(&segment)) {
+        segment = Segment {
+            heads: last.heads.start..segment.heads.end,
+            points: last.points.start..segment.points.end,
+            n_samples: last.n_samples + segment.n_samples,
+            window: segment.window,
+        };
+    }
+    out.push(segment);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn head(from_us: i64, to_us: i64, n_samples: usize) -> Head {
+        Head { id: from_us, from_us, to_us, n_samples }
+    }
+
+    fn points(times: impl IntoIterator<Item = i64>) -> Vec<Point> {
+        times.into_iter().map(|at_us| Point { at_us, value: 0.0, quality: 0 }).collect()
+    }
+
+    /// (heads, points, dirty) of each segment.
+    fn check(
+        heads: &[Head],
+        times: impl IntoIterator<Item = i64>,
+        expected: &[(Range<usize>, Range<usize>, bool)],
+    ) {
+        let got: Vec<_> = segments(heads, &points(times))
+            .into_iter()
+            .map(|segment| (segment.heads.clone(), segment.points.clone(), segment.is_dirty()))
+            .collect();
+        assert_eq!(got, expected);
+    }
+
+    #[test]
+    fn first_samples_make_one_chunk() {
+        check(&[], 0..10, &[(0..0, 0..10, true)]);
+    }
+
+    #[test]
+    fn few_samples_after_a_large_chunk_stay_apart_and_many_join_it() {
+        check(&[head(0, 99, 100)], 100..110, &[(0..1, 0..0, false), (1..1, 0..10, true)]);
+        check(&[head(0, 99, 100)], 100..150, &[(0..1, 0..50, true)]);
+    }
+
+    #[test]
+    fn a_late_sample_goes_into_its_chunk_only() {
+        let heads = [head(0, 99, 200), head(100, 5_000, 4_000), head(5_001, 9_000, 3_000)];
+        check(&heads, [300], &[(0..1, 0..0, false), (1..2, 0..1, true), (2..3, 1..1, false)]);
+    }
+
+    #[test]
+    fn samples_spanning_several_chunks_are_shared_out() {
+        let heads = [head(100, 199, 3_000), head(300, 399, 3_000)];
+        let times = [0, 150, 250, 350, 450];
+        check(&heads, times, &[(0..1, 0..3, true), (1..2, 3..5, true)]);
+    }
+
+    #[test]
+    fn nothing_crosses_a_window() {
+        check(
+            &[head(0, 10, 5)],
+            [20, WINDOW_US],
+            &[(0..1, 0..0, false), (1..1, 0..1, true), (1..1, 1..2, true)],
+        );
+        check(&[], [-1, 0], &[(0..0, 0..1, true), (0..0, 1..2, true)]);
+    }
+
+    #[test]
+    fn a_sample_at_a_time_leaves_few_chunks_and_little_rewriting() {
+        let mut heads: Vec<Head> = Vec::new();
+        let mut n_written = 0;
+        for at_us in 0..4_000 {
+            let segments = segments(&heads, &points([at_us]));
+            heads = segments
+                .iter()
+                .map(|segment| {
+                    let old: usize = heads[segment.heads.clone()].iter().map(|head| head.n_samples).sum();
+                    let n_samples = old + segment.points.len();
+                    n_written += if segment.is_dirty() { n_samples } else { 0 };
+                    head(heads.get(segment.heads.start).map_or(at_us, |head| head.from_us), at_us, n_samples)
+                })
+                .collect();
+        }
+        assert!(heads.len() <= 14, "{} chunks", heads.len());
+        assert!(n_written <= 4_000 * 24, "{n_written} samples written");
+    }
+}

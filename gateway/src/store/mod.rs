@@ -1,0 +1,178 @@
+//! The store: keeps everything the gateway must not forget in one SQLite file of the data folder.
+//!
+//! | file | what |
+//! |---|---|
+//! | `types.rs` `error.rs` | rows and errors: the store's language |
+//! | `open.rs` `migrations/` | folder lock, connections, schema |
+//! | `writer.rs` `commit.rs` | queue, writing thread, group commit, retries |
+//! | `journal.rs` `bytes.rs` `decimal.rs` | one blob a commit |
+//! | `fold/` `chunk/` | journal rows become compressed chunks |
+//! | `catalog.rs` | series numbers, latest samples |
+//! | `reader.rs` `samples.rs` `history.rs` | questions, streaming, charts |
+//! | `register.rs` | the one write from outside: a device's row |
+//! | `diary.rs` | hash chain of the irrigation diary |
+//! | `bench.rs` | the load that measures it |
+//!
+//! Responsible for: durability before acknowledgement (P1), one sample a time and series (P2), a diary that shows changes (P7),
+//! bounded memory and queues (P9). Must not know MQTT, the wire or the engine, nor read a clock: times are arguments. Only
+//! files below this folder touch SQLite.
+//!
+//! Invariants: a batch is kept whole or not at all; [`Done`] hears `Ok` only after the commit is on disk; killing the process at
+//! any instant loses nothing that was told `Ok`; damage is found by checksums, told, and costs at most the damaged part.
+
+mod bench;
+mod bytes;
+mod catalog;
+mod chunk;
+mod commit;
+mod decimal;
+mod diary;
+mod error;
+mod fold;
+mod history;
+mod journal;
+mod open;
+mod reader;
+mod register;
+mod samples;
+mod types;
+mod writer;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+
+pub use self::bench::{BenchPlan, BenchReport, bench};
+pub use self::commit::BATCH_SAMPLES_MAX;
+pub use self::error::{Closed, CommitError, OpenError, ReadError, SubmitError};
+pub use self::history::CHART_POINTS_MAX;
+pub use self::reader::Reader;
+pub use self::register::register_device;
+pub use self::types::{
+    Anchor, Batch, ChartPoint, DeviceRow, DeviceSamples, DiaryEntry, DiaryFilter, DiaryProof, DiaryRow, Gap,
+    LastValue, Mark, MetricSample, ReadSummary, Sample, SeriesInfo, StoreStats, ValveEventFilter,
+    ValveEventRow,
+};
+pub use self::writer::{Done, QUEUE_BATCHES, Writer};
+
+use self::catalog::SharedCatalog;
+use self::writer::{Message, Shared, Thread};
+
+/// What can be chosen when opening; the default is what a farm needs.
+#[derive(Debug, Clone)]
+pub struct StoreOptions {
+    /// Pauses between tries of a commit that failed for the machine's fault. Their number bounds the tries, their sum how long
+    /// a stop may take on a full disk.
+    pub retry_waits: Vec<Duration>,
+    /// The database file does not grow beyond this (bytes, rounded to 4 KiB); then commits fail as on a full disk.
+    pub file_bytes_max: Option<u64>,
+}
+
+impl Default for StoreOptions {
+    /// Eight further tries within five seconds: longer than a slow card's hiccup, shorter than a supervisor's patience.
+    fn default() -> Self {
+        Self { retry_waits: (0..8).map(|n| Duration::from_millis(20 << n)).collect(), file_bytes_max: None }
+    }
+}
+
+/// An open store: owns the writing thread. Dropping it commits what is queued and ends the thread; [`Store::close`] also
+/// tidies up.
+#[derive(Debug)]
+pub struct Store {
+    dir: PathBuf,
+    writer: Writer,
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Store {
+    /// Opens or creates the store in `dir` and starts its writer.
+    ///
+    /// # Errors
+    /// The folder is in use, its store is newer or not ours, or the system refuses.
+    pub fn open(dir: &Path) -> Result<Self, OpenError> {
+        Self::open_with(dir, &StoreOptions::default())
+    }
+
+    /// As [`Self::open`], with other than the usual choices.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_with(dir: &Path, options: &StoreOptions) -> Result<Self, OpenError> {
+        let lock = open::lock_folder(dir)?;
+        let pages_max =
+            options.file_bytes_max.map(|n_bytes| u32::try_from(n_bytes / 4_096).unwrap_or(u32::MAX));
+        let conn = open::open_writer(dir, pages_max)?;
+        let catalog = reader::load_catalog(&conn)
+            .map_err(|source| OpenError::Sqlite { what: "read the series of the store", source })?;
+        let shared = Arc::new(Shared { catalog: SharedCatalog::new(catalog), ..Shared::default() });
+        let (sender, queue) = mpsc::channel(QUEUE_BATCHES);
+        let retry_waits = options.retry_waits.clone();
+        let body = Thread { queue, shared: Arc::clone(&shared), lock, retry_waits };
+        let thread = std::thread::Builder::new()
+            .name("store".to_owned())
+            .spawn(move || body.run(conn))
+            .map_err(|source| OpenError::Io { what: "start the store's thread".to_owned(), source })?;
+        Ok(Self { dir: dir.to_owned(), writer: Writer::new(sender), shared, thread: Some(thread) })
+    }
+
+    /// A handle for writing.
+    #[must_use]
+    pub fn writer(&self) -> Writer {
+        self.writer.clone()
+    }
+
+    /// A handle for reading.
+    #[must_use]
+    pub fn reader(&self) -> Reader {
+        Reader::inside(self.dir.clone(), Arc::clone(&self.shared))
+    }
+
+    /// How often a commit had to be tried again since the store was opened: a sign of a disk in trouble.
+    #[must_use]
+    pub fn n_retries(&self) -> u64 {
+        self.shared.n_retries.load(Ordering::Relaxed)
+    }
+
+    /// Turns the whole journal into chunks and waits for it; commits wait meanwhile. Blocks.
+    ///
+    /// # Errors
+    /// The disk refuses; the journal then keeps what is not in chunks.
+    pub fn fold(&self) -> Result<(), CommitError> {
+        let closed = || CommitError::Unavailable(Closed.to_string().into());
+        let (sender, receiver) = std::sync::mpsc::channel();
+        self.writer.send(Message::Fold(sender)).map_err(|Closed| closed())?;
+        receiver.recv().map_err(|_| closed())?
+    }
+
+    /// Commits what is queued, folds a bounded part of the journal, copies the log into the database and ends the thread.
+    /// Blocks; writers that are still held hear that the store is closed.
+    ///
+    /// # Errors
+    /// [`Closed`] when the writing thread had died before.
+    pub fn close(mut self) -> Result<(), Closed> {
+        self.stop(true)
+    }
+
+    fn stop(&mut self, folds: bool) -> Result<(), Closed> {
+        let Some(thread) = self.thread.take() else { return Ok(()) };
+        let sent = self.writer.send(Message::Close { folds });
+        thread.join().map_err(|_| Closed)?;
+        sent
+    }
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        if self.stop(false) == Err(Closed) {
+            tracing::error!("the store's writing thread had died");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

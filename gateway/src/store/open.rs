@@ -1,0 +1,185 @@
+//! Opening: the folder's lock, connections with the right settings, numbered migrations.
+//!
+//! Must not read or write rows. While a connection is open nothing in this process may open the database file by other means:
+//! closing such a handle would give up SQLite's POSIX locks.
+//!
+//! Invariants: one writing process a folder; a file of a newer program or of another program is refused before anything in
+//! it changes; each migration is one transaction together with its number; the file is for its owner only, since it holds the
+//! nodes' keys.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+
+use super::error::OpenError;
+
+/// Name of the database in the data folder.
+pub(super) const FILE_NAME: &str = "giot.sqlite";
+const LOCK_NAME: &str = "giot.lock";
+
+/// Marks the file as ours in SQLite's header: "Giot" in ASCII.
+const APPLICATION_ID: i32 = 0x4769_6f74;
+
+/// Every schema change so far, in order; number N brings version N-1 to N.
+const MIGRATIONS: [&str; 1] = [include_str!("migrations/0001_first.sql")];
+
+/// How long SQLite itself waits for a lock. Only a checkpoint or a foreign tool ever holds one against us.
+const BUSY_WAIT: Duration = Duration::from_millis(250);
+
+/// Write-ahead log pages (4 KiB) between checkpoints: 16 MiB, so that a burst is not slowed by copying.
+const CHECKPOINT_PAGES: i64 = 4_096;
+
+/// The log file is cut to this size after a checkpoint (bytes).
+const LOG_SIZE_MAX: i64 = 32 << 20;
+
+/// Page cache of the writing connection (KiB).
+const WRITER_CACHE_KIB: i64 = 8_192;
+
+/// Page cache of a reading connection (KiB); a few of them may exist.
+const READER_CACHE_KIB: i64 = 1_024;
+
+/// Version of the schema this program writes.
+pub(super) fn schema_version() -> u32 {
+    u32::try_from(MIGRATIONS.len()).unwrap_or(u32::MAX)
+}
+
+/// The right to write to a folder; given back when dropped, also by the system when the process dies.
+#[derive(Debug)]
+pub(super) struct FolderLock {
+    _file: File,
+}
+
+/// Creates the folder if needed and takes its lock.
+pub(super) fn lock_folder(dir: &Path) -> Result<FolderLock, OpenError> {
+    let io = |what: String| move |source| OpenError::Io { what, source };
+    std::fs::create_dir_all(dir).map_err(io(format!("create data folder {}", dir.display())))?;
+    let path = dir.join(LOCK_NAME);
+    let file = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&path)
+        .map_err(io(format!("open {}", path.display())))?;
+    match file.try_lock() {
+        Ok(()) => Ok(FolderLock { _file: file }),
+        Err(TryLockError::WouldBlock) => Err(OpenError::InUse { dir: dir.to_owned() }),
+        Err(TryLockError::Error(source)) => Err(io(format!("lock {}", path.display()))(source)),
+    }
+}
+
+fn sqlite(what: &'static str) -> impl Fn(rusqlite::Error) -> OpenError {
+    move |source| OpenError::Sqlite { what, source }
+}
+
+/// Opens the one writing connection, creating or migrating the file. `file_pages_max` bounds the file in 4 KiB pages.
+pub(super) fn open_writer(dir: &Path, file_pages_max: Option<u32>) -> Result<Connection, OpenError> {
+    let path = dir.join(FILE_NAME);
+    create_private(&path)
+        .map_err(|source| OpenError::Io { what: format!("create {}", path.display()), source })?;
+    let flags =
+        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut conn = Connection::open_with_flags(&path, flags).map_err(sqlite("open the database"))?;
+    conn.busy_timeout(BUSY_WAIT).map_err(sqlite("set the busy wait"))?;
+    let found = check_identity(&conn, &path)?;
+    set_up_writer(&conn).map_err(sqlite("set up the database"))?;
+    migrate(&mut conn, found).map_err(sqlite("migrate the database"))?;
+    if let Some(pages) = file_pages_max {
+        conn.pragma_update_and_check(None, "max_page_count", pages, |_| Ok(()))
+            .map_err(sqlite("bound the database"))?;
+    }
+    Ok(conn)
+}
+
+/// Creates an empty file that only its owner can read; SQLite gives its log the same rights. A file that exists is not
+/// even opened (see the module doc).
+fn create_private(path: &Path) -> std::io::Result<()> {
+    let mut options = OpenOptions::new();
+    options.create_new(true).write(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    match options.open(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => Err(error),
+        _ => Ok(()),
+    }
+}
+
+fn set_up_writer(conn: &Connection) -> rusqlite::Result<()> {
+    // WAL: readers never wait for the writer. FULL: a commit that returned is on the disk.
+    conn.pragma_update_and_check(None, "journal_mode", "wal", |_| Ok(()))?;
+    conn.pragma_update(None, "synchronous", "full")?;
+    conn.pragma_update(None, "cache_size", -WRITER_CACHE_KIB)?;
+    conn.pragma_update_and_check(None, "wal_autocheckpoint", CHECKPOINT_PAGES, |_| Ok(()))?;
+    conn.pragma_update_and_check(None, "journal_size_limit", LOG_SIZE_MAX, |_| Ok(()))
+}
+
+/// Refuses foreign and newer files; returns the schema version found, 0 for an empty file.
+fn check_identity(conn: &Connection, path: &Path) -> Result<u32, OpenError> {
+    let foreign = || OpenError::Foreign { path: path.to_owned() };
+    let read = |name: &str| {
+        conn.pragma_query_value(None, name, |row| row.get::<_, i64>(0)).map_err(|source| {
+            if source.sqlite_error_code() == Some(rusqlite::ErrorCode::NotADatabase) {
+                foreign()
+            } else {
+                OpenError::Sqlite { what: "read the database's header", source }
+            }
+        })
+    };
+    let application = read("application_id")?;
+    let version = read("user_version")?;
+    if application == 0 && version == 0 {
+        let n_tables = conn.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get::<_, i64>(0));
+        return if n_tables.map_err(sqlite("read the database's schema"))? == 0 {
+            Ok(0)
+        } else {
+            Err(foreign())
+        };
+    }
+    if application != i64::from(APPLICATION_ID) {
+        return Err(foreign());
+    }
+    let found = u32::try_from(version).map_err(|_| foreign())?;
+    if found > schema_version() {
+        return Err(OpenError::NewerSchema { found, known: schema_version() });
+    }
+    Ok(found)
+}
+
+fn migrate(conn: &mut Connection, found: u32) -> rusqlite::Result<()> {
+    for (version, sql) in (1_u32..).zip(MIGRATIONS) {
+        if version <= found {
+            continue;
+        }
+        let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        tx.execute_batch(sql)?;
+        tx.pragma_update(None, "application_id", APPLICATION_ID)?;
+        tx.pragma_update(None, "user_version", version)?;
+        tx.commit()?;
+    }
+    Ok(())
+}
+
+/// Opens a connection that can only read. Works beside a writing process and needs no lock.
+pub(super) fn open_reader(dir: &Path) -> Result<Connection, OpenError> {
+    let path = dir.join(FILE_NAME);
+    if !path.exists() {
+        return Err(OpenError::NoStore { dir: dir.to_owned() });
+    }
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let conn = Connection::open_with_flags(&path, flags).map_err(sqlite("open the database for reading"))?;
+    conn.busy_timeout(BUSY_WAIT).map_err(sqlite("set the busy wait"))?;
+    conn.pragma_update(None, "cache_size", -READER_CACHE_KIB).map_err(sqlite("set the cache size"))?;
+    let found = check_identity(&conn, &path)?;
+    match found {
+        0 => Err(OpenError::NoStore { dir: dir.to_owned() }),
+        found if found < schema_version() => Err(OpenError::OlderSchema { found, known: schema_version() }),
+        _ => Ok(conn),
+    }
+}
+
+/// Size of the database and its log in bytes.
+pub(super) fn file_bytes(dir: &Path) -> u64 {
+    let size = |path: PathBuf| std::fs::metadata(path).map_or(0, |metadata| metadata.len());
+    size(dir.join(FILE_NAME)) + size(dir.join(format!("{FILE_NAME}-wal")))
+}

@@ -1,0 +1,515 @@
+//! The writing side: a bounded queue, one thread that owns the writing connection, group commit.
+//!
+//! The thread takes whatever is queued, writes it in one transaction with one sync to disk, and only then tells the callers. A
+//! transaction that fails for the machine's fault is tried again with growing pauses while its batches stay in memory; one that
+//! fails for the data's fault is halved until the batch at fault stands alone. Between commits the thread folds.
+//!
+//! Must not lose a caller: each batch taken is answered once, unless the thread dies, and then its [`Done`] is dropped.
+//! Invariants: no `Ok` before the COMMIT that holds the batch returned; batches are committed in the order they were queued.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use rusqlite::Connection;
+use tokio::sync::{mpsc, oneshot};
+
+use super::catalog::SharedCatalog;
+use super::commit::{self, Group};
+use super::diary;
+use super::error::{Blame, Closed, CommitError, SubmitError, blame};
+use super::fold;
+use super::open::FolderLock;
+use super::reader;
+use super::types::Batch;
+
+/// Batches waiting for the writer: four times the messages in flight of a large site, about 4 MB of usual batches.
+pub const QUEUE_BATCHES: usize = 8_192;
+
+/// Batches of one commit: more would not be quicker, only later for the first of them.
+const GROUP_BATCHES_MAX: usize = 4_096;
+
+/// A group takes no further batch once it has this many readings.
+const GROUP_SAMPLES_MAX: usize = 65_536;
+
+/// Journal size at which folding begins.
+const FOLD_BYTES: u64 = 4 << 20;
+
+/// Journal rows at which folding begins: a reader looks at each of them.
+const FOLD_ROWS: u64 = 8_192;
+
+/// Journal size at which commits wait for folding, so that a flood ends in back-pressure and not in a full disk. Until there,
+/// a growing journal makes folding more efficient (more samples of a series at once).
+const FOLD_BYTES_MAX: u64 = 64 << 20;
+
+/// What a clean stop folds at most, so that it stays short.
+const FOLD_BYTES_AT_CLOSE: u64 = 4 << 20;
+
+/// Commits before folding is tried again after it failed.
+const FOLD_PAUSE_COMMITS: u64 = 1_024;
+
+/// Pause between tries to put a control message into a full queue.
+const CONTROL_WAIT: Duration = Duration::from_millis(1);
+
+/// Who is told what became of a batch. Called on the writer thread: must be quick and must not wait.
+///
+/// Dropped without a call only if the store's thread died: the batch is then not known to be kept.
+pub enum Done {
+    /// Nobody.
+    Ignore,
+    /// A waiting task.
+    Oneshot(oneshot::Sender<Result<(), CommitError>>),
+    /// Anything else.
+    Call(Box<dyn FnOnce(Result<(), CommitError>) + Send>),
+}
+
+impl Done {
+    /// Wraps a closure.
+    pub fn call(call: impl FnOnce(Result<(), CommitError>) + Send + 'static) -> Self {
+        Self::Call(Box::new(call))
+    }
+
+    fn tell(self, result: Result<(), CommitError>) {
+        match self {
+            Self::Ignore => {}
+            // A receiver that went away does not want to know.
+            Self::Oneshot(sender) => drop(sender.send(result)),
+            Self::Call(call) => call(result),
+        }
+    }
+}
+
+impl fmt::Debug for Done {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Ignore => "Ignore",
+            Self::Oneshot(_) => "Oneshot",
+            Self::Call(_) => "Call",
+        })
+    }
+}
+
+/// What travels through the queue.
+#[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly every message is a batch; a box would only cost an allocation"
+)]
+pub(super) enum Message {
+    /// A batch and who wants to know.
+    Batch(Batch, Done),
+    /// Fold all there is, then answer.
+    Fold(std::sync::mpsc::Sender<Result<(), CommitError>>),
+    /// Commit what is queued, fold a little if asked, end.
+    Close {
+        /// Whether to fold.
+        folds: bool,
+    },
+}
+
+/// A handle to the queue; clones share it.
+#[derive(Debug, Clone)]
+pub struct Writer {
+    queue: mpsc::Sender<Message>,
+}
+
+impl Writer {
+    pub(super) fn new(queue: mpsc::Sender<Message>) -> Self {
+        Self { queue }
+    }
+
+    /// Queues a batch without waiting.
+    ///
+    /// # Errors
+    /// Gives batch and `done` back when the queue is full or the store closed.
+    pub fn try_submit(&self, batch: Batch, done: Done) -> Result<(), SubmitError> {
+        self.queue.try_send(Message::Batch(batch, done)).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(message) => refused(message, SubmitError::Full),
+            mpsc::error::TrySendError::Closed(message) => refused(message, SubmitError::Closed),
+        })
+    }
+
+    /// Queues a batch, waiting for room. Cancel-safe: a call that was dropped has queued nothing.
+    ///
+    /// # Errors
+    /// Gives batch and `done` back when the store is closed.
+    pub async fn submit(&self, batch: Batch, done: Done) -> Result<(), SubmitError> {
+        match self.queue.reserve().await {
+            Ok(place) => {
+                place.send(Message::Batch(batch, done));
+                Ok(())
+            }
+            Err(_) => Err(SubmitError::Closed(Box::new((batch, done)))),
+        }
+    }
+
+    /// Waits until [`Self::try_submit`] has room. Cancel-safe.
+    ///
+    /// # Errors
+    /// [`Closed`] when the store is closed.
+    pub async fn room(&self) -> Result<(), Closed> {
+        self.queue.reserve().await.map(drop).map_err(|_| Closed)
+    }
+
+    /// Queues a batch and waits until it is on disk. Not cancel-safe: a dropped call may still be kept.
+    ///
+    /// # Errors
+    /// [`CommitError`] as told by the writer; a closed store is [`CommitError::Unavailable`].
+    pub async fn commit(&self, batch: Batch) -> Result<(), CommitError> {
+        let (sender, receiver) = oneshot::channel();
+        let closed = || CommitError::Unavailable(Closed.to_string().into());
+        self.submit(batch, Done::Oneshot(sender)).await.map_err(|_| closed())?;
+        receiver.await.map_err(|_| closed())?
+    }
+
+    /// As [`Self::commit`] for a thread that may block; must not be called on an async task.
+    ///
+    /// # Errors
+    /// As [`Self::commit`].
+    pub fn commit_blocking(&self, batch: Batch) -> Result<(), CommitError> {
+        let closed = || CommitError::Unavailable(Closed.to_string().into());
+        let (sender, receiver) = std::sync::mpsc::channel();
+        let done = Done::call(move |result| drop(sender.send(result)));
+        self.send(Message::Batch(batch, done)).map_err(|Closed| closed())?;
+        receiver.recv().map_err(|_| closed())?
+    }
+
+    /// Puts a message into the queue from a thread that may block.
+    pub(super) fn send(&self, message: Message) -> Result<(), Closed> {
+        let mut message = message;
+        loop {
+            match self.queue.try_send(message) {
+                Ok(()) => return Ok(()),
+                Err(mpsc::error::TrySendError::Closed(_)) => return Err(Closed),
+                Err(mpsc::error::TrySendError::Full(back)) => message = back,
+            }
+            std::thread::sleep(CONTROL_WAIT);
+        }
+    }
+}
+
+fn refused(message: Message, why: impl Fn(Box<(Batch, Done)>) -> SubmitError) -> SubmitError {
+    match message {
+        Message::Batch(batch, done) => why(Box::new((batch, done))),
+        Message::Fold(_) | Message::Close { .. } => why(Box::new((Batch::default(), Done::Ignore))),
+    }
+}
+
+/// What writer and readers of one process share.
+#[derive(Debug, Default)]
+pub(super) struct Shared {
+    pub(super) catalog: SharedCatalog,
+    /// Commits that did not succeed at the first try.
+    pub(super) n_retries: AtomicU64,
+}
+
+/// Everything the writing thread owns besides its connection.
+#[derive(Debug)]
+pub(super) struct Thread {
+    pub(super) queue: mpsc::Receiver<Message>,
+    pub(super) shared: Arc<Shared>,
+    /// Held until the thread ends, so that nobody else writes before the last commit.
+    pub(super) lock: FolderLock,
+    /// Pauses before the tries after the first.
+    pub(super) retry_waits: Vec<Duration>,
+}
+
+impl Thread {
+    /// The thread's body: runs until told to close or until all writers are gone.
+    pub(super) fn run(self, conn: Connection) {
+        let Self { mut queue, shared, lock, retry_waits } = self;
+        match Loop::new(&conn, &shared, &retry_waits) {
+            Ok(mut state) => state.run(&mut queue),
+            Err(error) => tracing::error!(%error, "the store's writer could not start"),
+        }
+        drop(queue);
+        if let Err(error) = conn.close() {
+            tracing::warn!(error = %error.1, "the database did not close cleanly");
+        }
+        drop(lock);
+    }
+}
+
+struct Loop<'c> {
+    conn: &'c Connection,
+    statements: commit::Statements<'c>,
+    fold_statements: fold::Statements<'c>,
+    shared: &'c Shared,
+    retry_waits: &'c [Duration],
+    head: diary::Head,
+    n_rows: u64,
+    n_bytes: u64,
+    job: Option<fold::Job>,
+    n_commits_until_fold: u64,
+    group: Group,
+    /// The watermark of each node as it is on disk.
+    marks: BTreeMap<Arc<str>, (u32, u64)>,
+}
+
+impl<'c> Loop<'c> {
+    fn new(conn: &'c Connection, shared: &'c Shared, retry_waits: &'c [Duration]) -> rusqlite::Result<Self> {
+        let (n_rows, n_bytes) =
+            conn.query_row("SELECT count(*), ifnull(sum(n_bytes), 0) FROM journal", [], |row| {
+                Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?))
+            })?;
+        Ok(Self {
+            conn,
+            statements: commit::Statements::prepare(conn)?,
+            fold_statements: fold::Statements::prepare(conn)?,
+            shared,
+            retry_waits,
+            head: diary::head(conn)?,
+            n_rows: n_rows.cast_unsigned(),
+            n_bytes: n_bytes.cast_unsigned(),
+            job: None,
+            n_commits_until_fold: 0,
+            group: Group::default(),
+            marks: reader::marks(conn)?.into_iter().map(|mark| (mark.node, (mark.epoch, mark.seq))).collect(),
+        })
+    }
+
+    fn run(&mut self, queue: &mut mpsc::Receiver<Message>) {
+        let mut waiting = Vec::new();
+        let mut next = None;
+        loop {
+            let has_fold_work = self.job.is_some() || self.wants_fold();
+            let message = match next.take() {
+                Some(message) => message,
+                None if has_fold_work => match queue.try_recv() {
+                    Ok(message) => message,
+                    Err(mpsc::error::TryRecvError::Empty) => {
+                        self.fold_step(FOLD_BYTES_MAX);
+                        continue;
+                    }
+                    Err(mpsc::error::TryRecvError::Disconnected) => return,
+                },
+                None => match queue.blocking_recv() {
+                    Some(message) => message,
+                    None => return,
+                },
+            };
+            match message {
+                Message::Batch(batch, done) => {
+                    waiting.push((batch, done));
+                    next = gather(queue, &mut waiting);
+                    self.commit_all(&mut waiting);
+                    self.fold_between_commits();
+                }
+                Message::Fold(answer) => drop(answer.send(self.fold_all())),
+                Message::Close { folds } => {
+                    queue.close();
+                    self.drain(queue, &mut waiting);
+                    if folds {
+                        self.finish();
+                    }
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Commits what was queued before the queue was closed.
+    fn drain(&mut self, queue: &mut mpsc::Receiver<Message>, waiting: &mut Vec<(Batch, Done)>) {
+        let mut next = None;
+        while let Some(message) = next.take().or_else(|| queue.blocking_recv()) {
+            match message {
+                Message::Batch(batch, done) => {
+                    waiting.push((batch, done));
+                    next = gather(queue, waiting);
+                    self.commit_all(waiting);
+                }
+                Message::Fold(answer) => drop(answer.send(Ok(()))),
+                Message::Close { .. } => {}
+            }
+        }
+    }
+
+    /// Commits `waiting` in order, in as few transactions as its faults allow, and tells everybody.
+    fn commit_all(&mut self, waiting: &mut Vec<(Batch, Done)>) {
+        let mut sound = Vec::with_capacity(waiting.len());
+        for (batch, done) in waiting.drain(..) {
+            match commit::check(&batch) {
+                Ok(()) => sound.push((batch, done)),
+                Err(why) => done.tell(Err(CommitError::Refused(why))),
+            }
+        }
+        let mut parts = VecDeque::from([sound]);
+        while let Some(mut part) = parts.pop_front() {
+            match self.commit_part(&mut part) {
+                Ok(()) => part.into_iter().for_each(|(_, done)| done.tell(Ok(()))),
+                Err((Blame::Data, _)) if part.len() > 1 => {
+                    let second = part.split_off(part.len() / 2);
+                    parts.push_front(second);
+                    parts.push_front(part);
+                }
+                Err((blame, why)) => {
+                    let error = match blame {
+                        Blame::Data => CommitError::Refused(why.into()),
+                        Blame::Machine => CommitError::Unavailable(why.into()),
+                    };
+                    tracing::error!(%error, n_batches = part.len(), "batches were not stored");
+                    part.into_iter().for_each(|(_, done)| done.tell(Err(error.clone())));
+                }
+            }
+        }
+    }
+
+    /// One transaction, tried again while the machine is at fault. Batches with too many series are answered and removed.
+    fn commit_part(&mut self, part: &mut Vec<(Batch, Done)>) -> Result<(), (Blame, String)> {
+        self.group.clear();
+        let marks = refuse_gaps(part, &self.marks);
+        let new_series = {
+            let mut catalog = self.shared.catalog.lock();
+            let over_limit = part.extract_if(.., |(batch, _)| !self.group.add(batch, &mut catalog));
+            for (_, done) in over_limit {
+                done.tell(Err(CommitError::Refused("the store has no room for more series".into())));
+            }
+            catalog.unsaved()
+        };
+        if part.is_empty() {
+            return Ok(());
+        }
+        self.group.pack();
+        let mut waits = self.retry_waits.iter();
+        let committed = loop {
+            let batches = part.iter().map(|(batch, _)| batch);
+            match self.group.commit(self.conn, &mut self.statements, &new_series, self.head, batches) {
+                Ok(committed) => break committed,
+                Err(error) if blame(&error) == Blame::Data => return Err((Blame::Data, error.to_string())),
+                Err(error) => {
+                    self.shared.n_retries.fetch_add(1, Ordering::Relaxed);
+                    let Some(wait) = waits.next() else { return Err((Blame::Machine, error.to_string())) };
+                    tracing::warn!(%error, wait_ms = wait.as_millis(), "a commit failed and is tried again");
+                    std::thread::sleep(*wait);
+                }
+            }
+        };
+        self.head = committed.head;
+        self.marks.extend(marks);
+        if let Some(n_bytes) = committed.journal_bytes {
+            self.n_rows += 1;
+            self.n_bytes += n_bytes;
+        }
+        self.n_commits_until_fold = self.n_commits_until_fold.saturating_sub(1);
+        let mut catalog = self.shared.catalog.lock();
+        catalog.saved(new_series.len());
+        for keyed in self.group.samples() {
+            catalog.note(keyed.series, keyed.point);
+        }
+        Ok(())
+    }
+
+    fn wants_fold(&self) -> bool {
+        self.n_commits_until_fold == 0 && (self.n_bytes >= FOLD_BYTES || self.n_rows >= FOLD_ROWS)
+    }
+
+    fn fold_between_commits(&mut self) {
+        if self.job.is_none() && !self.wants_fold() {
+            return;
+        }
+        self.fold_step(FOLD_BYTES_MAX);
+        while self.n_bytes >= FOLD_BYTES_MAX && self.n_commits_until_fold == 0 {
+            self.fold_step(FOLD_BYTES_MAX);
+        }
+    }
+
+    /// Begins or continues a job; a failure ends the job and is told, the journal stays as it is.
+    fn fold_step(&mut self, bytes_max: u64) {
+        if let Err(error) = self.try_fold_step(bytes_max) {
+            tracing::warn!(%error, "folding the journal failed and is tried again later");
+            self.job = None;
+            self.n_commits_until_fold = FOLD_PAUSE_COMMITS;
+        }
+    }
+
+    fn try_fold_step(&mut self, bytes_max: u64) -> rusqlite::Result<fold::Progress> {
+        if self.job.is_none() {
+            self.job = fold::Job::plan(self.conn, bytes_max)?;
+        }
+        let Some(job) = &mut self.job else {
+            // The journal is empty, whatever was counted.
+            (self.n_rows, self.n_bytes) = (0, 0);
+            return Ok(fold::Progress::Done);
+        };
+        let freed_before = job.freed;
+        let progress = job.step(self.conn, &mut self.fold_statements, &self.shared.catalog)?;
+        self.n_rows = self.n_rows.saturating_sub(job.freed.n_rows - freed_before.n_rows);
+        self.n_bytes = self.n_bytes.saturating_sub(job.freed.n_bytes - freed_before.n_bytes);
+        if progress == fold::Progress::Done {
+            self.job = None;
+        }
+        Ok(progress)
+    }
+
+    /// Folds until the journal is empty.
+    fn fold_all(&mut self) -> Result<(), CommitError> {
+        loop {
+            let step = self.try_fold_step(FOLD_BYTES_MAX);
+            if let Err(error) = step {
+                self.job = None;
+                return Err(CommitError::Unavailable(error.to_string().into()));
+            }
+            if self.job.is_none() && self.n_rows == 0 {
+                return Ok(());
+            }
+        }
+    }
+
+    /// A clean stop: folds a bounded part and copies the log into the database.
+    fn finish(&mut self) {
+        loop {
+            match self.try_fold_step(FOLD_BYTES_AT_CLOSE) {
+                Ok(fold::Progress::Working) => {}
+                Ok(fold::Progress::Done) => break,
+                Err(error) => {
+                    tracing::warn!(%error, "folding at the stop failed; the journal keeps the samples");
+                    break;
+                }
+            }
+        }
+        if let Err(error) = self.conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())) {
+            tracing::warn!(%error, "the last checkpoint failed; the next start repeats it");
+        }
+    }
+}
+
+/// Takes batches off the queue up to the bounds of a group; a message of another kind is handed back.
+fn gather(queue: &mut mpsc::Receiver<Message>, waiting: &mut Vec<(Batch, Done)>) -> Option<Message> {
+    let mut n_samples: usize = waiting.iter().map(|(batch, _)| batch.n_samples()).sum();
+    while waiting.len() < GROUP_BATCHES_MAX && n_samples < GROUP_SAMPLES_MAX {
+        match queue.try_recv() {
+            Ok(Message::Batch(batch, done)) => {
+                n_samples += batch.n_samples();
+                waiting.push((batch, done));
+            }
+            Ok(other) => return Some(other),
+            Err(_) => return None,
+        }
+    }
+    None
+}
+
+/// Answers and removes the batches whose mark would pass records that are not on disk, and returns the watermarks that the
+/// others reach.
+fn refuse_gaps(
+    part: &mut Vec<(Batch, Done)>,
+    on_disk: &BTreeMap<Arc<str>, (u32, u64)>,
+) -> BTreeMap<Arc<str>, (u32, u64)> {
+    let mut reached = BTreeMap::<Arc<str>, (u32, u64)>::new();
+    let gaps = part.extract_if(.., |(batch, _)| {
+        let Some(mark) = &batch.mark else { return false };
+        let at = reached.get(&mark.node).or_else(|| on_disk.get(&mark.node)).copied();
+        let is_gap = matches!((at, mark.after), (Some(at), Some(after)) if at < after);
+        if !is_gap {
+            let to = (mark.epoch, mark.seq);
+            reached.insert(Arc::clone(&mark.node), at.map_or(to, |at| at.max(to)));
+        }
+        is_gap
+    });
+    for (_, done) in gaps {
+        done.tell(Err(CommitError::Refused("records before these are not stored".into())));
+    }
+    reached
+}

@@ -1,0 +1,112 @@
+// The page's calls to the gateway. Knows addresses and errors, holds no state and shows nothing.
+import type { DiaryEntry, History, Problem, Session } from './types';
+
+/** Relative, so that the page also works below a path of a reverse proxy. */
+const BASE = 'api/v1';
+
+/** A request that hangs is worse than one that fails: the person in the field wants to know. */
+const TIMEOUT_MS = 10_000;
+
+/** A refused or failed request; `status` 0 means that the gateway was not reached. */
+export class ApiError extends Error {
+  constructor(
+    readonly status: number,
+    readonly problem: Problem,
+  ) {
+    super(problem.detail ?? problem.title ?? `HTTP ${status}`);
+  }
+}
+
+async function problemOf(response: Response): Promise<Problem> {
+  try {
+    const body: unknown = await response.json();
+    return typeof body === 'object' && body !== null ? (body as Problem) : {};
+  } catch {
+    return {};
+  }
+}
+
+async function request(method: string, path: string, body?: unknown): Promise<Response> {
+  let response: Response;
+  try {
+    response = await fetch(`${BASE}${path}`, {
+      method,
+      cache: 'no-store',
+      signal: AbortSignal.timeout(TIMEOUT_MS),
+      ...(body === undefined ? {} : { headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) }),
+    });
+  } catch {
+    throw new ApiError(0, {});
+  }
+  if (!response.ok) throw new ApiError(response.status, await problemOf(response));
+  return response;
+}
+
+async function get<T>(path: string): Promise<T> {
+  const response = await request('GET', path);
+  try {
+    return (await response.json()) as T;
+  } catch {
+    throw new ApiError(0, {});
+  }
+}
+
+const zonePath = (zone: string): string => `/zones/${encodeURIComponent(zone)}`;
+
+export const session = (): Promise<Session> => get('/session');
+
+export async function signIn(secret: string): Promise<void> {
+  await request('POST', '/session', { secret });
+}
+
+export async function signOut(): Promise<void> {
+  await request('DELETE', '/session');
+}
+
+export function history(zone: string, from: number, to: number, points: number): Promise<History> {
+  const query = new URLSearchParams({ from: String(from), to: String(to), points: String(points) });
+  return get(`${zonePath(zone)}/history?${query}`);
+}
+
+export async function diary(zone: string | null, limit: number, before?: DiaryEntry['id']): Promise<DiaryEntry[]> {
+  const query = new URLSearchParams({ limit: String(limit) });
+  if (zone !== null) query.set('zone', zone);
+  if (before !== undefined) query.set('before', String(before));
+  return (await get<{ entries: DiaryEntry[] }>(`/diary?${query}`)).entries;
+}
+
+export async function start(zone: string, minutes: number): Promise<void> {
+  await request('POST', `${zonePath(zone)}/start`, { minutes });
+}
+
+export async function stop(zone: string): Promise<void> {
+  await request('POST', `${zonePath(zone)}/stop`, {});
+}
+
+export async function stopAll(): Promise<void> {
+  await request('POST', '/stop-all', {});
+}
+
+export async function lock(zone: string, note: string): Promise<void> {
+  await request('POST', `${zonePath(zone)}/lock`, { note });
+}
+
+export async function unlock(zone: string): Promise<void> {
+  await request('POST', `${zonePath(zone)}/unlock`, {});
+}
+
+export async function clearFault(zone: string): Promise<void> {
+  await request('POST', `${zonePath(zone)}/clear-fault`, {});
+}
+
+/** Opens the event stream; the caller reads it and ends it through `signal`. */
+export async function events(signal: AbortSignal): Promise<Response> {
+  let response: Response;
+  try {
+    response = await fetch(`${BASE}/events`, { headers: { accept: 'text/event-stream' }, cache: 'no-store', signal });
+  } catch {
+    throw new ApiError(0, {});
+  }
+  if (!response.ok) throw new ApiError(response.status, await problemOf(response));
+  return response;
+}

@@ -1,0 +1,31 @@
+// Which screen is shown, kept in the address after `#`, so that Back, reload and shared links work without a server route.
+
+export type Route = { screen: 'zones' } | { screen: 'zone'; id: string } | { screen: 'diary' } | { screen: 'nodes' };
+
+export function parseRoute(hash: string): Route {
+  const [screen = '', id = ''] = hash.replace(/^#\/?/, '').split('/');
+  if (screen === 'zone' && id !== '') {
+    try {
+      return { screen: 'zone', id: decodeURIComponent(id) };
+    } catch {
+      return { screen: 'zones' };
+    }
+  }
+  if (screen === 'diary' || screen === 'nodes') return { screen };
+  return { screen: 'zones' };
+}
+
+class Router {
+  current = $state<Route>(parseRoute(location.hash));
+
+  constructor() {
+    addEventListener('hashchange', () => {
+      this.current = parseRoute(location.hash);
+      scrollTo(0, 0);
+    });
+  }
+}
+
+export const router = new Router();
+
+export const zoneHref = (id: string): string => `#/zone/${encodeURIComponent(id)}`;

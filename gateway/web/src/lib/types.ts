@@ -1,0 +1,131 @@
+// The shapes that the gateway's API under /api/v1 sends. Times are Unix milliseconds, moisture is per cent of volume,
+// volumes are litres. Nothing here computes.
+
+/** Why something was done, or not: a code of the engine and its numbers in display units. */
+export interface Reason {
+  code: string;
+  args: Record<string, number | string>;
+}
+
+/** What a zone's valve is known to be, never what somebody wishes it to be. */
+export type ZoneState =
+  | 'idle'
+  | 'waiting'
+  | 'sent'
+  | 'accepted'
+  | 'open'
+  | 'closing'
+  | 'unknown'
+  | 'fault'
+  | 'locked';
+
+export interface ProbeValue {
+  device: string;
+  metric: string;
+  depth_cm: number | null;
+  value: number | null;
+  at: number | null;
+  quality: string;
+}
+
+export interface Zone {
+  id: string;
+  name: string;
+  household: string;
+  source: string;
+  crop: string | null;
+  moisture: number | null;
+  moisture_at: number | null;
+  start_below: number;
+  stop_above: number;
+  automatic: boolean;
+  state: ZoneState;
+  since: number | null;
+  until: number | null;
+  manual: boolean;
+  waiting_for: Reason | null;
+  last_reason: Reason | null;
+  last_reason_at: number | null;
+  last_event: string | null;
+  probes: ProbeValue[];
+  run_minutes_max: number;
+  valve: { node: string; valve: number };
+  /** Age in seconds from which the zone's moisture counts as old; a default applies when the gateway does not say. */
+  fresh_s?: number | null;
+}
+
+export interface Node {
+  id: string;
+  label: string;
+  online: boolean;
+  last_seen: number | null;
+  battery_mv: number | null;
+  kind: 'node' | 'station' | 'json';
+  registered: boolean;
+}
+
+export interface Overview {
+  now: number;
+  clock_set: boolean;
+  demo: { speed: number } | null;
+  version: string;
+  utc_offset_min: number;
+  cooperative: string;
+  sources: { id: string; name: string }[];
+  zones: Zone[];
+  nodes: Node[];
+}
+
+/** One stretch of a series: time, smallest, largest and mean value. */
+export type HistoryPoint = [ms: number, min: number, max: number, mean: number];
+
+export interface HistorySeries {
+  device: string;
+  metric: string;
+  depth_cm: number | null;
+  points: HistoryPoint[];
+}
+
+export interface Run {
+  from: number;
+  to: number | null;
+  litres: number | null;
+  manual: boolean;
+  reason: Reason | null;
+}
+
+export interface History {
+  from: number;
+  to: number;
+  start_below: number;
+  stop_above: number;
+  series: HistorySeries[];
+  runs: Run[];
+}
+
+export interface DiaryEntry {
+  id: number | string;
+  at: number | null;
+  zone: string | null;
+  event: string;
+  by: 'engine' | 'node' | 'person';
+  person: string | null;
+  reason: Reason;
+  run_s: number | null;
+  litres: number | null;
+}
+
+export interface Session {
+  signed_in: boolean;
+  /** True on a demonstration that anybody on this machine may use without signing in. */
+  open: boolean;
+}
+
+/** RFC 9457 problem details, as far as the page uses them. */
+export interface Problem {
+  title?: string;
+  status?: number;
+  detail?: string;
+  code?: string;
+  args?: Record<string, number | string>;
+}

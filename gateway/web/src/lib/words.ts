@@ -1,0 +1,121 @@
+// Sentences and quantities in one language: joins format.ts (digits) and fluent.ts (words), and turns a Reason of the
+// engine into a sentence. Pure; i18n.svelte.ts adds which language is chosen.
+import { has, lookup, message, type Args } from './fluent';
+import {
+  farmDay,
+  formatClock,
+  formatDate,
+  formatDayMonth,
+  formatNumber,
+  formatPercent,
+  spanUnits,
+  type Lang,
+} from './format';
+import type { Reason } from './types';
+
+/** What a sentence needs to know about the farm: its clock's offset and the names behind ids. */
+export interface Farm {
+  offsetMin: number;
+  zoneName: (id: string) => string;
+  nodeName: (id: string) => string;
+}
+
+/** A span in words, at most two units: "2 giờ 5 phút". */
+export function span(lang: Lang, ms: number): string {
+  return spanUnits(ms)
+    .map(({ unit, n }) => message(lang, `unit-${unit}`, { n: formatNumber(lang, n) }))
+    .join(' ');
+}
+
+/** How long ago something was, one unit only, for labels that change while they are read. */
+export function ago(lang: Lang, ageMs: number): string {
+  if (ageMs < 60_000) return message(lang, 'ago-now');
+  const unit = spanUnits(ageMs)[0];
+  if (!unit) return message(lang, 'ago-now');
+  return message(lang, 'ago', { span: message(lang, `unit-${unit.unit}`, { n: formatNumber(lang, unit.n) }) });
+}
+
+/** A volume in litres; below ten with one decimal. */
+export function litres(lang: Lang, value: number): string {
+  return message(lang, 'unit-litre', { n: formatNumber(lang, value, value < 10 ? 1 : 0) });
+}
+
+/** The moment as short as the reader allows: the time today, "yesterday" and the time, else the date and the time. */
+export function moment(lang: Lang, ms: number, nowMs: number, offsetMin: number): string {
+  const time = formatClock(ms, offsetMin);
+  const days = farmDay(nowMs, offsetMin) - farmDay(ms, offsetMin);
+  if (days === 0) return time;
+  if (days === 1) return message(lang, 'moment-yesterday', { time });
+  const sameYear = formatDate(lang, ms, offsetMin).slice(-4) === formatDate(lang, nowMs, offsetMin).slice(-4);
+  const date = sameYear ? formatDayMonth(lang, ms, offsetMin) : formatDate(lang, ms, offsetMin);
+  return message(lang, 'moment-date', { date, time });
+}
+
+/** Arguments that are moisture in per cent of volume. */
+const MOISTURE = new Set(['moisture', 'start_below', 'stop_above', 'min', 'max', 'from', 'to', 'rate_max']);
+
+/** One argument of a reason as text with its unit; the name tells the unit, as in the engine. */
+export function argument(lang: Lang, farm: Farm, name: string, value: number | string): string {
+  if (typeof value === 'string') {
+    if (name === 'zone') return farm.zoneName(value);
+    if (name === 'node' || name === 'device') return farm.nodeName(value);
+    if (name === 'metric') return metric(lang, value);
+    if (name === 'by') return person(lang, value);
+    const id = `${name.replaceAll('_', '-')}-${value.replaceAll('_', '-')}`;
+    return has(lang, id) ? message(lang, id) : value;
+  }
+  if (name.endsWith('_s')) return span(lang, value * 1000);
+  if (name.endsWith('_ms')) return span(lang, value);
+  if (name.endsWith('_min')) return minuteOfDay(value);
+  if (name === 'litres' || name === 'volume') return litres(lang, value);
+  if (MOISTURE.has(name)) return formatPercent(lang, value);
+  return formatNumber(lang, value, Number.isInteger(value) ? 0 : 1);
+}
+
+/** A metric in words; the second probe of a kind on one node is called `soil_moisture_1`. */
+export function metric(lang: Lang, name: string): string {
+  const [, base = name, probe] = /^(.*?)(?:_(\d+))?$/.exec(name) ?? [];
+  const known = word(lang, 'metric', base);
+  return known === base ? name : [known, probe].filter(Boolean).join(' ');
+}
+
+/** Who acted: a name, or the word for an account that is no person's. */
+export function person(lang: Lang, name: string): string {
+  return word(lang, 'person', name);
+}
+
+/** Minutes after midnight as a time of day. */
+function minuteOfDay(minutes: number): string {
+  return formatClock((((minutes % 1440) + 1440) % 1440) * 60_000, 0);
+}
+
+/** The catalogue id of a reason code. */
+export function reasonId(code: string): string {
+  return `reason-${code.replaceAll('_', '-')}`;
+}
+
+/** A reason as a sentence, or nothing when the catalogue does not know it or an argument is missing. */
+export function reasonOrNull(lang: Lang, farm: Farm, reason: Reason): string | null {
+  const args: Args = {};
+  for (const [name, value] of Object.entries(reason.args ?? {})) args[name] = argument(lang, farm, name, value);
+  return lookup(lang, reasonId(reason.code), args);
+}
+
+/** Why a wish was refused: in full where its numbers came along, else in short, else nothing. */
+export function refusal(lang: Lang, farm: Farm, reason: Reason): string | null {
+  return reasonOrNull(lang, farm, reason) ?? lookup(lang, `short-${reason.code.replaceAll('_', '-')}`);
+}
+
+/** A reason as a sentence; an unknown code shows itself with its numbers rather than nothing. */
+export function reason(lang: Lang, farm: Farm, why: Reason): string {
+  const known = reasonOrNull(lang, farm, why);
+  if (known !== null) return known;
+  const args = Object.entries(why.args ?? {}).map(([name, value]) => `${name} ${argument(lang, farm, name, value)}`);
+  return [why.code.replaceAll('_', ' '), ...args].join(', ');
+}
+
+/** A word of an open set (crop, quality, event): its message, or the word itself. */
+export function word(lang: Lang, kind: string, value: string): string {
+  const id = `${kind}-${value.replaceAll('_', '-')}`;
+  return has(lang, id) ? message(lang, id) : value;
+}

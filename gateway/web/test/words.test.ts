@@ -1,0 +1,91 @@
+// Both catalogues, and reasons of the engine as sentences.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import en from '../../locales/en.ftl?raw';
+import vi from '../../locales/vi.ftl?raw';
+import { message } from '../src/lib/fluent';
+import { NBSP } from '../src/lib/format';
+import { ago, argument, moment, reason, reasonOrNull, refusal, span, word, type Farm } from '../src/lib/words';
+
+const FARM: Farm = { offsetMin: 420, zoneName: (id) => (id === 'man-2' ? 'Lô mận 2' : id), nodeName: (id) => (id === 'n01' ? 'Trạm 1' : id) };
+
+const ids = (text: string): string[] => [...text.matchAll(/^([a-z][a-z0-9-]*) =/gm)].map((match) => match[1] ?? '');
+const variables = (text: string, id: string): string[] => {
+  const body = new RegExp(`^${id} =(.*(?:\\n[ \\t]+.*)*)`, 'm').exec(text)?.[1] ?? '';
+  return [...new Set([...body.matchAll(/\$([a-z_0-9]+)/g)].map((match) => match[1] ?? ''))].sort();
+};
+
+test('both languages have the same messages, each once', () => {
+  assert.deepEqual(ids(vi).sort(), ids(en).sort());
+  assert.equal(new Set(ids(vi)).size, ids(vi).length);
+  assert.ok(ids(vi).length > 100);
+});
+
+test('both languages use the same arguments', () => {
+  for (const id of ids(vi)) {
+    // A number that English needs to choose a plural may stay unused in Vietnamese, never the other way round.
+    for (const name of variables(vi, id)) assert.ok(variables(en, id).includes(name), `${id}: ${name}`);
+    if (id.startsWith('reason-')) assert.deepEqual(variables(vi, id), variables(en, id), id);
+  }
+});
+
+test('a reason is a sentence with its numbers and units', () => {
+  const dry = { code: 'soil_dry', args: { moisture: 21.9, start_below: 22 } };
+  assert.equal(reason('vi', FARM, dry), `Đất khô: độ ẩm 21,9${NBSP}%, dưới ngưỡng 22,0${NBSP}%.`);
+  assert.equal(reason('en', FARM, dry), `Soil is dry: moisture 21.9${NBSP}%, below 22.0${NBSP}%.`);
+  assert.match(reason('vi', FARM, { code: 'source_busy', args: { zone: 'man-2' } }), /Lô mận 2/);
+});
+
+test('an unknown reason or a missing number shows itself and never an empty place', () => {
+  assert.equal(reasonOrNull('vi', FARM, { code: 'soil_dry', args: {} }), null);
+  assert.equal(reason('en', FARM, { code: 'moon_full', args: { waited_s: 90 } }), 'moon full, waited_s 1 min 30 s');
+});
+
+test('a refusal is told in full, in short, or left to the caller', () => {
+  assert.match(refusal('vi', FARM, { code: 'locked', args: { by: 'Hương' } }) ?? '', /^Hương/);
+  assert.equal(refusal('vi', FARM, { code: 'locked', args: {} }), 'Khu này đang bị khoá.');
+  assert.equal(refusal('en', FARM, { code: 'bad_request', args: {} }), null);
+});
+
+test('arguments take their unit from their name', () => {
+  const cases: [string, number | string, string][] = [
+    ['waited_s', 30, '30 giây'],
+    ['run_s', 600, '10 phút'],
+    ['from_min', 300, '05:00'],
+    ['to_min', 1440, '00:00'],
+    ['moisture', 21.94, `21,9${NBSP}%`],
+    ['litres', 1284.5, '1.285 lít'],
+    ['litres', 3.25, '3,3 lít'],
+    ['attempt', 3, '3'],
+    ['zone', 'man-2', 'Lô mận 2'],
+    ['by', 'Hương', 'Hương'],
+    ['by', 'admin', 'quản trị viên'],
+    ['device', 'n01', 'Trạm 1'],
+    ['metric', 'soil_moisture', 'độ ẩm đất'],
+    ['metric', 'soil_moisture_1', 'độ ẩm đất 1'],
+    ['metric', 'm3_2', 'm3_2'],
+    ['refusal', 'bad_mac', 'chữ ký không đúng'],
+    ['fault', 'valve_silent', 'không nghe gì về van'],
+    ['fault', 'of_tomorrow', 'of_tomorrow'],
+  ];
+  for (const [name, value, want] of cases) assert.equal(argument('vi', FARM, name, value), want, name);
+});
+
+test('moments and ages are as short as they may be', () => {
+  const now = Date.UTC(2026, 1, 14, 3, 0);
+  assert.equal(moment('vi', now - 3600_000, now, 420), '09:00');
+  assert.equal(moment('vi', now - 11 * 3600_000, now, 420), 'hôm qua 23:00');
+  assert.equal(moment('vi', now - 5 * 86_400_000, now, 420), '09/02 10:00');
+  assert.equal(moment('vi', now - 60 * 86_400_000, now, 420), '16/12/2025 10:00');
+  assert.equal(ago('vi', 20_000), 'vừa xong');
+  assert.equal(ago('en', 3 * 3600_000 + 59 * 60_000), '3 h ago');
+  assert.equal(span('vi', 3_900_000), '1 giờ 5 phút');
+});
+
+test('plurals and fall-backs', () => {
+  assert.match(message('en', 'chart-runs', { n: 1, span: '2 h' }), /Irrigated once, 2 h/);
+  assert.match(message('vi', 'chart-runs', { n: 3, span: '2 giờ' }), /3 lần/);
+  assert.equal(message('vi', 'no-such-message'), 'no-such-message');
+  assert.equal(word('vi', 'crop', 'dragon_fruit'), 'Thanh long');
+  assert.equal(word('vi', 'crop', 'sầu riêng'), 'sầu riêng');
+});

@@ -1,1 +1,0 @@
-//! Round trips, limits, truncation, bit flips, evolution and authenticity of the wire.

@@ -1,0 +1,353 @@
+// The page in a real browser, against a running demonstration: `GIOT_URL=http://127.0.0.1:PORT/ npm test`.
+// It looks at what a person sees and does; it asks the API only for the demonstration's speed. CHROMIUM names another
+// browser than Debian's, SHOTS a folder for pictures of every screen.
+import assert from 'node:assert/strict';
+import { after, before, beforeEach, describe, test } from 'node:test';
+import { AxeBuilder } from '@axe-core/playwright';
+import { chromium } from 'playwright-core';
+
+const BASE = process.env.GIOT_URL;
+assert.ok(BASE, 'GIOT_URL names no running demonstration');
+const ORIGIN = new URL(BASE).origin;
+
+const PHONE = { width: 360, height: 740 };
+const DESK = { width: 1280, height: 800 };
+const SCREENS = ['#/', '#/diary', '#/nodes'];
+/** Generous: the demonstration shares two cores with a build. */
+const WAIT_MS = 30_000;
+
+let browser;
+/** What went wrong in the pages of one test: console errors, exceptions, requests to other hosts. */
+let wrong;
+
+before(async () => {
+  browser = await chromium.launch({
+    executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
+    args: [
+      '--headless',
+      '--no-sandbox',
+      '--disable-gpu',
+      '--disable-quic',
+      '--no-first-run',
+      '--disable-background-networking',
+      '--disable-component-update',
+      '--disable-sync',
+    ],
+  });
+});
+
+after(() => browser?.close());
+
+beforeEach(() => {
+  wrong = [];
+});
+
+async function open(t, { viewport = DESK, hash = '#/', ready = '[data-link=live]' } = {}) {
+  // A zone far from the farm's: the page must show the farm's time whatever the browser believes.
+  const context = await browser.newContext({ viewport, timezoneId: 'America/New_York', locale: 'de-DE' });
+  t.after(() => context.close());
+  const page = await context.newPage();
+  page.setDefaultTimeout(WAIT_MS);
+  page.on('console', (message) => {
+    if (['error', 'warning'].includes(message.type())) wrong.push(`console ${message.type()}: ${message.text()}`);
+  });
+  page.on('pageerror', (error) => wrong.push(`exception: ${error.message}`));
+  page.on('request', (request) => {
+    const url = new URL(request.url());
+    if (!['data:', 'blob:'].includes(url.protocol) && url.origin !== ORIGIN) wrong.push(`foreign request: ${url.href}`);
+  });
+  await page.goto(new URL(hash, BASE).href);
+  await page.waitForSelector(ready);
+  return page;
+}
+
+async function show(page, hash) {
+  await page.evaluate((to) => {
+    location.hash = to;
+  }, hash);
+  await page.waitForFunction((to) => location.hash === to, hash);
+  await page.waitForTimeout(300);
+}
+
+const zones = (page) =>
+  page.$$eval('article[data-zone]', (cards) => cards.map((card) => ({ id: card.dataset.zone, state: card.dataset.state })));
+
+const state = (page, zone) => page.getAttribute(`[data-zone="${zone}"]`, 'data-state');
+
+/** Remembers every state that a zone's card shows, so that a state of one second is not missed. */
+async function recordStates(page) {
+  await page.evaluate(() => {
+    window.seenStates = [];
+    const note = (card) => window.seenStates.push(`${card.dataset.zone} ${card.dataset.state}`);
+    for (const card of document.querySelectorAll('article[data-zone]')) note(card);
+    new MutationObserver((changes) => {
+      for (const { target } of changes) note(target);
+    }).observe(document.body, { subtree: true, attributeFilter: ['data-state'] });
+  });
+}
+
+/** Zones that a test has watered: they may have to rest. */
+const used = new Set();
+
+/** Stops everything, so that the shared water source is free, and returns a zone whose valve is closed. */
+async function freeZone(page) {
+  await page.click('[data-action=stop-all]');
+  await page.click('dialog button[type=submit]');
+  await page.waitForSelector('dialog', { state: 'detached' });
+  await page.waitForFunction(
+    () => {
+      const busy = ['sent', 'accepted', 'open', 'closing'];
+      const cards = [...document.querySelectorAll('article[data-zone]')];
+      const closed = cards.filter((card) => ['idle', 'waiting'].includes(card.dataset.state));
+      return closed.length > 1 && cards.every((card) => !busy.includes(card.dataset.state));
+    },
+    null,
+    { timeout: 2 * WAIT_MS },
+  );
+  const closed = (await zones(page)).filter((zone) => ['idle', 'waiting'].includes(zone.state));
+  const free = closed.find((zone) => !used.has(zone.id)) ?? closed[0];
+  assert.ok(free, 'no valve is closed after everything was stopped');
+  used.add(free.id);
+  return free.id;
+}
+
+async function start(page, zone, minutes) {
+  await page.click(`article[data-zone="${zone}"] [data-action=start]`);
+  await page.fill('dialog input[type=number]', String(minutes));
+  await page.click('dialog button[type=submit]');
+  await page.waitForSelector('dialog', { state: 'detached' });
+  assert.deepEqual(await page.locator('[data-notice]').allTextContents(), [], 'the start was refused');
+}
+
+/** The newest diary entry of a zone with one of these events by a person, as text. */
+async function diaryEntry(page, zone, events) {
+  await show(page, '#/diary');
+  const entry = page
+    .locator(events.map((event) => `li[data-zone-id="${zone}"][data-event=${event}][data-by=person]`).join(', '))
+    .first();
+  await entry.waitFor();
+  const text = (await entry.textContent()).replace(/\s+/g, ' ');
+  await show(page, '#/');
+  return text;
+}
+
+async function checkAxe(page, where) {
+  const { violations } = await new AxeBuilder({ page }).analyze();
+  const grave = violations.filter(({ impact }) => impact === 'serious' || impact === 'critical');
+  assert.deepEqual(
+    grave.map(({ id, nodes }) => `${where}: ${id}: ${nodes[0]?.html}`),
+    [],
+  );
+}
+
+async function picture(page, name) {
+  if (process.env.SHOTS) await page.screenshot({ path: `${process.env.SHOTS}/${name}.png` });
+}
+
+describe('the page', { timeout: 600_000 }, () => {
+  test('shows six zones, loads nothing from elsewhere and reports no error', async (t) => {
+    const page = await open(t);
+    const shown = await zones(page);
+    assert.equal(shown.length, 6);
+    assert.equal(new Set(shown.map(({ id }) => id)).size, 6);
+    for (const hash of [...SCREENS, `#/zone/${shown[0].id}`, '#/']) await show(page, hash);
+    assert.equal(await page.getAttribute('html', 'lang'), 'vi');
+    assert.match(await page.textContent('header'), /mô phỏng/);
+    await picture(page, 'desk-zones');
+    assert.deepEqual(wrong, []);
+  });
+
+  test('shows the time of the farm, not of the browser', async (t) => {
+    const page = await open(t);
+    const overview = await page.evaluate(async () => (await fetch('api/v1/overview')).json());
+    const shown = (await page.textContent('.time')).replace(/\s+/g, ' ');
+    const minutes = (text) => Number(text.slice(0, 2)) * 60 + Number(text.slice(3, 5));
+    const farm = Math.floor(overview.now / 60_000 + overview.utc_offset_min) % 1440;
+    const seen = minutes(/\d\d:\d\d/.exec(shown)?.[0] ?? '');
+    const apart = Math.min((farm - seen + 1440) % 1440, (seen - farm + 1440) % 1440);
+    // Ten seconds of a slow machine are ten simulated minutes.
+    assert.ok(apart <= 1 + 10 * ((overview.demo?.speed ?? 1) / 60), `${shown} is ${apart} min away from the farm's time`);
+  });
+
+  test('moisture moves without a reload', async (t) => {
+    const page = await open(t);
+    const read = () => page.locator('[data-moisture]').allTextContents();
+    const first = JSON.stringify(await read());
+    await page.waitForFunction(
+      (was) => JSON.stringify([...document.querySelectorAll('[data-moisture]')].map((e) => e.textContent)) !== was,
+      first,
+      { timeout: 30_000 },
+    );
+    assert.equal((await read()).length, 6);
+    assert.deepEqual(wrong, []);
+  });
+
+  test('speaks two languages and remembers the choice', async (t) => {
+    const page = await open(t);
+    const words = () => page.textContent('nav');
+    assert.match(await words(), /Khu tưới.*Nhật ký/s);
+    await page.getByRole('button', { name: /English/ }).click();
+    await page.waitForFunction(() => document.documentElement.lang === 'en');
+    assert.match(await words(), /Zones.*Diary/s);
+    assert.match(await page.textContent('[data-action=stop-all]'), /Stop all/);
+    await page.reload();
+    await page.waitForSelector('[data-link=live]');
+    assert.match(await words(), /Zones/);
+    await page.getByRole('button', { name: /Tiếng Việt/ }).click();
+    await page.waitForFunction(() => document.documentElement.lang === 'vi');
+    assert.match(await words(), /Khu tưới/);
+  });
+
+  test('every reason is a sentence of the catalogue', async (t) => {
+    const page = await open(t, { hash: '#/diary' });
+    await page.waitForSelector('[data-entry]');
+    for (const language of [/Tiếng Việt/, /English/]) {
+      await page.getByRole('button', { name: language }).click();
+      for (const text of await page.locator('[data-entry]').allTextContents()) {
+        // Names that people gave stand in brackets; anything else with an underscore is a code without a sentence.
+        assert.doesNotMatch(text.replace(/\([^)]*\)/g, ''), /[a-z]+_[a-z]+|\{|\$|undefined|null|NaN/, text);
+      }
+    }
+  });
+
+  test('a person starts a zone for one minute: its valve opens and the diary says who and why', async (t) => {
+    const page = await open(t);
+    const zone = await freeZone(page);
+    await recordStates(page);
+    const newest = await page.$$eval('[data-entry]', (entries) => Math.max(0, ...entries.map((e) => Number(e.dataset.entry))));
+    await start(page, zone, 1);
+    // A simulated minute may be over between two messages to the page; the diary then still tells that the node
+    // confirmed the open valve.
+    await page.waitForFunction(
+      ([id, before]) =>
+        window.seenStates.includes(`${id} open`) ||
+        [...document.querySelectorAll(`[data-zone-id="${id}"][data-event=confirmed]`)].some(
+          (entry) => Number(entry.dataset.entry) > before,
+        ),
+      [zone, newest],
+    );
+    const text = await diaryEntry(page, zone, ['started']);
+    assert.match(text, /Bắt đầu tưới/);
+    assert.match(text, /bấm tưới 1 phút/);
+    assert.match(text, /Người làm/);
+    assert.deepEqual(wrong, []);
+  });
+
+  test('a person stops a zone: its valve closes', async (t) => {
+    const page = await open(t);
+    const zone = await freeZone(page);
+    await start(page, zone, 30);
+    await page.waitForSelector(`article[data-zone="${zone}"][data-state=open]`);
+    await picture(page, 'desk-open');
+    await page.click(`article[data-zone="${zone}"] [data-action=stop]`);
+    await page.waitForFunction(
+      (id) => !['open', 'closing', 'sent', 'accepted'].includes(document.querySelector(`article[data-zone="${id}"]`)?.dataset.state),
+      zone,
+    );
+    assert.match(String(await state(page, zone)), /^(idle|waiting)$/);
+    const text = await diaryEntry(page, zone, ['stopping', 'stopped']);
+    assert.match(text, /bấm dừng/);
+    assert.deepEqual(wrong, []);
+  });
+
+  test('the chart is drawn for every span and says in words what it shows', async (t) => {
+    const page = await open(t);
+    const [{ id }] = await zones(page);
+    await show(page, `#/zone/${id}`);
+    await page.waitForSelector('[data-chart] canvas');
+    for (const span of ['1', '7', '30']) {
+      await page.click(`[data-span="${span}"]`);
+      await page.waitForSelector(`[data-span="${span}"][aria-pressed=true]`);
+      // Waits for the sentence of this span: the drawing comes with it.
+      const words = { 1: /24 giờ/, 7: /7 ngày/, 30: /30 ngày/ }[span];
+      await page.waitForFunction(
+        (source) => new RegExp(source).test(document.querySelector('[data-chart]')?.getAttribute('aria-label') ?? ''),
+        words.source,
+      );
+      const drawn = await page.$eval('[data-chart] canvas', (canvas) => {
+        const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
+        const colors = new Map();
+        for (let i = 0; i < data.length; i += 4) {
+          if (data[i + 3] < 200) continue;
+          const key = (data[i] << 16) | (data[i + 1] << 8) | data[i + 2];
+          colors.set(key, (colors.get(key) ?? 0) + 1);
+        }
+        return { line: colors.get(0x0b5c38) ?? 0, colors: colors.size };
+      });
+      assert.ok(drawn.line > 100, `${span} d: only ${drawn.line} pixels of the first probe's line`);
+      assert.ok(drawn.colors > 3, `${span} d: ${drawn.colors} colours`);
+      await picture(page, `desk-chart-${span}`);
+    }
+    const sentence = await page.getAttribute('[data-chart]', 'aria-label');
+    assert.match(sentence, /Độ ẩm đất từ \d+,\d\s% đến \d+,\d\s%/);
+    assert.equal(await page.textContent('figcaption'), sentence);
+    await page.click('details summary');
+    assert.ok((await page.locator('details tbody tr').count()) >= 5);
+    assert.deepEqual(wrong, []);
+  });
+
+  test('a lost gateway is told, and found again without a reload', async (t) => {
+    const page = await open(t);
+    await page.route('**/api/v1/events', (route) => route.abort());
+    await page.reload();
+    await page.waitForSelector('[data-link=lost]');
+    assert.match(await page.textContent('main'), /Mất kết nối/);
+    await page.unroute('**/api/v1/events');
+    await page.waitForSelector('[data-link=live]');
+    assert.equal((await zones(page)).length, 6);
+  });
+
+  test('the start dialog works with the keyboard alone and gives the focus back', async (t) => {
+    const page = await open(t);
+    await freeZone(page);
+    const button = page.locator('article [data-action=start]').first();
+    await button.focus();
+    const name = await button.getAttribute('aria-label');
+    await page.keyboard.press('Enter');
+    await page.waitForSelector('dialog[open]');
+    assert.ok(await page.evaluate(() => document.querySelector('dialog').contains(document.activeElement)));
+    await page.keyboard.press('Escape');
+    await page.waitForSelector('dialog', { state: 'detached' });
+    assert.equal(await page.evaluate(() => document.activeElement?.getAttribute('aria-label')), name);
+  });
+
+  test('fits a phone of 360 px: no sideways scrolling, targets of 44 px', async (t) => {
+    const page = await open(t, { viewport: PHONE });
+    const [{ id }] = await zones(page);
+    for (const [name, hash] of [...SCREENS.entries(), ['zone', `#/zone/${id}`]]) {
+      await show(page, hash);
+      if (name === 'zone') await page.waitForSelector('[data-chart] canvas');
+      for (const language of [/English/, /Tiếng Việt/]) {
+        await page.getByRole('button', { name: language }).click();
+        const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+        assert.ok(wide <= 0, `${hash} is ${wide} px too wide`);
+        const small = await page.$$eval('button, select, input, summary, nav a, a.button', (targets) =>
+          targets
+            .filter((target) => target.checkVisibility())
+            .map((target) => ({ box: target.getBoundingClientRect(), html: target.outerHTML.slice(0, 90) }))
+            .filter(({ box }) => box.height < 44 || box.width < 44)
+            .map(({ html }) => html),
+        );
+        assert.deepEqual(small, [], `small targets on ${hash}`);
+      }
+      await picture(page, `phone-${name}`);
+    }
+    assert.deepEqual(wrong, []);
+  });
+
+  test('has no serious or critical accessibility violation on any screen', async (t) => {
+    const page = await open(t, { viewport: PHONE });
+    const [{ id }] = await zones(page);
+    for (const hash of [...SCREENS, `#/zone/${id}`]) {
+      await show(page, hash);
+      if (hash.startsWith('#/zone/')) await page.waitForSelector('[data-chart] canvas');
+      await checkAxe(page, hash);
+    }
+    await page.getByRole('button', { name: /English/ }).click();
+    await show(page, '#/');
+    await checkAxe(page, 'English');
+    await page.click('[data-action=stop-all]');
+    await page.waitForSelector('dialog[open]');
+    await checkAxe(page, 'dialog');
+  });
+});

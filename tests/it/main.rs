@@ -1,0 +1,3 @@
+//! The promises of Giọt as tests against real parts: one module per promise.
+
+mod wire_cddl;

@@ -1,0 +1,218 @@
+# shellcheck shell=bash
+# What each stage does. Used by tests/run after results.sh and install.sh.
+#
+# One build serves all: `cargo build --workspace --all-targets` with the default features, and the test programs it
+# names are run directly. Selecting packages with -p would resolve other features and compile the big dependencies again.
+
+BUILT=no
+BUILD_LIMIT_S=2400
+SUITE_LIMIT_S=900
+PROBE=$ROOT/tests/nostd-probe
+FUZZ=$ROOT/tests/fuzz
+
+# ---- the one build -------------------------------------------------------------------------------------------------
+
+# need_build: all libraries, programs and tests; $LOGS/build.json names what was built, GIOT_BIN is the gateway.
+need_build() {
+    [ "$BUILT" = yes ] && return 0
+    need_rust && need_page || return 1
+    local json=$LOGS/build.json
+    say "   build  cargo build --workspace --all-targets"
+    if ! timeout --kill-after=10 "$BUILD_LIMIT_S" cargo build --workspace --all-targets --locked \
+        --message-format=json-render-diagnostics >"$json"; then
+        count_failed "the workspace does not build"
+        return 1
+    fi
+    sed -n 's|.*"manifest_path":"\([^"]*\)/Cargo.toml".*"name":"\([^"]*\)","src_path".*"test":true},"features".*"executable":"\([^"]*\)".*|\1 \2 \3|p' \
+        "$json" | sort -u >"$LOGS/programs"
+    # rust-embed and the tests look for the program here.
+    export GIOT_BIN=$TARGET/debug/giot
+    BUILT=yes
+}
+
+# need_page: what gateway/build.rs needs to build the page.
+need_page() {
+    need_node || return 1
+    [ -f "$ROOT/gateway/web/package-lock.json" ] || return 0
+    need_npm_ci "$ROOT/gateway/web"
+}
+
+# run_programs FOLDER NAME-REGEX [ARGUMENT…]: the built test programs of the package in FOLDER, each in that folder.
+run_programs() {
+    local folder=$ROOT/$1 name_regex=$2 dir name path worst=0
+    shift 2
+    while read -r dir name path; do
+        [[ $dir = "$folder" && $name =~ ^($name_regex)$ ]] || continue
+        suite "${dir#"$ROOT"/} $name" "$SUITE_LIMIT_S" \
+            env -C "$dir" CARGO_MANIFEST_DIR="$dir" "$path" "$@" || worst=1
+    done <"$LOGS/programs"
+    return "$worst"
+}
+
+# ---- quick checks --------------------------------------------------------------------------------------------------
+
+stage_fmt() {
+    need_rust || return 1
+    check "workspace" 120 cargo fmt --all --check
+    check "no_std probe" 60 cargo fmt --manifest-path "$PROBE/Cargo.toml" --check
+    # Not through cargo: the library there includes files of the workspace, which are checked above.
+    check "fuzz targets" 60 rustfmt --check --edition 2024 "$FUZZ"/targets/*.rs
+    local script
+    for script in tests/run tests/lib/*.sh .ci/run; do bash -n "$script" || count_failed "$script does not parse"; done
+}
+
+stage_deny() {
+    need_rust && need_cargo_deny || return 1
+    local what
+    cargo fetch --locked || return 1
+    for what in bans licenses sources; do
+        check "$what" 120 "$CARGO_DENY" --offline --config .deny.toml check "$what"
+    done
+    # The database of advisories comes from outside the package registries: without it nothing is proved.
+    if timeout 120 "$CARGO_DENY" --config .deny.toml fetch db; then
+        check "advisories" 120 "$CARGO_DENY" --config .deny.toml check advisories
+    else
+        note "advisories NOT checked: the advisory database cannot be fetched from here"
+    fi
+}
+
+stage_clippy() {
+    need_rust && need_page || return 1
+    check "all targets, warnings are errors" "$BUILD_LIMIT_S" \
+        cargo clippy --workspace --all-targets --locked -- -D warnings
+    check "a gateway without the page compiles" "$BUILD_LIMIT_S" \
+        cargo check --workspace --all-targets --no-default-features --locked
+}
+
+stage_web() {
+    need_page || return 1
+    local web=$ROOT/gateway/web
+    check "types and accessibility hints" 300 npm --prefix "$web" run check
+    # Not into dist/: the program would be compiled again for a page that did not change.
+    check "build" 300 npm --prefix "$web" run build -- --outDir "$TARGET/page" --emptyOutDir
+    suite "page tests" 300 npm --prefix "$web" test
+}
+
+stage_tidy() {
+    need_build || return 1
+    run_programs tests tidy
+}
+
+# ---- cores ---------------------------------------------------------------------------------------------------------
+
+stage_unit() {
+    need_build || return 1
+    run_programs shared '.*'
+    run_programs gateway '.*' --skip store::
+    run_programs tests giot_tests --skip fuzz::
+}
+
+stage_engine() {
+    need_build || return 1
+    run_programs gateway/engine '.*'
+}
+
+stage_firmware() {
+    need_build || return 1
+    run_programs firmware '.*'
+    run_programs firmware/boards/host '.*'
+}
+
+stage_nostd() {
+    need_rust || return 1
+    need_command ld binutils || return 1
+    local target=$TARGET/nostd-probe
+    local build=(env CARGO_TARGET_DIR="$target" cargo build --locked --manifest-path "$PROBE/Cargo.toml")
+    check "builds without std and without a heap" 900 "${build[@]}" || return 1
+    local link=("$PROBE/link" "$target/debug/libgiot_nostd_probe.a")
+    check "links: only memory intrinsics and the board's contracts are missing" 60 "${link[@]}" "$target/probe.elf" &&
+        size "$target/probe.elf"
+    check_fails "the proof notices std" 900 'duplicate lang item' "${build[@]}" --features leak_std
+    check_fails "the proof notices a heap" 900 'no global memory allocator' "${build[@]}" --features leak_alloc
+    check "builds with a call into the C library" 900 "${build[@]}" --features leak_libc &&
+        check_fails "the proof notices that call" 60 'undefined reference' "${link[@]}" "$target/leaky.elf"
+}
+
+stage_store() {
+    need_build || return 1
+    run_programs gateway giot_gateway store::
+}
+
+# ---- bytes from outside --------------------------------------------------------------------------------------------
+
+stage_fuzz() {
+    need_build || return 1
+    run_programs tests giot_tests fuzz::
+    # libFuzzer is C++.
+    need_command c++ g++ || return 1
+    local name seconds=${GIOT_FUZZ_S:-10} target=$TARGET/fuzz triple
+    triple=$(rustc -vV | sed -n 's/^host: //p')
+    # Run inside the folder for its .cargo/config.toml; a named target keeps the coverage counters out of build scripts.
+    check "the fuzz targets build" 1200 \
+        env -C "$FUZZ" CARGO_TARGET_DIR="$target" cargo build --release --locked --target "$triple" || return 1
+    while read -r name; do
+        mkdir -p "$target/found/$name" "$FUZZ/corpus/$name"
+        # New inputs go to the first folder, under target/; the committed corpus is only read.
+        check "libFuzzer $name, $seconds s" $((seconds + 120)) "$target/$triple/release/$name" \
+            -max_total_time="$seconds" -max_len=2048 -timeout=10 -rss_limit_mb=1024 -print_final_stats=1 \
+            -artifact_prefix="$target/found/$name-" "$target/found/$name" "$FUZZ/corpus/$name"
+    done < <(sed -n 's/^name = "\(.*\)"$/\1/p' "$FUZZ/Cargo.toml" | grep -v '^giot-')
+}
+
+# ---- the whole -----------------------------------------------------------------------------------------------------
+
+stage_it() {
+    need_mosquitto && need_python && need_build || return 1
+    run_programs tests it
+}
+
+# start_giot NAME ARGUMENT…: the built program on free ports in a fresh data folder; HTTP, MQTT, DATA, GIOT_PID.
+start_giot() {
+    local name=$1 line
+    shift
+    DATA=$LOGS/$STAGE-data
+    rm -rf "$DATA"
+    start_server "$LOGS/$STAGE-giot.log" "$GIOT_BIN" "$name" --data "$DATA" --http 127.0.0.1:0 --mqtt 127.0.0.1:0 "$@"
+    GIOT_PID=$STARTED
+    if ! line=$(wait_for_line "$LOGS/$STAGE-giot.log" '^ready http=' 120 "$GIOT_PID"); then
+        cat "$LOGS/$STAGE-giot.log"
+        count_failed "giot $name did not become ready"
+        return 1
+    fi
+    read -r HTTP MQTT < <(sed 's|.*http=\(http://\)\?\([^ /]*\).*mqtt=\(mqtt://\)\?\([^ /]*\).*|\2 \4|' <<<"$line")
+}
+
+stage_browser() {
+    need_chromium && need_npm_ci "$ROOT/tests/browser" && need_build || return 1
+    start_giot demo || return 1
+    GIOT_URL=http://$HTTP suite "the page in Chromium" 600 \
+        env -C "$ROOT/tests/browser" node --test --test-reporter=tap --test-concurrency=1
+    local code=$?
+    tail -n 40 "$LOGS/$STAGE-giot.log"
+    stop_server "$GIOT_PID"
+    return "$code"
+}
+
+# Throughput is measured by hand (README); here only that a burst is stored whole.
+stage_bench() {
+    need_mosquitto && need_build || return 1
+    start_giot serve --anonymous || return 1
+    local n_messages=5000 burst=$LOGS/$STAGE-burst
+    # One JSON object a line, one second apart, from a fixed moment.
+    seq 1 "$n_messages" | awk '{ printf "{\"n\":%d,\"ts\":%.0f}\n", $1, 1750000000000 + $1 * 1000 }' >"$burst"
+    check "a burst of $n_messages messages is acknowledged" 120 bash -c "
+        mosquitto_pub -h '${MQTT%:*}' -p '${MQTT##*:}' -q 1 -t giot/v1/smoke/json -l <'$burst'"
+    check "what was acknowledged is in the store, once" 120 bash -c "
+        '$GIOT_BIN' export --data '$DATA' --device smoke --metric n | tail -n +2 | cut -d, -f2 | sort -n |
+            awk '\$1 != NR { exit 1 } END { exit NR != $n_messages }'"
+    stop_server "$GIOT_PID"
+}
+
+# ---- words ---------------------------------------------------------------------------------------------------------
+
+stage_doc() {
+    need_rust && need_page || return 1
+    RUSTDOCFLAGS="-D warnings" check "the documentation builds without warnings" "$BUILD_LIMIT_S" \
+        cargo doc --workspace --no-deps --locked
+    suite "examples in the documentation" "$SUITE_LIMIT_S" cargo test --workspace --doc --locked
+}

@@ -1,0 +1,182 @@
+//! Reaches giot-firmware: the whole node runs once on a board of nothing.
+//!
+//! Every generic of the node is instantiated here with the smallest types there are; what they do does not matter, only
+//! that the loop, the link, the outbox and the settings are all compiled and linked.
+
+use core::convert::Infallible;
+use core::future::{Future, pending, ready};
+use core::hint::black_box;
+use core::pin::pin;
+use core::task::{Context, Waker};
+
+use embedded_storage_async::nor_flash::{ErrorType, MultiwriteNorFlash, NorFlash, ReadNorFlash};
+use giot_firmware::board::{Board, ConnectFault, Connector, Drive, DriveFault, NodeStatus, Vitals, Wake};
+use giot_firmware::probe::{Adc, Analog, AnalogPlan, ProbeFault, Sample};
+use giot_firmware::run::{Memory, Partitions, run};
+use giot_firmware::settings::{NodeConfig, ProbePlan, ValvePlan};
+use giot_shared::ids::{ProbeId, ValveId};
+use giot_shared::metric::Metric;
+use giot_shared::time::{UnixMs, UptimeMs};
+use giot_shared::units::Millivolts;
+use giot_shared::wire::{NodeKey, ResetCause};
+
+/// Runs the node up to its first wait; `seed` is its random number and its flash content.
+pub fn reach(seed: u32) -> u32 {
+    let Ok(id) = "n01".parse() else { return 0 };
+    let mut config = NodeConfig::new(id, NodeKey([3; 32]));
+    let planned = config.valves.push(ValvePlan::new(ValveId(0))).is_ok()
+        && config.probes.push(ProbePlan::new(ProbeId(0), Metric::SoilMoisture)).is_ok();
+    let (mut board, mut connector, mut memory) = (Nothing(seed), Nothing(seed), Memory::new());
+    let partition = || Blank(seed.to_le_bytes()[0]);
+    let flash = Partitions { settings: partition(), readings: partition(), events: partition() };
+    let mut node = pin!(run(config, &mut board, &mut connector, flash, &mut memory));
+    let ended = node.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready();
+    u32::from(ended) + u32::from(planned)
+}
+
+/// A board, a network and an analog input of nothing.
+struct Nothing(u32);
+
+impl Board for Nothing {
+    fn uptime(&self) -> UptimeMs {
+        UptimeMs(black_box(u64::from(self.0)))
+    }
+
+    fn civil_time(&self) -> Option<UnixMs> {
+        black_box(None)
+    }
+
+    fn random(&mut self) -> u64 {
+        black_box(u64::from(self.0))
+    }
+
+    fn reset_cause(&self) -> ResetCause {
+        black_box(ResetCause::PowerOn)
+    }
+
+    fn drive_valve(&mut self, drive: Drive) -> impl Future<Output = Result<(), DriveFault>> {
+        black_box(drive);
+        ready(black_box(Ok(())))
+    }
+
+    fn read_probe(
+        &mut self,
+        _probe: ProbeId,
+        _until: Option<UptimeMs>,
+    ) -> impl Future<Output = Result<Sample, ProbeFault>> {
+        let mut probe = Analog::new(Power, AnalogPlan::new(0));
+        let sample = probe.power_on().and_then(|_warm_up_ms| probe.sample(self));
+        ready(black_box(sample))
+    }
+
+    fn read_vitals(&mut self) -> impl Future<Output = Vitals> {
+        ready(black_box(Vitals::default()))
+    }
+
+    fn take_pulses(&mut self) -> u32 {
+        black_box(self.0)
+    }
+
+    fn feed_watchdog(&mut self) {}
+
+    fn report(&mut self, status: &NodeStatus) {
+        black_box(status);
+    }
+
+    fn wait(&mut self, until: Option<UptimeMs>) -> impl Future<Output = Wake> {
+        black_box(until);
+        ready(black_box(Wake::Timer))
+    }
+}
+
+impl Connector for Nothing {
+    type Transport = Silence;
+
+    fn connect(&mut self) -> impl Future<Output = Result<Silence, ConnectFault>> {
+        ready(black_box(Ok(Silence)))
+    }
+}
+
+impl Adc for Nothing {
+    type Error = Infallible;
+
+    fn read(&mut self, _channel: u8) -> Result<Millivolts, Infallible> {
+        black_box(Ok(Millivolts(1500)))
+    }
+}
+
+/// The pin that powers a probe.
+struct Power;
+
+impl embedded_hal::digital::ErrorType for Power {
+    type Error = Infallible;
+}
+
+impl embedded_hal::digital::OutputPin for Power {
+    fn set_low(&mut self) -> Result<(), Infallible> {
+        Ok(())
+    }
+
+    fn set_high(&mut self) -> Result<(), Infallible> {
+        Ok(())
+    }
+}
+
+/// A stream that takes everything and never answers.
+struct Silence;
+
+impl embedded_io_async::ErrorType for Silence {
+    type Error = Infallible;
+}
+
+impl embedded_io_async::Read for Silence {
+    async fn read(&mut self, _buffer: &mut [u8]) -> Result<usize, Infallible> {
+        pending().await
+    }
+}
+
+impl embedded_io_async::Write for Silence {
+    async fn write(&mut self, bytes: &[u8]) -> Result<usize, Infallible> {
+        Ok(black_box(bytes).len())
+    }
+
+    async fn flush(&mut self) -> Result<(), Infallible> {
+        Ok(())
+    }
+}
+
+/// Flash that holds one byte everywhere and forgets what is written.
+struct Blank(u8);
+
+impl ErrorType for Blank {
+    type Error = Infallible;
+}
+
+impl ReadNorFlash for Blank {
+    const READ_SIZE: usize = 1;
+
+    async fn read(&mut self, _offset: u32, bytes: &mut [u8]) -> Result<(), Infallible> {
+        bytes.fill(black_box(self.0));
+        Ok(())
+    }
+
+    fn capacity(&self) -> usize {
+        4 * Self::ERASE_SIZE
+    }
+}
+
+impl NorFlash for Blank {
+    const WRITE_SIZE: usize = 4;
+    const ERASE_SIZE: usize = 4096;
+
+    async fn erase(&mut self, _from: u32, _to: u32) -> Result<(), Infallible> {
+        Ok(())
+    }
+
+    async fn write(&mut self, _offset: u32, bytes: &[u8]) -> Result<(), Infallible> {
+        black_box(bytes);
+        Ok(())
+    }
+}
+
+impl MultiwriteNorFlash for Blank {}

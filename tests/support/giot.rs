@@ -1,0 +1,259 @@
+//! The gateway as its own process, as a farm runs it: started on free ports, read by its ready line, stopped or killed.
+
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::time::{Duration, Instant};
+
+/// How long a gateway may take to become ready on a loaded machine.
+const READY_MAX: Duration = Duration::from_secs(60);
+
+/// The built program: `GIOT_BIN`, or the one beside this test.
+///
+/// # Panics
+/// When it was not built.
+#[must_use]
+pub fn program() -> PathBuf {
+    let path = std::env::var_os("GIOT_BIN").map_or_else(
+        || {
+            let test = std::env::current_exe().expect("the test's own path");
+            test.ancestors().nth(2).expect("a target folder").join("giot")
+        },
+        PathBuf::from,
+    );
+    assert!(path.exists(), "{} is missing: cargo build -p giot-gateway", path.display());
+    path
+}
+
+/// Runs a command of the program to its end.
+///
+/// # Panics
+/// When it does not start.
+#[must_use]
+pub fn run(args: &[&str]) -> Output {
+    Command::new(program()).args(args).stdin(Stdio::null()).output().expect("giot starts")
+}
+
+/// Text of an output stream.
+#[must_use]
+pub fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// A running gateway; dropped, it is killed.
+#[derive(Debug)]
+pub struct Giot {
+    child: Child,
+    /// Where the page is.
+    pub http: String,
+    /// Where the broker is.
+    pub mqtt: String,
+}
+
+impl Giot {
+    /// `giot serve` on free ports.
+    #[must_use]
+    pub fn serve(data: &Path, more: &[&str]) -> Self {
+        Self::serve_at(data, "127.0.0.1:0", more)
+    }
+
+    /// `giot serve` with the broker on a given address.
+    #[must_use]
+    pub fn serve_at(data: &Path, mqtt: &str, more: &[&str]) -> Self {
+        let data = data.to_str().expect("a plain path");
+        let mut args = vec!["serve", "--data", data, "--http", "127.0.0.1:0", "--mqtt", mqtt];
+        args.extend(more);
+        Self::start(&args)
+    }
+
+    /// Any command that prints a ready line.
+    ///
+    /// # Panics
+    /// When it ends before, or prints something else.
+    #[must_use]
+    pub fn start(args: &[&str]) -> Self {
+        let mut child = Command::new(program())
+            .args(args)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::inherit())
+            .spawn()
+            .expect("giot starts");
+        let began = Instant::now();
+        let mut lines = BufReader::new(child.stdout.take().expect("a pipe"));
+        let mut line = String::new();
+        while !line.starts_with("ready ") {
+            line.clear();
+            let n_bytes = lines.read_line(&mut line).expect("readable output");
+            assert!(n_bytes > 0, "giot {args:?} ended before it was ready");
+            assert!(began.elapsed() < READY_MAX, "giot {args:?} was not ready in time");
+        }
+        // What follows must not fill the pipe.
+        std::thread::spawn(move || lines.read_to_end(&mut Vec::new()));
+        let field = |name: &str| {
+            let value = line.split_whitespace().find_map(|word| word.strip_prefix(name)?.strip_prefix('='));
+            value.unwrap_or_else(|| panic!("no {name} in {line:?}")).to_owned()
+        };
+        Self { http: field("http"), mqtt: field("mqtt"), child }
+    }
+
+    /// Ends it as a power cut would.
+    ///
+    /// # Panics
+    /// When it cannot be killed.
+    pub fn kill(mut self) {
+        self.child.kill().expect("kill");
+        self.child.wait().expect("wait");
+    }
+
+    /// Ends it as a service manager would.
+    ///
+    /// # Panics
+    /// When it does not end.
+    #[must_use]
+    pub fn stop(mut self) -> ExitStatus {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &pid]).status().expect("kill").success());
+        self.child.wait().expect("wait")
+    }
+
+    /// Its process id.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+}
+
+impl Drop for Giot {
+    fn drop(&mut self) {
+        // Already gone is what is wanted.
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+/// A key that `giot node add` has printed, and the password beside it.
+#[derive(Clone, Debug)]
+pub struct Credentials {
+    /// 64 hex digits.
+    pub key: String,
+    /// Password at the broker.
+    pub password: String,
+}
+
+/// `giot node add`.
+///
+/// # Panics
+/// When it fails.
+#[must_use]
+pub fn add_node(data: &Path, id: &str, kind: &str) -> Credentials {
+    let out = run(&["node", "add", "--data", data.to_str().expect("a plain path"), id, "--kind", kind]);
+    assert!(out.status.success(), "{}", text(&out.stderr));
+    let printed = text(&out.stdout);
+    let field = |name: &str| {
+        let line = printed.lines().find_map(|line| line.strip_prefix(name));
+        line.unwrap_or_else(|| panic!("no {name} in {printed}")).trim().to_owned()
+    };
+    Credentials { key: field("key"), password: field("password") }
+}
+
+/// `giot export` as rows of (time, value, quality).
+///
+/// # Panics
+/// When it fails.
+#[must_use]
+pub fn export(data: &Path, device: &str, metric: &str) -> Vec<(String, String, String)> {
+    let data = data.to_str().expect("a plain path");
+    let out = run(&["export", "--data", data, "--device", device, "--metric", metric]);
+    assert!(out.status.success(), "{}", text(&out.stderr));
+    let printed = text(&out.stdout);
+    let mut lines = printed.lines();
+    assert_eq!(lines.next(), Some("time,value,quality"));
+    let row = |line: &str| {
+        let mut cells = line.split(',').map(str::to_owned);
+        let mut cell = || cells.next().expect("three cells");
+        (cell(), cell(), cell())
+    };
+    lines.map(row).collect()
+}
+
+/// Waits until `check` gives something, looking ten times a second.
+///
+/// # Panics
+/// When it takes longer than `limit`.
+pub fn wait_for<T>(what: &str, limit: Duration, mut check: impl FnMut() -> Option<T>) -> T {
+    let began = Instant::now();
+    loop {
+        if let Some(found) = check() {
+            return found;
+        }
+        assert!(began.elapsed() < limit, "{what}: not within {limit:?}");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+/// GET of a JSON path of the API.
+///
+/// # Panics
+/// When the answer is no 200 or no JSON.
+#[must_use]
+pub fn get(http: &str, path: &str) -> serde_json::Value {
+    let (status, body) = request(http, "GET", path, None);
+    assert_eq!(status, 200, "{path}: {body}");
+    serde_json::from_str(&body).expect("JSON")
+}
+
+/// One HTTP/1.1 request without a client library: status and body.
+///
+/// # Panics
+/// When the connection fails.
+#[must_use]
+pub fn request(http: &str, method: &str, path: &str, body: Option<&str>) -> (u16, String) {
+    request_with(http, method, path, &[], body)
+}
+
+/// [`request`] with more headers.
+///
+/// # Panics
+/// When the connection fails.
+#[must_use]
+pub fn request_with(
+    http: &str,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: Option<&str>,
+) -> (u16, String) {
+    use std::io::Write;
+    let mut socket = std::net::TcpStream::connect(http).expect("connect");
+    let body = body.unwrap_or_default();
+    let more: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    write!(
+        socket,
+        "{method} {path} HTTP/1.1\r\nHost: {http}\r\nConnection: close\r\nContent-Type: application/json\r\n{more}Content-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+    .expect("send");
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).expect("receive");
+    let status = answer.split_whitespace().nth(1).and_then(|code| code.parse().ok()).expect("a status");
+    let (head, rest) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
+    if head.to_ascii_lowercase().contains("transfer-encoding: chunked") {
+        return (status, dechunk(rest));
+    }
+    let cookie = head.lines().find(|line| line.to_ascii_lowercase().starts_with("set-cookie:"));
+    (status, if rest.is_empty() { cookie.unwrap_or_default().to_owned() } else { rest.to_owned() })
+}
+
+fn dechunk(mut rest: &str) -> String {
+    let mut body = String::new();
+    while let Some((size, after)) = rest.split_once("\r\n") {
+        let size = usize::from_str_radix(size.trim(), 16).expect("a chunk size");
+        if size == 0 {
+            break;
+        }
+        body.push_str(&after[..size]);
+        rest = after[size..].trim_start_matches("\r\n");
+    }
+    body
+}

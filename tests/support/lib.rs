@@ -1,0 +1,3 @@
+//! support
+
+pub mod fuzz;
