@@ -13,7 +13,7 @@ const SOURCES: &[&str] = &[
     "web/package.json",
     "web/package-lock.json",
     "web/vite.config.ts",
-    "web/svelte.config.js",
+    "web/.npmrc",
     "web/tsconfig.json",
     "locales",
 ];

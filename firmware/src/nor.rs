@@ -111,7 +111,7 @@ impl NorFlash for Nor {
 
     async fn erase(&mut self, from: u32, to: u32) -> Result<(), PowerCut> {
         let range = usize::try_from(from).expect("small")..usize::try_from(to).expect("small");
-        assert!(range.start % PAGE_LEN == 0 && range.end % PAGE_LEN == 0);
+        assert!(range.start.is_multiple_of(PAGE_LEN) && range.end.is_multiple_of(PAGE_LEN));
         let mut bytes = self.bytes.borrow_mut();
         for page in bytes[range].chunks_mut(PAGE_LEN) {
             if self.power.step()? {
@@ -126,7 +126,7 @@ impl NorFlash for Nor {
 
     async fn write(&mut self, offset: u32, words: &[u8]) -> Result<(), PowerCut> {
         let start = usize::try_from(offset).expect("small");
-        assert!(start % WORD_LEN == 0 && words.len() % WORD_LEN == 0);
+        assert!(start.is_multiple_of(WORD_LEN) && words.len().is_multiple_of(WORD_LEN));
         let mut bytes = self.bytes.borrow_mut();
         for (index, word) in words.chunks(WORD_LEN).enumerate() {
             let at = start + index * WORD_LEN;

@@ -1,12 +1,12 @@
 //! The loop: moves bytes, time and flash between the cores and the board, and holds no rule.
 //!
 //! Wake-ups in order of priority, at every turn:
-//! 1. valve deadlines and everything else that the node does about valves ([`Runner::serve`] takes actions valves first);
+//! 1. valve deadlines and everything else that the node does about valves (actions are taken valves first);
 //! 2. downlinks: the network future is polled before the board's wait;
 //! 3. sampling: one probe a turn, given up when a valve is due;
 //! 4. sending: answers and Hellos before records.
 //!
-//! No network wait can hold up a valve: network futures are never awaited alone, but beside the node ([`Runner::beside`]).
+//! No network wait can hold up a valve: network futures are never awaited alone, but beside the node.
 //! Flash writes are awaited; the slowest of them, a page erase, takes some 50 ms.
 
 use crate::board::{Board, Connector, Drive, NodeStatus, Wake};
@@ -30,7 +30,7 @@ use giot_shared::valve::CloseReason;
 use giot_shared::wire::{Answer, Hello, PAYLOAD_LEN_MAX, Uplink, VALVES_MAX};
 use minimq::{Connection, Error, Publication, QoS, TopicFilter};
 
-/// Time for a stream and the MQTT greeting, ms; a mobile network needs ten seconds at its worst.
+/// Time for a stream and the MQTT greeting, ms: a lost SYN is sent again after 1, 3 and 7 s (RFC 6298).
 const CONNECT_MS: u64 = 30_000;
 /// Time for one publication to reach the network's buffers, ms.
 const PUBLISH_MS: u64 = 30_000;
@@ -166,6 +166,7 @@ pub async fn run<B: Board, C: Connector, F: MultiwriteNorFlash>(
         answers: heapless::Deque::new(),
         status: NodeStatus::default(),
         connected: false,
+        barren: None,
         end: None,
     };
     loop {
@@ -213,6 +214,9 @@ struct Runner<'a, B, F: MultiwriteNorFlash> {
     answers: heapless::Deque<Answer, ANSWERS_MAX>,
     status: NodeStatus,
     connected: bool,
+    /// Where the outbox had nothing to give although it holds records: unreadable ones, or a flash that does not
+    /// answer. The next record is the next chance.
+    barren: Option<(Position, Position)>,
     end: Option<End>,
 }
 
@@ -338,7 +342,11 @@ impl<B: Board, F: MultiwriteNorFlash> Runner<'_, B, F> {
             let len = Uplink::Hello(hello.clone()).encode(payload).ok()?.len();
             return Some((Composed::Hello, len));
         }
-        let records = self.outbox.batch(self.window.next()?).await.ok()??;
+        let cursor = self.window.next(self.outbox.last())?;
+        let Ok(Some(records)) = self.outbox.batch(cursor).await else {
+            self.barren = Some((cursor, self.outbox.last()));
+            return None;
+        };
         let last = records.last();
         let len = Uplink::Records(records).encode(payload).ok()?.len();
         Some((Composed::Records(last), len))
@@ -371,6 +379,10 @@ impl<B: Board, F: MultiwriteNorFlash> Runner<'_, B, F> {
             }
             if eager && !busy && self.wants_to_send() {
                 return Beside::Wanted;
+            }
+            // Checked here too: a board that always has something to say must not keep the link from its time.
+            if until.is_some_and(|at| at <= link_now()) {
+                return Beside::TimedOut;
             }
             let wake_at = if busy { Some(UptimeMs(0)) } else { self.node.poll_timeout() };
             let timer = async {
@@ -489,7 +501,9 @@ impl<B: Board, F: MultiwriteNorFlash> Runner<'_, B, F> {
     }
 
     fn wants_to_send(&self) -> bool {
-        let records = self.window.next().is_some_and(|cursor| self.outbox.has_after(cursor));
+        let records = self.window.next(self.outbox.last()).is_some_and(|cursor| {
+            self.outbox.has_after(cursor) && self.barren != Some((cursor, self.outbox.last()))
+        });
         !self.answers.is_empty() || self.hello.is_some() || records
     }
 

@@ -171,6 +171,7 @@ ran-for = Ran { $span }
 diary-empty = Nothing in the diary yet.
 diary-zone = Diary of
 all-zones = All zones
+whole-farm = Every zone
 older = Show older
 time-unknown = time unknown
 

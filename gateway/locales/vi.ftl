@@ -168,6 +168,7 @@ ran-for = Đã tưới { $span }
 diary-empty = Chưa có gì trong nhật ký.
 diary-zone = Xem nhật ký của
 all-zones = Tất cả khu tưới
+whole-farm = Mọi khu
 older = Xem cũ hơn
 time-unknown = không rõ giờ
 

@@ -12,7 +12,9 @@ use crate::quality::Quality;
 use crate::store::{Batch, DeviceSamples, MetricSample, ValveEventRow, Writer};
 use giot_board_host::field::{Farm, FieldSeed, History, NodeSpec, PastRun, PastSample, RunEnd};
 use giot_board_host::{BoardSetup, FlashStore, SimClock, run_node};
-use giot_engine::{By, DayWindow, Entry, Event, ProbeRef, Reason, SourcePlan, ValveRef, ZoneId, ZonePlan};
+use giot_engine::{
+    By, DayWindow, Entry, Event, ProbeRef, Reason, SourcePlan, Timing, ValveRef, ZoneId, ZonePlan,
+};
 use giot_firmware::probe::{ProbeFault, Sample};
 use giot_firmware::settings::{MeterPlan, NodeConfig, ProbePlan, ValveKind, ValvePlan};
 use giot_shared::ids::{CommandId, NodeId, ProbeId, ValveId};
@@ -74,6 +76,9 @@ impl Orchard {
     pub fn settings(&self) -> anyhow::Result<Settings> {
         let farm = self.farm();
         let mut settings = Settings { cooperative: farm.cooperative().to_owned(), ..Settings::default() };
+        // Time runs fast and messages do not: two minutes of the demo are two seconds of the machine.
+        settings.plan.timing =
+            Timing { answer_s: 120, confirm_s: 120, ttl_s: 120, margin_s: 60, ..Timing::default() };
         let source = farm.source();
         settings.plan.sources.insert(source.id.parse()?, SourcePlan {});
         settings.source_names.insert(source.id.parse()?, source.name.to_owned());
@@ -226,7 +231,7 @@ impl Orchard {
             let id: NodeId = node.id.parse()?;
             let device = devices.get(&id).ok_or_else(|| anyhow::anyhow!("node {id} has no key"))?;
             let config = self.node_config(node_idx, node, id, device)?;
-            let setup = self.board(node_idx, node, clock.clone(), broker);
+            let setup = self.board(node_idx, node, *clock, broker);
             let mut stop = stop.clone();
             tasks.spawn(async move {
                 let stopped = async move {

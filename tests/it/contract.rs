@@ -23,11 +23,25 @@ fn serve_takes_json_and_export_reads_it_meanwhile() {
     publish(&gateway.mqtt, "giot/v1/d1/json", r#"{"ts":1700000060,"soil_moisture":23.5}"#);
     let rows = giot::export(dir.path(), "d1", "soil_moisture");
     let want = [("2023-11-14T22:13:20Z", "23.4"), ("2023-11-14T22:14:20Z", "23.5")];
-    let want: Vec<_> = want.map(|(time, value)| (time.to_owned(), value.to_owned(), "good".to_owned())).into();
+    let want: Vec<_> =
+        want.map(|(time, value)| (time.to_owned(), value.to_owned(), "good".to_owned())).into();
     assert_eq!(rows, want);
-    assert_eq!(giot::export(dir.path(), "d1", "broken"), [(want[1].0.clone(), String::new(), "missing".to_owned())]);
+    assert_eq!(
+        giot::export(dir.path(), "d1", "broken"),
+        [(want[1].0.clone(), String::new(), "missing".to_owned())]
+    );
     let data = dir.path().to_str().expect("a plain path");
-    let part = run(&["export", "--data", data, "--device", "d1", "--metric", "soil_moisture", "--from", "2023-11-14T22:14:00Z"]);
+    let part = run(&[
+        "export",
+        "--data",
+        data,
+        "--device",
+        "d1",
+        "--metric",
+        "soil_moisture",
+        "--from",
+        "2023-11-14T22:14:00Z",
+    ]);
     assert_eq!(text(&part.stdout), "time,value,quality\n2023-11-14T22:14:20Z,23.5,good\n");
     assert_eq!(gateway.stop().code(), Some(0), "a clean stop");
     assert_eq!(giot::export(dir.path(), "d1", "battery").len(), 1, "the history outlives the gateway");
@@ -51,7 +65,11 @@ fn exit_codes_tell_whose_fault_it_is() {
     check(&["export", "--data", data, "--device", "x"], 1, "no store");
     let gateway = Giot::serve(dir.path(), &[]);
     check(&["serve", "--data", data, "--http", "127.0.0.1:0", "--mqtt", "127.0.0.1:0"], 3, "in use");
-    check(&["serve", "--data", &format!("{data}2"), "--http", &gateway.http, "--mqtt", "127.0.0.1:0"], 1, "bind");
+    check(
+        &["serve", "--data", &format!("{data}2"), "--http", &gateway.http, "--mqtt", "127.0.0.1:0"],
+        1,
+        "bind",
+    );
     check(&["export", "--data", data, "--device", "x"], 2, "nothing is stored");
     assert_eq!(gateway.stop().code(), Some(0));
 }
@@ -94,7 +112,8 @@ fn a_page_needs_the_secret_and_the_secret_opens_it() {
     let body = format!("{{\"secret\":\"{}\"}}", secret.trim());
     let (status, cookie) = giot::request(&gateway.http, "POST", "/api/v1/session", Some(&body));
     assert_eq!(status, 204);
-    let pair = cookie.split_once(':').expect("a header").1.split(';').next().expect("a cookie").trim().to_owned();
+    let pair =
+        cookie.split_once(':').expect("a header").1.split(';').next().expect("a cookie").trim().to_owned();
     let headers = [("Cookie", pair.as_str())];
     let (status, body) = giot::request_with(&gateway.http, "GET", "/api/v1/overview", &headers, None);
     assert_eq!(status, 200, "{body}");

@@ -123,7 +123,7 @@ suite() {
     STAGE_FAILED=$((STAGE_FAILED + failed))
     if [ "$failed" -gt 0 ]; then
         say "   FAILED $name: $passed passed, $failed failed$(reason_of "$code" "$limit_s")"
-        grep -E '^(test .* FAILED|    [a-zA-Z_:0-9]+$|not ok )' "$out" | head -n 40 | sed 's/^/          /' >&3
+        grep -E "^(test [^ ]* \.\.\. FAILED|not ok )" "$out" | head -n 40 | sed "s/^/          /" >&3
         return 1
     fi
     say "   ok     $name: $passed passed"

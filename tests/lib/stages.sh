@@ -15,7 +15,12 @@ FUZZ=$ROOT/tests/fuzz
 # need_build: all libraries, programs and tests; $LOGS/build.json names what was built, GIOT_BIN is the gateway.
 need_build() {
     [ "$BUILT" = yes ] && return 0
+    if [ "$BUILT" = failed ]; then
+        count_failed "the workspace does not build (see above)"
+        return 1
+    fi
     need_rust && need_page || return 1
+    BUILT=failed
     local json=$LOGS/build.json
     say "   build  cargo build --workspace --all-targets"
     if ! timeout --kill-after=10 "$BUILD_LIMIT_S" cargo build --workspace --all-targets --locked \

@@ -1,9 +1,10 @@
 //! The gateway as its own process, as a farm runs it: started on free ports, read by its ready line, stopped or killed.
 
+use giot_gateway::clock::monotonic;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// How long a gateway may take to become ready on a loaded machine.
 const READY_MAX: Duration = Duration::from_secs(60);
@@ -79,7 +80,7 @@ impl Giot {
             .stderr(Stdio::inherit())
             .spawn()
             .expect("giot starts");
-        let began = Instant::now();
+        let began = monotonic();
         let mut lines = BufReader::new(child.stdout.take().expect("a pipe"));
         let mut line = String::new();
         while !line.starts_with("ready ") {
@@ -182,7 +183,7 @@ pub fn export(data: &Path, device: &str, metric: &str) -> Vec<(String, String, S
 /// # Panics
 /// When it takes longer than `limit`.
 pub fn wait_for<T>(what: &str, limit: Duration, mut check: impl FnMut() -> Option<T>) -> T {
-    let began = Instant::now();
+    let began = monotonic();
     loop {
         if let Some(found) = check() {
             return found;

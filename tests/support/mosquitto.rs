@@ -62,6 +62,14 @@ impl Mosquitto {
         self.port
     }
 
+    /// Lets another device in, with a password of its own, from the next start on.
+    ///
+    /// # Errors
+    /// When `mosquitto_passwd` is missing or fails.
+    pub fn add_device(&self, user: &str, password: &str) -> anyhow::Result<()> {
+        write_password(&self.dir.path().join("passwords"), user, password)
+    }
+
     /// Ends the broker as a power cut would.
     pub fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
@@ -108,16 +116,18 @@ impl Drop for Mosquitto {
 
 fn write_passwords(file: &Path, devices: &[&str]) -> anyhow::Result<()> {
     std::fs::write(file, "").context("create mosquitto's passwords")?;
-    for user in devices.iter().chain(&[GATEWAY_USER]) {
-        let status = Command::new(program("mosquitto_passwd"))
-            .arg("-b")
-            .arg(file)
-            .args([user, PASSWORD])
-            .stderr(Stdio::null())
-            .status()
-            .context("run mosquitto_passwd; install it with `apt-get install mosquitto mosquitto-clients`")?;
-        anyhow::ensure!(status.success(), "mosquitto_passwd ended with {status}");
-    }
+    devices.iter().chain(&[GATEWAY_USER]).try_for_each(|user| write_password(file, user, PASSWORD))
+}
+
+fn write_password(file: &Path, user: &str, password: &str) -> anyhow::Result<()> {
+    let status = Command::new(program("mosquitto_passwd"))
+        .arg("-b")
+        .arg(file)
+        .args([user, password])
+        .stderr(Stdio::null())
+        .status()
+        .context("run mosquitto_passwd; install it with `apt-get install mosquitto mosquitto-clients`")?;
+    anyhow::ensure!(status.success(), "mosquitto_passwd ended with {status}");
     Ok(())
 }
 

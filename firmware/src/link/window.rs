@@ -9,6 +9,8 @@ use giot_shared::ids::Position;
 
 /// Messages on their way at most: what the send buffer holds.
 pub const WINDOW: usize = 4;
+/// Records that fill a message of usual readings.
+pub const FULL: u32 = 32;
 /// Time without progress after which records are sent again, ms.
 pub const PROGRESS_MS: u64 = 10_000;
 /// Time after which an unanswered Hello is said again, ms; doubles up to [`HELLO_MS_MAX`].
@@ -91,11 +93,17 @@ impl Window {
         }
     }
 
-    /// The position after which the next message begins, when one may be sent.
+    /// The position after which the next message begins, when one may be sent; `last` is the last record there is.
+    ///
+    /// While something is on its way a message waits until it is full, so that a backlog costs few messages and a
+    /// single reading no delay (Nagle's rule, RFC 896).
     #[must_use]
-    pub fn next(&self) -> Option<Position> {
+    pub fn next(&self, last: Position) -> Option<Position> {
         match &self.state {
-            State::Open { cursor, sent, .. } if !sent.is_full() => Some(*cursor),
+            State::Open { cursor, sent, .. } if !sent.is_full() => {
+                let full = last.epoch > cursor.epoch || last.seq.saturating_sub(cursor.seq) >= FULL;
+                (sent.is_empty() || full).then_some(*cursor)
+            }
             State::Open { .. } | State::Greeting { .. } | State::Down => None,
         }
     }
@@ -155,6 +163,9 @@ impl Window {
 mod tests {
     use super::*;
 
+    /// The last record, far ahead.
+    const BACKLOG: Position = at(1000);
+
     const fn at(seq: u32) -> Position {
         Position { epoch: 3, seq }
     }
@@ -164,7 +175,7 @@ mod tests {
         let mut window = Window::default();
         window.connected();
         window.hello_sent(LinkMs(0));
-        assert_eq!(window.next(), None, "nothing before the Welcome");
+        assert_eq!(window.next(BACKLOG), None, "nothing before the Welcome");
         window.welcome(LinkMs(0), at(10));
         window
     }
@@ -173,12 +184,25 @@ mod tests {
     fn four_messages_and_no_more_are_on_their_way() {
         let mut window = open();
         for n in 1..=4 {
-            assert_eq!(window.next(), Some(at(n * 10)));
+            assert_eq!(window.next(BACKLOG), Some(at(n * 10)));
             window.sent(LinkMs(1), at(n * 10 + 10));
         }
-        assert_eq!(window.next(), None);
+        assert_eq!(window.next(BACKLOG), None);
         window.acknowledge(LinkMs(2), at(30));
-        assert_eq!(window.next(), Some(at(50)), "two were acknowledged at once");
+        assert_eq!(window.next(BACKLOG), Some(at(50)), "two were acknowledged at once");
+    }
+
+    #[test]
+    fn a_small_message_waits_for_the_one_before_it() {
+        let mut window = open();
+        assert_eq!(window.next(at(11)), Some(at(10)), "nothing is on its way");
+        window.sent(LinkMs(1), at(11));
+        assert_eq!(window.next(at(42)), None);
+        assert_eq!(window.next(at(43)), Some(at(11)), "full");
+        let next_epoch = Position { epoch: 4, seq: 1 };
+        assert_eq!(window.next(next_epoch), Some(at(11)), "an epoch ends its message");
+        window.acknowledge(LinkMs(2), at(11));
+        assert_eq!(window.next(at(12)), Some(at(11)));
     }
 
     #[test]
@@ -191,7 +215,7 @@ mod tests {
         window.acknowledge(LinkMs(10_099), at(20));
         assert_eq!(window.handle_timeout(LinkMs(10_100)), None, "an acknowledgement is progress");
         assert_eq!(window.handle_timeout(LinkMs(20_099)), Some(Due::Rewound));
-        assert_eq!(window.next(), Some(at(20)));
+        assert_eq!(window.next(BACKLOG), Some(at(20)));
         assert_eq!(window.poll_timeout(), None);
     }
 
@@ -222,9 +246,9 @@ mod tests {
         let mut window = open();
         window.sent(LinkMs(1), at(20));
         window.disconnected();
-        assert_eq!(window.next(), None);
+        assert_eq!(window.next(BACKLOG), None);
         window.connected();
         window.welcome(LinkMs(50), at(15));
-        assert_eq!(window.next(), Some(at(15)));
+        assert_eq!(window.next(BACKLOG), Some(at(15)));
     }
 }

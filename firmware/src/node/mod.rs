@@ -11,31 +11,29 @@
 
 mod orders;
 mod schedule;
+mod valves;
+
+pub use valves::{DriveReason, closing_at_boot};
 
 use crate::board::{Drive, Vitals};
 use crate::drip::{Drip, Request};
 use crate::outbox::Level;
 use crate::probe::{self, ProbeFault, Sample};
-use crate::settings::{Kept, NodeConfig, Running, ValveKind, ValvePlan};
-use giot_shared::ids::{CommandId, Position, ProbeId, ValveId};
+use crate::settings::{Kept, NodeConfig};
+use giot_shared::ids::{CommandId, Position, ProbeId};
 use giot_shared::metric::Metric;
 use giot_shared::time::{Anchor, UptimeMs};
-use giot_shared::units::Millivolts;
-use giot_shared::valve::{CloseReason, RefusalReason};
-use giot_shared::wire::{Answer, Body, Health, Hello, ResetCause, VALVES_MAX, ValveEvent};
+use giot_shared::valve::RefusalReason;
+use giot_shared::wire::{Answer, Body, Health, Hello, ResetCause, VALVES_MAX};
 use orders::Bucket;
 use schedule::Schedule;
+use valves::{Move, Pending};
 
 /// Firmware version as a Hello carries it.
 pub const FIRMWARE: &str = env!("CARGO_PKG_VERSION");
 
-/// Time until a valve that did not close is driven again, ms: for ever, because an open valve is water at risk.
-const DRIVE_AGAIN_MS: u64 = 1000;
 /// Time until a valve event that the flash did not take is tried again, ms.
 const KEEP_AGAIN_MS: u64 = 5000;
-/// Time between looks at the supply while a valve is open, ms: a battery falls from brown-out to reset in about a minute
-/// under a relay coil.
-const SUPPLY_LOOK_MS: u64 = 5000;
 /// Records that may wait for the flash: an opening and a closing of every valve and the meter's total of each.
 const RECORDS_MAX: usize = 3 * VALVES_MAX;
 /// Answers that may wait for the link: as many as a burst of refusals is answered with.
@@ -81,21 +79,6 @@ pub enum Action {
     ReadVitals,
 }
 
-/// Why a valve is moved.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DriveReason {
-    /// Whatever the last boot left: closed.
-    Boot,
-    /// A command.
-    Ordered(CommandId),
-    /// The button.
-    Local,
-    /// The run is over.
-    Closing(CloseReason),
-    /// The drive reported a fault at the last closing.
-    Again,
-}
-
 /// The node.
 #[derive(Debug)]
 pub struct Node {
@@ -108,6 +91,7 @@ pub struct Node {
     nonce_state: u64,
     nonce: Option<u64>,
     hello_sent_at: Option<UptimeMs>,
+    hello_again_at: Option<UptimeMs>,
     connected: bool,
     low_power: bool,
     supply_look_at: Option<UptimeMs>,
@@ -128,31 +112,6 @@ pub struct Node {
     vitals_due: bool,
 }
 
-/// An opening that waits until counter and mark are in flash.
-#[derive(Clone, Copy, Debug)]
-struct Pending {
-    request: Request,
-}
-
-/// A movement that is to be made: at once, or again later.
-#[derive(Clone, Copy, Debug)]
-struct Move {
-    drive: Drive,
-    reason: DriveReason,
-    not_before: Option<UptimeMs>,
-}
-
-/// The movement that closes a valve whatever its state: twice for a latching one, because nobody sees whether the first
-/// pulse found enough energy. The first thing of every boot, before flash or network are touched.
-#[must_use]
-pub const fn closing_at_boot(plan: &ValvePlan) -> Action {
-    let times = match plan.kind {
-        ValveKind::Relay => 1,
-        ValveKind::Latching => 2,
-    };
-    Action::Drive(Drive { valve: plan.valve, kind: plan.kind, open: false, times }, DriveReason::Boot)
-}
-
 impl Node {
     /// A node whose valves were closed by [`closing_at_boot`]. Runs that the last boot left open are recorded as cut.
     #[must_use]
@@ -167,6 +126,7 @@ impl Node {
             schedule,
             anchor: None,
             hello_sent_at: None,
+            hello_again_at: None,
             connected: false,
             low_power: false,
             supply_look_at: None,
@@ -204,6 +164,7 @@ impl Node {
         self.hello_due = false;
         self.answers.clear();
         self.hello_sent_at = None;
+        self.hello_again_at = None;
     }
 
     /// Says Hello again: the last one was not answered.
@@ -252,33 +213,6 @@ impl Node {
         self.close_due(now);
     }
 
-    /// A person pressed a valve's button: closes it, or opens it for its local run under the same lease rules.
-    pub fn handle_button(&mut self, now: UptimeMs, valve: ValveId) {
-        if self.drip.is_open(valve) {
-            self.close(now, valve, CloseReason::LocalButton);
-            return;
-        }
-        let Some(plan) = self.drip.plan(valve).copied() else { return };
-        let run_s = plan.local_run_s.clamp(1, plan.hard_max_s.max(1));
-        let request = Request { valve, run_s, volume: None, command: None };
-        // Refused without a word: the lamp at the valve stays dark.
-        if self.may_open(&request).is_ok() {
-            self.prepare(request);
-        }
-    }
-
-    /// A valve did not move. One that should open counts as closed and is driven closed; one that should close is driven
-    /// again until it does.
-    pub fn handle_drive_fault(&mut self, now: UptimeMs, drive: Drive) {
-        if drive.open {
-            self.close(now, drive.valve, CloseReason::Fault);
-        } else {
-            let again =
-                Move { drive, reason: DriveReason::Again, not_before: Some(now.plus_ms(DRIVE_AGAIN_MS)) };
-            self.plan_move(again);
-        }
-    }
-
     /// The outbox changed.
     pub const fn handle_outbox(&mut self, level: Level) {
         self.level = level;
@@ -296,33 +230,6 @@ impl Node {
             self.keep_at = None;
         } else {
             self.keep_at = Some(now.plus_ms(KEEP_AGAIN_MS));
-        }
-    }
-
-    /// What became of [`Action::Persist`]: only when counter and mark are in flash, a waiting valve opens.
-    pub fn handle_persisted(&mut self, now: UptimeMs, persisted: bool) {
-        let Some(Pending { request }) = self.pending.take() else {
-            // The mark of a closed run stays: the next boot records the run a second time, as cut.
-            return;
-        };
-        let opened = if persisted {
-            self.drip.open(now, &request, self.config.meter.is_some())
-        } else {
-            Err(RefusalReason::Busy)
-        };
-        match opened {
-            Ok(event) => {
-                let reason = request.command.map_or(DriveReason::Local, DriveReason::Ordered);
-                self.drive(request.valve, true, reason);
-                self.schedule.valve_changed(&self.config, &self.drip, request.valve, now);
-                self.record(now, Body::Valve(event));
-                self.plan_supply_look(now);
-            }
-            // The mark was written for nothing.
-            Err(_) => self.unsaved = persisted,
-        }
-        if request.command.is_some() {
-            self.answer(now, request.command, opened.err());
         }
     }
 
@@ -427,142 +334,6 @@ impl Node {
         &self.config
     }
 
-    /// Closes every valve, for a restart in good order; the runs are recorded.
-    pub fn close_all(&mut self, now: UptimeMs, reason: CloseReason) {
-        let open: heapless::Vec<ValveId, VALVES_MAX> = self.drip.open_valves().collect();
-        for valve in open {
-            self.close(now, valve, reason);
-        }
-    }
-
-    fn close_due(&mut self, now: UptimeMs) {
-        while let Some(event) = self.drip.expire(now) {
-            self.after_close(now, event);
-        }
-    }
-
-    fn close(&mut self, now: UptimeMs, valve: ValveId, reason: CloseReason) -> bool {
-        let event = self.drip.close(now, valve, reason);
-        if let Some(event) = event {
-            self.after_close(now, event);
-        }
-        event.is_some()
-    }
-
-    fn after_close(&mut self, now: UptimeMs, event: ValveEvent) {
-        let reason = event.closed_by.map_or(DriveReason::Again, DriveReason::Closing);
-        self.drive(event.valve, false, reason);
-        self.schedule.valve_changed(&self.config, &self.drip, event.valve, now);
-        self.record(now, Body::Valve(event));
-        self.record_water(now);
-        self.unsaved = true;
-    }
-
-    fn drive(&mut self, valve: ValveId, open: bool, reason: DriveReason) {
-        let Some(plan) = self.drip.plan(valve) else { return };
-        // A brown-out leaves energy for little: the second pulse is for the case that the first one fell short.
-        let short = reason == DriveReason::Closing(CloseReason::BrownOut);
-        let times = if short && plan.kind == ValveKind::Latching { 2 } else { 1 };
-        self.plan_move(Move {
-            drive: Drive { valve, kind: plan.kind, open, times },
-            reason,
-            not_before: None,
-        });
-    }
-
-    /// The newest movement of a valve replaces an older one that was not made.
-    fn plan_move(&mut self, movement: Move) {
-        self.moves.retain(|known| known.drive.valve != movement.drive.valve);
-        // One entry per valve: there is always room.
-        let _full = self.moves.push(movement);
-    }
-
-    fn handle_supply(
-        &mut self,
-        now: UptimeMs,
-        supply: Millivolts,
-        brown_out: Millivolts,
-        resume: Millivolts,
-    ) {
-        if supply < brown_out {
-            self.low_power = true;
-            self.close_all(now, CloseReason::BrownOut);
-        } else if supply >= resume {
-            self.low_power = false;
-        }
-    }
-
-    fn plan_supply_look(&mut self, now: UptimeMs) {
-        let needed = self.config.supply.is_some() && (self.low_power || self.drip.next_deadline().is_some());
-        if needed && self.supply_look_at.is_none() {
-            self.supply_look_at = Some(now.plus_ms(SUPPLY_LOOK_MS));
-        }
-    }
-
-    /// Whether a valve may open at all at this moment, whoever asks.
-    fn may_open(&self, request: &Request) -> Result<ValvePlan, RefusalReason> {
-        let plan = self.drip.check(request)?;
-        if self.low_power {
-            return Err(RefusalReason::LowPower);
-        }
-        // Two events of this run, and the closing of every run that goes on, must fit: an event is never given up.
-        let reserved = 2 + u32::try_from(self.drip.open_valves().count()).unwrap_or(u32::MAX);
-        let queued = u32::try_from(self.records.len()).unwrap_or(u32::MAX);
-        let room = self.level.events_room >= reserved.saturating_add(queued);
-        // An event that the flash does not take means that no run could be accounted for.
-        if room && self.pending.is_none() && self.keep_at.is_none() {
-            Ok(plan)
-        } else {
-            Err(RefusalReason::Busy)
-        }
-    }
-
-    fn prepare(&mut self, request: Request) {
-        self.pending = Some(Pending { request });
-        self.unsaved = true;
-    }
-
-    /// The mark of a closed run is cleared only when its event is in flash.
-    fn may_persist(&self) -> bool {
-        self.unsaved && (self.records.is_empty() || self.pending.is_some())
-    }
-
-    fn to_keep(&self) -> Kept {
-        let mut running = self.drip.running();
-        // While an event of a cut run waits for the flash, its mark stays.
-        for (_, body) in &self.records {
-            if let Body::Valve(ValveEvent { valve, open: false, command, .. }) = body {
-                mark(&mut running, Running { valve: *valve, command: *command });
-            }
-        }
-        if let Some(Pending { request }) = self.pending {
-            running.retain(|run| run.valve != request.valve);
-            mark(&mut running, Running { valve: request.valve, command: request.command });
-        }
-        Kept { counter: self.counter, running }
-    }
-
-    fn record_cut_runs(&mut self, now: UptimeMs) {
-        let reason = match self.boot.reset {
-            ResetCause::PowerOn | ResetCause::Software => CloseReason::Boot,
-            ResetCause::BrownOut => CloseReason::BrownOut,
-            ResetCause::Watchdog => CloseReason::Watchdog,
-            ResetCause::Panic => CloseReason::Panic,
-        };
-        for run in &self.boot.kept.running {
-            let event = ValveEvent {
-                valve: run.valve,
-                open: false,
-                command: run.command,
-                closed_by: Some(reason),
-                run_ms: None,
-                volume: None,
-            };
-            // There is room: at most one run per valve.
-            let _full = self.records.push_back((now, Body::Valve(event)));
-        }
-    }
-
     /// The meter's total, so that water outside of runs is accounted for too.
     fn record_water(&mut self, now: UptimeMs) {
         let Some(meter) = self.config.meter else { return };
@@ -603,7 +374,8 @@ impl Node {
     }
 
     fn hello_at(&self) -> Option<UptimeMs> {
-        self.hello_sent_at.map(|at| at.plus_ms(self.config.hello_interval_ms))
+        let usual = self.hello_sent_at.map(|at| at.plus_ms(self.config.hello_interval_ms));
+        usual.into_iter().chain(self.hello_again_at).min()
     }
 
     fn hello(&mut self, now: UptimeMs) -> Hello {
@@ -611,6 +383,7 @@ impl Node {
         let nonce = mix(self.nonce_state);
         self.nonce = Some(nonce);
         self.hello_sent_at = Some(now);
+        self.hello_again_at = None;
         Hello {
             nonce,
             epoch: self.boot.epoch,
@@ -622,13 +395,6 @@ impl Node {
             valves: self.drip.reports(now),
             clock: None,
         }
-    }
-}
-
-fn mark(running: &mut heapless::Vec<Running, VALVES_MAX>, run: Running) {
-    if running.iter().all(|known| known.valve != run.valve) {
-        // One entry per valve: there is always room.
-        let _full = running.push(run);
     }
 }
 

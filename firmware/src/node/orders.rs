@@ -25,6 +25,9 @@ use giot_shared::wire::{self, Close, Downlink, MacError, Open, Order, Welcome, W
 /// 50 ppm is off by about a second; a minute leaves room for a slow link at the Welcome.
 const SKEW_MS: u64 = 60_000;
 
+/// Time until the next Hello after a Welcome that came too late, ms.
+const HELLO_AGAIN_MS: u64 = 60_000;
+
 /// Refusals that cost the sender nothing, answered in one burst.
 const GARBAGE_BURST: u64 = 8;
 /// Time after which one more of them is answered, ms.
@@ -88,8 +91,8 @@ impl Node {
         let in_time = now.since_ms(hello_sent_at) <= self.config.welcome_within_ms;
         match welcome.unix {
             Some(unix) if in_time => self.anchor = Some(Anchor::new(now, unix)),
-            // Too late to set the clock by: ask again.
-            Some(_) => self.hello_due = self.connected,
+            // Too late to set the clock by: ask again, but not in a circle with a link that is always late.
+            Some(_) => self.hello_again_at = Some(now.plus_ms(HELLO_AGAIN_MS)),
             None => {}
         }
         if welcome.stored > self.level.last && welcome.stored.epoch >= self.boot.epoch {

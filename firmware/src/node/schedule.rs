@@ -77,8 +77,10 @@ impl Schedule {
     pub(super) fn valve_changed(&mut self, config: &NodeConfig, drip: &Drip, valve: ValveId, now: UptimeMs) {
         for plan in config.probes.iter().filter(|plan| plan.valve == Some(valve)) {
             let entry = self.probes.iter_mut().find(|entry| entry.probe == plan.probe);
+            // What is due at this moment stays due.
             if let Some(entry) = entry
                 && entry.state == State::Waiting
+                && entry.next_at > now
             {
                 let from = entry.last_at.unwrap_or(now);
                 entry.next_at = from.plus_ms(interval_ms(plan, drip)).max(now);

@@ -1,6 +1,6 @@
 //! Puts items together to one message: one epoch, no gaps, not longer than a payload.
 
-use super::shelf::{Item, RECORD_LEN_MAX};
+use super::shelf::Item;
 use crate::settings::LostTail;
 use giot_shared::ids::Position;
 use giot_shared::time::UptimeMs;
@@ -60,7 +60,7 @@ impl Builder {
     }
 
     fn append(&mut self, epoch: u32, record: Record) -> bool {
-        let mut buffer = [0; RECORD_LEN_MAX];
+        let mut buffer = [0; Record::LEN_MAX];
         let Ok(encoded) = record.encode(&mut buffer) else { return false };
         let len = self.len + encoded.len();
         if len > PAYLOAD_LEN_MAX {

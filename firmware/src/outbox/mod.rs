@@ -11,7 +11,7 @@
 //! - a record that [`Outbox::push`] took stays until [`Outbox::release`] covers it, over any reset, or until it is an
 //!   oldest reading of an overfull queue; valve events are never given up;
 //! - [`Outbox::batch`] gives records in order of (epoch, seq) without gaps: what is missing between two of them, or after
-//!   the last one of an earlier epoch, stands as a [`Lost`] record;
+//!   the last one of an earlier epoch, stands as a [`giot_shared::wire::Lost`] record;
 //! - an item whose checksum does not fit is skipped by the queue and so becomes part of a gap, never a wrong value.
 
 mod batch;
@@ -84,7 +84,10 @@ pub struct Outbox<F: NorFlash> {
     readings: Shelf<F, READING_PAGES_MAX>,
     events: Shelf<F, EVENT_PAGES_MAX>,
     tails: LostTails,
+    /// The last record that is in flash.
     last: Position,
+    /// The last count that was used, for a record that is in flash or for one that the flash did not take.
+    seq: u32,
     lost: u32,
 }
 
@@ -99,7 +102,7 @@ impl<F: MultiwriteNorFlash> Outbox<F> {
         let mut events = Shelf::open(events, 3)?;
         let last = readings.survey().await?.max(events.survey().await?);
         let tail = tails.last().map_or(Position::default(), tail_position);
-        Ok(Self { readings, events, tails, last: last.max(tail), lost: 0 })
+        Ok(Self { readings, events, tails, last: last.max(tail), seq: 0, lost: 0 })
     }
 
     /// The last record that is known from flash, made or dropped.
@@ -111,6 +114,7 @@ impl<F: MultiwriteNorFlash> Outbox<F> {
     /// Begins counting records of this boot; `epoch` is above that of [`Self::last`].
     pub fn begin_epoch(&mut self, epoch: u32) {
         self.last = Position { epoch, seq: 0 };
+        self.seq = 0;
     }
 
     /// How full it is.
@@ -141,8 +145,8 @@ impl<F: MultiwriteNorFlash> Outbox<F> {
         uptime: UptimeMs,
         body: Body,
     ) -> Result<Position, OutboxError> {
-        let seq = self.last.seq.checked_add(1).ok_or(OutboxError::Full)?;
-        self.last.seq = seq;
+        let seq = self.seq.checked_add(1).ok_or(OutboxError::Full)?;
+        self.seq = seq;
         let epoch = self.last.epoch;
         let item = Item { epoch, record: Record { seq, uptime, body } };
         if matches!(item.record.body, Body::Valve(_)) {
@@ -150,6 +154,7 @@ impl<F: MultiwriteNorFlash> Outbox<F> {
         } else {
             self.push_reading(settings, &item).await?;
         }
+        self.last.seq = seq;
         Ok(self.last)
     }
 
@@ -215,20 +220,22 @@ impl<F: MultiwriteNorFlash> Outbox<F> {
     }
 
     async fn push_event(&mut self, item: &Item) -> Result<(), OutboxError> {
-        match self.events.push(item).await {
+        match self.events.push(item, false).await {
             Ok(()) => Ok(()),
             Err(PushError::Full) => Err(OutboxError::Full),
             Err(PushError::Damaged) => {
                 self.events.renew().await?;
-                self.events.push(item).await.map_err(|_| OutboxError::Flash)
+                self.events.push(item, false).await.map_err(|_| OutboxError::Flash)
             }
             Err(PushError::Flash) => Err(OutboxError::Flash),
         }
     }
 
     async fn push_reading(&mut self, settings: &mut Settings<F>, item: &Item) -> Result<(), OutboxError> {
-        for _ in 0..DROP_ROUNDS_MAX {
-            match self.readings.push(item).await {
+        for round in 0..DROP_ROUNDS_MAX {
+            // What no round could free is a page of spoilt items: that one goes as it is.
+            let overwrite = round + 1 == DROP_ROUNDS_MAX;
+            match self.readings.push(item, overwrite).await {
                 Ok(()) => return Ok(()),
                 Err(PushError::Full) => self.drop_oldest(settings).await?,
                 Err(PushError::Damaged) => {

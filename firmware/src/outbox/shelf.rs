@@ -16,10 +16,8 @@ use sequential_storage::queue::{QueueConfig, QueueIterator, QueueStorage};
 
 /// Bytes of the epoch before the record.
 const EPOCH_LEN: usize = 4;
-/// Longest record, bytes: a valve event with every number at its largest has 52.
-pub(super) const RECORD_LEN_MAX: usize = 60;
 /// Longest item, bytes.
-const ITEM_LEN_MAX: usize = EPOCH_LEN + RECORD_LEN_MAX;
+const ITEM_LEN_MAX: usize = EPOCH_LEN + Record::LEN_MAX;
 /// Room to read one item, aligned for flash words of up to 32 bytes.
 const BUFFER_LEN: usize = ITEM_LEN_MAX.next_multiple_of(32);
 
@@ -128,10 +126,11 @@ impl<F: MultiwriteNorFlash, const PAGES: usize> Shelf<F, PAGES> {
         }
     }
 
-    pub(super) async fn push(&mut self, item: &Item) -> Result<(), PushError> {
+    /// Appends an item; with `overwrite` at the price of the oldest page.
+    pub(super) async fn push(&mut self, item: &Item, overwrite: bool) -> Result<(), PushError> {
         let mut buffer = [0; BUFFER_LEN];
         let bytes = item.encode(&mut buffer).ok_or(PushError::Flash)?;
-        self.queue.push(bytes, false).await.map_err(|error| push_error(&error))?;
+        self.queue.push(bytes, overwrite).await.map_err(|error| push_error(&error))?;
         self.count = self.count.saturating_add(1);
         Ok(())
     }

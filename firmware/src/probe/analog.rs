@@ -7,7 +7,7 @@ use super::{ProbeFault, Sample};
 use embedded_hal::digital::OutputPin;
 use giot_shared::units::Millivolts;
 
-/// Most samples of one reading; fifteen take 2 ms on a slow converter and already halve the noise twice.
+/// Most samples of one reading: the noise falls with the square root of their number, the battery with the number.
 pub const SAMPLES_MAX: usize = 15;
 
 /// One analog-to-digital converter; embedded-hal 1.0 has no trait for it.
@@ -27,7 +27,7 @@ pub trait Adc {
 pub struct AnalogPlan {
     /// Converter channel.
     pub channel: u8,
-    /// Time from power to the first sample, ms; capacitive probes settle within 200 ms.
+    /// Time from power to the first sample, ms; to be measured for each make of probe.
     pub warm_up_ms: u16,
     /// Samples of one reading, 1 to [`SAMPLES_MAX`]; others are clamped.
     pub n_samples: u8,

@@ -13,8 +13,8 @@ use giot_shared::metric::Metric;
 use giot_shared::units::Millivolts;
 use giot_shared::wire::{Flaw, Reading};
 
-/// Spread of the samples of one reading above which it is called unstable: a healthy capacitive probe behind its
-/// warm-up stays within ±20 mV, a loose wire or a wet connector jumps by hundreds.
+/// Spread of the samples of one reading above which it is called unstable, mV: half of the least span that a calibration
+/// may have ([`giot_shared::calibration::SPAN_MIN`]), so that such a reading says nothing about the soil.
 pub const SPREAD_MV_MAX: u16 = 100;
 
 /// What one read of a probe gave.

@@ -42,7 +42,8 @@ pub enum Action {
     },
     /// Write an entry to the diary.
     Diary(Entry),
-    /// Keep this over a restart, in place of what was kept of this zone.
+    /// Keep this over a restart, in place of what was kept of this zone. An Open need not wait for it: after a restart every
+    /// valve is unknown anyway. Locks and faults hold over a crash only once they are kept.
     Remember {
         /// The zone.
         zone: ZoneId,

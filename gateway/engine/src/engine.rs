@@ -6,13 +6,12 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use giot_shared::ids::{CommandId, NodeId, ValveId};
-use giot_shared::time::{MonoMs, UnixMs};
-use giot_shared::units::{Millilitres, MoisturePermyriad};
-use giot_shared::valve::{CloseReason, RefusalReason};
+use giot_shared::time::MonoMs;
 
 use crate::Now;
 use crate::diary::{Action, By, Entry, Event};
-use crate::ids::{MetricName, SourceId, ValveRef, ZoneId};
+use crate::ids::{MetricName, SourceId, ZoneId};
+use crate::input::Input;
 use crate::memory::ZoneMemory;
 use crate::plan::{Plan, ProblemKind, Timing};
 use crate::reason::Reason;
@@ -23,106 +22,6 @@ use crate::zone::{Measured, Phase, Turn, ValveWord, Verdict, Zone};
 /// Civil and monotonic time may drift apart by so much before everything is looked at anew: clocks are slewed, not only
 /// stepped, and two seconds matter to no window.
 const CLOCK_STEP_MS: u64 = 2000;
-
-/// Something that happened.
-#[derive(Clone, Copy, Debug)]
-pub enum Input<'a> {
-    /// A probe was read. What is late (dated no later than the probe's newest) changes nothing.
-    Reading {
-        /// The device.
-        device: &'a NodeId,
-        /// Which of its values.
-        metric: &'a MetricName,
-        /// When it was read.
-        at: UnixMs,
-        /// The moisture, `None` where the probe gave none.
-        moisture: Option<MoisturePermyriad>,
-        /// Whether device and ingest found nothing wrong with it.
-        good: bool,
-    },
-    /// A node reported that a valve opened or closed.
-    ValveState {
-        /// The valve.
-        valve: &'a ValveRef,
-        /// Opened or closed.
-        open: bool,
-        /// The command that opened it; `None`: someone at the node.
-        command: Option<CommandId>,
-        /// On closing: why.
-        closed_by: Option<CloseReason>,
-        /// On closing: how long it was open.
-        run_ms: u64,
-        /// On closing: what flowed.
-        volume: Option<Millilitres>,
-        /// Whether this is news; an old record from a node's backlog is measured, but says nothing of the present.
-        live: bool,
-    },
-    /// A node answered a command.
-    Answer {
-        /// The command.
-        command: CommandId,
-        /// Why the node refused it; `None`: accepted.
-        refused: Option<RefusalReason>,
-    },
-    /// A node's session began, with the truth about its valves.
-    NodeOnline {
-        /// The node.
-        node: &'a NodeId,
-        /// Its valves: whether open, and by which command.
-        valves: &'a [(ValveId, bool, Option<CommandId>)],
-    },
-    /// A node's session ended.
-    NodeOffline {
-        /// The node.
-        node: &'a NodeId,
-    },
-    /// A person waters a zone.
-    ManualStart {
-        /// The zone.
-        zone: &'a ZoneId,
-        /// For how long, seconds; brought into 1 … the zone's longest run.
-        run_s: u32,
-        /// Who.
-        by: &'a str,
-    },
-    /// A person stops a zone; its automatic watering rests for a while.
-    ManualStop {
-        /// The zone.
-        zone: &'a ZoneId,
-        /// Who.
-        by: &'a str,
-    },
-    /// A person locks a zone.
-    Lock {
-        /// The zone.
-        zone: &'a ZoneId,
-        /// Who.
-        by: &'a str,
-        /// Why, in that person's words.
-        note: &'a str,
-    },
-    /// A person takes the lock away.
-    Unlock {
-        /// The zone.
-        zone: &'a ZoneId,
-        /// Who.
-        by: &'a str,
-    },
-    /// A person clears fault and quarantine of a zone.
-    ClearFault {
-        /// The zone.
-        zone: &'a ZoneId,
-        /// Who.
-        by: &'a str,
-    },
-    /// A person stops everything; automatic watering rests for a while everywhere.
-    StopAll {
-        /// Who.
-        by: &'a str,
-    },
-    /// The time of [`Engine::poll_timeout`] is reached.
-    Timeout,
-}
 
 /// The irrigation engine of one farm.
 #[derive(Debug)]
@@ -255,6 +154,7 @@ impl Engine {
         self.settle_all(&mut touched, now);
         self.apply(now, input, &mut touched);
         if self.is_clock_stepped(now) {
+            self.zones.iter_mut().for_each(|zone| zone.date_readings(now));
             touched.clear();
             touched.extend(0..self.zones.len());
         }

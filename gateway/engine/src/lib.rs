@@ -17,6 +17,7 @@
 //! | module | holds |
 //! |---|---|
 //! | [`Plan`] (`plan`) | what the farm wants, and its problems |
+//! | [`Input`] (`input`) | what the engine is told |
 //! | `probe` | freshness, plausibility, jumps, stuck values |
 //! | `flight` | which Opens may be in force, until when |
 //! | `zone` | one zone: the soil's verdict, the valve's states |
@@ -28,6 +29,7 @@ mod diary;
 mod engine;
 mod flight;
 mod ids;
+mod input;
 mod memory;
 mod plan;
 mod probe;
@@ -37,8 +39,9 @@ mod view;
 mod zone;
 
 pub use diary::{Action, By, Entry, Event};
-pub use engine::{Engine, Input};
+pub use engine::Engine;
 pub use ids::{METRIC_LEN_MAX, MetricName, NameError, ProbeRef, SLUG_LEN_MAX, SourceId, ValveRef, ZoneId};
+pub use input::Input;
 pub use memory::{Lock, OpenMemory, Rest, ZoneMemory};
 pub use plan::{
     DayWindow, HYSTERESIS_PERMYRIAD_MIN, Plan, PlanProblem, ProblemKind, RUN_S_MAX, SourcePlan, Timing,

@@ -155,6 +155,15 @@ impl Probe {
         };
     }
 
+    /// Dates a reading that was received without a clock, once the clock is known. One that is ahead then stays so: time
+    /// passing does not make its date true.
+    pub(crate) fn date(&mut self, now: Now) {
+        let Some(last) = self.last.as_mut().filter(|last| last.age_ms.is_none()) else { return };
+        let Some(wall) = now.wall else { return };
+        last.ahead_ms = last.ahead_ms(now);
+        last.age_ms = Some(wall.since_ms(last.at).saturating_sub(now.mono.since_ms(last.received_at)));
+    }
+
     /// What the probe is worth, and its value where it has one.
     pub(crate) fn judge(&self, now: Now, plan: &ZonePlan) -> (ProbeQuality, Option<MoisturePermyriad>) {
         let Some(last) = self.last else { return (ProbeQuality::Missing, None) };

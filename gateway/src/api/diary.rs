@@ -1,5 +1,7 @@
 //! The irrigation diary, newest first.
 
+#![expect(unused_qualifications, reason = "the macro that describes a path spells its types out")]
+
 use axum::extract::{Query, State};
 use axum::{Json, Router, routing::get};
 use serde::{Deserialize, Serialize};

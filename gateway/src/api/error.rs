@@ -2,8 +2,12 @@
 
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use giot_engine::Reason;
 use serde::Serialize;
+use serde_json::{Map, Value};
 use utoipa::ToSchema;
+
+use crate::hub::codec;
 
 /// A refused or failed request.
 #[derive(Debug, Serialize, ToSchema)]
@@ -16,8 +20,12 @@ pub(crate) struct Problem {
     status: u16,
     /// What is wrong and what would be right.
     detail: String,
-    /// Stable word for programs; of a refused start, the engine's reason code.
+    /// Stable word for programs; of a refused wish, the engine's reason code.
     code: String,
+    /// The numbers of that reason, as in the diary.
+    #[serde(skip_serializing_if = "Map::is_empty")]
+    #[schema(value_type = Object)]
+    args: Map<String, Value>,
 }
 
 impl Problem {
@@ -28,7 +36,17 @@ impl Problem {
             status: status.as_u16(),
             detail: detail.into(),
             code: code.into(),
+            args: Map::new(),
         }
+    }
+
+    /// The engine refused a person's wish.
+    pub(crate) fn refused(reason: &Reason) -> Self {
+        let args = codec::args_for_people(reason);
+        let numbers =
+            if args.is_empty() { String::new() } else { format!(" {}", Value::Object(args.clone())) };
+        let detail = format!("{}{numbers}", reason.code());
+        Self { args, ..Self::new(StatusCode::CONFLICT, reason.code(), detail) }
     }
 
     pub(crate) fn bad_request(detail: impl Into<String>) -> Self {

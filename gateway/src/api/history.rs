@@ -1,5 +1,7 @@
 //! A zone's past for a chart: its probes' moisture thinned to what a screen can show, its runs, its thresholds.
 
+#![expect(unused_qualifications, reason = "the macro that describes a path spells its types out")]
+
 use axum::extract::{Path, Query, State};
 use axum::{Json, Router, routing::get};
 use giot_engine::{ZoneId, ZonePlan};

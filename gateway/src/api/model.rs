@@ -67,6 +67,8 @@ struct Zone {
     start_below: f64,
     /// Stop threshold, % of volume.
     stop_above: f64,
+    /// Older readings count as stale, seconds.
+    fresh_s: u32,
     /// Starts by itself.
     automatic: bool,
     /// idle, waiting, sent, accepted, open, closing, unknown, fault or locked: what was last confirmed, never the wish.
@@ -165,16 +167,6 @@ pub(super) fn stored_reason(entry: &store::DiaryEntry) -> Reason {
     Reason { code: entry.reason.clone(), args }
 }
 
-/// A reason in one line, for the detail of a refusal.
-pub(super) fn reason_text(reason: &EngineReason) -> String {
-    let args = codec::args_for_people(reason);
-    if args.is_empty() {
-        reason.code().to_owned()
-    } else {
-        format!("{} {}", reason.code(), Value::Object(args))
-    }
-}
-
 /// A stored diary entry for JSON.
 #[expect(clippy::cast_precision_loss, reason = "spans and volumes of one run are far below 2^53")]
 pub(super) fn diary_entry(row: &store::DiaryRow) -> DiaryEntry {
@@ -241,6 +233,7 @@ fn zone(zone: &ZoneView, view: &FarmView, settings: &Settings) -> Option<Zone> {
         moisture_at: zone.moisture_age_ms.map(|age_ms| view.now.minus_ms(age_ms).0),
         start_below: plan.start_below.percent(),
         stop_above: plan.stop_above.percent(),
+        fresh_s: plan.fresh_s,
         automatic: plan.automatic,
         state: zone.state.code(),
         since: Some(view.date(zone.since).0),

@@ -6,9 +6,8 @@ use axum::response::{IntoResponse, Response};
 
 use super::Api;
 
-/// What the page may do in a browser: nothing from outside, nothing inline but styles that the chart sets.
-const POLICY: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; base-uri 'none'; \
-                      form-action 'self'; frame-ancestors 'none'";
+/// What the page may do in a browser: nothing from outside, nothing inline.
+const POLICY: &str = "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
 
 pub(super) fn routes() -> Router<Api> {
     Router::new().fallback(file)

@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 use utoipa::ToSchema;
 
+use super::Api;
 use super::auth::SignedIn;
 use super::error::Problem;
-use super::{Api, model};
 use crate::hub::{Request, Wish};
 
 /// Longest note of a lock, characters.
@@ -145,9 +145,7 @@ async fn wish(api: &Api, wish: Wish) -> Answer {
     api.requests.try_send(request).map_err(|_| Problem::unavailable())?;
     match answered.await {
         Ok(Ok(())) => Ok((StatusCode::ACCEPTED, Json(Accepted { accepted: true }))),
-        Ok(Err(reason)) => {
-            Err(Problem::new(StatusCode::CONFLICT, reason.code(), model::reason_text(&reason)))
-        }
+        Ok(Err(reason)) => Err(Problem::refused(&reason)),
         Err(_) => Err(Problem::unavailable()),
     }
 }

@@ -111,6 +111,8 @@ impl Hub {
         let now = self.clock.wall_unchecked();
         if let Some(session) = self.session(node) {
             session.heard_at = Some(now);
+            // Behind an external broker a node stays connected while the gateway restarts, and says no Hello.
+            session.is_online = true;
         }
         match uplink {
             Uplink::Hello(hello) => {
@@ -128,15 +130,15 @@ impl Hub {
     fn greet(&mut self, node: &NodeId, hello: &Hello) {
         let wall = self.clock.wall();
         let Some(session) = self.session(node) else { return };
-        session.is_online = true;
         let name = session.name.clone();
         let greeting = session.records.handle_hello(hello, wall);
         self.is_view_old = true;
         let (stored, dating, missing) = match greeting {
             Greeting::Welcome { stored, dating, missing } => (stored, dating, missing),
             Greeting::CounterWentBack { stored } => {
-                tracing::error!(%node, epoch = hello.epoch, stored = stored.epoch,
-                    "the node counts its boots from anew, so its flash was replaced: register it under a new id");
+                tracing::warn!(%node, epoch = hello.epoch, stored = stored.epoch,
+                    "the node counts its boots from anew, so its flash was replaced: it is told where to go on");
+                self.send(node, &Downlink::Welcome(Welcome { nonce: hello.nonce, unix: wall, stored }), None);
                 return;
             }
         };

@@ -24,6 +24,7 @@ use crate::mqtt::{Delivery, Incoming, Link, Qos};
 use crate::store::{Batch, CommitError, Done, Reader, SubmitError, Writer};
 use giot_engine::{Action, By, Engine, Event, Input, Now, ProbeRef, Reason, ZoneId, ZoneState};
 use giot_shared::ids::{CommandId, NodeId, Position};
+use giot_shared::time::MonoMs;
 use giot_shared::wire::{self, Close, Downlink, Open, Order, Topic};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -46,6 +47,9 @@ pub const REQUESTS_MAX: usize = 64;
 
 /// How often the page's view is made anew at most, in real time.
 const VIEW_EVERY: Duration = Duration::from_millis(250);
+
+/// The view is made anew at least this often, in the gateway's time.
+const VIEW_AGE_MAX_MS: u64 = 5_000;
 
 /// What a person wants.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -158,6 +162,7 @@ pub struct Hub {
     /// What the engine wants kept that belongs to no delivery.
     own: Batch,
     is_view_old: bool,
+    shown_at: MonoMs,
     n_bad: u64,
     last_bad_at: Option<Instant>,
 }
@@ -234,6 +239,7 @@ impl Hub {
             waiting: None,
             own: Batch::default(),
             is_view_old: true,
+            shown_at: clock.mono(),
             n_bad: 0,
             last_bad_at: None,
         };
@@ -484,9 +490,12 @@ impl Hub {
 
     /// Shows the page the present, where something has changed since the last look.
     fn show(&mut self) {
-        if !std::mem::take(&mut self.is_view_old) && !self.clock.is_demo() && self.view.receiver_count() > 0 {
+        // Ages and stale readings move with time alone.
+        let is_due = self.clock.mono().since_ms(self.shown_at) >= VIEW_AGE_MAX_MS;
+        if !std::mem::take(&mut self.is_view_old) && !is_due {
             return;
         }
+        self.shown_at = self.clock.mono();
         let now = self.now();
         let zones = self.settings.plan.zones.keys().filter_map(|id| self.engine.zone_view(id, now)).collect();
         let devices = self.sessions.iter().map(|(id, session)| {

@@ -174,7 +174,7 @@ impl Broker {
             config,
             limits,
             shared: Arc::new(Shared::new(prefix.into(), router, Arc::clone(meter), incoming)),
-            gate: Arc::new(Gate::new(access, limits.sessions_max)),
+            gate: Arc::new(Gate::new(access, Arc::clone(&storage), limits.sessions_max)),
             storage,
             stats: Arc::new(BrokerStats::new()),
             monitor: Arc::new(monitor),
@@ -210,6 +210,7 @@ impl Broker {
         let states = tokio::spawn(forward_states(status, incoming, stopped.clone(), Arc::clone(&meter)));
         let commands = tokio::spawn(send(outgoing, Arc::clone(&self.shared), stopped.clone()));
         let mut upkeep = tokio::time::interval(UPKEEP_EVERY);
+        upkeep.reset();
         loop {
             tokio::select! {
                 () = stopped.wished() => break,
@@ -267,8 +268,7 @@ impl Broker {
             tracing::warn!(%from, limit = self.limits.connections_max, "MQTT connection refused: too many");
             return;
         }
-        // Without this a command may wait 40 ms for an acknowledgement of the packet before it.
-        if let Err(error) = socket.set_nodelay(true) {
+        if let Err(error) = prepare(&socket) {
             tracing::debug!(%from, %error, "MQTT connection gone before it was served");
             return;
         }
@@ -318,6 +318,11 @@ impl Broker {
             Err(error) => tracing::warn!(%error, "MQTT sessions could not be counted"),
         }
     }
+}
+
+/// Without this a command may wait 40 ms for an acknowledgement of the packet before it.
+fn prepare(socket: &TcpStream) -> std::io::Result<()> {
+    socket.set_nodelay(true)
 }
 
 fn report(ended: Result<(), tokio::task::JoinError>) {
@@ -393,5 +398,38 @@ async fn forward_states(
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn small_packets_leave_at_once() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (client, accepted) =
+            tokio::join!(TcpStream::connect(listener.local_addr().unwrap()), listener.accept());
+        let (socket, _) = accepted.unwrap();
+        socket.set_nodelay(false).unwrap();
+        prepare(&socket).unwrap();
+        assert!(socket.nodelay().unwrap());
+        drop(client);
+    }
+
+    #[test]
+    fn a_command_carries_the_rest_of_its_time() {
+        let now = Instant::now();
+        let message = |expires_at| Outgoing {
+            topic: "t".into(),
+            payload: Bytes::from_static(b"open"),
+            qos: Qos::AtLeastOnce,
+            retain: false,
+            expires_at,
+        };
+        let expiry = |at: Option<Instant>| packet(message(at), now).properties.get_message_expiry_interval();
+        assert_eq!(expiry(None), None);
+        assert_eq!(expiry(Some(now + Duration::from_secs(30))), Some(30));
+        assert_eq!(expiry(Some(now + Duration::from_millis(1))), Some(1), "zero would be dropped at once");
     }
 }

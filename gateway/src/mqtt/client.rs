@@ -433,24 +433,23 @@ fn deliver(shared: &Shared, connection: &Arc<Connection>, publish: Publish) -> R
         connection.unsettled.fetch_sub(usize::from(needs_ack), Ordering::AcqRel);
         return Ok(());
     };
-    let delivery = Delivery {
+    let place = match incoming.try_reserve() {
+        Ok(place) => place,
+        // Unacknowledged, so it comes again over the next connection.
+        Err(_) if needs_ack => return Err(End::Behind),
+        Err(_) => {
+            Meter::add(&shared.meter.dropped);
+            return Ok(());
+        }
+    };
+    Meter::add(&shared.meter.received);
+    place.send(Delivery {
         topic: publish.topic.into(),
         payload: publish.payload,
         retained: publish.retain,
         ack: Ack::external(receipt),
-    };
-    match incoming.try_send(delivery) {
-        Ok(()) => {
-            Meter::add(&shared.meter.received);
-            Ok(())
-        }
-        // Dropping the delivery refuses it: at QoS 1 the connection ends and the message comes again after the pause.
-        Err(_) if needs_ack => Err(End::Behind),
-        Err(_) => {
-            Meter::add(&shared.meter.dropped);
-            Ok(())
-        }
-    }
+    });
+    Ok(())
 }
 
 /// Gives the library what is to be sent, watches the deadlines, and ends the connection when asked to stop.

@@ -6,7 +6,7 @@
 use super::intake::{MARKER_TOPIC, PRIVATE};
 use super::{Access, Login};
 use mqtt5::broker::storage::ClientSession;
-use mqtt5::broker::{AuthProvider, AuthResult};
+use mqtt5::broker::{AuthProvider, AuthResult, DynamicStorage, StorageBackend};
 use mqtt5::packet::connect::ConnectPacket;
 use mqtt5::protocol::v5::reason_codes::ReasonCode;
 use std::future::Future;
@@ -25,6 +25,7 @@ type Answer<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 /// Answers the library.
 pub(super) struct Gate {
     access: Arc<dyn Access>,
+    storage: Arc<DynamicStorage>,
     logins: Semaphore,
     sessions_max: usize,
     /// Sessions that outlive their connection; an estimate that upkeep corrects.
@@ -32,8 +33,9 @@ pub(super) struct Gate {
 }
 
 impl Gate {
-    pub(super) fn new(access: Arc<dyn Access>, sessions_max: usize) -> Self {
-        Self { access, logins: Semaphore::new(LOGINS_AT_ONCE), sessions_max, sessions: AtomicUsize::new(0) }
+    pub(super) fn new(access: Arc<dyn Access>, storage: Arc<DynamicStorage>, sessions_max: usize) -> Self {
+        let logins = Semaphore::new(LOGINS_AT_ONCE);
+        Self { access, storage, logins, sessions_max, sessions: AtomicUsize::new(0) }
     }
 
     /// Tells how many sessions are kept in truth.
@@ -41,9 +43,15 @@ impl Gate {
         self.sessions.store(n_sessions, Ordering::Relaxed);
     }
 
+    /// Whether the client wants a session kept that is not kept yet.
+    async fn wants_new_session(&self, connect: &ConnectPacket) -> bool {
+        ClientSession::expiry_from_connect(connect) != Some(0)
+            && !matches!(self.storage.get_session(&connect.client_id).await, Ok(Some(_)))
+    }
+
     async fn judge(&self, connect: &ConnectPacket, from: SocketAddr) -> AuthResult {
-        let keeps_session = ClientSession::expiry_from_connect(connect) != Some(0);
-        if keeps_session && self.sessions.fetch_add(1, Ordering::Relaxed) >= self.sessions_max {
+        let wants_new = self.wants_new_session(connect).await;
+        if wants_new && self.sessions.load(Ordering::Relaxed) >= self.sessions_max {
             tracing::warn!(client = %connect.client_id, %from, "login refused: too many sessions are kept");
             return AuthResult::fail(ReasonCode::QuotaExceeded);
         }
@@ -56,7 +64,11 @@ impl Gate {
         let judged = tokio::task::spawn_blocking(move || {
             access.check_login(&client_id, user.as_deref(), password.as_deref())
         });
-        match judged.await {
+        let judged = judged.await;
+        if wants_new && matches!(judged, Ok(Login::User(_) | Login::Anonymous)) {
+            self.sessions.fetch_add(1, Ordering::Relaxed);
+        }
+        match judged {
             Ok(Login::User(name)) => AuthResult::success_with_user(name),
             Ok(Login::Anonymous) => AuthResult::success(),
             Ok(Login::Denied) => {

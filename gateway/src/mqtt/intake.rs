@@ -223,6 +223,16 @@ async fn drain(connection: Arc<Connection>, incoming: mpsc::Sender<Delivery>) {
     }
 }
 
+/// Whether a topic is some device's `up` or `json`. The device's name is judged by ingest, as with an external broker,
+/// so that nothing is acknowledged here and then forgotten.
+fn is_for_ingest(prefix: &str, topic: &str) -> bool {
+    let levels = topic
+        .strip_prefix(prefix)
+        .and_then(|rest| rest.strip_prefix('/'))
+        .and_then(|rest| rest.split_once('/'));
+    levels.is_some_and(|(_, channel)| [Topic::Up.as_str(), Topic::Json.as_str()].contains(&channel))
+}
+
 /// The library's way of neither answering nor keeping a message: as QoS 0, to where nobody listens.
 fn without_answer() -> PublishAction {
     PublishAction::Transform(PublishPacket::new(NOWHERE_TOPIC, Bytes::new(), QoS::AtMostOnce))
@@ -294,11 +304,47 @@ impl BrokerEventHandler for Hook {
                 // A client's own message to this topic reaches nobody.
                 return PublishAction::Handled;
             }
-            match Topic::parse(&self.0.shared.prefix, &event.topic) {
-                Some((_, Topic::Up | Topic::Json)) => self.0.take(event).await,
-                // Status arrives through a subscription, which sees wills as well.
-                Some((_, Topic::Status | Topic::Down)) | None => PublishAction::Continue,
+            if is_for_ingest(&self.0.shared.prefix, &event.topic) {
+                self.0.take(event).await
+            } else {
+                // Status is among these: it arrives through a subscription, which sees wills as well.
+                PublishAction::Continue
             }
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ingest_gets_what_an_external_brokers_subscription_would_give_it() {
+        let cases = [
+            ("giot/v1/n1/up", true),
+            ("giot/v1/n1/json", true),
+            ("giot/v1/No Such Name/json", true),
+            ("giot/v1//json", true),
+            ("giot/v1/n1/status", false),
+            ("giot/v1/n1/down", false),
+            ("giot/v1/n1/x/up", false),
+            ("giot/v1/up", false),
+            ("giot/v1n1/up", false),
+            ("other/n1/up", false),
+        ];
+        for (topic, expected) in cases {
+            assert_eq!(is_for_ingest("giot/v1", topic), expected, "{topic}");
+        }
+    }
+
+    #[test]
+    fn a_marker_tells_its_cost_and_cannot_be_forged() {
+        for cost in [1, 17, WINDOW, WINDOW + 1] {
+            let Packet::Publish(publish) = marker(7, cost) else { panic!("not a publish") };
+            assert_eq!((publish.packet_id, publish.payload.len()), (Some(7), cost.min(WINDOW)));
+            assert!(std::ptr::eq(publish.payload.as_ptr(), MARKER.as_ptr()));
+            let forged = Bytes::from(publish.payload.to_vec());
+            assert!(!std::ptr::eq(forged.as_ptr(), MARKER.as_ptr()));
+        }
     }
 }

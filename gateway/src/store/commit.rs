@@ -161,10 +161,6 @@ impl Group {
         head: diary::Head,
         batches: impl Iterator<Item = &'b Batch>,
     ) -> rusqlite::Result<Committed> {
-        if !conn.is_autocommit() {
-            // A rollback that failed earlier; without it no transaction can begin.
-            conn.execute_batch("ROLLBACK")?;
-        }
         let tx = Transaction::new_unchecked(conn, TransactionBehavior::Immediate)?;
         for (id, device, metric) in new_series {
             statements.series.execute(params![id, device, metric])?;

@@ -92,6 +92,12 @@ pub(super) fn open_writer(dir: &Path, file_pages_max: Option<u32>) -> Result<Con
     Ok(conn)
 }
 
+/// Chooses whether a commit waits for the disk. Without, commits keep their order in the log and the next waiting one makes
+/// them durable with it: what nobody was told about may do that.
+pub(super) fn set_sync(conn: &Connection, waits: bool) -> rusqlite::Result<()> {
+    conn.pragma_update(None, "synchronous", if waits { "full" } else { "normal" })
+}
+
 /// Creates an empty file that only its owner can read; SQLite gives its log the same rights. A file that exists is not
 /// even opened (see the module doc).
 fn create_private(path: &Path) -> std::io::Result<()> {
@@ -108,7 +114,7 @@ fn create_private(path: &Path) -> std::io::Result<()> {
 fn set_up_writer(conn: &Connection) -> rusqlite::Result<()> {
     // WAL: readers never wait for the writer. FULL: a commit that returned is on the disk.
     conn.pragma_update_and_check(None, "journal_mode", "wal", |_| Ok(()))?;
-    conn.pragma_update(None, "synchronous", "full")?;
+    set_sync(conn, true)?;
     conn.pragma_update(None, "cache_size", -WRITER_CACHE_KIB)?;
     conn.pragma_update_and_check(None, "wal_autocheckpoint", CHECKPOINT_PAGES, |_| Ok(()))?;
     conn.pragma_update_and_check(None, "journal_size_limit", LOG_SIZE_MAX, |_| Ok(()))

@@ -21,7 +21,7 @@ use super::commit::{self, Group};
 use super::diary;
 use super::error::{Blame, Closed, CommitError, SubmitError, blame};
 use super::fold;
-use super::open::FolderLock;
+use super::open::{self, FolderLock};
 use super::reader;
 use super::types::Batch;
 
@@ -244,6 +244,8 @@ struct Loop<'c> {
     job: Option<fold::Job>,
     n_commits_until_fold: u64,
     group: Group,
+    /// Whether the connection waits for the disk; only folding may do without.
+    is_synced: bool,
     /// The watermark of each node as it is on disk.
     marks: BTreeMap<Arc<str>, (u32, u64)>,
 }
@@ -266,6 +268,7 @@ impl<'c> Loop<'c> {
             job: None,
             n_commits_until_fold: 0,
             group: Group::default(),
+            is_synced: true,
             marks: reader::marks(conn)?.into_iter().map(|mark| (mark.node, (mark.epoch, mark.seq))).collect(),
         })
     }
@@ -375,7 +378,10 @@ impl<'c> Loop<'c> {
         let mut waits = self.retry_waits.iter();
         let committed = loop {
             let batches = part.iter().map(|(batch, _)| batch);
-            match self.group.commit(self.conn, &mut self.statements, &new_series, self.head, batches) {
+            let committed = self.set_sync(true).and_then(|()| {
+                self.group.commit(self.conn, &mut self.statements, &new_series, self.head, batches)
+            });
+            match committed {
                 Ok(committed) => break committed,
                 Err(error) if blame(&error) == Blame::Data => return Err((Blame::Data, error.to_string())),
                 Err(error) => {
@@ -397,6 +403,19 @@ impl<'c> Loop<'c> {
         catalog.saved(new_series.len());
         for keyed in self.group.samples() {
             catalog.note(keyed.series, keyed.point);
+        }
+        Ok(())
+    }
+
+    /// No commit that somebody is told about passes here without sync: a failure to switch fails the commit.
+    fn set_sync(&mut self, waits: bool) -> rusqlite::Result<()> {
+        if !self.conn.is_autocommit() {
+            // A rollback that failed earlier; within a transaction nothing can be switched and none can begin.
+            self.conn.execute_batch("ROLLBACK")?;
+        }
+        if self.is_synced != waits {
+            open::set_sync(self.conn, waits)?;
+            self.is_synced = waits;
         }
         Ok(())
     }
@@ -425,6 +444,7 @@ impl<'c> Loop<'c> {
     }
 
     fn try_fold_step(&mut self, bytes_max: u64) -> rusqlite::Result<fold::Progress> {
+        self.set_sync(false)?;
         if self.job.is_none() {
             self.job = fold::Job::plan(self.conn, bytes_max)?;
         }
@@ -512,4 +532,29 @@ fn refuse_gaps(
         done.tell(Err(CommitError::Refused("records before these are not stored".into())));
     }
     reached
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::readings;
+    use super::*;
+
+    #[test]
+    fn only_folding_does_without_waiting_for_the_disk() {
+        let dir = tempfile::tempdir().unwrap();
+        let conn = open::open_writer(dir.path(), None).unwrap();
+        let shared = Shared::default();
+        let mut state = Loop::new(&conn, &shared, &[]).unwrap();
+        let waits = || conn.pragma_query_value(None, "synchronous", |row| row.get::<_, i64>(0)).unwrap() == 2;
+        for n in 0..3 {
+            state.commit_all(&mut vec![(readings("n01", "soil", [(n, Some(1.0))]), Done::Ignore)]);
+            assert!(waits());
+            state.fold_all().unwrap();
+            assert!(!waits());
+            // A transaction left open by a failed rollback is no way around either.
+            conn.execute_batch("BEGIN").unwrap();
+        }
+        state.commit_all(&mut vec![(readings("n01", "soil", [(9, Some(1.0))]), Done::Ignore)]);
+        assert!(waits() && state.n_rows == 1);
+    }
 }

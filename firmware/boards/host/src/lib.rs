@@ -80,3 +80,6 @@ impl Random {
         hasher.finish()
     }
 }
+
+#[cfg(test)]
+mod tests;

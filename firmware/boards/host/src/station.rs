@@ -2,8 +2,8 @@
 //! times, as fast as the gateway acknowledges or at a chosen speed.
 //!
 //! The station's clock is battery-backed: the node's Hello carries the row's civil time, so that the gateway dates the
-//! records in the row's year. Uptime jumps from row to row. Nothing is lost by haste: rows wait while [`WAITING_MAX`]
-//! records are not acknowledged, which is far below what the flash holds.
+//! records in the row's year. Uptime jumps from row to row. Nothing is lost by haste: rows wait while a
+//! thousand records are not acknowledged, which is far below what the flash holds.
 
 use crate::board::stopped;
 use crate::flash::FlashStore;

@@ -12,12 +12,14 @@
 //!
 //! Invariant: in every phase but Closed the zone holds its source. A zone never looks at another zone.
 //!
-//! `soil` judges, `open` and `close` drive the valve, `people` holds wishes, locks and faults.
+//! `soil` judges, `open` and `close` drive the valve, `words` takes in what nodes say, `people` holds wishes, locks and
+//! faults.
 
 mod close;
 mod open;
 mod people;
 mod soil;
+mod words;
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -35,9 +37,10 @@ use crate::probe::Probe;
 use crate::reason::Reason;
 use crate::view::LastDecision;
 
-pub(crate) use close::{Closing, Local, ValveWord};
+pub(crate) use close::Closing;
 pub(crate) use open::{Opening, Wait, Watering};
 pub(crate) use soil::Verdict;
+pub(crate) use words::{Local, ValveWord};
 
 /// After a run the soil still takes up water, so that a fast change is no fault: half an hour covers the front's passage
 /// through the depths that probes are set at.
@@ -256,6 +259,11 @@ impl Zone {
         let is_wet = self.holds_source() || now.mono < self.wet_until;
         let Some(probe) = self.probes.get_mut(probe_idx) else { return false };
         probe.accept(now, at, moisture, is_wet, &self.plan)
+    }
+
+    /// Dates readings that were received without a clock.
+    pub(crate) fn date_readings(&mut self, now: Now) {
+        self.probes.iter_mut().for_each(|probe| probe.date(now));
     }
 
     /// Does everything whose time has come, and ends a run that must not go on. Harmless at any time.

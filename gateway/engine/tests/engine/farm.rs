@@ -56,3 +56,8 @@ pub(crate) fn farm(n_zones: usize) -> Plan {
         timing: Timing::default(),
     }
 }
+
+/// A zone of a plan, to be changed.
+pub(crate) fn zone_of<'a>(plan: &'a mut Plan, name: &str) -> &'a mut ZonePlan {
+    plan.zones.get_mut(&zone(name)).unwrap()
+}

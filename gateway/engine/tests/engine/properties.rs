@@ -90,7 +90,7 @@ proptest! {
     #[test]
     fn the_promises_hold_whatever_happens(ops in prop::collection::vec(op(), 1..150), seed in any::<u64>()) {
         let mut world = run(small_farm(), &ops, seed);
-        world.wait(7200_000);
+        world.wait(7_200_000);
         world.check_diary();
         world.check_recovery();
         world.check_diary();

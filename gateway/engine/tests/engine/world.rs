@@ -130,7 +130,6 @@ impl World {
         self.engine.handle(self.now(), input);
         self.drain();
         self.check();
-        self.check_views();
     }
 
     pub(crate) fn apply(&mut self, op: &Op) {
@@ -183,6 +182,7 @@ impl World {
             Op::Network(network) => self.network = network,
             Op::Restart { forgets_open, reconnects } => self.restart(forgets_open, reconnects),
         }
+        self.check_views();
     }
 
     fn read(&mut self, zone: usize, value: Option<u16>, age_s: u64) {
@@ -473,8 +473,8 @@ impl World {
         }
         let n_before: Vec<u32> = self.known.iter().map(|known| known.n_confirmed).collect();
         for round in 0..160_u16 {
-            for zone in 0..self.zones.len() {
-                let is_done = self.known[zone].n_confirmed > n_before[zone];
+            for (zone, before) in n_before.iter().enumerate() {
+                let is_done = self.known[zone].n_confirmed > *before;
                 let value = if is_done { 3200 } else { 1500 } + round % 7;
                 self.apply(&Op::Read { zone, value: Some(value), age_s: 0 });
                 if round == 60 {

@@ -134,7 +134,7 @@ fn the_first_anchor_of_an_epoch_stays() {
 fn an_own_clock_is_believed_only_where_the_registry_says_so() {
     let mut with_clock = hello(1, 1000, (0, 0));
     with_clock.clock = Some(T0.minus_ms(365 * DAY_MS));
-    for (own_clock, want) in [(true, -(365 * DAY_MS as i64)), (false, 0)] {
+    for (own_clock, want) in [(true, -365 * 86_400_000), (false, 0)] {
         let mut node = NodeState { own_clock, ..NodeState::default() };
         node.handle_hello(&with_clock, Some(T0));
         let got = taken(node.handle_records(&run(1, (0, 0), &[reading(1, 1000, 1)]), Some(T0)));
@@ -218,7 +218,7 @@ proptest! {
         node.handle_hello(&hello(1, 0, (0, 0)), Some(T0));
         let mut stored: Vec<i64> = Vec::new();
         let mut pending: Vec<i64> = Vec::new();
-        let mut send = |node: &mut NodeState, from: u32, n: u32, pending: &mut Vec<i64>| {
+        let send = |node: &mut NodeState, from: u32, n: u32, pending: &mut Vec<i64>| {
             let to = (from + n).min(N + 1);
             let records: Vec<_> = (from..to).map(|seq| reading(seq, u64::from(seq), 1)).collect();
             if records.is_empty() { return; }

@@ -4,6 +4,8 @@
 //! transaction; when all are sealed the rows are deleted, oldest first. Until then a sample may be in the journal and in a
 //! chunk, which readers and a repeated job take for one sample, so a crash at any point costs nothing but the repeated work.
 //!
+//! Folding need not wait for the disk: the log keeps the order of transactions, so a power cut leaves the journal or the chunks.
+//!
 //! Must not decide when to fold (the writer does) and must not lose a blob: what fails its checksum is moved to the table
 //! `damaged`, told, and the rest goes on.
 //! Invariants: chunks of one series never overlap; memory is bounded by [`LOAD_SAMPLES_MAX`].

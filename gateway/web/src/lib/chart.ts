@@ -60,7 +60,8 @@ function drawThresholds(u: uPlot, history: History, lang: Lang): void {
   ctx.setLineDash([6 * px, 4 * px]);
   ctx.strokeStyle = INK;
   ctx.font = FONT.replace('13px', `600 ${12 * px}px`);
-  ctx.textAlign = 'right';
+  // At the left: the right end is where the newest values are.
+  ctx.textAlign = 'left';
   for (const [value, above] of [
     [history.start_below, false],
     [history.stop_above, true],
@@ -72,10 +73,10 @@ function drawThresholds(u: uPlot, history: History, lang: Lang): void {
     ctx.stroke();
     ctx.textBaseline = above ? 'bottom' : 'top';
     const text = `${formatNumber(lang, value, 1)} %`;
-    const x = bbox.left + bbox.width - 4 * px;
+    const x = bbox.left + 5 * px;
     ctx.fillStyle = 'rgb(255 255 255 / 85%)';
     const wide = ctx.measureText(text).width + 6 * px;
-    ctx.fillRect(x - wide + 3 * px, above ? y - 17 * px : y + 2 * px, wide, 15 * px);
+    ctx.fillRect(x - 3 * px, above ? y - 17 * px : y + 2 * px, wide, 15 * px);
     ctx.fillStyle = INK;
     ctx.fillText(text, x, above ? y - 3 * px : y + 4 * px);
   }

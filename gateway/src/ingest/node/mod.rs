@@ -9,7 +9,7 @@
 //! clock where the registry trusts it. An epoch that never met anybody lies between its neighbours: it is placed in the
 //! middle and says by how much it may be off.
 
-use super::{Sample, series_name};
+use crate::ingest::{Sample, series_name};
 use crate::quality::Quality;
 use giot_shared::ids::{CommandId, Position, ValveId};
 use giot_shared::metric::Metric;
@@ -149,6 +149,10 @@ pub struct DatedValve {
 impl NodeState {
     /// Restores an epoch's dating from the store.
     pub fn restore_dating(&mut self, epoch: u32, dating: Dating) {
+        if dating.is_sure() {
+            // The newest epoch that met the gateway is the present one, also when only the gateway has restarted.
+            self.epoch = self.epoch.max(Some(epoch));
+        }
         self.datings.insert(epoch, dating);
         while self.datings.len() > ANCHORS_MAX {
             self.datings.pop_first();

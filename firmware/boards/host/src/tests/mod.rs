@@ -2,9 +2,10 @@
 
 mod peer;
 
-use giot_board_host::{
+use crate::{
     BoardSetup, FlashStore, NodeStatus, Sample, SimClock, StationRow, StationSpeed, run_node, run_station,
 };
+use giot_firmware::run::{Memory, run};
 use giot_firmware::settings::{NodeConfig, ProbePlan, ValvePlan};
 use giot_shared::ids::{CommandId, NodeId, ProbeId, ValveId};
 use giot_shared::metric::Metric;
@@ -15,7 +16,8 @@ use giot_shared::wire::{
 };
 use peer::{Peer, readings};
 use std::sync::{Arc, Mutex};
-use tokio::sync::{oneshot, watch};
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
 const NOW: UnixMs = UnixMs(1_767_225_600_000);
@@ -203,10 +205,8 @@ async fn a_power_cut_closes_the_valve_and_the_next_boot_says_so() {
     };
     farm.peer.until("the cut run", cut).await;
     assert_eq!(farm.moves(), [false, true, false]);
-    let seen = farm.peer.seen();
-    let hello = seen.hellos.last().expect("a Hello");
+    let hello = farm.peer.seen().hellos.last().cloned().expect("a Hello");
     assert_eq!((hello.epoch, hello.counter, hello.reset), (2, 3, ResetCause::BrownOut));
-    drop(seen);
     // The same order again, after the reset: its counter is burnt.
     farm.peer.send(&open(3, 3600, farm.clock.unix()));
     farm.peer.until("the refusal", |seen| seen.answers.len() == 2).await;
@@ -235,6 +235,50 @@ async fn a_stop_in_good_order_closes_and_records() {
     assert_eq!(events.len(), 2, "closed once, not again at boot: {events:?}");
 }
 
+/// A broker that takes the connection and never says a word, and one that is not there at all: the button works, and the
+/// run ends in time.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_mute_broker_holds_up_no_valve() {
+    let mute = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let gone = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let gone_address = gone.local_addr().expect("an address");
+    drop(gone);
+    for broker in [mute.local_addr().expect("an address"), gone_address] {
+        let mut farm = Farm::new().await;
+        farm.peer.address = broker.to_string();
+        let (press, buttons) = mpsc::channel(1);
+        let mut setup = farm.setup();
+        setup.buttons = Some(buttons);
+        let mut config = Farm::config();
+        config.valves[0].local_run_s = 60;
+        let task = tokio::spawn(run_node(config, setup, std::future::pending()));
+        press.send(ValveId(0)).await.expect("the node runs");
+        let pressed_at = farm.clock.unix();
+        while farm.moves().len() < 3 {
+            farm.clock.sleep_until(farm.clock.unix().plus_ms(1000)).await;
+            assert!(farm.clock.unix().since_ms(pressed_at) < 120_000, "{:?}", farm.moves());
+        }
+        assert_eq!(farm.moves(), [false, true, false]);
+        assert!(farm.clock.unix().since_ms(pressed_at) >= 60_000);
+        task.abort();
+    }
+}
+
+/// What a chip must hold for the loop beside the link's [`Memory`]: a bound, so that growth is noticed.
+#[tokio::test]
+async fn the_loop_fits_a_small_chip() {
+    let store = FlashStore::memory();
+    let (_stop, stopping) = watch::channel(false);
+    let setup = BoardSetup::new(SimClock::new(NOW, 1.0), String::new(), store.clone());
+    let mut board = crate::HostBoard::new(setup, stopping);
+    let mut connector = crate::net::TcpConnector::new(String::new());
+    let mut memory = Box::new(Memory::new());
+    let frame = run(Farm::config(), &mut board, &mut connector, store.partitions(), &mut memory);
+    let len = size_of_val(&frame);
+    assert!(len < 24_000, "{len} bytes");
+    assert!(size_of::<Memory>() < 10_000, "{} bytes", size_of::<Memory>());
+}
+
 /// Two years of hours in the small: values, missing ones and impossible ones.
 fn history(n_rows: i64) -> Vec<StationRow> {
     let row = |n: i64| {
@@ -252,14 +296,14 @@ fn history(n_rows: i64) -> Vec<StationRow> {
     (0..n_rows).map(row).collect()
 }
 
-async fn play(rows: &[StationRow], cut_every: Option<usize>) -> (Peer, giot_board_host::StationProgress) {
+async fn play(rows: &[StationRow], cut_every: Option<usize>) -> (Peer, crate::StationProgress) {
     let peer = Peer::start(&id(), &key()).await;
     peer.seen().cut_every = cut_every;
     let progress = run_station(
         NodeConfig::new(id(), key()),
         FlashStore::memory(),
         peer.address.clone(),
-        rows.to_vec().into_iter(),
+        rows.iter().cloned(),
         StationSpeed::Max,
         |_| {},
         std::future::pending(),
@@ -322,5 +366,5 @@ async fn rows_out_of_order_are_refused() {
         |_| {},
         std::future::pending(),
     );
-    assert!(matches!(played.await, Err(giot_board_host::NodeError::RowOutOfOrder(_))));
+    assert!(matches!(played.await, Err(crate::NodeError::RowOutOfOrder(_))));
 }

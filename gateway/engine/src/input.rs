@@ -1,0 +1,108 @@
+//! What the engine is told: readings, words of nodes, wishes of people. Plain data, borrowed for the call.
+
+use giot_shared::ids::{CommandId, NodeId, ValveId};
+use giot_shared::time::UnixMs;
+use giot_shared::units::{Millilitres, MoisturePermyriad};
+use giot_shared::valve::{CloseReason, RefusalReason};
+
+use crate::ids::{MetricName, ValveRef, ZoneId};
+
+/// Something that happened.
+#[derive(Clone, Copy, Debug)]
+pub enum Input<'a> {
+    /// A probe was read. What is late (dated no later than the probe's newest) changes nothing.
+    Reading {
+        /// The device.
+        device: &'a NodeId,
+        /// Which of its values.
+        metric: &'a MetricName,
+        /// When it was read.
+        at: UnixMs,
+        /// The moisture, `None` where the probe gave none.
+        moisture: Option<MoisturePermyriad>,
+        /// Whether device and ingest found nothing wrong with it.
+        good: bool,
+    },
+    /// A node reported that a valve opened or closed.
+    ValveState {
+        /// The valve.
+        valve: &'a ValveRef,
+        /// Opened or closed.
+        open: bool,
+        /// The command that opened it; `None`: someone at the node.
+        command: Option<CommandId>,
+        /// On closing: why.
+        closed_by: Option<CloseReason>,
+        /// On closing: how long it was open.
+        run_ms: u64,
+        /// On closing: what flowed.
+        volume: Option<Millilitres>,
+        /// Whether this is news; an old record from a node's backlog is measured, but says nothing of the present.
+        live: bool,
+    },
+    /// A node answered a command.
+    Answer {
+        /// The command.
+        command: CommandId,
+        /// Why the node refused it; `None`: accepted.
+        refused: Option<RefusalReason>,
+    },
+    /// A node's session began, with the truth about its valves.
+    NodeOnline {
+        /// The node.
+        node: &'a NodeId,
+        /// Its valves: whether open, and by which command.
+        valves: &'a [(ValveId, bool, Option<CommandId>)],
+    },
+    /// A node's session ended.
+    NodeOffline {
+        /// The node.
+        node: &'a NodeId,
+    },
+    /// A person waters a zone.
+    ManualStart {
+        /// The zone.
+        zone: &'a ZoneId,
+        /// For how long, seconds; brought into 1 … the zone's longest run.
+        run_s: u32,
+        /// Who.
+        by: &'a str,
+    },
+    /// A person stops a zone; its automatic watering rests for a while.
+    ManualStop {
+        /// The zone.
+        zone: &'a ZoneId,
+        /// Who.
+        by: &'a str,
+    },
+    /// A person locks a zone.
+    Lock {
+        /// The zone.
+        zone: &'a ZoneId,
+        /// Who.
+        by: &'a str,
+        /// Why, in that person's words.
+        note: &'a str,
+    },
+    /// A person takes the lock away.
+    Unlock {
+        /// The zone.
+        zone: &'a ZoneId,
+        /// Who.
+        by: &'a str,
+    },
+    /// A person clears fault and quarantine of a zone.
+    ClearFault {
+        /// The zone.
+        zone: &'a ZoneId,
+        /// Who.
+        by: &'a str,
+    },
+    /// A person stops everything; automatic watering rests for a while everywhere.
+    StopAll {
+        /// Who.
+        by: &'a str,
+    },
+    /// The time of [`Engine::poll_timeout`](crate::Engine::poll_timeout) is reached.
+    Timeout,
+}

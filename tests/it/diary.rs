@@ -1,0 +1,172 @@
+//! P7: every litre is accounted. The diary equals what the nodes measured, also for a run that ended while nobody was
+//! there to see it, and a word changed in it afterwards is found.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "helpers of tests fail the test"
+)]
+
+use crate::farm::{Farm, ZONE};
+use giot_shared::wire::ResetCause;
+use giot_tests::giot::{self, text};
+use giot_tests::node::PATIENCE;
+use std::path::Path;
+use std::process::Command;
+
+/// Run time (ms) and water (mL).
+type Sum = (u64, u64);
+
+/// What nodes measured.
+fn measured(farm: &Farm) -> Sum {
+    let closings = farm.valve_events().into_iter().filter(|event| !event.open);
+    closings.fold((0, 0), |sum, event| (sum.0 + event.run_ms, sum.1 + event.volume_ml.unwrap_or(0)))
+}
+
+/// What the diary says.
+fn told(farm: &Farm) -> Sum {
+    farm.diary().iter().fold((0, 0), |sum, row| {
+        (sum.0 + row.entry.run_ms.unwrap_or(0), sum.1 + row.entry.volume_ml.unwrap_or(0))
+    })
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_diary_equals_what_the_node_measured() {
+    let mut farm = Farm::new("lease_min = 0.1\nautomatic = false");
+    let kit = farm.kit();
+    let mut node = kit.boot(ResetCause::PowerOn);
+    node.until_welcomed().await;
+
+    // One run that a person stops.
+    farm.start_run(5.0);
+    assert_eq!(farm.post(&format!("zones/{ZONE}/stop"), "").0, 202);
+    farm.until_closing(0);
+    // One that runs its time, on one lease.
+    farm.start_run(0.1);
+    farm.until_closing(1);
+    // One during which the gateway is killed; the node closes by itself.
+    farm.start_run(5.0);
+    farm.kill();
+    let n_moves = node.moves().len();
+    assert!(!node.until_move(n_moves, PATIENCE).await.open);
+    farm.restart();
+    farm.until_closing(2);
+    // One while the node cannot reach the gateway at its end, and is reset before it can.
+    farm.until_idle();
+    farm.start_run(0.1);
+    farm.kill();
+    let n_moves = node.moves().len();
+    assert!(!node.until_move(n_moves, PATIENCE).await.open);
+    let kit = {
+        // What was measured is in flash, not only in memory.
+        node.until("the closing in flash", |status| status.waiting > 0).await;
+        node.cut_power().await
+    };
+    farm.restart();
+    let mut node = kit.boot(ResetCause::PowerOn);
+    node.until_welcomed().await;
+    farm.until_closing(3);
+    farm.until_idle();
+
+    let (measured, told) = (measured(&farm), told(&farm));
+    assert_eq!(told, measured, "{:#?}", farm.diary());
+    let open_ms = kit.open_ms(kit.clock.unix());
+    assert!(
+        measured.0.abs_diff(open_ms) < 500,
+        "the valve was open for {open_ms} ms, measured were {} ms",
+        measured.0
+    );
+    assert!(
+        measured.1.abs_diff(open_ms) < 2000,
+        "one millilitre a millisecond: {} mL in {open_ms} ms",
+        measured.1
+    );
+    let rows = farm.diary();
+    let n_told = rows.iter().filter(|row| row.entry.run_ms.is_some_and(|run_ms| run_ms > 0)).count();
+    assert_eq!(n_told, 4, "each run once: {rows:#?}");
+    let why: Vec<&str> =
+        rows.iter().filter(|row| row.entry.event == "started").map(|row| row.entry.reason.as_str()).collect();
+    assert_eq!(why, ["manual_start"; 4]);
+    assert!(rows.iter().filter(|row| row.entry.event == "started").all(|row| row.entry.person.is_some()));
+    // Nothing of it is told twice when everybody meets again.
+    node.stop().await;
+    assert_eq!(farm.stop().code(), Some(0));
+    farm.restart();
+    let mut node = kit.boot(ResetCause::PowerOn);
+    node.until_welcomed().await;
+    farm.until_idle();
+    assert_eq!(crate::diary::told(&farm), measured);
+}
+
+fn sqlite(data: &Path, statement: &str) {
+    let out = Command::new("sqlite3")
+        .arg(data.join("giot.sqlite"))
+        .arg(statement)
+        .output()
+        .expect("sqlite3 is there: apt-get install sqlite3");
+    assert!(out.status.success(), "{statement}: {}", text(&out.stderr));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_changed_word_is_found() {
+    let mut farm = Farm::new("lease_min = 10\nautomatic = false");
+    let mut node = farm.kit().boot(ResetCause::PowerOn);
+    node.until_welcomed().await;
+    for n in 0..2 {
+        farm.start_run(5.0);
+        assert_eq!(farm.post(&format!("zones/{ZONE}/stop"), "").0, 202);
+        farm.until_closing(n);
+    }
+    farm.until_idle();
+    assert_eq!(farm.stop().code(), Some(0));
+    let rows = farm.diary();
+    let dir = farm.dir.path().to_owned();
+    let data = dir.to_str().unwrap();
+    let original = std::fs::read(dir.join("giot.sqlite")).unwrap();
+    let doctor = || giot::run(&["doctor", "--data", data]);
+    assert!(doctor().status.success(), "{}", text(&doctor().stdout));
+    let refused = Command::new("sqlite3")
+        .arg(dir.join("giot.sqlite"))
+        .arg("UPDATE diary SET volume_ml = 0 WHERE id = 2")
+        .output()
+        .unwrap();
+    assert!(!refused.status.success(), "the file itself resists a slip");
+    let stopped = rows.iter().find(|row| row.entry.volume_ml.is_some()).unwrap().id;
+    let cases = [
+        ("UPDATE diary SET volume_ml = volume_ml + 1 WHERE id = ", stopped),
+        (
+            "UPDATE diary SET person = 'somebody else' WHERE person IS NOT NULL AND id = ",
+            first_by_person(&rows),
+        ),
+        ("UPDATE diary SET at_us = at_us - 3600000000 WHERE id = ", 1),
+        ("DELETE FROM diary WHERE id = ", 2),
+    ];
+    for (statement, id) in cases {
+        sqlite(
+            &dir,
+            &format!("DROP TRIGGER diary_keeps_rows; DROP TRIGGER diary_keeps_words; {statement}{id}"),
+        );
+        let out = doctor();
+        assert_eq!(out.status.code(), Some(1), "{statement}: {}", text(&out.stdout));
+        let first_bad = if statement.starts_with("DELETE") { 3 } else { id };
+        let says = format!("entry {first_bad} was changed");
+        assert!(
+            text(&out.stdout).contains(&says)
+                || text(&out.stdout).contains(&format!("entry {id} was changed")),
+            "{statement}: {}",
+            text(&out.stdout)
+        );
+        for rest in ["giot.sqlite-wal", "giot.sqlite-shm"] {
+            // Usually gone already.
+            std::fs::remove_file(dir.join(rest)).ok();
+        }
+        std::fs::write(dir.join("giot.sqlite"), &original).unwrap();
+        assert!(doctor().status.success(), "as it was: {}", text(&doctor().stdout));
+    }
+}
+
+fn first_by_person(rows: &[giot_gateway::store::DiaryRow]) -> i64 {
+    rows.iter().find(|row| row.entry.person.is_some()).expect("a person started it").id
+}
