@@ -259,6 +259,7 @@ reason-closed-by-node = The node closed the valve by itself: { $close }.
 reason-valve-found-closed = The node reported the valve closed without saying why.
 reason-unexpected-open = The valve was open without a command from here (command { $command }).
 reason-valve-silent = Nothing was heard of the valve for { $waited_s }, longer than its longest run.
+reason-gateway-stopping = The gateway is stopping, so it closes what it had opened.
 reason-gateway-restarted = The gateway has just restarted and closes every valve that it cannot account for.
 
 ## Why a person's wish was refused, in short

@@ -256,6 +256,7 @@ reason-closed-by-node = Trạm tự đóng van: { $close }.
 reason-valve-found-closed = Trạm báo van đã đóng mà không nói vì sao.
 reason-unexpected-open = Van mở mà không có lệnh từ đây (lệnh số { $command }).
 reason-valve-silent = Không nghe gì về van suốt { $waited_s }, quá thời gian tưới dài nhất.
+reason-gateway-stopping = Thiết bị trung tâm dừng hoạt động nên đóng các van mà nó đã mở.
 reason-gateway-restarted = Thiết bị trung tâm vừa khởi động lại và đóng những van không rõ tình trạng.
 
 ## Vì sao một lệnh của người bị từ chối, nói gọn

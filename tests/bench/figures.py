@@ -106,16 +106,61 @@ class Server:
         self.log.close()
 
 
-def publish_one(port: int) -> None:
-    """One QoS 1 message by hand: connect, publish, wait for the PUBACK."""
+def publish(port: int, messages: list[tuple[bytes, bytes]]) -> None:
+    """QoS 1 messages (topic, payload) by hand: connect, publish, wait for each PUBACK."""
     text = lambda value: len(value).to_bytes(2, "big") + value
     packet = lambda kind, body: bytes([kind, len(body)]) + body
     with socket.create_connection(("127.0.0.1", port), 10) as link:
         link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         link.sendall(packet(0x10, text(b"MQTT") + bytes([4, 2, 0, 60]) + text(b"first")))
         assert link.recv(4)[:1] == b"\x20"
-        link.sendall(packet(0x32, text(b"giot/v1/first/json") + b"\x00\x01" + b'{"x":1}'))
-        assert link.recv(4)[:1] == b"\x40"
+        for topic, payload in messages:
+            link.sendall(packet(0x32, text(topic) + b"\x00\x01" + payload))
+            assert link.recv(4)[:1] == b"\x40"
+
+
+def publish_one(port: int) -> None:
+    publish(port, [(b"giot/v1/first/json", b'{"x":1}')])
+
+
+# A node's Hello (shared/giot.cddl): nonce 1, epoch 1, uptime 1 s, nothing released, power on, one closed valve.
+HELLO = bytes.fromhex("a2000101a900010101021903e803000400050006010765") + b"bench" + bytes.fromhex("0881a3000001f40300")
+
+
+def stand_in(port: int, nodes: list[str]) -> None:
+    """Says Hello for each node and obeys the Close that follows: a valve of unknown state is watered by nobody."""
+    text = lambda value: len(value).to_bytes(2, "big") + value
+    packet = lambda kind, body: bytes([kind, len(body)]) + body
+    with socket.create_connection(("127.0.0.1", port), 10) as link:
+        link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        stream = link.makefile("rb")
+
+        def receive() -> tuple[int, bytes]:
+            kind, length, shift = stream.read(1)[0], 0, 0
+            while True:
+                byte = stream.read(1)[0]
+                length |= (byte & 127) << shift
+                shift += 7
+                if byte < 128:
+                    return kind, stream.read(length)
+
+        link.sendall(packet(0x10, text(b"MQTT") + bytes([4, 2, 0, 60]) + text(b"stand-in")))
+        link.sendall(packet(0x82, b"\x00\x09" + text(b"giot/v1/+/down") + b"\x00"))
+        for node in nodes:
+            up = text(f"giot/v1/{node}/up".encode())
+            link.sendall(packet(0x32, up + b"\x00\x01" + HELLO))
+            command = None
+            while command is None:
+                kind, body = receive()
+                if kind & 0xF0 == 0x30 and node.encode() in body and (at := body.find(b"\x05\xa2\x00")) > 0:
+                    command = cbor_uint(body[at + 3 :])
+            answer = b"\xa2\x00\x01\x03\xa2\x00" + command + b"\x02\x19\x03\xe9"
+            link.sendall(packet(0x32, up + b"\x00\x02" + answer))
+
+
+def cbor_uint(data: bytes) -> bytes:
+    """The encoded unsigned integer at the head of `data`."""
+    return data[: 1 + {24: 1, 25: 2, 26: 4, 27: 8}.get(data[0], 0)]
 
 
 def load(loadgen: Path, mode: str, **words) -> dict:
@@ -196,6 +241,7 @@ def rule(giot: Path, loadgen: Path, n_zones: int = 1000) -> dict:
         [str(part) for part in command], stdout=subprocess.DEVNULL, stderr=server.log, env={**os.environ, "GIOT_LOG": "error"}
     )
     wait_for_port(server.port)
+    stand_in(server.port, nodes)
     words = dict(addr=f"127.0.0.1:{server.port}", devices=n_zones, n=n_zones, rate=200, prefix="giot/v1")
     result = load(loadgen, "rule", suffix="json", cmdsuffix="down", **words)
     server.stop()

@@ -191,5 +191,5 @@ fn pythons_paho_works_inside_and_is_refused_outside() {
     let rows = giot::export(site.dir.path(), OWN, "paho");
     let values: Vec<&str> = rows.iter().map(|row| row.1.as_str()).collect();
     assert_eq!(values, ["5", "311"]);
-    assert_eq!(metrics(site.dir.path(), FOREIGN), [String::new(); 0], "nothing forged is stored");
+    assert!(metrics(site.dir.path(), FOREIGN).is_empty(), "nothing forged is stored");
 }

@@ -17,7 +17,7 @@ use giot_shared::ids::{CommandId, NodeId, Position, ValveId};
 use giot_shared::time::UnixMs;
 use giot_shared::valve::RefusalReason;
 use giot_shared::wire::{
-    self, Answer, Close, Downlink, Hello, KEY_LEN, NodeKey, Order, ResetCause, Uplink, Welcome,
+    self, Answer, Close, Downlink, Hello, KEY_LEN, NodeKey, Open, Order, ResetCause, Uplink, Welcome,
 };
 use giot_tests::device::{Connect, Device, Packet, Version};
 use giot_tests::node::{HARD_MAX_S, Kit, PATIENCE, VALVE, open, order, sealed};
@@ -39,7 +39,7 @@ struct Attacker {
 #[derive(Debug)]
 enum Heard {
     Down(Vec<u8>),
-    Up(Uplink),
+    Up(Box<Uplink>),
 }
 
 impl Attacker {
@@ -48,12 +48,17 @@ impl Attacker {
         let name = format!("attacker-{node}");
         let options =
             Connect { version: Version::V5, client_id: &name, login: None, clean: true, will: None };
-        let mut device = Device::connect(port, options).await.unwrap().expect("an open broker");
+        let device = Device::connect(port, options).await.unwrap().expect("an open broker");
+        let mut attacker = Self { device, node: node.clone(), next_id: 1, waiting: VecDeque::new() };
         for channel in ["up", "down"] {
-            let code = device.subscribe(&format!("giot/v1/{node}/{channel}")).await.unwrap();
-            assert_eq!(code, 1, "an open broker refuses nothing below the prefix");
+            attacker.device.send_subscribe(&format!("giot/v1/{node}/{channel}")).await.unwrap();
+            assert_eq!(
+                attacker.reply().await,
+                Packet::SubAck(1),
+                "an open broker refuses nothing below the prefix"
+            );
         }
-        Self { device, node: node.clone(), next_id: 1, waiting: VecDeque::new() }
+        attacker
     }
 
     async fn hear(&mut self) -> Heard {
@@ -65,24 +70,33 @@ impl Attacker {
         }
     }
 
-    /// Takes one packet; true when it acknowledges what was said.
-    async fn take_packet(&mut self) -> bool {
+    /// The broker's next reply to the attacker itself; what is heard meanwhile waits.
+    async fn reply(&mut self) -> Packet {
+        loop {
+            if let Some(reply) = self.take_packet().await {
+                return reply;
+            }
+        }
+    }
+
+    /// Takes one packet and gives back what is no message.
+    async fn take_packet(&mut self) -> Option<Packet> {
         let packet = self.device.packet().await.unwrap().expect("the broker stays");
-        let Packet::Publish { topic, payload, id, .. } = packet else {
-            return matches!(packet, Packet::PubAck(..));
-        };
+        let Packet::Publish { topic, payload, id, .. } = packet else { return Some(packet) };
         self.device.ack(id).await.unwrap();
         self.waiting.push_back(if topic.ends_with("/down") {
             Heard::Down(payload)
         } else {
-            Heard::Up(Uplink::decode(&payload).expect("a node speaks the protocol"))
+            Heard::Up(Box::new(Uplink::decode(&payload).expect("a node speaks the protocol")))
         });
-        false
+        None
     }
 
     async fn answer(&mut self) -> Answer {
         loop {
-            if let Heard::Up(Uplink::Answer(answer)) = self.hear().await {
+            if let Heard::Up(said) = self.hear().await
+                && let Uplink::Answer(answer) = *said
+            {
                 return answer;
             }
         }
@@ -90,7 +104,9 @@ impl Attacker {
 
     async fn hello(&mut self) -> Hello {
         loop {
-            if let Heard::Up(Uplink::Hello(hello)) = self.hear().await {
+            if let Heard::Up(said) = self.hear().await
+                && let Uplink::Hello(hello) = *said
+            {
                 return hello;
             }
         }
@@ -101,7 +117,7 @@ impl Attacker {
         self.next_id += 1;
         let topic = format!("giot/v1/{}/down", self.node);
         self.device.publish(&topic, bytes, 1, self.next_id).await.unwrap();
-        while !self.take_packet().await {}
+        assert_eq!(self.reply().await, Packet::PubAck(self.next_id, 0));
     }
 
     /// Says something and waits for the node's answer.
@@ -183,7 +199,7 @@ async fn what_is_not_for_now_from_the_gateway_to_this_node_is_refused() {
         (mine(&order(open(NEW + 2, HARD_MAX_S + 1, now()))), Some(NEW + 2), RefusalReason::LeaseTooLong),
         (mine(&order(open(NEW + 3, 0, now()))), Some(NEW + 3), RefusalReason::LeaseTooLong),
         (
-            mine(&order(giot_shared::wire::Open { valve: ValveId(1), ..open(NEW + 4, 60, now()) })),
+            mine(&order(Open { valve: ValveId(1), ..open(NEW + 4, 60, now()) })),
             Some(NEW + 4),
             RefusalReason::UnknownValve,
         ),
@@ -195,7 +211,7 @@ async fn what_is_not_for_now_from_the_gateway_to_this_node_is_refused() {
         assert_eq!(node.moves(), moves, "{reason:?} moved the valve");
     }
     assert_eq!(attacker.ask(&mine(&good(NEW + 5))).await, (Some(CommandId(NEW + 5)), None));
-    assert!(kit.is_open(), "the right one opens");
+    assert!(kit.has_opened(), "the right one opens");
 }
 
 /// Every message one bit away from one that would open the valve.
@@ -232,7 +248,7 @@ async fn no_flipped_bit_opens() {
     }
     assert_eq!(node.moves(), moves, "the valve has not moved");
     assert_eq!(attacker.ask(&good).await, (Some(CommandId(NEW + 1)), None));
-    assert!(kit.is_open(), "unharmed it opens");
+    assert!(kit.has_opened(), "unharmed it opens");
 }
 
 /// A node that never met its gateway in this boot does not know the time, so that it cannot tell old from new.
@@ -257,7 +273,7 @@ async fn without_the_time_nothing_opens() {
     let right = say(&welcome(hello.nonce));
     attacker.say(&right).await;
     assert_eq!(attacker.ask(&say(&order(open(3, 60, now())))).await, (Some(CommandId(3)), None));
-    assert!(kit.is_open(), "with the time it opens");
+    assert!(kit.has_opened(), "with the time it opens");
 
     // After a reset the old Welcome is for nobody, too.
     let kit = node.cut_power().await;
@@ -286,7 +302,7 @@ async fn two_nodes_do_not_take_each_others_orders() {
         [Attacker::new(&farm.mqtt, &kits[0].id).await, Attacker::new(&farm.mqtt, &kits[1].id).await];
     let for_first = sealed(&kits[0].key, &kits[0].id, &order(open(NEW, 60, now())));
     assert_eq!(attackers[1].ask(&for_first).await, (None, Some(RefusalReason::Misaddressed)));
-    assert!(!kits[0].is_open() && !kits[1].is_open());
+    assert!(!kits[0].has_opened() && !kits[1].has_opened());
     assert_eq!(attackers[0].ask(&for_first).await, (Some(CommandId(NEW)), None));
-    assert!(kits[0].is_open() && !kits[1].is_open());
+    assert!(kits[0].has_opened() && !kits[1].has_opened());
 }

@@ -1,5 +1,14 @@
 //! The contract that others script against: ready line, exit codes, export while serving, JSON keys as metrics.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    reason = "helpers of tests fail the test"
+)]
+
 use giot_tests::giot::{self, Giot, run, text};
 use std::process::Command;
 use std::time::Duration;

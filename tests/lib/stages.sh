@@ -167,7 +167,7 @@ stage_fuzz() {
 # ---- the whole -----------------------------------------------------------------------------------------------------
 
 stage_it() {
-    need_mosquitto && need_python && need_build || return 1
+    need_mosquitto && need_command sqlite3 sqlite3 && need_python && need_build || return 1
     run_programs tests it
 }
 

@@ -146,6 +146,12 @@ impl Kit {
         self.moves().last().is_some_and(|last| last.open)
     }
 
+    /// Whether the valve was ever driven open.
+    #[must_use]
+    pub fn has_opened(&self) -> bool {
+        self.moves().iter().any(|movement| movement.open)
+    }
+
     fn config(&self) -> NodeConfig {
         let mut config = NodeConfig::new(self.id.clone(), self.key.clone());
         let mut valve = ValvePlan::new(VALVE);

@@ -367,6 +367,8 @@ reasons! {
         /// How long.
         waited_s: u64,
     }
+    /// The gateway stops and closes what it opened; nobody would watch it.
+    GatewayStopping = "gateway_stopping" {}
     /// The gateway started anew and closes what it cannot account for.
     GatewayRestarted = "gateway_restarted" {}
 }

@@ -22,7 +22,7 @@ use crate::config::Settings;
 use crate::ingest::json::Names;
 use crate::mqtt::{Delivery, Incoming, Link, Qos};
 use crate::store::{Batch, CommitError, Done, Reader, SubmitError, Writer};
-use giot_engine::{Action, By, Engine, Event, Input, Now, ProbeRef, Reason, ZoneId, ZoneState};
+use giot_engine::{Action, By, Engine, Entry, Event, Input, Now, ProbeRef, Reason, ZoneId, ZoneState};
 use giot_shared::ids::{CommandId, NodeId, Position};
 use giot_shared::time::MonoMs;
 use giot_shared::wire::{self, Close, Downlink, Open, Order, Topic};
@@ -409,13 +409,26 @@ impl Hub {
                     )
                 )
             })
-            .map(|(_, plan)| plan.valve.clone())
+            .map(|(id, plan)| (id.clone(), plan.valve.clone()))
             .collect();
-        for valve in open {
+        for (zone, valve) in open {
             let (command, reservation) = self.commands.take();
             self.own.counters.extend(reservation);
-            let close = Close { command: CommandId(command), valve: Some(valve.valve) };
+            let command = CommandId(command);
+            let close = Close { command, valve: Some(valve.valve) };
             self.order(&valve.node, Order::Close(close), CLOSE_TTL_S);
+            let entry = Entry {
+                at: now.wall,
+                mono: now.mono,
+                zone: Some(zone),
+                event: Event::Stopping,
+                command: Some(command),
+                by: By::Engine,
+                reason: Reason::GatewayStopping {},
+                run_ms: None,
+                volume: None,
+            };
+            self.own.diary.push(codec::diary_entry(&entry, self.clock.wall_us_unchecked()));
         }
     }
 
