@@ -71,7 +71,10 @@ fn whole_run(entries: &[Value]) -> Option<[Value; 3]> {
 
 #[test]
 fn a_zone_gets_dry_is_watered_and_stops_within_two_minutes() {
-    let demo = Giot::start(&["demo", "--http", "127.0.0.1:0", "--mqtt", "127.0.0.1:0"]);
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("demo");
+    let data = data.to_str().unwrap();
+    let demo = Giot::start(&["demo", "--http", "127.0.0.1:0", "--mqtt", "127.0.0.1:0", "--data", data]);
     let live = events(&demo.http);
     let first = giot::get(&demo.http, "/api/v1/overview");
     assert_eq!(first["demo"]["speed"], 60);

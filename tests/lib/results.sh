@@ -3,10 +3,13 @@
 #
 # Words: a *stage* is a named function stage_NAME with one log; a *check* is one command that passes or fails; a
 # *suite* is a command whose output says how many tests passed and failed.
-# Everything a stage prints goes to its log; the terminal gets one line a check, and the log's tail on failure.
+# Everything a stage prints goes to its log; the terminal gets one line a check, and an excerpt on failure.
 
 STAGE=
 STAGE_LOG=/dev/null
+# What the terminal shows of a failed stage: of each failed check or suite its last words.
+EXCERPT=/dev/null
+EXCERPT_LINES=60
 STAGE_PASSED=0
 STAGE_FAILED=0
 TOTAL_PASSED=0
@@ -28,7 +31,9 @@ run_stage() {
     STAGE_PASSED=0
     STAGE_FAILED=0
     local began=$SECONDS
+    EXCERPT=$LOGS/$STAGE.excerpt
     : >"$STAGE_LOG"
+    : >"$EXCERPT"
     say "== $STAGE"
     if ! "stage_$STAGE" >>"$STAGE_LOG" 2>&1; then
         # A stage returns an error when it could not run to its end; its failed checks are counted already.
@@ -37,8 +42,9 @@ run_stage() {
     [ $((STAGE_PASSED + STAGE_FAILED)) -gt 0 ] || count_failed "the stage ran no test"
     local took=$((SECONDS - began))
     if [ "$STAGE_FAILED" -gt 0 ]; then
-        say "-- $STAGE failed; the end of ${STAGE_LOG#"$ROOT"/}:"
-        tail -n 60 "$STAGE_LOG" | sed 's/^/   | /' >&3
+        say "-- $STAGE failed; all of it is in ${STAGE_LOG#"$ROOT"/}:"
+        [ -s "$EXCERPT" ] || tail -n "$EXCERPT_LINES" "$STAGE_LOG" >"$EXCERPT"
+        sed 's/^/   | /' "$EXCERPT" >&3
     fi
     SUMMARY+=("$(printf '%-9s %5d passed %4d failed %5d s' "$STAGE" "$STAGE_PASSED" "$STAGE_FAILED" "$took")")
     TOTAL_PASSED=$((TOTAL_PASSED + STAGE_PASSED))
@@ -76,11 +82,15 @@ note() {
 check() {
     local name=$1 limit_s=$2
     shift 2
+    local out=$LOGS/$STAGE.check code
     printf '\n$ %s\n' "$*"
-    if timeout --kill-after=10 "$limit_s" "$@"; then
+    timeout --kill-after=10 "$limit_s" "$@" >"$out" 2>&1
+    code=$?
+    cat "$out"
+    if [ "$code" -eq 0 ]; then
         count_passed "$name"
     else
-        local code=$?
+        tail -n "$EXCERPT_LINES" "$out" >>"$EXCERPT"
         count_failed "$name$(reason_of "$code" "$limit_s")"
         return 1
     fi
@@ -92,7 +102,7 @@ check_fails() {
     shift 3
     printf '\n$ ! %s\n' "$*"
     if timeout --kill-after=10 "$limit_s" "$@" >"$out" 2>&1; then
-        cat "$out"
+        tee -a "$EXCERPT" <"$out"
         count_failed "$name: succeeded, but must not"
         return 1
     fi
@@ -100,6 +110,7 @@ check_fails() {
     if grep -q -e "$text" "$out"; then
         count_passed "$name"
     else
+        tail -n "$EXCERPT_LINES" "$out" >>"$EXCERPT"
         count_failed "$name: failed, but not with \"$text\""
         return 1
     fi
@@ -122,6 +133,7 @@ suite() {
     STAGE_PASSED=$((STAGE_PASSED + passed))
     STAGE_FAILED=$((STAGE_FAILED + failed))
     if [ "$failed" -gt 0 ]; then
+        failures_of "$out" >>"$EXCERPT"
         say "   FAILED $name: $passed passed, $failed failed$(reason_of "$code" "$limit_s")"
         grep -E "^(test [^ ]* \.\.\. FAILED|not ok )" "$out" | head -n 40 | sed "s/^/          /" >&3
         return 1
@@ -143,6 +155,14 @@ sum_results() {
         /^(#|ℹ) cancelled [0-9]+$/ { failed += $3 }
         END { print passed + 0, failed + 0 }
     ' "$1"
+}
+
+# failures_of FILE: what a runner says about its failed tests; the end of the output where it says nothing.
+failures_of() {
+    local found
+    # cargo test repeats the output of failed tests after "failures:", Node's runner below "not ok".
+    found=$(awk '/^failures:$/ { on = 1 } /^test result:/ { on = 0 } /^not ok / { on = 40 } on; /^[^n]/ && on > 1 { on-- }' "$1")
+    if [ -n "$found" ]; then head -n "$EXCERPT_LINES" <<<"$found"; else tail -n "$EXCERPT_LINES" "$1"; fi
 }
 
 reason_of() {

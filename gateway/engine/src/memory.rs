@@ -53,7 +53,7 @@ pub struct OpenMemory {
     pub command: CommandId,
     /// Its lease.
     pub run_s: u32,
-    /// When it can no longer be in force, by the clock of its sending; for people, never for decisions.
+    /// When it cannot be in force any more, by the clock of its sending; for people, never for decisions.
     pub until: Option<UnixMs>,
     /// Whether a person started the run.
     pub manual: bool,

@@ -8,7 +8,7 @@
 //! | it reconnects at once and for ever | a new library client for each connection, own back-off with jitter between |
 //! | publishes vanish with a lost session | own `outbox`, done on PUBACK only |
 //! | subscriptions vanish too | subscribed on each CONNACK, the SUBACK's codes checked, a missing SUBACK times out |
-//! | it acknowledges what nobody stored | manual acknowledgements, sent by [`Receipt`] after the commit |
+//! | it acknowledges what nobody stored | manual acknowledgements, sent by `Receipt` after the commit |
 //! | acknowledgements of an old connection confuse the broker | they go to the old client, which is gone |
 //! | PUBACKs may just stop | a watchdog ends the connection |
 //! | polling must not be cut off midway | the poll future lives as long as its connection and awaits nothing of ours |

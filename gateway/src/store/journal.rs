@@ -218,6 +218,20 @@ mod tests {
         }
     }
 
+    /// The bytes were made from the module doc by a program of its own.
+    #[test]
+    fn version_one_stays_what_it_is() {
+        let golden = "0100401e18240a06000203020a0004d224809c9c39800404010a0101555555555555d53fe112fbb4";
+        let keyed = |series, at_us, value, quality| Keyed { series, point: Point { at_us, value, quality } };
+        let t0 = 1_700_000_000_000_000;
+        let mut samples =
+            [keyed(3, t0, 23.45, 0), keyed(3, t0 + 60_000_000, f64::NAN, 4), keyed(7, t0 - 1, 1.0 / 3.0, 0)];
+        let mut blob = Vec::new();
+        encode(&mut samples, &mut blob);
+        assert_eq!(blob.iter().map(|byte| format!("{byte:02x}")).collect::<String>(), golden);
+        assert_eq!(read(&blob).unwrap().len(), 3);
+    }
+
     #[test]
     fn a_usual_sample_takes_few_bytes() {
         let mut samples: Vec<Keyed> = (0..600_u32)

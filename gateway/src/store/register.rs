@@ -25,6 +25,10 @@ pub fn register_device(dir: &Path, device: &DeviceRow) -> Result<bool, OpenError
         Err(OpenError::InUse { .. }) => None,
         Err(error) => return Err(error),
     };
+    if lock.is_none() {
+        // Refuses an older schema: it must not be migrated under a gateway that runs on it.
+        drop(open::open_reader(dir)?);
+    }
     let conn = open::open_writer(dir, None)?;
     let DeviceRow { id, kind, label, key, created_us } = device;
     let n_rows = conn

@@ -23,7 +23,7 @@ use super::error::{Blame, Closed, CommitError, SubmitError, blame};
 use super::fold;
 use super::open::{self, FolderLock};
 use super::reader;
-use super::types::Batch;
+use super::types::{Batch, Mark};
 
 /// Batches waiting for the writer: four times the messages in flight of a large site, about 4 MB of usual batches.
 pub const QUEUE_BATCHES: usize = 8_192;
@@ -246,7 +246,7 @@ struct Loop<'c> {
     group: Group,
     /// Whether the connection waits for the disk; only folding may do without.
     is_synced: bool,
-    /// The watermark of each node as it is on disk.
+    /// The watermark of each node as it is on disk, or where the records of a new node begin.
     marks: BTreeMap<Arc<str>, (u32, u64)>,
 }
 
@@ -333,6 +333,12 @@ impl<'c> Loop<'c> {
     fn commit_all(&mut self, waiting: &mut Vec<(Batch, Done)>) {
         let mut sound = Vec::with_capacity(waiting.len());
         for (batch, done) in waiting.drain(..) {
+            if let Some(Mark { node, after: Some(after), .. }) = &batch.mark
+                && !self.marks.contains_key(node)
+            {
+                // The first of a node says where its records begin, also if it fails: the next may not jump over it.
+                self.marks.insert(Arc::clone(node), *after);
+            }
             match commit::check(&batch) {
                 Ok(()) => sound.push((batch, done)),
                 Err(why) => done.tell(Err(CommitError::Refused(why))),
@@ -361,15 +367,20 @@ impl<'c> Loop<'c> {
 
     /// One transaction, tried again while the machine is at fault. Batches with too many series are answered and removed.
     fn commit_part(&mut self, part: &mut Vec<(Batch, Done)>) -> Result<(), (Blame, String)> {
-        self.group.clear();
-        let marks = refuse_gaps(part, &self.marks);
-        let new_series = {
+        let (marks, new_series) = loop {
+            self.group.clear();
+            let marks = refuse_gaps(part, &self.marks);
             let mut catalog = self.shared.catalog.lock();
-            let over_limit = part.extract_if(.., |(batch, _)| !self.group.add(batch, &mut catalog));
+            let over_limit: Vec<(Batch, Done)> =
+                part.extract_if(.., |(batch, _)| !self.group.add(batch, &mut catalog)).collect();
+            if over_limit.is_empty() {
+                break (marks, catalog.unsaved());
+            }
+            drop(catalog);
             for (_, done) in over_limit {
                 done.tell(Err(CommitError::Refused("the store has no room for more series".into())));
             }
-            catalog.unsaved()
+            // What they would have stored is a gap for the batches behind them.
         };
         if part.is_empty() {
             return Ok(());

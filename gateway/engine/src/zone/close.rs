@@ -223,7 +223,7 @@ impl Zone {
         if !closing.is_told {
             self.desk.tell(turn, Event::Stopped, closing.by, closing.reason, closing.name);
         }
-        // What was sent before can no longer be obeyed: late reports of it are old news.
+        // What was sent before cannot be obeyed any more: late reports of it are old news.
         let last_open = closing.flight.as_ref().map(Flight::last);
         self.dead_through = self.dead_through.max(last_open).max(closing.first_close);
         if closing.is_wet {

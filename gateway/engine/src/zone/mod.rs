@@ -105,7 +105,7 @@ pub(crate) struct Zone {
     rest_until: MonoMs,
     off_until: MonoMs,
     wet_until: MonoMs,
-    /// Opens up to this number can no longer be obeyed; a late report of one is old news.
+    /// Opens up to this number cannot be obeyed any more; a late report of one is old news.
     dead_through: Option<CommandId>,
     /// The cause of not watering that the diary has already.
     told: Option<Reason>,

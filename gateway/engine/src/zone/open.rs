@@ -101,7 +101,7 @@ fn remedy(refusal: RefusalReason) -> Remedy {
     }
 }
 
-/// Whether a refused command can no longer be obeyed. A node burns the counter of what it refuses, so that a doubled
+/// Whether a refused command cannot be obeyed any more. A node burns the counter of what it refuses, so that a doubled
 /// message is refused too; not so when it could not read the message, or had obeyed its twin before.
 pub(super) fn is_final(refusal: RefusalReason) -> bool {
     match refusal {
@@ -282,7 +282,7 @@ impl Zone {
         watering.renew_at = None;
         let now = turn.mono();
         let Some(run_s) = watering.run.next_lease_s(now, &self.plan, turn.timing) else {
-            // Nothing is left to ask for: an unanswered renewal is no longer worth waiting for.
+            // Nothing is left to ask for: an unanswered renewal is not worth waiting for.
             watering.renewal = None;
             return;
         };

@@ -222,7 +222,7 @@ proptest! {
             let to = (from + n).min(N + 1);
             let records: Vec<_> = (from..to).map(|seq| reading(seq, u64::from(seq), 1)).collect();
             if records.is_empty() { return; }
-            if let Verdict::Take(taken) = node.handle_records(&run(1, (1, from - 1), &records), Some(T0)) {
+            if let Verdict::Take(taken) = node.handle_records(&run(1, if from == 1 { (0, 0) } else { (1, from - 1) }, &records), Some(T0)) {
                 pending.extend(times(&taken));
             }
         };

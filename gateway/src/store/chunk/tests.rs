@@ -79,6 +79,18 @@ proptest! {
     }
 }
 
+/// The bytes were made from the module doc by a program of its own.
+#[test]
+fn version_one_stays_what_it_is() {
+    let golden = "01030300401e18240a060001808ece1c020102020103d40302020400010402";
+    let t0 = 1_700_000_000_000_000;
+    let point = |at_us, value, quality| Point { at_us, value, quality };
+    let points = [point(t0, 23.4, 0), point(t0 + 60_000_000, f64::NAN, 4), point(t0 + 180_000_000, 23.5, 4)];
+    let hex: String = encode(&points).iter().map(|byte| format!("{byte:02x}")).collect();
+    assert_eq!(hex, golden);
+    assert_round_trip(&points);
+}
+
 #[test]
 fn extreme_times_come_back() {
     let at = [i64::MIN, i64::MIN + 1, -1, 0, i64::MAX - 1, i64::MAX];

@@ -110,6 +110,45 @@ fn a_bad_batch_does_not_harm_its_neighbours() {
     assert!(matches!(store.reader().verify_diary().unwrap(), DiaryProof::Whole { n_rows: 4, .. }));
 }
 
+/// P1: what fails at the head of a node's records holds back what follows, even if nothing of the node is on disk.
+#[test]
+fn no_mark_passes_a_batch_that_failed() {
+    let marked = |seq: u64, batch: Batch| {
+        let mark = Mark { node: "n01".into(), epoch: 1, seq, after: Some((1, seq - 1)) };
+        Batch { mark: Some(mark), ..batch }
+    };
+    let good = || readings("n01", "soil", [(T0, Some(1.0))]);
+    let inventive = DeviceSamples {
+        device: "n01".into(),
+        samples: (0..=catalog::N_SERIES_MAX)
+            .map(|n| MetricSample { metric: format!("m{n}").into(), at_us: T0, value: None, quality: 0 })
+            .collect(),
+    };
+    let bad = [
+        readings("", "soil", [(T0, None)]),
+        Batch { memory: vec![("man-1".to_owned(), "{".to_owned())], ..Batch::default() },
+        Batch { samples: vec![inventive], ..Batch::default() },
+    ];
+    for bad in bad {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        let writer = store.writer();
+        // Both in one transaction, then the second in one of its own.
+        let other = tool(dir.path());
+        other.execute_batch("BEGIN IMMEDIATE").unwrap();
+        let answers = submit_all(&store, [marked(1, bad), marked(2, good())]);
+        other.execute_batch("ROLLBACK").unwrap();
+        for _ in 0..2 {
+            assert!(matches!(answers.recv().unwrap().1, Err(CommitError::Refused(_))));
+        }
+        assert!(matches!(writer.commit_blocking(marked(2, good())), Err(CommitError::Refused(_))));
+        assert_eq!(store.reader().mark("n01").unwrap(), None);
+        // What is there of it, sent again.
+        writer.commit_blocking(marked(1, Batch::default())).unwrap();
+        assert_eq!(store.reader().mark("n01").unwrap().map(|mark| mark.seq), Some(1));
+    }
+}
+
 #[test]
 fn a_full_queue_gives_the_batch_back() {
     let dir = tempfile::tempdir().unwrap();
