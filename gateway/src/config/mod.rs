@@ -1,6 +1,6 @@
 //! Configuration: text of a TOML file → checked [`Settings`], every problem reported at once with its line.
 //!
-//! `raw` mirrors the file and knows no rule; [`compile`] knows the rules and no syntax. Nothing here touches a disk:
+//! `raw` mirrors the file and knows no rule; [`compile()`] knows the rules and no syntax. Nothing here touches a disk:
 //! the caller reads the file. `reference.toml` shows every key with its default and is checked by a test.
 
 mod compile;
