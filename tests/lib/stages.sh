@@ -215,10 +215,9 @@ stage_bench() {
 
 # ---- words ---------------------------------------------------------------------------------------------------------
 
-# With private items: the documentation is for those who change the code.
 stage_doc() {
     need_rust && need_page || return 1
-    RUSTDOCFLAGS="-D warnings -A rustdoc::private_intra_doc_links" check "the documentation builds without warnings" "$BUILD_LIMIT_S" \
-        cargo doc --workspace --no-deps --document-private-items --locked
+    RUSTDOCFLAGS="-D warnings" check "the documentation builds without warnings" "$BUILD_LIMIT_S" \
+        cargo doc --workspace --no-deps --locked
     suite "examples in the documentation" "$SUITE_LIMIT_S" cargo test --workspace --doc --locked
 }
