@@ -282,6 +282,7 @@ describe('the page', { timeout: 600_000 }, () => {
     assert.match(sentence, /Độ ẩm đất từ \d+,\d\s% đến \d+,\d\s%/);
     assert.equal(await page.textContent('figcaption'), sentence);
     await page.click('details summary');
+    await page.locator('details tbody tr').nth(4).waitFor({ state: 'attached' });
     assert.ok((await page.locator('details tbody tr').count()) >= 5);
     assert.deepEqual(wrong, []);
   });
