@@ -287,7 +287,7 @@ fn secret_file(path: &Path, n_bytes: usize) -> anyhow::Result<String> {
     }
     let mut bytes = vec![0; n_bytes];
     getrandom::fill(&mut bytes).map_err(|error| anyhow::anyhow!("make a secret: {error}"))?;
-    let secret: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    let secret = hex(&bytes);
     let write = || -> std::io::Result<()> {
         let mut file =
             std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
@@ -302,4 +302,14 @@ fn secret_file(path: &Path, n_bytes: usize) -> anyhow::Result<String> {
 fn newest(reader: &Reader) -> anyhow::Result<Option<UnixMs>> {
     let diary = reader.diary(&store::DiaryFilter { limit: 1, ..store::DiaryFilter::default() })?;
     Ok(diary.iter().filter_map(|row| row.entry.at_us).max().map(|at_us| UnixMs(at_us.div_euclid(1000))))
+}
+
+/// Bytes as lower-case hexadecimal digits.
+fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write;
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        // Writing into a String cannot fail.
+        write!(text, "{byte:02x}").ok();
+        text
+    })
 }

@@ -12,8 +12,9 @@
 //! | Open: issued_at − skew ≤ now ≤ issued_at + ttl | Expired, and the time is asked for again | the command |
 //! | Open: valve, run, supply, room for events | UnknownValve, LeaseTooLong, LowPower, Busy | the command |
 //!
-//! Checks run in this order. An order with a good tag and a new counter burns that counter whatever becomes of it, so
-//! that a refused message cannot be kept and played later. Close needs neither time nor ttl: closing is always safe.
+//! Checks run in this order. An order with a good tag and a new counter burns that counter, refused or obeyed, so that it
+//! cannot be kept and played later. Flash that fails keeps the counter in memory only: after a reset such an order is
+//! believed once more, within its ttl. Close needs neither time nor ttl: closing is always safe.
 
 use super::{Node, Request};
 use giot_shared::ids::Position;

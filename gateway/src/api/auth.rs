@@ -56,7 +56,7 @@ impl Auth {
         let mut mac = Hmac::<Sha256>::new_from_slice(self.secret.as_bytes()).expect("HMAC takes any key");
         mac.update(b"giot session ");
         mac.update(&ends_at.0.to_be_bytes());
-        hex(&mac.finalize().into_bytes())
+        crate::hex(&mac.finalize().into_bytes())
     }
 
     fn cookie(&self, now: UnixMs) -> String {
@@ -173,15 +173,6 @@ pub(crate) async fn sign_in(State(api): State<Api>, Json(body): Json<Secret>) ->
 pub(crate) async fn sign_out() -> Response {
     let gone = format!("{COOKIE}=; Path=/; HttpOnly; SameSite=Strict; Max-Age=0");
     (StatusCode::NO_CONTENT, [(header::SET_COOKIE, gone)]).into_response()
-}
-
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        // Writing into a String cannot fail.
-        write!(text, "{byte:02x}").ok();
-        text
-    })
 }
 
 #[cfg(test)]

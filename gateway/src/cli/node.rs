@@ -69,7 +69,7 @@ fn add(args: &AddArgs) -> anyhow::Result<()> {
         "id        {}\nkind      {}\nkey       {}\nuser      {}\npassword  {}",
         args.id,
         device.kind.code(),
-        hex(&device.key.0),
+        crate::hex(&device.key.0),
         args.id,
         String::from_utf8_lossy(&password)
     ))
@@ -100,8 +100,4 @@ pub(crate) fn new_device(kind: DeviceKind, label: &str, created_us: i64) -> anyh
     let mut key = [0; KEY_LEN];
     getrandom::fill(&mut key).map_err(|error| anyhow::anyhow!("make a key: {error}"))?;
     Ok(Device { kind, label: label.to_owned(), key: NodeKey(key), created_us })
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

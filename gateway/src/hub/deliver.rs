@@ -145,7 +145,6 @@ impl Hub {
         if missing {
             tracing::error!(%node, epoch = stored.epoch, seq = stored.seq,
                 "records before this were acknowledged and are not in this data folder: it was restored from an older copy");
-            self.own.mark = None;
             let mark =
                 Mark { node: name.clone(), epoch: stored.epoch, seq: u64::from(stored.seq), after: None };
             let batch = Batch { mark: Some(mark), ..Batch::default() };
