@@ -244,6 +244,8 @@ reason-probe-stuck = The reading of { $device } ({ $metric }) has not moved for 
 reason-outside-window = Outside the allowed hours ({ $from_min } to { $to_min }).
 reason-clock-unset = The gateway's clock is not set.
 reason-source-busy = The water source is taken by { $zone }.
+reason-capacity-full = { $source } carries no more: { $in_use_l_per_h } L/h of { $capacity_l_per_h } L/h are in use, this zone takes { $wanted_l_per_h } L/h.
+reason-capacity-kept = The water is kept for { $zone }, which has waited longest.
 reason-minimum-off = Resting between two runs, { $remaining_s } to go.
 reason-rest-after-stop = { $by } stopped it; automatic irrigation rests for { $remaining_s } more.
 reason-locked = { $by } locked this zone.
@@ -265,6 +267,8 @@ reason-gateway-restarted = The gateway has just restarted and closes every valve
 ## Why a person's wish was refused, in short
 
 short-source-busy = The water source is taken by another zone.
+short-capacity-full = The pump or pipe carries no more at the moment.
+short-capacity-kept = The water is kept for another zone that has waited longest.
 short-locked = This zone is locked.
 short-node-offline = The valve's node is offline.
 short-quarantined = This zone is resting after several failures.

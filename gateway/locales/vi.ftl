@@ -241,6 +241,8 @@ reason-probe-stuck = Số đo của { $device } ({ $metric }) đứng yên { $sa
 reason-outside-window = Ngoài giờ tưới cho phép ({ $from_min } đến { $to_min }).
 reason-clock-unset = Đồng hồ của thiết bị trung tâm chưa được đặt.
 reason-source-busy = Nguồn nước đang dành cho { $zone }.
+reason-capacity-full = { $source } không tải thêm được: đang dùng { $in_use_l_per_h } L/giờ trên { $capacity_l_per_h } L/giờ, khu này cần { $wanted_l_per_h } L/giờ.
+reason-capacity-kept = Nước đang để dành cho { $zone } vì khu đó chờ lâu nhất.
 reason-minimum-off = Đang trong thời gian nghỉ, còn { $remaining_s }.
 reason-rest-after-stop = { $by } đã bấm dừng, tưới tự động nghỉ thêm { $remaining_s }.
 reason-locked = { $by } đã khoá khu này.
@@ -262,6 +264,8 @@ reason-gateway-restarted = Thiết bị trung tâm vừa khởi động lại v�
 ## Vì sao một lệnh của người bị từ chối, nói gọn
 
 short-source-busy = Nguồn nước đang dành cho khu khác.
+short-capacity-full = Máy bơm hoặc đường ống đang tải hết mức.
+short-capacity-kept = Nước đang để dành cho một khu chờ lâu nhất.
 short-locked = Khu này đang bị khoá.
 short-node-offline = Trạm điều khiển van mất kết nối.
 short-quarantined = Khu này đang tạm nghỉ sau nhiều lần hỏng.

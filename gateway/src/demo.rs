@@ -80,7 +80,7 @@ impl Orchard {
         settings.plan.timing =
             Timing { answer_s: 120, confirm_s: 120, ttl_s: 120, margin_s: 60, ..Timing::default() };
         let source = farm.source();
-        settings.plan.sources.insert(source.id.parse()?, SourcePlan {});
+        settings.plan.sources.insert(source.id.parse()?, SourcePlan::default());
         settings.source_names.insert(source.id.parse()?, source.name.to_owned());
         for (zone_idx, zone) in farm.zones().iter().enumerate() {
             let id: ZoneId = zone.id.parse()?;
@@ -315,6 +315,7 @@ fn zone_plan(
     let permyriad = |value| MoisturePermyriad::new(value).unwrap_or(MoisturePermyriad::MAX);
     ZonePlan {
         source,
+        flow: None,
         valve,
         probes,
         start_below,

@@ -61,9 +61,10 @@ fn plan(devices: &[NodeId], metric: &MetricName) -> Result<Plan, Box<dyn std::er
     let permyriad = |value: u16| MoisturePermyriad::new(value).ok_or(NameError::Length);
     for (n, own) in devices.chunks(N_PROBES).enumerate() {
         let source: giot_engine::SourceId = format!("s{}", n / 20).parse()?;
-        plan.sources.insert(source.clone(), SourcePlan {});
+        plan.sources.insert(source.clone(), SourcePlan::default());
         let zone = ZonePlan {
             source,
+            flow: None,
             valve: ValveRef { node: format!("v{n}").parse()?, valve: ValveId(0) },
             probes: own
                 .iter()

@@ -3,6 +3,7 @@
 //! The engine looks only at zones that an input concerns; a zone's rules are its own (`zone`), the choice between zones is
 //! made here. Everything is ordered by zone name, so that equal inputs give equal actions (P10).
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use giot_shared::ids::{CommandId, NodeId, ValveId};
@@ -10,12 +11,12 @@ use giot_shared::time::MonoMs;
 
 use crate::Now;
 use crate::diary::{Action, By, Entry, Event};
-use crate::ids::{MetricName, SourceId, ZoneId};
+use crate::ids::{MetricName, ZoneId};
 use crate::input::Input;
 use crate::memory::ZoneMemory;
+use crate::network::{Barrier, Network};
 use crate::plan::{Plan, ProblemKind, Timing};
 use crate::reason::Reason;
-use crate::source::Source;
 use crate::view::ZoneView;
 use crate::zone::{Measured, Phase, Turn, ValveWord, Verdict, Zone};
 
@@ -33,9 +34,7 @@ pub struct Engine {
     /// By device and metric: zone and probe within it.
     probes: BTreeMap<NodeId, BTreeMap<MetricName, Vec<(usize, usize)>>>,
     valves: BTreeMap<NodeId, BTreeMap<ValveId, usize>>,
-    sources: Vec<Source>,
-    /// The source of each zone.
-    source_of: Vec<usize>,
+    network: Network,
     timers: BTreeSet<(MonoMs, usize)>,
     last_mono: MonoMs,
     /// Civil minus monotonic time when everything was last looked at.
@@ -78,7 +77,7 @@ impl Engine {
     #[must_use]
     pub fn new(plan: Plan, memory: BTreeMap<ZoneId, ZoneMemory>, next_command: CommandId, now: Now) -> Self {
         let mut memory = memory;
-        let problems = plan.check();
+        let mut problems = plan.problems_by_zone();
         let last_remembered = memory.values().filter_map(|kept| kept.open.map(|open| open.command.0)).max();
         let next_command =
             CommandId(next_command.0.max(last_remembered.map_or(0, |last| last.saturating_add(1))));
@@ -95,19 +94,16 @@ impl Engine {
             zone_idx: BTreeMap::new(),
             probes: BTreeMap::new(),
             valves: BTreeMap::new(),
-            sources: Vec::new(),
-            source_of: Vec::with_capacity(plan.zones.len()),
+            network: Network::new(&plan),
             timers: BTreeSet::new(),
             last_mono: now.mono,
             clock_offset_ms: clock_offset_ms(now),
             touched: Vec::new(),
         };
-        let mut source_idx: BTreeMap<SourceId, usize> = BTreeMap::new();
         for (idx, (id, zone_plan)) in plan.zones.into_iter().enumerate() {
-            let mut own =
-                problems.iter().filter(|problem| problem.zone.as_ref().is_none_or(|zone| *zone == id));
-            let invalid = own.clone().next().map(|problem| problem.kind.code());
-            let is_shared = own.any(|problem| matches!(problem.kind, ProblemKind::ValveShared(_)));
+            let own = problems.remove(&id).unwrap_or_default();
+            let invalid = own.first().map(ProblemKind::code);
+            let is_shared = own.iter().any(|kind| matches!(kind, ProblemKind::ValveShared(_)));
             for (probe_idx, probe) in zone_plan.probes.iter().enumerate() {
                 let metrics = engine.probes.entry(probe.device.clone()).or_default();
                 metrics.entry(probe.metric.clone()).or_default().push((idx, probe_idx));
@@ -116,11 +112,6 @@ impl Engine {
                 let valves = engine.valves.entry(zone_plan.valve.node.clone()).or_default();
                 valves.insert(zone_plan.valve.valve, idx);
             }
-            let source = *source_idx.entry(zone_plan.source.clone()).or_insert_with(|| {
-                engine.sources.push(Source::default());
-                engine.sources.len() - 1
-            });
-            engine.source_of.push(source);
             engine.zone_idx.insert(id.clone(), idx);
             let kept = memory.remove(&id).unwrap_or_default();
             let mut zone = Zone::after_start(idx, id, zone_plan, invalid, kept, &engine.out.turn(now));
@@ -189,9 +180,7 @@ impl Engine {
     pub fn zone_view(&self, zone: &ZoneId, now: Now) -> Option<ZoneView> {
         let idx = *self.zone_idx.get(zone)?;
         let zone = self.zones.get(idx)?;
-        let holder = self.source(idx).and_then(Source::holder).filter(|holder| *holder != idx);
-        let holder = holder.and_then(|holder| self.zones.get(holder)).map(|zone| &zone.desk.id);
-        Some(zone.view(now, self.out.utc_offset_min, holder))
+        Some(zone.view(now, self.out.utc_offset_min, self.no_room(idx)))
     }
 
     fn apply(&mut self, now: Now, input: Input<'_>, touched: &mut Vec<usize>) {
@@ -278,15 +267,10 @@ impl Engine {
     }
 
     fn manual_start(&mut self, now: Now, id: &ZoneId, run_s: u32, by: &str, touched: &mut Vec<usize>) {
-        let idx = self.zone_idx.get(id).copied();
-        let holder = idx.and_then(|idx| self.source(idx)?.holder().filter(|holder| *holder != idx));
-        let holder = holder.and_then(|holder| self.zones.get(holder)).map(|zone| zone.desk.id.clone());
-        self.wish(now, id, by, touched, |zone, turn| {
-            let barred = zone.manual_bar(turn);
-            match barred.or(holder.map(|zone| Reason::SourceBusy { zone })) {
-                Some(reason) => zone.refuse(turn, reason, by),
-                None => zone.manual_start(turn, run_s, by),
-            }
+        let no_room = self.zone_idx.get(id).and_then(|idx| self.no_room(*idx));
+        self.wish(now, id, by, touched, |zone, turn| match zone.manual_bar(turn).or(no_room) {
+            Some(reason) => zone.refuse(turn, reason, by),
+            None => zone.manual_start(turn, run_s, by),
         });
     }
 
@@ -331,7 +315,7 @@ impl Engine {
         }
     }
 
-    /// Brings a zone, its source and its timer in line with what has become of it.
+    /// Brings a zone, the network and its timer in line with what has become of it.
     fn settle(&mut self, idx: usize, now: Now) {
         let Some(zone) = self.zones.get_mut(idx) else { return };
         zone.tick(&mut self.out.turn(now));
@@ -344,67 +328,87 @@ impl Engine {
         self.keep_books(idx, now);
     }
 
-    /// Water that someone draws at a node cannot be refused: other runs on its source end.
+    /// Water that someone draws at a node cannot be refused: as many other runs end, the youngest first, as the network
+    /// cannot carry beside it.
     fn yield_to_local(&mut self, idx: usize, now: Now) {
+        self.hold(idx);
         let Some(by) = self.zones.get(idx).map(|zone| zone.desk.id.clone()) else { return };
-        let others: Vec<usize> =
-            self.source(idx).map(|source| source.holders().collect()).unwrap_or_default();
-        for other in others {
-            let Some(zone) = self.zones.get_mut(other) else { continue };
-            if zone.is_running() {
+        let flows_on = |zone: &Zone| zone.is_running() || matches!(zone.phase, Phase::Local(_));
+        loop {
+            let zones = &self.zones;
+            let overdrawn = self.network.overdrawn(idx, |other| zones.get(other).is_some_and(flows_on));
+            let running = overdrawn.into_iter().flatten();
+            let running = running.filter_map(|other| Some((zones.get(other)?, other)));
+            let youngest = running
+                .filter(|(zone, _)| zone.is_running())
+                .max_by_key(|(zone, other)| (zone.since, *other));
+            let Some(other) = youngest.map(|(_, other)| other) else { return };
+            if let Some(zone) = self.zones.get_mut(other) {
                 zone.yield_to(&mut self.out.turn(now), by.clone());
-                self.hold(other);
-                self.keep_books(other, now);
             }
+            self.hold(other);
+            self.keep_books(other, now);
         }
     }
 
-    /// Notes at the source whether the zone holds it.
+    /// Notes in the network whether the zone holds its branches.
     fn hold(&mut self, idx: usize) {
         let Some(is_held) = self.zones.get(idx).map(Zone::holds_source) else { return };
-        if let Some(source) = self.source_mut(idx) {
-            source.set_held(idx, is_held);
+        self.network.set_held(idx, is_held);
+    }
+
+    /// Why the network has no water for a zone, in words for the diary.
+    fn no_room(&self, idx: usize) -> Option<Reason> {
+        let name = |idx: usize| self.zones.get(idx).map(|zone| zone.desk.id.clone());
+        match self.network.barrier(idx)? {
+            Barrier::Busy { zone_idx } => Some(Reason::SourceBusy { zone: name(zone_idx)? }),
+            Barrier::Kept { zone_idx } => Some(Reason::CapacityKept { zone: name(zone_idx)? }),
+            Barrier::Full { source, in_use, wanted, capacity } => Some(Reason::CapacityFull {
+                source,
+                in_use_l_per_h: in_use,
+                wanted_l_per_h: wanted,
+                capacity_l_per_h: capacity,
+            }),
         }
     }
 
-    /// Puts a closed zone into its source's queue, or says why not.
+    /// Puts a closed zone into the queue, or says why not.
     fn queue(&mut self, idx: usize, now: Now) {
-        let holder = self.source(idx).and_then(Source::holder);
-        let holder = holder.and_then(|holder| self.zones.get(holder)).map(|zone| zone.desk.id.clone());
+        let no_room = self.no_room(idx);
         let utc_offset_min = self.out.utc_offset_min;
         let Some(zone) = self.zones.get_mut(idx).filter(|zone| !zone.holds_source()) else { return };
         let verdict = zone.verdict(now, utc_offset_min);
         let is_ready = matches!(verdict, Verdict::Ready { .. });
-        match (verdict, holder) {
+        match (verdict, no_room) {
             (Verdict::Content(_), _) => zone.unskip(),
-            (Verdict::Blocked(reason), _) => zone.skip(&mut self.out.turn(now), reason),
-            (Verdict::Ready { .. }, Some(holder)) => zone.skip_busy(&mut self.out.turn(now), holder),
+            (Verdict::Blocked(reason), _) | (Verdict::Ready { .. }, Some(reason)) => {
+                zone.skip(&mut self.out.turn(now), reason);
+            }
             (Verdict::Ready { .. }, None) => {}
         }
-        if let Some(source) = self.source_mut(idx) {
-            source.set_waiting(idx, is_ready);
-        }
+        self.network.set_waiting(idx, is_ready.then_some(now.mono));
     }
 
-    /// Starts the driest waiting zone of a free source, the first by name among equals; the others hear who has it.
+    /// Starts every waiting zone that the network has room for: the driest first, by name among equals. One that finds no
+    /// room is overtaken by smaller ones until its patience ends; then its branch is kept for it. The others hear why they wait.
     fn dispatch(&mut self, of_zone: usize, now: Now) {
-        let Some(source) =
-            self.source(of_zone).filter(|source| source.holder().is_none() && source.has_waiting())
-        else {
-            return;
-        };
-        let utc_offset_min = self.out.utc_offset_min;
-        let waiting: Vec<usize> = source.waiting().collect();
-        let mut best: Option<(usize, u16, Reason)> = None;
-        for idx in &waiting {
-            let verdict = self.zones.get(*idx).map(|zone| zone.verdict(now, utc_offset_min));
-            if let Some(Verdict::Ready { deficit_permyriad, reason }) = verdict
-                && best.as_ref().is_none_or(|(_, deficit, _)| deficit_permyriad > *deficit)
-            {
-                best = Some((*idx, deficit_permyriad, reason));
+        let waiting = self.network.take_waiting(of_zone);
+        let mut ranked: Vec<(u16, usize, MonoMs, Reason)> = Vec::with_capacity(waiting.len());
+        for (idx, since) in &waiting {
+            let verdict = self.zones.get(*idx).map(|zone| zone.verdict(now, self.out.utc_offset_min));
+            if let Some(Verdict::Ready { deficit_permyriad, reason }) = verdict {
+                ranked.push((deficit_permyriad, *idx, *since, reason));
             }
         }
-        if let Some((idx, _, reason)) = best {
+        ranked.sort_by_key(|(deficit_permyriad, idx, ..)| (Reverse(*deficit_permyriad), *idx));
+        let patience_ms = u64::from(self.out.timing.patience_s) * 1000;
+        for (_, idx, since, reason) in ranked {
+            if self.network.barrier(idx).is_some() {
+                if now.mono.since_ms(since) >= patience_ms {
+                    self.network.keep_for(idx);
+                }
+                continue;
+            }
             if let Some(zone) = self.zones.get_mut(idx) {
                 let target_s = zone.plan.run_max_s;
                 zone.start(&mut self.out.turn(now), false, By::Engine, reason, target_s);
@@ -412,7 +416,7 @@ impl Engine {
             self.hold(idx);
             self.keep_books(idx, now);
         }
-        for idx in waiting {
+        for (idx, _) in waiting {
             self.queue(idx, now);
             self.keep_books(idx, now);
         }
@@ -432,14 +436,6 @@ impl Engine {
             self.timers.remove(&(timer, idx));
         }
         self.timers.insert((at, idx));
-    }
-
-    fn source(&self, zone_idx: usize) -> Option<&Source> {
-        self.sources.get(*self.source_of.get(zone_idx)?)
-    }
-
-    fn source_mut(&mut self, zone_idx: usize) -> Option<&mut Source> {
-        self.sources.get_mut(*self.source_of.get(zone_idx)?)
     }
 }
 

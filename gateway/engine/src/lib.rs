@@ -6,8 +6,8 @@
 //! What this layer promises:
 //! - P3: no run goes beyond its plan's longest run, whatever is lost or late; every Open carries a lease.
 //! - P4: command numbers only rise; every Open has a time to live.
-//! - P5, first form: a source waters one zone at a time, counted in the worst case: from the moment an Open is emitted until
-//!   its valve is known to be closed, or its last possible lease is over.
+//! - P5: the zones that may have water never take more than any source or pipe on their way carries, counted in the worst
+//!   case: from the moment an Open is emitted until its valve is known to be closed, or its last possible lease is over.
 //! - P6: an Open stands on fresh, plausible readings or on a person; what is not started has a [`Reason`].
 //! - P7: what nodes measured appears in exactly one diary [`Entry`] each.
 //!
@@ -21,7 +21,7 @@
 //! | `probe` | freshness, plausibility, jumps, stuck values |
 //! | `flight` | which Opens may be in force, until when |
 //! | `zone` | one zone: the soil's verdict, the valve's states |
-//! | `source` | who holds a source, who waits for it |
+//! | `network` | sources and pipes, what each carries, who holds them and who waits |
 //! | [`Engine`] (`engine`) | dispatch of inputs, timers, the queue |
 //! | [`Reason`], [`Entry`], [`ZoneMemory`], [`ZoneView`] | what is told, kept and shown |
 
@@ -31,10 +31,10 @@ mod flight;
 mod ids;
 mod input;
 mod memory;
+mod network;
 mod plan;
 mod probe;
 mod reason;
-mod source;
 mod view;
 mod zone;
 

@@ -6,7 +6,7 @@
 use std::str::FromStr;
 
 use giot_shared::ids::{CommandId, NodeId};
-use giot_shared::units::MoisturePermyriad;
+use giot_shared::units::{LitresPerHour, MoisturePermyriad};
 use giot_shared::valve::{CloseReason, RefusalReason};
 
 use crate::ids::{MetricName, SourceId, ZoneId};
@@ -54,6 +54,15 @@ impl Field for u32 {
     }
     fn from_value(value: &ArgValue) -> Option<Self> {
         if let ArgValue::Int(int) = value { Self::try_from(*int).ok() } else { None }
+    }
+}
+
+impl Field for LitresPerHour {
+    fn to_value(&self) -> ArgValue {
+        ArgValue::Int(i64::from(self.0))
+    }
+    fn from_value(value: &ArgValue) -> Option<Self> {
+        u32::from_value(value).map(Self)
     }
 }
 
@@ -295,6 +304,22 @@ reasons! {
         /// That zone.
         zone: ZoneId,
     }
+    /// A source or pipe on the way carries no more.
+    CapacityFull = "capacity_full" {
+        /// That source.
+        source: SourceId,
+        /// What it gives already, L/h.
+        in_use_l_per_h: LitresPerHour,
+        /// What the zone would take, L/h.
+        wanted_l_per_h: LitresPerHour,
+        /// What it carries, L/h.
+        capacity_l_per_h: LitresPerHour,
+    }
+    /// The water is kept free for a zone that has waited too long.
+    CapacityKept = "capacity_kept" {
+        /// That zone.
+        zone: ZoneId,
+    }
     /// The minimum time between two runs is not over.
     MinimumOff = "minimum_off" {
         /// Rest of it.
@@ -380,7 +405,9 @@ impl Reason {
     #[must_use]
     pub fn is_same_cause(&self, other: &Self) -> bool {
         match (self, other) {
-            (Self::SourceBusy { zone: a }, Self::SourceBusy { zone: b }) => a == b,
+            (Self::SourceBusy { zone: a }, Self::SourceBusy { zone: b })
+            | (Self::CapacityKept { zone: a }, Self::CapacityKept { zone: b }) => a == b,
+            (Self::CapacityFull { source: a, .. }, Self::CapacityFull { source: b, .. }) => a == b,
             (Self::Locked { by: a }, Self::Locked { by: b }) => a == b,
             (Self::UnresolvedFault { fault: a }, Self::UnresolvedFault { fault: b }) => a == b,
             (Self::Quarantined { failures: a, .. }, Self::Quarantined { failures: b, .. }) => a == b,

@@ -144,8 +144,8 @@ impl ZoneState {
 }
 
 impl Zone {
-    /// The zone's view; `holder`: another zone that holds its source.
-    pub(crate) fn view(&self, now: Now, utc_offset_min: i32, holder: Option<&ZoneId>) -> ZoneView {
+    /// The zone's view; `no_room`: why the network has no water for it.
+    pub(crate) fn view(&self, now: Now, utc_offset_min: i32, no_room: Option<Reason>) -> ZoneView {
         let probes: Vec<ProbeView> = self
             .plan
             .probes
@@ -158,7 +158,7 @@ impl Zone {
             })
             .collect();
         let good = probes.iter().filter(|probe| probe.quality == ProbeQuality::Good);
-        let (state, manual) = self.state(now, utc_offset_min, holder);
+        let (state, manual) = self.state(now, utc_offset_min, no_room);
         ZoneView {
             zone: self.desk.id.clone(),
             moisture: self.soil(now).moisture,
@@ -173,9 +173,9 @@ impl Zone {
         }
     }
 
-    fn state(&self, now: Now, utc_offset_min: i32, holder: Option<&ZoneId>) -> (ZoneState, bool) {
+    fn state(&self, now: Now, utc_offset_min: i32, no_room: Option<Reason>) -> (ZoneState, bool) {
         match &self.phase {
-            Phase::Closed => (self.state_closed(now, utc_offset_min, holder), false),
+            Phase::Closed => (self.state_closed(now, utc_offset_min, no_room), false),
             Phase::Opening(opening) => {
                 let command = opening.run.flight.last();
                 let state = match opening.wait {
@@ -207,19 +207,17 @@ impl Zone {
         }
     }
 
-    fn state_closed(&self, now: Now, utc_offset_min: i32, holder: Option<&ZoneId>) -> ZoneState {
+    fn state_closed(&self, now: Now, utc_offset_min: i32, no_room: Option<Reason>) -> ZoneState {
         if let Some(lock) = &self.memory.lock {
             return ZoneState::Locked { lock: lock.clone() };
         }
         if let Some(why) = &self.memory.fault {
             return ZoneState::Fault { why: why.clone() };
         }
-        match (self.verdict(now, utc_offset_min), holder) {
+        match (self.verdict(now, utc_offset_min), no_room) {
             (Verdict::Content(why), _) => ZoneState::Idle { why },
             (Verdict::Blocked(why), _) => ZoneState::Waiting { why },
-            (Verdict::Ready { .. }, Some(zone)) => {
-                ZoneState::Waiting { why: Reason::SourceBusy { zone: zone.clone() } }
-            }
+            (Verdict::Ready { .. }, Some(why)) => ZoneState::Waiting { why },
             // The moment between two inputs: the next one starts it.
             (Verdict::Ready { reason, .. }, None) => ZoneState::Waiting { why: reason },
         }

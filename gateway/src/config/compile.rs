@@ -3,7 +3,7 @@
 use super::{ConfigError, ExternalBroker, Problem, Settings, ZoneLabel, raw};
 use giot_engine::{DayWindow, MetricName, Plan, ProbeRef, SourceId, SourcePlan, ValveRef, ZoneId, ZonePlan};
 use giot_shared::ids::{NodeId, ValveId};
-use giot_shared::units::MoisturePermyriad;
+use giot_shared::units::{LitresPerHour, MoisturePermyriad};
 use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::ops::Range;
@@ -58,6 +58,13 @@ fn line_of(text: &str, offset: usize) -> usize {
     text.bytes().take(offset).filter(|&byte| byte == b'\n').count() + 1
 }
 
+/// Where things stand in the file, with their field.
+#[derive(Default)]
+struct Lines {
+    sources: BTreeMap<SourceId, (Range<usize>, String)>,
+    zones: BTreeMap<ZoneId, (Range<usize>, String)>,
+}
+
 struct Compiler<'t> {
     text: &'t str,
     problems: Vec<Problem>,
@@ -84,20 +91,25 @@ impl Compiler<'_> {
         if let Some(offset) = raw.utc_offset {
             settings.plan.utc_offset_min = self.utc_offset(&offset);
         }
+        let mut lines = Lines::default();
         for (idx, source) in raw.source.into_iter().enumerate() {
-            let field = format!("source[{idx}].id");
-            let Some(id) = self.id::<SourceId>(&source.id, &field) else { continue };
-            if settings.plan.sources.insert(id.clone(), SourcePlan {}).is_some() {
-                self.problem(source.id.span(), &field, format!("a second source is called {id}"));
+            let field = format!("source[{idx}]");
+            let fed_by = source.fed_by.as_ref().map(|id| self.id::<SourceId>(id, &format!("{field}.fed_by")));
+            let Some(id) = self.id::<SourceId>(&source.id, &format!("{field}.id")) else { continue };
+            let capacity = source.capacity_l_per_h.map(LitresPerHour);
+            let plan = SourcePlan { fed_by: fed_by.flatten(), capacity };
+            lines.sources.insert(id.clone(), (source.id.span(), field.clone()));
+            if settings.plan.sources.insert(id.clone(), plan).is_some() {
+                let what = format!("a second source is called {id}");
+                self.problem(source.id.span(), &format!("{field}.id"), what);
             }
             settings.source_names.insert(id.clone(), source.name.unwrap_or_else(|| id.to_string()));
         }
-        let mut lines = BTreeMap::new();
         for (idx, zone) in raw.zone.into_iter().enumerate() {
             let field = format!("zone[{idx}]");
             let span = zone.id.span();
             let Some((id, plan, label)) = self.zone(zone, &field) else { continue };
-            lines.insert(id.clone(), (span.clone(), field.clone()));
+            lines.zones.insert(id.clone(), (span.clone(), field.clone()));
             if settings.plan.zones.insert(id.clone(), plan).is_some() {
                 self.problem(span, &format!("{field}.id"), format!("a second zone is called {id}"));
             }
@@ -108,9 +120,14 @@ impl Compiler<'_> {
     }
 
     /// What only the engine can judge about the plan as a whole.
-    fn plan_problems(&mut self, plan: &Plan, lines: &BTreeMap<ZoneId, (Range<usize>, String)>) {
+    fn plan_problems(&mut self, plan: &Plan, lines: &Lines) {
         for problem in plan.check() {
-            match problem.zone.as_ref().and_then(|zone| lines.get(zone)) {
+            let place = match (&problem.zone, &problem.source) {
+                (Some(zone), _) => lines.zones.get(zone),
+                (None, Some(source)) => lines.sources.get(source),
+                (None, None) => None,
+            };
+            match place {
                 Some((span, field)) => self.problem(span.clone(), field, &problem),
                 None => self.problems.push(Problem {
                     line: None,
@@ -211,6 +228,7 @@ impl Compiler<'_> {
         };
         let plan = ZonePlan {
             source: source?,
+            flow: zone.flow_l_per_h.map(LitresPerHour),
             valve: ValveRef { node: node?, valve: ValveId(zone.valve.get_ref().valve) },
             probes,
             start_below: start_below?,

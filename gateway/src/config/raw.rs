@@ -31,6 +31,8 @@ pub(super) struct Broker {
 pub(super) struct Source {
     pub(super) id: Spanned<String>,
     pub(super) name: Option<String>,
+    pub(super) fed_by: Option<Spanned<String>>,
+    pub(super) capacity_l_per_h: Option<u32>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -41,6 +43,7 @@ pub(super) struct Zone {
     pub(super) household: Option<String>,
     pub(super) crop: Option<String>,
     pub(super) source: Spanned<String>,
+    pub(super) flow_l_per_h: Option<u32>,
     pub(super) valve: Spanned<Valve>,
     pub(super) probes: Spanned<Vec<Spanned<Probe>>>,
     pub(super) start_below_percent: Spanned<f64>,

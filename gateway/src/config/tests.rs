@@ -77,6 +77,17 @@ fn rules_across_fields_are_the_engines_and_name_the_zone() {
 }
 
 #[test]
+fn a_source_that_cannot_be_right_names_its_own_line() {
+    let text = "[[source]]\nid = \"a\"\nfed_by = \"b\"\n[[source]]\nid = \"b\"\nfed_by = \"a\"\ncapacity_l_per_h = 0\n";
+    let want = [(2, "source[0]"), (5, "source[1]"), (5, "source[1]")];
+    assert_eq!(problems(text), want.map(|(line, field)| (Some(line), field.to_owned())));
+    let sources = compile("reference.toml", REFERENCE).expect("valid").plan.sources;
+    let capacities: Vec<_> =
+        sources.values().map(|source| source.capacity.map(|capacity| capacity.0)).collect();
+    assert_eq!(capacities, [Some(4000), Some(6000)]);
+}
+
+#[test]
 fn typos_and_syntax_name_the_line() {
     assert_eq!(problems("coperative = \"x\"\n"), [(Some(1), String::new())]);
     assert_eq!(problems("\n\n[zone\n").first().and_then(|p| p.0), Some(3));

@@ -7,7 +7,7 @@ import { message } from '../src/lib/fluent';
 import { NBSP } from '../src/lib/format';
 import { ago, argument, moment, reason, reasonOrNull, refusal, span, word, type Farm } from '../src/lib/words';
 
-const FARM: Farm = { offsetMin: 420, zoneName: (id) => (id === 'man-2' ? 'Lô mận 2' : id), nodeName: (id) => (id === 'n01' ? 'Trạm 1' : id) };
+const FARM: Farm = { offsetMin: 420, zoneName: (id) => (id === 'man-2' ? 'Lô mận 2' : id), nodeName: (id) => (id === 'n01' ? 'Trạm 1' : id), sourceName: (id) => (id === 'pump-1' ? 'Máy bơm suối' : id) };
 
 const ids = (text: string): string[] => [...text.matchAll(/^([a-z][a-z0-9-]*) =/gm)].map((match) => match[1] ?? '');
 const variables = (text: string, id: string): string[] => {

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use giot_shared::time::UnixMs;
-use giot_shared::units::MoisturePermyriad;
+use giot_shared::units::{LitresPerHour, MoisturePermyriad};
 
 use crate::ids::{ProbeRef, SourceId, ValveRef, ZoneId};
 
@@ -33,15 +33,22 @@ pub struct Plan {
     pub timing: Timing,
 }
 
-/// A water source: one of its zones is watered at a time.
+/// A branch of the water network: a source, a pump, a pipe.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct SourcePlan {}
+pub struct SourcePlan {
+    /// The branch that feeds it; `None`: it is a root.
+    pub fed_by: Option<SourceId>,
+    /// What it carries; `None`: one zone at a time, whatever that takes.
+    pub capacity: Option<LitresPerHour>,
+}
 
 /// How one zone is watered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ZonePlan {
     /// The source that feeds it.
     pub source: SourceId,
+    /// What its emitters take together; `None`: not known, so that it is watered alone.
+    pub flow: Option<LitresPerHour>,
     /// Its valve.
     pub valve: ValveRef,
     /// Its probes; the median of those that are fresh and good decides.
@@ -89,6 +96,9 @@ pub struct Timing {
     pub quarantine_s_max: u32,
     /// Automatic watering rests for so long after a person's stop.
     pub person_rest_s: u32,
+    /// A zone that finds no room may be overtaken for so long by others that fit beside what runs; then its branch is kept
+    /// for it.
+    pub patience_s: u32,
     /// Longest time that a node keeps a valve open on its own (its hard maximum).
     pub node_run_s_max: u32,
 }
@@ -104,6 +114,7 @@ impl Default for Timing {
             quarantine_s: 300,
             quarantine_s_max: 6 * 3600,
             person_rest_s: 3600,
+            patience_s: 1800,
             node_run_s_max: 8 * 3600,
         }
     }
@@ -180,8 +191,10 @@ fn local_ms_of_day(at: UnixMs, utc_offset_min: i32) -> i64 {
 /// Something in a plan that cannot be right.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PlanProblem {
-    /// The zone; `None`: the plan as a whole.
+    /// The zone; `None`: a source, or the plan as a whole.
     pub zone: Option<ZoneId>,
+    /// The source; `None`: a zone, or the plan as a whole.
+    pub source: Option<SourceId>,
     /// What is wrong.
     pub kind: ProblemKind,
 }
@@ -189,8 +202,16 @@ pub struct PlanProblem {
 /// The kinds of problems of a plan.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ProblemKind {
-    /// The zone names a source that is not there.
+    /// A zone or a source names a source that is not there.
     UnknownSource(SourceId),
+    /// The source is fed by itself, directly or over others.
+    SourceLoop,
+    /// The source carries nothing.
+    CapacityZero,
+    /// The zone's flow is zero.
+    FlowZero,
+    /// The zone takes more than a source on its way carries.
+    FlowAboveCapacity(SourceId, LitresPerHour),
     /// The zone is to water by itself but has no probe.
     NoProbe,
     /// The same probe is named twice.
@@ -225,6 +246,10 @@ impl ProblemKind {
     pub const fn code(&self) -> &'static str {
         match self {
             Self::UnknownSource(_) => "unknown_source",
+            Self::SourceLoop => "source_loop",
+            Self::CapacityZero => "capacity_zero",
+            Self::FlowZero => "flow_zero",
+            Self::FlowAboveCapacity(..) => "flow_above_capacity",
             Self::NoProbe => "no_probe",
             Self::ProbeTwice(_) => "probe_twice",
             Self::ThresholdsCrossed => "thresholds_crossed",
@@ -248,6 +273,16 @@ impl fmt::Display for ProblemKind {
             Self::UnknownSource(source) => {
                 write!(f, "source {source} is not defined: define it or name another")
             }
+            Self::SourceLoop => f.write_str("the source feeds itself: take one fed_by out of the loop"),
+            Self::CapacityZero => f.write_str(
+                "the source carries nothing: state its litres per hour, or leave its capacity out",
+            ),
+            Self::FlowZero => f.write_str("the flow must be at least one litre per hour, or left out"),
+            Self::FlowAboveCapacity(source, capacity) => write!(
+                f,
+                "the zone takes more than source {source} carries ({} L/h): split the zone or correct a number",
+                capacity.0
+            ),
             Self::NoProbe => f.write_str("an automatic zone needs at least one probe"),
             Self::ProbeTwice(probe) => write!(f, "probe {probe} is named twice"),
             Self::ThresholdsCrossed => f.write_str("start_below must be lower than stop_above"),
@@ -274,9 +309,10 @@ impl fmt::Display for ProblemKind {
 
 impl fmt::Display for PlanProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.zone {
-            Some(zone) => write!(f, "zone {zone}: {}", self.kind),
-            None => write!(f, "{}", self.kind),
+        match (&self.zone, &self.source) {
+            (Some(zone), _) => write!(f, "zone {zone}: {}", self.kind),
+            (None, Some(source)) => write!(f, "source {source}: {}", self.kind),
+            (None, None) => write!(f, "{}", self.kind),
         }
     }
 }
@@ -286,11 +322,16 @@ impl Plan {
     #[must_use]
     pub fn check(&self) -> Vec<PlanProblem> {
         let mut problems = Vec::new();
+        let of_plan = |kind| PlanProblem { zone: None, source: None, kind };
         if self.utc_offset_min.unsigned_abs() > 14 * 60 {
-            problems.push(PlanProblem { zone: None, kind: ProblemKind::UtcOffset });
+            problems.push(of_plan(ProblemKind::UtcOffset));
         }
         if !self.timing.is_sound() {
-            problems.push(PlanProblem { zone: None, kind: ProblemKind::Timing });
+            problems.push(of_plan(ProblemKind::Timing));
+        }
+        for (id, source) in &self.sources {
+            let found = self.check_source(id, source).into_iter();
+            problems.extend(found.map(|kind| PlanProblem { source: Some(id.clone()), ..of_plan(kind) }));
         }
         let mut valves: BTreeMap<&ValveRef, &ZoneId> = BTreeMap::new();
         for (id, zone) in &self.zones {
@@ -298,14 +339,69 @@ impl Plan {
             if !self.sources.contains_key(&zone.source) {
                 found.push(ProblemKind::UnknownSource(zone.source.clone()));
             }
+            found.extend(self.too_narrow_for(zone));
             if let Some(other) = valves.get(&zone.valve) {
                 found.push(ProblemKind::ValveShared((*other).clone()));
             } else {
                 valves.insert(&zone.valve, id);
             }
-            problems.extend(found.into_iter().map(|kind| PlanProblem { zone: Some(id.clone()), kind }));
+            let found = found.into_iter();
+            problems.extend(found.map(|kind| PlanProblem { zone: Some(id.clone()), ..of_plan(kind) }));
         }
         problems
+    }
+
+    /// What keeps each zone from being opened: its own problems, those of the sources on its way, and the plan's.
+    pub(crate) fn problems_by_zone(&self) -> BTreeMap<ZoneId, Vec<ProblemKind>> {
+        let mut by_zone: BTreeMap<ZoneId, Vec<ProblemKind>> = BTreeMap::new();
+        for problem in self.check() {
+            for (id, zone) in &self.zones {
+                let is_own = problem.zone.as_ref().is_none_or(|zone| zone == id);
+                let is_on_way =
+                    problem.source.as_ref().is_none_or(|source| self.path(&zone.source).contains(&source));
+                if is_own && is_on_way {
+                    by_zone.entry(id.clone()).or_default().push(problem.kind.clone());
+                }
+            }
+        }
+        by_zone
+    }
+
+    /// The sources on the way from `source` to its root, itself first; unknown ones end the way, a loop is cut.
+    pub(crate) fn path<'a>(&'a self, source: &'a SourceId) -> Vec<&'a SourceId> {
+        let mut path = vec![source];
+        let mut here = source;
+        while let Some(next) = self.sources.get(here).and_then(|plan| plan.fed_by.as_ref()) {
+            if path.contains(&next) || !self.sources.contains_key(next) {
+                break;
+            }
+            path.push(next);
+            here = next;
+        }
+        path
+    }
+
+    fn check_source(&self, id: &SourceId, source: &SourcePlan) -> Vec<ProblemKind> {
+        let mut found = Vec::new();
+        if source.capacity == Some(LitresPerHour(0)) {
+            found.push(ProblemKind::CapacityZero);
+        }
+        let Some(fed_by) = &source.fed_by else { return found };
+        if !self.sources.contains_key(fed_by) {
+            found.push(ProblemKind::UnknownSource(fed_by.clone()));
+        } else if self.path(fed_by).contains(&id) {
+            found.push(ProblemKind::SourceLoop);
+        }
+        found
+    }
+
+    /// The first source that cannot carry a zone even alone.
+    fn too_narrow_for(&self, zone: &ZonePlan) -> Option<ProblemKind> {
+        let flow = zone.flow?;
+        self.path(&zone.source).into_iter().find_map(|id| {
+            let capacity = self.sources.get(id)?.capacity.filter(|capacity| *capacity < flow)?;
+            Some(ProblemKind::FlowAboveCapacity(id.clone(), capacity))
+        })
     }
 }
 
@@ -328,6 +424,7 @@ impl ZonePlan {
         report(!is_crossed && span < HYSTERESIS_PERMYRIAD_MIN, ProblemKind::HysteresisTooSmall(span));
         let (min, max) = self.plausible;
         report(self.start_below <= min || self.stop_above >= max, ProblemKind::ThresholdImplausible);
+        report(self.flow == Some(LitresPerHour(0)), ProblemKind::FlowZero);
         report(self.lease_s == 0, ProblemKind::LeaseZero);
         report(self.lease_s > self.run_max_s, ProblemKind::LeaseAboveRun);
         report(self.run_max_s > RUN_S_MAX, ProblemKind::RunTooLong);
@@ -353,6 +450,7 @@ impl Timing {
             self.quarantine_s,
             self.quarantine_s_max,
             self.person_rest_s,
+            self.patience_s,
             self.node_run_s_max,
         ]
         .iter()
@@ -367,4 +465,4 @@ impl Timing {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -10,9 +10,10 @@ fn probe(name: &str) -> ProbeRef {
     ProbeRef { device: name.parse().unwrap(), metric: "soil_moisture".parse().unwrap() }
 }
 
-fn sound_zone(node: &str) -> ZonePlan {
+pub(crate) fn sound_zone(node: &str) -> ZonePlan {
     ZonePlan {
         source: "pump".parse().unwrap(),
+        flow: None,
         valve: ValveRef { node: node.parse().unwrap(), valve: giot_shared::ids::ValveId(0) },
         probes: vec![probe("p1")],
         start_below: permyriad(2000),
@@ -32,7 +33,7 @@ fn sound_zone(node: &str) -> ZonePlan {
 fn plan_of(zones: &[(&str, ZonePlan)]) -> Plan {
     Plan {
         zones: zones.iter().map(|(id, zone)| (id.parse().unwrap(), zone.clone())).collect(),
-        sources: [("pump".parse().unwrap(), SourcePlan {})].into(),
+        sources: [("pump".parse().unwrap(), SourcePlan::default())].into(),
         utc_offset_min: 420,
         timing: Timing::default(),
     }
@@ -129,4 +130,39 @@ fn a_short_lease_has_a_short_time_to_live() {
     }
     let tight = Timing { ttl_s: 2, ..timing };
     assert_eq!(tight.ttl_s_for(3600), 2);
+}
+
+#[test]
+fn problems_of_sources_are_found_and_keep_the_zones_on_the_way_closed() {
+    let source = |fed_by: Option<&str>, capacity: Option<u32>| SourcePlan {
+        fed_by: fed_by.map(|id| id.parse().unwrap()),
+        capacity: capacity.map(LitresPerHour),
+    };
+    let check = |sources: &[(&str, SourcePlan)], want: &[&str]| {
+        let on = |id: &str, source: &str, flow: u32| ZonePlan {
+            source: source.parse().unwrap(),
+            flow: Some(LitresPerHour(flow)),
+            ..sound_zone(id)
+        };
+        let mut plan = plan_of(&[("a", on("v1", "main", 3000)), ("b", on("v2", "pump", 500))]);
+        plan.sources = sources.iter().map(|(id, source)| (id.parse().unwrap(), source.clone())).collect();
+        let found: Vec<String> =
+            plan.check().iter().map(|problem| format!("{} {problem}", problem.kind.code())).collect();
+        let words: Vec<&str> = found.iter().map(|line| line.split(':').next().unwrap()).collect();
+        assert_eq!(words, want);
+        plan.problems_by_zone().keys().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+    };
+    let (main, pump) = (source(Some("pump"), Some(3000)), source(None, Some(6000)));
+    assert_eq!(check(&[("main", main.clone()), ("pump", pump.clone())], &[]), "");
+    let narrow = source(None, Some(2999));
+    assert_eq!(check(&[("main", main.clone()), ("pump", narrow)], &["flow_above_capacity zone a"]), "a");
+    let empty = source(Some("pump"), Some(0));
+    let want = ["capacity_zero source main", "flow_above_capacity zone a"];
+    assert_eq!(check(&[("main", empty), ("pump", pump)], &want), "a");
+    let looped = source(Some("main"), None);
+    let want = ["source_loop source main", "source_loop source pump"];
+    assert_eq!(check(&[("main", main.clone()), ("pump", looped)], &want), "a b");
+    let lost = source(Some("river"), None);
+    let want = ["unknown_source source pump"];
+    assert_eq!(check(&[("main", main), ("pump", lost)], &want), "a b");
 }

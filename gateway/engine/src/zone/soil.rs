@@ -9,7 +9,6 @@ use giot_shared::valve::RefusalReason;
 use super::{Phase, Turn, Zone, earliest};
 use crate::Now;
 use crate::diary::{By, Event};
-use crate::ids::ZoneId;
 use crate::plan::ZonePlan;
 use crate::probe::{self, Probe, ProbeQuality};
 use crate::reason::Reason;
@@ -225,10 +224,6 @@ impl Zone {
     /// Records that a person's stop keeps the zone from starting, so that the same is not told again.
     pub(super) fn skip_told(&mut self, reason: Reason) {
         self.told = Some(reason);
-    }
-
-    pub(crate) fn skip_busy(&mut self, turn: &mut Turn<'_>, zone: ZoneId) {
-        self.skip(turn, Reason::SourceBusy { zone });
     }
 
     fn grace_end(&self, turn: &Turn<'_>) -> MonoMs {

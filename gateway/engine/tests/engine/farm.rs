@@ -30,6 +30,7 @@ pub(crate) fn probe(device: &str) -> ProbeRef {
 pub(crate) fn zone_plan(n: usize) -> ZonePlan {
     ZonePlan {
         source: "pump".parse().unwrap(),
+        flow: None,
         valve: ValveRef { node: node(&format!("v{n}")), valve: ValveId(0) },
         probes: vec![probe(&format!("p{n}"))],
         start_below: permyriad(2000),
@@ -51,7 +52,7 @@ pub(crate) fn farm(n_zones: usize) -> Plan {
         (1..=n_zones).map(|n| (zone(&format!("z{n}")), zone_plan(n))).collect();
     Plan {
         zones,
-        sources: [("pump".parse().unwrap(), SourcePlan {})].into(),
+        sources: [("pump".parse().unwrap(), SourcePlan::default())].into(),
         utc_offset_min: 420,
         timing: Timing::default(),
     }

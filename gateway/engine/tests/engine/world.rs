@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use giot_engine::{
-    Action, By, Engine, Event, Input, Now, Plan, Reason, ValveRef, ZoneId, ZoneMemory, ZonePlan, ZoneState,
+    Action, By, Engine, Event, Input, Now, Plan, Reason, SourceId, ValveRef, ZoneId, ZoneMemory, ZonePlan,
+    ZoneState,
 };
 use giot_shared::ids::{CommandId, ValveId};
 use giot_shared::time::{MonoMs, UnixMs};
@@ -430,15 +431,28 @@ impl World {
 
     /// What must hold at any moment, from the nodes' own view.
     fn check(&self) {
-        let mut open: BTreeMap<&str, &ZoneId> = BTreeMap::new();
+        let mut open: Vec<(&ZoneId, &ZonePlan)> = Vec::new();
         for ((id, plan), node) in self.zones.iter().zip(&self.nodes) {
             let Some(since_ms) = node.run.and_then(|run| run.commanded_ms) else { continue };
             let open_ms = self.mono_ms - since_ms;
             let is_short = open_ms <= u64::from(plan.run_max_s) * 1000;
             assert!(is_short, "P3: {id} is open for {open_ms} ms\n{}", self.trail());
-            let other = open.insert(plan.source.as_str(), id);
-            assert!(other.is_none(), "P5: {id} and {other:?} are open on one source\n{}", self.trail());
+            open.push((id, plan));
         }
+        for (source, source_plan) in &self.plan.sources {
+            let fed: Vec<_> = open.iter().filter(|(_, zone)| self.is_fed_by(&zone.source, source)).collect();
+            let taken = fed.iter().map(|(_, zone)| zone.flow.map(|flow| flow.0)).sum::<Option<u32>>();
+            let is_carried = match (taken, source_plan.capacity) {
+                (Some(taken), Some(capacity)) => taken <= capacity.0,
+                (None, _) | (_, None) => fed.len() <= 1,
+            };
+            assert!(is_carried, "P5: {source} does not carry {fed:?}\n{}", self.trail());
+        }
+    }
+
+    fn is_fed_by(&self, source: &SourceId, feeder: &SourceId) -> bool {
+        let plan = &self.plan.sources[source];
+        source == feeder || plan.fed_by.as_ref().is_some_and(|fed_by| self.is_fed_by(fed_by, feeder))
     }
 
     /// P6: what does not flow has its reason on the page. An engine that has been drained leaves no zone that is dry, free

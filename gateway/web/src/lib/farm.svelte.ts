@@ -44,10 +44,12 @@ class Farm {
   get words(): FarmWords {
     const zones = this.overview?.zones ?? [];
     const nodes = this.overview?.nodes ?? [];
+    const sources = this.overview?.sources ?? [];
     return {
       offsetMin: this.offsetMin,
       zoneName: (id) => zones.find((zone) => zone.id === id)?.name ?? id,
       nodeName: (id) => nodes.find((node) => node.id === id)?.label || id,
+      sourceName: (id) => sources.find((source) => source.id === id)?.name ?? id,
     };
   }
 

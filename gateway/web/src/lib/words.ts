@@ -18,6 +18,7 @@ export interface Farm {
   offsetMin: number;
   zoneName: (id: string) => string;
   nodeName: (id: string) => string;
+  sourceName: (id: string) => string;
 }
 
 /** A span in words, at most two units: "2 giờ 5 phút". */
@@ -58,6 +59,7 @@ const MOISTURE = new Set(['moisture', 'start_below', 'stop_above', 'min', 'max',
 export function argument(lang: Lang, farm: Farm, name: string, value: number | string): string {
   if (typeof value === 'string') {
     if (name === 'zone') return farm.zoneName(value);
+    if (name === 'source') return farm.sourceName(value);
     if (name === 'node' || name === 'device') return farm.nodeName(value);
     if (name === 'metric') return metric(lang, value);
     if (name === 'by') return person(lang, value);

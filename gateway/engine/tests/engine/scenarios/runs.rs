@@ -1,6 +1,7 @@
 //! Runs from start to stop: thresholds, leases, the window, the source's queue, what the page shows.
 
-use giot_engine::{DayWindow, Reason, ZoneState};
+use giot_engine::{DayWindow, Reason, SourcePlan, ZoneState};
+use giot_shared::units::LitresPerHour;
 
 use crate::farm::{farm, permyriad, probe, zone, zone_of};
 use crate::script::{now_at, play};
@@ -76,6 +77,79 @@ fn one_source_waters_one_zone_and_the_driest_is_next() {
         > @13 z3 confirmed by engine: soil_dry #6
     ";
     play(farm(3), script);
+}
+
+/// Zones 1 to 4 take 1000, 2000, 3000 and 500 L/h of a pump that gives 3500.
+fn piped_farm() -> giot_engine::Plan {
+    let mut plan = farm(4);
+    let pump = SourcePlan { capacity: Some(LitresPerHour(3500)), ..SourcePlan::default() };
+    plan.sources.insert("pump".parse().unwrap(), pump);
+    for (n, flow) in [1000, 2000, 3000, 500].into_iter().enumerate() {
+        zone_of(&mut plan, &format!("z{}", n + 1)).flow = Some(LitresPerHour(flow));
+    }
+    plan
+}
+
+#[test]
+fn zones_run_together_as_far_as_the_pump_carries_them() {
+    let script = "
+        0 ready
+        0 read p1 1900
+        > @0 open z1 #5 600s ttl 30s soil_dry
+        > @0 z1 started by engine: soil_dry #5
+        1 read p2 1900
+        > @1 open z2 #6 600s ttl 30s soil_dry
+        > @1 z2 started by engine: soil_dry #6
+        2 opened v1 #5
+        > @2 z1 confirmed by engine: soil_dry #5
+        3 opened v2 #6
+        > @3 z2 confirmed by engine: soil_dry #6
+        4 read p3 1500
+        > @4 z3 skipped by engine: capacity_full
+        5 read p4 1950
+        > @5 open z4 #7 600s ttl 30s soil_dry
+        > @5 z4 started by engine: soil_dry #7
+    ";
+    play(piped_farm(), script);
+}
+
+#[test]
+fn a_zone_is_overtaken_only_while_its_patience_lasts() {
+    let script = "
+        0 ready
+        0 read p2 1900
+        > @0 open z2 #5 600s ttl 30s soil_dry
+        > @0 z2 started by engine: soil_dry #5
+        1 opened v2 #5
+        > @1 z2 confirmed by engine: soil_dry #5
+        2 read p3 1500
+        > @2 z3 skipped by engine: capacity_full
+        10 read p4 1900
+        > @10 open z4 #6 600s ttl 30s soil_dry
+        > @10 z4 started by engine: soil_dry #6
+        11 opened v4 #6
+        > @11 z4 confirmed by engine: soil_dry #6
+        50 read p4 3100
+        > @50 z4 stopping by engine: soil_wet #6
+        > @50 close z4 #7 soil_wet
+        51 answer #7 ok
+        52 closed v4 #6 commanded 41
+        > @52 z4 stopped by engine: soil_wet #6 41s 41L
+        80 read p1 1900
+        > @80 z1 skipped by engine: capacity_kept
+        90 read p2 3100
+        > @90 z2 stopping by engine: soil_wet #5
+        > @90 close z2 #8 soil_wet
+        91 answer #8 ok
+        92 closed v2 #5 commanded 91
+        > @92 z2 stopped by engine: soil_wet #5 91s 91L
+        > @92 open z3 #9 600s ttl 30s soil_dry
+        > @92 z3 started by engine: soil_dry #9
+        > @92 z1 skipped by engine: capacity_full
+    ";
+    let mut plan = piped_farm();
+    plan.timing.patience_s = 60;
+    play(plan, script);
 }
 
 #[test]
