@@ -21,6 +21,7 @@
 //! | `probe` | freshness, plausibility, jumps, stuck values |
 //! | `flight` | which Opens may be in force, until when |
 //! | `zone` | one zone: the soil's verdict, the valve's states |
+//! | [`program`] | programs by the calendar: starts, sequences, hours, preview |
 //! | `source` | who holds a source, who waits for it |
 //! | [`Engine`] (`engine`) | dispatch of inputs, timers, the queue |
 //! | [`Reason`], [`Entry`], [`ZoneMemory`], [`ZoneView`] | what is told, kept and shown |
@@ -33,6 +34,7 @@ mod input;
 mod memory;
 mod plan;
 mod probe;
+pub mod program;
 mod reason;
 mod source;
 mod view;
@@ -40,7 +42,9 @@ mod zone;
 
 pub use diary::{Action, By, Entry, Event};
 pub use engine::Engine;
-pub use ids::{METRIC_LEN_MAX, MetricName, NameError, ProbeRef, SLUG_LEN_MAX, SourceId, ValveRef, ZoneId};
+pub use ids::{
+    METRIC_LEN_MAX, MetricName, NameError, ProbeRef, ProgramId, SLUG_LEN_MAX, SourceId, ValveRef, ZoneId,
+};
 pub use input::Input;
 pub use memory::{Lock, OpenMemory, Rest, ZoneMemory};
 pub use plan::{
