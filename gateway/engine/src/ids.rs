@@ -1,4 +1,4 @@
-//! Names that only the gateway uses: zones, sources, metrics; and where a valve or a probe is found.
+//! Names that only the gateway uses: zones, sources, programs, metrics; and where a valve or a probe is found.
 //!
 //! Text is checked once, where it enters; afterwards a name is cheap to clone and safe in paths, topics and SQL.
 
@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use giot_shared::ids::{NodeId, ValveId};
 
-/// Longest text of a [`ZoneId`] or [`SourceId`], as that of a node.
+/// Longest text of a [`ZoneId`], [`SourceId`] or [`ProgramId`], as that of a node.
 pub const SLUG_LEN_MAX: usize = 32;
 
 /// Longest text of a [`MetricName`]: the names that third-party decoders give are longer than ours.
@@ -75,6 +75,8 @@ names! {
     ZoneId, SLUG_LEN_MAX, is_slug;
     /// Name of a water source, a pump or tap that several zones share: 1–32 of `a–z`, `0–9`, `-`, `_`.
     SourceId, SLUG_LEN_MAX, is_slug;
+    /// Name of a program, what is watered when: 1–32 of `a–z`, `0–9`, `-`, `_`.
+    ProgramId, SLUG_LEN_MAX, is_slug;
     /// Name of one of a device's measured values: 1–48 of letters, digits, `_`, `.`, `-`.
     MetricName, METRIC_LEN_MAX, is_metric;
 }

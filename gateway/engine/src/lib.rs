@@ -22,6 +22,7 @@
 //! | `flight` | which Opens may be in force, until when |
 //! | `zone` | one zone: the soil's verdict, the valve's states |
 //! | `network` | sources and pipes, what each carries, who holds them and who waits |
+//! | [`program`] | programs by the calendar: starts, sequences, hours, preview |
 //! | [`Engine`] (`engine`) | dispatch of inputs, timers, the queue |
 //! | [`Reason`], [`Entry`], [`ZoneMemory`], [`ZoneView`] | what is told, kept and shown |
 
@@ -34,13 +35,16 @@ mod memory;
 mod network;
 mod plan;
 mod probe;
+pub mod program;
 mod reason;
 mod view;
 mod zone;
 
 pub use diary::{Action, By, Entry, Event};
 pub use engine::Engine;
-pub use ids::{METRIC_LEN_MAX, MetricName, NameError, ProbeRef, SLUG_LEN_MAX, SourceId, ValveRef, ZoneId};
+pub use ids::{
+    METRIC_LEN_MAX, MetricName, NameError, ProbeRef, ProgramId, SLUG_LEN_MAX, SourceId, ValveRef, ZoneId,
+};
 pub use input::Input;
 pub use memory::{Lock, OpenMemory, Rest, ZoneMemory};
 pub use plan::{

@@ -297,6 +297,84 @@ reasons! {
         /// End of the window, minute of the local day.
         to_min: u32,
     }
+    /// A bylaw or a person allows no water at this time of day.
+    NoWaterWindow = "no_water_window" {
+        /// Start of the window, minute of the local day.
+        from_min: u32,
+        /// End of the window, minute of the local day.
+        to_min: u32,
+    }
+    /// The run ends with the allowed hours.
+    RunCut = "run_cut" {
+        /// The run that was wanted.
+        wanted_s: u64,
+        /// What is left of it.
+        run_s: u64,
+    }
+    /// The run waits for the allowed hours.
+    RunMoved = "run_moved" {
+        /// How much later it begins.
+        late_s: u64,
+    }
+    /// No allowed hours within a day are long enough for the run.
+    WindowTooShort = "window_too_short" {
+        /// The run that was wanted.
+        wanted_s: u64,
+    }
+    /// The zone's limits make the run longer or shorter.
+    RunLimited = "run_limited" {
+        /// The run that was wanted.
+        wanted_s: u64,
+        /// The run that the zone may have.
+        run_s: u64,
+    }
+    /// The run is too short to be worth opening the valve.
+    BelowThreshold = "below_threshold" {
+        /// The run that was wanted.
+        wanted_s: u64,
+        /// The shortest that is worth it.
+        least_s: u64,
+    }
+    /// Season and adjustment leave nothing of the run.
+    AdjustedToNothing = "adjusted_to_nothing" {}
+    /// The step of the program is switched off.
+    StepDisabled = "step_disabled" {}
+    /// The program is switched off.
+    ProgramDisabled = "program_disabled" {}
+    /// The program's last start is not over.
+    ProgramBusy = "program_busy" {
+        /// Rest of it.
+        remaining_s: u64,
+    }
+    /// A person paused zone, program or farm.
+    Suspended = "suspended" {
+        /// Rest of the pause.
+        remaining_s: u64,
+    }
+    /// It rained or will rain, so nothing starts for a while.
+    RainDelay = "rain_delay" {
+        /// Rest of the delay.
+        remaining_s: u64,
+    }
+    /// A person skipped this start.
+    SkippedByPerson = "skipped_by_person" {
+        /// How many more are skipped.
+        left: u32,
+    }
+    /// The start was missed and it is too late to make up for it, or a newer one took its place.
+    MissedStart = "missed_start" {
+        /// How late it is.
+        late_s: u64,
+        /// How late it may be.
+        catch_up_s: u64,
+    }
+    /// The program cannot be over in time and waits for the next day.
+    FinishTooNear = "finish_too_near" {
+        /// What it needs.
+        needed_s: u64,
+        /// What is left.
+        left_s: u64,
+    }
     /// The gateway does not know the time.
     ClockUnset = "clock_unset" {}
     /// Another zone has the source, or may still have it.

@@ -17,8 +17,8 @@ pub const HYSTERESIS_PERMYRIAD_MIN: u16 = 200;
 /// Longest run that a plan may ask for: a day; longer is a typing error.
 pub const RUN_S_MAX: u32 = 24 * 3600;
 
-const MINUTES_A_DAY: u16 = 24 * 60;
-const DAY_MS: i64 = 24 * 3600 * 1000;
+pub(crate) const MINUTES_A_DAY: u16 = 24 * 60;
+pub(crate) const DAY_MS: i64 = 24 * 3600 * 1000;
 
 /// Everything that the engine is told about the farm.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

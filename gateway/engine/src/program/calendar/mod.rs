@@ -1,0 +1,234 @@
+//! The starts of one program: all of a range of time, and the one that is due.
+//!
+//! [`Calendar::starts`] is a function of the day alone: wherever a range is cut, each start appears once, and starts only
+//! rise. A start with a finish-by anchor lies by the length of the program before the anchor, at the scale of the anchor's
+//! day; where it would lie in the past, [`Calendar::due`] leaves it to the next day and says so.
+//!
+//! Clocks jump. What was missed while the gateway was away, or leapt over, is skipped with a reason; only the newest start
+//! is made up for, and only within the program's catch-up time. After a step back nothing starts twice, unless the step is
+//! longer than [`STEP_BACK_MS_MAX`]: then the time before was wrong, and is forgotten.
+
+use std::collections::BTreeMap;
+
+use giot_shared::time::UnixMs;
+
+use super::Program;
+use super::civil::Date;
+use super::control::{Control, FarmState, Level};
+use super::sequence::Direction;
+use super::site::Site;
+use super::start::{Anchor, Cause, Start};
+use super::timeline::{Bars, Conditions, Scale, Timeline, timeline};
+use crate::plan::DAY_MS;
+use crate::reason::Reason;
+
+/// How far ahead starts are looked for, days: the next 29 February may be eight years away.
+pub const LOOK_AHEAD_DAYS: i32 = 8 * 366;
+
+/// How far back missed starts are told one by one, days.
+pub const MISSED_DAYS_MAX: u16 = 7;
+
+/// Longest time in which a missed start is made up for, minutes: a day.
+pub const CATCH_UP_MIN_MAX: u16 = 24 * 60;
+
+/// A clock set back by no more than a day and an hour (a wrong zone, a wrong date) does not make anything start again.
+const STEP_BACK_MS_MAX: u64 = 25 * 3600 * 1000;
+
+/// Longest program with a finish-by anchor, ms: a day, or two days' programs would overlap.
+pub(super) const FINISH_SPAN_MS_MAX: u64 = DAY_MS.unsigned_abs();
+
+/// How many days a start may lie from the day that it belongs to: 30 hours before its midnight (a finish by an offset
+/// before midnight) to 54 hours after (an offset and repetitions).
+const REACH_DAYS: i32 = 2;
+
+/// The lengths of a program that were computed already, ms, by level.
+type Spans = BTreeMap<Level, u64>;
+
+/// A program with everything that its starts depend on.
+#[derive(Clone, Copy, Debug)]
+pub struct Calendar<'a> {
+    /// The program.
+    pub program: &'a Program,
+    /// Its settings and memory.
+    pub control: &'a Control,
+    /// The farm.
+    pub site: &'a Site,
+    /// What holds for the whole farm.
+    pub farm: &'a FarmState,
+}
+
+/// What is due at a moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Due {
+    /// The start that takes place.
+    pub start: Option<Start>,
+    /// The starts that do not, in their order.
+    pub skipped: Vec<SkippedStart>,
+    /// The program's memory afterwards; the caller keeps it and adds `busy_until`.
+    pub control: Control,
+}
+
+/// A start that does not take place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SkippedStart {
+    /// The start.
+    pub start: Start,
+    /// Why.
+    pub reason: Reason,
+}
+
+impl<'a> Calendar<'a> {
+    /// The starts from `from` (included) to `to` (excluded), strictly rising; looks ahead [`LOOK_AHEAD_DAYS`] at most.
+    ///
+    /// Pauses and skips are not looked at: those are [`Self::due`]'s.
+    pub fn starts(self, from: UnixMs, to: UnixMs) -> impl Iterator<Item = Start> + use<'a> {
+        let offset_min = self.site.utc_offset_min;
+        let first = Date::of(from, offset_min);
+        let last = Date::of(to, offset_min).min(first.plus_days(LOOK_AHEAD_DAYS));
+        let mut spans = BTreeMap::new();
+        let starts = first.through(last).flat_map(move |date| self.starts_on(date, &mut spans));
+        starts.filter(move |start| (from..to).contains(&start.at))
+    }
+
+    /// The first start at or after a moment.
+    #[must_use]
+    pub fn next_start(self, from: UnixMs) -> Option<Start> {
+        self.starts(from, UnixMs(i64::MAX)).next()
+    }
+
+    /// Decides what happens at `now`; to be asked at every start, and as often as one likes in between.
+    #[must_use]
+    pub fn due(self, now: UnixMs) -> Due {
+        let mut control = self.control.clone();
+        control.forget_beyond(now);
+        let since = control.handled_until.unwrap_or(now);
+        let missed_ms = u64::from(MISSED_DAYS_MAX) * DAY_MS.unsigned_abs();
+        let look_from = since.max(now.minus_ms(missed_ms));
+        let handled_until = now.plus_ms(1).max(since);
+
+        let mut skipped = self.too_near(&control, look_from);
+        let in_range = self.starts(look_from, handled_until);
+        let mut missed: Vec<Start> = in_range.filter(|start| !control.is_finished(start)).collect();
+        let catch_up_s = u64::from(self.program.catch_up_min.min(CATCH_UP_MIN_MAX)) * 60;
+        let newest = missed.pop_if(|start| now.since_ms(start.at) <= catch_up_s * 1000);
+        skipped.extend(missed.into_iter().map(|start| {
+            let late_s = now.since_ms(start.at) / 1000;
+            SkippedStart { start, reason: Reason::MissedStart { late_s, catch_up_s } }
+        }));
+        let finished = skipped.iter().filter_map(|skip| skip.start.finish_at).max();
+        control.finished_until = control.finished_until.max(finished);
+
+        let mut taken = None;
+        if let Some(start) = newest {
+            match control.take(&start, now, self.farm) {
+                Ok(()) => taken = Some(start),
+                Err(reason) => skipped.push(SkippedStart { start, reason }),
+            }
+        }
+        control.handled_until = Some(handled_until);
+        Due { start: taken, skipped, control }
+    }
+
+    /// The runs of a start that begins at `begin`, with the settings of this moment; `self.control` is the one from before
+    /// the start.
+    #[must_use]
+    pub fn timeline(self, start: &Start, begin: UnixMs) -> Timeline {
+        let program = self.program;
+        let bars = Bars { windows: &program.windows, crossing: program.crossing, farm: self.farm };
+        timeline(&program.sequence, &self.conditions(start.day, self.control.n_runs, Some(bars)), begin)
+    }
+
+    /// From the first run's beginning to the last one's end at the scale of a day, ms; hours and pauses are not looked at.
+    ///
+    /// An alternating order is counted at its longer side, so that the program is surely over at its anchor.
+    #[must_use]
+    pub fn span_ms(self, day: Date) -> u64 {
+        let n_orders = match self.program.sequence.order.direction {
+            Direction::Alternating => 2,
+            Direction::Forward | Direction::Reversed => 1,
+        };
+        let span_ms = |n_runs| {
+            let runs = timeline(&self.program.sequence, &self.conditions(day, n_runs, None), UnixMs(0));
+            runs.until().map_or(0, |until| until.since_ms(UnixMs(0)))
+        };
+        (0..n_orders).map(span_ms).max().unwrap_or(0)
+    }
+
+    fn conditions(self, day: Date, n_runs: u64, bars: Option<Bars<'a>>) -> Conditions<'a> {
+        let scale = Scale::Level(self.level(day));
+        Conditions { site: self.site, needs: &self.farm.needs, scale, n_runs, bars }
+    }
+
+    fn level(self, day: Date) -> Level {
+        Level::new(self.program.season.percent(day), self.control.adjust)
+    }
+
+    /// The starts that fall on a civil day, whichever day they belong to. Of several at one moment the earliest day's
+    /// first rule counts.
+    fn starts_on(self, date: Date, spans: &mut Spans) -> Vec<Start> {
+        let offset_min = self.site.utc_offset_min;
+        let (from, to) =
+            (date.begins_at(offset_min), date.begins_at(offset_min).plus_ms(DAY_MS.unsigned_abs()));
+        let days = date.plus_days(-REACH_DAYS).through(date.plus_days(REACH_DAYS));
+        let mut starts: Vec<Start> = days
+            .filter(|day| self.program.days.contains(*day))
+            .flat_map(|day| self.starts_of(day, spans))
+            .filter(|start| (from..to).contains(&start.at))
+            .collect();
+        starts.sort_by_key(|start| (start.at, start.day, start.cause));
+        starts.dedup_by_key(|start| start.at);
+        starts
+    }
+
+    /// The starts that belong to a day, in the order of the rules.
+    fn starts_of(self, day: Date, spans: &mut Spans) -> Vec<Start> {
+        let mut starts = Vec::new();
+        for (rule_idx, rule) in self.program.starts.iter().enumerate() {
+            let span_ms = match rule.anchor {
+                Anchor::Start => 0,
+                Anchor::Finish => *spans.entry(self.level(day)).or_insert_with(|| self.span_ms(day)),
+            };
+            if span_ms > FINISH_SPAN_MS_MAX {
+                continue;
+            }
+            starts.extend(rule.moments(day, self.site).map(|(nth, moment)| Start {
+                at: moment.minus_ms(span_ms),
+                day,
+                cause: Cause::Rule { rule_idx, nth },
+                finish_at: (rule.anchor == Anchor::Finish).then_some(moment),
+            }));
+        }
+        starts
+    }
+
+    /// The starts before `look_from` whose anchors lie after it and were not dealt with: the program is new, or has become
+    /// longer, and cannot be over in time.
+    fn too_near(self, control: &Control, look_from: UnixMs) -> Vec<SkippedStart> {
+        if self.program.starts.iter().all(|rule| rule.anchor == Anchor::Start) {
+            return Vec::new();
+        }
+        let before = self.starts(look_from.minus_ms(FINISH_SPAN_MS_MAX), look_from);
+        let near = before.filter(|start| !control.is_finished(start)).filter_map(|start| {
+            let finish_at = start.finish_at.filter(|finish_at| *finish_at > look_from)?;
+            let needed_s = finish_at.since_ms(start.at) / 1000;
+            let left_s = finish_at.since_ms(look_from) / 1000;
+            Some(SkippedStart { start, reason: Reason::FinishTooNear { needed_s, left_s } })
+        });
+        near.collect()
+    }
+}
+
+impl Control {
+    /// Forgets what was remembered under a clock that was far ahead.
+    fn forget_beyond(&mut self, now: UnixMs) {
+        let believable = now.plus_ms(STEP_BACK_MS_MAX);
+        if self.handled_until.is_some_and(|handled_until| handled_until > believable) {
+            self.handled_until = None;
+            self.finished_until = None;
+            self.busy_until = None;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

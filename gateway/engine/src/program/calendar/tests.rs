@@ -1,0 +1,228 @@
+//! Cases of starts: days, midnights, anchors, what is due after an absence or a jump of the clock.
+
+use super::super::control::{Percent, Season};
+use super::super::day_rule::DayRule;
+use super::super::fixtures::{MINUTE_MS, OFFSET_MIN, at, at_hour, date, program, site};
+use super::super::sequence::Order;
+use super::super::start::{Clock, Repeat, StartRule, SunOffset};
+use super::super::{MonthDays, Program, Weekday, Weekdays};
+use super::*;
+
+/// A program and all that it needs, so that tests can change one thing at a time.
+struct Farm {
+    program: Program,
+    control: Control,
+    site: Site,
+    state: FarmState,
+}
+
+impl Farm {
+    fn new(program: Program) -> Self {
+        Self { program, control: Control::default(), site: site(), state: FarmState::default() }
+    }
+
+    fn calendar(&self) -> Calendar<'_> {
+        Calendar { program: &self.program, control: &self.control, site: &self.site, farm: &self.state }
+    }
+
+    /// Asks at a moment and keeps what is remembered; the start, and the codes of what is skipped.
+    fn due(&mut self, now: UnixMs) -> (Option<String>, Vec<&'static str>) {
+        let due = self.calendar().due(now);
+        self.control = due.control;
+        let codes = due.skipped.iter().map(|skip| skip.reason.code()).collect();
+        (due.start.map(|start| written(start.at)), codes)
+    }
+}
+
+/// A moment as day of the month and local time.
+fn written(at: UnixMs) -> String {
+    let day = Date::of(at, OFFSET_MIN);
+    let minutes = at.since_ms(day.begins_at(OFFSET_MIN)) / MINUTE_MS;
+    format!("{} {:02}:{:02}", day.day(), minutes / 60, minutes % 60)
+}
+
+fn starts(farm: &Farm, from: UnixMs, to: UnixMs) -> Vec<String> {
+    farm.calendar().starts(from, to).map(|start| written(start.at)).collect()
+}
+
+fn none(codes: &[&'static str]) -> (Option<String>, Vec<&'static str>) {
+    (None, codes.to_vec())
+}
+
+fn started(at: &str) -> (Option<String>, Vec<&'static str>) {
+    (Some(at.to_owned()), vec![])
+}
+
+#[test]
+fn starts_of_several_rules_are_merged_in_order() {
+    let mut farm = Farm::new(program(&[("a", 10)]));
+    farm.program.starts = vec![at_hour(18, 0), at_hour(6, 0), at_hour(18, 0)];
+    assert_eq!(starts(&farm, at(24, 0, 0), at(26, 0, 0)), ["24 06:00", "24 18:00", "25 06:00", "25 18:00"]);
+    assert_eq!(starts(&farm, at(24, 6, 0), at(24, 18, 0)), ["24 06:00"], "from is included, to is not");
+    assert_eq!(starts(&farm, at(25, 0, 0), at(24, 0, 0)), [""; 0]);
+}
+
+#[test]
+fn a_start_belongs_to_its_day_over_midnight() {
+    let mut farm = Farm::new(program(&[("a", 10)]));
+    farm.program.days.weekdays = Weekdays::of([Weekday::Tuesday]);
+    farm.program.starts = vec![StartRule { repeat: Repeat::new(60, 3), ..at_hour(22, 30) }];
+    // 24 November 2026 is a Tuesday.
+    let want = ["24 22:30", "24 23:30", "25 00:30", "25 01:30"];
+    assert_eq!(starts(&farm, at(20, 0, 0), at(30, 0, 0)), want);
+    assert_eq!(starts(&farm, at(25, 0, 0), at(30, 0, 0)), want[2..]);
+    assert!(farm.calendar().starts(at(25, 0, 0), at(26, 0, 0)).all(|start| start.day == date(2026, 11, 24)));
+}
+
+#[test]
+fn a_finish_anchor_starts_by_the_length_earlier() {
+    let mut farm = Farm::new(program(&[("a", 60), ("b", 30)]));
+    farm.program.starts = vec![StartRule { anchor: Anchor::Finish, ..at_hour(1, 0) }];
+    assert_eq!(starts(&farm, at(24, 0, 0), at(25, 0, 0)), ["24 23:30"]);
+    farm.control.adjust = Percent::new(200).unwrap();
+    assert_eq!(starts(&farm, at(24, 0, 0), at(25, 0, 0)), ["24 22:00"]);
+    let mut months = [Percent::FULL; 12];
+    months[10] = Percent::new(50).unwrap();
+    farm.program.season = Season::ByMonth(months);
+    assert_eq!(starts(&farm, at(24, 0, 0), at(25, 0, 0)), ["24 23:30"]);
+    // The last start of November is for 1 December, at December's scale.
+    assert_eq!(starts(&farm, at(30, 0, 0), at(30, 24, 0)), ["30 22:00"]);
+    // Finished by sunrise (06:17 at Sơn La on that day, by PyEphem).
+    farm.program.season = Season::NONE;
+    farm.control.adjust = Percent::FULL;
+    let sunrise = Clock::Sunrise(SunOffset::default());
+    farm.program.starts = vec![StartRule { clock: sunrise, anchor: Anchor::Finish, repeat: None }];
+    let found = farm.calendar().next_start(at(24, 0, 0)).unwrap();
+    assert!(found.finish_at.unwrap().0.abs_diff(at(24, 6, 20).0) <= 3 * MINUTE_MS, "{}", written(found.at));
+    assert_eq!(found.finish_at.unwrap().since_ms(found.at), 90 * MINUTE_MS);
+}
+
+#[test]
+fn an_alternating_order_finishes_at_its_longer_side() {
+    let mut farm = Farm::new(program(&[("a", 60), ("b", 30)]));
+    farm.program.sequence.order = Order { direction: Direction::Alternating, ..Order::default() };
+    farm.program.sequence.steps[1].delay_s = -1800;
+    // b then a overlap, a then b do not.
+    assert_eq!(farm.calendar().span_ms(date(2026, 11, 24)), 90 * MINUTE_MS);
+}
+
+#[test]
+fn the_next_start_may_be_years_away() {
+    let mut farm = Farm::new(program(&[("a", 10)]));
+    farm.program.days = DayRule {
+        months: super::super::Months::of([2]).unwrap(),
+        month_days: MonthDays::of([29]).unwrap(),
+        ..DayRule::EVERY_DAY
+    };
+    let next = farm.calendar().next_start(at(24, 0, 0)).unwrap();
+    assert_eq!(next.day, date(2028, 2, 29));
+    farm.program.days.once = Some(date(2020, 1, 1));
+    assert_eq!(farm.calendar().next_start(at(24, 0, 0)), None);
+}
+
+#[test]
+fn a_start_is_due_once() {
+    let mut farm = Farm::new(program(&[("a", 10)]));
+    assert_eq!(farm.due(at(24, 5, 0)), none(&[]));
+    assert_eq!(farm.due(at(24, 5, 59)), none(&[]));
+    assert_eq!(farm.due(at(24, 6, 0)), started("24 06:00"));
+    assert_eq!(farm.due(at(24, 6, 0)), none(&[]));
+    assert_eq!(farm.due(at(24, 6, 1)), none(&[]));
+    assert_eq!(farm.due(at(25, 6, 10)), started("25 06:00"));
+    assert_eq!(farm.due(at(26, 6, 11)), none(&["missed_start"]));
+}
+
+#[test]
+fn after_an_absence_there_is_one_start_at_most() {
+    let mut farm = Farm::new(program(&[("a", 10)]));
+    farm.program.starts = vec![StartRule { repeat: Repeat::new(5, 3), ..at_hour(6, 0) }];
+    farm.due(at(20, 0, 0));
+    // 20 to 23 whole, and today 06:00, 06:05; 06:10 is made up for.
+    let due = farm.calendar().due(at(24, 6, 12));
+    assert_eq!(due.start.map(|start| written(start.at)), Some("24 06:10".to_owned()));
+    assert_eq!(due.skipped.len(), 4 * 4 + 2);
+    let last = Reason::MissedStart { late_s: 7 * 60, catch_up_s: 600 };
+    assert_eq!(due.skipped.last().unwrap().reason, last, "late by less, but a newer one took its place");
+    // An absence of a year is told for a week.
+    farm.control.handled_until = Some(UnixMs(at(24, 12, 0).0 - 365 * DAY_MS));
+    assert_eq!(farm.calendar().due(at(24, 12, 0)).skipped.len(), 7 * 4);
+}
+
+#[test]
+fn a_clock_that_steps_back_starts_nothing_twice() {
+    let mut farm = Farm::new(program(&[("a", 10)]));
+    farm.due(at(24, 5, 0));
+    assert_eq!(farm.due(at(24, 6, 0)), started("24 06:00"));
+    assert_eq!(farm.due(at(24, 5, 30)), none(&[]));
+    assert_eq!(farm.due(at(24, 6, 0)), none(&[]));
+    assert_eq!(farm.due(at(25, 6, 0)), started("25 06:00"));
+    // The clock was a year ahead, and is mended: the memory of that year does not hold the program up.
+    farm.due(UnixMs(at(25, 6, 30).0 + 365 * DAY_MS));
+    assert_eq!(farm.due(at(25, 7, 0)), none(&[]));
+    assert_eq!(farm.due(at(26, 6, 0)), started("26 06:00"));
+}
+
+#[test]
+fn a_finish_that_moves_starts_neither_twice_nor_never_without_a_word() {
+    let mut farm = Farm::new(program(&[("a", 60), ("b", 60)]));
+    farm.program.starts = vec![StartRule { anchor: Anchor::Finish, ..at_hour(6, 0) }];
+    farm.due(at(24, 0, 0));
+    assert_eq!(farm.due(at(24, 4, 0)), started("24 04:00"));
+    // Shorter: its start would be at 05:00 now, but it is under way.
+    farm.control.adjust = Percent::new(50).unwrap();
+    assert_eq!(farm.due(at(24, 5, 0)), none(&[]));
+    // Longer on the next day, an hour too late for that: it waits for the day after, and says so, once.
+    farm.control.adjust = Percent::FULL;
+    assert_eq!(farm.due(at(25, 3, 0)), none(&[]));
+    farm.control.adjust = Percent::new(200).unwrap();
+    let due = farm.calendar().due(at(25, 3, 1));
+    assert_eq!(due.start, None);
+    // handled until 03:00 and a millisecond
+    assert_eq!(due.skipped[0].reason, Reason::FinishTooNear { needed_s: 4 * 3600, left_s: 3 * 3600 - 1 });
+    farm.control = due.control;
+    assert_eq!(farm.due(at(25, 3, 2)), none(&[]));
+    farm.control.adjust = Percent::FULL;
+    assert_eq!(farm.due(at(25, 4, 0)), none(&[]));
+    assert_eq!(farm.due(at(26, 4, 0)), started("26 04:00"));
+}
+
+#[test]
+fn a_new_program_that_cannot_finish_in_time_waits_for_tomorrow() {
+    let mut farm = Farm::new(program(&[("a", 60), ("b", 60)]));
+    farm.program.starts = vec![StartRule { anchor: Anchor::Finish, ..at_hour(6, 0) }];
+    assert_eq!(farm.due(at(24, 5, 0)), none(&["finish_too_near"]));
+    assert_eq!(farm.due(at(25, 4, 0)), started("25 04:00"));
+    // A program of more than a day has no start before an anchor.
+    farm.site.zones.values_mut().for_each(|zone| zone.limits.run_ms_max = 24 * 60 * MINUTE_MS);
+    farm.program.sequence = super::super::fixtures::minutes_of(&[("a", 1000), ("b", 1000)]);
+    assert_eq!(farm.calendar().next_start(at(24, 0, 0)), None);
+}
+
+#[test]
+fn pauses_and_skips_are_told_at_the_start() {
+    let mut farm = Farm::new(program(&[("a", 10)]));
+    farm.due(at(23, 0, 0));
+    farm.state.rain_delay_until = Some(at(24, 0, 0));
+    assert_eq!(farm.due(at(23, 6, 0)), none(&["rain_delay"]));
+    farm.control.skip_next = 1;
+    assert_eq!(farm.due(at(24, 6, 0)), none(&["skipped_by_person"]));
+    farm.control.suspended_until = Some(at(25, 6, 1));
+    assert_eq!(farm.due(at(25, 6, 0)), none(&["suspended"]));
+    farm.control.busy_until = Some(at(26, 7, 0));
+    assert_eq!(farm.due(at(26, 6, 0)), none(&["program_busy"]));
+    farm.control.is_enabled = false;
+    assert_eq!(farm.due(at(27, 6, 0)), none(&["program_disabled"]));
+    farm.control.is_enabled = true;
+    assert_eq!(farm.due(at(28, 6, 0)), started("28 06:00"));
+    assert_eq!(farm.control.n_runs, 1);
+}
+
+#[test]
+fn the_ends_of_time_are_ordinary() {
+    let farm = Farm::new(program(&[("a", 10)]));
+    for now in [UnixMs(i64::MIN), UnixMs(0), UnixMs(i64::MAX)] {
+        let due = farm.calendar().due(now);
+        assert_eq!(due.start, None, "{now:?}");
+    }
+    assert_eq!(farm.calendar().starts(UnixMs(i64::MIN), UnixMs(i64::MAX)).take(2).count(), 2);
+}

@@ -1,0 +1,357 @@
+//! The runs of one start: which valve would be open from when to when, and what is left out.
+//!
+//! Without hydraulics: a timeline is what the program wishes. Whoever knows pipes and pumps may put its runs later, and
+//! keeps `PlannedRun::run_ms`.
+//!
+//! How runs are placed. Each group of zones has a line of its own, a parallel zone one for itself. Within a line steps are
+//! taken in order, a run after the run before it has ended plus the delay (a negative delay lets it begin earlier, never
+//! before the other's beginning). While a zone rests, its line waits; while a zone with cycles soaks, its line goes on with
+//! what is ready: first with steps that have had no water, then with further portions. A round begins when every line of
+//! the round before is through.
+//!
+//! Invariants: runs of one zone never touch; a step gets what was asked for at the start's scale, within its zone's limits,
+//! or a reason; no more than [`RUNS_MAX`] runs.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use giot_shared::time::UnixMs;
+
+use super::control::{FarmState, Level};
+use super::sequence::{Sequence, Step};
+use super::site::{Group, Site, ZoneFacts};
+use super::windows::{Crossing, Fitted, Levels, Windows};
+use crate::ids::ZoneId;
+use crate::reason::Reason;
+
+/// Most runs of one start: a day of one-minute runs.
+pub const RUNS_MAX: usize = 1440;
+
+/// What a timeline depends on besides the sequence.
+#[derive(Clone, Copy, Debug)]
+pub struct Conditions<'a> {
+    /// The farm.
+    pub site: &'a Site,
+    /// How much each zone needs water; a zone that is missing needs none.
+    pub needs: &'a BTreeMap<ZoneId, u32>,
+    /// How amounts are scaled.
+    pub scale: Scale,
+    /// How often the program has run before: decides an alternating order.
+    pub n_runs: u64,
+    /// What may be in the way; `None`: a person wants it now, so that neither hours nor pauses are looked at.
+    pub bars: Option<Bars<'a>>,
+}
+
+/// What may be in the way of a run, apart from safety, which is not a program's matter.
+#[derive(Clone, Copy, Debug)]
+pub struct Bars<'a> {
+    /// The program's hours; those of zone and source count too.
+    pub windows: &'a Windows,
+    /// What becomes of a run that meets closed hours.
+    pub crossing: Crossing,
+    /// Pauses of zones.
+    pub farm: &'a FarmState,
+}
+
+/// How the amounts of a sequence are scaled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scale {
+    /// Each step by the same share.
+    Level(Level),
+    /// All runs together last so long, ms, shared out in the proportion of the steps; limits come after.
+    TotalMs(u64),
+}
+
+/// The runs of one start.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Timeline {
+    /// The runs, by their beginning.
+    pub runs: Vec<PlannedRun>,
+    /// What is left out; the same once only.
+    pub skips: Vec<SkippedRun>,
+}
+
+/// One opening of a valve.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlannedRun {
+    /// The zone.
+    pub zone: ZoneId,
+    /// Its step in the list of the sequence, from 0.
+    pub step_idx: usize,
+    /// When it begins.
+    pub from: UnixMs,
+    /// When it ends.
+    pub until: UnixMs,
+    /// Which portion of the step's run it is, from 1.
+    pub cycle: u32,
+    /// How many portions there are.
+    pub n_cycles: u32,
+    /// What was changed: limits, hours.
+    pub notes: Vec<Reason>,
+}
+
+/// A run that does not take place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SkippedRun {
+    /// The zone.
+    pub zone: ZoneId,
+    /// Its step in the list of the sequence, from 0.
+    pub step_idx: usize,
+    /// Why.
+    pub reason: Reason,
+}
+
+/// One turn of a step.
+#[derive(Debug)]
+struct Turn<'a> {
+    step_idx: usize,
+    step: &'a Step,
+    facts: &'a ZoneFacts,
+    round: u8,
+    run_ms: u64,
+    note: Option<Reason>,
+}
+
+/// A turn on its way through a line.
+#[derive(Debug)]
+struct Job<'a, 'b> {
+    turn: &'b Turn<'a>,
+    n_cycles: u32,
+    n_done: u32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Line {
+    Group(u8),
+    Alone(usize),
+}
+
+struct Planner<'a> {
+    sequence: &'a Sequence,
+    conditions: &'a Conditions<'a>,
+    /// When each zone has rested and soaked.
+    rested_at: BTreeMap<&'a ZoneId, UnixMs>,
+    out: Timeline,
+}
+
+/// The runs of a sequence that starts at `start`.
+#[must_use]
+pub fn timeline(sequence: &Sequence, conditions: &Conditions<'_>, start: UnixMs) -> Timeline {
+    let mut planner = Planner { sequence, conditions, rested_at: BTreeMap::new(), out: Timeline::default() };
+    let turns = planner.turns();
+    let mut begin = start;
+    for round in turns.chunk_by(|a, b| a.round == b.round) {
+        begin = planner.round(round, begin);
+    }
+    planner.out.runs.sort_by_key(|run| run.from);
+    planner.out
+}
+
+impl PlannedRun {
+    /// How long it lasts, ms.
+    #[must_use]
+    pub fn run_ms(&self) -> u64 {
+        self.until.since_ms(self.from)
+    }
+}
+
+impl Timeline {
+    /// When the last run ends, `None` without runs.
+    #[must_use]
+    pub fn until(&self) -> Option<UnixMs> {
+        self.runs.iter().map(|run| run.until).max()
+    }
+
+    /// All runs together, ms.
+    #[must_use]
+    pub fn run_ms(&self) -> u64 {
+        self.runs.iter().map(PlannedRun::run_ms).sum()
+    }
+
+    fn skip(&mut self, step_idx: usize, step: &Step, reason: Reason) {
+        let skip = SkippedRun { zone: step.zone.clone(), step_idx, reason };
+        if !self.skips.contains(&skip) {
+            self.skips.push(skip);
+        }
+    }
+}
+
+impl<'a> Planner<'a> {
+    /// Every turn of every step that gets water, round by round, in order.
+    fn turns(&mut self) -> Vec<Turn<'a>> {
+        let wanted = self.wanted();
+        let mut turns = Vec::new();
+        let in_order =
+            (0..self.sequence.rounds).flat_map(|round| wanted.iter().map(move |step| (round, step)));
+        for (round, (step_idx, step, facts, base_ms)) in in_order {
+            for _ in 0..step.repeats {
+                if turns.len() >= RUNS_MAX {
+                    self.out.skip(*step_idx, step, too_many());
+                    break;
+                }
+                turns.push(Turn { step_idx: *step_idx, step, facts, round, run_ms: *base_ms, note: None });
+            }
+        }
+        self.scale(&mut turns);
+        turns.retain_mut(|turn| match turn.facts.limits.apply(turn.run_ms) {
+            Ok((run_ms, note)) => {
+                (turn.run_ms, turn.note) = (run_ms, note);
+                true
+            }
+            Err(reason) => {
+                self.out.skip(turn.step_idx, turn.step, reason);
+                false
+            }
+        });
+        turns
+    }
+
+    /// The steps that can get water, in order, with their unscaled run times.
+    fn wanted(&mut self) -> Vec<(usize, &'a Step, &'a ZoneFacts, u64)> {
+        let mut wanted = Vec::new();
+        let steps = self.sequence.in_order(self.conditions.needs, self.conditions.n_runs);
+        for (step_idx, step) in steps {
+            let found = match self.conditions.site.zones.get(&step.zone) {
+                _ if !step.is_enabled => Err(Reason::StepDisabled {}),
+                None => Err(Reason::UnknownZone { zone: step.zone.clone() }),
+                Some(facts) => match step.target.run_ms(facts) {
+                    Ok(base_ms) => Ok((step_idx, step, facts, base_ms)),
+                    Err(error) => Err(Reason::InvalidPlan { problem: error.code().to_owned() }),
+                },
+            };
+            match found {
+                Ok(step) => wanted.push(step),
+                Err(reason) => self.out.skip(step_idx, step, reason),
+            }
+        }
+        wanted
+    }
+
+    fn scale(&self, turns: &mut [Turn<'_>]) {
+        match self.conditions.scale {
+            Scale::Level(level) => turns.iter_mut().for_each(|turn| turn.run_ms = level.of(turn.run_ms)),
+            Scale::TotalMs(total_ms) => share_out(total_ms, turns),
+        }
+    }
+
+    /// Places the turns of a round; when the next round may begin.
+    fn round(&mut self, turns: &[Turn<'a>], begin: UnixMs) -> UnixMs {
+        let mut lines: BTreeMap<Line, Vec<Job<'a, '_>>> = BTreeMap::new();
+        for (nth, turn) in turns.iter().enumerate() {
+            let line = match turn.facts.group {
+                Group::Sequential(number) => Line::Group(number),
+                Group::Parallel => Line::Alone(nth),
+            };
+            let n_cycles = turn.facts.n_cycles(turn.run_ms);
+            lines.entry(line).or_default().push(Job { turn, n_cycles, n_done: 0 });
+        }
+        lines.into_values().map(|jobs| self.line(jobs, begin)).max().unwrap_or(begin)
+    }
+
+    /// Places the jobs of a line; when it is through, its last delay included.
+    fn line(&mut self, mut jobs: Vec<Job<'a, '_>>, begin: UnixMs) -> UnixMs {
+        let (mut cursor, mut busy_until) = (begin, begin);
+        while let Some((at, job_idx)) = self.next_of(&jobs, cursor) {
+            let Some(job) = jobs.get_mut(job_idx) else { break };
+            let turn = job.turn;
+            let run_ms = job.take_cycle();
+            if self.out.runs.len() >= RUNS_MAX {
+                self.out.skip(turn.step_idx, turn.step, too_many());
+                continue;
+            }
+            let fitted = match self.fit(turn, at, run_ms) {
+                Ok(fitted) => fitted,
+                Err(reason) => {
+                    self.out.skip(turn.step_idx, turn.step, reason);
+                    continue;
+                }
+            };
+            let until = fitted.from.plus_ms(fitted.run_ms);
+            self.rested_at.insert(&turn.step.zone, until.plus_ms(turn.facts.rest_ms()));
+            let own_delay_s = if job.n_done == job.n_cycles { turn.step.delay_s } else { 0 };
+            let delay_ms = (i64::from(self.sequence.delay_s) + i64::from(own_delay_s)) * 1000;
+            busy_until = busy_until.max(until);
+            cursor = fitted.from.max(UnixMs(busy_until.0.saturating_add(delay_ms)));
+            self.out.runs.push(job.run(fitted, until));
+        }
+        cursor
+    }
+
+    /// The job that can go on first, and when.
+    fn next_of(&self, jobs: &[Job<'_, '_>], cursor: UnixMs) -> Option<(UnixMs, usize)> {
+        let mut zones = BTreeSet::new();
+        let mut first: Option<(UnixMs, u32, usize)> = None;
+        for (job_idx, job) in jobs.iter().enumerate().filter(|(_, job)| job.n_done < job.n_cycles) {
+            let zone = &job.turn.step.zone;
+            // A zone's turns do not mix.
+            if !zones.insert(zone) {
+                continue;
+            }
+            let rested_at = self.rested_at.get(zone).copied().unwrap_or(cursor);
+            let candidate = (cursor.max(rested_at), job.n_done, job_idx);
+            first = Some(first.map_or(candidate, |first| first.min(candidate)));
+            let soaks = job.turn.facts.cycle.is_some() && rested_at > cursor;
+            if job.n_done == 0 && !soaks {
+                break;
+            }
+        }
+        first.map(|(at, _, job_idx)| (at, job_idx))
+    }
+
+    fn fit(&self, turn: &Turn<'_>, at: UnixMs, run_ms: u64) -> Result<Fitted, Reason> {
+        let Some(bars) = self.conditions.bars else { return Ok(Fitted { from: at, run_ms, note: None }) };
+        let always = Windows::default();
+        let site = self.conditions.site;
+        let source = site.sources.get(&turn.facts.source).unwrap_or(&always);
+        let windows = [bars.windows, &turn.facts.windows, source];
+        let levels = Levels { windows: &windows, utc_offset_min: site.utc_offset_min };
+        let fitted = levels.fit(bars.crossing, at, run_ms)?;
+        match bars.farm.zone_bar(&turn.step.zone, fitted.from) {
+            Some(reason) => Err(reason),
+            None => Ok(fitted),
+        }
+    }
+}
+
+impl Job<'_, '_> {
+    /// Length of the next portion: all are equal to the millisecond, and together they are the whole.
+    fn take_cycle(&mut self) -> u64 {
+        let upto_ms =
+            |nth: u32| u128::from(self.turn.run_ms) * u128::from(nth) / u128::from(self.n_cycles.max(1));
+        let cycle_ms = upto_ms(self.n_done + 1) - upto_ms(self.n_done);
+        self.n_done += 1;
+        u64::try_from(cycle_ms).unwrap_or(u64::MAX)
+    }
+
+    /// The portion that was taken last, as it fits.
+    fn run(&self, fitted: Fitted, until: UnixMs) -> PlannedRun {
+        let limited = self.turn.note.clone().filter(|_| self.n_done == 1);
+        PlannedRun {
+            zone: self.turn.step.zone.clone(),
+            step_idx: self.turn.step_idx,
+            from: fitted.from,
+            until,
+            cycle: self.n_done,
+            n_cycles: self.n_cycles,
+            notes: limited.into_iter().chain(fitted.note).collect(),
+        }
+    }
+}
+
+/// Gives each turn its share of a total, in the proportion of their run times; the shares add up to the total.
+fn share_out(total_ms: u64, turns: &mut [Turn<'_>]) {
+    let sum_ms: u128 = turns.iter().map(|turn| u128::from(turn.run_ms)).sum();
+    let (mut before_ms, mut given_ms) = (0_u128, 0_u128);
+    for turn in turns {
+        before_ms += u128::from(turn.run_ms);
+        let upto_ms = (before_ms * u128::from(total_ms)).checked_div(sum_ms).unwrap_or(0);
+        turn.run_ms = u64::try_from(upto_ms - given_ms).unwrap_or(u64::MAX);
+        given_ms = upto_ms;
+    }
+}
+
+fn too_many() -> Reason {
+    Reason::InvalidPlan { problem: "too_many_runs".to_owned() }
+}
+
+#[cfg(test)]
+mod tests;
