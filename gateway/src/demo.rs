@@ -12,6 +12,7 @@ use crate::quality::Quality;
 use crate::store::{Batch, DeviceSamples, MetricSample, ValveEventRow, Writer};
 use giot_board_host::field::{Farm, FieldSeed, History, NodeSpec, PastRun, PastSample, RunEnd};
 use giot_board_host::{BoardSetup, FlashStore, SimClock, run_node};
+use giot_engine::program::Group;
 use giot_engine::{
     By, DayWindow, Entry, Event, ProbeRef, Reason, SourcePlan, Timing, ValveRef, ZoneId, ZonePlan,
 };
@@ -316,6 +317,10 @@ fn zone_plan(
     ZonePlan {
         source,
         flow: None,
+        area_dm2: None,
+        n_plants: None,
+        cycle: None,
+        group: Group::default(),
         valve,
         probes,
         start_below,

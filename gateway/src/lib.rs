@@ -25,6 +25,7 @@ pub mod supervisor;
 use anyhow::Context;
 use clock::Clock;
 use config::{ExternalBroker, Settings};
+use giot_engine::program::FarmState;
 use giot_shared::time::UnixMs;
 use hub::registry::{BrokerAccess, Registry};
 use hub::view::FarmView;
@@ -118,6 +119,8 @@ impl Gateway {
             mono: clock.mono(),
             clock_set: false,
             zones: vec![],
+            programs: vec![],
+            farm: FarmState::default(),
             devices: vec![],
         };
         let (view, view_rx) = watch::channel(Arc::new(empty));

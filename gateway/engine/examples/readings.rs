@@ -2,12 +2,12 @@
 //!
 //! A thousand zones with three probes each, all moist; the figure is the mean over a million readings, actions drained.
 
-use std::collections::BTreeMap;
 use std::hint::black_box;
 
+use giot_engine::program::Group;
 use giot_engine::{
-    DayWindow, Engine, Input, MetricName, NameError, Now, Plan, ProbeRef, SourcePlan, Timing, ValveRef,
-    ZonePlan,
+    DayWindow, Engine, Input, Memory, MetricName, NameError, Now, Plan, ProbeRef, SourcePlan, Timing,
+    ValveRef, ZonePlan,
 };
 use giot_shared::ids::{CommandId, IdError, NodeId, ValveId};
 use giot_shared::time::{MonoMs, UnixMs};
@@ -23,7 +23,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let devices = devices()?;
     let plan = plan(&devices, &metric)?;
     let now = |ms: u64| Now { mono: MonoMs(ms), wall: Some(UnixMs(WALL_MS.saturating_add_unsigned(ms))) };
-    let mut engine = Engine::new(plan, BTreeMap::new(), CommandId(1), now(0));
+    let mut engine = Engine::new(plan, Memory::default(), CommandId(1), now(0));
     let mut n_actions = 0_u64;
     let mut spent = std::time::Duration::ZERO;
     for round in 0..N_ROUNDS {
@@ -65,6 +65,10 @@ fn plan(devices: &[NodeId], metric: &MetricName) -> Result<Plan, Box<dyn std::er
         let zone = ZonePlan {
             source,
             flow: None,
+            area_dm2: None,
+            n_plants: None,
+            cycle: None,
+            group: Group::default(),
             valve: ValveRef { node: format!("v{n}").parse()?, valve: ValveId(0) },
             probes: own
                 .iter()

@@ -7,8 +7,9 @@ use giot_shared::ids::CommandId;
 use giot_shared::time::{MonoMs, UnixMs};
 use giot_shared::units::Millilitres;
 
-use crate::ids::{ValveRef, ZoneId};
+use crate::ids::{ProgramId, ValveRef, ZoneId};
 use crate::memory::ZoneMemory;
+use crate::program::{Control, FarmState};
 use crate::reason::Reason;
 
 /// What the shell must do, in the order given.
@@ -50,6 +51,18 @@ pub enum Action {
         /// All of it.
         memory: ZoneMemory,
     },
+    /// Keep this over a restart, in place of what was kept of this program.
+    RememberProgram {
+        /// The program.
+        program: ProgramId,
+        /// Its settings and memory.
+        control: Control,
+    },
+    /// Keep this over a restart, in place of what was kept of the farm.
+    RememberFarm {
+        /// Pauses of the whole farm.
+        farm: FarmState,
+    },
 }
 
 /// Who acted.
@@ -61,6 +74,8 @@ pub enum By {
     Person(String),
     /// The node, or someone at it.
     Node,
+    /// A program, at its time.
+    Program(ProgramId),
 }
 
 /// Declares the events with their stable codes.
@@ -100,6 +115,10 @@ events! {
     Stopped = "stopped",
     /// The node's measurement of a run that was over here before it arrived.
     Reported = "reported",
+    /// A program's start was taken up: its runs wait their turn.
+    Scheduled = "scheduled",
+    /// A person changed how programs run.
+    Adjusted = "adjusted",
     /// Water was wanted, or could not be judged, and was not given.
     Skipped = "skipped",
     /// The node refused a command, or the engine a person's wish.

@@ -5,7 +5,34 @@ use giot_shared::time::UnixMs;
 use giot_shared::units::{Millilitres, MoisturePermyriad};
 use giot_shared::valve::{CloseReason, RefusalReason};
 
-use crate::ids::{MetricName, ValveRef, ZoneId};
+use crate::ids::{MetricName, ProgramId, ValveRef, ZoneId};
+use crate::program::Percent;
+
+/// What a person wants of a program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProgramWish {
+    /// Start it once, at once. Hours and rests are not looked at; locks, faults, pipes and unreachable nodes are.
+    Start,
+    /// End what runs of it and forget what waits.
+    Stop,
+    /// Leave out so many of its next starts; 0 takes that back.
+    SkipNext(u16),
+    /// Let it start, or not.
+    Enable(bool),
+    /// Give this share of its amounts from the next start on.
+    Adjust(Percent),
+    /// No start before; `None`: go on.
+    SuspendUntil(Option<UnixMs>),
+}
+
+/// A pause of all programs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pause {
+    /// It rained, or will.
+    Rain,
+    /// Any other.
+    Farm,
+}
 
 /// Something that happened.
 #[derive(Clone, Copy, Debug)]
@@ -95,6 +122,24 @@ pub enum Input<'a> {
     ClearFault {
         /// The zone.
         zone: &'a ZoneId,
+        /// Who.
+        by: &'a str,
+    },
+    /// A person wants something of a program.
+    Program {
+        /// The program.
+        program: &'a ProgramId,
+        /// What.
+        wish: ProgramWish,
+        /// Who.
+        by: &'a str,
+    },
+    /// A person pauses all programs, or goes on with them.
+    Pause {
+        /// Why: rain, or anything else.
+        kind: Pause,
+        /// Until when; `None`: no longer.
+        until: Option<UnixMs>,
         /// Who.
         by: &'a str,
     },

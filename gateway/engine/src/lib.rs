@@ -23,6 +23,7 @@
 //! | `zone` | one zone: the soil's verdict, the valve's states |
 //! | `network` | sources and pipes, what each carries, who holds them and who waits |
 //! | [`program`] | programs by the calendar: starts, sequences, hours, preview |
+//! | `schedule`, `rules` | the programs at work; what zones must know of them |
 //! | [`Engine`] (`engine`) | dispatch of inputs, timers, the queue |
 //! | [`Reason`], [`Entry`], [`ZoneMemory`], [`ZoneView`] | what is told, kept and shown |
 
@@ -37,6 +38,8 @@ mod plan;
 mod probe;
 pub mod program;
 mod reason;
+mod rules;
+mod schedule;
 mod view;
 mod zone;
 
@@ -45,15 +48,16 @@ pub use engine::Engine;
 pub use ids::{
     METRIC_LEN_MAX, MetricName, NameError, ProbeRef, ProgramId, SLUG_LEN_MAX, SourceId, ValveRef, ZoneId,
 };
-pub use input::Input;
-pub use memory::{Lock, OpenMemory, Rest, ZoneMemory};
+pub use input::{Input, Pause, ProgramWish};
+pub use memory::{Lock, Memory, OpenMemory, Rest, ZoneMemory};
 pub use plan::{
     DayWindow, HYSTERESIS_PERMYRIAD_MIN, Plan, PlanProblem, ProblemKind, RUN_S_MAX, SourcePlan, Timing,
     ZonePlan,
 };
 pub use probe::ProbeQuality;
 pub use reason::{Arg, ArgValue, Reason};
-pub use view::{LastDecision, ProbeView, ZoneState, ZoneView};
+pub use view::{LastDecision, ProbeView, ProgramView, ZoneState, ZoneView};
+pub use zone::Errand;
 
 use giot_shared::time::{MonoMs, UnixMs};
 

@@ -1,13 +1,18 @@
-//! What of a zone must survive a restart. Plain public fields: the gateway keeps them as it likes.
+//! What of zones and programs must survive a restart. Plain public fields: the gateway keeps them as it likes.
 //!
 //! Civil times in here are used only in ways that a wrong clock cannot make unsafe: a time that lies ahead, or that cannot
 //! be compared because the clock is unset, means waiting the whole span again. Whether a valve is open is never taken from
 //! here: after a restart every valve is unknown.
 
+use std::collections::BTreeMap;
+
 use giot_shared::ids::CommandId;
 use giot_shared::time::UnixMs;
 
+use crate::ids::{ProgramId, ZoneId};
+use crate::program::{Control, FarmState};
 use crate::reason::Reason;
+use crate::zone::Errand;
 
 /// What of one zone must survive a restart.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -26,6 +31,19 @@ pub struct ZoneMemory {
     pub last_closed_at: Option<UnixMs>,
     /// The last Open that may still be in force.
     pub open: Option<OpenMemory>,
+    /// The runs that programs want and that have not begun, by their moments.
+    pub errands: Vec<Errand>,
+}
+
+/// What of the whole farm must survive a restart.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Memory {
+    /// Of each zone.
+    pub zones: BTreeMap<ZoneId, ZoneMemory>,
+    /// Settings and memory of each program.
+    pub programs: BTreeMap<ProgramId, Control>,
+    /// Pauses of the whole farm.
+    pub farm: FarmState,
 }
 
 /// A person's lock on a zone.

@@ -9,7 +9,7 @@ use giot_shared::ids::{CommandId, NodeId};
 use giot_shared::units::{LitresPerHour, MoisturePermyriad};
 use giot_shared::valve::{CloseReason, RefusalReason};
 
-use crate::ids::{MetricName, SourceId, ZoneId};
+use crate::ids::{MetricName, ProgramId, SourceId, ZoneId};
 
 /// One named argument of a reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -103,6 +103,7 @@ macro_rules! text_fields {
 text_fields! {
     String: Self::clone, |text| Some(text.to_owned());
     ZoneId: ToString::to_string, |text| ZoneId::from_str(text).ok();
+    ProgramId: ToString::to_string, |text| ProgramId::from_str(text).ok();
     SourceId: ToString::to_string, |text| SourceId::from_str(text).ok();
     NodeId: ToString::to_string, |text| NodeId::from_str(text).ok();
     MetricName: ToString::to_string, |text| MetricName::from_str(text).ok();
@@ -195,6 +196,48 @@ reasons! {
         /// The run that was asked for.
         run_s: u64,
     }
+    /// A program's start has come.
+    ProgramStart = "program_start" {
+        /// The program.
+        program: ProgramId,
+        /// All its runs together.
+        run_s: u64,
+    }
+    /// A program wants this run.
+    ProgramRun = "program_run" {
+        /// The program.
+        program: ProgramId,
+        /// The run.
+        run_s: u64,
+        /// Which portion it is.
+        cycle: u32,
+        /// How many portions there are.
+        n_cycles: u32,
+    }
+    /// A person stopped a program.
+    ProgramStop = "program_stop" {
+        /// The program.
+        program: ProgramId,
+    }
+    /// There is no such program.
+    UnknownProgram = "unknown_program" {
+        /// What was asked for.
+        program: ProgramId,
+    }
+    /// A person set how much of a program's amounts is given.
+    ProgramAdjusted = "program_adjusted" {
+        /// The program.
+        program: ProgramId,
+        /// Of the planned amounts, %.
+        percent: u32,
+    }
+    /// A person switched a program on.
+    ProgramEnabled = "program_enabled" {
+        /// The program.
+        program: ProgramId,
+    }
+    /// A person takes back a pause.
+    PauseEnded = "pause_ended" {}
     /// A person stopped the zone.
     ManualStop = "manual_stop" {}
     /// A person stopped every zone.

@@ -8,10 +8,12 @@ use giot_shared::units::MoisturePermyriad;
 
 use crate::Now;
 use crate::diary::Event;
-use crate::ids::{ProbeRef, ZoneId};
+use crate::ids::{ProbeRef, ProgramId, ZoneId};
 use crate::memory::Lock;
 use crate::probe::ProbeQuality;
+use crate::program::Control;
 use crate::reason::Reason;
+use crate::rules::Rules;
 use crate::zone::{Phase, Verdict, Wait, Zone};
 
 /// A zone at a moment.
@@ -37,6 +39,19 @@ pub struct ZoneView {
     pub fault: Option<Reason>,
     /// What the diary was told last.
     pub last: Option<LastDecision>,
+}
+
+/// A program at a moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProgramView {
+    /// The program.
+    pub program: ProgramId,
+    /// Its settings and memory.
+    pub control: Control,
+    /// When it starts next, pauses and skips not counted; `None`: never, or the clock is unset.
+    pub next_start: Option<UnixMs>,
+    /// Code of the plan's first problem with it: it is then never started.
+    pub invalid: Option<String>,
 }
 
 /// A probe at a moment.
@@ -145,7 +160,7 @@ impl ZoneState {
 
 impl Zone {
     /// The zone's view; `no_room`: why the network has no water for it.
-    pub(crate) fn view(&self, now: Now, utc_offset_min: i32, no_room: Option<Reason>) -> ZoneView {
+    pub(crate) fn view(&self, now: Now, rules: &Rules, no_room: Option<Reason>) -> ZoneView {
         let probes: Vec<ProbeView> = self
             .plan
             .probes
@@ -158,7 +173,7 @@ impl Zone {
             })
             .collect();
         let good = probes.iter().filter(|probe| probe.quality == ProbeQuality::Good);
-        let (state, manual) = self.state(now, utc_offset_min, no_room);
+        let (state, manual) = self.state(now, rules, no_room);
         ZoneView {
             zone: self.desk.id.clone(),
             moisture: self.soil(now).moisture,
@@ -173,16 +188,16 @@ impl Zone {
         }
     }
 
-    fn state(&self, now: Now, utc_offset_min: i32, no_room: Option<Reason>) -> (ZoneState, bool) {
+    fn state(&self, now: Now, rules: &Rules, no_room: Option<Reason>) -> (ZoneState, bool) {
         match &self.phase {
-            Phase::Closed => (self.state_closed(now, utc_offset_min, no_room), false),
+            Phase::Closed => (self.state_closed(now, rules, no_room), false),
             Phase::Opening(opening) => {
                 let command = opening.run.flight.last();
                 let state = match opening.wait {
                     Wait::Answer { .. } | Wait::Later { .. } => ZoneState::Sent { command },
                     Wait::Report { .. } => ZoneState::Accepted { command },
                 };
-                (state, opening.run.is_manual)
+                (state, opening.run.is_manual())
             }
             Phase::Open(watering) => {
                 let run = &watering.run;
@@ -192,7 +207,7 @@ impl Zone {
                     until: watering.lease_ends_at,
                     why: run.reason.clone(),
                 };
-                (state, run.is_manual)
+                (state, run.is_manual())
             }
             Phase::Local(local) => {
                 let why = Reason::LocalRun {};
@@ -207,14 +222,14 @@ impl Zone {
         }
     }
 
-    fn state_closed(&self, now: Now, utc_offset_min: i32, no_room: Option<Reason>) -> ZoneState {
+    fn state_closed(&self, now: Now, rules: &Rules, no_room: Option<Reason>) -> ZoneState {
         if let Some(lock) = &self.memory.lock {
             return ZoneState::Locked { lock: lock.clone() };
         }
         if let Some(why) = &self.memory.fault {
             return ZoneState::Fault { why: why.clone() };
         }
-        match (self.verdict(now, utc_offset_min), no_room) {
+        match (self.verdict(now, rules), no_room) {
             (Verdict::Content(why), _) => ZoneState::Idle { why },
             (Verdict::Blocked(why), _) => ZoneState::Waiting { why },
             (Verdict::Ready { .. }, Some(why)) => ZoneState::Waiting { why },

@@ -11,6 +11,7 @@ mod history;
 mod model;
 mod overview;
 mod page;
+mod programs;
 mod zones;
 
 use crate::clock::Clock;
@@ -75,6 +76,15 @@ pub struct Api {
         zones::lock,
         zones::unlock,
         zones::clear_fault,
+        programs::list,
+        programs::preview,
+        programs::start,
+        programs::stop,
+        programs::skip,
+        programs::enable,
+        programs::adjust,
+        programs::suspend,
+        programs::pause,
         history::zone_history,
         diary::diary,
         events::events
@@ -97,6 +107,7 @@ fn routes(api: Api) -> Router {
         .merge(auth::routes())
         .merge(overview::routes())
         .merge(zones::routes())
+        .merge(programs::routes())
         .merge(history::routes())
         .merge(diary::routes())
         .merge(events::routes())

@@ -157,7 +157,7 @@ pub(crate) struct DiaryEntry {
 }
 
 /// A reason for JSON.
-fn reason(reason: &EngineReason) -> Reason {
+pub(super) fn reason(reason: &EngineReason) -> Reason {
     Reason { code: reason.code().to_owned(), args: codec::args_for_people(reason) }
 }
 

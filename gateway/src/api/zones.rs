@@ -43,7 +43,7 @@ pub(crate) struct Accepted {
     accepted: bool,
 }
 
-type Answer = Result<(StatusCode, Json<Accepted>), Problem>;
+pub(super) type Answer = Result<(StatusCode, Json<Accepted>), Problem>;
 
 pub(super) fn routes() -> Router<Api> {
     Router::new()
@@ -139,7 +139,7 @@ pub(super) fn zone(api: &Api, id: &str) -> Result<ZoneId, Problem> {
     zone.ok_or_else(|| Problem::not_found("such zone"))
 }
 
-async fn wish(api: &Api, wish: Wish) -> Answer {
+pub(super) async fn wish(api: &Api, wish: Wish) -> Answer {
     let (answer, answered) = oneshot::channel();
     let request = Request { wish, by: PERSON.to_owned(), answer };
     api.requests.try_send(request).map_err(|_| Problem::unavailable())?;

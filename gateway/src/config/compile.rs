@@ -1,7 +1,10 @@
 //! The rules of a configuration: from [`super::raw`] to [`Settings`], collecting every problem before giving up.
 
 use super::{ConfigError, ExternalBroker, Problem, Settings, ZoneLabel, raw};
-use giot_engine::{DayWindow, MetricName, Plan, ProbeRef, SourceId, SourcePlan, ValveRef, ZoneId, ZonePlan};
+use giot_engine::program::{Cycle, Group, Place};
+use giot_engine::{
+    DayWindow, MetricName, Plan, ProbeRef, ProgramId, SourceId, SourcePlan, ValveRef, ZoneId, ZonePlan,
+};
 use giot_shared::ids::{NodeId, ValveId};
 use giot_shared::units::{LitresPerHour, MoisturePermyriad};
 use std::collections::BTreeMap;
@@ -63,15 +66,16 @@ fn line_of(text: &str, offset: usize) -> usize {
 struct Lines {
     sources: BTreeMap<SourceId, (Range<usize>, String)>,
     zones: BTreeMap<ZoneId, (Range<usize>, String)>,
+    programs: BTreeMap<ProgramId, (Range<usize>, String)>,
 }
 
-struct Compiler<'t> {
+pub(super) struct Compiler<'t> {
     text: &'t str,
     problems: Vec<Problem>,
 }
 
 impl Compiler<'_> {
-    fn problem(&mut self, span: Range<usize>, field: &str, what: impl Display) {
+    pub(super) fn problem(&mut self, span: Range<usize>, field: &str, what: impl Display) {
         self.problems.push(Problem {
             line: Some(line_of(self.text, span.start)),
             field: field.to_owned(),
@@ -92,6 +96,7 @@ impl Compiler<'_> {
             settings.plan.utc_offset_min = self.utc_offset(&offset);
         }
         let mut lines = Lines::default();
+        settings.plan.place = self.place(raw.latitude_deg.as_ref(), raw.longitude_deg.as_ref());
         for (idx, source) in raw.source.into_iter().enumerate() {
             let field = format!("source[{idx}]");
             let fed_by = source.fed_by.as_ref().map(|id| self.id::<SourceId>(id, &format!("{field}.fed_by")));
@@ -115,6 +120,16 @@ impl Compiler<'_> {
             }
             settings.zone_labels.insert(id, label);
         }
+        for (idx, program) in raw.program.into_iter().enumerate() {
+            let field = format!("program[{idx}]");
+            let span = program.id.span();
+            let Some((id, program, name)) = self.program(program, &field) else { continue };
+            lines.programs.insert(id.clone(), (span.clone(), field.clone()));
+            settings.program_names.insert(id.clone(), name);
+            if settings.plan.programs.insert(id.clone(), program).is_some() {
+                self.problem(span, &format!("{field}.id"), format!("a second program is called {id}"));
+            }
+        }
         self.plan_problems(&settings.plan, &lines);
         settings
     }
@@ -122,11 +137,10 @@ impl Compiler<'_> {
     /// What only the engine can judge about the plan as a whole.
     fn plan_problems(&mut self, plan: &Plan, lines: &Lines) {
         for problem in plan.check() {
-            let place = match (&problem.zone, &problem.source) {
-                (Some(zone), _) => lines.zones.get(zone),
-                (None, Some(source)) => lines.sources.get(source),
-                (None, None) => None,
-            };
+            let of_zone = problem.zone.as_ref().and_then(|id| lines.zones.get(id));
+            let of_source = problem.source.as_ref().and_then(|id| lines.sources.get(id));
+            let of_program = problem.program.as_ref().and_then(|id| lines.programs.get(id));
+            let place = of_zone.or(of_source).or(of_program);
             match place {
                 Some((span, field)) => self.problem(span.clone(), field, &problem),
                 None => self.problems.push(Problem {
@@ -175,7 +189,22 @@ impl Compiler<'_> {
         })
     }
 
-    fn id<T: FromStr<Err: Display>>(&mut self, text: &Spanned<String>, field: &str) -> Option<T> {
+    /// Where the farm lies; both numbers or none.
+    fn place(&mut self, latitude: Option<&Spanned<f64>>, longitude: Option<&Spanned<f64>>) -> Option<Place> {
+        let place = match (latitude, longitude) {
+            (Some(latitude), Some(longitude)) => Place::new(*latitude.get_ref(), *longitude.get_ref()),
+            (None, None) => return None,
+            (Some(_), None) | (None, Some(_)) => None,
+        };
+        if place.is_none() {
+            let span = latitude.or(longitude).map_or(0..0, Spanned::span);
+            let what = "latitude_deg between -90 and 90 and longitude_deg between -180 and 180, both or none";
+            self.problem(span, "latitude_deg", what);
+        }
+        place
+    }
+
+    pub(super) fn id<T: FromStr<Err: Display>>(&mut self, text: &Spanned<String>, field: &str) -> Option<T> {
         text.get_ref().parse().map_err(|error| self.problem(text.span(), field, error)).ok()
     }
 
@@ -213,6 +242,9 @@ impl Compiler<'_> {
             }
             good.then_some(*hours.get_ref())
         });
+        let area_dm2 = self.area_dm2(zone.area_m2.as_ref(), &format!("{field}.area_m2"));
+        let cycle =
+            self.cycle(zone.cycle_min.as_ref(), zone.soak_min.as_ref(), &format!("{field}.cycle_min"));
         let plausible =
             self.plausible(zone.plausible_percent.as_ref(), &format!("{field}.plausible_percent"));
         let rate_max = zone.rate_max_percent.as_ref().map_or_else(
@@ -229,6 +261,10 @@ impl Compiler<'_> {
         let plan = ZonePlan {
             source: source?,
             flow: zone.flow_l_per_h.map(LitresPerHour),
+            area_dm2: area_dm2?,
+            n_plants: zone.plants,
+            cycle: cycle?,
+            group: zone.group.map_or_else(Group::default, Group::Sequential),
             valve: ValveRef { node: node?, valve: ValveId(zone.valve.get_ref().valve) },
             probes,
             start_below: start_below?,
@@ -240,10 +276,47 @@ impl Compiler<'_> {
             fresh_s: fresh_s?,
             plausible: plausible?,
             rate_max: rate_max?,
-            stuck_s: to_seconds(stuck_s? * 3600.0),
+            stuck_s: to_whole(stuck_s? * 3600.0),
             automatic: zone.automatic.unwrap_or(true),
         };
         Some((id, plan, label))
+    }
+
+    /// Square metres; `Some(None)` when none are given.
+    fn area_dm2(&mut self, area_m2: Option<&Spanned<f64>>, field: &str) -> Option<Option<u32>> {
+        let Some(area_m2) = area_m2 else { return Some(None) };
+        let value = *area_m2.get_ref();
+        if (1.0..=1e7).contains(&value) {
+            return Some(Some(to_whole(value * 100.0)));
+        }
+        self.problem(area_m2.span(), field, "between 1 and 10,000,000 square metres");
+        None
+    }
+
+    /// Portions and soak; `Some(None)` when none are given.
+    fn cycle(
+        &mut self,
+        on_min: Option<&Spanned<f64>>,
+        soak_min: Option<&Spanned<f64>>,
+        field: &str,
+    ) -> Option<Option<Cycle>> {
+        let (Some(on_min), Some(soak_min)) = (on_min, soak_min) else {
+            let Some(alone) = on_min.or(soak_min) else { return Some(None) };
+            self.problem(alone.span(), field, "cycle_min and soak_min go together");
+            return None;
+        };
+        let ms = |minutes: &Spanned<f64>| {
+            u64::from(to_whole(minutes.get_ref().clamp(0.0, WEEK_MIN) * 60.0)) * 1000
+        };
+        let cycle = Cycle::new(ms(on_min), ms(soak_min));
+        if cycle.is_none() {
+            self.problem(
+                on_min.span(),
+                field,
+                "portions of at least 1 minute, soaks of at most 1440 minutes",
+            );
+        }
+        cycle.map(Some)
     }
 
     fn moisture(&mut self, percent: &Spanned<f64>, field: &str) -> Option<MoisturePermyriad> {
@@ -270,7 +343,7 @@ impl Compiler<'_> {
         }
     }
 
-    fn window(&mut self, window: Option<&Spanned<String>>, field: &str) -> Option<DayWindow> {
+    pub(super) fn window(&mut self, window: Option<&Spanned<String>>, field: &str) -> Option<DayWindow> {
         let Some(window) = window else { return Some(DayWindow::ALWAYS) };
         let parsed = window
             .get_ref()
@@ -289,24 +362,24 @@ impl Compiler<'_> {
         default_min: f64,
         max_min: f64,
     ) -> Option<u32> {
-        let Some(minutes) = minutes else { return Some(to_seconds(default_min * 60.0)) };
+        let Some(minutes) = minutes else { return Some(to_whole(default_min * 60.0)) };
         let value = *minutes.get_ref();
         if (0.0..=max_min).contains(&value) {
-            return Some(to_seconds(value * 60.0));
+            return Some(to_whole(value * 60.0));
         }
         self.problem(minutes.span(), field, format!("between 0 and {max_min} minutes"));
         None
     }
 }
 
-/// Rounds a checked, non-negative span.
-fn to_seconds(seconds: f64) -> u32 {
+/// Rounds a checked, non-negative number.
+fn to_whole(value: f64) -> u32 {
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
         reason = "bounded by the callers' ranges"
     )]
-    let whole = seconds.round() as u32;
+    let whole = value.round() as u32;
     whole
 }
 
@@ -321,7 +394,7 @@ fn parse_utc_offset(text: &str) -> Option<i32> {
 }
 
 /// `06:30` → 390.
-fn parse_day_minute(text: &str) -> Option<u16> {
+pub(super) fn parse_day_minute(text: &str) -> Option<u16> {
     let (hour, minute) = text.trim().split_once(':')?;
     let number = |part: &str| if part.len() == 2 { part.parse::<u16>().ok() } else { None };
     let (hour, minute) = (number(hour)?, number(minute)?);

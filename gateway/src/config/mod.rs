@@ -4,9 +4,10 @@
 //! the caller reads the file. `reference.toml` shows every key with its default and is checked by a test.
 
 mod compile;
+mod program;
 mod raw;
 
-use giot_engine::{Plan, ProbeRef, SourceId, Timing, ZoneId};
+use giot_engine::{Plan, ProbeRef, ProgramId, SourceId, ZoneId};
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -30,6 +31,8 @@ pub struct Settings {
     pub zone_labels: BTreeMap<ZoneId, ZoneLabel>,
     /// Names of the water sources.
     pub source_names: BTreeMap<SourceId, String>,
+    /// Names of the programs.
+    pub program_names: BTreeMap<ProgramId, String>,
 }
 
 /// An MQTT broker outside this process.
@@ -64,14 +67,10 @@ impl Default for Settings {
             cooperative: "Giọt".to_owned(),
             topic_prefix: giot_shared::wire::PREFIX_DEFAULT.to_owned(),
             broker: None,
-            plan: Plan {
-                zones: BTreeMap::new(),
-                sources: BTreeMap::new(),
-                utc_offset_min: compile::UTC_OFFSET_MIN_DEFAULT,
-                timing: Timing::default(),
-            },
+            plan: Plan { utc_offset_min: compile::UTC_OFFSET_MIN_DEFAULT, ..Plan::default() },
             zone_labels: BTreeMap::new(),
             source_names: BTreeMap::new(),
+            program_names: BTreeMap::new(),
         }
     }
 }

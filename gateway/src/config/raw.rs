@@ -10,11 +10,15 @@ pub(super) struct File {
     pub(super) cooperative: Option<String>,
     pub(super) utc_offset: Option<Spanned<String>>,
     pub(super) topic_prefix: Option<Spanned<String>>,
+    pub(super) latitude_deg: Option<Spanned<f64>>,
+    pub(super) longitude_deg: Option<Spanned<f64>>,
     pub(super) broker: Option<Broker>,
     #[serde(default)]
     pub(super) source: Vec<Source>,
     #[serde(default)]
     pub(super) zone: Vec<Zone>,
+    #[serde(default)]
+    pub(super) program: Vec<Program>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -44,6 +48,11 @@ pub(super) struct Zone {
     pub(super) crop: Option<String>,
     pub(super) source: Spanned<String>,
     pub(super) flow_l_per_h: Option<u32>,
+    pub(super) area_m2: Option<Spanned<f64>>,
+    pub(super) plants: Option<u32>,
+    pub(super) cycle_min: Option<Spanned<f64>>,
+    pub(super) soak_min: Option<Spanned<f64>>,
+    pub(super) group: Option<u8>,
     pub(super) valve: Spanned<Valve>,
     pub(super) probes: Spanned<Vec<Spanned<Probe>>>,
     pub(super) start_below_percent: Spanned<f64>,
@@ -73,4 +82,86 @@ pub(super) struct Probe {
     pub(super) device: Spanned<String>,
     pub(super) metric: Spanned<String>,
     pub(super) depth_cm: Option<u16>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Program {
+    pub(super) id: Spanned<String>,
+    pub(super) name: Option<String>,
+    #[serde(default)]
+    pub(super) days: Days,
+    pub(super) starts: Vec<Spanned<Start>>,
+    pub(super) steps: Vec<Spanned<Step>>,
+    pub(super) order: Option<Spanned<String>>,
+    pub(super) direction: Option<Spanned<String>>,
+    pub(super) rounds: Option<u8>,
+    pub(super) delay_s: Option<i32>,
+    pub(super) season_percent: Option<Spanned<Season>>,
+    #[serde(default)]
+    pub(super) allowed: Vec<Spanned<String>>,
+    #[serde(default)]
+    pub(super) no_water: Vec<Spanned<String>>,
+    pub(super) crossing: Option<Spanned<String>>,
+    pub(super) catch_up_min: Option<u16>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Days {
+    pub(super) weekdays: Option<Spanned<Vec<String>>>,
+    pub(super) month_days: Option<Spanned<Vec<MonthDay>>>,
+    pub(super) months: Option<Spanned<Vec<u8>>>,
+    pub(super) parity: Option<Spanned<String>>,
+    pub(super) every_days: Option<Spanned<u16>>,
+    pub(super) counted_from: Option<Spanned<String>>,
+    pub(super) season: Option<Spanned<String>>,
+    pub(super) once: Option<Spanned<String>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+pub(super) enum MonthDay {
+    Number(u8),
+    Word(String),
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(
+    untagged,
+    expecting = "a time such as \"05:30\" or \"sunrise-00:30\", or a table with `at` or `finish_by`"
+)]
+pub(super) enum Start {
+    At(String),
+    Table(StartTable),
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct StartTable {
+    pub(super) at: Option<String>,
+    pub(super) finish_by: Option<String>,
+    pub(super) every_min: Option<u16>,
+    pub(super) times: Option<u16>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(untagged, expecting = "a percentage, or twelve of them, January first")]
+pub(super) enum Season {
+    Whole(u16),
+    ByMonth([u16; 12]),
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Step {
+    pub(super) zone: String,
+    pub(super) minutes: Option<f64>,
+    pub(super) litres: Option<f64>,
+    pub(super) m3: Option<f64>,
+    pub(super) litres_per_plant: Option<f64>,
+    pub(super) mm: Option<f64>,
+    pub(super) repeats: Option<u8>,
+    pub(super) delay_s: Option<i32>,
+    pub(super) enabled: Option<bool>,
 }

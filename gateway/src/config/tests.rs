@@ -88,6 +88,52 @@ fn a_source_that_cannot_be_right_names_its_own_line() {
 }
 
 #[test]
+fn every_problem_of_a_program_is_reported_with_its_line() {
+    let program = r#"
+[[program]]
+id = "p"
+days = { weekdays = ["mon", "funday"], every_days = 3 }
+starts = ["25:00", "sunset"]
+steps = [
+    { zone = "a", minutes = 10, litres = 5 },
+    { zone = "a", mm = 4 },
+    { zone = "b", minutes = 3 },
+]
+order = "random"
+season_percent = 300
+allowed = ["8-9"]
+"#;
+    let want = [
+        (14, "program[0].days.weekdays"),
+        (14, "program[0].days.every_days"),
+        (15, "program[0].starts[0]"),
+        (17, "program[0].steps[0]"),
+        (21, "program[0].order"),
+        (22, "program[0].season_percent"),
+        (23, "program[0].allowed[0]"),
+    ];
+    let found = problems(&format!("{GOOD_ZONE}{program}"));
+    assert_eq!(found, want.map(|(line, field)| (Some(line), field.to_owned())));
+
+    let sound = program
+        .replace("\"mon\", \"funday\"], every_days = 3", "\"mon\"]")
+        .replace("\"25:00\"", "\"05:00\"")
+        .replace(", litres = 5", "")
+        .replace("random", "need")
+        .replace("300", "30")
+        .replace("8-9", "08:00-09:00");
+    let error =
+        compile("giot.toml", &format!("{GOOD_ZONE}{sound}")).expect_err("no place, no flow, no zone b");
+    let found: Vec<String> =
+        error.problems.iter().map(|p| p.what.split(':').take(2).collect::<Vec<_>>().join(":")).collect();
+    assert!(error.problems.iter().all(|p| p.line == Some(13) && p.field == "program[0]"), "{error}");
+    assert_eq!(found.len(), 3, "{found:?}");
+    for part in ["starts[1].clock", "steps[1].target", "steps[2].zone"] {
+        assert!(found.iter().any(|what| what.contains(part)), "{part} in {found:?}");
+    }
+}
+
+#[test]
 fn typos_and_syntax_name_the_line() {
     assert_eq!(problems("coperative = \"x\"\n"), [(Some(1), String::new())]);
     assert_eq!(problems("\n\n[zone\n").first().and_then(|p| p.0), Some(3));

@@ -12,6 +12,7 @@
 
 pub mod codec;
 mod deliver;
+mod memory;
 pub mod orders;
 pub mod registry;
 mod session;
@@ -22,9 +23,12 @@ use crate::config::Settings;
 use crate::ingest::json::Names;
 use crate::mqtt::{Delivery, Incoming, Link, Qos};
 use crate::store::{Batch, CommitError, Done, Reader, SubmitError, Writer};
-use giot_engine::{Action, By, Engine, Entry, Event, Input, Now, ProbeRef, Reason, ZoneId, ZoneState};
+use giot_engine::{
+    Action, By, Engine, Entry, Event, Input, Now, Pause, ProbeRef, ProgramId, ProgramWish, Reason, ZoneId,
+    ZoneState,
+};
 use giot_shared::ids::{CommandId, NodeId, Position};
-use giot_shared::time::MonoMs;
+use giot_shared::time::{MonoMs, UnixMs};
 use giot_shared::wire::{self, Close, Downlink, Open, Order, Topic};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -84,6 +88,20 @@ pub enum Wish {
     ClearFault {
         /// Which zone.
         zone: ZoneId,
+    },
+    /// Something of a program.
+    Program {
+        /// Which program.
+        program: ProgramId,
+        /// What.
+        wish: ProgramWish,
+    },
+    /// Pause all programs, or go on with them.
+    Pause {
+        /// Rain, or anything else.
+        kind: Pause,
+        /// Until when; `None`: no longer.
+        until: Option<UnixMs>,
     },
     /// The gateway stops: close what it opened.
     Shutdown,
@@ -192,11 +210,7 @@ impl Hub {
             view,
             diary,
         } = parts;
-        let memory = reader
-            .memory()?
-            .into_iter()
-            .filter_map(|(zone, json)| Some((zone.parse::<ZoneId>().ok()?, codec::memory_from_json(&json)?)))
-            .collect();
+        let memory = memory::memory_from_rows(reader.memory()?);
         let orders = Counter::new("order", reader.counter("order")?.unwrap_or(0));
         let commands = Counter::new("command", reader.counter("command")?.unwrap_or(0));
         // Before the first use: a number that is sent must never come again.
@@ -334,7 +348,15 @@ impl Hub {
                     batch.as_deref_mut().unwrap_or(&mut self.own).diary.push(row);
                 }
                 Action::Remember { zone, memory } => {
-                    let row = (zone.to_string(), codec::memory_to_json(&memory));
+                    let row = (zone.to_string(), memory::memory_to_json(&memory));
+                    batch.as_deref_mut().unwrap_or(&mut self.own).memory.push(row);
+                }
+                Action::RememberProgram { program, control } => {
+                    let row = (memory::program_row(&program), memory::control_to_json(&control));
+                    batch.as_deref_mut().unwrap_or(&mut self.own).memory.push(row);
+                }
+                Action::RememberFarm { farm } => {
+                    let row = (memory::FARM_ROW.to_owned(), memory::farm_to_json(&farm));
                     batch.as_deref_mut().unwrap_or(&mut self.own).memory.push(row);
                 }
             }
@@ -382,6 +404,8 @@ impl Hub {
             Wish::Lock { zone, note } => Input::Lock { zone, by, note },
             Wish::Unlock { zone } => Input::Unlock { zone, by },
             Wish::ClearFault { zone } => Input::ClearFault { zone, by },
+            Wish::Program { program, wish } => Input::Program { program, wish: *wish, by },
+            Wish::Pause { kind, until } => Input::Pause { kind: *kind, until: *until, by },
         };
         self.engine.handle(self.now(), input);
         self.last_refusal = None;
@@ -528,6 +552,8 @@ impl Hub {
             mono: now.mono,
             clock_set: now.wall.is_some(),
             zones,
+            programs: self.engine.program_ids().filter_map(|id| self.engine.program_view(id)).collect(),
+            farm: self.engine.farm_state().clone(),
             devices: devices.collect(),
         };
         self.view.send_replace(Arc::new(view));

@@ -1,6 +1,7 @@
 //! What the page sees of the farm at one moment: plain data, made by the hub, turned into JSON by the API.
 
-use giot_engine::ZoneView;
+use giot_engine::program::FarmState;
+use giot_engine::{ProgramView, ZoneView};
 use giot_shared::ids::NodeId;
 use giot_shared::time::{MonoMs, UnixMs};
 
@@ -13,6 +14,10 @@ pub struct FarmView {
     pub clock_set: bool,
     /// Zones by id.
     pub zones: Vec<ZoneView>,
+    /// Programs by id.
+    pub programs: Vec<ProgramView>,
+    /// Pauses of the whole farm.
+    pub farm: FarmState,
     /// The monotonic line at that moment: the zones' moments are on it.
     pub mono: MonoMs,
     /// Devices by id: registered ones, and those heard of.

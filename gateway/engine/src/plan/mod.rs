@@ -9,7 +9,8 @@ use std::fmt;
 use giot_shared::time::UnixMs;
 use giot_shared::units::{LitresPerHour, MoisturePermyriad};
 
-use crate::ids::{ProbeRef, SourceId, ValveRef, ZoneId};
+use crate::ids::{ProbeRef, ProgramId, SourceId, ValveRef, ZoneId};
+use crate::program::{Cycle, Group, Place, Program, ProgramProblem};
 
 /// Smallest distance of stop and start threshold: 2 % of volume, about the noise and drift of a capacitive probe.
 pub const HYSTERESIS_PERMYRIAD_MIN: u16 = 200;
@@ -21,7 +22,7 @@ pub(crate) const MINUTES_A_DAY: u16 = 24 * 60;
 pub(crate) const DAY_MS: i64 = 24 * 3600 * 1000;
 
 /// Everything that the engine is told about the farm.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Plan {
     /// The zones.
     pub zones: BTreeMap<ZoneId, ZonePlan>,
@@ -29,6 +30,10 @@ pub struct Plan {
     pub sources: BTreeMap<SourceId, SourcePlan>,
     /// Local time minus UTC, minutes; Việt Nam: 420.
     pub utc_offset_min: i32,
+    /// Where the farm lies, for starts by the sun; `None`: there are none.
+    pub place: Option<Place>,
+    /// What is watered by the calendar.
+    pub programs: BTreeMap<ProgramId, Program>,
     /// Waiting times towards the nodes.
     pub timing: Timing,
 }
@@ -49,6 +54,14 @@ pub struct ZonePlan {
     pub source: SourceId,
     /// What its emitters take together; `None`: not known, so that it is watered alone.
     pub flow: Option<LitresPerHour>,
+    /// Its whole area, dm²; `None`: not known, so that no depth of water can be asked for.
+    pub area_dm2: Option<u32>,
+    /// Its plants; `None`: not known, so that nothing can be asked for by the plant.
+    pub n_plants: Option<u32>,
+    /// How runs of programs are split; `None`: not at all.
+    pub cycle: Option<Cycle>,
+    /// Which zones of a program it may run beside.
+    pub group: Group,
     /// Its valve.
     pub valve: ValveRef,
     /// Its probes; the median of those that are fresh and good decides.
@@ -193,8 +206,10 @@ fn local_ms_of_day(at: UnixMs, utc_offset_min: i32) -> i64 {
 pub struct PlanProblem {
     /// The zone; `None`: a source, or the plan as a whole.
     pub zone: Option<ZoneId>,
-    /// The source; `None`: a zone, or the plan as a whole.
+    /// The source; `None`: a zone, a program, or the plan as a whole.
     pub source: Option<SourceId>,
+    /// The program; `None`: a zone, a source, or the plan as a whole.
+    pub program: Option<ProgramId>,
     /// What is wrong.
     pub kind: ProblemKind,
 }
@@ -238,6 +253,8 @@ pub enum ProblemKind {
     UtcOffset,
     /// A waiting time is zero or longer than a day.
     Timing,
+    /// Something of a program, or of what programs rest on.
+    Program(ProgramProblem),
 }
 
 impl ProblemKind {
@@ -263,6 +280,7 @@ impl ProblemKind {
             Self::StuckBelowFresh => "stuck_below_fresh",
             Self::UtcOffset => "utc_offset",
             Self::Timing => "timing",
+            Self::Program(problem) => problem.kind.code(),
         }
     }
 }
@@ -303,16 +321,21 @@ impl fmt::Display for ProblemKind {
             Self::StuckBelowFresh => f.write_str("stuck_s must be 0 or longer than fresh_s"),
             Self::UtcOffset => f.write_str("the offset from UTC must lie within 14 hours"),
             Self::Timing => f.write_str("every waiting time must lie between one second and a day"),
+            // What a file calls a step is part of a sequence in here.
+            Self::Program(ProgramProblem { field, kind }) => {
+                write!(f, "{}: {kind}", field.strip_prefix("sequence.").unwrap_or(field))
+            }
         }
     }
 }
 
 impl fmt::Display for PlanProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (&self.zone, &self.source) {
-            (Some(zone), _) => write!(f, "zone {zone}: {}", self.kind),
-            (None, Some(source)) => write!(f, "source {source}: {}", self.kind),
-            (None, None) => write!(f, "{}", self.kind),
+        match (&self.zone, &self.source, &self.program) {
+            (Some(zone), ..) => write!(f, "zone {zone}: {}", self.kind),
+            (None, Some(source), _) => write!(f, "source {source}: {}", self.kind),
+            (None, None, Some(program)) => write!(f, "program {program}: {}", self.kind),
+            (None, None, None) => write!(f, "{}", self.kind),
         }
     }
 }
@@ -322,7 +345,7 @@ impl Plan {
     #[must_use]
     pub fn check(&self) -> Vec<PlanProblem> {
         let mut problems = Vec::new();
-        let of_plan = |kind| PlanProblem { zone: None, source: None, kind };
+        let of_plan = |kind| PlanProblem { zone: None, source: None, program: None, kind };
         if self.utc_offset_min.unsigned_abs() > 14 * 60 {
             problems.push(of_plan(ProblemKind::UtcOffset));
         }
@@ -348,13 +371,18 @@ impl Plan {
             let found = found.into_iter();
             problems.extend(found.map(|kind| PlanProblem { zone: Some(id.clone()), ..of_plan(kind) }));
         }
+        let site = self.site();
+        for (id, program) in &self.programs {
+            let found = program.check(&site).into_iter().map(ProblemKind::Program);
+            problems.extend(found.map(|kind| PlanProblem { program: Some(id.clone()), ..of_plan(kind) }));
+        }
         problems
     }
 
     /// What keeps each zone from being opened: its own problems, those of the sources on its way, and the plan's.
     pub(crate) fn problems_by_zone(&self) -> BTreeMap<ZoneId, Vec<ProblemKind>> {
         let mut by_zone: BTreeMap<ZoneId, Vec<ProblemKind>> = BTreeMap::new();
-        for problem in self.check() {
+        for problem in self.check().into_iter().filter(|problem| problem.program.is_none()) {
             for (id, zone) in &self.zones {
                 let is_own = problem.zone.as_ref().is_none_or(|zone| zone == id);
                 let is_on_way =
@@ -365,6 +393,16 @@ impl Plan {
             }
         }
         by_zone
+    }
+
+    /// What keeps each program from starting: the code of its first problem.
+    pub(crate) fn problems_by_program(&self) -> BTreeMap<ProgramId, String> {
+        let mut by_program = BTreeMap::new();
+        for problem in self.check() {
+            let Some(program) = problem.program else { continue };
+            by_program.entry(program).or_insert_with(|| problem.kind.code().to_owned());
+        }
+        by_program
     }
 
     /// The sources on the way from `source` to its root, itself first; unknown ones end the way, a loop is cut.

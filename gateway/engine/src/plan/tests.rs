@@ -14,6 +14,10 @@ pub(crate) fn sound_zone(node: &str) -> ZonePlan {
     ZonePlan {
         source: "pump".parse().unwrap(),
         flow: None,
+        area_dm2: None,
+        n_plants: None,
+        cycle: None,
+        group: Group::default(),
         valve: ValveRef { node: node.parse().unwrap(), valve: giot_shared::ids::ValveId(0) },
         probes: vec![probe("p1")],
         start_below: permyriad(2000),
@@ -36,6 +40,7 @@ fn plan_of(zones: &[(&str, ZonePlan)]) -> Plan {
         sources: [("pump".parse().unwrap(), SourcePlan::default())].into(),
         utc_offset_min: 420,
         timing: Timing::default(),
+        ..Plan::default()
     }
 }
 

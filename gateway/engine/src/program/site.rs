@@ -4,10 +4,13 @@
 
 use std::collections::BTreeMap;
 
+use giot_shared::time::UnixMs;
+
 use super::sun::Place;
-use super::windows::Windows;
+use super::windows::{Crossing, Fitted, Levels, Windows};
 use crate::ids::{SourceId, ZoneId};
 use crate::plan::RUN_S_MAX;
+use crate::reason::Reason;
 
 /// Longest run of any zone, ms.
 pub const RUN_MS_MAX: u64 = RUN_S_MAX as u64 * 1000;
@@ -85,6 +88,26 @@ pub enum Group {
 impl Default for Group {
     fn default() -> Self {
         Self::Sequential(0)
+    }
+}
+
+impl Site {
+    /// Where a run of a zone goes that is wanted at a moment, looking at the hours of program, zone and source.
+    ///
+    /// # Errors
+    /// Why it is left out.
+    pub(crate) fn fit(
+        &self,
+        windows: &Windows,
+        crossing: Crossing,
+        zone: &ZoneFacts,
+        at: UnixMs,
+        run_ms: u64,
+    ) -> Result<Fitted, Reason> {
+        let always = Windows::default();
+        let source = self.sources.get(&zone.source).unwrap_or(&always);
+        let windows = [windows, &zone.windows, source];
+        Levels { windows: &windows, utc_offset_min: self.utc_offset_min }.fit(crossing, at, run_ms)
     }
 }
 

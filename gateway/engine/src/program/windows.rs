@@ -47,11 +47,11 @@ pub enum Crossing {
 
 /// A run as it fits.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Fitted {
-    pub(super) from: UnixMs,
-    pub(super) run_ms: u64,
+pub(crate) struct Fitted {
+    pub(crate) from: UnixMs,
+    pub(crate) run_ms: u64,
     /// What the windows did to it.
-    pub(super) note: Option<Reason>,
+    pub(crate) note: Option<Reason>,
 }
 
 /// The windows of everything that one run depends on.

@@ -12,10 +12,11 @@
 //!
 //! Invariant: in every phase but Closed the zone holds its source. A zone never looks at another zone.
 //!
-//! `soil` judges, `open` and `close` drive the valve, `words` takes in what nodes say, `people` holds wishes, locks and
+//! `soil` judges, `errand` holds what programs want, `open` and `close` drive the valve, `words` takes in what nodes say, `people` holds wishes, locks and
 //! faults.
 
 mod close;
+mod errand;
 mod open;
 mod people;
 mod soil;
@@ -35,10 +36,12 @@ use crate::memory::{OpenMemory, ZoneMemory};
 use crate::plan::{Timing, ZonePlan};
 use crate::probe::Probe;
 use crate::reason::Reason;
+use crate::rules::Rules;
 use crate::view::LastDecision;
 
 pub(crate) use close::Closing;
-pub(crate) use open::{Opening, Wait, Watering};
+pub use errand::Errand;
+pub(crate) use open::{Opening, RunKind, Wait, Watering};
 pub(crate) use soil::Verdict;
 pub(crate) use words::{Local, ValveWord};
 
@@ -51,7 +54,7 @@ pub(crate) struct Turn<'a> {
     pub(crate) now: Now,
     pub(crate) started_at: MonoMs,
     pub(crate) timing: &'a Timing,
-    pub(crate) utc_offset_min: i32,
+    pub(crate) rules: &'a Rules,
     pub(crate) next_command: &'a mut CommandId,
     pub(crate) actions: &'a mut VecDeque<Action>,
     /// Whose command a number is, while an answer can matter.
@@ -272,7 +275,7 @@ impl Zone {
             self.stop(turn, reason, By::Engine, false);
         }
         match &self.phase {
-            Phase::Closed => {}
+            Phase::Closed => self.tick_errands(turn),
             Phase::Opening(_) => self.tick_opening(turn),
             Phase::Open(_) => self.tick_open(turn),
             Phase::Closing(_) => self.tick_closing(turn),
@@ -290,11 +293,11 @@ impl Zone {
         let of_phase = match &self.phase {
             Phase::Closed => self.deadline_closed(turn),
             Phase::Opening(opening) => {
-                let of_run = if opening.run.is_manual { None } else { self.deadline_run(turn) };
+                let of_run = self.deadline_run(turn, &opening.run);
                 earliest([Some(opening.deadline(turn.timing)), of_run])
             }
             Phase::Open(watering) => {
-                let of_run = if watering.run.is_manual { None } else { self.deadline_run(turn) };
+                let of_run = self.deadline_run(turn, &watering.run);
                 let is_reachable = self.is_online != Some(false);
                 earliest([Some(watering.deadline(turn.timing, is_reachable)), of_run])
             }

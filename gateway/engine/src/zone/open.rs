@@ -10,16 +10,28 @@ use giot_shared::valve::RefusalReason;
 use super::{Phase, Turn, Zone};
 use crate::diary::{By, Event};
 use crate::flight::{Flight, SentOpen};
+use crate::ids::ProgramId;
 use crate::plan::{Timing, ZonePlan};
 use crate::reason::Reason;
 
 /// One command and two repetitions: a link that loses three in a row needs a person, not a fourth.
 const ATTEMPTS_MAX: u32 = 3;
 
+/// What began a run, and so what may end it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum RunKind {
+    /// The soil: its probes and the zone's hours end it.
+    Soil,
+    /// A program: its length was fitted into the hours when it began.
+    Program(ProgramId),
+    /// A person.
+    Manual,
+}
+
 /// One run of a zone, from its first Open to the end.
 #[derive(Debug)]
 pub(crate) struct Run {
-    pub(crate) is_manual: bool,
+    pub(crate) kind: RunKind,
     pub(super) by: By,
     /// Why it was started.
     pub(crate) reason: Reason,
@@ -121,6 +133,10 @@ pub(super) fn is_final(refusal: RefusalReason) -> bool {
 }
 
 impl Run {
+    pub(crate) fn is_manual(&self) -> bool {
+        self.kind == RunKind::Manual
+    }
+
     /// Lease of a further Open of this run at `at`, `None` when no second is left. The worst case counts: obeyed at the
     /// end of its time to live, by a clock that differs by the margin.
     fn next_lease_s(&self, at: MonoMs, plan: &ZonePlan, timing: &Timing) -> Option<u32> {
@@ -182,7 +198,7 @@ impl Zone {
     pub(crate) fn start(
         &mut self,
         turn: &mut Turn<'_>,
-        is_manual: bool,
+        kind: RunKind,
         by: By,
         reason: Reason,
         target_s: u32,
@@ -191,7 +207,7 @@ impl Zone {
         let ttl_s = turn.timing.ttl_s_for(self.plan.lease_s);
         let sent = self.desk.open(turn, target_s.min(self.plan.lease_s.max(1)), ttl_s, reason.clone());
         let run = Run {
-            is_manual,
+            kind,
             by: by.clone(),
             reason: reason.clone(),
             started_at: turn.mono(),
@@ -200,7 +216,7 @@ impl Zone {
             flight: Flight::new(sent, turn.timing.margin_s),
             name: sent.command,
         };
-        self.remember_open(turn, sent, is_manual, run.flight.over_at());
+        self.remember_open(turn, sent, run.is_manual(), run.flight.over_at());
         let wait = Wait::Answer { sent_at: turn.mono() };
         let opening = Opening { run, wait, n_sent: 1, is_seen_open: false, is_retried_later: false };
         self.enter(turn, Phase::Opening(opening));
@@ -238,7 +254,7 @@ impl Zone {
         opening.run.flight.send(sent);
         opening.wait = Wait::Answer { sent_at: turn.mono() };
         opening.n_sent += 1;
-        let (is_manual, over_at) = (opening.run.is_manual, opening.run.flight.over_at());
+        let (is_manual, over_at) = (opening.run.is_manual(), opening.run.flight.over_at());
         self.remember_open(turn, sent, is_manual, over_at);
         true
     }
@@ -293,7 +309,7 @@ impl Zone {
             Some(before) => Renewal { sent_at: now, n_sent: before.n_sent + 1, ..before },
             None => Renewal { first_sent_at: now, sent_at: now, n_sent: 1 },
         });
-        let (is_manual, over_at) = (watering.run.is_manual, watering.run.flight.over_at());
+        let (is_manual, over_at) = (watering.run.is_manual(), watering.run.flight.over_at());
         self.remember_open(turn, sent, is_manual, over_at);
     }
 

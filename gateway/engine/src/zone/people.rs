@@ -4,9 +4,9 @@
 //! node or a busy source. Each wish gets an entry in the diary, fulfilled or refused.
 
 use super::soil::seconds_to;
-use super::{Phase, Turn, Zone};
+use super::{Phase, RunKind, Turn, Zone};
 use crate::diary::{By, Event};
-use crate::ids::ZoneId;
+use crate::ids::{ProgramId, ZoneId};
 use crate::memory::{Lock, Rest};
 use crate::plan::Timing;
 use crate::reason::Reason;
@@ -43,7 +43,7 @@ impl Zone {
         self.rest_until = turn.mono();
         let run_s = run_s.clamp(1, self.plan.run_max_s.max(1));
         let reason = Reason::ManualStart { run_s: u64::from(run_s) };
-        self.start(turn, true, By::Person(by.to_owned()), reason, run_s);
+        self.start(turn, RunKind::Manual, By::Person(by.to_owned()), reason, run_s);
     }
 
     /// Whether a run of the engine's is under way.
@@ -67,7 +67,8 @@ impl Zone {
         let is_about_zone = matches!(reason, Reason::ManualStop {});
         let is_running = matches!(self.phase, Phase::Opening(_) | Phase::Open(_) | Phase::Local(_));
         self.stop(turn, reason, By::Person(by.to_owned()), false);
-        if !self.plan.automatic {
+        let had_errands = self.drop_errands(None);
+        if !self.plan.automatic && !had_errands {
             return;
         }
         self.rest_until = turn.after_s(rest_s);
@@ -89,7 +90,22 @@ impl Zone {
         let reason = Reason::Locked { by: by.to_owned() };
         self.desk.tell(turn, Event::Locked, By::Person(by.to_owned()), reason.clone(), None);
         self.stop(turn, reason.clone(), By::Person(by.to_owned()), false);
+        self.drop_errands(None);
         self.skip_told(reason);
+    }
+
+    /// A person stops what a program does here.
+    pub(crate) fn stop_program(&mut self, turn: &mut Turn<'_>, program: &ProgramId, by: &str) {
+        self.drop_errands(Some(program));
+        let run = match &self.phase {
+            Phase::Opening(opening) => &opening.run,
+            Phase::Open(watering) => &watering.run,
+            Phase::Closed | Phase::Closing(_) | Phase::Local(_) => return,
+        };
+        if run.kind == RunKind::Program(program.clone()) {
+            let reason = Reason::ProgramStop { program: program.clone() };
+            self.stop(turn, reason, By::Person(by.to_owned()), false);
+        }
     }
 
     /// A person takes the lock away; without a lock nothing happens.

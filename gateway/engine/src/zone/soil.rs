@@ -2,16 +2,20 @@
 //!
 //! Pure: reads the zone, changes nothing but the note of what the diary was told. Every "no" is a [`Reason`].
 
-use giot_shared::time::MonoMs;
+use std::cmp::Reverse;
+
+use giot_shared::time::{MonoMs, UnixMs};
 use giot_shared::units::MoisturePermyriad;
 use giot_shared::valve::RefusalReason;
 
+use super::open::{Run, RunKind};
 use super::{Phase, Turn, Zone, earliest};
 use crate::Now;
 use crate::diary::{By, Event};
 use crate::plan::ZonePlan;
 use crate::probe::{self, Probe, ProbeQuality};
 use crate::reason::Reason;
+use crate::rules::Rules;
 
 /// What the probes of a zone say together.
 #[derive(Debug)]
@@ -35,10 +39,21 @@ pub(crate) enum Verdict {
     Blocked(Reason),
     /// Water is wanted and may flow as soon as the source is free.
     Ready {
-        /// How far below its threshold the zone is.
-        deficit_permyriad: u16,
+        need: Need,
         reason: Reason,
+        kind: RunKind,
+        /// How long the run is to be.
+        run_s: u32,
     },
+}
+
+/// Who comes first when water is short: what a program promised, by its moment; then the driest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Need {
+    /// How far below its threshold the zone is, 1/10 000.
+    Soil(u16),
+    /// The moment of a program's run.
+    Errand(Reverse<UnixMs>),
 }
 
 impl Soil {
@@ -88,7 +103,10 @@ impl Zone {
 
     /// What the zone should do while its valve is closed. The guards that a person can see first come first: clock and
     /// probes say whether water is wanted at all; then whatever forbids it.
-    pub(crate) fn verdict(&self, now: Now, utc_offset_min: i32) -> Verdict {
+    pub(crate) fn verdict(&self, now: Now, rules: &Rules) -> Verdict {
+        if let Some(verdict) = self.errand_verdict(now, rules) {
+            return verdict;
+        }
         if !self.plan.automatic {
             return Verdict::Content(Reason::NotAutomatic {});
         }
@@ -122,12 +140,14 @@ impl Zone {
         if now.mono < self.off_until {
             return Verdict::Blocked(Reason::MinimumOff { remaining_s: seconds_to(now, self.off_until) });
         }
-        if !self.plan.window.contains(wall, utc_offset_min) {
+        if !self.plan.window.contains(wall, rules.site.utc_offset_min) {
             return Verdict::Blocked(self.outside_window());
         }
         Verdict::Ready {
-            deficit_permyriad: start_below.get().saturating_sub(moisture.get()),
+            need: Need::Soil(start_below.get().saturating_sub(moisture.get())),
             reason: Reason::SoilDry { moisture, start_below },
+            kind: RunKind::Soil,
+            run_s: self.plan.run_max_s,
         }
     }
 
@@ -160,10 +180,13 @@ impl Zone {
             Phase::Open(watering) => &watering.run,
             Phase::Closed | Phase::Closing(_) | Phase::Local(_) => return None,
         };
-        if run.is_manual {
+        if run.is_manual() {
             return None;
         }
         let Some(wall) = turn.now.wall else { return Some(Reason::ClockUnset {}) };
+        if run.kind != RunKind::Soil {
+            return None;
+        }
         let soil = self.soil(turn.now);
         if let Some(trouble) = self.soil_trouble(turn.now, &soil) {
             return Some(trouble);
@@ -171,16 +194,23 @@ impl Zone {
         if let Some(moisture) = soil.moisture.filter(|moisture| *moisture > self.plan.stop_above) {
             return Some(Reason::SoilWet { moisture, stop_above: self.plan.stop_above });
         }
-        (!self.plan.window.contains(wall, turn.utc_offset_min)).then(|| self.outside_window())
+        (!self.plan.window.contains(wall, turn.rules.site.utc_offset_min)).then(|| self.outside_window())
     }
 
     /// When time alone can end an automatic run.
-    pub(super) fn deadline_run(&self, turn: &Turn<'_>) -> Option<MonoMs> {
+    pub(super) fn deadline_run(&self, turn: &Turn<'_>, run: &Run) -> Option<MonoMs> {
+        if run.kind != RunKind::Soil {
+            return None;
+        }
         earliest([self.soil(turn.now).stale_at, self.window_change_at(turn)])
     }
 
     /// When time alone can change the verdict on a closed zone.
     pub(super) fn deadline_closed(&self, turn: &Turn<'_>) -> Option<MonoMs> {
+        earliest([self.deadline_errand(turn), self.deadline_soil(turn)])
+    }
+
+    fn deadline_soil(&self, turn: &Turn<'_>) -> Option<MonoMs> {
         if !self.plan.automatic || self.invalid.is_some() || turn.now.wall.is_none() {
             return None;
         }
@@ -231,7 +261,7 @@ impl Zone {
     }
 
     fn window_change_at(&self, turn: &Turn<'_>) -> Option<MonoMs> {
-        let change_ms = self.plan.window.next_change_ms(turn.now.wall?, turn.utc_offset_min)?;
+        let change_ms = self.plan.window.next_change_ms(turn.now.wall?, turn.rules.site.utc_offset_min)?;
         Some(turn.mono().plus_ms(change_ms))
     }
 

@@ -2,6 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use giot_engine::program::{
+    Anchor, Clock, Crossing, DayRule, Group, MinuteOfDay, Program, Season, Sequence, StartRule, Step, Target,
+    Windows,
+};
 use giot_engine::{DayWindow, MetricName, Plan, ProbeRef, SourcePlan, Timing, ValveRef, ZoneId, ZonePlan};
 use giot_shared::ids::{NodeId, ValveId};
 use giot_shared::units::MoisturePermyriad;
@@ -31,6 +35,10 @@ pub(crate) fn zone_plan(n: usize) -> ZonePlan {
     ZonePlan {
         source: "pump".parse().unwrap(),
         flow: None,
+        area_dm2: None,
+        n_plants: None,
+        cycle: None,
+        group: Group::default(),
         valve: ValveRef { node: node(&format!("v{n}")), valve: ValveId(0) },
         probes: vec![probe(&format!("p{n}"))],
         start_below: permyriad(2000),
@@ -55,10 +63,34 @@ pub(crate) fn farm(n_zones: usize) -> Plan {
         sources: [("pump".parse().unwrap(), SourcePlan::default())].into(),
         utc_offset_min: 420,
         timing: Timing::default(),
+        ..Plan::default()
     }
 }
 
 /// A zone of a plan, to be changed.
 pub(crate) fn zone_of<'a>(plan: &'a mut Plan, name: &str) -> &'a mut ZonePlan {
     plan.zones.get_mut(&zone(name)).unwrap()
+}
+
+/// Every day at a time, by the farm's clock.
+pub(crate) fn at_hour(hour: u16, minute: u16) -> StartRule {
+    StartRule {
+        clock: Clock::At(MinuteOfDay::new(hour, minute).unwrap()),
+        anchor: Anchor::Start,
+        repeat: None,
+    }
+}
+
+/// Zones and minutes, one after another, every day at 07:10, ten minutes after the scripts begin.
+pub(crate) fn program(steps: &[(&str, u32)]) -> Program {
+    let steps = steps.iter().map(|(name, minutes)| Step::of(zone(name), Target::minutes(*minutes))).collect();
+    Program {
+        days: DayRule::default(),
+        starts: vec![at_hour(7, 10)],
+        sequence: Sequence::of(steps),
+        season: Season::NONE,
+        windows: Windows::default(),
+        crossing: Crossing::Cut,
+        catch_up_min: 0,
+    }
 }

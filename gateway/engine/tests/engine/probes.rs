@@ -1,6 +1,6 @@
 //! Freshness, plausibility, jumps and stuck values, seen through a zone with one probe.
 
-use giot_engine::{Engine, Input, Now, ProbeQuality};
+use giot_engine::{Engine, Input, Memory, Now, ProbeQuality};
 use giot_shared::ids::CommandId;
 use giot_shared::time::{MonoMs, UnixMs};
 
@@ -17,7 +17,7 @@ fn now(mono_s: u64, wall_s: Option<i64>) -> Now {
 
 /// The quality's code after the steps, at a moment.
 fn quality(steps: &[Step], mono_s: u64, wall_s: Option<i64>) -> &'static str {
-    let mut engine = Engine::new(farm(1), std::collections::BTreeMap::new(), CommandId(1), now(0, Some(0)));
+    let mut engine = Engine::new(farm(1), Memory::default(), CommandId(1), now(0, Some(0)));
     // Off the start, so that no watering before it explains fast changes.
     engine.handle(now(0, Some(0)), Input::NodeOnline { node: &node("v1"), valves: &[] });
     engine.handle(now(20_000, Some(20_000)), Input::Timeout);

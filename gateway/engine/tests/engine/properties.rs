@@ -1,12 +1,13 @@
 //! The promises under random orders of everything: readings, losses, doubled and late messages, reboots, restarts,
 //! clocks that jump, people and buttons (P3, P4, P5, P6, P7, P10).
 
-use giot_engine::{DayWindow, Plan, SourcePlan, Timing};
+use giot_engine::program::{Cycle, Percent, Program, Repeat, StartRule};
+use giot_engine::{DayWindow, Plan, ProgramWish, SourcePlan, Timing};
 use giot_shared::units::LitresPerHour;
 use giot_shared::valve::RefusalReason;
 use proptest::prelude::*;
 
-use crate::farm::farm;
+use crate::farm::{at_hour, farm, program, zone_of};
 use crate::world::{Network, Op, World};
 
 const N_ZONES: usize = 4;
@@ -47,6 +48,15 @@ fn piped_farm() -> Plan {
     plan
 }
 
+/// A program for all zones that starts every half hour, over and over.
+fn with_a_program(mut plan: Plan) -> Plan {
+    let first = StartRule { repeat: Repeat::new(30, 47), ..at_hour(0, 5) };
+    let steps = [("z1", 4), ("z2", 15), ("z3", 6), ("z4", 1)];
+    plan.programs.insert("night".parse().unwrap(), Program { starts: vec![first], ..program(&steps) });
+    zone_of(&mut plan, "z2").cycle = Cycle::new(300_000, 120_000);
+    plan
+}
+
 fn moisture() -> impl Strategy<Value = Option<u16>> {
     prop_oneof![
         6 => (1500_u16..2000).prop_map(Some),
@@ -64,6 +74,16 @@ fn network() -> impl Strategy<Value = Network> {
         double_percent,
         late_ms_max,
     })
+}
+
+fn program_wish() -> impl Strategy<Value = ProgramWish> {
+    prop_oneof![
+        4 => Just(ProgramWish::Start),
+        1 => Just(ProgramWish::Stop),
+        1 => (0_u16..3).prop_map(ProgramWish::SkipNext),
+        1 => any::<bool>().prop_map(ProgramWish::Enable),
+        1 => (0_u16..=250).prop_map(|percent| ProgramWish::Adjust(Percent::new(percent).unwrap())),
+    ]
 }
 
 fn op() -> impl Strategy<Value = Op> {
@@ -87,6 +107,7 @@ fn op() -> impl Strategy<Value = Op> {
         2 => zone.clone().prop_map(|zone| Op::Unlock { zone }),
         2 => zone.prop_map(|zone| Op::Clear { zone }),
         1 => Just(Op::StopAll),
+        2 => program_wish().prop_map(Op::Program),
         1 => jump_s.prop_map(|offset_s| Op::Clock { offset_s }),
         2 => network().prop_map(Op::Network),
         1 => (any::<bool>(), any::<bool>())
@@ -128,8 +149,19 @@ proptest! {
     }
 
     #[test]
+    fn the_promises_hold_with_programs(ops in prop::collection::vec(op(), 1..150), seed in any::<u64>()) {
+        let mut world = run(with_a_program(piped_farm()), &ops, seed);
+        world.wait(7_200_000);
+        world.check_diary();
+        world.apply(&Op::Program(ProgramWish::Enable(false)));
+        world.apply(&Op::Program(ProgramWish::Stop));
+        world.check_recovery();
+        world.check_diary();
+    }
+
+    #[test]
     fn the_same_inputs_give_the_same_actions(ops in prop::collection::vec(op(), 1..60), seed in any::<u64>()) {
-        let mut plan = small_farm();
+        let mut plan = with_a_program(small_farm());
         for zone in plan.zones.values_mut() {
             zone.window = DayWindow::new(7 * 60, 7 * 60 + 30).unwrap();
         }

@@ -4,10 +4,10 @@
 //! action that must have come since the line before, in order. Remember actions are kept for `restart` and not listed.
 //! `ready` brings all nodes online with closed valves and answers the Closes of the start, listing nothing.
 
-use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use giot_engine::{Action, By, Engine, Input, Now, Plan, ValveRef, ZoneId, ZoneMemory};
+use giot_engine::program::Percent;
+use giot_engine::{Action, By, Engine, Input, Memory, Now, Pause, Plan, ProgramWish, ValveRef, ZoneId};
 use giot_shared::ids::{CommandId, NodeId, ValveId};
 use giot_shared::time::{MonoMs, UnixMs};
 use giot_shared::units::Millilitres;
@@ -27,7 +27,7 @@ pub(crate) fn now_at(at_s: u64) -> Now {
 struct Stage {
     plan: Plan,
     engine: Engine,
-    memory: BTreeMap<ZoneId, ZoneMemory>,
+    memory: Memory,
     mono_ms: u64,
     wall_offset_ms: Option<i64>,
     lines: Vec<String>,
@@ -39,11 +39,11 @@ pub(crate) fn play(plan: Plan, script: &str) -> Engine {
     let mono_ms = 1_000_000;
     let offset_ms = WALL_START_MS - 1_000_000;
     let now = Now { mono: MonoMs(mono_ms), wall: Some(UnixMs(WALL_START_MS)) };
-    let engine = Engine::new(plan.clone(), BTreeMap::new(), CommandId(1), now);
+    let engine = Engine::new(plan.clone(), Memory::default(), CommandId(1), now);
     let mut stage = Stage {
         plan,
         engine,
-        memory: BTreeMap::new(),
+        memory: Memory::default(),
         mono_ms,
         wall_offset_ms: Some(offset_ms),
         lines: Vec::new(),
@@ -83,10 +83,17 @@ impl Stage {
 
     fn drain(&mut self) {
         while let Some(action) = self.engine.poll_action() {
-            if let Action::Remember { zone, memory } = action {
-                self.memory.insert(zone, memory);
-            } else {
-                self.lines.push(format!("> @{} {}", (self.mono_ms - 1_000_000) / 1000, show(&action)));
+            match action {
+                Action::Remember { zone, memory } => {
+                    self.memory.zones.insert(zone, memory);
+                }
+                Action::RememberProgram { program, control } => {
+                    self.memory.programs.insert(program, control);
+                }
+                Action::RememberFarm { farm } => self.memory.farm = farm,
+                Action::Open { .. } | Action::Close { .. } | Action::Diary(_) => {
+                    self.lines.push(format!("> @{} {}", (self.mono_ms - 1_000_000) / 1000, show(&action)));
+                }
             }
         }
     }
@@ -150,9 +157,29 @@ impl Stage {
             ["lock", name] => self.feed(Input::Lock { zone: &zone(name), by: "Lan", note: "pipe" }),
             ["unlock", name] => self.feed(Input::Unlock { zone: &zone(name), by: "Lan" }),
             ["clear", name] => self.feed(Input::ClearFault { zone: &zone(name), by: "Lan" }),
+            ["program", name, wish] => self.program(name, wish),
+            ["rain", until_s] => {
+                let now = self.now().wall.unwrap();
+                let until = Some(now.plus_ms(until_s.parse::<u64>().unwrap() * 1000));
+                self.feed(Input::Pause { kind: Pause::Rain, until, by: "Lan" });
+            }
             ["stopall"] => self.feed(Input::StopAll { by: "Lan" }),
             _ => panic!("no such step: {words:?}"),
         }
+    }
+
+    fn program(&mut self, name: &str, wish: &str) {
+        let program = name.parse().unwrap();
+        let wish = match wish.split_once('=') {
+            None if wish == "start" => ProgramWish::Start,
+            None if wish == "stop" => ProgramWish::Stop,
+            None if wish == "off" => ProgramWish::Enable(false),
+            None if wish == "on" => ProgramWish::Enable(true),
+            Some(("skip", n)) => ProgramWish::SkipNext(n.parse().unwrap()),
+            Some(("adjust", percent)) => ProgramWish::Adjust(Percent::new(percent.parse().unwrap()).unwrap()),
+            _ => panic!("no such wish: {wish}"),
+        };
+        self.feed(Input::Program { program: &program, wish, by: "Lan" });
     }
 
     fn clock(&mut self, offset_ms: Option<i64>) {
@@ -214,15 +241,18 @@ fn show(action: &Action) -> String {
         Action::Diary(entry) => {
             let zone = entry.zone.as_ref().map_or("farm", ZoneId::as_str);
             let by = match &entry.by {
-                By::Engine => "engine",
-                By::Person(name) => name.as_str(),
-                By::Node => "node",
+                By::Engine => "engine".to_owned(),
+                By::Person(name) => name.clone(),
+                By::Node => "node".to_owned(),
+                By::Program(program) => format!("program {program}"),
             };
             let command = entry.command.map(|command| format!(" #{command}")).unwrap_or_default();
             let run = entry.run_ms.map(|ms| format!(" {}s", ms / 1000)).unwrap_or_default();
             let volume = entry.volume.map(|volume| format!(" {}L", volume.0 / 1000)).unwrap_or_default();
             format!("{zone} {} by {by}: {}{command}{run}{volume}", entry.event.code(), entry.reason.code())
         }
-        Action::Remember { .. } => String::new(),
+        Action::Remember { .. } | Action::RememberProgram { .. } | Action::RememberFarm { .. } => {
+            String::new()
+        }
     }
 }

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use giot_engine::{
-    Action, By, Engine, Event, Input, Now, Plan, Reason, SourceId, ValveRef, ZoneId, ZoneMemory, ZonePlan,
-    ZoneState,
+    Action, By, Engine, Event, Input, Memory, Now, Plan, ProgramWish, Reason, SourceId, ValveRef, ZoneId,
+    ZonePlan, ZoneState,
 };
 use giot_shared::ids::{CommandId, ValveId};
 use giot_shared::time::{MonoMs, UnixMs};
@@ -27,22 +27,58 @@ pub(crate) struct Network {
 /// What a test does to the world.
 #[derive(Clone, Debug)]
 pub(crate) enum Op {
-    Wait { ms: u64 },
-    Read { zone: usize, value: Option<u16>, age_s: u64 },
-    Connect { zone: usize },
-    Disconnect { zone: usize },
-    Reboot { zone: usize },
-    Button { zone: usize, run_s: u32 },
-    RefuseNext { zone: usize, refusal: RefusalReason },
-    Start { zone: usize, run_s: u32 },
-    Stop { zone: usize },
-    Lock { zone: usize },
-    Unlock { zone: usize },
-    Clear { zone: usize },
+    Wait {
+        ms: u64,
+    },
+    Read {
+        zone: usize,
+        value: Option<u16>,
+        age_s: u64,
+    },
+    Connect {
+        zone: usize,
+    },
+    Disconnect {
+        zone: usize,
+    },
+    Reboot {
+        zone: usize,
+    },
+    Button {
+        zone: usize,
+        run_s: u32,
+    },
+    RefuseNext {
+        zone: usize,
+        refusal: RefusalReason,
+    },
+    Start {
+        zone: usize,
+        run_s: u32,
+    },
+    Stop {
+        zone: usize,
+    },
+    Lock {
+        zone: usize,
+    },
+    Unlock {
+        zone: usize,
+    },
+    Clear {
+        zone: usize,
+    },
     StopAll,
-    Clock { offset_s: Option<i64> },
+    /// What a person wants of the program `night`.
+    Program(ProgramWish),
+    Clock {
+        offset_s: Option<i64>,
+    },
     Network(Network),
-    Restart { forgets_open: bool, reconnects: bool },
+    Restart {
+        forgets_open: bool,
+        reconnects: bool,
+    },
 }
 
 /// What the test itself knows of a zone, to judge the engine by.
@@ -52,6 +88,8 @@ struct Known {
     has_fault: bool,
     is_offline: bool,
     is_manual: bool,
+    /// A program began the run.
+    is_program: bool,
     /// Good readings: when the sample was taken, and its value.
     samples: Vec<(u64, u16)>,
     n_confirmed: u32,
@@ -63,7 +101,7 @@ pub(crate) struct World {
     plan: Plan,
     zones: Vec<(ZoneId, ZonePlan)>,
     engine: Engine,
-    memory: BTreeMap<ZoneId, ZoneMemory>,
+    memory: Memory,
     nodes: Vec<Node>,
     known: Vec<Known>,
     mono_ms: u64,
@@ -87,8 +125,8 @@ impl World {
         let zones: Vec<_> = plan.zones.iter().map(|(id, zone)| (id.clone(), zone.clone())).collect();
         let now = Now { mono: MonoMs(1_000_000), wall: Some(UnixMs(WALL_MS)) };
         let mut world = Self {
-            engine: Engine::new(plan.clone(), BTreeMap::new(), CommandId(1), now),
-            memory: BTreeMap::new(),
+            engine: Engine::new(plan.clone(), Memory::default(), CommandId(1), now),
+            memory: Memory::default(),
             nodes: zones.iter().map(|_| Node::default()).collect(),
             known: zones.iter().map(|_| Known::default()).collect(),
             mono_ms: 1_000_000,
@@ -175,6 +213,9 @@ impl World {
                 let id = self.zones[zone].0.clone();
                 self.feed(Input::ClearFault { zone: &id, by: "Lan" });
             }
+            Op::Program(wish) => {
+                self.feed(Input::Program { program: &"night".parse().unwrap(), wish, by: "Lan" });
+            }
             Op::StopAll => self.feed(Input::StopAll { by: "Lan" }),
             Op::Clock { offset_s } => {
                 self.clock_offset_ms = offset_s.map(|offset_s| WALL_MS - 1_000_000 + offset_s * 1000);
@@ -217,7 +258,7 @@ impl World {
 
     fn restart(&mut self, forgets_open: bool, reconnects: bool) {
         if forgets_open {
-            self.memory.values_mut().for_each(|memory| memory.open = None);
+            self.memory.zones.values_mut().for_each(|memory| memory.open = None);
         }
         let next = CommandId(self.last_command + 1 + self.roll(50));
         self.engine = Engine::new(self.plan.clone(), self.memory.clone(), next, self.now());
@@ -365,6 +406,7 @@ impl World {
                     match entry.event {
                         Event::Started => {
                             known.is_manual = matches!(entry.by, By::Person(_));
+                            known.is_program = matches!(entry.by, By::Program(_));
                             assert!(!known.is_started, "two starts without a stop");
                             known.is_started = true;
                         }
@@ -372,6 +414,8 @@ impl World {
                         Event::Confirmed => known.n_confirmed += 1,
                         Event::Stopping
                         | Event::Reported
+                        | Event::Scheduled
+                        | Event::Adjusted
                         | Event::Skipped
                         | Event::Refused
                         | Event::Fault
@@ -383,8 +427,12 @@ impl World {
                 Action::Remember { zone, memory } => {
                     let idx = self.index(&zone);
                     self.known[idx].has_fault = memory.fault.is_some();
-                    self.memory.insert(zone, memory);
+                    self.memory.zones.insert(zone, memory);
                 }
+                Action::RememberProgram { program, control } => {
+                    self.memory.programs.insert(program, control);
+                }
+                Action::RememberFarm { farm } => self.memory.farm = farm,
             }
         }
     }
@@ -412,7 +460,14 @@ impl World {
         if is_by_person {
             return;
         }
+        let is_by_program = matches!(reason, Reason::ProgramRun { .. });
+        if !is_first && !is_by_program && known.is_program {
+            return;
+        }
         assert!(self.clock_offset_ms.is_some(), "P6: the clock is unset");
+        if is_by_program {
+            return;
+        }
         let oldest_ms = self.mono_ms.saturating_sub(u64::from(plan.fresh_s) * 1000);
         let wanted = if is_first { 0..plan.start_below.get() } else { 0..plan.stop_above.get() + 1 };
         let is_plausible = |value: u16| (plan.plausible.0.get()..=plan.plausible.1.get()).contains(&value);

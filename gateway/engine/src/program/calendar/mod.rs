@@ -138,6 +138,12 @@ impl<'a> Calendar<'a> {
         timeline(&program.sequence, &self.conditions(start.day, self.control.n_runs, Some(bars)), begin)
     }
 
+    /// The runs of a start that a person wants at once: neither hours nor pauses are looked at.
+    #[must_use]
+    pub fn timeline_by_hand(self, start: &Start, begin: UnixMs) -> Timeline {
+        timeline(&self.program.sequence, &self.conditions(start.day, self.control.n_runs, None), begin)
+    }
+
     /// From the first run's beginning to the last one's end at the scale of a day, ms; hours and pauses are not looked at.
     ///
     /// An alternating order is counted at its longer side, so that the program is surely over at its anchor.

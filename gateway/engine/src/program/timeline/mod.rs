@@ -19,7 +19,7 @@ use giot_shared::time::UnixMs;
 use super::control::{FarmState, Level};
 use super::sequence::{Sequence, Step};
 use super::site::{Group, Site, ZoneFacts};
-use super::windows::{Crossing, Fitted, Levels, Windows};
+use super::windows::{Crossing, Fitted, Windows};
 use crate::ids::ZoneId;
 use crate::reason::Reason;
 
@@ -299,12 +299,7 @@ impl<'a> Planner<'a> {
 
     fn fit(&self, turn: &Turn<'_>, at: UnixMs, run_ms: u64) -> Result<Fitted, Reason> {
         let Some(bars) = self.conditions.bars else { return Ok(Fitted { from: at, run_ms, note: None }) };
-        let always = Windows::default();
-        let site = self.conditions.site;
-        let source = site.sources.get(&turn.facts.source).unwrap_or(&always);
-        let windows = [bars.windows, &turn.facts.windows, source];
-        let levels = Levels { windows: &windows, utc_offset_min: site.utc_offset_min };
-        let fitted = levels.fit(bars.crossing, at, run_ms)?;
+        let fitted = self.conditions.site.fit(bars.windows, bars.crossing, turn.facts, at, run_ms)?;
         match bars.farm.zone_bar(&turn.step.zone, fitted.from) {
             Some(reason) => Err(reason),
             None => Ok(fitted),

@@ -1,5 +1,6 @@
 //! What the engine does, told as scripts; each is one rule.
 
 mod people;
+mod programs;
 mod runs;
 mod trouble;

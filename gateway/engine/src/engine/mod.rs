@@ -1,4 +1,4 @@
-//! Dispatch: inputs to zones, timers, the queue before each source.
+//! Dispatch: inputs to zones, timers, the queue before each source. What concerns programs is in `programs`.
 //!
 //! The engine looks only at zones that an input concerns; a zone's rules are its own (`zone`), the choice between zones is
 //! made here. Everything is ordered by zone name, so that equal inputs give equal actions (P10).
@@ -13,16 +13,20 @@ use crate::Now;
 use crate::diary::{Action, By, Entry, Event};
 use crate::ids::{MetricName, ZoneId};
 use crate::input::Input;
-use crate::memory::ZoneMemory;
+use crate::memory::Memory;
 use crate::network::{Barrier, Network};
 use crate::plan::{Plan, ProblemKind, Timing};
 use crate::reason::Reason;
+use crate::rules::Rules;
+use crate::schedule::Schedule;
 use crate::view::ZoneView;
-use crate::zone::{Measured, Phase, Turn, ValveWord, Verdict, Zone};
+use crate::zone::{Measured, Phase, RunKind, Turn, ValveWord, Verdict, Zone};
 
 /// Civil and monotonic time may drift apart by so much before everything is looked at anew: clocks are slewed, not only
 /// stepped, and two seconds matter to no window.
 const CLOCK_STEP_MS: u64 = 2000;
+
+mod programs;
 
 /// The irrigation engine of one farm.
 #[derive(Debug)]
@@ -35,6 +39,9 @@ pub struct Engine {
     probes: BTreeMap<NodeId, BTreeMap<MetricName, Vec<(usize, usize)>>>,
     valves: BTreeMap<NodeId, BTreeMap<ValveId, usize>>,
     network: Network,
+    schedule: Schedule,
+    /// When the next program starts.
+    schedule_at: Option<MonoMs>,
     timers: BTreeSet<(MonoMs, usize)>,
     last_mono: MonoMs,
     /// Civil minus monotonic time when everything was last looked at.
@@ -48,7 +55,7 @@ pub struct Engine {
 struct Out {
     started_at: MonoMs,
     timing: Timing,
-    utc_offset_min: i32,
+    rules: Rules,
     next_command: CommandId,
     actions: VecDeque<Action>,
     owners: BTreeMap<CommandId, usize>,
@@ -60,7 +67,7 @@ impl Out {
             now,
             started_at: self.started_at,
             timing: &self.timing,
-            utc_offset_min: self.utc_offset_min,
+            rules: &self.rules,
             next_command: &mut self.next_command,
             actions: &mut self.actions,
             owners: &mut self.owners,
@@ -75,9 +82,11 @@ impl Engine {
     /// has passed; an unknown valve holds its source. `next_command` must be above every number ever given out, also
     /// before a crash: reserve numbers in blocks. Zones that [`Plan::check`] objects to are kept but never opened.
     #[must_use]
-    pub fn new(plan: Plan, memory: BTreeMap<ZoneId, ZoneMemory>, next_command: CommandId, now: Now) -> Self {
-        let mut memory = memory;
+    pub fn new(plan: Plan, memory: Memory, next_command: CommandId, now: Now) -> Self {
+        let Memory { zones: mut memory, programs, farm } = memory;
         let mut problems = plan.problems_by_zone();
+        let rules = Rules::new(&plan);
+        let schedule = Schedule::new(&rules, programs, farm, &plan.problems_by_program());
         let last_remembered = memory.values().filter_map(|kept| kept.open.map(|open| open.command.0)).max();
         let next_command =
             CommandId(next_command.0.max(last_remembered.map_or(0, |last| last.saturating_add(1))));
@@ -85,7 +94,7 @@ impl Engine {
             out: Out {
                 started_at: now.mono,
                 timing: plan.timing,
-                utc_offset_min: plan.utc_offset_min,
+                rules,
                 next_command,
                 actions: VecDeque::new(),
                 owners: BTreeMap::new(),
@@ -95,6 +104,8 @@ impl Engine {
             probes: BTreeMap::new(),
             valves: BTreeMap::new(),
             network: Network::new(&plan),
+            schedule,
+            schedule_at: None,
             timers: BTreeSet::new(),
             last_mono: now.mono,
             clock_offset_ms: clock_offset_ms(now),
@@ -126,6 +137,7 @@ impl Engine {
         for idx in 0..engine.zones.len() {
             engine.settle(idx, now);
         }
+        engine.run_programs(now);
         engine
     }
 
@@ -145,12 +157,14 @@ impl Engine {
         self.settle_all(&mut touched, now);
         self.apply(now, input, &mut touched);
         if self.is_clock_stepped(now) {
+            self.schedule.forget_starts();
             self.zones.iter_mut().for_each(|zone| zone.date_readings(now));
             touched.clear();
             touched.extend(0..self.zones.len());
         }
         self.settle_all(&mut touched, now);
         self.touched = touched;
+        self.run_programs(now);
     }
 
     /// The next thing to do; drain after each [`Self::handle`] and after [`Self::new`].
@@ -161,7 +175,8 @@ impl Engine {
     /// The earliest moment at which [`Input::Timeout`] is wanted.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<MonoMs> {
-        self.timers.first().map(|(at, _)| *at)
+        let zone_at = self.timers.first().map(|(at, _)| *at);
+        zone_at.into_iter().chain(self.schedule_at).min()
     }
 
     /// The number that the next command will have.
@@ -180,7 +195,7 @@ impl Engine {
     pub fn zone_view(&self, zone: &ZoneId, now: Now) -> Option<ZoneView> {
         let idx = *self.zone_idx.get(zone)?;
         let zone = self.zones.get(idx)?;
-        Some(zone.view(now, self.out.utc_offset_min, self.no_room(idx)))
+        Some(zone.view(now, &self.out.rules, self.no_room(idx)))
     }
 
     fn apply(&mut self, now: Now, input: Input<'_>, touched: &mut Vec<usize>) {
@@ -231,6 +246,8 @@ impl Engine {
             Input::ClearFault { zone, by } => {
                 self.wish(now, zone, by, touched, |zone, turn| zone.clear_fault(turn, by));
             }
+            Input::Program { program, wish, by } => self.program_wish(now, program, wish, by, touched),
+            Input::Pause { kind, until, by } => self.pause(now, kind, until, by),
             Input::StopAll { by } => self.stop_all(now, by, touched),
             Input::Timeout => {}
         }
@@ -283,13 +300,17 @@ impl Engine {
     }
 
     fn tell_farm(&mut self, now: Now, event: Event, reason: Reason, by: &str) {
+        self.tell(now, None, event, By::Person(by.to_owned()), reason);
+    }
+
+    fn tell(&mut self, now: Now, zone: Option<ZoneId>, event: Event, by: By, reason: Reason) {
         self.out.actions.push_back(Action::Diary(Entry {
             at: now.wall,
             mono: now.mono,
-            zone: None,
+            zone,
             event,
             command: None,
-            by: By::Person(by.to_owned()),
+            by,
             reason,
             run_ms: None,
             volume: None,
@@ -375,12 +396,12 @@ impl Engine {
     /// Puts a closed zone into the queue, or says why not.
     fn queue(&mut self, idx: usize, now: Now) {
         let no_room = self.no_room(idx);
-        let utc_offset_min = self.out.utc_offset_min;
         let Some(zone) = self.zones.get_mut(idx).filter(|zone| !zone.holds_source()) else { return };
-        let verdict = zone.verdict(now, utc_offset_min);
+        let verdict = zone.verdict(now, &self.out.rules);
         let is_ready = matches!(verdict, Verdict::Ready { .. });
         match (verdict, no_room) {
             (Verdict::Content(_), _) => zone.unskip(),
+            (Verdict::Ready { .. }, Some(_)) if zone.is_handing_over(now) => {}
             (Verdict::Blocked(reason), _) | (Verdict::Ready { .. }, Some(reason)) => {
                 zone.skip(&mut self.out.turn(now), reason);
             }
@@ -389,20 +410,21 @@ impl Engine {
         self.network.set_waiting(idx, is_ready.then_some(now.mono));
     }
 
-    /// Starts every waiting zone that the network has room for: the driest first, by name among equals. One that finds no
-    /// room is overtaken by smaller ones until its patience ends; then its branch is kept for it. The others hear why they wait.
+    /// Starts every waiting zone that the network has room for: what programs want first, then the driest, by name among
+    /// equals. One that finds no room is overtaken by smaller ones until its patience ends; then its branch is kept for it.
+    /// The others hear why they wait.
     fn dispatch(&mut self, of_zone: usize, now: Now) {
         let waiting = self.network.take_waiting(of_zone);
-        let mut ranked: Vec<(u16, usize, MonoMs, Reason)> = Vec::with_capacity(waiting.len());
+        let mut ranked = Vec::with_capacity(waiting.len());
         for (idx, since) in &waiting {
-            let verdict = self.zones.get(*idx).map(|zone| zone.verdict(now, self.out.utc_offset_min));
-            if let Some(Verdict::Ready { deficit_permyriad, reason }) = verdict {
-                ranked.push((deficit_permyriad, *idx, *since, reason));
+            let verdict = self.zones.get(*idx).map(|zone| zone.verdict(now, &self.out.rules));
+            if let Some(Verdict::Ready { need, reason, kind, run_s }) = verdict {
+                ranked.push((need, *idx, *since, (reason, kind, run_s)));
             }
         }
-        ranked.sort_by_key(|(deficit_permyriad, idx, ..)| (Reverse(*deficit_permyriad), *idx));
+        ranked.sort_by_key(|(need, idx, ..)| (Reverse(*need), *idx));
         let patience_ms = u64::from(self.out.timing.patience_s) * 1000;
-        for (_, idx, since, reason) in ranked {
+        for (_, idx, since, (reason, kind, run_s)) in ranked {
             if self.network.barrier(idx).is_some() {
                 if now.mono.since_ms(since) >= patience_ms {
                     self.network.keep_for(idx);
@@ -410,8 +432,14 @@ impl Engine {
                 continue;
             }
             if let Some(zone) = self.zones.get_mut(idx) {
-                let target_s = zone.plan.run_max_s;
-                zone.start(&mut self.out.turn(now), false, By::Engine, reason, target_s);
+                let by = match &kind {
+                    RunKind::Program(program) => By::Program(program.clone()),
+                    RunKind::Soil | RunKind::Manual => By::Engine,
+                };
+                if let RunKind::Program(_) = &kind {
+                    zone.take_errand(now);
+                }
+                zone.start(&mut self.out.turn(now), kind, by, reason, run_s);
             }
             self.hold(idx);
             self.keep_books(idx, now);

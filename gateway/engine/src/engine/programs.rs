@@ -1,0 +1,175 @@
+//! Programs at work: what their starts ask of zones, what people say about them.
+//!
+//! A start hands its runs to the zones as errands; from there on the same guards, queue and leases hold as for every run.
+//! A person's word about a program may pass over hours and rests, never over locks, faults, pipes or unreachable nodes.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use giot_shared::time::UnixMs;
+
+use super::Engine;
+use crate::Now;
+use crate::diary::{Action, By, Event};
+use crate::ids::{ProgramId, ZoneId};
+use crate::input::{Pause, ProgramWish};
+use crate::program::{Control, FarmState};
+use crate::reason::Reason;
+use crate::schedule::{Decision, Round};
+use crate::view::ProgramView;
+
+impl Engine {
+    /// The pauses of the whole farm.
+    #[must_use]
+    pub fn farm_state(&self) -> &FarmState {
+        &self.schedule.farm
+    }
+
+    /// What a page shows of a program, `None` for an unknown one.
+    #[must_use]
+    pub fn program_view(&self, id: &ProgramId) -> Option<ProgramView> {
+        let (control, next_start, invalid) = self.schedule.view(id)?;
+        let invalid = invalid.map(str::to_owned);
+        Some(ProgramView { program: id.clone(), control: control.clone(), next_start, invalid })
+    }
+
+    /// The programs, in the order of their names.
+    pub fn program_ids(&self) -> impl Iterator<Item = &ProgramId> {
+        self.out.rules.programs.keys()
+    }
+
+    /// Lets every program act whose start has come, and notes when the next one does.
+    pub(super) fn run_programs(&mut self, now: Now) {
+        let Some(wall) = now.wall else {
+            self.schedule_at = None;
+            return;
+        };
+        if self.schedule.is_due(wall) {
+            let needs = self.needs(now);
+            for decision in self.schedule.decide(&self.out.rules, wall, needs) {
+                self.carry_out(now, decision);
+            }
+        }
+        let next = self.schedule.next();
+        self.schedule_at = next.map(|next| now.mono.plus_ms(next.since_ms(wall).max(1)));
+    }
+
+    pub(super) fn program_wish(
+        &mut self,
+        now: Now,
+        id: &ProgramId,
+        wish: ProgramWish,
+        by: &str,
+        touched: &mut Vec<usize>,
+    ) {
+        let program = id.clone();
+        let reason = match wish {
+            ProgramWish::Start => return self.start_by_hand(now, id, by),
+            ProgramWish::Stop => Reason::ProgramStop { program },
+            ProgramWish::SkipNext(n) => Reason::SkippedByPerson { left: n.into() },
+            ProgramWish::Enable(true) => Reason::ProgramEnabled { program },
+            ProgramWish::Enable(false) => Reason::ProgramDisabled {},
+            ProgramWish::Adjust(percent) => {
+                Reason::ProgramAdjusted { program, percent: percent.get().into() }
+            }
+            ProgramWish::SuspendUntil(until) => pause_reason(until, now, Pause::Farm),
+        };
+        let control = self.schedule.change(id, |control| match wish {
+            ProgramWish::Start => {}
+            ProgramWish::Stop => control.busy_until = None,
+            ProgramWish::SkipNext(n) => control.skip_next = n,
+            ProgramWish::Enable(is_enabled) => control.is_enabled = is_enabled,
+            ProgramWish::Adjust(percent) => control.adjust = percent,
+            ProgramWish::SuspendUntil(until) => control.suspended_until = until,
+        });
+        let Some(control) = control else {
+            self.tell_farm(now, Event::Refused, Reason::UnknownProgram { program: id.clone() }, by);
+            return;
+        };
+        let event = if wish == ProgramWish::Stop { Event::Stopping } else { Event::Adjusted };
+        self.tell_farm(now, event, reason, by);
+        self.remember(id, control);
+        if wish == ProgramWish::Stop {
+            for idx in 0..self.zones.len() {
+                self.with(now, Some(idx), touched, |zone, turn| zone.stop_program(turn, id, by));
+            }
+        }
+    }
+
+    pub(super) fn pause(&mut self, now: Now, kind: Pause, until: Option<UnixMs>, by: &str) {
+        match kind {
+            Pause::Rain => self.schedule.farm.rain_delay_until = until,
+            Pause::Farm => self.schedule.farm.suspended_until = until,
+        }
+        self.schedule.forget_starts();
+        self.tell_farm(now, Event::Adjusted, pause_reason(until, now, kind), by);
+        self.out.actions.push_back(Action::RememberFarm { farm: self.schedule.farm.clone() });
+    }
+
+    fn start_by_hand(&mut self, now: Now, id: &ProgramId, by: &str) {
+        let decision = match now.wall {
+            Some(wall) => self.schedule.by_hand(&self.out.rules, id, wall),
+            None => Err(Reason::ClockUnset {}),
+        };
+        match decision {
+            Ok(decision) => self.carry_out(now, decision),
+            Err(reason) => self.tell_farm(now, Event::Refused, reason, by),
+        }
+    }
+
+    /// Tells what a program decided and hands its runs to the zones.
+    fn carry_out(&mut self, now: Now, decision: Decision) {
+        let Decision { program, skipped, round, control } = decision;
+        let by = || By::Program(program.clone());
+        for skip in skipped {
+            self.tell(now, None, Event::Skipped, by(), skip.reason);
+        }
+        self.remember(&program, control);
+        let Some(Round { errands, skips, notes, run_s }) = round else { return };
+        let reason = Reason::ProgramStart { program: program.clone(), run_s };
+        self.tell(now, None, Event::Scheduled, by(), reason);
+        for skip in skips {
+            self.tell(now, Some(skip.zone), Event::Skipped, by(), skip.reason);
+        }
+        for (zone, note) in notes {
+            self.tell(now, Some(zone), Event::Scheduled, by(), note);
+        }
+        let mut zones = BTreeSet::new();
+        for (zone, errand) in errands {
+            let Some(idx) = self.zone_idx.get(&zone).copied() else { continue };
+            if let Some(zone) = self.zones.get_mut(idx) {
+                zone.add_errands(vec![errand]);
+            }
+            zones.insert(idx);
+        }
+        for idx in zones {
+            self.settle(idx, now);
+        }
+    }
+
+    fn remember(&mut self, program: &ProgramId, control: Control) {
+        self.out.actions.push_back(Action::RememberProgram { program: program.clone(), control });
+    }
+
+    /// How far each zone is below its threshold; zones that are not dry, or cannot be judged, are left out.
+    fn needs(&self, now: Now) -> BTreeMap<ZoneId, u32> {
+        let need = |zone: &crate::zone::Zone| {
+            let moisture = zone.soil(now).moisture?;
+            let deficit = zone.plan.start_below.get().checked_sub(moisture.get())?;
+            Some((zone.desk.id.clone(), u32::from(deficit)))
+        };
+        self.zones.iter().filter_map(need).collect()
+    }
+}
+
+/// A pause in words; one whose end has passed is over.
+fn pause_reason(until: Option<UnixMs>, now: Now, kind: Pause) -> Reason {
+    let remaining_s = match (until, now.wall) {
+        (Some(until), Some(wall)) => until.since_ms(wall).div_ceil(1000),
+        _ => 0,
+    };
+    match kind {
+        _ if remaining_s == 0 => Reason::PauseEnded {},
+        Pause::Rain => Reason::RainDelay { remaining_s },
+        Pause::Farm => Reason::Suspended { remaining_s },
+    }
+}

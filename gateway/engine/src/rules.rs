@@ -1,0 +1,91 @@
+//! What zones must know beside their own plan while the engine runs: the farm as programs see it, and the programs.
+//!
+//! Fixed for the life of an engine. Answers one question about a moment: may a program's run begin here, and how long.
+
+use std::collections::BTreeMap;
+
+use giot_shared::time::UnixMs;
+
+use crate::ids::{ProgramId, ZoneId};
+use crate::plan::{Plan, ZonePlan};
+use crate::program::{Crossing, Program, RunLimits, Site, Window, Windows, ZoneFacts};
+use crate::reason::Reason;
+
+/// Programs and what they depend on.
+#[derive(Debug)]
+pub(crate) struct Rules {
+    pub(crate) site: Site,
+    pub(crate) programs: BTreeMap<ProgramId, Program>,
+}
+
+/// What becomes of a program's run that could begin at a moment.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Fit {
+    /// It may run so long, seconds.
+    Runs { run_s: u32 },
+    /// Not yet: the hours are closed and its program lets it wait.
+    Waits(Reason),
+    /// Not any more: the hours are closed and its program does not let it wait.
+    Never(Reason),
+}
+
+impl Rules {
+    /// The programs of a plan; what [`Plan::check`] objects to in them is the caller's matter.
+    pub(crate) fn new(plan: &Plan) -> Self {
+        Self { site: plan.site(), programs: plan.programs.clone() }
+    }
+
+    /// Looks at the hours of program, zone and source at a moment: pipes and rests may have put the run off.
+    pub(crate) fn fit(&self, program: &ProgramId, zone: &ZoneId, at: UnixMs, run_s: u32) -> Fit {
+        let (Some(program), Some(facts)) = (self.programs.get(program), self.site.zones.get(zone)) else {
+            return Fit::Never(Reason::UnknownZone { zone: zone.clone() });
+        };
+        let run_ms = u64::from(run_s) * 1000;
+        match self.site.fit(&program.windows, program.crossing, facts, at, run_ms) {
+            Ok(fitted) if fitted.from > at => {
+                Fit::Waits(fitted.note.unwrap_or(Reason::RunMoved { late_s: 0 }))
+            }
+            Ok(fitted) => match u32::try_from(fitted.run_ms / 1000) {
+                Ok(run_s) if run_s > 0 => Fit::Runs { run_s },
+                _ => Fit::Never(Reason::WindowTooShort { wanted_s: u64::from(run_s) }),
+            },
+            Err(reason) if program.crossing == Crossing::Move => Fit::Waits(reason),
+            Err(reason) => Fit::Never(reason),
+        }
+    }
+}
+
+impl Plan {
+    /// The farm as programs see it.
+    #[must_use]
+    pub fn site(&self) -> Site {
+        Site {
+            utc_offset_min: self.utc_offset_min,
+            place: self.place,
+            zones: self.zones.iter().map(|(id, zone)| (id.clone(), zone.facts())).collect(),
+            sources: BTreeMap::new(),
+        }
+    }
+}
+
+impl ZonePlan {
+    fn facts(&self) -> ZoneFacts {
+        let always = self.window.from_min() == self.window.to_min();
+        let windows = if always { Vec::new() } else { vec![Window::daily(self.window)] };
+        ZoneFacts {
+            source: self.source.clone(),
+            flow_ml_h: self.flow.map(|flow| flow.0.saturating_mul(1000)),
+            area_dm2: self.area_dm2,
+            n_plants: self.n_plants,
+            limits: RunLimits {
+                skip_below_ms: 0,
+                run_ms_min: 0,
+                run_ms_max: u64::from(self.run_max_s) * 1000,
+            },
+            rest_ms: u64::from(self.min_off_s) * 1000,
+            cycle: self.cycle,
+            group: self.group,
+            windows: Windows { allowed: windows, no_water: Vec::new() },
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! The programs at work: which start is due, what it asks of the zones, what people said about it.
+//!
+//! The arithmetic of starts is [`program`](crate::program)'s. Here it meets the clock: each program keeps the moment of its
+//! next start, so that nothing is computed in between.
+
+use std::collections::BTreeMap;
+
+use giot_shared::time::UnixMs;
+
+use crate::ids::{ProgramId, ZoneId};
+use crate::program::{Calendar, Control, FarmState, PlannedRun, SkippedRun, SkippedStart, Start};
+use crate::reason::Reason;
+use crate::rules::Rules;
+use crate::zone::Errand;
+
+/// All programs of the farm.
+#[derive(Debug)]
+pub(crate) struct Schedule {
+    programs: BTreeMap<ProgramId, Plot>,
+    pub(crate) farm: FarmState,
+}
+
+/// One program.
+#[derive(Debug)]
+struct Plot {
+    control: Control,
+    /// Its next start, `None` when there is none, or it is not known yet.
+    next: Option<UnixMs>,
+    is_known: bool,
+    /// Why it must not start at all.
+    invalid: Option<String>,
+}
+
+/// What one program does at a moment.
+#[derive(Debug)]
+pub(crate) struct Decision {
+    pub(crate) program: ProgramId,
+    /// The starts that do not take place.
+    pub(crate) skipped: Vec<SkippedStart>,
+    /// What the start that takes place asks for.
+    pub(crate) round: Option<Round>,
+    /// What must survive a restart.
+    pub(crate) control: Control,
+}
+
+/// What a start asks for.
+#[derive(Debug, Default)]
+pub(crate) struct Round {
+    pub(crate) errands: Vec<(ZoneId, Errand)>,
+    pub(crate) skips: Vec<SkippedRun>,
+    /// Runs that were changed, with the change.
+    pub(crate) notes: Vec<(ZoneId, Reason)>,
+    /// All runs together, seconds.
+    pub(crate) run_s: u64,
+}
+
+impl Schedule {
+    pub(crate) fn new(
+        rules: &Rules,
+        mut controls: BTreeMap<ProgramId, Control>,
+        farm: FarmState,
+        invalid: &BTreeMap<ProgramId, String>,
+    ) -> Self {
+        let mut plot = |id: &ProgramId| Plot {
+            control: controls.remove(id).unwrap_or_default(),
+            next: None,
+            is_known: false,
+            invalid: invalid.get(id).cloned(),
+        };
+        let programs = rules.programs.keys().map(|id| (id.clone(), plot(id))).collect();
+        Self { programs, farm }
+    }
+
+    /// Asks anew when every program starts: after a step of the clock, or a change for the whole farm.
+    pub(crate) fn forget_starts(&mut self) {
+        self.programs.values_mut().for_each(|plot| plot.is_known = false);
+    }
+
+    /// The moment of the next start, `None` when none is known.
+    pub(crate) fn next(&self) -> Option<UnixMs> {
+        self.programs.values().filter_map(|plot| plot.next).min()
+    }
+
+    /// Whether [`Self::decide`] has something to do.
+    pub(crate) fn is_due(&self, wall: UnixMs) -> bool {
+        self.programs.values().any(|plot| !plot.is_known || plot.next.is_some_and(|next| next <= wall))
+    }
+
+    /// What the programs do at a moment; `needs`: how dry each zone is.
+    pub(crate) fn decide(
+        &mut self,
+        rules: &Rules,
+        wall: UnixMs,
+        needs: BTreeMap<ZoneId, u32>,
+    ) -> Vec<Decision> {
+        self.farm.needs = needs;
+        let mut decisions = Vec::new();
+        for (id, program) in &rules.programs {
+            let Some(plot) = self.programs.get_mut(id).filter(|plot| plot.invalid.is_none()) else {
+                continue;
+            };
+            if plot.is_known && plot.next.is_none_or(|next| next > wall) {
+                continue;
+            }
+            let calendar = Calendar { program, control: &plot.control, site: &rules.site, farm: &self.farm };
+            let mut due = calendar.due(wall);
+            let round = due.start.map(|start| {
+                let timeline = calendar.timeline(&start, wall);
+                due.control.busy_until = timeline.until();
+                Round::of(id, timeline.runs, timeline.skips, false)
+            });
+            if round.is_some() || !due.skipped.is_empty() || plot.control.handled_until.is_none() {
+                let control = due.control.clone();
+                decisions.push(Decision { program: id.clone(), skipped: due.skipped, round, control });
+            }
+            plot.control = due.control;
+            let calendar = Calendar { program, control: &plot.control, site: &rules.site, farm: &self.farm };
+            plot.next = calendar.next_start(plot.control.handled_until.unwrap_or(wall)).map(|start| start.at);
+            plot.is_known = true;
+        }
+        decisions
+    }
+
+    /// What a program asks for when a person starts it; `Err`: why it cannot.
+    pub(crate) fn by_hand(
+        &mut self,
+        rules: &Rules,
+        id: &ProgramId,
+        wall: UnixMs,
+    ) -> Result<Decision, Reason> {
+        let unknown = || Reason::UnknownProgram { program: id.clone() };
+        let program = rules.programs.get(id).ok_or_else(unknown)?;
+        let plot = self.programs.get_mut(id).ok_or_else(unknown)?;
+        if let Some(problem) = &plot.invalid {
+            return Err(Reason::InvalidPlan { problem: problem.clone() });
+        }
+        if let Some(until) = plot.control.busy_until.filter(|until| *until > wall) {
+            return Err(Reason::ProgramBusy { remaining_s: until.since_ms(wall).div_ceil(1000) });
+        }
+        let calendar = Calendar { program, control: &plot.control, site: &rules.site, farm: &self.farm };
+        let start = Start::by_hand(wall, crate::program::Date::of(wall, rules.site.utc_offset_min));
+        let timeline = calendar.timeline_by_hand(&start, wall);
+        plot.control.busy_until = timeline.until();
+        plot.control.n_runs = plot.control.n_runs.saturating_add(1);
+        let round = Some(Round::of(id, timeline.runs, timeline.skips, true));
+        Ok(Decision { program: id.clone(), skipped: Vec::new(), round, control: plot.control.clone() })
+    }
+
+    /// Changes a program's settings; what is to be kept of it afterwards, `None` for an unknown program.
+    pub(crate) fn change(&mut self, id: &ProgramId, change: impl FnOnce(&mut Control)) -> Option<Control> {
+        let plot = self.programs.get_mut(id)?;
+        change(&mut plot.control);
+        plot.is_known = false;
+        Some(plot.control.clone())
+    }
+
+    /// The settings and the next start of a program.
+    pub(crate) fn view(&self, id: &ProgramId) -> Option<(&Control, Option<UnixMs>, Option<&str>)> {
+        self.programs.get(id).map(|plot| (&plot.control, plot.next, plot.invalid.as_deref()))
+    }
+}
+
+impl Round {
+    fn of(program: &ProgramId, runs: Vec<PlannedRun>, skips: Vec<SkippedRun>, by_hand: bool) -> Self {
+        let mut round = Self { skips, ..Self::default() };
+        for run in runs {
+            let run_s = u32::try_from(run.run_ms() / 1000).unwrap_or(u32::MAX);
+            round.run_s += u64::from(run_s);
+            round.notes.extend(run.notes.into_iter().map(|note| (run.zone.clone(), note)));
+            let (from, cycle, n_cycles) = (run.from, run.cycle, run.n_cycles);
+            let errand = Errand { program: program.clone(), from, run_s, cycle, n_cycles, by_hand };
+            if run_s > 0 {
+                round.errands.push((run.zone, errand));
+            }
+        }
+        round
+    }
+}

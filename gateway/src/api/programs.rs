@@ -1,0 +1,319 @@
+//! Programs: what they are set to, what the next days bring, and what people may do to them.
+
+#![expect(unused_qualifications, reason = "the macro that describes a path spells its types out")]
+
+use axum::extract::{Path, Query, State};
+use axum::{
+    Json, Router,
+    routing::{get, post},
+};
+use giot_engine::program::{Outcome, PREVIEW_DAYS_MAX, Percent, SKIPS_MAX, next_days};
+use giot_engine::{Pause, ProgramId, ProgramWish};
+use giot_shared::time::UnixMs;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use super::Api;
+use super::auth::SignedIn;
+use super::error::Problem;
+use super::model::{Reason, reason};
+use super::zones::{Accepted, Answer, wish};
+use crate::hub::Wish;
+
+/// Days of a preview where none are asked for.
+const PREVIEW_DAYS_DEFAULT: u16 = 7;
+
+/// All programs at one moment.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Programs {
+    programs: Vec<Program>,
+    /// Nothing starts before: it rained or will.
+    rain_delay_until: Option<i64>,
+    /// Nothing starts before: somebody paused everything.
+    suspended_until: Option<i64>,
+}
+
+/// One program.
+#[derive(Debug, Serialize, ToSchema)]
+struct Program {
+    id: String,
+    name: String,
+    enabled: bool,
+    /// Of the planned amounts, on top of the season, %.
+    adjust_percent: u16,
+    /// So many of the next starts are left out.
+    skip_next: u16,
+    suspended_until: Option<i64>,
+    /// Its next start, pauses and skips not counted.
+    next_start: Option<i64>,
+    /// The runs of its last start were planned to end then.
+    busy_until: Option<i64>,
+    /// What is wrong with it, as a code; it does not start.
+    invalid: Option<String>,
+}
+
+/// How far to look ahead.
+#[derive(Debug, Deserialize, IntoParams)]
+pub(crate) struct Ahead {
+    /// Days, at most 31; 7 when left out.
+    days: Option<u16>,
+}
+
+/// What the next days bring if nothing changes; pipes may put runs later.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Preview {
+    starts: Vec<PlannedStart>,
+    /// Programs of which only the first starts are told.
+    cut_short: Vec<String>,
+}
+
+/// A start of a program.
+#[derive(Debug, Serialize, ToSchema)]
+struct PlannedStart {
+    program: String,
+    at: i64,
+    runs: Vec<PlannedRun>,
+    /// Why the start, or a zone of it, is left out.
+    skipped: Vec<Skipped>,
+}
+
+/// One opening of a valve.
+#[derive(Debug, Serialize, ToSchema)]
+struct PlannedRun {
+    zone: String,
+    from: i64,
+    until: i64,
+    /// What limits and hours changed.
+    notes: Vec<Reason>,
+}
+
+/// What is left out.
+#[derive(Debug, Serialize, ToSchema)]
+struct Skipped {
+    /// The zone; null: the whole start.
+    zone: Option<String>,
+    reason: Reason,
+}
+
+/// How many of the next starts are left out.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Skip {
+    /// From 0 (take it back) to 100.
+    starts: u16,
+}
+
+/// On or off.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Enable {
+    enabled: bool,
+}
+
+/// How much of the planned amounts is given.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Adjust {
+    /// From 0 to 250; replaces the one before and holds from the next start on.
+    percent: u16,
+}
+
+/// Until when nothing starts.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Until {
+    /// Milliseconds since 1970-01-01T00:00:00Z; null: go on.
+    until: Option<i64>,
+}
+
+/// Until when, and why.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PauseAll {
+    /// Milliseconds since 1970-01-01T00:00:00Z; null: go on.
+    until: Option<i64>,
+    /// It rained or will.
+    #[serde(default)]
+    rain: bool,
+}
+
+pub(super) fn routes() -> Router<Api> {
+    Router::new()
+        .route("/api/v1/programs", get(list))
+        .route("/api/v1/programs/preview", get(preview))
+        .route("/api/v1/programs/{id}/start", post(start))
+        .route("/api/v1/programs/{id}/stop", post(stop))
+        .route("/api/v1/programs/{id}/skip", post(skip))
+        .route("/api/v1/programs/{id}/enable", post(enable))
+        .route("/api/v1/programs/{id}/adjust", post(adjust))
+        .route("/api/v1/programs/{id}/suspend", post(suspend))
+        .route("/api/v1/pause", post(pause))
+}
+
+/// Every program with its settings and its next start.
+#[utoipa::path(get, path = "/api/v1/programs", responses(
+    (status = 200, body = Programs), (status = 401, body = Problem)
+))]
+pub(crate) async fn list(_: SignedIn, State(api): State<Api>) -> Json<Programs> {
+    let view = api.view.borrow().clone();
+    let ms = |at: Option<UnixMs>| at.map(|at| at.0);
+    let programs = view.programs.iter().map(|program| Program {
+        id: program.program.to_string(),
+        name: api.settings.program_names.get(&program.program).cloned().unwrap_or_default(),
+        enabled: program.control.is_enabled,
+        adjust_percent: program.control.adjust.get(),
+        skip_next: program.control.skip_next,
+        suspended_until: ms(program.control.suspended_until),
+        next_start: ms(program.next_start),
+        busy_until: ms(program.control.busy_until),
+        invalid: program.invalid.clone(),
+    });
+    Json(Programs {
+        programs: programs.collect(),
+        rain_delay_until: ms(view.farm.rain_delay_until),
+        suspended_until: ms(view.farm.suspended_until),
+    })
+}
+
+/// What the programs will do in the next days if nothing changes.
+#[utoipa::path(get, path = "/api/v1/programs/preview", params(Ahead), responses(
+    (status = 200, body = Preview), (status = 400, body = Problem), (status = 401, body = Problem),
+    (status = 503, body = Problem, description = "The gateway's clock is not set")
+))]
+pub(crate) async fn preview(
+    _: SignedIn,
+    State(api): State<Api>,
+    Query(ahead): Query<Ahead>,
+) -> Result<Json<Preview>, Problem> {
+    let n_days = ahead.days.unwrap_or(PREVIEW_DAYS_DEFAULT);
+    if !(1..=PREVIEW_DAYS_MAX).contains(&n_days) {
+        return Err(Problem::bad_request(format!("days: between 1 and {PREVIEW_DAYS_MAX}")));
+    }
+    let view = api.view.borrow().clone();
+    if !view.clock_set {
+        return Err(Problem::unavailable());
+    }
+    // Eight years of starts may be looked at for each program.
+    let planned = tokio::task::spawn_blocking(move || {
+        let plan = &api.settings.plan;
+        let controls =
+            view.programs.iter().map(|program| (program.program.clone(), program.control.clone())).collect();
+        next_days(&plan.programs, &controls, &plan.site(), &view.farm, view.now, n_days)
+    });
+    let planned = planned.await.map_err(anyhow::Error::from)?;
+    let starts = planned.starts.into_iter().map(|start| {
+        let (runs, skipped) = match start.outcome {
+            Outcome::Skipped(why) => (Vec::new(), vec![Skipped { zone: None, reason: reason(&why) }]),
+            Outcome::Runs(timeline) => {
+                let skip = |zone: &giot_engine::ZoneId, why| Skipped {
+                    zone: Some(zone.to_string()),
+                    reason: reason(why),
+                };
+                let runs = timeline.runs.iter().map(|run| PlannedRun {
+                    zone: run.zone.to_string(),
+                    from: run.from.0,
+                    until: run.until.0,
+                    notes: run.notes.iter().map(reason).collect(),
+                });
+                (runs.collect(), timeline.skips.iter().map(|one| skip(&one.zone, &one.reason)).collect())
+            }
+        };
+        PlannedStart { program: start.program.to_string(), at: start.start.at.0, runs, skipped }
+    });
+    Ok(Json(Preview {
+        starts: starts.collect(),
+        cut_short: planned.cut_short.iter().map(ToString::to_string).collect(),
+    }))
+}
+
+/// Starts a program once, at once: hours and rests are not looked at; locks, faults, pipes and unreachable nodes are.
+#[utoipa::path(post, path = "/api/v1/programs/{id}/start", params(("id" = String, Path)), responses(
+    (status = 202, body = Accepted), (status = 401, body = Problem), (status = 404, body = Problem),
+    (status = 409, body = Problem, description = "Refused; `code` is the engine's reason")
+))]
+pub(crate) async fn start(_: SignedIn, State(api): State<Api>, Path(id): Path<String>) -> Answer {
+    of_program(&api, &id, ProgramWish::Start).await
+}
+
+/// Stops what a program does and forgets what of it waits.
+#[utoipa::path(post, path = "/api/v1/programs/{id}/stop", params(("id" = String, Path)), responses(
+    (status = 202, body = Accepted), (status = 401, body = Problem), (status = 404, body = Problem)
+))]
+pub(crate) async fn stop(_: SignedIn, State(api): State<Api>, Path(id): Path<String>) -> Answer {
+    of_program(&api, &id, ProgramWish::Stop).await
+}
+
+/// Leaves out the next starts of a program.
+#[utoipa::path(post, path = "/api/v1/programs/{id}/skip", request_body = Skip, params(("id" = String, Path)), responses(
+    (status = 202, body = Accepted), (status = 400, body = Problem), (status = 401, body = Problem),
+    (status = 404, body = Problem)
+))]
+pub(crate) async fn skip(
+    _: SignedIn,
+    State(api): State<Api>,
+    Path(id): Path<String>,
+    Json(body): Json<Skip>,
+) -> Answer {
+    if body.starts > SKIPS_MAX {
+        return Err(Problem::bad_request(format!("starts: at most {SKIPS_MAX}")));
+    }
+    of_program(&api, &id, ProgramWish::SkipNext(body.starts)).await
+}
+
+/// Switches a program on or off.
+#[utoipa::path(post, path = "/api/v1/programs/{id}/enable", request_body = Enable, params(("id" = String, Path)), responses(
+    (status = 202, body = Accepted), (status = 401, body = Problem), (status = 404, body = Problem)
+))]
+pub(crate) async fn enable(
+    _: SignedIn,
+    State(api): State<Api>,
+    Path(id): Path<String>,
+    Json(body): Json<Enable>,
+) -> Answer {
+    of_program(&api, &id, ProgramWish::Enable(body.enabled)).await
+}
+
+/// Sets how much of a program's amounts is given.
+#[utoipa::path(post, path = "/api/v1/programs/{id}/adjust", request_body = Adjust, params(("id" = String, Path)), responses(
+    (status = 202, body = Accepted), (status = 400, body = Problem), (status = 401, body = Problem),
+    (status = 404, body = Problem)
+))]
+pub(crate) async fn adjust(
+    _: SignedIn,
+    State(api): State<Api>,
+    Path(id): Path<String>,
+    Json(body): Json<Adjust>,
+) -> Answer {
+    let percent = Percent::new(body.percent);
+    let percent = percent.ok_or_else(|| Problem::bad_request("percent: between 0 and 250".to_owned()))?;
+    of_program(&api, &id, ProgramWish::Adjust(percent)).await
+}
+
+/// Pauses a program until a moment.
+#[utoipa::path(post, path = "/api/v1/programs/{id}/suspend", request_body = Until, params(("id" = String, Path)), responses(
+    (status = 202, body = Accepted), (status = 401, body = Problem), (status = 404, body = Problem)
+))]
+pub(crate) async fn suspend(
+    _: SignedIn,
+    State(api): State<Api>,
+    Path(id): Path<String>,
+    Json(body): Json<Until>,
+) -> Answer {
+    of_program(&api, &id, ProgramWish::SuspendUntil(body.until.map(UnixMs))).await
+}
+
+/// Pauses all programs until a moment; it survives a restart.
+#[utoipa::path(post, path = "/api/v1/pause", request_body = PauseAll, responses(
+    (status = 202, body = Accepted), (status = 401, body = Problem)
+))]
+pub(crate) async fn pause(_: SignedIn, State(api): State<Api>, Json(body): Json<PauseAll>) -> Answer {
+    let kind = if body.rain { Pause::Rain } else { Pause::Farm };
+    wish(&api, Wish::Pause { kind, until: body.until.map(UnixMs) }).await
+}
+
+async fn of_program(api: &Api, id: &str, what: ProgramWish) -> Answer {
+    let program =
+        id.parse::<ProgramId>().ok().filter(|program| api.settings.plan.programs.contains_key(program));
+    let program = program.ok_or_else(|| Problem::not_found("such program"))?;
+    wish(api, Wish::Program { program, wish: what }).await
+}

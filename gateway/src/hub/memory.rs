@@ -1,0 +1,286 @@
+//! What zones and programs must not forget, as the store keeps it: JSON under a name. Pure.
+//!
+//! One row a zone under its id, one a program under `program/ID`, one for the farm under `farm/`; ids have no slash. What
+//! cannot be read counts as never kept: the engine then waits the whole span again.
+
+use giot_engine::program::{Control, FarmState, Percent};
+use giot_engine::{ArgValue, Errand, Lock, Memory, OpenMemory, Reason, Rest, ZoneMemory};
+use giot_shared::ids::CommandId;
+use giot_shared::time::UnixMs;
+use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
+
+/// The row of the farm.
+pub(super) const FARM_ROW: &str = "farm/";
+const PROGRAM_ROW: &str = "program/";
+
+/// The row of a program.
+#[must_use]
+pub(super) fn program_row(program: &giot_engine::ProgramId) -> String {
+    format!("{PROGRAM_ROW}{program}")
+}
+
+/// Everything that the rows hold.
+pub(super) fn memory_from_rows(rows: impl IntoIterator<Item = (String, String)>) -> Memory {
+    let mut memory = Memory::default();
+    for (name, text) in rows {
+        if name == FARM_ROW {
+            memory.farm = farm_from_json(&text).unwrap_or_default();
+        } else if let Some(program) = name.strip_prefix(PROGRAM_ROW).and_then(|id| id.parse().ok()) {
+            memory.programs.extend(control_from_json(&text).map(|control| (program, control)));
+        } else if let Ok(zone) = name.parse() {
+            memory.zones.extend(memory_from_json(&text).map(|kept| (zone, kept)));
+        }
+    }
+    memory
+}
+
+/// A zone's memory as the store keeps it.
+#[must_use]
+pub(super) fn memory_to_json(memory: &ZoneMemory) -> String {
+    let unix = |at: Option<UnixMs>| at.map(|at| at.0);
+    json!({
+        "lock": memory.lock.as_ref().map(|lock| json!({ "by": lock.by, "note": lock.note })),
+        "fault": memory.fault.as_ref().map(reason_to_json),
+        "failures": memory.failures,
+        "paused_until": unix(memory.paused_until),
+        "rest": memory.rest.as_ref().map(|rest| json!({ "by": rest.by, "until": unix(rest.until) })),
+        "last_closed_at": unix(memory.last_closed_at),
+        "open": memory.open.map(|open| json!({
+            "command": open.command.0, "run_s": open.run_s, "until": unix(open.until), "manual": open.manual,
+        })),
+        "errands": memory.errands.iter().map(errand_to_json).collect::<Vec<_>>(),
+    })
+    .to_string()
+}
+
+/// What [`memory_to_json`] wrote; `None` for anything else.
+#[must_use]
+fn memory_from_json(text: &str) -> Option<ZoneMemory> {
+    let value: Value = serde_json::from_str(text).ok()?;
+    let value = value.as_object()?;
+    let unix = |value: Option<&Value>| value.and_then(Value::as_i64).map(UnixMs);
+    let text = |value: &Value, key: &str| value.get(key).and_then(Value::as_str).map(str::to_owned);
+    let present = |key: &str| value.get(key).filter(|value| !value.is_null());
+    Some(ZoneMemory {
+        lock: match present("lock") {
+            Some(lock) => Some(Lock { by: text(lock, "by")?, note: text(lock, "note")? }),
+            None => None,
+        },
+        fault: match present("fault") {
+            Some(fault) => Some(reason_from_json(fault)?),
+            None => None,
+        },
+        failures: u32::try_from(value.get("failures")?.as_u64()?).ok()?,
+        paused_until: unix(value.get("paused_until")),
+        rest: match present("rest") {
+            Some(rest) => Some(Rest { by: text(rest, "by")?, until: unix(rest.get("until")) }),
+            None => None,
+        },
+        last_closed_at: unix(value.get("last_closed_at")),
+        open: match present("open") {
+            Some(open) => Some(OpenMemory {
+                command: CommandId(open.get("command")?.as_u64()?),
+                run_s: u32::try_from(open.get("run_s")?.as_u64()?).ok()?,
+                until: unix(open.get("until")),
+                manual: open.get("manual")?.as_bool()?,
+            }),
+            None => None,
+        },
+        // A memory from before there were programs has none.
+        errands: match value.get("errands").and_then(Value::as_array) {
+            Some(errands) => errands.iter().map(errand_from_json).collect::<Option<_>>()?,
+            None => Vec::new(),
+        },
+    })
+}
+
+fn errand_to_json(errand: &Errand) -> Value {
+    json!({
+        "program": errand.program.to_string(), "from": errand.from.0, "run_s": errand.run_s,
+        "cycle": errand.cycle, "n_cycles": errand.n_cycles, "by_hand": errand.by_hand,
+    })
+}
+
+fn errand_from_json(value: &Value) -> Option<Errand> {
+    let number = |key: &str| value.get(key)?.as_u64().and_then(|number| u32::try_from(number).ok());
+    Some(Errand {
+        program: value.get("program")?.as_str()?.parse().ok()?,
+        from: UnixMs(value.get("from")?.as_i64()?),
+        run_s: number("run_s")?,
+        cycle: number("cycle")?,
+        n_cycles: number("n_cycles")?,
+        by_hand: value.get("by_hand")?.as_bool()?,
+    })
+}
+
+/// A program's settings and memory as the store keeps them.
+#[must_use]
+pub(super) fn control_to_json(control: &Control) -> String {
+    let unix = |at: Option<UnixMs>| at.map(|at| at.0);
+    json!({
+        "enabled": control.is_enabled,
+        "suspended_until": unix(control.suspended_until),
+        "skip_next": control.skip_next,
+        "adjust_percent": control.adjust.get(),
+        "n_runs": control.n_runs,
+        "busy_until": unix(control.busy_until),
+        "handled_until": unix(control.handled_until),
+        "finished_until": unix(control.finished_until),
+    })
+    .to_string()
+}
+
+/// What [`control_to_json`] wrote; `None` for anything else.
+#[must_use]
+fn control_from_json(text: &str) -> Option<Control> {
+    let value: Value = serde_json::from_str(text).ok()?;
+    let number = |key: &str| value.get(key)?.as_u64();
+    let unix = |key: &str| value.get(key).and_then(Value::as_i64).map(UnixMs);
+    Some(Control {
+        is_enabled: value.get("enabled")?.as_bool()?,
+        suspended_until: unix("suspended_until"),
+        skip_next: u16::try_from(number("skip_next")?).ok()?,
+        adjust: Percent::new(u16::try_from(number("adjust_percent")?).ok()?)?,
+        n_runs: number("n_runs")?,
+        busy_until: unix("busy_until"),
+        handled_until: unix("handled_until"),
+        finished_until: unix("finished_until"),
+    })
+}
+
+/// The farm's pauses as the store keeps them.
+#[must_use]
+pub(super) fn farm_to_json(farm: &FarmState) -> String {
+    let unix = |at: Option<UnixMs>| at.map(|at| at.0);
+    let zones: Map<String, Value> =
+        farm.zones_suspended_until.iter().map(|(zone, until)| (zone.to_string(), json!(until.0))).collect();
+    json!({
+        "rain_delay_until": unix(farm.rain_delay_until),
+        "suspended_until": unix(farm.suspended_until),
+        "zones_suspended_until": zones,
+    })
+    .to_string()
+}
+
+/// What [`farm_to_json`] wrote; `None` for anything else.
+#[must_use]
+fn farm_from_json(text: &str) -> Option<FarmState> {
+    let value: Value = serde_json::from_str(text).ok()?;
+    let unix = |key: &str| value.get(key).and_then(Value::as_i64).map(UnixMs);
+    let zones = value.get("zones_suspended_until")?.as_object()?;
+    let zone = |(zone, until): (&String, &Value)| Some((zone.parse().ok()?, UnixMs(until.as_i64()?)));
+    Some(FarmState {
+        rain_delay_until: unix("rain_delay_until"),
+        suspended_until: unix("suspended_until"),
+        zones_suspended_until: zones.iter().map(zone).collect::<Option<_>>()?,
+        needs: BTreeMap::new(),
+    })
+}
+
+/// Typed, so that the same reason comes back: `{"code": …, "args": {name: [kind, value]}}`.
+fn reason_to_json(reason: &Reason) -> Value {
+    let value = |value: ArgValue| match value {
+        ArgValue::Int(int) => json!(["int", int]),
+        ArgValue::Permyriad(permyriad) => json!(["permyriad", permyriad]),
+        ArgValue::Seconds(seconds) => json!(["s", seconds]),
+        ArgValue::Text(text) => json!(["text", text]),
+    };
+    let args: Map<_, _> =
+        reason.args().into_iter().map(|arg| (arg.name.to_owned(), value(arg.value))).collect();
+    json!({ "code": reason.code(), "args": args })
+}
+
+fn reason_from_json(value: &Value) -> Option<Reason> {
+    let args = value.get("args")?.as_object()?;
+    Reason::from_parts(value.get("code")?.as_str()?, |name| {
+        let typed = args.get(name)?.as_array()?;
+        let value = typed.get(1)?;
+        match typed.first()?.as_str()? {
+            "int" => value.as_i64().map(ArgValue::Int),
+            "permyriad" => u16::try_from(value.as_u64()?).ok().map(ArgValue::Permyriad),
+            "s" => value.as_u64().map(ArgValue::Seconds),
+            "text" => value.as_str().map(|text| ArgValue::Text(text.to_owned())),
+            _ => None,
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_memory_comes_back_whole() {
+        let empty = ZoneMemory::default();
+        assert_eq!(memory_from_json(&memory_to_json(&empty)), Some(empty));
+        let full = ZoneMemory {
+            lock: Some(Lock { by: "Minh".to_owned(), note: "thay van".to_owned() }),
+            fault: Some(Reason::CommandUnanswered { waited_s: 30, attempts: 3 }),
+            failures: 3,
+            paused_until: Some(UnixMs(5)),
+            rest: Some(Rest { by: "Hoa".to_owned(), until: None }),
+            last_closed_at: Some(UnixMs(-1)),
+            open: Some(OpenMemory {
+                command: CommandId(77),
+                run_s: 600,
+                until: Some(UnixMs(9)),
+                manual: true,
+            }),
+            errands: vec![Errand {
+                program: "dem".parse().expect("a name"),
+                from: UnixMs(1_700_000_000_000),
+                run_s: 600,
+                cycle: 2,
+                n_cycles: 3,
+                by_hand: true,
+            }],
+        };
+        assert_eq!(memory_from_json(&memory_to_json(&full)), Some(full));
+    }
+
+    #[test]
+    fn a_memory_from_before_there_were_programs_is_read() {
+        let old = r#"{"lock":null,"fault":null,"failures":2,"paused_until":5,"rest":null,"last_closed_at":null,"open":null}"#;
+        let want = ZoneMemory { failures: 2, paused_until: Some(UnixMs(5)), ..ZoneMemory::default() };
+        assert_eq!(memory_from_json(old), Some(want));
+    }
+
+    #[test]
+    fn programs_and_pauses_come_back_whole() {
+        let control = Control {
+            is_enabled: false,
+            suspended_until: Some(UnixMs(1)),
+            skip_next: 2,
+            adjust: Percent::new(80).expect("in range"),
+            n_runs: 3,
+            busy_until: Some(UnixMs(4)),
+            handled_until: Some(UnixMs(5)),
+            finished_until: None,
+        };
+        for control in [control, Control::default()] {
+            assert_eq!(control_from_json(&control_to_json(&control)), Some(control));
+        }
+        let farm = FarmState {
+            rain_delay_until: Some(UnixMs(7)),
+            suspended_until: None,
+            zones_suspended_until: [("a".parse().expect("a name"), UnixMs(9))].into(),
+            needs: BTreeMap::new(),
+        };
+        for farm in [farm, FarmState::default()] {
+            assert_eq!(farm_from_json(&farm_to_json(&farm)), Some(farm));
+        }
+        for bad in ["", "{}", "[]", "{\"enabled\":true,\"skip_next\":0,\"adjust_percent\":251,\"n_runs\":0}"]
+        {
+            assert_eq!(control_from_json(bad), None, "{bad}");
+            assert_eq!(farm_from_json(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_memory_is_refused() {
+        for bad in ["", "{}", "[]", "{\"failures\":-1}", "{\"failures\":1,\"lock\":{}}"] {
+            assert_eq!(memory_from_json(bad), None, "{bad}");
+        }
+    }
+}
