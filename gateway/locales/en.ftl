@@ -242,6 +242,7 @@ reason-implausible-reading = The reading { $moisture } of { $device } ({ $metric
 reason-probe-jump = The reading of { $device } ({ $metric }) jumped from { $from } to { $to }; at most { $rate_max } in 5 min is plausible.
 reason-probe-stuck = The reading of { $device } ({ $metric }) has not moved for { $same_s }, longer than { $stuck_s }.
 reason-outside-window = Outside the allowed hours ({ $from_min } to { $to_min }).
+reason-program-run = Program { $program } irrigates for { $run_s }.
 reason-no-water-window = No water may flow between { $from_min } and { $to_min }.
 reason-run-cut = The allowed hours end: irrigated for { $run_s } instead of { $wanted_s }.
 reason-run-moved = The run waits { $late_s } for the allowed hours.

@@ -239,6 +239,7 @@ reason-implausible-reading = Số đo { $moisture } của { $device } ({ $metric
 reason-probe-jump = Số đo của { $device } ({ $metric }) nhảy từ { $from } đến { $to }; trong 5 phút chỉ được đổi { $rate_max }.
 reason-probe-stuck = Số đo của { $device } ({ $metric }) đứng yên { $same_s }, lâu hơn { $stuck_s }.
 reason-outside-window = Ngoài giờ tưới cho phép ({ $from_min } đến { $to_min }).
+reason-program-run = Chương trình { $program } tưới { $run_s }.
 reason-no-water-window = Không được tưới từ { $from_min } đến { $to_min }.
 reason-run-cut = Hết giờ tưới cho phép: chỉ tưới { $run_s } thay vì { $wanted_s }.
 reason-run-moved = Đợi thêm { $late_s } cho đến giờ tưới cho phép.

@@ -9,7 +9,7 @@ use giot_shared::ids::{CommandId, NodeId};
 use giot_shared::units::MoisturePermyriad;
 use giot_shared::valve::{CloseReason, RefusalReason};
 
-use crate::ids::{MetricName, SourceId, ZoneId};
+use crate::ids::{MetricName, ProgramId, SourceId, ZoneId};
 
 /// One named argument of a reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -95,6 +95,7 @@ text_fields! {
     String: Self::clone, |text| Some(text.to_owned());
     ZoneId: ToString::to_string, |text| ZoneId::from_str(text).ok();
     SourceId: ToString::to_string, |text| SourceId::from_str(text).ok();
+    ProgramId: ToString::to_string, |text| ProgramId::from_str(text).ok();
     NodeId: ToString::to_string, |text| NodeId::from_str(text).ok();
     MetricName: ToString::to_string, |text| MetricName::from_str(text).ok();
     CloseReason: |close| close.code().to_owned(), CloseReason::from_code;
@@ -287,6 +288,13 @@ reasons! {
         from_min: u32,
         /// End of the window, minute of the local day.
         to_min: u32,
+    }
+    /// A program by the calendar waters.
+    ProgramRun = "program_run" {
+        /// The program.
+        program: ProgramId,
+        /// The run that it wants.
+        run_s: u64,
     }
     /// A bylaw or a person allows no water at this time of day.
     NoWaterWindow = "no_water_window" {

@@ -20,7 +20,7 @@ use super::control::{FarmState, Level};
 use super::sequence::{Sequence, Step};
 use super::site::{Group, Site, ZoneFacts};
 use super::windows::{Crossing, Fitted, Levels, Windows};
-use crate::ids::ZoneId;
+use crate::ids::{ProgramId, ZoneId};
 use crate::reason::Reason;
 
 /// Most runs of one start: a day of one-minute runs.
@@ -151,6 +151,12 @@ impl PlannedRun {
     #[must_use]
     pub fn run_ms(&self) -> u64 {
         self.until.since_ms(self.from)
+    }
+
+    /// Why it takes place; a part of a second counts as a whole one.
+    #[must_use]
+    pub fn reason(&self, program: &ProgramId) -> Reason {
+        Reason::ProgramRun { program: program.clone(), run_s: self.run_ms().div_ceil(1000) }
     }
 }
 

@@ -88,6 +88,8 @@ fn others_run_while_a_zone_soaks() {
     let runs = timeline(&minutes_of(&[("a", 11)]), &by_hand(&site), start()).runs;
     let cycles: Vec<_> = runs.iter().map(|run| (run.cycle, run.n_cycles, run.run_ms())).collect();
     assert_eq!(cycles, [(1, 3, 220_000), (2, 3, 220_000), (3, 3, 220_000)]);
+    let program: ProgramId = "night".parse().unwrap();
+    assert_eq!(runs[2].reason(&program), Reason::ProgramRun { program: program.clone(), run_s: 220 });
 }
 
 #[test]
