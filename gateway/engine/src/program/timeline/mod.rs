@@ -303,6 +303,7 @@ impl<'a> Planner<'a> {
         first.map(|(at, _, job_idx)| (at, job_idx))
     }
 
+    /// Fits a portion into the hours; what is cut below the zone's threshold is not worth opening the valve.
     fn fit(&self, turn: &Turn<'_>, at: UnixMs, run_ms: u64) -> Result<Fitted, Reason> {
         let Some(bars) = self.conditions.bars else { return Ok(Fitted { from: at, run_ms, note: None }) };
         let always = Windows::default();
@@ -311,6 +312,11 @@ impl<'a> Planner<'a> {
         let windows = [bars.windows, &turn.facts.windows, source];
         let levels = Levels { windows: &windows, utc_offset_min: site.utc_offset_min };
         let fitted = levels.fit(bars.crossing, at, run_ms)?;
+        let least_ms = turn.facts.limits.skip_below_ms.max(1);
+        if fitted.run_ms < run_ms.min(least_ms) {
+            let (wanted_s, least_s) = (fitted.run_ms / 1000, least_ms / 1000);
+            return Err(Reason::BelowThreshold { wanted_s, least_s });
+        }
         match bars.farm.zone_bar(&turn.step.zone, fitted.from) {
             Some(reason) => Err(reason),
             None => Ok(fitted),
