@@ -103,8 +103,8 @@ macro_rules! text_fields {
 text_fields! {
     String: Self::clone, |text| Some(text.to_owned());
     ZoneId: ToString::to_string, |text| ZoneId::from_str(text).ok();
-    ProgramId: ToString::to_string, |text| ProgramId::from_str(text).ok();
     SourceId: ToString::to_string, |text| SourceId::from_str(text).ok();
+    ProgramId: ToString::to_string, |text| ProgramId::from_str(text).ok();
     NodeId: ToString::to_string, |text| NodeId::from_str(text).ok();
     MetricName: ToString::to_string, |text| MetricName::from_str(text).ok();
     CloseReason: |close| close.code().to_owned(), CloseReason::from_code;

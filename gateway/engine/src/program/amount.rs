@@ -249,7 +249,8 @@ mod tests {
         let zone = ZoneFacts { flow_ml_h: Some(7), ..plums() };
         let run_ms = Target::Volume { volume_ml: 1 }.run_ms(&zone).unwrap();
         assert_eq!(run_ms, 514_286);
-        assert!(run_ms * 7 >= 3_600_000);
+        assert_eq!((zone.volume_ml(run_ms), zone.volume_ml(run_ms - 1)), (Some(1), Some(0)));
+        assert_eq!(ZoneFacts { flow_ml_h: None, ..zone }.volume_ml(run_ms), None);
     }
 
     #[test]

@@ -275,3 +275,161 @@ impl Program {
         u64::from(cycles.unwrap_or(0)) * u64::from(step.repeats) * u64::from(self.sequence.rounds)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixtures::{MINUTE_MS, at_hour, minutes_of, program, site, zone};
+    use super::super::start::{Clock, StartRule, SunOffset};
+    use super::super::{Cycle, DayRule, MonthDays, Months, Percent, Target, Weekdays, Window};
+    use super::*;
+    use crate::plan::DayWindow;
+
+    type Spoil = fn(&mut Program, &mut Site);
+
+    /// The problems of a sound farm with one sound program after something was spoilt, as `field: code`.
+    fn check(spoil: Spoil, want: &[&str]) {
+        let (mut program, mut site) = (program(&[("a", 10), ("b", 20)]), site());
+        spoil(&mut program, &mut site);
+        let problems = check_programs(&BTreeMap::from([("p".parse().unwrap(), program)]), &site);
+        let found: Vec<_> =
+            problems.iter().map(|problem| format!("{}: {}", problem.field, problem.kind.code())).collect();
+        assert_eq!(found, want);
+        assert!(problems.iter().all(|problem| problem.to_string().starts_with(&problem.field)));
+    }
+
+    #[test]
+    fn a_sound_farm_has_no_problem() {
+        check(|_, _| {}, &[]);
+        check(|program, _| program.sequence.steps[0].is_enabled = false, &[]);
+    }
+
+    #[test]
+    fn each_problem_names_its_field() {
+        check(
+            |program, _| {
+                program.days = DayRule {
+                    weekdays: Weekdays::of([]),
+                    month_days: MonthDays::of([]).unwrap(),
+                    months: Months::of([]).unwrap(),
+                    ..DayRule::EVERY_DAY
+                };
+            },
+            &[
+                "programs.p.days.weekdays: empty",
+                "programs.p.days.month_days: empty",
+                "programs.p.days.months: empty",
+            ],
+        );
+        check(|program, _| program.starts.clear(), &["programs.p.starts: empty"]);
+        check(|program, _| program.starts = vec![at_hour(6, 0); 9], &["programs.p.starts: too_many"]);
+        check(|program, _| program.catch_up_min = 1441, &["programs.p.catch_up_min: out_of_range"]);
+        check(
+            |program, site| {
+                let clock = Clock::Sunset(SunOffset::default());
+                program.starts.push(StartRule { clock, ..at_hour(6, 0) });
+                site.place = None;
+            },
+            &["programs.p.starts[1].clock: no_place"],
+        );
+        let too_many: Spoil =
+            |program, _| program.windows.allowed = vec![Window::daily(DayWindow::ALWAYS); 9];
+        check(too_many, &["programs.p.windows.allowed: too_many"]);
+        check(
+            |program, _| {
+                let never = Window { span: DayWindow::ALWAYS, weekdays: Weekdays::of([]) };
+                program.windows.no_water = vec![Window::daily(DayWindow::ALWAYS), never];
+            },
+            &["programs.p.windows.no_water[1].weekdays: empty"],
+        );
+    }
+
+    #[test]
+    fn each_problem_of_a_sequence_names_its_step() {
+        check(|program, _| program.sequence.steps.clear(), &["programs.p.sequence.steps: empty"]);
+        check(
+            |program, _| program.sequence = minutes_of(&[("a", 1); 65]),
+            &["programs.p.sequence.steps: too_many"],
+        );
+        check(
+            |program, _| {
+                program.sequence.rounds = 0;
+                program.sequence.delay_s = -3601;
+                program.sequence.steps[0].zone = zone("x");
+                program.sequence.steps[1].target = Target::minutes(0);
+                program.sequence.steps[1].repeats = 25;
+                program.sequence.steps[1].delay_s = i32::MIN;
+            },
+            &[
+                "programs.p.sequence.rounds: out_of_range",
+                "programs.p.sequence.delay_s: out_of_range",
+                "programs.p.sequence.steps[0].zone: unknown_zone",
+                "programs.p.sequence.steps[1].target: amount_zero",
+                "programs.p.sequence.steps[1].repeats: out_of_range",
+                "programs.p.sequence.steps[1].delay_s: out_of_range",
+            ],
+        );
+        check(
+            |program, site| {
+                program.sequence.steps[0].target = Target::millimetres(4);
+                site.zones.get_mut(&zone("a")).unwrap().area_dm2 = None;
+            },
+            &["programs.p.sequence.steps[0].target: no_area"],
+        );
+    }
+
+    #[test]
+    fn what_only_the_whole_shows() {
+        check(
+            |program, site| {
+                site.zones.get_mut(&zone("a")).unwrap().cycle = Cycle::new(MINUTE_MS, 0);
+                program.sequence.steps[0].target = Target::minutes(61);
+                program.sequence.rounds = 24;
+            },
+            &["programs.p.sequence: too_many"],
+        );
+        let in_july: Spoil = |program, _| {
+            program.starts[0].anchor = Anchor::Finish;
+            program.sequence.rounds = 12;
+            program.sequence.steps[0].target = Target::minutes(100);
+            let mut months = [Percent::FULL; 12];
+            months[6] = Percent::new(110).unwrap();
+            program.season = Season::ByMonth(months);
+        };
+        check(in_july, &["programs.p.sequence: too_long_to_finish"]);
+    }
+
+    #[test]
+    fn each_problem_of_the_farm_names_its_zone() {
+        check(
+            |_, site| {
+                site.utc_offset_min = 841;
+                let zone = site.zones.get_mut(&zone("a")).unwrap();
+                zone.limits.run_ms_min = zone.limits.run_ms_max + 1;
+                zone.rest_ms = SOAK_MS_MAX + 1;
+                let nothing = Window { span: DayWindow::ALWAYS, weekdays: Weekdays::of([]) };
+                site.sources
+                    .insert("pump".parse().unwrap(), Windows { allowed: vec![nothing], no_water: vec![] });
+            },
+            &[
+                "utc_offset_min: out_of_range",
+                "zones.a.limits.run_ms_min: limits_crossed",
+                "zones.a.rest_ms: out_of_range",
+                "sources.pump.allowed[0].weekdays: empty",
+            ],
+        );
+        check(
+            |_, site| site.zones.get_mut(&zone("c")).unwrap().limits.run_ms_max = 0,
+            &["zones.c.limits.run_ms_max: out_of_range"],
+        );
+    }
+
+    #[test]
+    fn a_farm_has_so_many_programs_and_no_more() {
+        let of = |n_programs: usize| -> BTreeMap<ProgramId, Program> {
+            (0..n_programs).map(|n| (format!("p{n}").parse().unwrap(), program(&[("a", 1)]))).collect()
+        };
+        assert_eq!(check_programs(&of(PROGRAMS_MAX), &site()), []);
+        let problems = check_programs(&of(PROGRAMS_MAX + 1), &site());
+        assert_eq!(problems[0].to_string(), "programs: must be 256 at most");
+    }
+}

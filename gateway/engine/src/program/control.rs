@@ -50,8 +50,10 @@ pub struct Control {
     pub n_runs: u64,
     /// The runs of the last start go on until then; the caller sets it from the timeline that it really follows.
     pub busy_until: Option<UnixMs>,
-    /// Every start before has been dealt with.
+    /// Every start before has been dealt with: decided, or told as missed.
     pub handled_until: Option<UnixMs>,
+    /// Every start before has been decided, if it came in time.
+    pub decided_until: Option<UnixMs>,
     /// The last finish-by anchor that has been dealt with. The start before an anchor moves with every adjustment; the
     /// anchor does not.
     pub finished_until: Option<UnixMs>,
@@ -132,6 +134,7 @@ impl Default for Control {
             n_runs: 0,
             busy_until: None,
             handled_until: None,
+            decided_until: None,
             finished_until: None,
         }
     }
@@ -155,6 +158,7 @@ impl Control {
     ///
     /// A skip is used up only by a start that would have run.
     pub(super) fn take(&mut self, start: &Start, at: UnixMs, farm: &FarmState) -> Result<(), Reason> {
+        self.decided_until = self.decided_until.max(Some(start.at.plus_ms(1)));
         self.finished_until = self.finished_until.max(start.finish_at);
         let bar = (!self.is_enabled).then_some(Reason::ProgramDisabled {});
         let bar = bar.or_else(|| farm.bar(at));

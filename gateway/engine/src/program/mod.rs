@@ -45,7 +45,7 @@ pub use check::{PROGRAMS_MAX, ProgramProblem, ProgramProblemKind, check_programs
 pub use civil::{Date, MonthDays, Months, Weekday, Weekdays, YEAR_MAX, YEAR_MIN};
 pub use control::{Control, FarmState, Level, PERCENT_MAX, Percent, SKIPS_MAX, Season};
 pub use day_rule::{DayRule, EVERY_DAYS_MAX, EveryDays, Parity, YearSpan};
-pub use preview::{Outcome, PREVIEW_DAYS_MAX, PREVIEW_STARTS_MAX, PlannedStart, Preview, next_days};
+pub use preview::{Outcome, PREVIEW_DAYS_MAX, PREVIEW_ENTRIES_MAX, PlannedStart, Preview, next_days};
 pub use sequence::{DELAY_S_MAX, Direction, Order, OrderBy, REPEATS_MAX, STEPS_MAX, Sequence, Step};
 pub use site::{CYCLE_MS_MIN, Cycle, Group, RUN_MS_MAX, RunLimits, SOAK_MS_MAX, Site, ZoneFacts};
 pub use start::{

@@ -20,15 +20,16 @@ use crate::reason::Reason;
 /// Longest preview, days.
 pub const PREVIEW_DAYS_MAX: u16 = 31;
 
-/// Most starts of one program in a preview.
-pub const PREVIEW_STARTS_MAX: usize = 1000;
+/// Starts and runs of a preview after which no further start is told, shared evenly among the programs: some megabytes,
+/// and several times what 40 programs with ten steps do twice a day in a week.
+pub const PREVIEW_ENTRIES_MAX: usize = 50_000;
 
 /// What the programs would do.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Preview {
     /// The starts, by their moment, then by program.
     pub starts: Vec<PlannedStart>,
-    /// The programs of which only the first [`PREVIEW_STARTS_MAX`] starts are told.
+    /// The programs of which not all starts are told, because of [`PREVIEW_ENTRIES_MAX`].
     pub cut_short: Vec<ProgramId>,
 }
 
@@ -64,15 +65,15 @@ pub fn next_days(
 ) -> Preview {
     let to = from.plus_ms(u64::from(n_days.min(PREVIEW_DAYS_MAX)) * DAY_MS.unsigned_abs());
     let fresh = Control::default();
+    let n_entries_max = PREVIEW_ENTRIES_MAX / programs.len().max(1);
     let mut preview = Preview::default();
     for (id, program) in programs {
         let control = controls.get(id).unwrap_or(&fresh);
-        let calendar = Calendar { program, control, site, farm };
-        let planned = calendar.until(from, to);
-        if planned.len() > PREVIEW_STARTS_MAX {
+        let (planned, is_whole) = Calendar { program, control, site, farm }.until(from, to, n_entries_max);
+        if !is_whole {
             preview.cut_short.push(id.clone());
         }
-        let planned = planned.into_iter().take(PREVIEW_STARTS_MAX);
+        let planned = planned.into_iter();
         preview.starts.extend(planned.map(|(start, outcome)| PlannedStart {
             program: id.clone(),
             start,
@@ -84,38 +85,119 @@ pub fn next_days(
     preview
 }
 
+impl Outcome {
+    fn n_entries(&self) -> usize {
+        match self {
+            Self::Runs(timeline) => 1 + timeline.runs.len() + timeline.skips.len(),
+            Self::Skipped(_) => 1,
+        }
+    }
+}
+
 impl Calendar<'_> {
-    /// The starts of one program with their outcomes; one more than [`PREVIEW_STARTS_MAX`] at most.
-    fn until(self, from: UnixMs, to: UnixMs) -> Vec<(Start, Outcome)> {
+    /// The starts of one program with their outcomes, and whether these are all.
+    fn until(self, from: UnixMs, to: UnixMs, n_entries_max: usize) -> (Vec<(Start, Outcome)>, bool) {
         let due = self.due(from);
         let skipped = due.skipped.into_iter();
         let mut planned: Vec<_> =
             skipped.map(|SkippedStart { start, reason }| (start, Outcome::Skipped(reason))).collect();
         let mut control = due.control;
         if let Some(start) = due.start {
-            let runs = self.timeline(&start, from);
-            control.busy_until = runs.until().or(control.busy_until);
-            planned.push((start, Outcome::Runs(runs)));
+            planned.push((start, control.follow(self.timeline(&start, from))));
         }
-        let later = control.handled_until.unwrap_or(from).max(from);
-        for start in self.starts(later, to) {
-            if planned.len() > PREVIEW_STARTS_MAX {
-                break;
-            }
+        let mut n_entries: usize = planned.iter().map(|(_, outcome)| outcome.n_entries()).sum();
+        for start in self.starts(control.handled_until.unwrap_or(from).max(from), to) {
             if control.is_finished(&start) {
                 continue;
             }
+            if n_entries >= n_entries_max {
+                return (planned, false);
+            }
             let before = control.clone();
             let outcome = match control.take(&start, start.at, self.farm) {
-                Ok(()) => {
-                    let runs = Calendar { control: &before, ..self }.timeline(&start, start.at);
-                    control.busy_until = runs.until().or(control.busy_until);
-                    Outcome::Runs(runs)
-                }
+                Ok(()) => control.follow(Calendar { control: &before, ..self }.timeline(&start, start.at)),
                 Err(reason) => Outcome::Skipped(reason),
             };
+            n_entries += outcome.n_entries();
             planned.push((start, outcome));
         }
-        planned
+        (planned, true)
+    }
+}
+
+impl Control {
+    /// Remembers until when a timeline goes on, as the engine does with the one that it follows.
+    fn follow(&mut self, timeline: Timeline) -> Outcome {
+        self.busy_until = timeline.until().or(self.busy_until);
+        Outcome::Runs(timeline)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixtures::{at, at_hour, program, site};
+    use super::super::start::{Repeat, StartRule};
+    use super::*;
+
+    fn id(name: &str) -> ProgramId {
+        name.parse().unwrap()
+    }
+
+    #[test]
+    fn programs_are_told_in_the_order_of_their_starts() {
+        let mut early = program(&[("a", 10)]);
+        early.starts = vec![at_hour(5, 0), at_hour(6, 0)];
+        let programs = BTreeMap::from([(id("late"), program(&[("b", 10)])), (id("early"), early)]);
+        let controls = BTreeMap::from([(id("late"), Control { skip_next: 1, ..Control::default() })]);
+        let preview = next_days(&programs, &controls, &site(), &FarmState::default(), at(24, 0, 0), 2);
+        let told: Vec<_> = preview
+            .starts
+            .iter()
+            .map(|planned| {
+                (planned.program.as_str(), planned.start.at, matches!(planned.outcome, Outcome::Runs(_)))
+            })
+            .collect();
+        let want = [
+            ("early", at(24, 5, 0), true),
+            ("early", at(24, 6, 0), true),
+            ("late", at(24, 6, 0), false),
+            ("early", at(25, 5, 0), true),
+            ("early", at(25, 6, 0), true),
+            ("late", at(25, 6, 0), true),
+        ];
+        assert_eq!(told, want);
+        assert_eq!(preview.cut_short, []);
+    }
+
+    #[test]
+    fn a_program_does_not_overlap_itself() {
+        let mut busy = program(&[("a", 90)]);
+        busy.starts = vec![StartRule { repeat: Repeat::new(60, 2), ..at_hour(6, 0) }];
+        let programs = BTreeMap::from([(id("busy"), busy)]);
+        let preview = next_days(&programs, &BTreeMap::new(), &site(), &FarmState::default(), at(24, 0, 0), 1);
+        let skips: Vec<_> = preview
+            .starts
+            .iter()
+            .filter_map(|planned| match &planned.outcome {
+                Outcome::Skipped(reason) => Some((planned.start.at, reason.clone())),
+                Outcome::Runs(_) => None,
+            })
+            .collect();
+        assert_eq!(skips, [(at(24, 7, 0), Reason::ProgramBusy { remaining_s: 1800 })]);
+    }
+
+    #[test]
+    fn a_preview_is_bounded() {
+        let mut greedy = program(&[("a", 1)]);
+        greedy.starts = vec![StartRule { repeat: Repeat::new(5, 287), ..at_hour(0, 0) }; 8];
+        for (minute, rule) in (0_u16..).zip(&mut greedy.starts) {
+            rule.clock = at_hour(0, minute).clock;
+        }
+        let programs: BTreeMap<_, _> = (0..20).map(|n| (id(&format!("p{n}")), greedy.clone())).collect();
+        let preview =
+            next_days(&programs, &BTreeMap::new(), &site(), &FarmState::default(), at(24, 0, 0), u16::MAX);
+        let n_entries: usize = preview.starts.iter().map(|planned| planned.outcome.n_entries()).sum();
+        assert!((PREVIEW_ENTRIES_MAX..=PREVIEW_ENTRIES_MAX + 20).contains(&n_entries), "{n_entries}");
+        assert_eq!(preview.cut_short.len(), 20);
     }
 }

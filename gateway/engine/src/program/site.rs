@@ -133,6 +133,13 @@ impl Cycle {
 }
 
 impl ZoneFacts {
+    /// What flows in a run, ml, rounded down; `None` when the flow is not known.
+    #[must_use]
+    pub fn volume_ml(&self, run_ms: u64) -> Option<u64> {
+        let volume_ml = u128::from(self.flow_ml_h?) * u128::from(run_ms) / 3_600_000;
+        u64::try_from(volume_ml).ok()
+    }
+
     /// Shortest time between two openings of the valve that counts, ms.
     pub(super) fn rest_ms(&self) -> u64 {
         let soak_ms = self.cycle.map_or(0, Cycle::soak_ms_min);

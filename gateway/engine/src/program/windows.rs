@@ -36,7 +36,7 @@ pub struct Windows {
 /// What becomes of a run that would not lie within the windows as a whole.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Crossing {
-    /// It ends when the window does; it does not begin outside.
+    /// It ends when the window does, what is lost is lost; it does not begin outside.
     #[default]
     Cut,
     /// It waits for the first window that holds it as a whole, up to [`WAIT_MS_MAX`].

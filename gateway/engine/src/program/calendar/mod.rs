@@ -5,8 +5,9 @@
 //! day; where it would lie in the past, [`Calendar::due`] leaves it to the next day and says so.
 //!
 //! Clocks jump. What was missed while the gateway was away, or leapt over, is skipped with a reason; only the newest start
-//! is made up for, and only within the program's catch-up time. After a step back nothing starts twice, unless the step is
-//! longer than [`STEP_BACK_MS_MAX`]: then the time before was wrong, and is forgotten.
+//! is made up for, and only within the program's catch-up time. After a step back, what was decided is not decided again,
+//! and what was only leapt over gets its turn; after a step of more than [`STEP_BACK_MS_MAX`] the time before was another
+//! day's, and is forgotten.
 
 use std::collections::BTreeMap;
 
@@ -31,8 +32,9 @@ pub const MISSED_DAYS_MAX: u16 = 7;
 /// Longest time in which a missed start is made up for, minutes: a day.
 pub const CATCH_UP_MIN_MAX: u16 = 24 * 60;
 
-/// A clock set back by no more than a day and an hour (a wrong zone, a wrong date) does not make anything start again.
-const STEP_BACK_MS_MAX: u64 = 25 * 3600 * 1000;
+/// A clock set back by half a day at most (it ran on local time, say) comes to the same starts again; one that is set back
+/// further comes to those of another day.
+const STEP_BACK_MS_MAX: u64 = 12 * 3600 * 1000;
 
 /// Longest program with a finish-by anchor, ms: a day, or two days' programs would overlap.
 pub(super) const FINISH_SPAN_MS_MAX: u64 = DAY_MS.unsigned_abs();
@@ -100,7 +102,7 @@ impl<'a> Calendar<'a> {
     #[must_use]
     pub fn due(self, now: UnixMs) -> Due {
         let mut control = self.control.clone();
-        control.forget_beyond(now);
+        control.rewind(now);
         let since = control.handled_until.unwrap_or(now);
         let missed_ms = u64::from(MISSED_DAYS_MAX) * DAY_MS.unsigned_abs();
         let look_from = since.max(now.minus_ms(missed_ms));
@@ -115,7 +117,10 @@ impl<'a> Calendar<'a> {
             let late_s = now.since_ms(start.at) / 1000;
             SkippedStart { start, reason: Reason::MissedStart { late_s, catch_up_s } }
         }));
-        let finished = skipped.iter().filter_map(|skip| skip.start.finish_at).max();
+        // An anchor that lies ahead is given up for good; others are behind all that is looked at.
+        let ahead =
+            skipped.iter().filter_map(|skip| skip.start.finish_at).filter(|finish_at| *finish_at > now);
+        let finished = ahead.max();
         control.finished_until = control.finished_until.max(finished);
 
         let mut taken = None;
@@ -169,8 +174,8 @@ impl<'a> Calendar<'a> {
         Level::new(self.program.season.percent(day), self.control.adjust)
     }
 
-    /// The starts that fall on a civil day, whichever day they belong to. Of several at one moment the earliest day's
-    /// first rule counts.
+    /// The starts that fall on a civil day, whichever day they belong to. Of several at one moment one with an anchor
+    /// counts, because anchors are remembered; else the earliest day's first rule.
     fn starts_on(self, date: Date, spans: &mut Spans) -> Vec<Start> {
         let offset_min = self.site.utc_offset_min;
         let (from, to) =
@@ -181,7 +186,7 @@ impl<'a> Calendar<'a> {
             .flat_map(|day| self.starts_of(day, spans))
             .filter(|start| (from..to).contains(&start.at))
             .collect();
-        starts.sort_by_key(|start| (start.at, start.day, start.cause));
+        starts.sort_by_key(|start| (start.at, start.finish_at.is_none(), start.day, start.cause));
         starts.dedup_by_key(|start| start.at);
         starts
     }
@@ -225,14 +230,19 @@ impl<'a> Calendar<'a> {
 }
 
 impl Control {
-    /// Forgets what was remembered under a clock that was far ahead.
-    fn forget_beyond(&mut self, now: UnixMs) {
+    /// Goes back with a clock that was set back.
+    fn rewind(&mut self, now: UnixMs) {
+        if self.handled_until.is_none_or(|handled_until| handled_until <= now.plus_ms(1)) {
+            return;
+        }
         let believable = now.plus_ms(STEP_BACK_MS_MAX);
-        if self.handled_until.is_some_and(|handled_until| handled_until > believable) {
-            self.handled_until = None;
-            self.finished_until = None;
+        self.decided_until = self.decided_until.filter(|decided_until| *decided_until <= believable);
+        if self.decided_until.is_none() {
             self.busy_until = None;
         }
+        let anchor_max = believable.plus_ms(FINISH_SPAN_MS_MAX);
+        self.finished_until = self.finished_until.filter(|finished_until| *finished_until <= anchor_max);
+        self.handled_until = Some(self.decided_until.map_or(now, |decided_until| decided_until.max(now)));
     }
 }
 

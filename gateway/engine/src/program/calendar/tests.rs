@@ -163,6 +163,27 @@ fn a_clock_that_steps_back_starts_nothing_twice() {
 }
 
 #[test]
+fn a_leap_ahead_and_back_loses_no_start() {
+    let mut farm = Farm::new(program(&[("a", 10)]));
+    farm.program.starts = vec![at_hour(6, 0), StartRule { anchor: Anchor::Finish, ..at_hour(12, 10) }];
+    farm.due(at(24, 5, 0));
+    assert_eq!(farm.due(at(25, 5, 0)), none(&["missed_start", "missed_start"]));
+    assert_eq!(farm.due(at(24, 5, 1)), none(&[]));
+    assert_eq!(farm.due(at(24, 6, 0)), started("24 06:00"));
+    assert_eq!(farm.due(at(24, 12, 0)), started("24 12:00"));
+    // A skip that was used up is not given back.
+    farm.control.skip_next = 1;
+    assert_eq!(farm.due(at(25, 6, 0)), none(&["skipped_by_person"]));
+    assert_eq!(farm.due(at(25, 5, 59)), none(&[]));
+    assert_eq!(farm.due(at(25, 6, 0)), none(&[]));
+    assert_eq!(farm.due(at(25, 12, 0)), started("25 12:00"));
+    // A whole day lived ahead is another day's: the true one has its starts.
+    assert_eq!(farm.due(at(26, 6, 0)), started("26 06:00"));
+    assert_eq!(farm.due(at(25, 5, 0)), none(&[]));
+    assert_eq!(farm.due(at(25, 6, 0)), started("25 06:00"));
+}
+
+#[test]
 fn a_finish_that_moves_starts_neither_twice_nor_never_without_a_word() {
     let mut farm = Farm::new(program(&[("a", 60), ("b", 60)]));
     farm.program.starts = vec![StartRule { anchor: Anchor::Finish, ..at_hour(6, 0) }];

@@ -297,9 +297,15 @@ impl<'a> Planner<'a> {
         first.map(|(at, _, job_idx)| (at, job_idx))
     }
 
+    /// Fits a portion into the hours; what is cut below the zone's threshold is not worth opening the valve.
     fn fit(&self, turn: &Turn<'_>, at: UnixMs, run_ms: u64) -> Result<Fitted, Reason> {
         let Some(bars) = self.conditions.bars else { return Ok(Fitted { from: at, run_ms, note: None }) };
         let fitted = self.conditions.site.fit(bars.windows, bars.crossing, turn.facts, at, run_ms)?;
+        let least_ms = turn.facts.limits.skip_below_ms.max(1);
+        if fitted.run_ms < run_ms.min(least_ms) {
+            let (wanted_s, least_s) = (fitted.run_ms / 1000, least_ms / 1000);
+            return Err(Reason::BelowThreshold { wanted_s, least_s });
+        }
         match bars.farm.zone_bar(&turn.step.zone, fitted.from) {
             Some(reason) => Err(reason),
             None => Ok(fitted),

@@ -180,6 +180,23 @@ fn hours_of_program_zone_and_source_and_pauses_count() {
 }
 
 #[test]
+fn a_run_that_is_cut_too_short_is_left_out() {
+    let mut site = site();
+    site.zones.get_mut(&zone("b")).unwrap().limits.skip_below_ms = 5 * MINUTE_MS;
+    let until_half_past = vec![Window::daily(DayWindow::new(300, 390).unwrap())];
+    let program = Windows { allowed: until_half_past, no_water: vec![] };
+    let farm = FarmState::default();
+    let with = |steps: &[(&str, u32)]| {
+        let bars = Some(Bars { windows: &program, crossing: Crossing::Cut, farm: &farm });
+        timeline(&minutes_of(steps), &Conditions { bars, ..by_hand(&site) }, start())
+    };
+    assert_eq!(written(&with(&[("a", 25), ("b", 10)])), ["a 0-25", "b 25-30"]);
+    let short = with(&[("a", 26), ("b", 10)]);
+    assert_eq!(written(&short), ["a 0-26"]);
+    assert_eq!(short.skips[0].reason, Reason::BelowThreshold { wanted_s: 240, least_s: 300 });
+}
+
+#[test]
 fn runs_are_bounded() {
     let mut site = site();
     site.zones.get_mut(&zone("a")).unwrap().cycle = Cycle::new(MINUTE_MS, 0);
