@@ -231,14 +231,13 @@ impl Weather {
         if ra_mj <= 0.0 {
             return Err(InputError::PolarNight);
         }
-        let measured = self
-            .rs_mj
-            .map(|rs_mj| within("rs_mj", rs_mj, 0.0, ra_mj * RADIATION_SLACK.0 + RADIATION_SLACK.1))
-            .transpose()?;
-        let sunshine = self
-            .n_hours
-            .map(|n_hours| within("n_hours", n_hours, 0.0, daylight_hours + SUNSHINE_SLACK_H))
-            .transpose()?;
+        // Rounded up, because the limit is shown to people.
+        let tenths = |limit: f64| libm::ceil(limit * 10.0) / 10.0;
+        let rs_max_mj = tenths(ra_mj * RADIATION_SLACK.0 + RADIATION_SLACK.1);
+        let n_max_hours = tenths(daylight_hours + SUNSHINE_SLACK_H);
+        let measured = self.rs_mj.map(|rs_mj| within("rs_mj", rs_mj, 0.0, rs_max_mj)).transpose()?;
+        let sunshine =
+            self.n_hours.map(|n_hours| within("n_hours", n_hours, 0.0, n_max_hours)).transpose()?;
         if let Some(rs_mj) = measured {
             return Ok((rs_mj, RadiationFrom::Measured));
         }

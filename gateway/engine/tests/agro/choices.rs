@@ -325,8 +325,9 @@ fn a_wet_surface_sheds_more_rain() {
 #[test]
 fn every_problem_of_a_plan_is_found_at_once() {
     let mut bad = plan();
-    bad.soil.wilting_point = 0.31;
+    bad.soil.wilting_point = 0.0;
     bad.soil.rew_mm = 40.0;
+    bad.soil.curve_number = Some(120.0);
     bad.crop.height_m = (2.0, 1.0);
     bad.crop.p = 1.2;
     bad.crop.stages.clock = Clock::DegreeDays { base_c: 10.0, upper_c: 5.0 };
@@ -335,8 +336,8 @@ fn every_problem_of_a_plan_is_found_at_once() {
     assert_eq!(
         fields,
         [
-            "soil.wilting_point",
             "soil.rew_mm",
+            "soil.curve_number",
             "crop.upper_c",
             "crop.height_m",
             "crop.p",

@@ -238,7 +238,7 @@ impl SeasonPlan {
         check.range("soil.rew_mm", soil.rew_mm, 0.0, 50.0);
         check.rule(
             "soil.rew_mm",
-            soil.rew_mm < self.tew_mm(),
+            soil.rew_mm < self.tew_mm() || soil.wilting_point >= soil.field_capacity,
             &format!("below {:.2} mm, all that can evaporate from the surface layer", self.tew_mm()),
         );
         check.range("soil.curve_number", soil.curve_number.unwrap_or(70.0), 1.0, 100.0);
