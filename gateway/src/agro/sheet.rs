@@ -5,6 +5,7 @@
 use crate::config::{ConfigError, Problem};
 use chrono::NaiveDate;
 use std::collections::BTreeMap;
+use std::io::Read;
 
 /// More problems than this are one problem: the wrong file.
 pub const N_PROBLEMS_MAX: usize = 20;
@@ -54,7 +55,8 @@ pub fn read<T>(
         .trim(csv::Trim::All)
         .comment(Some(b'#'))
         .has_headers(false)
-        .from_reader(bytes);
+        // A comment on the last line needs a line end, or the reader takes it for a row.
+        .from_reader(bytes.chain(b"\n".as_slice()));
     let mut problems = Vec::new();
     let mut records = reader.records();
     let (heading, heading_line) = match records.next() {
@@ -67,6 +69,11 @@ pub fn read<T>(
             return Err(failed(place, vec![problem(None, "", "is empty: its first line names the columns")]));
         }
     };
+    if heading.len() == 1 && heading.iter().any(|name| name.contains([';', '\t'])) {
+        let what =
+            "columns are separated by commas and numbers written with a point: save the file as such a CSV";
+        return Err(failed(place, vec![problem(Some(heading_line), "", what)]));
+    }
     let mut columns = BTreeMap::new();
     for (idx, name) in heading.iter().enumerate() {
         if columns.insert(name.to_owned(), idx).is_some() {
@@ -217,7 +224,7 @@ mod tests {
 
     #[test]
     fn columns_stand_in_any_order_and_empty_is_missing() {
-        let text = "\u{feff}# a station\nb, a ,x\n1,2.5,y\n\n# night\n,,\n";
+        let text = "\u{feff}# a station\nb, a ,x\n1,2.5,y\n\n# night\n,,\n# the end";
         assert_eq!(numbers(text), Ok(vec![(3, Some(2.5)), (6, None)]));
     }
 
@@ -229,6 +236,7 @@ mod tests {
         );
         assert_eq!(numbers("b,b\n1,2\n"), Err(vec![(Some(1), "b".to_owned()), (Some(1), "a".to_owned())]));
         assert_eq!(numbers(""), Err(vec![(None, String::new())]));
+        assert_eq!(numbers("a;b\n1,5;2\n"), Err(vec![(Some(1), String::new())]));
     }
 
     #[test]
@@ -236,6 +244,20 @@ mod tests {
         let text = format!("a\n{}", "x\n".repeat(500));
         let problems = numbers(&text).unwrap_err();
         assert_eq!(problems.len(), N_PROBLEMS_MAX + 1);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_bytes_are_rows_or_problems(bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..400)) {
+            let place = Place { file: "f.csv".to_owned(), n_lines_before: 0 };
+            let whole = [b"a,b\n".as_slice(), &bytes].concat();
+            let n_lines = whole.split(|byte| *byte == b'\n').count();
+            if let Err(error) = read(&place, &whole, &["a"], &[], |cells| cells.number("a")) {
+                for problem in error.problems {
+                    proptest::prop_assert!(problem.line.is_none_or(|line| (1..=n_lines).contains(&line)), "{problem:?}");
+                }
+            }
+        }
     }
 
     #[test]

@@ -283,6 +283,22 @@ fn warmth_that_is_one_degree_a_day_is_a_calendar() {
 }
 
 #[test]
+fn coefficients_follow_the_climate_of_their_stage() {
+    let crop = plan().crop;
+    let climate = |u2_ms, rhmin| (0..120).map(|day| (f64::from(day), u2_ms, rhmin)).collect::<Vec<_>>();
+    let dry = crop.for_climate(&climate(Some(4.0), Some(20.0)));
+    // (62): [0.04·(4 − 2) − 0.004·(20 − 45)] · (0.6/3)^0.3 = 0.111, over the mid-season and the end, not at first.
+    near("mid", dry.kcb.mid - crop.kcb.mid, 0.111, 1e-9);
+    near("end", dry.kc.unwrap().end - crop.kc.unwrap().end, 0.111, 1e-9);
+    near("ini", dry.kcb.ini, crop.kcb.ini, 0.0);
+    let low =
+        CropPlan { kcb: Curve::new(0.15, 0.44, 0.30), ..crop }.for_climate(&climate(Some(4.0), Some(20.0)));
+    assert_eq!(low.kcb, Curve::new(0.15, 0.44, 0.30));
+    assert_eq!(crop.for_climate(&climate(None, None)), crop);
+    near("no wind", crop.for_climate(&climate(None, Some(20.0))).kcb.mid - crop.kcb.mid, 0.062, 1e-9);
+}
+
+#[test]
 fn a_plan_waters_by_stress_and_by_fixed_depths() {
     let automatic = Automatic {
         first_day: 0,

@@ -12,8 +12,9 @@ use toml::Spanned;
 impl Compiler<'_> {
     /// Soil, crop, start and rules, with stand-ins where a number is missing, which is noted.
     pub(super) fn plan(&mut self, raw: &raw::File, span: Option<&Span>) -> SeasonPlan {
-        let soil = self.soil(&raw.soil);
-        let crop = self.crop(&raw.crop);
+        let is_dual = matches!(raw.rules.coefficients, raw::Coefficients::Dual);
+        let soil = self.soil(&raw.soil, is_dual);
+        let crop = self.crop(&raw.crop, is_dual);
         let progress = self.progress(raw, span);
         let start = self.start(&raw.start, progress);
         let mut rules = self.rules(&raw.rules);
@@ -40,7 +41,7 @@ impl Compiler<'_> {
         f64::from(i32::try_from(n_days).unwrap_or(i32::MAX))
     }
 
-    fn soil(&mut self, raw: &raw::Soil) -> SoilPlan {
+    fn soil(&mut self, raw: &raw::Soil, is_dual: bool) -> SoilPlan {
         let table = raw.id.as_ref().and_then(|id| {
             let found = soil(id.get_ref());
             if found.is_none() {
@@ -49,11 +50,12 @@ impl Compiler<'_> {
             }
             found
         });
-        let has_id = raw.id.is_some();
+        let no_id = raw.id.is_none();
         let mut number =
             |field: &'static str, value: &raw::Number, from_table: Option<(f64, f64)>, stand_in: f64| {
                 let given = self.optional(field, value.as_ref()).or(from_table.map(Soil::middle));
-                if given.is_none() && !has_id {
+                // A single coefficient knows no surface layer.
+                if given.is_none() && no_id && (is_dual || field != "soil.rew_mm") {
                     self.needed(field, "or name a texture by soil.id");
                 }
                 given.unwrap_or(stand_in)
@@ -79,7 +81,7 @@ impl Compiler<'_> {
         self.problem(None, field, format!("is needed, {remedy}"));
     }
 
-    fn crop(&mut self, raw: &raw::Crop) -> CropPlan {
+    fn crop(&mut self, raw: &raw::Crop, is_dual: bool) -> CropPlan {
         let table = raw.id.as_ref().and_then(|id| {
             let found = crop(id.get_ref());
             if found.is_none() {
@@ -88,7 +90,6 @@ impl Compiler<'_> {
             }
             found
         });
-        let missing = |given: bool| !given && raw.id.is_none();
         let curve = |[ini, mid, end]: [f64; 3]| Curve::new(ini, mid, end);
         let pair = |[first, grown]: [f64; 2]| (first, grown);
         let kcb = self.optional("crop.kcb", raw.kcb.as_ref()).map(curve).or(table.map(|crop| crop.kcb));
@@ -102,13 +103,14 @@ impl Compiler<'_> {
             .map(pair)
             .or(table.map(|crop| crop.season_root_m()));
         let p = self.optional("crop.p", raw.p.as_ref()).or(table.map(|crop| crop.p));
-        for (field, is_given) in [
-            ("crop.kcb", kcb.or(kc).is_some()),
-            ("crop.height_m", height_m.is_some()),
-            ("crop.root_m", root_m.is_some()),
-            ("crop.p", p.is_some()),
+        // A single coefficient knows neither basal part nor height; that it is there, the engine checks.
+        for (field, is_missing) in [
+            ("crop.kcb", is_dual && kcb.is_none()),
+            ("crop.height_m", is_dual && height_m.is_none()),
+            ("crop.root_m", root_m.is_none()),
+            ("crop.p", p.is_none()),
         ] {
-            if missing(is_given) {
+            if is_missing && raw.id.is_none() {
                 self.needed(field, "or name a crop by crop.id");
             }
         }

@@ -2,6 +2,7 @@
 
 use super::*;
 use giot_engine::agro::{Amount, Canopy, Clock, Coefficients, DayOrder, Depletion, ForecastAction};
+use proptest::prelude::*;
 
 fn read_text(text: &str) -> Result<Season, SeasonError> {
     read("season.toml", text, &mut |name| Err(format!("{name}: no such file")))
@@ -212,6 +213,26 @@ fn a_season_may_begin_after_planting_and_adjust_its_coefficients() {
 }
 
 #[test]
+fn example_37_of_fao_56_is_a_short_season() {
+    let mut text =
+        "[season]\nfirst = 2025-06-01\nlast = 2025-06-10\n[site]\nlatitude_deg = 0\nelevation_m = 0\n\
+        [crop]\nkc = [1.2, 1.2, 1.2]\nstage_days = [10, 10, 10, 10]\nroot_m = [0.8, 0.8]\np = 0.4\n\
+        [soil]\nfield_capacity = 0.32\nwilting_point = 0.12\n[start]\ndepletion_mm = 55\n\
+        [rules]\ncoefficients = \"single\"\np = \"constant\"\n[weather]\ncsv = \"\"\"\ndate,et0_mm,rain_mm\n"
+            .to_owned();
+    for day in 1..=10 {
+        text.push_str(&format!("2025-06-{day:02},5,0\n"));
+    }
+    text.push_str("\"\"\"\n");
+    let rows = read_text(&text).expect("valid").rows().expect("computes");
+    let evening_mm: Vec<_> = rows.iter().map(|(_, row)| (row.root.dr_mm * 10.0).round() / 10.0).collect();
+    assert_eq!(evening_mm, [61.0, 67.0, 72.8, 78.3, 83.4, 88.2, 92.6, 96.9, 100.8, 104.5]);
+    let dual = text.replace("coefficients = \"single\"", "coefficients = \"dual\"");
+    let fields: Vec<_> = problems(&dual).into_iter().map(|(_, field)| field).collect();
+    assert_eq!(fields, ["soil.rew_mm", "crop.kcb", "crop.height_m"]);
+}
+
+#[test]
 fn typos_and_syntax_name_the_line() {
     let text = with("rew_mm", "rev_mm");
     assert_eq!(problems(&text), [(Some(line_of(&text, "rev_mm")), String::new())]);
@@ -221,4 +242,30 @@ fn typos_and_syntax_name_the_line() {
         problems(&with("[site]", "[site")).first().and_then(|p| p.0),
         Some(line_of(EXAMPLE, "[site]"))
     );
+}
+
+#[test]
+fn a_season_cut_anywhere_is_an_error_or_a_season() {
+    for (end, _) in EXAMPLE.char_indices().step_by(5) {
+        if let Ok(season) = read_text(EXAMPLE.get(..end).expect("a boundary")) {
+            assert!(season.rows().is_ok(), "cut at {end}");
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_damaged_season_is_an_error_or_a_season(
+        places in proptest::collection::vec((0..EXAMPLE.len(), "[ -~\n]{0,3}"), 1..6),
+    ) {
+        let mut text = EXAMPLE.to_owned();
+        for (at, other) in places {
+            let at = text.floor_char_boundary(at.min(text.len()));
+            let end = text.ceil_char_boundary((at + 1).min(text.len()));
+            text.replace_range(at..end, &other);
+        }
+        if let Ok(season) = read_text(&text) {
+            prop_assert!(season.rows().is_ok());
+        }
+    }
 }

@@ -5,9 +5,11 @@
 
 use core::fmt;
 
+use super::RHMIN_DEFAULT;
 use super::auto::Automatic;
 use crate::agro::kc;
 use crate::agro::stages::{Clock, Curve, Stage, Stages};
+use crate::agro::weather::WIND_DEFAULT_MS;
 
 /// A soil under a crop. Water contents are m³ of water per m³ of soil.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -315,8 +317,8 @@ impl Check {
 
 impl CropPlan {
     /// The crop with the coefficients of mid-season and end made for the climate of their stages (62, 65, 70). `climate` gives
-    /// each day's progress, wind at 2 m and lowest humidity, where they are known. A stage that no day falls into keeps its
-    /// own; so do coefficients below 0.45 (FAO-56 p. 127).
+    /// each day's progress, wind at 2 m and lowest humidity, where they are known. Coefficients below 0.45 keep their own
+    /// (FAO-56 p. 127).
     #[must_use]
     pub fn for_climate(mut self, climate: &[(f64, Option<f64>, Option<f64>)]) -> Self {
         let [a, b, c, d] = self.stages.lengths;
@@ -325,14 +327,14 @@ impl CropPlan {
         let mid_from = a + b;
         let term = |from: f64, to: f64| {
             let days = || climate.iter().filter(|(progress, ..)| (from..to).contains(progress));
-            let u2_ms = mean(days().filter_map(|day| day.1))?;
-            let rhmin = mean(days().filter_map(|day| day.2))?;
+            // Where neither is known, the tables' own climate holds: the term is 0.
+            let u2_ms = mean(days().filter_map(|day| day.1)).unwrap_or(WIND_DEFAULT_MS);
+            let rhmin = mean(days().filter_map(|day| day.2)).unwrap_or(RHMIN_DEFAULT);
             // The tables print two decimals; a third is all that the term can mean.
-            Some(libm::rint(kc::climate_term(u2_ms, rhmin, self.height_m.1) * 1000.0) / 1000.0)
+            libm::rint(kc::climate_term(u2_ms, rhmin, self.height_m.1) * 1000.0) / 1000.0
         };
         let (mid, end) = (term(mid_from, mid_from + c), term(mid_from + c, mid_from + c + d));
-        let adjust =
-            |value: f64, term: Option<f64>| if value >= 0.45 { value + term.unwrap_or(0.0) } else { value };
+        let adjust = |value: f64, term: f64| if value >= 0.45 { value + term } else { value };
         for curve in [Some(&mut self.kcb), self.kc.as_mut()].into_iter().flatten() {
             curve.mid = adjust(curve.mid, mid);
             curve.end = adjust(curve.end, end);
