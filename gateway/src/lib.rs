@@ -9,6 +9,7 @@
 //! The modules are shells around pure cores: rules about water are in `giot-engine`, rules about records in [`ingest`].
 //! [`Gateway`] wires them and owns the order of stopping: sources first, then what they feed.
 
+pub mod agro;
 pub mod api;
 pub mod cli;
 pub mod clock;

@@ -9,6 +9,7 @@
     reason = "a test fails by panicking, in its helpers as well"
 )]
 
+mod agro;
 mod clients;
 mod commands;
 mod contract;

@@ -27,6 +27,7 @@
 //! | [`Engine`] (`engine`) | dispatch of inputs, timers, the queue |
 //! | [`Reason`], [`Entry`], [`ZoneMemory`], [`ZoneView`] | what is told, kept and shown |
 
+pub mod agro;
 mod diary;
 mod engine;
 mod flight;

@@ -1,9 +1,9 @@
 //! `giot export`: one series as CSV, also while the gateway runs.
 
-use super::{DataFolder, UsageError, format_time, parse_time};
+use super::{DataFolder, UsageError, format_time, is_broken_pipe, parse_time};
 use crate::quality::Quality;
 use crate::store::Reader;
-use std::io::{BufWriter, ErrorKind, Write};
+use std::io::{BufWriter, Write};
 use std::ops::ControlFlow;
 
 /// Write one series of the history as CSV: time,value,quality
@@ -84,8 +84,4 @@ fn write_csv(reader: &Reader, args: &Args, metric: &str, out: &mut impl Write) -
         "{n_damaged} damaged parts of the history could not be read; the rest is above"
     );
     Ok(())
-}
-
-fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    error.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == ErrorKind::BrokenPipe)
 }

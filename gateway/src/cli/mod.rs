@@ -7,6 +7,7 @@
 //! | 2 | wrong usage or configuration |
 //! | 3 | the data folder is in use, or a newer giot wrote it |
 
+mod agro;
 mod demo;
 mod doctor;
 mod export;
@@ -37,6 +38,8 @@ enum Command {
     #[command(subcommand)]
     Node(node::Command),
     Export(export::Args),
+    #[command(subcommand)]
+    Agro(agro::Command),
     Doctor(doctor::Args),
 }
 
@@ -75,6 +78,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Replay(args) => replay::run(&args),
         Command::Node(command) => node::run(&command),
         Command::Export(args) => export::run(&args),
+        Command::Agro(command) => agro::run(&command),
         Command::Doctor(args) => doctor::run(&args),
     }
 }
@@ -142,6 +146,11 @@ fn say(line: &str) -> anyhow::Result<()> {
 /// Reads a file that the operator named.
 fn read_file(path: &Path) -> anyhow::Result<String> {
     std::fs::read_to_string(path).map_err(|error| UsageError(format!("{}: {error}", path.display())).into())
+}
+
+/// Whether whoever read standard output has enough, as in `giot export … | head`.
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
 }
 
 /// A point in time as the operator writes it: RFC 3339, or a date, which means its first moment in UTC.

@@ -57,7 +57,8 @@ pub fn compile(file: &str, text: &str) -> Result<Settings, ConfigError> {
     Err(ConfigError { file: file.to_owned(), problems: compiler.problems })
 }
 
-fn line_of(text: &str, offset: usize) -> usize {
+/// The line of a place in a text, from 1.
+pub(crate) fn line_of(text: &str, offset: usize) -> usize {
     text.bytes().take(offset).filter(|&byte| byte == b'\n').count() + 1
 }
 
@@ -384,7 +385,7 @@ fn to_whole(value: f64) -> u32 {
 }
 
 /// `+07:00` → 420.
-fn parse_utc_offset(text: &str) -> Option<i32> {
+pub(crate) fn parse_utc_offset(text: &str) -> Option<i32> {
     let (sign, rest) = match text.strip_prefix('-') {
         Some(rest) => (-1, rest),
         None => (1, text.strip_prefix('+')?),

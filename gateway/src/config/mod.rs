@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 pub use compile::compile;
+pub(crate) use compile::{line_of, parse_utc_offset};
 
 /// A file with every key, its default and its meaning.
 pub const REFERENCE: &str = include_str!("reference.toml");

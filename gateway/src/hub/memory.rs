@@ -126,6 +126,7 @@ pub(super) fn control_to_json(control: &Control) -> String {
         "n_runs": control.n_runs,
         "busy_until": unix(control.busy_until),
         "handled_until": unix(control.handled_until),
+        "decided_until": unix(control.decided_until),
         "finished_until": unix(control.finished_until),
     })
     .to_string()
@@ -145,6 +146,7 @@ fn control_from_json(text: &str) -> Option<Control> {
         n_runs: number("n_runs")?,
         busy_until: unix("busy_until"),
         handled_until: unix("handled_until"),
+        decided_until: unix("decided_until"),
         finished_until: unix("finished_until"),
     })
 }
@@ -256,6 +258,7 @@ mod tests {
             n_runs: 3,
             busy_until: Some(UnixMs(4)),
             handled_until: Some(UnixMs(5)),
+            decided_until: Some(UnixMs(6)),
             finished_until: None,
         };
         for control in [control, Control::default()] {

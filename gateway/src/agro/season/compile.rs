@@ -1,0 +1,161 @@
+//! The rules of a season's file: from [`super::raw`] to [`Season`], collecting every problem before giving up.
+//!
+//! Here what all parts share, the dates and the site; `plan` makes soil, crop and rules, `days` the weather and the water.
+
+use super::{Season, SeasonError, raw};
+use crate::config::{ConfigError, Problem, line_of};
+use chrono::NaiveDate;
+use giot_engine::agro::Site;
+use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::ops::Range;
+use toml::Spanned;
+
+/// A season of more days is a typing error in a year.
+const N_DAYS_MAX: u64 = 4000;
+
+/// Checks `text` and makes it a season. `file` is only named in errors; `read_file` reads the weather's file as the season names
+/// it.
+///
+/// # Errors
+/// [`SeasonError`] with every problem of the season's file, or else of the weather's; syntax errors stop at the first.
+pub fn read(
+    file: &str,
+    text: &str,
+    read_file: &mut dyn FnMut(&str) -> Result<Vec<u8>, String>,
+) -> Result<Season, SeasonError> {
+    let failed = |problems| SeasonError(vec![ConfigError { file: file.to_owned(), problems }]);
+    let raw: raw::File = toml::from_str(text).map_err(|error| {
+        failed(vec![Problem {
+            line: error.span().map(|span| line_of(text, span.start)),
+            field: String::new(),
+            what: error.message().to_owned(),
+        }])
+    })?;
+    let mut compiler =
+        Compiler { file, text, problems: Vec::new(), spans: BTreeMap::new(), other_files: Vec::new() };
+    let season = compiler.season(&raw, read_file);
+    compiler.problems.sort_by_key(|problem| problem.line);
+    match season {
+        Some(season) if compiler.problems.is_empty() && compiler.other_files.is_empty() => Ok(season),
+        _ => {
+            let mut errors = compiler.other_files;
+            if !compiler.problems.is_empty() {
+                errors.insert(0, ConfigError { file: file.to_owned(), problems: compiler.problems });
+            }
+            Err(SeasonError(errors))
+        }
+    }
+}
+
+pub(super) struct Compiler<'t> {
+    pub(super) file: &'t str,
+    pub(super) text: &'t str,
+    problems: Vec<Problem>,
+    /// Where each key that the engine may blame stands.
+    pub(super) spans: BTreeMap<&'static str, Range<usize>>,
+    pub(super) other_files: Vec<ConfigError>,
+}
+
+/// The first day of a season and the last, and the one on which the first stage begins.
+pub(super) struct Span {
+    pub(super) first: NaiveDate,
+    pub(super) last: NaiveDate,
+    pub(super) planted: NaiveDate,
+}
+
+impl Span {
+    /// Days from the first.
+    pub(super) fn idx(&self, date: NaiveDate) -> i64 {
+        date.signed_duration_since(self.first).num_days()
+    }
+}
+
+impl Compiler<'_> {
+    /// Notes a problem; without a place it is the file's as a whole.
+    pub(super) fn problem(&mut self, span: impl Into<Option<Range<usize>>>, field: &str, what: impl Display) {
+        let line = span.into().map(|span| line_of(self.text, span.start));
+        self.problems.push(Problem { line, field: field.to_owned(), what: what.to_string() });
+    }
+
+    /// Notes where a key stands and gives its value.
+    pub(super) fn at<T: Copy>(&mut self, field: &'static str, value: &Spanned<T>) -> T {
+        self.spans.insert(field, value.span());
+        *value.get_ref()
+    }
+
+    pub(super) fn optional<T: Copy>(&mut self, field: &'static str, value: Option<&Spanned<T>>) -> Option<T> {
+        value.map(|value| self.at(field, value))
+    }
+
+    pub(super) fn date(&mut self, field: &str, value: &raw::Date) -> Option<NaiveDate> {
+        let date = value.get_ref().date.and_then(|date| {
+            NaiveDate::from_ymd_opt(i32::from(date.year), u32::from(date.month), u32::from(date.day))
+        });
+        if date.is_none() || value.get_ref().time.is_some() {
+            self.problem(value.span(), field, "a date without a time, written as 2026-03-01");
+            return None;
+        }
+        date
+    }
+
+    fn season(
+        &mut self,
+        raw: &raw::File,
+        read_file: &mut dyn FnMut(&str) -> Result<Vec<u8>, String>,
+    ) -> Option<Season> {
+        let span = self.span(&raw.season);
+        let site = self.site(&raw.site);
+        let plan = self.plan(raw, span.as_ref());
+        // Numbers that are not there were noted; stand-ins let the engine judge the rest.
+        for problem in plan.check() {
+            self.problem(self.spans.get(problem.field).cloned(), problem.field, problem.what);
+        }
+        let days = self.days(raw, span.as_ref(), site.as_ref(), read_file)?;
+        let plan = if raw.rules.adjust_kc { days.adjust(plan) } else { plan };
+        let n_days = days.n_days.min(days.inputs.len());
+        let (within, after) = days.inputs.split_at(n_days);
+        Some(Season {
+            plan,
+            days: span?.first.iter_days().zip(within.iter().copied()).collect(),
+            rain_after_mm: after.iter().map(|day| day.rain_mm).collect(),
+            unknown_columns: days.unknown_columns,
+        })
+    }
+
+    fn span(&mut self, raw: &raw::Season) -> Option<Span> {
+        let (first, last) = (self.date("season.first", &raw.first), self.date("season.last", &raw.last));
+        let planted = raw.planted.as_ref().map(|planted| self.date("season.planted", planted));
+        let (first, last) = (first?, last?);
+        let span = Span { first, last, planted: planted.unwrap_or(Some(first))? };
+        let n_days = span.idx(last);
+        if n_days < 0 || n_days.unsigned_abs() > N_DAYS_MAX {
+            let what = format!("not before season.first, and at most {N_DAYS_MAX} days after it");
+            self.problem(raw.last.span(), "season.last", what);
+            return None;
+        }
+        if span.planted > first {
+            self.problem(raw.planted.as_ref().map(Spanned::span), "season.planted", "not after season.first");
+            return None;
+        }
+        Some(span)
+    }
+
+    fn site(&mut self, raw: &raw::Site) -> Option<Site> {
+        let height_m = raw.wind_height_m.as_ref();
+        let site = Site::new(
+            *raw.latitude_deg.get_ref(),
+            *raw.elevation_m.get_ref(),
+            height_m.map_or(2.0, |height_m| *height_m.get_ref()),
+        );
+        site.map_err(|error| {
+            let span = match error.field() {
+                "latitude_deg" => Some(raw.latitude_deg.span()),
+                "elevation_m" => Some(raw.elevation_m.span()),
+                _ => height_m.map(Spanned::span),
+            };
+            self.problem(span, &format!("site.{}", error.field()), error);
+        })
+        .ok()
+    }
+}
