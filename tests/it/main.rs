@@ -18,5 +18,6 @@ mod diary;
 mod farm;
 mod leases;
 mod mqtt_port;
+mod programs;
 mod replay;
 mod wire_cddl;

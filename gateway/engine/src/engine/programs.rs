@@ -46,7 +46,8 @@ impl Engine {
         if self.schedule.is_due(wall) {
             let needs = self.needs(now);
             for decision in self.schedule.decide(&self.out.rules, wall, needs) {
-                self.carry_out(now, decision);
+                let by = By::Program(decision.program.clone());
+                self.carry_out(now, decision, by);
             }
         }
         let next = self.schedule.next();
@@ -111,27 +112,26 @@ impl Engine {
             None => Err(Reason::ClockUnset {}),
         };
         match decision {
-            Ok(decision) => self.carry_out(now, decision),
+            Ok(decision) => self.carry_out(now, decision, By::Person(by.to_owned())),
             Err(reason) => self.tell_farm(now, Event::Refused, reason, by),
         }
     }
 
-    /// Tells what a program decided and hands its runs to the zones.
-    fn carry_out(&mut self, now: Now, decision: Decision) {
+    /// Tells what a program decided, at its time or for a person, and hands its runs to the zones.
+    fn carry_out(&mut self, now: Now, decision: Decision, by: By) {
         let Decision { program, skipped, round, control } = decision;
-        let by = || By::Program(program.clone());
         for skip in skipped {
-            self.tell(now, None, Event::Skipped, by(), skip.reason);
+            self.tell(now, None, Event::Skipped, by.clone(), skip.reason);
         }
         self.remember(&program, control);
         let Some(Round { errands, skips, notes, run_s }) = round else { return };
         let reason = Reason::ProgramStart { program: program.clone(), run_s };
-        self.tell(now, None, Event::Scheduled, by(), reason);
+        self.tell(now, None, Event::Scheduled, by.clone(), reason);
         for skip in skips {
-            self.tell(now, Some(skip.zone), Event::Skipped, by(), skip.reason);
+            self.tell(now, Some(skip.zone), Event::Skipped, by.clone(), skip.reason);
         }
         for (zone, note) in notes {
-            self.tell(now, Some(zone), Event::Scheduled, by(), note);
+            self.tell(now, Some(zone), Event::Scheduled, by.clone(), note);
         }
         let mut zones = BTreeSet::new();
         for (zone, errand) in errands {

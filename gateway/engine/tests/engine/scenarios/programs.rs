@@ -134,7 +134,7 @@ fn people_start_stop_skip_and_switch_programs() {
     let script = "
         0 ready
         10 program night start
-        > @10 farm scheduled by program night: program_start
+        > @10 farm scheduled by Lan: program_start
         > @10 open z1 #3 300s ttl 30s program_run
         > @10 z1 started by program night: program_run #3
         11 opened v1 #3

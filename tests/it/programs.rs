@@ -1,0 +1,116 @@
+//! Programs by the calendar at a real gateway with a real node: the clock starts them, people handle them, a kill forgets
+//! nothing of what people set.
+
+use crate::farm::{Farm, ZONE};
+use giot_gateway::clock::Clock;
+use giot_shared::wire::ResetCause;
+use giot_tests::giot::{self, wait_for};
+use serde_json::{Value, json};
+use std::time::Duration;
+
+/// A zone that only programs water, and the program `dem` that gives it `seconds` at `start`.
+fn farm(start: &str, seconds: f64) -> Farm {
+    let minutes = seconds / 60.0;
+    Farm::new(&format!(
+        "lease_min = 0.1\nautomatic = false\n[[program]]\nid = \"dem\"\nname = \"Tưới đêm\"\nstarts = [\"{start}\"]\n\
+         steps = [{{ zone = \"{ZONE}\", minutes = {minutes} }}]\n"
+    ))
+}
+
+fn programs(farm: &Farm) -> Value {
+    giot::get(&farm.gateway().http, "/api/v1/programs")
+}
+
+/// Who did what and why, as the diary has it.
+fn told(farm: &Farm) -> Vec<String> {
+    let rows = farm.diary().into_iter().map(|row| row.entry);
+    rows.map(|entry| {
+        let by = entry.person.map_or(entry.by.clone(), |name| format!("{} {name}", entry.by));
+        format!("{} by {by}: {}", entry.event, entry.reason)
+    })
+    .collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_clock_starts_a_program_and_the_diary_says_so() {
+    // The first full minute that surely lies ahead when everything is ready; the farm's time is UTC+7.
+    let now_ms = Clock::system(None).wall_unchecked().0;
+    let start_ms = (now_ms + 10_000).div_euclid(60_000) * 60_000 + 60_000;
+    let minute = (start_ms / 60_000 + 420).rem_euclid(1440);
+    let farm = farm(&format!("{:02}:{:02}", minute / 60, minute % 60), 3.0);
+    let mut node = farm.kit().boot(ResetCause::PowerOn);
+    node.until_welcomed().await;
+    let next = wait_for("the next start", Duration::from_secs(5), || {
+        programs(&farm)["programs"][0]["next_start"].as_i64()
+    });
+    assert_eq!(next, start_ms);
+    let preview = giot::get(&farm.gateway().http, "/api/v1/programs/preview?days=2");
+    assert_eq!(preview["starts"][0]["at"], json!(start_ms));
+    assert_eq!(preview["starts"][1]["at"], json!(start_ms + 86_400_000));
+    assert_eq!(preview["starts"][0]["runs"][0]["until"], json!(start_ms + 3000));
+
+    let stopped = wait_for("the program's run", Duration::from_secs(90), || {
+        farm.diary().into_iter().map(|row| row.entry).find(|entry| entry.event == "stopped")
+    });
+    let started_ms = farm.valve_events()[0].at_us / 1000;
+    assert!((start_ms..start_ms + 2000).contains(&started_ms), "{} ms late", started_ms - start_ms);
+    assert!((2900..4500).contains(&stopped.run_ms.unwrap()), "{stopped:?}");
+    let told = told(&farm);
+    let of_run: Vec<&str> = told.iter().map(String::as_str).filter(|line| line.contains("program")).collect();
+    let want = [
+        "scheduled by program dem: program_start",
+        "started by program dem: program_run",
+        "confirmed by program dem: program_run",
+    ];
+    assert_eq!(of_run, want, "{told:#?}");
+    assert!(node.moves().len() >= 3, "{:?}", node.moves());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn people_handle_programs_and_a_kill_forgets_nothing() {
+    let mut farm = farm("03:00", 120.0);
+    let mut node = farm.kit().boot(ResetCause::PowerOn);
+    node.until_welcomed().await;
+    farm.until_idle();
+    let post = |farm: &Farm, path: &str, body: &str| farm.post(path, body).0;
+    assert_eq!(post(&farm, "programs/dem/start", ""), 202);
+    farm.until_state(&["open"]);
+    let (status, body) = farm.post("programs/dem/start", "");
+    assert_eq!(status, 409, "{body}");
+    assert!(body.contains("program_busy"), "{body}");
+    assert_eq!(post(&farm, "programs/dem/stop", ""), 202);
+    let closing = farm.until_closing(0);
+    assert_eq!(closing.closed_by.as_deref(), Some("commanded"));
+    farm.until_idle();
+
+    assert_eq!(post(&farm, "programs/none/start", ""), 404);
+    assert_eq!(post(&farm, "programs/dem/adjust", "{\"percent\":251}"), 400);
+    assert_eq!(post(&farm, "programs/dem/skip", "{\"starts\":101}"), 400);
+    assert_eq!(giot::request(&farm.gateway().http, "GET", "/api/v1/programs/preview?days=32", None).0, 400);
+    let until = Clock::system(None).wall_unchecked().0 + 3_600_000;
+    for (path, body) in [
+        ("programs/dem/adjust", "{\"percent\":50}".to_owned()),
+        ("programs/dem/skip", "{\"starts\":2}".to_owned()),
+        ("programs/dem/suspend", format!("{{\"until\":{until}}}")),
+        ("programs/dem/enable", "{\"enabled\":false}".to_owned()),
+        ("pause", format!("{{\"until\":{until},\"rain\":true}}")),
+    ] {
+        assert_eq!(post(&farm, path, &body), 202, "{path}");
+    }
+    wait_for("the diary of it", Duration::from_secs(10), || {
+        (told(&farm).iter().filter(|line| line.starts_with("adjusted by person admin")).count() == 5)
+            .then_some(())
+    });
+    farm.kill();
+    farm.restart();
+    let after = wait_for("the programs after the kill", Duration::from_secs(10), || {
+        let programs = programs(&farm);
+        programs["programs"][0]["id"].as_str().is_some().then_some(programs)
+    });
+    let dem = &after["programs"][0];
+    assert_eq!(after["rain_delay_until"], json!(until));
+    assert_eq!(dem["name"], json!("Tưới đêm"));
+    assert_eq!((&dem["adjust_percent"], &dem["skip_next"]), (&json!(50), &json!(2)));
+    assert_eq!((&dem["enabled"], &dem["suspended_until"]), (&json!(false), &json!(until)));
+    assert!(dem["next_start"].as_i64().is_some());
+}
