@@ -57,8 +57,10 @@ pub struct Balance {
     day_idx: usize,
     height_m: f64,
     root_m: f64,
-    /// Basal coefficient of the day before, and what the curve said then.
-    kcb: (f64, f64),
+    /// Basal coefficient of the day before,
+    kcb: f64,
+    /// and what the curve said then, which differs where somebody observed the crop.
+    curve_kcb: f64,
     kc_actual: f64,
     ks_evening: f64,
     last_irrigation_idx: Option<usize>,
@@ -99,7 +101,8 @@ impl Balance {
             day_idx: 0,
             height_m: crop.height_m.0,
             root_m,
-            kcb: (crop.kcb.ini, crop.kcb.ini),
+            kcb: crop.kcb.ini,
+            curve_kcb: crop.kcb.ini,
             kc_actual: crop.kc.map_or(crop.kcb.ini, |kc| kc.ini),
             ks_evening: kc::stress(dr_mm, taw_mm, crop.p * taw_mm),
             last_irrigation_idx: None,
@@ -225,16 +228,16 @@ impl Balance {
         let (plan, rules) = (&self.plan.crop, &self.plan.rules);
         let curve_kcb = match self.day_idx {
             0 => plan.stages.value(plan.kcb, self.progress),
-            _ => plan.stages.next_value(plan.kcb, self.kcb.1, self.progress),
+            _ => plan.stages.next_value(plan.kcb, self.curve_kcb, self.progress),
         };
         let stage = plan.stage(self.progress);
         let expected_kcb = match stage {
             // What was observed goes on along the slope of the curve, and is forgotten where the curve is level.
-            Stage::Development | Stage::Late => self.kcb.0 + (curve_kcb - self.kcb.1),
+            Stage::Development | Stage::Late => self.kcb + (curve_kcb - self.curve_kcb),
             Stage::Initial | Stage::Mid | Stage::Over => curve_kcb,
         };
         let kcb = day.observed.kcb.unwrap_or(expected_kcb);
-        self.kcb = (kcb, curve_kcb);
+        (self.kcb, self.curve_kcb) = (kcb, curve_kcb);
         let height_m = self.grown(plan.height_m, kcb);
         let root_m = self.grown(plan.root_m, curve_kcb).min(plan.root_m.1);
         self.height_m = day.observed.height_m.unwrap_or(height_m.max(self.height_m)).max(SIZE_MIN_M);
