@@ -34,10 +34,10 @@ mod table;
 mod weather;
 
 pub use balance::{
-    Amount, Automatic, Balance, Canopy, Coefficients, CropPlan, CropRow, DayInput, DayOrder, DayRow,
-    Depletion, Drippers, ForecastAction, Observed, PlanProblem, RainForecast, RootInput, RootRow, RootZone,
-    Rules, SeasonPlan, SoilPlan, StartState, StressCurve, Surface, SurfaceInput, SurfaceRow, WaterRow,
-    Watering, runoff_mm,
+    Amount, Automatic, Balance, BelowRow, Canopy, Coefficients, CropPlan, CropRow, DayInput, DayOrder,
+    DayRow, Depletion, Drippers, ForecastAction, Layer, Observed, PlanProblem, Profile, RainForecast,
+    RootInput, RootRow, RootZone, Rules, SeasonPlan, SoilPlan, StartState, StressCurve, Surface,
+    SurfaceInput, SurfaceRow, WaterRow, Watering, runoff_mm,
 };
 pub use crops::{Crop, Habit, crop, crops};
 pub use error::InputError;

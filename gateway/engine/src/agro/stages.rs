@@ -100,6 +100,18 @@ impl Stages {
         }
     }
 
+    /// The value of a curve a day after it was `before`. Days are summed as pyfao56 sums them: where roots reach a whole
+    /// millimetre of a layered soil, the last bit decides. Warmth does not come in equal steps and is not summed.
+    #[must_use]
+    pub fn next_value(&self, curve: Curve, before: f64, progress: f64) -> f64 {
+        let [_, development, _, late] = self.lengths;
+        match (self.clock, self.stage(progress)) {
+            (Clock::Days, Stage::Development) => before + (curve.mid - curve.ini) / development,
+            (Clock::Days, Stage::Late) => before + (curve.end - curve.mid) / late,
+            _ => self.value(curve, progress),
+        }
+    }
+
     /// How far the plant is grown, 0 to 1: 1 from the mid-season on.
     #[must_use]
     pub fn growth(&self, progress: f64) -> f64 {

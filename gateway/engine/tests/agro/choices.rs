@@ -4,9 +4,9 @@ use crate::data::near;
 use giot_engine::agro::drip::DripZone;
 use giot_engine::agro::{
     Amount, Automatic, Balance, Canopy, Clock, Coefficients, CropPlan, Curve, DayInput, DayOrder, Depletion,
-    Drippers, Et0Choice, HumidityFrom, InputError, Method, RadiationFrom, Rules, SeasonPlan, Site, SoilPlan,
-    Stages, StartState, Surface, TemperatureOnly, Watering, Weather, WindFrom, degree_days, et0_day,
-    runoff_mm,
+    Drippers, Et0Choice, HumidityFrom, InputError, Layer, Method, Profile, RadiationFrom, Rules, SeasonPlan,
+    Site, SoilPlan, Stages, StartState, Surface, TemperatureOnly, Watering, Weather, WindFrom, degree_days,
+    et0_day, runoff_mm,
 };
 
 fn site() -> Site {
@@ -141,15 +141,17 @@ fn where_the_sun_does_not_rise_there_is_no_answer() {
     assert!(et0_day(&svalbard, &summer, &Et0Choice::default()).unwrap().et0_mm > 0.5);
 }
 
+fn uniform(field_capacity: f64, wilting_point: f64, below_roots: Option<f64>) -> Profile {
+    Profile::Uniform { field_capacity, wilting_point, below_roots }
+}
+
 fn plan() -> SeasonPlan {
     SeasonPlan {
         soil: SoilPlan {
-            field_capacity: 0.30,
-            wilting_point: 0.15,
+            profile: uniform(0.30, 0.15, None),
             surface_layer_m: 0.1,
             rew_mm: 9.0,
             curve_number: None,
-            below_roots: None,
         },
         crop: CropPlan {
             kcb: Curve::new(0.15, 1.1, 0.5),
@@ -230,12 +232,57 @@ fn irrigation_in_the_morning_spares_the_plant_the_day_of_stress() {
 #[test]
 fn roots_that_grow_into_dry_soil_find_its_deficit() {
     let mut dry = plan();
-    dry.soil.below_roots = Some(0.20);
+    dry.soil.profile = uniform(0.30, 0.15, Some(0.20));
     dry.start.progress = 20.0;
     let mut balance = Balance::new(dry).unwrap();
     balance.pass(&dry_day(), &[]).unwrap();
     let row = balance.pass(&dry_day(), &[]).unwrap();
     near("deepening", row.growth_mm, 1000.0 * (0.30 - 0.20) * (0.8 - 0.3) / 30.0, 1e-9);
+}
+
+fn layered() -> SeasonPlan {
+    let mut plan = plan();
+    let layer = |bottom_m, field_capacity, wilting_point, water_content| Layer {
+        bottom_m,
+        field_capacity,
+        wilting_point,
+        water_content,
+    };
+    plan.soil.profile = Profile::Layers(vec![layer(0.25, 0.30, 0.15, 0.28), layer(1.0, 0.20, 0.10, 0.18)]);
+    plan.start.depletion = Depletion::Layers;
+    plan
+}
+
+#[test]
+fn water_that_leaves_the_roots_waits_in_the_layers_below() {
+    let mut balance = Balance::new(layered()).unwrap();
+    // 0.3 m of roots in 0.25 m of the upper layer; (0.30 − 0.28)·250 + (0.20 − 0.18)·50 = 6 mm are lacking, 10 mm below.
+    near("Dr", balance.depletion_mm(), 6.0, 1e-9);
+    let rain = DayInput { rain_mm: 12.0, et0_mm: 0.0, ..dry_day() };
+    let row = balance.pass(&rain, &[]).unwrap();
+    near("TAW", row.root.taw_mm, 0.15 * 250.0 + 0.10 * 50.0, 1e-9);
+    near("left the roots", row.root.percolation_mm, 6.0, 1e-9);
+    near("lost", row.lost_mm(), 0.0, 0.0);
+    near("whole", row.below.unwrap().whole_dr_mm, 4.0, 1e-9);
+    near("lost when all is full", balance.pass(&rain, &[]).unwrap().lost_mm(), 8.0, 1e-9);
+}
+
+#[test]
+fn layers_must_reach_below_the_roots_from_the_top_down() {
+    let fields = |plan: SeasonPlan| -> Vec<_> {
+        Balance::new(plan).map(|_| ()).unwrap_err().into_iter().map(|problem| problem.field).collect()
+    };
+    let mut deep = layered();
+    deep.crop.root_m = (0.3, 1.5);
+    assert_eq!(fields(deep), ["soil.layers"]);
+    let mut upside_down = layered();
+    if let Profile::Layers(layers) = &mut upside_down.soil.profile {
+        layers.reverse();
+    }
+    assert!(fields(upside_down).contains(&"soil.layers"));
+    let mut none = plan();
+    none.start.depletion = Depletion::Layers;
+    assert_eq!(fields(none), ["start.water_content"]);
 }
 
 #[test]
@@ -277,7 +324,10 @@ fn warmth_that_is_one_degree_a_day_is_a_calendar() {
     let (mut days, mut warmth) = (Balance::new(plan()).unwrap(), Balance::new(by_warmth).unwrap());
     let day = DayInput { extremes_c: Some((5.0, 12.0)), ..dry_day() };
     for _ in 0..120 {
-        assert_eq!(days.pass(&day, &[]).unwrap(), warmth.pass(&day, &[]).unwrap());
+        let (by_days, by_warmth) = (days.pass(&day, &[]).unwrap(), warmth.pass(&day, &[]).unwrap());
+        assert_eq!(by_days.crop.stage, by_warmth.crop.stage);
+        near("Kcb", by_days.crop.kcb, by_warmth.crop.kcb, 1e-12);
+        near("Dr", by_days.root.dr_mm, by_warmth.root.dr_mm, 1e-9);
     }
     assert_eq!(warmth.pass(&dry_day(), &[]), Err(InputError::Missing { field: "tmin_c" }));
 }
@@ -341,7 +391,7 @@ fn a_wet_surface_sheds_more_rain() {
 #[test]
 fn every_problem_of_a_plan_is_found_at_once() {
     let mut bad = plan();
-    bad.soil.wilting_point = 0.0;
+    bad.soil.profile = uniform(0.30, 0.0, None);
     bad.soil.rew_mm = 40.0;
     bad.soil.curve_number = Some(120.0);
     bad.crop.height_m = (2.0, 1.0);

@@ -416,7 +416,8 @@ fn example_36_available_water_of_three_crops_on_three_soils() {
 #[test]
 fn example_37_tomatoes_under_stress() {
     let mut root_zone = RootZone { dr_mm: 55.0, taw_mm: kc::available_mm(0.32, 0.12, 0.8) };
-    let day = RootInput { water_mm: 0.0, transpiration_mm: 1.2 * 5.0, evaporation_mm: 0.0, p: 0.4 };
+    let day =
+        RootInput { water_mm: 0.0, transpiration_mm: 1.2 * 5.0, evaporation_mm: 0.0, growth_mm: 0.0, p: 0.4 };
     // Ks, ETc with stress, Dr in the evening: printed.
     let published = [
         (1.00, 6.0, 61.0),
@@ -459,6 +460,7 @@ fn example_38(order: DayOrder) -> Vec<(f64, f64, f64, f64)> {
                     water_mm: irrigation_mm + RAIN[idx],
                     transpiration_mm: KCB[idx] * ETO[idx],
                     evaporation_mm: ke[idx] * ETO[idx],
+                    growth_mm: 0.0,
                     p: 0.6,
                 },
             );

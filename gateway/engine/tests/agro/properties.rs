@@ -3,8 +3,8 @@
 use crate::data::near;
 use giot_engine::agro::{
     Amount, Automatic, Balance, Canopy, Coefficients, CropPlan, Curve, DayInput, DayOrder, DayRow, Depletion,
-    Drippers, Et0Choice, Observed, Rules, SeasonPlan, Site, SoilPlan, Stages, Standard, StartState,
-    StressCurve, TemperatureOnly, Watering, Weather, et0_day,
+    Drippers, Et0Choice, Layer, Observed, Profile, Rules, SeasonPlan, Site, SoilPlan, Stages, Standard,
+    StartState, StressCurve, TemperatureOnly, Watering, Weather, et0_day,
 };
 use proptest::prelude::*;
 
@@ -46,17 +46,30 @@ prop_compose! {
         kcb in (0.1..1.1, 0.1..1.2, 0.1..1.1),
         lengths in (0_u8..40, 0_u8..40, 0_u8..60, 0_u8..40),
         automatic in any::<bool>(),
+        layered in any::<bool>(),
     ) -> SeasonPlan {
         let field_capacity = wilting_point + available;
         let tew_mm = 1000.0 * (field_capacity - 0.5 * wilting_point) * 0.1;
         SeasonPlan {
             soil: SoilPlan {
-                field_capacity,
-                wilting_point,
+                profile: if layered {
+                    let layer = |bottom_m, factor: f64| Layer {
+                        bottom_m,
+                        field_capacity: field_capacity * factor,
+                        wilting_point: wilting_point * factor,
+                        water_content: content,
+                    };
+                    Profile::Layers(vec![layer(0.3, 1.0), layer(0.8, 1.2), layer(2.1, 0.7)])
+                } else {
+                    Profile::Uniform {
+                        field_capacity,
+                        wilting_point,
+                        below_roots: below_share.map(|share: f64| wilting_point + share * available),
+                    }
+                },
                 surface_layer_m: 0.1,
                 rew_mm: rew_share * tew_mm,
                 curve_number,
-                below_roots: below_share.map(|share: f64| wilting_point + share * available),
             },
             crop: CropPlan {
                 kcb: Curve::new(kcb.0, kcb.1, kcb.2),
@@ -133,6 +146,9 @@ proptest! {
             prop_assert!(row.root.percolation_mm >= 0.0 && row.root.below_wilting_mm >= 0.0, "{row:?}");
             prop_assert!((0.0..=row.water.rain_mm).contains(&row.water.runoff_mm), "{row:?}");
             prop_assert!((0.0..=0.99).contains(&row.crop.cover), "{row:?}");
+            if let Some(below) = row.below {
+                prop_assert!(below.whole_dr_mm >= 0.0 && below.percolation_mm >= 0.0, "{row:?}");
+            }
             if let Some(surface) = row.surface {
                 prop_assert!((0.0..=tew_mm).contains(&surface.de_mm), "{row:?}");
                 prop_assert!((0.0..=1.0).contains(&surface.kr), "{row:?}");

@@ -4,8 +4,8 @@ use super::compile::{Compiler, Span};
 use super::raw;
 use giot_engine::agro::{
     Amount, Automatic, Canopy, Clock, Coefficients, CropPlan, Curve, DayOrder, Depletion, Drippers,
-    ForecastAction, RainForecast, Rules, SeasonPlan, Soil, SoilPlan, Stages, StartState, StressCurve, crop,
-    crops, soil, soils,
+    ForecastAction, Layer, Profile, RainForecast, Rules, SeasonPlan, Soil, SoilPlan, Stages, StartState,
+    StressCurve, crop, crops, soil, soils,
 };
 use toml::Spanned;
 
@@ -16,7 +16,7 @@ impl Compiler<'_> {
         let soil = self.soil(&raw.soil, is_dual);
         let crop = self.crop(&raw.crop, is_dual);
         let progress = self.progress(raw, span);
-        let start = self.start(&raw.start, progress);
+        let start = self.start(raw, progress);
         let mut rules = self.rules(&raw.rules);
         rules.canopy = match self.optional("crop.canopy_cover", raw.crop.canopy_cover.as_ref()) {
             Some(cover) => Canopy::Fixed(cover),
@@ -50,30 +50,57 @@ impl Compiler<'_> {
             }
             found
         });
-        let no_id = raw.id.is_none();
-        let mut number =
-            |field: &'static str, value: &raw::Number, from_table: Option<(f64, f64)>, stand_in: f64| {
-                let given = self.optional(field, value.as_ref()).or(from_table.map(Soil::middle));
-                // A single coefficient knows no surface layer.
-                if given.is_none() && no_id && (is_dual || field != "soil.rew_mm") {
-                    self.needed(field, "or name a texture by soil.id");
-                }
-                given.unwrap_or(stand_in)
-            };
-        let field_capacity =
-            number("soil.field_capacity", &raw.field_capacity, table.map(|soil| soil.field_capacity), 0.9);
-        let wilting_point =
-            number("soil.wilting_point", &raw.wilting_point, table.map(|soil| soil.wilting_point), 0.0);
-        let rew_mm = number("soil.rew_mm", &raw.rew_mm, table.map(|soil| soil.rew_mm), 0.0);
+        let rew_mm = self.of_soil("soil.rew_mm", &raw.rew_mm, table.map(|soil| soil.rew_mm));
+        // A single coefficient knows no surface layer.
+        if rew_mm.is_none() && raw.id.is_none() && is_dual {
+            self.needed("soil.rew_mm", "or name a texture by soil.id");
+        }
         SoilPlan {
-            field_capacity,
-            wilting_point,
+            profile: self.profile(raw, table),
             surface_layer_m: self
                 .optional("soil.surface_layer_m", raw.surface_layer_m.as_ref())
                 .unwrap_or(0.1),
-            rew_mm,
+            rew_mm: rew_mm.unwrap_or(0.0),
             curve_number: self.optional("soil.curve_number", raw.curve_number.as_ref()),
-            below_roots: self.optional("soil.below_roots", raw.below_roots.as_ref()),
+        }
+    }
+
+    /// A number of the soil: as given, or the middle of its texture's range.
+    fn of_soil(
+        &mut self,
+        field: &'static str,
+        value: &raw::Number,
+        range: Option<(f64, f64)>,
+    ) -> Option<f64> {
+        self.optional(field, value.as_ref()).or(range.map(Soil::middle))
+    }
+
+    fn profile(&mut self, raw: &raw::Soil, table: Option<&Soil>) -> Profile {
+        let field_capacity =
+            self.of_soil("soil.field_capacity", &raw.field_capacity, table.map(|soil| soil.field_capacity));
+        let wilting_point =
+            self.of_soil("soil.wilting_point", &raw.wilting_point, table.map(|soil| soil.wilting_point));
+        let below_roots = self.optional("soil.below_roots", raw.below_roots.as_ref());
+        if let Some(layers) = &raw.layers {
+            self.spans.insert("soil.layers", layers.span());
+            if raw.field_capacity.is_some() || raw.wilting_point.is_some() || below_roots.is_some() {
+                let what = "either layers, or field_capacity, wilting_point and below_roots";
+                self.problem(layers.span(), "soil.layers", what);
+            }
+            return Profile::Layers(layers.get_ref().iter().map(layer).collect());
+        }
+        for (field, is_missing) in [
+            ("soil.field_capacity", field_capacity.is_none()),
+            ("soil.wilting_point", wilting_point.is_none()),
+        ] {
+            if is_missing && raw.id.is_none() {
+                self.needed(field, "or name a texture by soil.id, or give soil.layers");
+            }
+        }
+        Profile::Uniform {
+            field_capacity: field_capacity.unwrap_or(0.9),
+            wilting_point: wilting_point.unwrap_or(0.0),
+            below_roots,
         }
     }
 
@@ -152,16 +179,22 @@ impl Compiler<'_> {
         Stages::days(days.or(from_table).unwrap_or([1.0; 4]))
     }
 
-    fn start(&mut self, raw: &Spanned<raw::Start>, progress: f64) -> StartState {
-        let start = raw.get_ref();
+    fn start(&mut self, raw: &raw::File, progress: f64) -> StartState {
+        let start = &raw.start;
         let content = self.optional("start.water_content", start.water_content.as_ref());
         let depth_mm = self.optional("start.depletion_mm", start.depletion_mm.as_ref());
-        if content.is_some() == depth_mm.is_some() {
-            let what =
-                "give water_content (m³/m³; field capacity after a soaking rain) or depletion_mm, not both";
-            self.problem(raw.span(), "start", what);
-        }
-        let depletion = depth_mm.map_or(Depletion::Content(content.unwrap_or(0.2)), Depletion::Depth);
+        let layers = raw.soil.layers.as_ref().map(|layers| layers.get_ref().iter());
+        let by_layers = layers.is_some_and(|mut layers| layers.all(|layer| layer.water_content.is_some()));
+        let depletion = match (content, depth_mm) {
+            (Some(content), None) => Depletion::Content(content),
+            (None, Some(depth_mm)) => Depletion::Depth(depth_mm),
+            (None, None) if by_layers => Depletion::Layers,
+            _ => {
+                let what = "give water_content (m³/m³; field capacity after a soaking rain) or depletion_mm, not both";
+                self.problem(start.depletion_mm.as_ref().map(Spanned::span), "start", what);
+                Depletion::Content(0.2)
+            }
+        };
         StartState {
             depletion,
             surface_mm: self.optional("start.surface_depletion_mm", start.surface_depletion_mm.as_ref()),
@@ -271,5 +304,15 @@ impl Compiler<'_> {
                 Amount::LeaveShare(0.0)
             }
         }
+    }
+}
+
+/// A layer as the engine has it; a water content that is not given is not used.
+fn layer(raw: &raw::Layer) -> Layer {
+    Layer {
+        bottom_m: raw.bottom_m,
+        field_capacity: raw.field_capacity,
+        wilting_point: raw.wilting_point,
+        water_content: raw.water_content.unwrap_or(raw.field_capacity),
     }
 }

@@ -15,7 +15,8 @@ pub(super) struct File {
     pub(super) site: Site,
     pub(super) crop: Crop,
     pub(super) soil: Soil,
-    pub(super) start: Spanned<Start>,
+    #[serde(default)]
+    pub(super) start: Start,
     pub(super) weather: Spanned<Weather>,
     #[serde(default)]
     pub(super) irrigation: Vec<Irrigation>,
@@ -69,9 +70,19 @@ pub(super) struct Soil {
     pub(super) rew_mm: Number,
     pub(super) curve_number: Number,
     pub(super) below_roots: Number,
+    pub(super) layers: Option<Spanned<Vec<Layer>>>,
 }
 
 #[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Layer {
+    pub(super) bottom_m: f64,
+    pub(super) field_capacity: f64,
+    pub(super) wilting_point: f64,
+    pub(super) water_content: Option<f64>,
+}
+
+#[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Start {
     pub(super) water_content: Number,

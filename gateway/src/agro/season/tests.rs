@@ -1,7 +1,7 @@
 //! A season's promises: the example computes what pyfao56 computed, every problem names its line, typos are refused.
 
 use super::*;
-use giot_engine::agro::{Amount, Canopy, Clock, Coefficients, DayOrder, Depletion, ForecastAction};
+use giot_engine::agro::{Amount, Canopy, Clock, Coefficients, DayOrder, Depletion, ForecastAction, Profile};
 use proptest::prelude::*;
 
 fn read_text(text: &str) -> Result<Season, SeasonError> {
@@ -57,7 +57,7 @@ fn every_key_stands_in_the_example() {
     for table in
         ["[season]", "[site]", "[crop]", "[soil]", "[start]", "[[irrigation]]", "[rules]", "[weather]"]
     {
-        n_keys += keys_stand_in_example(&with(table, &format!("{table}\nbogus = 1")));
+        n_keys += keys_stand_in_example(&with(&format!("\n{table}\n"), &format!("\n{table}\nbogus = 1\n")));
     }
     n_keys += keys_stand_in_example(&format!("{EXAMPLE}\n[[observed]]\nbogus = 1\n"));
     n_keys += keys_stand_in_example(&format!("{EXAMPLE}\n[automatic]\nbogus = 1\n"));
@@ -86,7 +86,8 @@ fn crops_and_soils_come_from_the_tables() {
         .replace("field_capacity = 0.32\n", "")
         .replace("rew_mm = 9.0 ", "# ");
     let plan = read_text(&text).expect("a soil by its id").plan;
-    assert_eq!((plan.soil.field_capacity, plan.soil.wilting_point, plan.soil.rew_mm), (0.36, 0.18, 10.0));
+    let uniform = Profile::Uniform { field_capacity: 0.36, wilting_point: 0.18, below_roots: None };
+    assert_eq!((plan.soil.profile, plan.soil.rew_mm), (uniform, 10.0));
     let text = with("p = 0.50 ", "# ").replace("id = \"plum_bare\"", "id = \"strawberry\"");
     let plan = read_text(&text).expect("a crop by its id").plan;
     assert!((plan.crop.p - 0.20).abs() < f64::EPSILON);
@@ -162,6 +163,27 @@ fn the_weather_may_stand_beside_the_season() {
     });
     assert_eq!(season.expect("valid").days.len(), 30);
     assert_eq!(problems(&text), [(Some(line_of(&text, "file =")), "weather.file".to_owned())]);
+}
+
+#[test]
+fn a_soil_may_have_layers_with_water_of_their_own() {
+    let uncommented = EXAMPLE
+        .replace("# layers = [", "layers = [")
+        .replace("#     { bottom_m", "    { bottom_m")
+        .replace("\n# ]\n", "\n]\n");
+    let text = uncommented
+        .replace("field_capacity = 0.32\nwilting_point = 0.18\n", "")
+        .replace("water_content = 0.27  ", "# ");
+    let season = read_text(&text).expect("a layered soil");
+    assert_eq!(season.plan.start.depletion, Depletion::Layers);
+    let rows = season.rows().expect("computes");
+    assert!(rows.iter().all(|(_, row)| row.below.is_some()));
+    assert_eq!(
+        problems(&uncommented),
+        [(Some(line_of(&uncommented, "layers = [")), "soil.layers".to_owned())]
+    );
+    let no_water = text.replacen(", water_content = 0.28", "", 1);
+    assert_eq!(problems(&no_water), [(None, "start".to_owned())]);
 }
 
 #[test]

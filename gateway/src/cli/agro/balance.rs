@@ -30,8 +30,10 @@ Columns of the output, one row a day, depths in mm over the whole area:
   Irrig, IrrLoss, Rain, Runoff       irrigation (gross), what of it is lost, rain, what of it runs off
   Ignored, Reset, Growth, BelowWP    rain too little to count, change by a measurement, depletion of soil that roots
                                      grew into, evaporation from below the wilting point
+  ToBelow, Drmax                     with layers: water that left the roots but stays in reach of their greatest depth, and
+                                     the depletion down to there
 With single coefficients the columns of the surface layer are empty. Every day
-  Dr = Dr before + Reset + Growth - (Rain - Runoff - Ignored) - (Irrig - IrrLoss) + ETa + DP - BelowWP")]
+  Dr = Dr before + Reset + Growth - (Rain - Runoff - Ignored) - (Irrig - IrrLoss) + ETa + DP + ToBelow - BelowWP")]
 pub(in crate::cli) struct Args {
     /// Season file
     #[arg(value_name = "SEASON.toml", required_unless_present = "example")]
@@ -83,7 +85,7 @@ fn write_row(out: &mut dyn Write, date: NaiveDate, row: &DayRow) -> anyhow::Resu
 type Value = fn(&DayRow) -> Option<f64>;
 
 /// The columns of numbers, named as in FAO-56 and pyfao56.
-const COLUMNS: [(&str, Value); 36] = [
+const COLUMNS: [(&str, Value); 38] = [
     ("ETref", |row| Some(row.et0_mm)),
     ("Kcm", |row| row.crop.kc_single),
     ("ETcm", |row| row.crop.kc_single.map(|kc| kc * row.et0_mm)),
@@ -108,7 +110,7 @@ const COLUMNS: [(&str, Value); 36] = [
     ("Ka", |row| Some(row.kc_actual)),
     ("ETa", |row| Some(row.root.et_mm)),
     ("T", |row| Some(row.root.transpiration_mm)),
-    ("DP", |row| Some(row.root.percolation_mm)),
+    ("DP", |row| Some(row.lost_mm())),
     ("Dr", |row| Some(row.root.dr_mm)),
     ("fDr", |row| Some(row.root.dr_mm / row.root.taw_mm)),
     ("Ksend", |row| Some(row.root.ks_evening)),
@@ -120,4 +122,6 @@ const COLUMNS: [(&str, Value); 36] = [
     ("Reset", |row| Some(row.reset_mm)),
     ("Growth", |row| Some(row.growth_mm)),
     ("BelowWP", |row| Some(row.root.below_wilting_mm)),
+    ("ToBelow", |row| Some(row.root.percolation_mm - row.lost_mm())),
+    ("Drmax", |row| row.below.map(|below| below.whole_dr_mm)),
 ];

@@ -1,5 +1,6 @@
 //! A day of the balance: what goes in, what came out. Data; the only rule here is what no day can be.
 
+use super::below::BelowRow;
 use super::root_zone::RootRow;
 use super::surface::SurfaceRow;
 use crate::agro::error::{InputError, within};
@@ -148,8 +149,18 @@ pub struct DayRow {
     pub kc_actual: f64,
     /// The root zone.
     pub root: RootRow,
+    /// The whole profile, where layers are known.
+    pub below: Option<BelowRow>,
     /// What a measured water content changed the depletion by in the morning, mm.
     pub reset_mm: f64,
     /// Depletion of the soil that roots grew into, mm.
     pub growth_mm: f64,
+}
+
+impl DayRow {
+    /// Water that no root of this crop will reach, mm (88).
+    #[must_use]
+    pub fn lost_mm(&self) -> f64 {
+        self.below.map_or(self.root.percolation_mm, |below| below.percolation_mm)
+    }
 }

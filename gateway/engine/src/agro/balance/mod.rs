@@ -9,21 +9,26 @@
 //! percolation and depletion.
 //!
 //! Invariant, checked by properties: the terms of a day add up,
-//! `Dr = Dr before + reset + growth − (rain − runoff − ignored) − (irrigation − loss) + ET + percolation − below wilting`.
+//! `Dr = Dr before + reset + growth − (rain − runoff − ignored) − (irrigation − loss) + ET + percolation − below wilting`,
+//! where percolation is what left the roots; with layers it is lost only below their greatest depth.
 
 mod auto;
+mod below;
 mod day;
 mod plan;
+mod profile;
 mod root_zone;
 mod runoff;
 mod surface;
 
 pub use auto::{Amount, Automatic, ForecastAction, RainForecast};
+pub use below::BelowRow;
 pub use day::{CropRow, DayInput, DayRow, Observed, WaterRow, Watering};
 pub use plan::{
     Canopy, Coefficients, CropPlan, DayOrder, Depletion, Drippers, PlanProblem, Rules, SeasonPlan, SoilPlan,
     StartState, StressCurve,
 };
+pub use profile::{Layer, Profile};
 pub use root_zone::{RootInput, RootRow, RootZone};
 pub use runoff::runoff_mm;
 pub use surface::{Surface, SurfaceInput, SurfaceRow};
@@ -33,6 +38,7 @@ use super::kc;
 use super::stages::{Clock, Stage, degree_days};
 use super::weather::WIND_DEFAULT_MS;
 use auto::Morning;
+use below::Below;
 
 /// Lowest humidity where none is known, %: that of the climate which the tables are made for.
 const RHMIN_DEFAULT: f64 = 45.0;
@@ -44,14 +50,17 @@ const SIZE_MIN_M: f64 = 0.001;
 pub struct Balance {
     plan: SeasonPlan,
     root_zone: RootZone,
+    below: Option<Below>,
     surface: Surface,
     wetted: f64,
     progress: f64,
     day_idx: usize,
     height_m: f64,
     root_m: f64,
-    /// Basal coefficient of the day before, and what the curve said then.
-    kcb: (f64, f64),
+    /// Basal coefficient of the day before,
+    kcb: f64,
+    /// and what the curve said then, which differs where somebody observed the crop.
+    curve_kcb: f64,
     kc_actual: f64,
     ks_evening: f64,
     last_irrigation_idx: Option<usize>,
@@ -67,23 +76,33 @@ impl Balance {
         if !problems.is_empty() {
             return Err(problems);
         }
-        let (soil, crop, share) = (&plan.soil, &plan.crop, plan.rules.wetted_share);
+        let (profile, crop, share) = (&plan.soil.profile, &plan.crop, plan.rules.wetted_share);
         let root_m = crop.root_at_m(plan.start.progress);
-        let taw_mm = kc::available_mm(soil.field_capacity, soil.wilting_point, root_m) * share;
-        let dr_mm = match plan.start.depletion {
-            Depletion::Content(content) => kc::available_mm(soil.field_capacity, content, root_m) * share,
-            Depletion::Depth(depth_mm) => depth_mm,
+        let lacking_mm = |depth_m: f64| match plan.start.depletion {
+            Depletion::Content(content) => profile.lacking_mm(content, depth_m) * share,
+            Depletion::Depth(depth_mm) => depth_mm * depth_m / root_m,
+            Depletion::Layers => profile.lacking_at_start_mm(depth_m).unwrap_or_default() * share,
         };
+        let taw_mm = profile.available_mm(root_m) * share;
+        let dr_mm = lacking_mm(root_m);
+        let root_zone = RootZone { dr_mm, taw_mm };
+        let below = Below::new(profile, crop.root_m.1, share, lacking_mm(crop.root_m.1), &root_zone);
         let tew_mm = plan.tew_mm();
         Ok(Self {
-            root_zone: RootZone { dr_mm, taw_mm },
-            surface: Surface { tew_mm, rew_mm: soil.rew_mm, de_mm: plan.start.surface_mm.unwrap_or(tew_mm) },
+            root_zone,
+            below,
+            surface: Surface {
+                tew_mm,
+                rew_mm: plan.soil.rew_mm,
+                de_mm: plan.start.surface_mm.unwrap_or(tew_mm),
+            },
             wetted: plan.start.wetted,
             progress: plan.start.progress,
             day_idx: 0,
             height_m: crop.height_m.0,
             root_m,
-            kcb: (crop.kcb.ini, crop.kcb.ini),
+            kcb: crop.kcb.ini,
+            curve_kcb: crop.kcb.ini,
             kc_actual: crop.kc.map_or(crop.kcb.ini, |kc| kc.ini),
             ks_evening: kc::stress(dr_mm, taw_mm, crop.p * taw_mm),
             last_irrigation_idx: None,
@@ -129,9 +148,12 @@ impl Balance {
             water_mm: water.rain_soaked_mm() + water.irrigation_soaked_mm(),
             transpiration_mm: kc_plant * day.et0_mm,
             evaporation_mm: surface.map_or(0.0, |surface| surface.e_mm),
+            growth_mm,
             p: if rules.adjust_p { kc::depletion_fraction(p, etc_mm) } else { p },
         };
         let root = self.root_zone.pass(rules.order, rules.stress, &input);
+        let below =
+            self.below.as_mut().map(|below| below.pass(rules.order, input.water_mm, root.et_mm, root.dr_mm));
         self.kc_actual = root.ks * kc_plant + ke;
         self.ks_evening = root.ks_evening;
         if water.irrigation_mm > 0.0 {
@@ -149,6 +171,7 @@ impl Balance {
             etc_mm,
             kc_actual,
             root,
+            below,
             reset_mm,
             growth_mm,
         })
@@ -170,10 +193,14 @@ impl Balance {
         let Some(content) = water_content else { return 0.0 };
         let before_mm = self.root_zone.dr_mm;
         let share = self.plan.rules.wetted_share;
-        let measured_mm = kc::available_mm(self.plan.soil.field_capacity, content, self.root_m) * share;
+        let measured_mm = self.plan.soil.profile.lacking_mm(content, self.root_m) * share;
         // Above field capacity the surplus drains within the day; below the wilting point nothing is counted.
         self.root_zone.dr_mm = measured_mm.min(self.root_zone.taw_mm);
-        self.root_zone.dr_mm - before_mm
+        let change_mm = self.root_zone.dr_mm - before_mm;
+        if let Some(below) = &mut self.below {
+            below.reset(change_mm);
+        }
+        change_mm
     }
 
     /// The day's irrigation: what was given, or what the plan gives by itself.
@@ -199,19 +226,20 @@ impl Balance {
     /// The crop on this day, and the depletion of the soil that its roots grew into.
     fn grow(&mut self, day: &DayInput) -> (CropRow, f64) {
         let (plan, rules) = (&self.plan.crop, &self.plan.rules);
-        let curve_kcb = plan.stages.value(plan.kcb, self.progress);
+        let curve_kcb = match self.day_idx {
+            0 => plan.stages.value(plan.kcb, self.progress),
+            _ => plan.stages.next_value(plan.kcb, self.curve_kcb, self.progress),
+        };
         let stage = plan.stage(self.progress);
         let expected_kcb = match stage {
             // What was observed goes on along the slope of the curve, and is forgotten where the curve is level.
-            Stage::Development | Stage::Late => self.kcb.0 + (curve_kcb - self.kcb.1),
+            Stage::Development | Stage::Late => self.kcb + (curve_kcb - self.curve_kcb),
             Stage::Initial | Stage::Mid | Stage::Over => curve_kcb,
         };
         let kcb = day.observed.kcb.unwrap_or(expected_kcb);
-        self.kcb = (kcb, curve_kcb);
-        let grown = plan.stages.growth(self.progress);
-        let rise = plan.kcb.mid - plan.kcb.ini;
-        let grown_by_kcb = if rise.abs() > f64::EPSILON { (kcb - plan.kcb.ini) / rise } else { grown };
-        let height_m = plan.height_m.0 + (plan.height_m.1 - plan.height_m.0) * grown_by_kcb;
+        (self.kcb, self.curve_kcb) = (kcb, curve_kcb);
+        let height_m = self.grown(plan.height_m, kcb);
+        let root_m = self.grown(plan.root_m, curve_kcb).min(plan.root_m.1);
         self.height_m = day.observed.height_m.unwrap_or(height_m.max(self.height_m)).max(SIZE_MIN_M);
         let climate = if rules.kc_max_by_climate {
             let (u2_ms, rhmin) = (day.u2_ms.unwrap_or(WIND_DEFAULT_MS), day.rhmin.unwrap_or(RHMIN_DEFAULT));
@@ -226,7 +254,6 @@ impl Balance {
                 kc::canopy_cover(kcb, kc_min.unwrap_or(plan.kcb.ini), kc_max, self.height_m)
             }
         });
-        let root_m = plan.root_at_m(self.progress);
         let kc_single = plan.kc.map(|kc| plan.stages.value(kc, self.progress));
         let growth_mm = self.grow_roots(root_m);
         let row =
@@ -234,17 +261,31 @@ impl Balance {
         (row, growth_mm)
     }
 
+    /// A size between its first and its grown value: as far as the coefficient is on its way up, or where it does not rise,
+    /// as far as the time is.
+    fn grown(&self, (first, grown): (f64, f64), kcb: f64) -> f64 {
+        let crop = &self.plan.crop;
+        let rise = crop.kcb.mid - crop.kcb.ini;
+        if rise.abs() > f64::EPSILON {
+            first + (grown - first) * (kcb - crop.kcb.ini) / rise
+        } else {
+            first + (grown - first) * crop.stages.growth(self.progress)
+        }
+    }
+
+    /// Lets the roots reach a depth; the depletion of the soil that they grew into.
     fn grow_roots(&mut self, root_m: f64) -> f64 {
-        let (soil, share) = (&self.plan.soil, self.plan.rules.wetted_share);
+        let (profile, share) = (&self.plan.soil.profile, self.plan.rules.wetted_share);
         let before_m = self.root_m;
         self.root_m = root_m.max(before_m).max(SIZE_MIN_M);
-        self.root_zone.taw_mm =
-            kc::available_mm(soil.field_capacity, soil.wilting_point, self.root_m) * share;
-        let growth_mm = soil.below_roots.map_or(0.0, |content| {
-            kc::available_mm(soil.field_capacity, content, self.root_m - before_m) * share
-        });
-        self.root_zone.dr_mm += growth_mm;
-        growth_mm
+        self.root_zone.taw_mm = profile.available_mm(self.root_m) * share;
+        match (&mut self.below, profile) {
+            (Some(below), _) => below.give(self.root_zone.taw_mm),
+            (None, Profile::Uniform { below_roots: Some(content), .. }) => {
+                profile.lacking_mm(*content, self.root_m - before_m) * share
+            }
+            (None, _) => 0.0,
+        }
     }
 
     /// What soaks in, and where the ground is wet.

@@ -7,25 +7,22 @@ use core::fmt;
 
 use super::RHMIN_DEFAULT;
 use super::auto::Automatic;
+use super::profile::Profile;
 use crate::agro::kc;
 use crate::agro::stages::{Clock, Curve, Stage, Stages};
 use crate::agro::weather::WIND_DEFAULT_MS;
 
-/// A soil under a crop. Water contents are m³ of water per m³ of soil.
-#[derive(Clone, Copy, Debug, PartialEq)]
+/// A soil under a crop.
+#[derive(Clone, Debug, PartialEq)]
 pub struct SoilPlan {
-    /// What the soil holds against gravity.
-    pub field_capacity: f64,
-    /// What roots cannot take.
-    pub wilting_point: f64,
+    /// What it holds.
+    pub profile: Profile,
     /// Depth of the layer that dries by evaporation, m: 0.10–0.15.
     pub surface_layer_m: f64,
     /// Water that evaporates from it unhindered, mm.
     pub rew_mm: f64,
     /// Curve number for average wetness; `None`: all rain soaks in.
     pub curve_number: Option<f64>,
-    /// Water content below the roots; `None`: at field capacity, so that growing roots find no deficit.
-    pub below_roots: Option<f64>,
 }
 
 /// A crop over a season.
@@ -52,6 +49,8 @@ pub enum Depletion {
     Content(f64),
     /// By a depth, mm.
     Depth(f64),
+    /// By the water content of each layer of the profile.
+    Layers,
 }
 
 /// The state before the first day.
@@ -202,7 +201,7 @@ impl SeasonPlan {
     /// Water that can evaporate from the surface layer, mm (73).
     #[must_use]
     pub fn tew_mm(&self) -> f64 {
-        kc::evaporable_mm(self.soil.field_capacity, self.soil.wilting_point, self.soil.surface_layer_m)
+        self.soil.profile.evaporable_mm(self.soil.surface_layer_m)
     }
 
     /// Every problem of the plan, in the order of its parts.
@@ -229,22 +228,17 @@ impl SeasonPlan {
 
     fn check_soil(&self, check: &mut Check) {
         let soil = &self.soil;
-        check.range("soil.field_capacity", soil.field_capacity, 0.02, 0.9);
-        check.range("soil.wilting_point", soil.wilting_point, 0.0, 0.7);
-        check.rule(
-            "soil.wilting_point",
-            soil.wilting_point < soil.field_capacity,
-            "below soil.field_capacity",
-        );
+        let n_problems = check.0.len();
+        soil.profile.check(self.crop.root_m.1, check);
+        let is_plausible = check.0.len() == n_problems;
         check.range("soil.surface_layer_m", soil.surface_layer_m, 0.02, 0.5);
         check.range("soil.rew_mm", soil.rew_mm, 0.0, 50.0);
         check.rule(
             "soil.rew_mm",
-            soil.rew_mm < self.tew_mm() || soil.wilting_point >= soil.field_capacity,
+            soil.rew_mm < self.tew_mm() || !is_plausible,
             &format!("below {:.2} mm, all that can evaporate from the surface layer", self.tew_mm()),
         );
         check.range("soil.curve_number", soil.curve_number.unwrap_or(70.0), 1.0, 100.0);
-        check.range("soil.below_roots", soil.below_roots.unwrap_or(0.2), 0.0, 0.9);
     }
 
     fn check_crop(&self, check: &mut Check) {
@@ -286,6 +280,10 @@ impl SeasonPlan {
         match self.start.depletion {
             Depletion::Content(content) => check.range("start.water_content", content, 0.0, 0.9),
             Depletion::Depth(depth_mm) => check.range("start.depletion_mm", depth_mm, 0.0, 5000.0),
+            Depletion::Layers => {
+                let has_layers = matches!(self.soil.profile, Profile::Layers(_));
+                check.rule("start.water_content", has_layers, "needed where the soil has no layers");
+            }
         }
         check.range(
             "start.surface_depletion_mm",

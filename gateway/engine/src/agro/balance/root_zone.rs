@@ -24,6 +24,8 @@ pub struct RootInput {
     pub transpiration_mm: f64,
     /// Evaporation from the soil, mm; 0 with a single coefficient.
     pub evaporation_mm: f64,
+    /// Depletion of the soil that roots grow into, mm.
+    pub growth_mm: f64,
     /// Share of the available water that roots take without stress.
     pub p: f64,
 }
@@ -68,19 +70,9 @@ impl RootZone {
         let ks = stress(refilled_mm);
         let taken_mm = ks * day.transpiration_mm;
         let et_mm = taken_mm + day.evaporation_mm;
-        let (percolation_mm, evening_mm) = match order {
-            DayOrder::DrainAfterEt => {
-                let percolation_mm = (day.water_mm - et_mm - self.dr_mm).max(0.0);
-                (percolation_mm, self.dr_mm - day.water_mm + et_mm + percolation_mm)
-            }
-            DayOrder::RefillFirst => {
-                let evening_mm = refilled_mm + et_mm;
-                // Dew on a full soil drains as well.
-                ((day.water_mm - self.dr_mm).max(0.0) + (-evening_mm).max(0.0), evening_mm)
-            }
-        };
-        let below_wilting_mm = (evening_mm - self.taw_mm).max(0.0);
-        self.dr_mm = evening_mm.clamp(0.0, self.taw_mm);
+        let (before_mm, taw_mm) = (self.dr_mm + day.growth_mm, self.taw_mm);
+        let settled = Settled::new(order, Reservoir { before_mm, taw_mm }, day.water_mm, et_mm);
+        self.dr_mm = settled.evening_mm;
         RootRow {
             taw_mm: self.taw_mm,
             p: day.p,
@@ -89,9 +81,44 @@ impl RootZone {
             ks_evening: stress(self.dr_mm),
             transpiration_mm: taken_mm,
             et_mm,
-            percolation_mm,
-            below_wilting_mm,
+            percolation_mm: settled.percolation_mm,
+            below_wilting_mm: settled.below_wilting_mm,
             dr_mm: self.dr_mm,
         }
+    }
+}
+
+/// Soil that lacks water, and how much it can lack.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Reservoir {
+    pub(super) before_mm: f64,
+    pub(super) taw_mm: f64,
+}
+
+/// Where the water of a day went (85–88).
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Settled {
+    /// Ran out below, mm.
+    pub(super) percolation_mm: f64,
+    /// Came from below the wilting point, mm.
+    pub(super) below_wilting_mm: f64,
+    /// What is lacking in the evening, mm.
+    pub(super) evening_mm: f64,
+}
+
+impl Settled {
+    pub(super) fn new(order: DayOrder, soil: Reservoir, water_mm: f64, et_mm: f64) -> Self {
+        let lacking_mm = match order {
+            DayOrder::DrainAfterEt => soil.before_mm - water_mm + et_mm,
+            DayOrder::RefillFirst => (soil.before_mm - water_mm).max(0.0) + et_mm,
+        };
+        let drained_before_mm = match order {
+            DayOrder::DrainAfterEt => 0.0,
+            DayOrder::RefillFirst => (water_mm - soil.before_mm).max(0.0),
+        };
+        // Dew on a full soil drains as well.
+        let percolation_mm = drained_before_mm + (-lacking_mm).max(0.0);
+        let below_wilting_mm = (lacking_mm - soil.taw_mm).max(0.0);
+        Self { percolation_mm, below_wilting_mm, evening_mm: lacking_mm.clamp(0.0, soil.taw_mm) }
     }
 }
