@@ -32,6 +32,7 @@ use hub::registry::{BrokerAccess, Registry};
 use hub::view::FarmView;
 use hub::{Hub, Parts, Request};
 use mqtt::{Incoming, Link, Running};
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::io::Write;
 use std::net::SocketAddr;
@@ -122,6 +123,7 @@ impl Gateway {
             zones: vec![],
             programs: vec![],
             farm: FarmState::default(),
+            earlier: BTreeMap::new(),
             devices: vec![],
         };
         let (view, view_rx) = watch::channel(Arc::new(empty));

@@ -164,6 +164,10 @@ fn kill_at_any_moment_loses_nothing_acknowledged() {
         let out = publisher.wait_with_output().expect("its output");
         writer.join().expect("the writer ends");
         let acks = text(&out.stdout).lines().filter(|line| line.contains("received PUBACK")).count();
+        if n_acknowledged == 0 && acks == 0 {
+            // Killed before the first message: there may be nothing to export.
+            continue;
+        }
         let rows = {
             let gateway = Giot::serve(dir.path(), &["--anonymous"]);
             let rows = giot::export(dir.path(), "d1", "n");

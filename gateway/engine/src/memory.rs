@@ -55,6 +55,12 @@ pub struct Lock {
     pub note: String,
 }
 
+impl Lock {
+    pub(crate) fn reason(&self) -> Reason {
+        Reason::Locked { by: self.by.clone(), note: self.note.clone() }
+    }
+}
+
 /// A pause of automatic watering after a person's stop.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rest {

@@ -457,6 +457,8 @@ reasons! {
     Locked = "locked" {
         /// Who locked it.
         by: String,
+        /// Why, in that person's words.
+        note: String,
     }
     /// A person took the lock away.
     Unlocked = "unlocked" {}
@@ -529,7 +531,7 @@ impl Reason {
             (Self::SourceBusy { zone: a }, Self::SourceBusy { zone: b })
             | (Self::CapacityKept { zone: a }, Self::CapacityKept { zone: b }) => a == b,
             (Self::CapacityFull { source: a, .. }, Self::CapacityFull { source: b, .. }) => a == b,
-            (Self::Locked { by: a }, Self::Locked { by: b }) => a == b,
+            (Self::Locked { by: a, .. }, Self::Locked { by: b, .. }) => a == b,
             (Self::UnresolvedFault { fault: a }, Self::UnresolvedFault { fault: b }) => a == b,
             (Self::Quarantined { failures: a, .. }, Self::Quarantined { failures: b, .. }) => a == b,
             (a, b) => a.code() == b.code() && a.probe() == b.probe(),

@@ -111,7 +111,7 @@ pub enum ZoneState {
         command: Option<CommandId>,
         /// When it was confirmed.
         confirmed_at: MonoMs,
-        /// End of the present lease, or of the node's hard maximum.
+        /// When it ends at the latest: the run's length, or the node's hard maximum.
         until: MonoMs,
         /// Why the run was started.
         why: Reason,
@@ -204,7 +204,7 @@ impl Zone {
                 let state = ZoneState::Open {
                     command: Some(run.flight.last()),
                     confirmed_at: self.since,
-                    until: watering.lease_ends_at,
+                    until: run.ends_at(),
                     why: run.reason.clone(),
                 };
                 (state, run.is_manual())

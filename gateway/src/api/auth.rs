@@ -3,7 +3,7 @@
 //!
 //! On loopback with `--anonymous` (a demo or a test) everybody is signed in.
 
-use axum::extract::{FromRequestParts, State};
+use axum::extract::{ConnectInfo, FromRequestParts, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -12,6 +12,8 @@ use giot_shared::time::UnixMs;
 use hmac::{Hmac, Mac};
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use subtle::ConstantTimeEq;
 use utoipa::ToSchema;
@@ -22,8 +24,11 @@ use super::error::Problem;
 /// How long a sign-in lasts: a season's phone should not ask every week.
 const SESSION_MS: u64 = 30 * 86_400_000;
 
-/// Wrong secrets in a row before sign-in pauses.
+/// Wrong secrets in a row from one address before its sign-in pauses.
 const FAILURES_MAX: u32 = 5;
+
+/// Addresses whose failures are remembered; beyond, the longest quiet one is forgotten.
+const ADDRESSES_MAX: usize = 1000;
 
 /// How long it pauses then: at 5 tries a minute a 128-bit secret stays unguessed.
 const PAUSE_MS: u64 = 60_000;
@@ -35,7 +40,7 @@ const COOKIE: &str = "giot_session";
 pub struct Auth {
     secret: Arc<str>,
     is_open: bool,
-    failures: Arc<Mutex<Failures>>,
+    failures: Arc<Mutex<BTreeMap<IpAddr, Failures>>>,
 }
 
 #[derive(Debug, Default)]
@@ -84,9 +89,15 @@ impl Auth {
         })
     }
 
-    /// Judges a secret; `None` while sign-in pauses after too many wrong ones.
-    fn check(&self, secret: &str, now: UnixMs) -> Option<bool> {
-        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+    /// Judges a secret; `None` while sign-in pauses for an address after too many wrong ones from it. A stranger who
+    /// guesses locks nobody else out.
+    fn check(&self, secret: &str, from: IpAddr, now: UnixMs) -> Option<bool> {
+        let mut by_address = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        if by_address.len() >= ADDRESSES_MAX && !by_address.contains_key(&from) {
+            let quietest = by_address.iter().min_by_key(|(_, failures)| failures.last_at).map(|(ip, _)| *ip);
+            quietest.and_then(|ip| by_address.remove(&ip));
+        }
+        let failures = by_address.entry(from).or_default();
         if failures.in_a_row >= FAILURES_MAX && now.since_ms(failures.last_at) < PAUSE_MS {
             return None;
         }
@@ -152,9 +163,13 @@ pub(crate) async fn session(State(api): State<Api>, headers: HeaderMap) -> Json<
     (status = 401, body = Problem, description = "Wrong secret"),
     (status = 429, body = Problem, description = "Too many wrong secrets: wait a minute"),
 ))]
-pub(crate) async fn sign_in(State(api): State<Api>, Json(body): Json<Secret>) -> Result<Response, Problem> {
+pub(crate) async fn sign_in(
+    State(api): State<Api>,
+    ConnectInfo(from): ConnectInfo<SocketAddr>,
+    Json(body): Json<Secret>,
+) -> Result<Response, Problem> {
     let now = api.clock.wall_unchecked();
-    match api.auth.check(&body.secret, now) {
+    match api.auth.check(&body.secret, from.ip(), now) {
         Some(true) => {
             Ok((StatusCode::NO_CONTENT, [(header::SET_COOKIE, api.auth.cookie(now))]).into_response())
         }
@@ -205,10 +220,22 @@ mod tests {
     #[test]
     fn guessing_pauses() {
         let auth = Auth::new("right", false);
+        let [thief, owner] = [7, 8].map(|last| IpAddr::from([10, 0, 0, last]));
         for _ in 0..FAILURES_MAX {
-            assert_eq!(auth.check("wrong", NOW), Some(false));
+            assert_eq!(auth.check("wrong", thief, NOW), Some(false));
         }
-        assert_eq!(auth.check("right", NOW), None);
-        assert_eq!(auth.check(" right\n", NOW.plus_ms(PAUSE_MS)), Some(true));
+        assert_eq!(auth.check("right", thief, NOW), None);
+        assert_eq!(auth.check("right", owner, NOW), Some(true), "nobody else has to wait");
+        assert_eq!(auth.check(" right\n", thief, NOW.plus_ms(PAUSE_MS)), Some(true));
+    }
+
+    #[test]
+    fn the_addresses_that_are_remembered_are_bounded() {
+        let auth = Auth::new("right", false);
+        for n in 0..=u32::try_from(ADDRESSES_MAX).expect("small") {
+            let from = IpAddr::from(std::net::Ipv4Addr::from_bits(n));
+            assert_eq!(auth.check("wrong", from, NOW.plus_ms(n.into())), Some(false));
+        }
+        assert_eq!(auth.failures.lock().expect("no panic").len(), ADDRESSES_MAX);
     }
 }

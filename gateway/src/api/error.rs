@@ -9,6 +9,9 @@ use utoipa::ToSchema;
 
 use crate::hub::codec;
 
+/// Longest sentence of the library that is passed on, bytes.
+const DETAIL_MAX: usize = 4096;
+
 /// A refused or failed request.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Problem {
@@ -79,6 +82,30 @@ impl Problem {
             "the gateway is stopping or overloaded; try again",
         )
     }
+}
+
+/// What the library refuses by itself (a body or a query that it cannot read, a method that a path does not have) in the
+/// form of every other problem.
+pub(super) async fn as_problem(response: Response) -> Response {
+    let status = response.status();
+    let is_text = response
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .is_none_or(|kind| kind.to_str().is_ok_and(|kind| kind.starts_with("text/plain")));
+    if !status.is_client_error() || !is_text {
+        return response;
+    }
+    let allow = response.headers().get(header::ALLOW).cloned();
+    let body = axum::body::to_bytes(response.into_body(), DETAIL_MAX).await.unwrap_or_default();
+    let detail = match std::str::from_utf8(&body) {
+        Ok(text) if !text.trim().is_empty() => text.trim().to_owned(),
+        _ => status.canonical_reason().unwrap_or("refused").to_owned(),
+    };
+    let mut problem = Problem::new(status, "bad_request", detail).into_response();
+    if let Some(allow) = allow {
+        problem.headers_mut().insert(header::ALLOW, allow);
+    }
+    problem
 }
 
 impl IntoResponse for Problem {

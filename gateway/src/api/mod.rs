@@ -23,9 +23,11 @@ use anyhow::Context;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::header;
+use axum::middleware;
 use axum::response::IntoResponse;
 use axum::routing::get;
 use axum::serve::ListenerExt;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
@@ -113,6 +115,7 @@ fn routes(api: Api) -> Router {
         .merge(events::routes())
         .merge(page::routes())
         .layer(DefaultBodyLimit::max(BODY_MAX))
+        .layer(middleware::map_response(error::as_problem))
         .with_state(api)
 }
 
@@ -131,7 +134,7 @@ pub async fn serve(listener: TcpListener, api: Api) -> anyhow::Result<()> {
             tracing::debug!(%error, "a socket keeps Nagle's delay");
         }
     });
-    axum::serve(listener, routes(api))
+    axum::serve(listener, routes(api).into_make_service_with_connect_info::<SocketAddr>())
         .with_graceful_shutdown(async move {
             // An error means that the sender is gone, which is a stop as well.
             stopping.wait_for(|stopping| *stopping).await.ok();

@@ -75,7 +75,7 @@ struct Zone {
     state: &'static str,
     /// Since when.
     since: Option<i64>,
-    /// When the present lease ends.
+    /// When the present run ends at the latest, its leases renewed.
     until: Option<i64>,
     /// A person started the present run.
     manual: bool,
@@ -86,7 +86,7 @@ struct Zone {
     /// When that was.
     last_reason_at: Option<i64>,
     /// What kind it was.
-    last_event: Option<&'static str>,
+    last_event: Option<String>,
     probes: Vec<Probe>,
     /// Longest manual run, minutes.
     run_minutes_max: f64,
@@ -223,6 +223,7 @@ fn zone(zone: &ZoneView, view: &FarmView, settings: &Settings) -> Option<Zone> {
         | ZoneState::Locked { .. } => (None, None),
     };
     let last = zone.last.as_ref();
+    let earlier = view.earlier.get(&zone.zone).filter(|_| last.is_none());
     Some(Zone {
         id: zone.zone.to_string(),
         name: label.name,
@@ -240,9 +241,13 @@ fn zone(zone: &ZoneView, view: &FarmView, settings: &Settings) -> Option<Zone> {
         until,
         manual: zone.manual,
         waiting_for,
-        last_reason: last.map(|last| reason(&last.reason)),
-        last_reason_at: last.map(|last| last.at.unwrap_or_else(|| view.date(last.mono)).0),
-        last_event: last.map(|last| last.event.code()),
+        last_reason: last.map(|last| reason(&last.reason)).or_else(|| earlier.map(stored_reason)),
+        last_reason_at: last
+            .map(|last| last.at.unwrap_or_else(|| view.date(last.mono)).0)
+            .or_else(|| earlier.and_then(|entry| Some(entry.at_us?.div_euclid(1000)))),
+        last_event: last
+            .map(|last| last.event.code().to_owned())
+            .or_else(|| earlier.map(|e| e.event.clone())),
         probes: probes.collect(),
         run_minutes_max: f64::from(plan.run_max_s) / 60.0,
         valve: Valve { node: plan.valve.node.to_string(), valve: plan.valve.valve.0 },

@@ -1,6 +1,6 @@
 //! `giot demo`: everything at once on simulated soil, to look at and to try.
 
-use super::{asked_to_stop, runtime, say, start_log};
+use super::{Signals, UsageError, runtime, say, start_log};
 use crate::clock::Clock;
 use crate::demo::{HISTORY_DAYS, Orchard};
 use crate::hub::registry::DeviceKind;
@@ -45,6 +45,10 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     start_log("warn");
+    if !(args.http.ip().is_loopback() && args.mqtt.ip().is_loopback()) {
+        let what = "everybody may use a demo, so --http and --mqtt must be on 127.0.0.1";
+        return Err(UsageError(what.to_owned()).into());
+    }
     let folder = Folder::new(args.data.as_deref())?;
     runtime()?.block_on(demo(args, &folder.path))
 }
@@ -78,6 +82,7 @@ async fn demo(args: &Args, data: &Path) -> anyhow::Result<()> {
         settings: orchard.settings()?,
         demo_time: Some((start, args.speed)),
     };
+    let mut signals = Signals::listen()?;
     let gateway = Gateway::start(options).await?;
     let clock = SimClock::new(gateway.clock.wall_unchecked(), f64::from(args.speed));
     let (stop, stopped) = watch::channel(false);
@@ -87,9 +92,7 @@ async fn demo(args: &Args, data: &Path) -> anyhow::Result<()> {
     let ended = gateway
         .run_until(async {
             tokio::select! {
-                asked = asked_to_stop() => if let Err(error) = asked {
-                    tracing::error!(%error, "signals cannot be heard");
-                },
+                () = signals.asked_to_stop() => {}
                 Some(end) = nodes.join_next() => tracing::error!(?end, "a simulated node has ended"),
             }
         })
@@ -112,7 +115,7 @@ impl Folder {
             if path.join("giot.sqlite").exists() {
                 let what =
                     format!("--data {}: holds a store already; a demo needs a new folder", path.display());
-                return Err(super::UsageError(what).into());
+                return Err(UsageError(what).into());
             }
             return Ok(Self { path: path.to_owned(), is_temporary: false });
         }

@@ -2,8 +2,10 @@
 
 use super::{DataFolder, format_time, say};
 use crate::clock::Clock;
-use crate::config::{REFERENCE, compile};
+use crate::config::{REFERENCE, Settings, compile};
 use crate::store::{DiaryProof, Reader};
+use indicatif::{ProgressBar, ProgressStyle};
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 
 /// Check the data folder, the diary's chain, the clock and the configuration
@@ -47,36 +49,45 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
         return say(REFERENCE.trim_end());
     }
     let mut findings = Findings::default();
-    check_config(args, &mut findings)?;
-    check_store(args, &mut findings)?;
+    let settings = check_config(args, &mut findings)?;
+    check_store(args, settings.as_ref(), &mut findings)?;
     anyhow::ensure!(findings.n_bad == 0, "{} finding(s) need attention", findings.n_bad);
     Ok(())
 }
 
-fn check_config(args: &Args, findings: &mut Findings) -> anyhow::Result<()> {
+/// The settings, where there are sound ones.
+fn check_config(args: &Args, findings: &mut Findings) -> anyhow::Result<Option<Settings>> {
     let beside = args.data.data.join("giot.toml");
     let file = match &args.config {
         Some(file) => file,
         None if beside.exists() => &beside,
         None => {
-            return findings.good("no configuration: a gateway without zones (giot doctor --print-config)");
+            findings.good("no configuration: a gateway without zones (giot doctor --print-config)")?;
+            return Ok(None);
         }
     };
     let name = file.display().to_string();
     let text = match std::fs::read_to_string(file) {
         Ok(text) => text,
-        Err(error) => return findings.bad(&format!("{name}: {error}")),
+        Err(error) => {
+            findings.bad(&format!("{name}: {error}"))?;
+            return Ok(None);
+        }
     };
     match compile(&name, &text) {
         Ok(settings) => {
             let (n_zones, n_sources) = (settings.plan.zones.len(), settings.plan.sources.len());
-            findings.good(&format!("{name}: {n_zones} zones on {n_sources} sources"))
+            findings.good(&format!("{name}: {n_zones} zones on {n_sources} sources"))?;
+            Ok(Some(settings))
         }
-        Err(error) => findings.bad(&error.to_string()),
+        Err(error) => {
+            findings.bad(&error.to_string())?;
+            Ok(None)
+        }
     }
 }
 
-fn check_store(args: &Args, findings: &mut Findings) -> anyhow::Result<()> {
+fn check_store(args: &Args, settings: Option<&Settings>, findings: &mut Findings) -> anyhow::Result<()> {
     let dir = &args.data.data;
     let reader = match Reader::open(dir) {
         Ok(reader) => reader,
@@ -97,6 +108,7 @@ fn check_store(args: &Args, findings: &mut Findings) -> anyhow::Result<()> {
             stats.n_damaged
         ))?;
     }
+    check_series(&reader, findings)?;
     match reader.verify_diary()? {
         DiaryProof::Whole { n_rows, .. } => {
             findings.good(&format!("diary: {n_rows} entries, the chain is whole"))?
@@ -106,8 +118,15 @@ fn check_store(args: &Args, findings: &mut Findings) -> anyhow::Result<()> {
                 .bad(&format!("diary: entry {first_bad_id} was changed or removed after it was written"))?;
         }
     }
-    let n_devices = reader.devices()?.len();
-    findings.good(&format!("devices: {n_devices} registered"))?;
+    let devices = reader.devices()?;
+    findings.good(&format!("devices: {} registered", devices.len()))?;
+    for (zone, plan) in settings.into_iter().flat_map(|settings| &settings.plan.zones) {
+        let node = plan.valve.node.as_str();
+        if devices.iter().all(|device| device.id.as_ref() != node) {
+            findings
+                .bad(&format!("zone {zone}: its valve's node is not registered: giot node add {node}"))?;
+        }
+    }
     let newest = crate::newest(&reader)?;
     match (Clock::system(newest).wall(), newest) {
         (Some(now), _) => findings.good(&format!("clock: {}", format_time(now.0.saturating_mul(1000)))),
@@ -116,6 +135,40 @@ fn check_store(args: &Args, findings: &mut Findings) -> anyhow::Result<()> {
             newest.map_or_else(|| "none".to_owned(), |at| format_time(at.0.saturating_mul(1000)))
         )),
     }
+}
+
+/// Reads every series to its end: only so damage shows that no one has met yet.
+fn check_series(reader: &Reader, findings: &mut Findings) -> anyhow::Result<()> {
+    let series = reader.series()?;
+    let bar = ProgressBar::new(u64::try_from(series.len())?)
+        .with_style(ProgressStyle::with_template("reading the history {wide_bar} {pos}/{len} series")?);
+    let mut n_whole = 0_usize;
+    for one in &series {
+        let everything = i64::MIN..i64::MAX;
+        let read =
+            reader.samples(&one.device, &one.metric, everything, &mut |_| ControlFlow::Continue(()))?;
+        let n_damaged = read.n_damaged_chunks + read.n_damaged_journal_rows;
+        if n_damaged == 0 {
+            n_whole += 1;
+        } else {
+            let (device, metric) = (&one.device, &one.metric);
+            let from = read
+                .gaps
+                .first()
+                .map_or_else(String::new, |gap| format!(", first at {}", format_time(gap.from_us)));
+            bar.suspend(|| {
+                findings.bad(&format!(
+                    "history: {device} {metric}: {n_damaged} damaged parts{from}; the rest is readable"
+                ))
+            })?;
+        }
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+    findings.good(&format!(
+        "history: {n_whole} of {} series read to their end, every checksum holds",
+        series.len()
+    ))
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a size for people")]

@@ -1,6 +1,6 @@
 //! `giot export`: one series as CSV, also while the gateway runs.
 
-use super::{DataFolder, UsageError, format_time, is_broken_pipe, parse_time};
+use super::{DataFolder, UsageError, format_time, parse_time};
 use crate::quality::Quality;
 use crate::store::Reader;
 use std::io::{BufWriter, Write};
@@ -48,12 +48,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
         return Err(UsageError(what).into());
     }
     let mut out = BufWriter::new(std::io::stdout().lock());
-    let written = write_csv(&reader, args, metric, &mut out).and_then(|()| Ok(out.flush()?));
-    match written {
-        // Whoever reads has enough: `giot export … | head`.
-        Err(error) if is_broken_pipe(&error) => Ok(()),
-        other => other,
-    }
+    write_csv(&reader, args, metric, &mut out).and_then(|()| Ok(out.flush()?))
 }
 
 fn write_csv(reader: &Reader, args: &Args, metric: &str, out: &mut impl Write) -> anyhow::Result<()> {

@@ -17,10 +17,12 @@ mod serve;
 
 use crate::config::ConfigError;
 use crate::store::OpenError;
+use anyhow::Context;
 use clap::{Parser, Subcommand};
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// Giọt: soil moisture, drip irrigation and an irrigation diary for a cooperative.
 #[derive(Debug, Parser)]
@@ -76,10 +78,21 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Serve(args) => serve::run(&args),
         Command::Demo(args) => demo::run(&args),
         Command::Replay(args) => replay::run(&args),
-        Command::Node(command) => node::run(&command),
-        Command::Export(args) => export::run(&args),
-        Command::Agro(command) => agro::run(&command),
-        Command::Doctor(args) => doctor::run(&args),
+        Command::Node(command) => quietly(node::run(&command)),
+        Command::Export(args) => quietly(export::run(&args)),
+        Command::Agro(command) => quietly(agro::run(&command)),
+        Command::Doctor(args) => quietly(doctor::run(&args)),
+    }
+}
+
+/// What a command that prints came to; whoever reads it may have enough before its end, as in `giot export … | head`.
+fn quietly(printed: anyhow::Result<()>) -> anyhow::Result<()> {
+    let is_enough = |error: &anyhow::Error| {
+        error.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == ErrorKind::BrokenPipe)
+    };
+    match printed {
+        Err(error) if is_enough(&error) => Ok(()),
+        other => other,
     }
 }
 
@@ -123,16 +136,26 @@ fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
     Ok(runtime?)
 }
 
-/// Resolves when the process is asked to end (SIGINT, SIGTERM).
-async fn asked_to_stop() -> anyhow::Result<()> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut term = signal(SignalKind::terminate())?;
-    tokio::select! {
-        _ = term.recv() => {}
-        result = tokio::signal::ctrl_c() => result?,
+/// Hears SIGINT and SIGTERM from its making on: whoever says that it is ready has made one before.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    fn listen() -> anyhow::Result<Self> {
+        let hear = |kind| signal(kind).context("hear signals");
+        Ok(Self { interrupt: hear(SignalKind::interrupt())?, terminate: hear(SignalKind::terminate())? })
     }
-    tracing::info!("stopping");
-    Ok(())
+
+    /// Resolves when the process is asked to end. Cancel-safe.
+    async fn asked_to_stop(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+        tracing::info!("stopping");
+    }
 }
 
 /// Prints one line for a person or a program that waits for it.
@@ -146,11 +169,6 @@ fn say(line: &str) -> anyhow::Result<()> {
 /// Reads a file that the operator named.
 fn read_file(path: &Path) -> anyhow::Result<String> {
     std::fs::read_to_string(path).map_err(|error| UsageError(format!("{}: {error}", path.display())).into())
-}
-
-/// Whether whoever read standard output has enough, as in `giot export … | head`.
-fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    error.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
 }
 
 /// A point in time as the operator writes it: RFC 3339, or a date, which means its first moment in UTC.

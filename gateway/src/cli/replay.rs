@@ -3,7 +3,7 @@
 use super::{UsageError, read_file, runtime, say, start_log};
 use crate::config::Settings;
 use crate::hub::registry::{Device, DeviceKind};
-use crate::replay::{self, Comparison, Track};
+use crate::replay::{self, Comparison, Station, Track};
 use crate::store::{Reader, register_device};
 use crate::{Gateway, Options};
 use anyhow::Context;
@@ -66,16 +66,19 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     start_log("warn");
     let csv_name = args.file.display().to_string();
     let csv = std::fs::read(&args.file).map_err(|error| UsageError(format!("{csv_name}: {error}")))?;
-    let tracks = match &args.map {
+    let station = match &args.map {
         Some(map) => replay::read(&map.display().to_string(), &read_file(map)?, &csv_name, &csv),
         None => replay::read("the built-in map", replay::COLUMNS, &csv_name, &csv),
     };
-    let tracks = tracks.map_err(|error| UsageError(error.to_string()))?;
+    let Station { tracks, ignored } = station.map_err(|error| UsageError(error.to_string()))?;
+    if !ignored.is_empty() {
+        say(&format!("not replayed, because the map does not name them: {}", ignored.join(", ")))?;
+    }
     std::fs::create_dir_all(&args.data).with_context(|| format!("make {}", args.data.display()))?;
     let devices = devices(&args.data, tracks.keys())?;
     let is_whole = runtime()?.block_on(play(args, &tracks, &devices))?;
     if !is_whole {
-        return say("stopped; the same command goes on and doubles nothing");
+        anyhow::bail!("stopped before the end; the same command goes on and doubles nothing");
     }
     report(&args.data, &tracks)
 }
@@ -128,10 +131,9 @@ async fn play(
         stop.send(true).ok();
         result
     };
+    let mut signals = super::Signals::listen()?;
     let interrupted = async {
-        if let Err(error) = super::asked_to_stop().await {
-            tracing::error!(%error, "signals cannot be heard");
-        }
+        signals.asked_to_stop().await;
         stop.send(true).ok();
         std::future::pending::<()>().await;
     };

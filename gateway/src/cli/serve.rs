@@ -1,6 +1,6 @@
 //! `giot serve`: the gateway.
 
-use super::{DataFolder, UsageError, asked_to_stop, read_file, runtime, say, start_log};
+use super::{DataFolder, Signals, UsageError, read_file, runtime, say, start_log};
 use crate::config::{Settings, compile};
 use crate::{Gateway, Options};
 use std::net::SocketAddr;
@@ -51,13 +51,21 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
         demo_time: None,
     };
     runtime()?.block_on(async {
+        let mut signals = Signals::listen()?;
         let gateway = Gateway::start(options).await?;
-        say(&format!("ready http={} mqtt={}", gateway.http, gateway.mqtt))?;
+        let ready = format!("ready http={} mqtt={}", gateway.http, gateway.mqtt);
+        let mut up = gateway.link().up();
         gateway
-            .run_until(async {
-                if let Err(error) = asked_to_stop().await {
-                    tracing::error!(%error, "signals cannot be heard");
+            .run_until(async move {
+                tokio::select! {
+                    () = signals.asked_to_stop() => return,
+                    // At once for the embedded broker; an external one may be away. An error means that the link has ended.
+                    _ = up.wait_for(|up| *up) => {}
                 }
+                if let Err(error) = say(&ready) {
+                    tracing::error!(%error, "nobody hears that the gateway is ready");
+                }
+                signals.asked_to_stop().await;
             })
             .await
     })

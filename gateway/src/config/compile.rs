@@ -3,10 +3,12 @@
 use super::{ConfigError, ExternalBroker, Problem, Settings, ZoneLabel, raw};
 use giot_engine::program::{Cycle, Group, Place};
 use giot_engine::{
-    DayWindow, MetricName, Plan, ProbeRef, ProgramId, SourceId, SourcePlan, ValveRef, ZoneId, ZonePlan,
+    DayWindow, MetricName, Plan, ProbeRef, ProblemKind, ProgramId, SourceId, SourcePlan, ValveRef, ZoneId,
+    ZonePlan,
 };
 use giot_shared::ids::{NodeId, ValveId};
 use giot_shared::units::{LitresPerHour, MoisturePermyriad};
+use giot_shared::wire::VALVES_MAX;
 use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::ops::Range;
@@ -143,7 +145,10 @@ impl Compiler<'_> {
             let of_program = problem.program.as_ref().and_then(|id| lines.programs.get(id));
             let place = of_zone.or(of_source).or(of_program);
             match place {
-                Some((span, field)) => self.problem(span.clone(), field, &problem),
+                Some((span, field)) => {
+                    let field = key_of(&problem.kind).map_or(field.clone(), |key| format!("{field}.{key}"));
+                    self.problem(span.clone(), &field, &problem);
+                }
                 None => self.problems.push(Problem {
                     line: None,
                     field: String::new(),
@@ -213,6 +218,10 @@ impl Compiler<'_> {
         let id: Option<ZoneId> = self.id(&zone.id, &format!("{field}.id"));
         let source: Option<SourceId> = self.id(&zone.source, &format!("{field}.source"));
         let node: Option<NodeId> = self.id(&zone.valve.get_ref().node, &format!("{field}.valve.node"));
+        if usize::from(zone.valve.get_ref().valve) >= VALVES_MAX {
+            let what = format!("valves count from 0 to {}: a node has no more", VALVES_MAX - 1);
+            self.problem(zone.valve.span(), &format!("{field}.valve.valve"), what);
+        }
         let mut depth_cm = BTreeMap::new();
         let mut probes = Vec::new();
         for (idx, probe) in zone.probes.get_ref().iter().enumerate() {
@@ -370,6 +379,25 @@ impl Compiler<'_> {
         }
         self.problem(minutes.span(), field, format!("between 0 and {max_min} minutes"));
         None
+    }
+}
+
+/// The key of the table that a problem is about; `None`: the message says it.
+fn key_of(kind: &ProblemKind) -> Option<&'static str> {
+    match kind {
+        ProblemKind::UnknownSource(_) => Some("source"),
+        ProblemKind::SourceLoop | ProblemKind::UnknownFeeder(_) => Some("fed_by"),
+        ProblemKind::CapacityZero => Some("capacity_l_per_h"),
+        ProblemKind::FlowZero | ProblemKind::FlowAboveCapacity(..) => Some("flow_l_per_h"),
+        ProblemKind::NoProbe | ProblemKind::ProbeTwice(_) => Some("probes"),
+        ProblemKind::ThresholdsCrossed | ProblemKind::HysteresisTooSmall(_) => Some("stop_above_percent"),
+        ProblemKind::ThresholdImplausible => Some("plausible_percent"),
+        ProblemKind::ValveShared(_) => Some("valve"),
+        ProblemKind::LeaseZero | ProblemKind::LeaseAboveRun => Some("lease_min"),
+        ProblemKind::RunTooLong => Some("run_max_min"),
+        ProblemKind::FreshZero => Some("fresh_min"),
+        ProblemKind::StuckBelowFresh => Some("stuck_hours"),
+        ProblemKind::UtcOffset | ProblemKind::Timing | ProblemKind::Program(_) => None,
     }
 }
 

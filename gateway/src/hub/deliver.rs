@@ -5,7 +5,7 @@ use crate::ingest::node::{Greeting, Taken, Verdict};
 use crate::ingest::{self, Sample, json};
 use crate::mqtt::{Ack, Delivery};
 use crate::quality::Quality;
-use crate::store::{Anchor, Batch, DeviceSamples, Mark, MetricSample};
+use crate::store::{Anchor, Batch, DeviceSamples, LastValue, Mark, MetricSample};
 use giot_engine::{Input, ProbeRef, ValveRef};
 use giot_shared::ids::{NodeId, ValveId};
 use giot_shared::metric::Metric;
@@ -252,11 +252,21 @@ impl Hub {
         self.act(&mut Some(batch));
     }
 
+    /// Shows the engine a reading from before the start.
+    pub(super) fn recall_one(&mut self, probe: &ProbeRef, last: &LastValue) {
+        let sample = last.sample;
+        self.feed_reading(probe, sample.at_us, sample.value, Quality::from_byte(sample.quality));
+    }
+
     fn feed_one(&mut self, probe: &ProbeRef, sample: &Sample) {
-        let at = UnixMs(sample.at_us.div_euclid(1000));
-        let percent = sample.value.map(|value| ingest::as_moisture_percent(&sample.metric, value));
+        self.feed_reading(probe, sample.at_us, sample.value, sample.quality);
+    }
+
+    fn feed_reading(&mut self, probe: &ProbeRef, at_us: i64, value: Option<f64>, quality: Quality) {
+        let at = UnixMs(at_us.div_euclid(1000));
+        let percent = value.map(|value| ingest::as_moisture_percent(probe.metric.as_str(), value));
         let moisture = percent.and_then(MoisturePermyriad::from_percent);
-        let good = sample.quality == Quality::Good && moisture.is_some();
+        let good = quality == Quality::Good && moisture.is_some();
         let input = Input::Reading { device: &probe.device, metric: &probe.metric, at, moisture, good };
         self.engine.handle(self.now(), input);
         self.is_view_old = true;

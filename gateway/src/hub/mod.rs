@@ -22,7 +22,7 @@ use crate::clock::{Clock, monotonic};
 use crate::config::Settings;
 use crate::ingest::json::Names;
 use crate::mqtt::{Delivery, Incoming, Link, Qos};
-use crate::store::{Batch, CommitError, Done, Reader, SubmitError, Writer};
+use crate::store::{Batch, CommitError, DiaryEntry, DiaryFilter, Done, Reader, SubmitError, Writer};
 use giot_engine::{
     Action, By, Engine, Entry, Event, Input, Now, Pause, ProbeRef, ProgramId, ProgramWish, Reason, ZoneId,
     ZoneState,
@@ -172,6 +172,8 @@ pub struct Hub {
     watched: BTreeMap<NodeId, BTreeSet<ProbeRef>>,
     /// Why the engine refused a person's last wish.
     last_refusal: Option<Reason>,
+    /// The last diary entry of each zone from before this start.
+    earlier: BTreeMap<ZoneId, DiaryEntry>,
     names: Names,
     committed_tx: mpsc::UnboundedSender<Committed>,
     committed: mpsc::UnboundedReceiver<Committed>,
@@ -247,6 +249,7 @@ impl Hub {
             sessions,
             watched,
             last_refusal: None,
+            earlier: BTreeMap::new(),
             names: Names::default(),
             committed_tx,
             committed,
@@ -257,10 +260,29 @@ impl Hub {
             n_bad: 0,
             last_bad_at: None,
         };
+        hub.recall()?;
         hub.act(&mut None);
         hub.flush();
         hub.show();
         Ok(hub)
+    }
+
+    /// Shows the engine the newest readings that the store has, so that a restart forgets none that is still fresh; and the
+    /// page each zone's last entry of the diary.
+    fn recall(&mut self) -> anyhow::Result<()> {
+        for (device, probes) in self.watched.clone() {
+            for last in self.reader.last_values(Some(device.as_str()))? {
+                if let Some(probe) = probes.iter().find(|probe| probe.metric.as_str() == &*last.metric) {
+                    self.recall_one(probe, &last);
+                }
+            }
+        }
+        for zone in self.settings.plan.zones.keys() {
+            let filter = DiaryFilter { zone: Some(zone.to_string()), limit: 1, ..DiaryFilter::default() };
+            let row = self.reader.diary(&filter)?.into_iter().next();
+            self.earlier.extend(row.map(|row| (zone.clone(), row.entry)));
+        }
+        Ok(())
     }
 
     /// Runs until the devices' link has stopped and everything it brought is with the store.
@@ -554,6 +576,7 @@ impl Hub {
             zones,
             programs: self.engine.program_ids().filter_map(|id| self.engine.program_view(id)).collect(),
             farm: self.engine.farm_state().clone(),
+            earlier: self.earlier.clone(),
             devices: devices.collect(),
         };
         self.view.send_replace(Arc::new(view));

@@ -1,9 +1,12 @@
 //! What the page sees of the farm at one moment: plain data, made by the hub, turned into JSON by the API.
 
 use giot_engine::program::FarmState;
-use giot_engine::{ProgramView, ZoneView};
+use giot_engine::{ProgramView, ZoneId, ZoneView};
 use giot_shared::ids::NodeId;
 use giot_shared::time::{MonoMs, UnixMs};
+use std::collections::BTreeMap;
+
+use crate::store::DiaryEntry;
 
 /// The farm at one moment.
 #[derive(Clone, Debug)]
@@ -20,6 +23,8 @@ pub struct FarmView {
     pub farm: FarmState,
     /// The monotonic line at that moment: the zones' moments are on it.
     pub mono: MonoMs,
+    /// The last diary entry of each zone from before this start, where the engine has not decided since.
+    pub earlier: BTreeMap<ZoneId, DiaryEntry>,
     /// Devices by id: registered ones, and those heard of.
     pub devices: Vec<DeviceState>,
 }

@@ -88,7 +88,13 @@ pub fn decode(payload: &[u8], now_us: i64, names: &mut Names) -> Result<Decoded,
     if n_keys > KEYS_MAX {
         return Err(JsonError::TooManyKeys);
     }
-    let (at_us, time_is_sure) = match ts.map(to_us) {
+    let ts = match ts {
+        None => None,
+        Some(Scalar::Number(ts)) => Some(to_us(ts)),
+        Some(Scalar::Time(at_us)) => Some(Some(at_us)),
+        Some(Scalar::Null | Scalar::Other) => Some(None),
+    };
+    let (at_us, time_is_sure) = match ts {
         None => (now_us, true),
         Some(Some(ts)) if (SINCE_US..=now_us.saturating_add(AHEAD_MAX_US)).contains(&ts) => (ts, true),
         Some(_) => (now_us, false),
@@ -125,7 +131,8 @@ fn to_us(ts: f64) -> Option<i64> {
 /// The numbers of a flat object, and what else was in it.
 struct Flat<'p> {
     numbers: Vec<(Cow<'p, str>, Option<f64>)>,
-    ts: Option<f64>,
+    /// Whatever stands under `ts`.
+    ts: Option<Scalar>,
     n_keys: usize,
     n_skipped: usize,
 }
@@ -154,9 +161,9 @@ impl<'de> Visitor<'de> for FlatVisitor {
                 continue;
             }
             match (map.next_value::<Scalar>()?, &*key) {
-                (Scalar::Number(number), "ts") => flat.ts = Some(number),
+                (ts, "ts") => flat.ts = Some(ts),
                 (Scalar::Number(number), _) => flat.numbers.push((key, Some(number))),
-                (Scalar::Null, "ts") | (Scalar::Other, _) => flat.n_skipped += 1,
+                (Scalar::Time(_) | Scalar::Other, _) => flat.n_skipped += 1,
                 (Scalar::Null, _) => flat.numbers.push((key, None)),
             }
         }
@@ -188,6 +195,8 @@ impl<'de> Deserialize<'de> for Key<'de> {
 
 enum Scalar {
     Number(f64),
+    /// A text that is a time by RFC 3339, in microseconds since 1970.
+    Time(i64),
     Null,
     Other,
 }
@@ -229,8 +238,9 @@ impl<'de> Visitor<'de> for ScalarVisitor {
         Ok(Scalar::Null)
     }
 
-    fn visit_str<E>(self, _: &str) -> Result<Scalar, E> {
-        Ok(Scalar::Other)
+    fn visit_str<E>(self, text: &str) -> Result<Scalar, E> {
+        let time = chrono::DateTime::parse_from_rfc3339(text);
+        Ok(time.map_or(Scalar::Other, |time| Scalar::Time(time.timestamp_micros())))
     }
 
     fn visit_seq<A: serde::de::SeqAccess<'de>>(self, mut seq: A) -> Result<Scalar, A::Error> {
@@ -252,6 +262,21 @@ mod tests {
 
     fn read(text: &str) -> Decoded {
         decode(text.as_bytes(), NOW_US, &mut Names::default()).expect("a good message")
+    }
+
+    #[test]
+    fn a_time_is_a_number_or_a_text_by_rfc_3339_and_anything_else_is_uncertain() {
+        let at = |text: &str| {
+            let sample = &read(text).samples[0];
+            (sample.at_us, sample.quality)
+        };
+        let sure = (1_700_000_005_000_000, Quality::Good);
+        assert_eq!(at(r#"{"ts":1700000005,"q":3}"#), sure);
+        assert_eq!(at(r#"{"ts":"2023-11-14T22:13:25Z","q":3}"#), sure);
+        assert_eq!(at(r#"{"ts":"2023-11-15T05:13:25+07:00","q":3}"#), sure);
+        for ts in [r#""yesterday""#, r#""1700000005""#, "null", "[1]", "{}", r#""2099-01-01T00:00:00Z""#] {
+            assert_eq!(at(&format!(r#"{{"q":3,"ts":{ts}}}"#)), (NOW_US, Quality::UncertainTime), "{ts}");
+        }
     }
 
     fn values(text: &str) -> Vec<(String, Option<f64>, Quality)> {

@@ -82,16 +82,20 @@ pub struct Track {
     pub rows: Vec<Row>,
 }
 
+/// A station's file as it is replayed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Station {
+    /// Its nodes.
+    pub tracks: BTreeMap<NodeId, Track>,
+    /// Headings that the map does not name: their columns are not replayed.
+    pub ignored: Vec<String>,
+}
+
 /// Reads a station's file by a column map.
 ///
 /// # Errors
 /// [`ReplayError`] at the first place that cannot be replayed exactly.
-pub fn read(
-    map_file: &str,
-    map: &str,
-    csv_file: &str,
-    csv: &[u8],
-) -> Result<BTreeMap<NodeId, Track>, ReplayError> {
+pub fn read(map_file: &str, map: &str, csv_file: &str, csv: &[u8]) -> Result<Station, ReplayError> {
     let map_error = |what: String| ReplayError { file: map_file.to_owned(), line: None, what };
     let map: RawMap =
         toml::from_str(map).map_err(|error| map_error(error.to_string().trim_end().to_owned()))?;
@@ -129,6 +133,12 @@ pub fn read(
             format!("no column that {map_file} maps; write a map of your own: giot help replay"),
         ));
     }
+    let ignored = headings
+        .iter()
+        .enumerate()
+        .filter(|(idx, _)| *idx != time_idx && places.iter().all(|(_, place)| place != idx))
+        .map(|(_, heading)| heading.trim().to_owned())
+        .collect();
     for record in reader.records() {
         let record =
             record.map_err(|error| at(error.position().map_or(0, csv::Position::line), error.to_string()))?;
@@ -151,7 +161,10 @@ pub fn read(
             row.values.push(parse_value(cell, column).map_err(|what| at(line, what))?);
         }
     }
-    Ok(tracks)
+    if tracks.values().all(|track| track.rows.is_empty()) {
+        return Err(at(1, "headings only: there is no row to replay".to_owned()));
+    }
+    Ok(Station { tracks, ignored })
 }
 
 fn unknown_metric(name: &str) -> String {
@@ -250,7 +263,7 @@ mod tests {
         [[column]]\ncolumn = \"absent\"\ndevice = \"b\"\nmetric = \"rain\"\n";
 
     fn try_read(csv: &str) -> Result<BTreeMap<NodeId, Track>, ReplayError> {
-        read("map.toml", MAP, "station.csv", csv.as_bytes())
+        read("map.toml", MAP, "station.csv", csv.as_bytes()).map(|station| station.tracks)
     }
 
     fn error(csv: &str) -> String {
@@ -287,7 +300,7 @@ mod tests {
     #[test]
     fn the_built_in_map_is_valid() {
         let csv = "datetime,vwc_5cm,battv\n2022-01-01 00:00:00,0.257,8745.0\n";
-        let tracks = read("columns.toml", COLUMNS, "s.csv", csv.as_bytes()).expect("good");
+        let tracks = read("columns.toml", COLUMNS, "s.csv", csv.as_bytes()).expect("good").tracks;
         assert_eq!(tracks.len(), 2);
     }
 }

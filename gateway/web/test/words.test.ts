@@ -42,7 +42,7 @@ test('an unknown reason or a missing number shows itself and never an empty plac
 });
 
 test('a refusal is told in full, in short, or left to the caller', () => {
-  assert.match(refusal('vi', FARM, { code: 'locked', args: { by: 'Hương' } }) ?? '', /^Hương/);
+  assert.match(refusal('vi', FARM, { code: 'locked', args: { by: 'Hương', note: 'thay van' } }) ?? '', /^Hương/);
   assert.equal(refusal('vi', FARM, { code: 'locked', args: {} }), 'Khu này đang bị khoá.');
   assert.equal(refusal('en', FARM, { code: 'bad_request', args: {} }), null);
 });
@@ -53,7 +53,8 @@ test('arguments take their unit from their name', () => {
     ['run_s', 600, '10 phút'],
     ['from_min', 300, '05:00'],
     ['to_min', 1440, '00:00'],
-    ['moisture', 21.94, `21,9${NBSP}%`],
+    ['moisture', 21.94, `21,94${NBSP}%`],
+    ['start_below', 22, `22,0${NBSP}%`],
     ['litres', 1284.5, '1.285 lít'],
     ['litres', 3.25, '3,3 lít'],
     ['attempt', 3, '3'],

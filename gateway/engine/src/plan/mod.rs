@@ -217,8 +217,10 @@ pub struct PlanProblem {
 /// The kinds of problems of a plan.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ProblemKind {
-    /// A zone or a source names a source that is not there.
+    /// The zone names a source that is not there.
     UnknownSource(SourceId),
+    /// The source is fed by one that is not there.
+    UnknownFeeder(SourceId),
     /// The source is fed by itself, directly or over others.
     SourceLoop,
     /// The source carries nothing.
@@ -263,6 +265,7 @@ impl ProblemKind {
     pub const fn code(&self) -> &'static str {
         match self {
             Self::UnknownSource(_) => "unknown_source",
+            Self::UnknownFeeder(_) => "unknown_feeder",
             Self::SourceLoop => "source_loop",
             Self::CapacityZero => "capacity_zero",
             Self::FlowZero => "flow_zero",
@@ -288,7 +291,7 @@ impl ProblemKind {
 impl fmt::Display for ProblemKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::UnknownSource(source) => {
+            Self::UnknownSource(source) | Self::UnknownFeeder(source) => {
                 write!(f, "source {source} is not defined: define it or name another")
             }
             Self::SourceLoop => f.write_str("the source feeds itself: take one fed_by out of the loop"),
@@ -317,8 +320,10 @@ impl fmt::Display for ProblemKind {
             Self::LeaseZero => f.write_str("the lease must be at least one second"),
             Self::LeaseAboveRun => f.write_str("the lease must not be longer than the longest run"),
             Self::RunTooLong => f.write_str("the longest run must not exceed 24 hours"),
-            Self::FreshZero => f.write_str("fresh_s must be at least one second"),
-            Self::StuckBelowFresh => f.write_str("stuck_s must be 0 or longer than fresh_s"),
+            Self::FreshZero => f.write_str("a reading must count as fresh for at least one second"),
+            Self::StuckBelowFresh => {
+                f.write_str("a value must count as stuck later than as stale, or never (0)")
+            }
             Self::UtcOffset => f.write_str("the offset from UTC must lie within 14 hours"),
             Self::Timing => f.write_str("every waiting time must lie between one second and a day"),
             // What a file calls a step is part of a sequence in here.
@@ -426,7 +431,7 @@ impl Plan {
         }
         let Some(fed_by) = &source.fed_by else { return found };
         if !self.sources.contains_key(fed_by) {
-            found.push(ProblemKind::UnknownSource(fed_by.clone()));
+            found.push(ProblemKind::UnknownFeeder(fed_by.clone()));
         } else if self.path(fed_by).contains(&id) {
             found.push(ProblemKind::SourceLoop);
         }

@@ -168,6 +168,6 @@ fn problems_of_sources_are_found_and_keep_the_zones_on_the_way_closed() {
     let want = ["source_loop source main", "source_loop source pump"];
     assert_eq!(check(&[("main", main.clone()), ("pump", looped)], &want), "a b");
     let lost = source(Some("river"), None);
-    let want = ["unknown_source source pump"];
+    let want = ["unknown_feeder source pump"];
     assert_eq!(check(&[("main", main), ("pump", lost)], &want), "a b");
 }

@@ -133,6 +133,11 @@ pub(super) fn is_final(refusal: RefusalReason) -> bool {
 }
 
 impl Run {
+    /// When it ends at the latest if nothing ends it before, renewals of its lease included.
+    pub(crate) fn ends_at(&self) -> MonoMs {
+        self.opened_at.unwrap_or(self.started_at).plus_ms(u64::from(self.target_s) * 1000)
+    }
+
     pub(crate) fn is_manual(&self) -> bool {
         self.kind == RunKind::Manual
     }

@@ -85,9 +85,10 @@ impl Zone {
     /// A person locks the zone: what runs is stopped, nothing starts.
     pub(crate) fn set_lock(&mut self, turn: &mut Turn<'_>, by: &str, note: &str) {
         let note = note.chars().take(NOTE_CHARS_MAX).collect();
-        self.memory.lock = Some(Lock { by: by.to_owned(), note });
+        let lock = Lock { by: by.to_owned(), note };
+        let reason = lock.reason();
+        self.memory.lock = Some(lock);
         self.is_memory_changed = true;
-        let reason = Reason::Locked { by: by.to_owned() };
         self.desk.tell(turn, Event::Locked, By::Person(by.to_owned()), reason.clone(), None);
         self.stop(turn, reason.clone(), By::Person(by.to_owned()), false);
         self.drop_errands(None);

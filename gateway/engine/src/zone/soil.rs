@@ -157,7 +157,7 @@ impl Zone {
             return Some(Reason::InvalidPlan { problem: problem.to_owned() });
         }
         if let Some(lock) = &self.memory.lock {
-            return Some(Reason::Locked { by: lock.by.clone() });
+            return Some(lock.reason());
         }
         if let Some(fault) = &self.memory.fault {
             return Some(Reason::UnresolvedFault { fault: fault.code().to_owned() });

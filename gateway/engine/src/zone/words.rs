@@ -268,7 +268,7 @@ impl Zone {
         self.enter(turn, Phase::Local(Local { until, flight }));
         self.desk.tell(turn, Event::Started, By::Node, Reason::LocalRun {}, None);
         if let Some(lock) = &self.memory.lock {
-            let reason = Reason::Locked { by: lock.by.clone() };
+            let reason = lock.reason();
             self.stop(turn, reason, By::Engine, false);
         }
     }

@@ -4,7 +4,7 @@ mod balance;
 mod et0;
 mod tables;
 
-use super::{UsageError, is_broken_pipe};
+use super::UsageError;
 use clap::{Subcommand, ValueEnum};
 use giot_engine::agro::Standard;
 use std::io::{BufWriter, Read, Write};
@@ -23,16 +23,11 @@ pub(super) enum Command {
 }
 
 pub(super) fn run(command: &Command) -> anyhow::Result<()> {
-    let written = match command {
+    match command {
         Command::Et0(args) => et0::run(args),
         Command::Balance(args) => balance::run(args),
         Command::Crops(_) => tables::crops(),
         Command::Soils(_) => tables::soils(),
-    };
-    match written {
-        // Whoever reads has enough: `giot agro et0 … | head`.
-        Err(error) if is_broken_pipe(&error) => Ok(()),
-        other => other,
     }
 }
 

@@ -26,8 +26,8 @@ export function formatNumber(lang: Lang, value: number, decimals = 0): string {
 }
 
 /** Moisture in per cent of volume, one decimal, with its sign. */
-export function formatPercent(lang: Lang, value: number): string {
-  return `${formatNumber(lang, value, 1)}${NBSP}%`;
+export function formatPercent(lang: Lang, value: number, digits = 1): string {
+  return `${formatNumber(lang, value, digits)}${NBSP}%`;
 }
 
 interface FarmDate {

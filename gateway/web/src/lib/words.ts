@@ -70,7 +70,8 @@ export function argument(lang: Lang, farm: Farm, name: string, value: number | s
   if (name.endsWith('_ms')) return span(lang, value);
   if (name.endsWith('_min')) return minuteOfDay(value);
   if (name === 'litres' || name === 'volume') return litres(lang, value);
-  if (MOISTURE.has(name)) return formatPercent(lang, value);
+  // As many decimals as it has, up to two: 24.09 below a threshold of 24.1 must not read as equal.
+  if (MOISTURE.has(name)) return formatPercent(lang, value, Math.round(value * 100) % 10 === 0 ? 1 : 2);
   return formatNumber(lang, value, Number.isInteger(value) ? 0 : 1);
 }
 
