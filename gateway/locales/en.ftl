@@ -167,6 +167,10 @@ pause-end = End it
 pause-change = Change
 pause-days = Days (1 to { $max })
 pause-choices = Choose the days
+pause-choice = { $n ->
+    [1] 1 day
+   *[other] { $n } days
+  }
 preview-title = Next { $days } days
 preview-note = If nothing changes. A busy water source may delay a run.
 preview-empty = No program starts in the next { $days } days.
