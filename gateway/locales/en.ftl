@@ -5,6 +5,7 @@
 
 nav = Screens
 nav-zones = Zones
+nav-programs = Programs
 nav-diary = Diary
 nav-nodes = Nodes
 language = Language
@@ -119,6 +120,66 @@ clear-zone = Clear fault of { $zone }
 clear-title = Clear fault of { $zone }?
 clear-note = Clear a fault only after looking at the valve and the node in the field. The zone may be irrigated again afterwards.
 
+## Programs
+
+no-programs = There is no program yet. Declare programs in the configuration file.
+next-start = Next by the calendar
+next-never = no start ahead
+program-ready = Switched on.
+program-invalid = It cannot run: { $problem }.
+program-running = Running, planned to end at { $time }.
+program-off = Switched off.
+program-suspended = Paused until { $time }.
+program-skipping = Skips { $n ->
+    [1] its next start
+   *[other] its next { $n } starts
+  }.
+program-adjusted = Gives { $percent } % of its amounts.
+program-do-start = Start now
+program-do-skip = Skip next
+program-do-unskip = Do not skip
+program-do-adjust = Adjust
+program-do-suspend = Pause
+program-do-resume = Go on
+program-do-off = Switch off
+program-do-on = Switch on
+program-start-title = Start program { $program } now?
+program-start-note = The valves of this program open one after another, also outside the allowed hours. Locked and faulty zones stay closed. Make sure that nobody is working on pipes or valves.
+program-suspend-title = Pause program { $program }
+program-suspend-note = This program does not start by itself until then. A run in progress is finished.
+adjust = Set
+adjust-title = Adjust program { $program }
+adjust-percent = Per cent of the planned amounts (0 to { $max })
+adjust-choices = Choose the percentage
+adjust-note = Replaces the present adjustment from the next start on.
+adjust-nothing = With 0 % this program gives nothing.
+adjust-confirm = Give { $percent } %
+pauses = Pauses of the whole farm
+pauses-note = Only programs pause. Zones irrigated by soil moisture still start when their soil is dry; lock a zone to keep its valve closed.
+pause = Pause
+pause-rain = Rain delay
+pause-rain-title = Delay all programs because of rain
+pause-farm = Pause
+pause-farm-title = Pause all programs
+pause-none = Not set.
+pause-until = No irrigation until { $time }
+pause-end = End it
+pause-change = Change
+pause-days = Days (1 to { $max })
+pause-choices = Choose the days
+pause-choice = { $n ->
+    [1] 1 day
+   *[other] { $n } days
+  }
+preview-title = Next { $days } days
+preview-note = If nothing changes. A busy water source may delay a run.
+preview-empty = No program starts in the next { $days } days.
+preview-zone = { $zone }: { $span }, from { $time }
+preview-portions = (in { $n } portions)
+preview-skipped = Not irrigated.
+preview-zone-skipped = { $zone } is not irrigated.
+preview-cut-short = Program { $program } starts too often: only its first starts are shown here.
+
 ## Confirmed state of a valve
 
 state-idle = Valve closed
@@ -218,7 +279,18 @@ unit-litre = { $n } L
 ago-now = just now
 ago = { $span } ago
 moment-yesterday = yesterday { $time }
+moment-tomorrow = tomorrow { $time }
 moment-date = { $date } { $time }
+day = { $weekday } { $date }
+day-today = today, { $date }
+day-tomorrow = tomorrow, { $date }
+weekday-1 = Monday
+weekday-2 = Tuesday
+weekday-3 = Wednesday
+weekday-4 = Thursday
+weekday-5 = Friday
+weekday-6 = Saturday
+weekday-7 = Sunday
 
 ## Why: each code of the irrigation engine
 
@@ -355,3 +427,19 @@ problem-fresh-zero = no reading could ever count as fresh
 problem-stuck-below-fresh = a reading counts as stuck before it counts as old
 problem-utc-offset = the offset from UTC is not valid
 problem-timing = a waiting time is not valid
+problem-source-loop = the water source feeds itself
+problem-capacity-zero = the water source carries nothing
+problem-flow-zero = the flow of the zone is zero
+problem-flow-above-capacity = the zone takes more than its source carries
+problem-empty = days, starts or zones are missing
+problem-too-many = there are too many starts, steps, runs or programs
+problem-out-of-range = a number is out of its range
+problem-unknown-zone = the zone is not declared
+problem-amount-zero = the amount is zero
+problem-amount-too-large = the amount is too large
+problem-no-flow = the flow of the zone is not known
+problem-no-area = the area of the zone is not known
+problem-no-plants = the plants of the zone have not been counted
+problem-no-place = the farm's latitude and longitude are not known, so there is no time of the sun
+problem-too-long-to-finish = it lasts longer than a day and cannot be over by a fixed time
+problem-limits-crossed = the shortest run is longer than the longest

@@ -5,6 +5,7 @@
 
 nav = Các màn hình
 nav-zones = Khu tưới
+nav-programs = Lịch tưới
 nav-diary = Nhật ký
 nav-nodes = Trạm
 language = Ngôn ngữ
@@ -116,6 +117,60 @@ clear-zone = Xoá lỗi { $zone }
 clear-title = Xoá lỗi của { $zone }?
 clear-note = Chỉ xoá lỗi khi đã kiểm tra van và trạm ngoài vườn. Sau đó khu này có thể được tưới lại.
 
+## Lịch tưới
+
+no-programs = Chưa có lịch tưới nào. Hãy khai báo lịch tưới trong tệp cấu hình.
+next-start = Lần tới theo lịch
+next-never = không có lần nào sắp tới
+program-ready = Đang bật.
+program-invalid = Chưa chạy được: { $problem }.
+program-running = Đang chạy, dự kiến xong lúc { $time }.
+program-off = Đang tắt.
+program-suspended = Tạm ngừng đến { $time }.
+program-skipping = Bỏ qua { $n } lần tưới sắp tới.
+program-adjusted = Tưới { $percent } % lượng đã đặt.
+program-do-start = Tưới ngay
+program-do-skip = Bỏ lần tới
+program-do-unskip = Không bỏ nữa
+program-do-adjust = Điều chỉnh
+program-do-suspend = Tạm ngừng
+program-do-resume = Chạy lại
+program-do-off = Tắt lịch
+program-do-on = Bật lịch
+program-start-title = Chạy lịch tưới { $program } ngay?
+program-start-note = Các van của lịch tưới này sẽ mở lần lượt, kể cả ngoài giờ cho phép. Khu bị khoá hoặc có lỗi thì không mở. Hãy chắc chắn không còn ai sửa ống hay van.
+program-suspend-title = Tạm ngừng lịch tưới { $program }
+program-suspend-note = Lịch tưới này không tự bắt đầu cho đến lúc đó. Lần tưới đang chạy vẫn tưới xong.
+adjust = Đặt
+adjust-title = Điều chỉnh lịch tưới { $program }
+adjust-percent = Phần trăm lượng đã đặt (0 đến { $max })
+adjust-choices = Chọn phần trăm
+adjust-note = Thay cho mức đang dùng, tính từ lần bắt đầu sau.
+adjust-nothing = Với 0 % thì lịch tưới này không tưới gì.
+adjust-confirm = Tưới { $percent } %
+pauses = Tạm ngừng cả vườn
+pauses-note = Chỉ ngừng các lịch tưới. Khu tưới theo độ ẩm đất vẫn tự tưới khi đất khô; muốn giữ van đóng thì khoá khu đó.
+pause = Ngừng
+pause-rain = Hoãn vì mưa
+pause-rain-title = Hoãn mọi lịch tưới vì mưa
+pause-farm = Nghỉ tưới
+pause-farm-title = Tạm ngừng mọi lịch tưới
+pause-none = Không đặt.
+pause-until = Không tưới đến { $time }
+pause-end = Cho chạy lại
+pause-change = Đổi
+pause-days = Số ngày (1 đến { $max })
+pause-choices = Chọn số ngày
+pause-choice = { $n } ngày
+preview-title = { $days } ngày tới
+preview-note = Nếu không có gì thay đổi. Nguồn nước bận có thể làm một lần tưới muộn hơn.
+preview-empty = Không có lần tưới nào theo lịch trong { $days } ngày tới.
+preview-zone = { $zone }: { $span }, từ { $time }
+preview-portions = (chia { $n } đợt)
+preview-skipped = Không tưới.
+preview-zone-skipped = Không tưới { $zone }.
+preview-cut-short = Lịch tưới { $program } bắt đầu quá nhiều lần, ở đây chỉ có những lần đầu.
+
 ## Trạng thái van đã được xác nhận
 
 state-idle = Van đóng
@@ -215,7 +270,18 @@ unit-litre = { $n } lít
 ago-now = vừa xong
 ago = { $span } trước
 moment-yesterday = hôm qua { $time }
+moment-tomorrow = ngày mai { $time }
 moment-date = { $date } { $time }
+day = { $weekday } { $date }
+day-today = hôm nay, { $date }
+day-tomorrow = ngày mai, { $date }
+weekday-1 = thứ hai
+weekday-2 = thứ ba
+weekday-3 = thứ tư
+weekday-4 = thứ năm
+weekday-5 = thứ sáu
+weekday-6 = thứ bảy
+weekday-7 = chủ nhật
 
 ## Vì sao: mỗi mã của bộ điều khiển tưới
 
@@ -352,3 +418,19 @@ problem-fresh-zero = không số đo nào được coi là mới
 problem-stuck-below-fresh = số đo bị coi là đứng yên trước khi bị coi là cũ
 problem-utc-offset = múi giờ không hợp lệ
 problem-timing = thời gian chờ không hợp lệ
+problem-source-loop = nguồn nước tự cấp cho chính nó
+problem-capacity-zero = sức tải của nguồn nước bằng không
+problem-flow-zero = lưu lượng của khu tưới bằng không
+problem-flow-above-capacity = khu tưới cần nhiều nước hơn sức tải của nguồn
+problem-empty = thiếu ngày, giờ bắt đầu hoặc khu tưới
+problem-too-many = có quá nhiều giờ, bước, lần tưới hoặc lịch tưới
+problem-out-of-range = một con số nằm ngoài khoảng cho phép
+problem-unknown-zone = khu tưới không có trong danh sách
+problem-amount-zero = lượng nước bằng không
+problem-amount-too-large = lượng nước quá lớn
+problem-no-flow = chưa biết lưu lượng của khu tưới
+problem-no-area = chưa biết diện tích của khu tưới
+problem-no-plants = chưa biết số cây của khu tưới
+problem-no-place = chưa biết vĩ độ và kinh độ của vườn để tính giờ mặt trời
+problem-too-long-to-finish = dài hơn một ngày nên không xong được trước giờ đã định
+problem-limits-crossed = lần tưới ngắn nhất dài hơn lần tưới dài nhất

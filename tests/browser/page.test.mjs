@@ -12,7 +12,7 @@ const ORIGIN = new URL(BASE).origin;
 
 const PHONE = { width: 360, height: 740 };
 const DESK = { width: 1280, height: 800 };
-const SCREENS = ['#/', '#/diary', '#/nodes'];
+const SCREENS = ['#/', '#/programs', '#/diary', '#/nodes'];
 /** Generous: the demonstration shares two cores with a build. */
 const WAIT_MS = 30_000;
 
@@ -66,6 +66,7 @@ async function show(page, hash) {
     location.hash = to;
   }, hash);
   await page.waitForFunction((to) => location.hash === to, hash);
+  if (hash === '#/programs') await page.waitForSelector('[data-preview] [data-start]');
   await page.waitForTimeout(300);
 }
 
@@ -138,6 +139,20 @@ async function checkAxe(page, where) {
     grave.map(({ id, nodes }) => `${where}: ${id}: ${nodes[0]?.html}`),
     [],
   );
+}
+
+/** Nothing scrolls sideways, and every target is large enough for a finger. */
+async function checkFits(page, where) {
+  const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+  assert.ok(wide <= 0, `${where} is ${wide} px too wide`);
+  const small = await page.$$eval('button, select, input, summary, nav a, a.button', (targets) =>
+    targets
+      .filter((target) => target.checkVisibility())
+      .map((target) => ({ box: target.getBoundingClientRect(), html: target.outerHTML.slice(0, 90) }))
+      .filter(({ box }) => box.height < 44 || box.width < 44)
+      .map(({ html }) => html),
+  );
+  assert.deepEqual(small, [], `small targets on ${where}`);
 }
 
 async function picture(page, name) {
@@ -250,6 +265,94 @@ describe('the page', { timeout: 600_000 }, () => {
     assert.deepEqual(wrong, []);
   });
 
+  test('a program is seen, started, stopped, skipped, adjusted and paused, in both languages on a phone', async (t) => {
+    const [program, zone] = ['nhan-toi', 'nhan-1'];
+    const page = await open(t, { viewport: PHONE });
+    await freeZone(page);
+    await show(page, '#/programs');
+    const card = page.locator(`article[data-program=${program}]`);
+    const fact = (state) => card.locator(`[data-fact=${state}]`);
+    const firstStart = page.locator(`[data-preview] [data-start=${program}]`).first();
+    const act = (name) => card.locator(`[data-action=${name}]`).click();
+    const confirm = async () => {
+      await page.click('dialog button[type=submit]');
+      await page.waitForSelector('dialog', { state: 'detached' });
+      assert.deepEqual(await page.locator('[data-notice]').allTextContents(), [], 'a wish was refused');
+    };
+    assert.match(await card.textContent(), /Nhãn buổi tối.*18:30.*(thứ|chủ)/s);
+    assert.match(await firstStart.textContent(), /18:30.*Lô nhãn: 1 giờ 7 phút, từ 18:30/s);
+
+    await act('start');
+    assert.match(await page.textContent('dialog'), /Nhãn buổi tối/);
+    await checkFits(page, 'the question before a start');
+    await confirm();
+    assert.match(await fact('running').textContent(), /Đang chạy, dự kiến xong lúc \d\d:\d\d/);
+    assert.ok(await card.locator('[data-action=start]').isDisabled(), 'a running program starts once');
+    await picture(page, 'phone-program-running');
+    await show(page, '#/');
+    await page.waitForSelector(`article[data-zone=${zone}][data-state=open]`);
+    await show(page, '#/diary');
+    const told = async (event) => {
+      const entry = page.locator(`li[data-event=${event}]`, { hasText: 'Nhãn buổi tối' }).first();
+      await entry.waitFor();
+      return (await entry.textContent()).replace(/\s+/g, ' ');
+    };
+    assert.match(await told('scheduled'), /Lịch tưới Nhãn buổi tối bắt đầu: tưới tổng cộng 1 giờ 7 phút\..*quản trị viên/);
+    assert.match(await told('started'), /Lô nhãn.*Lịch tưới Nhãn buổi tối: 1 giờ 7 phút, đợt 1 trên 1\./);
+
+    await show(page, '#/programs');
+    await act('stop');
+    await fact('ready').waitFor();
+    await act('skip');
+    assert.match(await fact('skipping').textContent(), /Bỏ qua 1 lần tưới sắp tới/);
+    await page.waitForSelector(`[data-preview] [data-start=${program}][data-skipped=true]`);
+    assert.match(await firstStart.textContent(), /Không tưới\..*Có người bỏ qua lần tưới này/s);
+    await page.getByRole('button', { name: /English/ }).click();
+    assert.match(await fact('skipping').textContent(), /Skips its next start\./);
+    assert.match(await firstStart.textContent(), /Not irrigated\..*Somebody skipped this start/s);
+    await act('unskip');
+    await fact('ready').waitFor();
+
+    await act('adjust');
+    await page.getByRole('button', { name: /^50/ }).click();
+    await confirm();
+    assert.match(await fact('adjusted').textContent(), /Gives 50 % of its amounts/);
+    await firstStart.filter({ hasText: 'Lô nhãn: 33 min' }).waitFor();
+    await act('adjust');
+    await page.fill('dialog input[type=number]', '100');
+    await confirm();
+    await fact('ready').waitFor();
+
+    await act('suspend');
+    await confirm();
+    assert.match(await fact('suspended').textContent(), /Paused until tomorrow \d\d:\d\d/);
+    await act('resume');
+    await fact('ready').waitFor();
+    await act('off');
+    await fact('off').waitFor();
+    await act('on');
+    await fact('ready').waitFor();
+
+    const rain = page.locator('[data-pause=rain]');
+    await rain.locator('[data-action=pause]').click();
+    await page.locator('dialog [aria-pressed]').nth(1).click();
+    await checkFits(page, 'the question of a pause');
+    await checkAxe(page, 'the question of a pause');
+    await confirm();
+    await page.waitForSelector('[data-pause=rain][data-paused=true]');
+    assert.match(await rain.textContent(), /No irrigation until 12.Mar \d\d:\d\d/);
+    await firstStart.filter({ hasText: 'Delayed because of rain' }).waitFor();
+    await checkAxe(page, 'programs in English');
+    await picture(page, 'phone-program-rain');
+    await page.getByRole('button', { name: /Tiếng Việt/ }).click();
+    assert.match(await rain.textContent(), /Không tưới đến 12\/03 \d\d:\d\d/);
+    assert.match(await firstStart.textContent(), /Hoãn tưới vì mưa/);
+    await rain.locator('[data-action=end-pause]').click();
+    await page.waitForSelector('[data-pause=rain][data-paused=false]');
+    await firstStart.filter({ hasText: 'Lô nhãn: 1 giờ 7 phút' }).waitFor();
+    assert.deepEqual(wrong, []);
+  });
+
   test('the chart is drawn for every span and says in words what it shows', async (t) => {
     const page = await open(t);
     const [{ id }] = await zones(page);
@@ -320,16 +423,7 @@ describe('the page', { timeout: 600_000 }, () => {
       if (name === 'zone') await page.waitForSelector('[data-chart] canvas');
       for (const language of [/English/, /Tiếng Việt/]) {
         await page.getByRole('button', { name: language }).click();
-        const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
-        assert.ok(wide <= 0, `${hash} is ${wide} px too wide`);
-        const small = await page.$$eval('button, select, input, summary, nav a, a.button', (targets) =>
-          targets
-            .filter((target) => target.checkVisibility())
-            .map((target) => ({ box: target.getBoundingClientRect(), html: target.outerHTML.slice(0, 90) }))
-            .filter(({ box }) => box.height < 44 || box.width < 44)
-            .map(({ html }) => html),
-        );
-        assert.deepEqual(small, [], `small targets on ${hash}`);
+        await checkFits(page, hash);
       }
       await picture(page, `phone-${name}`);
     }

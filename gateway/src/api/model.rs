@@ -6,6 +6,7 @@ use giot_shared::time::UnixMs;
 use giot_shared::units::MoisturePermyriad;
 use serde::Serialize;
 use serde_json::{Map, Value};
+use std::collections::BTreeMap;
 use utoipa::ToSchema;
 
 use crate::clock::Clock;
@@ -30,7 +31,9 @@ pub(crate) struct Overview {
     /// Name of the cooperative.
     cooperative: String,
     /// Water sources.
-    sources: Vec<Source>,
+    sources: Vec<Named>,
+    /// Programs.
+    programs: Vec<Named>,
     /// Zones by id.
     zones: Vec<Zone>,
     /// Devices by id.
@@ -44,9 +47,9 @@ struct Demo {
     speed: u32,
 }
 
-/// A pump, tank or pipe.
+/// What people call a source or a program.
 #[derive(Debug, Serialize, ToSchema)]
-struct Source {
+struct Named {
     id: String,
     name: String,
 }
@@ -186,8 +189,6 @@ pub(super) fn diary_entry(row: &store::DiaryRow) -> DiaryEntry {
 
 /// The farm for JSON.
 pub(super) fn overview(view: &FarmView, settings: &Settings, clock: &Clock) -> Overview {
-    let sources =
-        settings.source_names.iter().map(|(id, name)| Source { id: id.to_string(), name: name.clone() });
     Overview {
         now: view.now.0,
         clock_set: view.clock_set,
@@ -195,10 +196,15 @@ pub(super) fn overview(view: &FarmView, settings: &Settings, clock: &Clock) -> O
         version: env!("CARGO_PKG_VERSION"),
         utc_offset_min: settings.plan.utc_offset_min,
         cooperative: settings.cooperative.clone(),
-        sources: sources.collect(),
+        sources: named(&settings.source_names),
+        programs: named(&settings.program_names),
         zones: view.zones.iter().filter_map(|zone_view| zone(zone_view, view, settings)).collect(),
         nodes: view.devices.iter().map(node).collect(),
     }
+}
+
+fn named<Id: ToString>(names: &BTreeMap<Id, String>) -> Vec<Named> {
+    names.iter().map(|(id, name)| Named { id: id.to_string(), name: name.clone() }).collect()
 }
 
 fn zone(zone: &ZoneView, view: &FarmView, settings: &Settings) -> Option<Zone> {

@@ -5,9 +5,19 @@ import en from '../../locales/en.ftl?raw';
 import vi from '../../locales/vi.ftl?raw';
 import { message } from '../src/lib/fluent';
 import { NBSP } from '../src/lib/format';
-import { ago, argument, moment, reason, reasonOrNull, refusal, span, word, type Farm } from '../src/lib/words';
+import { actor, ago, argument, day, moment, reason, reasonOrNull, refusal, span, word, type Farm } from '../src/lib/words';
 
-const FARM: Farm = { offsetMin: 420, zoneName: (id) => (id === 'man-2' ? 'Lô mận 2' : id), nodeName: (id) => (id === 'n01' ? 'Trạm 1' : id), sourceName: (id) => (id === 'pump-1' ? 'Máy bơm suối' : id) };
+const named =
+  (names: Record<string, string>) =>
+  (id: string): string =>
+    names[id] ?? id;
+const FARM: Farm = {
+  offsetMin: 420,
+  zoneName: named({ 'man-2': 'Lô mận 2' }),
+  nodeName: named({ n01: 'Trạm 1' }),
+  sourceName: named({ 'pump-1': 'Máy bơm suối' }),
+  programName: named({ dem: 'Tưới đêm' }),
+};
 
 const ids = (text: string): string[] => [...text.matchAll(/^([a-z][a-z0-9-]*) =/gm)].map((match) => match[1] ?? '');
 const variables = (text: string, id: string): string[] => {
@@ -34,6 +44,17 @@ test('a reason is a sentence with its numbers and units', () => {
   assert.equal(reason('vi', FARM, dry), `Đất khô: độ ẩm 21,9${NBSP}%, dưới ngưỡng 22,0${NBSP}%.`);
   assert.equal(reason('en', FARM, dry), `Soil is dry: moisture 21.9${NBSP}%, below 22.0${NBSP}%.`);
   assert.match(reason('vi', FARM, { code: 'source_busy', args: { zone: 'man-2' } }), /Lô mận 2/);
+});
+
+test('a program is called by its name, in reasons and as the one who acted', () => {
+  const run = { code: 'program_run', args: { program: 'dem', run_s: 600, cycle: 1, n_cycles: 2 } };
+  assert.equal(reason('vi', FARM, run), 'Lịch tưới Tưới đêm: 10 phút, đợt 1 trên 2.');
+  assert.equal(reason('en', FARM, run), 'Program Tưới đêm: 10 min, portion 1 of 2.');
+  assert.equal(argument('vi', FARM, 'program', 'gone'), 'gone');
+  assert.equal(actor('vi', FARM, { by: 'program', person: 'dem' }), 'Lịch tưới Tưới đêm');
+  assert.equal(actor('en', FARM, { by: 'person', person: 'admin' }), 'By the administrator');
+  assert.equal(actor('en', FARM, { by: 'person', person: null }), 'By somebody unnamed');
+  assert.equal(actor('en', FARM, { by: 'engine', person: null }), 'Automatic');
 });
 
 test('an unknown reason or a missing number shows itself and never an empty place', () => {
@@ -78,9 +99,20 @@ test('moments and ages are as short as they may be', () => {
   assert.equal(moment('vi', now - 11 * 3600_000, now, 420), 'hôm qua 23:00');
   assert.equal(moment('vi', now - 5 * 86_400_000, now, 420), '09/02 10:00');
   assert.equal(moment('vi', now - 60 * 86_400_000, now, 420), '16/12/2025 10:00');
+  assert.equal(moment('vi', now + 14 * 3600_000, now, 420), 'ngày mai 00:00');
+  assert.equal(moment('en', now + 3 * 86_400_000, now, 420), `17${NBSP}Feb 10:00`);
   assert.equal(ago('vi', 20_000), 'vừa xong');
   assert.equal(ago('en', 3 * 3600_000 + 59 * 60_000), '3 h ago');
   assert.equal(span('vi', 3_900_000), '1 giờ 5 phút');
+});
+
+test('a day has its weekday and says whether it is near', () => {
+  const saturday = Date.UTC(2026, 1, 14, 3, 0);
+  const days = (lang: 'vi' | 'en'): string[] => [-1, 0, 1, 2].map((n) => day(lang, saturday + n * 86_400_000, saturday, 420));
+  assert.deepEqual(days('vi'), ['thứ sáu 13/02', 'hôm nay, thứ bảy 14/02', 'ngày mai, chủ nhật 15/02', 'thứ hai 16/02']);
+  assert.equal(days('en')[2], `tomorrow, Sunday 15${NBSP}Feb`);
+  // Five past midnight on the farm is still the evening before in London.
+  assert.match(day('en', Date.UTC(1969, 11, 31, 17, 5), saturday, 420), /^Thursday/);
 });
 
 test('plurals and fall-backs', () => {

@@ -1,5 +1,5 @@
 // The page's calls to the gateway. Knows addresses and errors, holds no state and shows nothing.
-import type { DiaryEntry, History, Problem, Session } from './types';
+import type { DiaryEntry, History, Preview, Problem, Programs, Session } from './types';
 
 /** Relative, so that the page also works below a path of a reverse proxy. */
 const BASE = 'api/v1';
@@ -52,6 +52,7 @@ async function get<T>(path: string): Promise<T> {
 }
 
 const zonePath = (zone: string): string => `/zones/${encodeURIComponent(zone)}`;
+const programPath = (program: string): string => `/programs/${encodeURIComponent(program)}`;
 
 export const session = (): Promise<Session> => get('/session');
 
@@ -97,6 +98,42 @@ export async function unlock(zone: string): Promise<void> {
 
 export async function clearFault(zone: string): Promise<void> {
   await request('POST', `${zonePath(zone)}/clear-fault`, {});
+}
+
+export const programs = (): Promise<Programs> => get('/programs');
+
+export const preview = (days: number): Promise<Preview> => get(`/programs/preview?days=${days}`);
+
+export async function startProgram(program: string): Promise<void> {
+  await request('POST', `${programPath(program)}/start`, {});
+}
+
+export async function stopProgram(program: string): Promise<void> {
+  await request('POST', `${programPath(program)}/stop`, {});
+}
+
+/** Leaves out the next `starts` starts; 0 takes it back. */
+export async function skipStarts(program: string, starts: number): Promise<void> {
+  await request('POST', `${programPath(program)}/skip`, { starts });
+}
+
+export async function enableProgram(program: string, enabled: boolean): Promise<void> {
+  await request('POST', `${programPath(program)}/enable`, { enabled });
+}
+
+/** Replaces the adjustment before. */
+export async function adjustProgram(program: string, percent: number): Promise<void> {
+  await request('POST', `${programPath(program)}/adjust`, { percent });
+}
+
+/** Pauses a program until a moment; null lets it go on. */
+export async function suspendProgram(program: string, until: number | null): Promise<void> {
+  await request('POST', `${programPath(program)}/suspend`, { until });
+}
+
+/** Pauses all programs until a moment, because of rain or not; null lets them go on. */
+export async function pauseAll(rain: boolean, until: number | null): Promise<void> {
+  await request('POST', '/pause', { rain, until });
 }
 
 /** Opens the event stream; the caller reads it and ends it through `signal`. */

@@ -45,11 +45,13 @@ class Farm {
     const zones = this.overview?.zones ?? [];
     const nodes = this.overview?.nodes ?? [];
     const sources = this.overview?.sources ?? [];
+    const programs = this.overview?.programs ?? [];
     return {
       offsetMin: this.offsetMin,
       zoneName: (id) => zones.find((zone) => zone.id === id)?.name ?? id,
       nodeName: (id) => nodes.find((node) => node.id === id)?.label || id,
       sourceName: (id) => sources.find((source) => source.id === id)?.name ?? id,
+      programName: (id) => programs.find((program) => program.id === id)?.name ?? id,
     };
   }
 

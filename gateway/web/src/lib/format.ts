@@ -55,6 +55,12 @@ export function farmDay(ms: number, offsetMin: number): number {
   return Math.floor((ms + offsetMin * MINUTE_MS) / DAY_MS);
 }
 
+/** The day of the week of a moment on the farm: 1 is Monday, 7 Sunday. */
+export function farmWeekday(ms: number, offsetMin: number): number {
+  // Day 0 was a Thursday.
+  return ((((farmDay(ms, offsetMin) + 3) % 7) + 7) % 7) + 1;
+}
+
 /** Time of day, 24 hours: 06:05. */
 export function formatClock(ms: number, offsetMin: number): string {
   const d = farmDate(ms, offsetMin);

@@ -1,6 +1,11 @@
 // Which screen is shown, kept in the address after `#`, so that Back, reload and shared links work without a server route.
 
-export type Route = { screen: 'zones' } | { screen: 'zone'; id: string } | { screen: 'diary' } | { screen: 'nodes' };
+export type Route =
+  | { screen: 'zones' }
+  | { screen: 'zone'; id: string }
+  | { screen: 'programs' }
+  | { screen: 'diary' }
+  | { screen: 'nodes' };
 
 export function parseRoute(hash: string): Route {
   const [screen = '', id = ''] = hash.replace(/^#\/?/, '').split('/');
@@ -11,7 +16,7 @@ export function parseRoute(hash: string): Route {
       return { screen: 'zones' };
     }
   }
-  if (screen === 'diary' || screen === 'nodes') return { screen };
+  if (screen === 'programs' || screen === 'diary' || screen === 'nodes') return { screen };
   return { screen: 'zones' };
 }
 

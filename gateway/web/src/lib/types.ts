@@ -72,6 +72,7 @@ export interface Overview {
   utc_offset_min: number;
   cooperative: string;
   sources: { id: string; name: string }[];
+  programs: { id: string; name: string }[];
   zones: Zone[];
   nodes: Node[];
 }
@@ -108,11 +109,60 @@ export interface DiaryEntry {
   at: number | null;
   zone: string | null;
   event: string;
-  by: 'engine' | 'node' | 'person';
+  by: 'engine' | 'node' | 'person' | 'program';
+  /** Who it was, or which program. */
   person: string | null;
   reason: Reason;
   run_s: number | null;
   litres: number | null;
+}
+
+/** What is watered by the calendar, and what people have set on top of it. */
+export interface Program {
+  id: string;
+  name: string;
+  enabled: boolean;
+  /** Of the planned amounts, on top of the season. */
+  adjust_percent: number;
+  /** So many of the next starts are left out. */
+  skip_next: number;
+  suspended_until: number | null;
+  /** Pauses and skips not counted. */
+  next_start: number | null;
+  /** The runs of its last start were planned to end then. */
+  busy_until: number | null;
+  /** Code of what is wrong with it: it does not start. */
+  invalid: string | null;
+}
+
+export interface Programs {
+  programs: Program[];
+  rain_delay_until: number | null;
+  suspended_until: number | null;
+}
+
+/** One opening of a valve. */
+export interface PlannedRun {
+  zone: string;
+  from: number;
+  until: number;
+  /** What limits and hours changed. */
+  notes: Reason[];
+}
+
+export interface PlannedStart {
+  program: string;
+  at: number;
+  runs: PlannedRun[];
+  /** What is left out; without a zone it is the whole start. */
+  skipped: { zone: string | null; reason: Reason }[];
+}
+
+/** What the next days bring if nothing changes. */
+export interface Preview {
+  starts: PlannedStart[];
+  /** Programs of which only the first starts are told. */
+  cut_short: string[];
 }
 
 export interface Session {

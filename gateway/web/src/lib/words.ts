@@ -3,6 +3,7 @@
 import { has, lookup, message, type Args } from './fluent';
 import {
   farmDay,
+  farmWeekday,
   formatClock,
   formatDate,
   formatDayMonth,
@@ -11,7 +12,7 @@ import {
   spanUnits,
   type Lang,
 } from './format';
-import type { Reason } from './types';
+import type { DiaryEntry, Reason } from './types';
 
 /** What a sentence needs to know about the farm: its clock's offset and the names behind ids. */
 export interface Farm {
@@ -19,6 +20,7 @@ export interface Farm {
   zoneName: (id: string) => string;
   nodeName: (id: string) => string;
   sourceName: (id: string) => string;
+  programName: (id: string) => string;
 }
 
 /** A span in words, at most two units: "2 giờ 5 phút". */
@@ -41,15 +43,25 @@ export function litres(lang: Lang, value: number): string {
   return message(lang, 'unit-litre', { n: formatNumber(lang, value, value < 10 ? 1 : 0) });
 }
 
-/** The moment as short as the reader allows: the time today, "yesterday" and the time, else the date and the time. */
+/** The moment as short as the reader allows: the time today, "yesterday" or "tomorrow" and the time, else the date and the time. */
 export function moment(lang: Lang, ms: number, nowMs: number, offsetMin: number): string {
   const time = formatClock(ms, offsetMin);
   const days = farmDay(nowMs, offsetMin) - farmDay(ms, offsetMin);
   if (days === 0) return time;
   if (days === 1) return message(lang, 'moment-yesterday', { time });
+  if (days === -1) return message(lang, 'moment-tomorrow', { time });
   const sameYear = formatDate(lang, ms, offsetMin).slice(-4) === formatDate(lang, nowMs, offsetMin).slice(-4);
   const date = sameYear ? formatDayMonth(lang, ms, offsetMin) : formatDate(lang, ms, offsetMin);
   return message(lang, 'moment-date', { date, time });
+}
+
+/** The farm's day of a moment with its weekday, and whether that is today or tomorrow. */
+export function day(lang: Lang, ms: number, nowMs: number, offsetMin: number): string {
+  const weekday = message(lang, `weekday-${farmWeekday(ms, offsetMin)}`);
+  const date = message(lang, 'day', { weekday, date: formatDayMonth(lang, ms, offsetMin) });
+  const apart = farmDay(ms, offsetMin) - farmDay(nowMs, offsetMin);
+  if (apart === 0) return message(lang, 'day-today', { date });
+  return apart === 1 ? message(lang, 'day-tomorrow', { date }) : date;
 }
 
 /** Arguments that are moisture in per cent of volume. */
@@ -60,6 +72,7 @@ export function argument(lang: Lang, farm: Farm, name: string, value: number | s
   if (typeof value === 'string') {
     if (name === 'zone') return farm.zoneName(value);
     if (name === 'source') return farm.sourceName(value);
+    if (name === 'program') return farm.programName(value);
     if (name === 'node' || name === 'device') return farm.nodeName(value);
     if (name === 'metric') return metric(lang, value);
     if (name === 'by') return person(lang, value);
@@ -85,6 +98,14 @@ export function metric(lang: Lang, name: string): string {
 /** Who acted: a name, or the word for an account that is no person's. */
 export function person(lang: Lang, name: string): string {
   return word(lang, 'person', name);
+}
+
+/** Who or what a diary entry comes from. */
+export function actor(lang: Lang, farm: Farm, entry: Pick<DiaryEntry, 'by' | 'person'>): string {
+  const { by, person: who } = entry;
+  if (by === 'program') return message(lang, 'by-program', { name: farm.programName(who ?? '') });
+  if (by !== 'person') return message(lang, `by-${by}`);
+  return message(lang, 'by-person', { name: who === null ? message(lang, 'somebody') : person(lang, who) });
 }
 
 /** Minutes after midnight as a time of day. */
