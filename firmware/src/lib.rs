@@ -20,6 +20,8 @@
 extern crate std;
 
 #[cfg(test)]
+mod hand_clock;
+#[cfg(test)]
 mod nor;
 
 pub mod board;
