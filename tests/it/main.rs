@@ -17,5 +17,6 @@ mod diary;
 mod farm;
 mod leases;
 mod mqtt_port;
+mod qemu;
 mod replay;
 mod wire_cddl;

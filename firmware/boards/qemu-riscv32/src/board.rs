@@ -38,6 +38,7 @@ pub(crate) struct QemuBoard {
     reset: ResetCause,
     inputs: u32,
     pulses: u32,
+    told: Option<&'static str>,
 }
 
 impl QemuBoard {
@@ -50,7 +51,7 @@ impl QemuBoard {
         reset: ResetCause,
     ) -> Self {
         let (inputs, pulses) = (gpio.inputs(), gpio.pulses());
-        Self { gpio, watchdog, rs485, probes, reset, inputs, pulses }
+        Self { gpio, watchdog, rs485, probes, reset, inputs, pulses, told: None }
     }
 
     /// The valve whose button went down since the last look.
@@ -140,7 +141,10 @@ impl Board for QemuBoard {
             (true, false) => "connected",
             (false, false) => "no link",
         };
-        log!("epoch {}, {link}, {} waiting, {} lost", status.epoch, status.waiting, status.lost);
+        // Every record changes the counts; worth a line is only what became of the link.
+        if self.told.replace(link) != Some(link) {
+            log!("epoch {}: {link}, {} waiting, {} lost", status.epoch, status.waiting, status.lost);
+        }
     }
 
     async fn wait(&mut self, until: Option<UptimeMs>) -> Wake {

@@ -36,11 +36,15 @@ pub(crate) fn enable(line: Line) {
     PLIC.write32(ENABLE + line.word(), enabled | 1 << (line.0 % 32));
 }
 
-/// Lets devices interrupt.
+/// Lets devices interrupt, and with them everything that was enabled before.
 pub(crate) fn start() {
     PLIC.write32(THRESHOLD, 0);
-    // SAFETY: the handler below takes the interrupts, and every shared state is behind critical sections.
-    unsafe { riscv::register::mie::set_mext() };
+    // SAFETY: the handlers take every interrupt that is enabled, all shared state is behind critical sections, and none is
+    // held here.
+    unsafe {
+        riscv::register::mie::set_mext();
+        riscv::interrupt::enable();
+    }
 }
 
 #[riscv_rt::core_interrupt(riscv::interrupt::Interrupt::MachineExternal)]

@@ -59,7 +59,8 @@ impl Net {
         let slot = |slot: u32| (slot, VIRTIO.at(slot as usize * VIRTIO_SLOT_LEN));
         let (slot, registers) =
             (0..SLOTS).map(slot).find(|(_, slot)| slot.read32(DEVICE_ID) == DEVICE_ID_NET)?;
-        let header = NonNull::new(core::ptr::with_exposed_provenance_mut::<VirtIOHeader>(registers.address()))?;
+        let header =
+            NonNull::new(core::ptr::with_exposed_provenance_mut::<VirtIOHeader>(registers.address()))?;
         // SAFETY: the slot is a virtio device for as long as the machine runs. Beside this driver only the interrupt
         // handler touches it, and only the two registers that the driver leaves alone.
         let transport = unsafe { MmioTransport::new(header, VIRTIO_SLOT_LEN) }.ok()?;
@@ -234,13 +235,15 @@ pub(crate) struct Memory;
 #[repr(align(4096))]
 struct Page([u8; PAGE_SIZE]);
 
-static PAGES: [ConstStaticCell<Page>; DMA_PAGES] = [const { ConstStaticCell::new(Page([0; PAGE_SIZE])) }; DMA_PAGES];
+static PAGES: [ConstStaticCell<Page>; DMA_PAGES] =
+    [const { ConstStaticCell::new(Page([0; PAGE_SIZE])) }; DMA_PAGES];
 
 // SAFETY: each page is a static that is handed out once and never again, aligned and zeroed.
 unsafe impl Hal for Memory {
     fn dma_alloc(pages: usize, _: BufferDirection) -> (PhysAddr, NonNull<u8>) {
         assert_eq!(pages, 1, "a queue of eight fits a page");
-        let page = PAGES.iter().find_map(ConstStaticCell::try_take).expect("a page for each part of two queues");
+        let page =
+            PAGES.iter().find_map(ConstStaticCell::try_take).expect("a page for each part of two queues");
         let start = NonNull::from(&mut page.0).cast::<u8>();
         (start.as_ptr().expose_provenance() as PhysAddr, start)
     }
