@@ -164,6 +164,12 @@ impl Chip {
         self.pins.read(OUTPUTS)
     }
 
+    /// Writes down from here on what the outputs become.
+    #[must_use]
+    pub fn watch_outputs(&self) -> Pulses {
+        Pulses::watch(self.pins.clone())
+    }
+
     /// Presses or releases the buttons of valves, by bits.
     pub fn press(&self, buttons: u32) {
         self.pins.write(INPUTS, buttons);
@@ -261,6 +267,39 @@ impl Pins {
 
     fn write(&self, word: u64, value: u32) {
         self.0.write_all_at(&value.to_le_bytes(), word).expect("writable");
+    }
+}
+
+/// Pulses of the outputs, as a thread that looks every few milliseconds has seen them.
+#[derive(Debug)]
+pub struct Pulses {
+    seen: Arc<Mutex<Vec<u32>>>,
+    /// Dropped with this, which ends the thread.
+    _alive: Arc<()>,
+}
+
+impl Pulses {
+    fn watch(pins: Pins) -> Self {
+        let (seen, alive) = (Arc::new(Mutex::new(Vec::new())), Arc::new(()));
+        let (written, watched) = (Arc::clone(&seen), Arc::downgrade(&alive));
+        std::thread::spawn(move || {
+            let mut last = pins.read(OUTPUTS);
+            while watched.strong_count() > 0 {
+                let outputs = pins.read(OUTPUTS);
+                if outputs != last && outputs != 0 {
+                    written.lock().unwrap_or_else(PoisonError::into_inner).push(outputs);
+                }
+                last = outputs;
+                std::thread::sleep(Duration::from_millis(3));
+            }
+        });
+        Self { seen, _alive: alive }
+    }
+
+    /// All values other than 0, each time they changed.
+    #[must_use]
+    pub fn seen(&self) -> Vec<u32> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 

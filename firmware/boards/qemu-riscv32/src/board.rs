@@ -8,6 +8,7 @@ use crate::watchdog::Watchdog;
 use embassy_futures::select::{Either, select};
 use embassy_time::{Instant, Timer};
 use giot_firmware::board::{Board, Drive, DriveFault, NodeStatus, Vitals, Wake};
+use giot_firmware::coil::{Latching, Relay};
 use giot_firmware::probe::modbus::Line;
 use giot_firmware::probe::{ProbeFault, Sample};
 use giot_firmware::settings::{Input, PROBES_MAX, ValveKind};
@@ -21,10 +22,9 @@ use giot_shared::wire::ResetCause;
 const LOOK_MS: u64 = 20;
 /// Longest sleep of the node, ms: at its end the watchdog is fed.
 const SLEEP_MS_MAX: u64 = 2000;
-/// Length of a latching valve's pulse and of the pause before the next one, ms.
-const PULSE_MS: u64 = 50;
-/// A latching valve has an output that opens it and one that closes it, from this one on.
-const FIRST_LATCHING_OUTPUT: u8 = 16;
+/// Valves that have outputs: a relay each, and two coils each from the first coil on.
+const VALVES: u8 = 8;
+const FIRST_COIL: u8 = 16;
 
 /// A probe in the installation: its metric and how it is connected.
 pub(crate) type ProbeInputs = heapless::Vec<(ProbeId, Metric, Input), PROBES_MAX>;
@@ -87,19 +87,14 @@ impl Board for QemuBoard {
     async fn drive_valve(&mut self, drive: Drive) -> Result<(), DriveFault> {
         let valve = drive.valve.0;
         match drive.kind {
-            ValveKind::Relay if valve < FIRST_LATCHING_OUTPUT => self.gpio.set(valve, drive.open),
-            ValveKind::Latching if valve < (32 - FIRST_LATCHING_OUTPUT) / 2 => {
-                let coil = FIRST_LATCHING_OUTPUT + 2 * valve + u8::from(!drive.open);
-                for _ in 0..drive.times {
-                    self.gpio.set(coil, true);
-                    Timer::after_millis(PULSE_MS).await;
-                    self.gpio.set(coil, false);
-                    Timer::after_millis(PULSE_MS).await;
-                }
+            ValveKind::Relay if valve < VALVES => Relay::new(self.gpio.output(valve)).drive(drive.open),
+            ValveKind::Latching if valve < VALVES => {
+                let (opening, closing) = (FIRST_COIL + 2 * valve, FIRST_COIL + 2 * valve + 1);
+                let mut coils = Latching::new(self.gpio.output(opening), self.gpio.output(closing));
+                coils.drive(drive.open, drive.times).await
             }
-            ValveKind::Relay | ValveKind::Latching => return Err(DriveFault),
+            ValveKind::Relay | ValveKind::Latching => Err(DriveFault),
         }
-        Ok(())
     }
 
     async fn read_probe(&mut self, probe: ProbeId, until: Option<UptimeMs>) -> Result<Sample, ProbeFault> {

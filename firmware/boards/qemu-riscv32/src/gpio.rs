@@ -2,7 +2,7 @@
 //!
 //! | offset | written by | content |
 //! |---|---|---|
-//! | 0 | board | outputs: bit n is the relay of valve n |
+//! | 0 | board | outputs: bit n is the relay of valve n, bits 16 + 2n and 17 + 2n its opening and closing coil |
 //! | 4 | host | inputs: bit n is the button of valve n |
 //! | 8 | host | pulses of the water meter since it was made |
 //! | 12 | host | supply, mV; 0 where it is not measured |
@@ -14,7 +14,9 @@
 use crate::mmio::Mmio;
 use crate::pci::{Bus, Id};
 use core::cell::Cell;
+use core::convert::Infallible;
 use critical_section::Mutex;
+use embedded_hal::digital::{ErrorType, OutputPin};
 
 const IVSHMEM: Id = Id(0x1110_1af4);
 const SHARED_MEMORY_BAR: usize = 2;
@@ -45,11 +47,9 @@ impl Gpio {
         Some(Self { pins })
     }
 
-    /// Switches output `number`, which is below 32.
-    pub(crate) fn set(&mut self, number: u8, high: bool) {
-        let bit = 1_u32 << (number % 32);
-        let outputs = self.pins.read32(OUTPUTS);
-        self.pins.write32(OUTPUTS, if high { outputs | bit } else { outputs & !bit });
+    /// Output `number`, which is below 32.
+    pub(crate) fn output(&self, number: u8) -> Output {
+        Output { pins: self.pins, bit: 1 << (number % 32) }
     }
 
     /// All inputs.
@@ -73,6 +73,29 @@ impl Gpio {
         let fault = self.pins.read32(FAULT);
         self.pins.write32(FAULT, 0);
         fault
+    }
+}
+
+/// One output.
+#[derive(Debug)]
+pub(crate) struct Output {
+    pins: Mmio,
+    bit: u32,
+}
+
+impl ErrorType for Output {
+    type Error = Infallible;
+}
+
+impl OutputPin for Output {
+    fn set_low(&mut self) -> Result<(), Infallible> {
+        self.pins.write32(OUTPUTS, self.pins.read32(OUTPUTS) & !self.bit);
+        Ok(())
+    }
+
+    fn set_high(&mut self) -> Result<(), Infallible> {
+        self.pins.write32(OUTPUTS, self.pins.read32(OUTPUTS) | self.bit);
+        Ok(())
     }
 }
 
