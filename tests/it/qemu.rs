@@ -53,7 +53,7 @@ fn chip_of(farm: &Farm, image_name: &str, moisture: i32) -> Chip {
     let mut chip = Chip::new(image(image_name), moisture);
     chip.install(&installation(&farm.kit()));
     chip.power_on();
-    chip.until_says("welcomed", 1, PATIENCE);
+    chip.until_welcomed(PATIENCE);
     chip
 }
 
@@ -139,6 +139,65 @@ fn a_lease_ends_with_the_cable_pulled_and_nothing_is_lost() {
     assert!(rows.windows(2).all(|pair| pair[0].0 < pair[1].0), "{rows:?}");
 }
 
+/// Rows of the probe's history: each at its own time, and none missing that the probe answered for, except what was being
+/// read or written when a boot ended.
+fn check_history(farm: &Farm, chip: &Chip, n_boots: usize) -> usize {
+    let n_answered = usize::try_from(chip.soil.n_questions()).unwrap();
+    let rows = || giot::export(farm.dir.path(), NODE, "soil_moisture");
+    let temperatures = || giot::export(farm.dir.path(), NODE, "soil_temperature_1");
+    let what = format!("{n_answered} answers of {n_boots} boots in the history");
+    let wanted = n_answered.saturating_sub(n_boots);
+    wait_for(&what, PATIENCE, || (rows().len() + temperatures().len() >= wanted).then_some(()));
+    let rows = rows();
+    assert!(rows.windows(2).all(|pair| pair[0].0 < pair[1].0), "each once, in order: {rows:?}");
+    rows.len()
+}
+
+/// The epochs that the chip has told, one for each boot that got that far.
+fn epochs(chip: &Chip) -> Vec<u32> {
+    let log = chip.log();
+    let told = log.lines().filter_map(|line| line.split_once("epoch ")?.1.split_once(':')?.0.parse().ok());
+    let mut epochs: Vec<u32> = told.collect();
+    epochs.dedup();
+    epochs
+}
+
+#[test]
+fn two_resets_without_a_network_lose_nothing() {
+    let farm = Farm::new("automatic = false");
+    let chip = chip_of(&farm, "node", 2500);
+    chip.plug_cable(false);
+    for boot in 2..=3 {
+        std::thread::sleep(Duration::from_secs(5));
+        chip.dip_supply();
+        chip.until_says(&format!("epoch {boot}:"), 1, PATIENCE);
+    }
+    std::thread::sleep(Duration::from_secs(5));
+    chip.plug_cable(true);
+    chip.until_says("welcomed", 2, PATIENCE);
+    let n_rows = check_history(&farm, &chip, 3);
+    assert!(n_rows >= 6, "three boots of five seconds, a reading every two: {n_rows}");
+    assert_eq!(epochs(&chip), [1, 2, 3]);
+}
+
+#[test]
+fn power_cuts_at_any_moment_lose_nothing_and_reuse_no_epoch() {
+    const N_CUTS: u64 = 6;
+    let farm = Farm::new("automatic = false");
+    let mut chip = chip_of(&farm, "node", 2500);
+    for cut in 0..N_CUTS {
+        // From in the middle of a boot to well after the Welcome.
+        std::thread::sleep(Duration::from_millis(150 + cut * 450));
+        chip.cut_power();
+        chip.power_on();
+    }
+    chip.until_welcomed(PATIENCE);
+    check_history(&farm, &chip, 7);
+    let epochs = epochs(&chip);
+    assert!(epochs.windows(2).all(|pair| pair[0] < pair[1]), "{epochs:?}");
+    assert!(!chip.log().contains("panic"), "{}", chip.log());
+}
+
 /// Opens the valve, lets the chip fail, and checks that it comes back closed and says why.
 fn fails_closed(fault: Fault, reason: &str, limit: Duration) {
     let farm = Farm::new("lease_min = 10\nautomatic = false");
@@ -176,7 +235,7 @@ fn a_falling_supply_closes_before_it_is_too_late() {
     chip.install(&installation);
     chip.set_supply(4000);
     chip.power_on();
-    chip.until_says("welcomed", 1, PATIENCE);
+    chip.until_welcomed(PATIENCE);
     farm.start_run(5.0);
     chip.set_supply(3200);
     until_open(&chip, false, PATIENCE);
@@ -195,7 +254,7 @@ fn a_power_cut_while_water_flows_is_closed_and_told_at_the_next_boot() {
     assert!(chip.is_open(), "the pins' file remembers, as a latching valve would");
     chip.power_on();
     until_open(&chip, false, PATIENCE);
-    chip.until_says("welcomed", 2, PATIENCE);
+    chip.until_welcomed(PATIENCE);
     assert_eq!(chip.log().matches("boot by power_on").count(), 2, "{}", chip.log());
     assert_eq!(farm.until_closing(0).closed_by.as_deref(), Some("boot"));
 }
@@ -212,7 +271,7 @@ fn a_button_and_an_address_of_its_own_work() {
     let mut chip = Chip::new(image("node"), 2500);
     chip.install(&installation);
     chip.power_on();
-    chip.until_says("welcomed", 1, PATIENCE);
+    chip.until_welcomed(PATIENCE);
     chip.press(1);
     until_open(&chip, true, PATIENCE);
     chip.press(0);
@@ -234,7 +293,7 @@ fn a_latching_valve_gets_one_pulse_at_a_time_and_two_to_close_at_boot() {
     chip.install(&installation);
     let pulses = chip.watch_outputs();
     chip.power_on();
-    chip.until_says("welcomed", 1, PATIENCE);
+    chip.until_welcomed(PATIENCE);
     assert_eq!(pulses.seen(), [CLOSING, CLOSING]);
     farm.start_run(5.0);
     wait_for("the opening pulse", PATIENCE, || (pulses.seen().len() == 3).then_some(()));

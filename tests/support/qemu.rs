@@ -60,6 +60,8 @@ pub struct Chip {
     image: PathBuf,
     pins: Pins,
     power: Option<Child>,
+    /// Length of the console's log when it was last switched on.
+    booted_at: usize,
     /// The soil around its probe.
     pub soil: Soil,
 }
@@ -88,7 +90,7 @@ impl Chip {
         std::fs::write(path("flash"), vec![0xff; FLASH_LEN]).expect("a flash bank");
         let pins = Pins::make(&path("pins"));
         let soil = Soil::start(&path("rs485"), pins.clone(), moisture);
-        Self { image, pins, power: None, soil, folder }
+        Self { image, pins, power: None, booted_at: 0, soil, folder }
     }
 
     /// Sets the node up as an installer would.
@@ -127,6 +129,7 @@ impl Chip {
             "-device",
             "ivshmem-plain,memdev=pins",
         ]);
+        self.booted_at = self.log().len();
         let started = qemu.stdin(Stdio::null()).stdout(Stdio::null()).spawn();
         self.power = Some(started.expect("qemu-system-riscv32 starts: apt-get install qemu-system-misc"));
     }
@@ -196,11 +199,17 @@ impl Chip {
     /// # Panics
     /// When it takes longer than `limit`.
     pub fn until_says(&self, line: &str, n: usize, limit: Duration) {
-        let what = format!("{line:?} for time {n} on the console");
-        let said = || (self.log().matches(line).count() >= n).then_some(());
-        if monotonic_wait(limit, said).is_none() {
-            panic!("{what}: not within {limit:?}\n{}", self.log());
-        }
+        let said = || self.log().matches(line).count() >= n;
+        assert!(within(limit, said), "no {line:?} for time {n} within {limit:?}\n{}", self.log());
+    }
+
+    /// Waits until the gateway has greeted it since it was last switched on.
+    ///
+    /// # Panics
+    /// When it takes longer than `limit`.
+    pub fn until_welcomed(&self, limit: Duration) {
+        let welcomed = || self.log()[self.booted_at..].contains("welcomed");
+        assert!(within(limit, welcomed), "no Welcome within {limit:?}\n{}", self.log());
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -237,15 +246,16 @@ impl Drop for Chip {
     }
 }
 
-fn monotonic_wait<T>(limit: Duration, mut check: impl FnMut() -> Option<T>) -> Option<T> {
+/// Whether `check` comes true within `limit`.
+fn within(limit: Duration, mut check: impl FnMut() -> bool) -> bool {
     let began = monotonic();
-    loop {
-        let found = check();
-        if found.is_some() || began.elapsed() > limit {
-            return found;
+    while !check() {
+        if began.elapsed() > limit {
+            return false;
         }
         std::thread::sleep(Duration::from_millis(50));
     }
+    true
 }
 
 /// The file that the machine maps as its pins.
