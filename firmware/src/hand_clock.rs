@@ -29,7 +29,7 @@ impl Driver for HandClock {
 
 /// Milliseconds since the thread began.
 pub(crate) fn now_ms() -> u64 {
-    embassy_time::Instant::now().as_millis()
+    embassy_time::Duration::from_ticks(NOW.get()).as_millis()
 }
 
 /// Runs a future to its end.

@@ -19,6 +19,7 @@ use giot_gateway::clock::monotonic;
 use giot_shared::ids::{ProbeId, ValveId};
 use giot_shared::metric::Metric;
 use giot_shared::units::Millivolts;
+use giot_shared::wire::NodeKey;
 use giot_tests::giot::{self, wait_for};
 use giot_tests::node::{HARD_MAX_S, Kit, PATIENCE};
 use giot_tests::qemu::{Chip, Fault, HOST, PROBE_ADDRESS, PULSE_UL, image};
@@ -71,6 +72,17 @@ fn a_node_that_nobody_set_up_keeps_closed_and_says_so() {
     // Longer than the watchdog would wait: it is fed.
     std::thread::sleep(Duration::from_secs(12));
     assert_eq!(chip.outputs(), 0);
+    assert_eq!(chip.log().matches("boot by").count(), 1, "{}", chip.log());
+}
+
+#[test]
+fn a_broker_that_it_cannot_reach_by_name_is_told_once() {
+    let made = Installation::new(NODE.parse().unwrap(), NodeKey([7; 32]), "giot.local:1883").unwrap();
+    let mut chip = Chip::new(image("node"), 2000);
+    chip.install(&made);
+    chip.power_on();
+    chip.until_says("no IPv4 address", 1, PATIENCE);
+    std::thread::sleep(Duration::from_secs(1));
     assert_eq!(chip.log().matches("boot by").count(), 1, "{}", chip.log());
 }
 

@@ -13,6 +13,7 @@
 pub mod device;
 pub mod fuzz;
 pub mod giot;
+pub mod modbus;
 pub mod mosquitto;
 pub mod node;
 pub mod qemu;

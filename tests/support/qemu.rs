@@ -5,6 +5,7 @@
 //! the gateway or the chip. A chip that is dropped loses its power.
 
 use crate::giot::wait_for;
+use crate::modbus::framed;
 use embedded_storage_async::nor_flash::{
     ErrorType, MultiwriteNorFlash, NorFlash, NorFlashError, NorFlashErrorKind, ReadNorFlash,
 };
@@ -444,19 +445,15 @@ impl SoilState {
 
     /// What the probe says; nothing to a question that is spoilt or meant for another.
     fn answer(&self, question: &[u8]) -> Option<Vec<u8>> {
-        let (&[address, function, high, low, _, count, _, _], true) =
-            (<&[u8; 8]>::try_from(question).ok()?, question[6..] == crc(&question[..6]))
-        else {
-            return None;
-        };
-        if address != PROBE_ADDRESS {
+        let &[address, function, high, low, _, count, _, _] = question else { return None };
+        if address != PROBE_ADDRESS || framed(&question[..6]) != question {
             return None;
         }
         let moisture = u16::try_from(self.moisture.load(Ordering::Relaxed) / 10).ok()?;
         let registers = [moisture, 245, 310];
         let first = usize::from(u16::from_be_bytes([high, low]));
         let asked = registers.get(first..first + usize::from(count));
-        let mut answer = match asked {
+        let answer = match asked {
             Some(words) if function == 3 => {
                 let mut answer = vec![address, function, 2 * count];
                 answer.extend(words.iter().flat_map(|word| word.to_be_bytes()));
@@ -465,21 +462,8 @@ impl SoilState {
             Some(_) => vec![address, function | 0x80, 1],
             None => vec![address, function | 0x80, 2],
         };
-        answer.extend(crc(&answer));
-        Some(answer)
+        Some(framed(&answer))
     }
-}
-
-/// CRC-16/MODBUS, low byte first.
-fn crc(bytes: &[u8]) -> [u8; 2] {
-    let mut crc = 0xffff_u16;
-    for byte in bytes {
-        crc ^= u16::from(*byte);
-        for _ in 0..8 {
-            crc = if crc & 1 == 1 { (crc >> 1) ^ 0xa001 } else { crc >> 1 };
-        }
-    }
-    crc.to_le_bytes()
 }
 
 /// The installation's partition before it goes into the bank's file.

@@ -32,8 +32,10 @@ mod watchdog;
 
 use board::{ProbeInputs, QemuBoard};
 use console::log;
+use core::fmt::Display;
 use embassy_executor::Spawner;
 use embassy_net::{Config, Ipv4Cidr, Runner, StackResources, StaticConfigV4};
+use embassy_time::Timer;
 use flash::Partition;
 use giot_firmware::probe::modbus::Line;
 use giot_firmware::run::{End, Memory, Partitions, run};
@@ -48,6 +50,9 @@ use watchdog::Watchdog;
 
 /// The broker's stream and DHCP.
 const SOCKETS: usize = 2;
+
+/// Half of what the watchdog waits, s.
+const REST_S: u64 = 5;
 
 static STACK: StaticCell<StackResources<SOCKETS>> = StaticCell::new();
 static MEMORY: ConstStaticCell<Memory> = ConstStaticCell::new(Memory::new());
@@ -66,13 +71,15 @@ async fn main(spawner: Spawner) {
         Ok(installation) => installation,
         Err(error) => return wait_for_installer(watchdog, &error).await,
     };
+    let Ok(broker) = installation.broker.parse() else {
+        return wait_for_installer(watchdog, &"the broker is no IPv4 address with a port").await;
+    };
     let rs485 = Serial::open(&mut bus, installation.baud).expect("pci-serial: the RS485 line");
     let card = Net::start().expect("virtio-net-device: the network");
     let config = network_config(installation.network);
     let (stack, runner) = embassy_net::new(card, config, STACK.init(StackResources::new()), board::random());
     spawner.spawn(run_network(runner).expect("its first and only time"));
 
-    let broker = installation.broker.parse().expect("the broker as IPv4 address and port");
     let mut link = Link::new(stack, broker);
     let mut board = QemuBoard::new(gpio, watchdog, Line::new(rs485), probe_inputs(&installation), cause);
     let flash = Partitions {
@@ -83,7 +90,11 @@ async fn main(spawner: Spawner) {
     log!("node {}, broker {}", installation.config.id, installation.broker);
     match run(installation.config, &mut board, &mut link, flash, MEMORY.take()).await {
         Ok(End::Stopped | End::Restart) => reset::restart(ResetCause::Software),
-        Err(error) => panic!("{error}"),
+        Err(error) => {
+            // Each boot writes its epoch: a flash that fails otherwise must not be worn out by boots.
+            Timer::after_secs(REST_S).await;
+            panic!("{error}")
+        }
     }
 }
 
@@ -93,11 +104,11 @@ async fn run_network(mut runner: Runner<'static, Net>) -> ! {
 }
 
 /// Without an id there is nothing to do but to stay closed and say why.
-async fn wait_for_installer(mut watchdog: Watchdog, error: &dyn core::error::Error) {
-    log!("{error}");
+async fn wait_for_installer(mut watchdog: Watchdog, why: &dyn Display) {
+    log!("{why}");
     loop {
         watchdog.feed();
-        embassy_time::Timer::after_secs(1).await;
+        Timer::after_secs(REST_S).await;
     }
 }
 

@@ -64,6 +64,7 @@ impl Net {
         // SAFETY: the slot is a virtio device for as long as the machine runs. Beside this driver only the interrupt
         // handler touches it, and only the two registers that the driver leaves alone.
         let transport = unsafe { MmioTransport::new(header, VIRTIO_SLOT_LEN) }.ok()?;
+        critical_section::with(|section| FREE_PAGES.borrow(section).set(Some(PAGES.take())));
         let mut state = State {
             card: Card::new(transport).ok()?,
             receiving: [const { None }; QUEUE_LEN],
@@ -235,15 +236,22 @@ pub(crate) struct Memory;
 #[repr(align(4096))]
 struct Page([u8; PAGE_SIZE]);
 
-static PAGES: [ConstStaticCell<Page>; DMA_PAGES] =
-    [const { ConstStaticCell::new(Page([0; PAGE_SIZE])) }; DMA_PAGES];
+static PAGES: ConstStaticCell<[Page; DMA_PAGES]> =
+    ConstStaticCell::new([const { Page([0; PAGE_SIZE]) }; DMA_PAGES]);
+/// Those that the card does not have yet.
+static FREE_PAGES: Mutex<Cell<Option<&'static mut [Page]>>> = Mutex::new(Cell::new(None));
 
-// SAFETY: each page is a static that is handed out once and never again, aligned and zeroed.
+// SAFETY: each page is part of a static, handed out once and never again, aligned and zeroed.
 unsafe impl Hal for Memory {
     fn dma_alloc(pages: usize, _: BufferDirection) -> (PhysAddr, NonNull<u8>) {
         assert_eq!(pages, 1, "a queue of eight fits a page");
-        let page =
-            PAGES.iter().find_map(ConstStaticCell::try_take).expect("a page for each part of two queues");
+        let page = critical_section::with(|section| {
+            let pages = FREE_PAGES.borrow(section);
+            let (page, rest) = pages.take()?.split_first_mut()?;
+            pages.set(Some(rest));
+            Some(page)
+        });
+        let page = page.expect("a page for each part of two queues");
         let start = NonNull::from(&mut page.0).cast::<u8>();
         (start.as_ptr().expose_provenance() as PhysAddr, start)
     }
