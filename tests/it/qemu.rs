@@ -28,7 +28,7 @@ use std::time::Duration;
 /// Ten seconds of the watchdog and a boot.
 const WATCHDOG: Duration = Duration::from_secs(30);
 /// How late a busy machine may be in noticing that a lease is over.
-const LATE: Duration = Duration::from_millis(2500);
+const LATE: Duration = Duration::from_secs(5);
 
 /// A valve, a Modbus probe and a meter, as an installer would write them down.
 fn installation(kit: &Kit) -> Installation {
