@@ -6,9 +6,10 @@
 //!
 //! | module | responsible for |
 //! |---|---|
-//! | [`settings`] | the configuration of a node; what survives a reset, key by key |
+//! | [`settings`] | what a person set up; what survives a reset, key by key |
 //! | [`board`] | the hardware contract |
-//! | [`probe`] | voltage or ready value → reading with its flaw |
+//! | [`probe`] | voltage, register or ready value → reading with its flaw |
+//! | [`coil`] | how a relay and a latching valve are fed |
 //! | [`drip`] | which valve is open until when: the dead-man close (promise P3) |
 //! | [`node`] | everything the node decides |
 //! | [`outbox`] | records in flash: order, overflow, release (promises P1, P2 at the node's end) |
@@ -20,9 +21,12 @@
 extern crate std;
 
 #[cfg(test)]
+mod hand_clock;
+#[cfg(test)]
 mod nor;
 
 pub mod board;
+pub mod coil;
 pub mod drip;
 pub mod link;
 pub mod node;

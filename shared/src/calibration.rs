@@ -92,6 +92,12 @@ impl Calibration {
         ])
     }
 
+    /// The measured points, by rising voltage.
+    #[must_use]
+    pub fn points(&self) -> &[Point] {
+        &self.points
+    }
+
     /// The moisture at a voltage; `None` where the voltage is further outside the curve than an eighth of its span, as a
     /// broken wire or a short gives it.
     #[must_use]

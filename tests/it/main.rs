@@ -19,5 +19,6 @@ mod farm;
 mod leases;
 mod mqtt_port;
 mod programs;
+mod qemu;
 mod replay;
 mod wire_cddl;

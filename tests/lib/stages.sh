@@ -9,6 +9,12 @@ BUILD_LIMIT_S=2400
 SUITE_LIMIT_S=900
 PROBE=$ROOT/tests/nostd-probe
 FUZZ=$ROOT/tests/fuzz
+QEMU_BOARD=$ROOT/firmware/boards/qemu-riscv32
+QEMU_TARGET=riscv32imc-unknown-none-elf
+# Bounds of the node's image, bytes: a sixteenth of an ESP32-C3's usual 4 MiB of flash, and a fifth of its 400 KiB of RAM, which
+# leaves room for a radio, a second slot and the stack.
+QEMU_FLASH_MAX=262144
+QEMU_RAM_MAX=81920
 
 # ---- the one build -------------------------------------------------------------------------------------------------
 
@@ -60,18 +66,22 @@ stage_fmt() {
     need_rust || return 1
     check "workspace" 120 cargo fmt --all --check
     check "no_std probe" 60 cargo fmt --manifest-path "$PROBE/Cargo.toml" --check
+    check "board qemu-riscv32" 60 cargo fmt --manifest-path "$QEMU_BOARD/Cargo.toml" --check
     # Not through cargo: the library there includes files of the workspace, which are checked above.
     check "fuzz targets" 60 rustfmt --check --edition 2024 "$FUZZ"/targets/*.rs
     local script
-    for script in tests/run tests/lib/*.sh .ci/run; do bash -n "$script" || count_failed "$script does not parse"; done
+    for script in tests/run tests/lib/*.sh tests/lib/embedded-rustc .ci/run; do bash -n "$script" || count_failed "$script does not parse"; done
 }
 
 stage_deny() {
     need_rust && need_cargo_deny || return 1
-    local what
-    cargo fetch --locked || return 1
-    for what in bans licenses sources; do
-        check "$what" 120 "$CARGO_DENY" --offline --config .deny.toml check "$what"
+    local what manifest
+    for manifest in Cargo.toml firmware/boards/qemu-riscv32/Cargo.toml; do
+        cargo fetch --locked --manifest-path "$manifest" || return 1
+        for what in bans licenses sources; do
+            check "$what of $manifest" 120 \
+                "$CARGO_DENY" --manifest-path "$manifest" --offline --config .deny.toml check "$what"
+        done
     done
     # The database of advisories comes from outside the package registries: without it nothing is proved.
     if timeout 120 "$CARGO_DENY" --config .deny.toml fetch db; then
@@ -168,7 +178,49 @@ stage_fuzz() {
 
 stage_it() {
     need_mosquitto && need_command sqlite3 sqlite3 && need_python && need_build || return 1
-    run_programs tests it
+    run_programs tests it --skip qemu::
+}
+
+# ---- the node on a chip --------------------------------------------------------------------------------------------
+
+# build_image NAME [ARGUMENT…]: the node's image for QEMU at $IMAGES/NAME. Cargo finds the target in the board's folder.
+build_image() {
+    local name=$1
+    shift
+    check "the image $name builds" 1200 env -C "$QEMU_BOARD" RUSTC="$EMBEDDED_RUSTC" CARGO_TARGET_DIR="$IMAGES" \
+        cargo build --release --locked "$@" || return 1
+    cp "$IMAGES/$QEMU_TARGET/release/node" "$IMAGES/$name"
+}
+
+# sizes_within ELF FLASH-MAX RAM-MAX: prints what the image takes of either; fails beyond the bounds.
+sizes_within() {
+    size -A "$1" | awk -v flash_max="$2" -v ram_max="$3" '
+        $1 ~ /^\.(text|rodata|data|bss)$/ { print; size[$1] = $2 }
+        END {
+            flash = size[".text"] + size[".rodata"] + size[".data"]
+            ram = size[".data"] + size[".bss"]
+            printf "flash %d of %d bytes, static RAM %d of %d bytes\n", flash, flash_max, ram, ram_max
+            exit !(flash > 0 && flash <= flash_max && ram <= ram_max)
+        }'
+}
+
+stage_qemu() {
+    need_rust && need_command qemu-system-riscv32 qemu-system-misc && need_command size binutils || return 1
+    IMAGES=$TARGET/qemu-riscv32
+    if ! EMBEDDED_RUSTC=$("$ROOT/tests/lib/embedded-rustc" "$QEMU_TARGET" "$TARGET/embedded"); then
+        count_failed "no compiler for $QEMU_TARGET: run \`rustup target add $QEMU_TARGET\`"
+        return 1
+    fi
+    build_image node-faults --features fault-injection && build_image node || return 1
+    local sizes
+    if sizes=$(sizes_within "$IMAGES/node" "$QEMU_FLASH_MAX" "$QEMU_RAM_MAX"); then
+        count_passed "size of the image: ${sizes##*$'\n'}"
+    else
+        count_failed "the image outgrows its bounds: ${sizes##*$'\n'}"
+    fi
+    echo "$sizes"
+    need_build || return 1
+    GIOT_QEMU_IMAGES=$IMAGES run_programs tests it qemu::
 }
 
 # start_giot NAME ARGUMENT…: the built program on free ports in a fresh data folder; HTTP, MQTT, DATA, GIOT_PID.

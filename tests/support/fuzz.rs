@@ -8,6 +8,8 @@
     reason = "a body panics when a promise is broken: that is how a fuzzer sees it"
 )]
 
+use crate::modbus::framed;
+use giot_firmware::probe::modbus::{FrameError, Function, Question};
 use giot_gateway::ingest::json;
 use giot_shared::ids::NodeId;
 use giot_shared::wire::{
@@ -30,12 +32,13 @@ const NOW_US: i64 = 1_800_000_000_000_000;
 pub type Target = fn(&[u8]);
 
 /// Every target by the name of its corpus folder.
-pub const TARGETS: [(&str, Target); 5] = [
+pub const TARGETS: [(&str, Target); 6] = [
     ("uplink", uplink),
     ("record", record),
     ("downlink", downlink),
     ("topic", topic),
     ("json_ingest", json_ingest),
+    ("modbus", modbus),
 ];
 
 /// A payload of `…/up`: whatever is read, is the same after writing and reading it again.
@@ -105,6 +108,25 @@ pub fn json_ingest(bytes: &[u8]) {
         assert!(giot_gateway::ingest::is_metric_name(&sample.metric), "no name: {:?}", sample.metric);
         assert!(sample.value.is_none_or(f64::is_finite), "no number: {sample:?}");
         assert!(sample.at_us > 0, "before 1970: {sample:?}");
+    }
+}
+
+/// What comes back on an RS485 line, with its true checksum, to a question for as many registers as the first byte says:
+/// registers only from the device that was asked, and exactly as many.
+pub fn modbus(bytes: &[u8]) {
+    let Some((&count, head)) = bytes.split_first() else { return };
+    let Some(question) = Question::new(1, Function::Holding, 0, count) else { return };
+    let answer = framed(head);
+    let enough = question.answer_len(&answer);
+    match question.decode(&answer) {
+        Ok(words) => {
+            assert_eq!((words.len(), enough), (usize::from(count), Some(answer.len())));
+            assert_eq!(head.first(), Some(&question.address()));
+            let read: Vec<u8> = words.iter().flat_map(|word| word.to_be_bytes()).collect();
+            assert!(head.ends_with(&read), "{words:?}");
+        }
+        Err(FrameError::Crc) => panic!("the checksum fits"),
+        Err(FrameError::Foreign | FrameError::Shape | FrameError::Exception(_)) => {}
     }
 }
 
@@ -206,6 +228,11 @@ mod tests {
     #[test]
     fn json_ingest_survives_the_corpus() {
         replay("json_ingest");
+    }
+
+    #[test]
+    fn modbus_survives_the_corpus() {
+        replay("modbus");
     }
 
     #[test]

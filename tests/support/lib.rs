@@ -1,5 +1,5 @@
-//! What the promises' tests share: the gateway as a process, simulated nodes, raw MQTT devices, a throw-away Mosquitto, the
-//! bodies of the fuzz targets. No test of a promise lives here.
+//! What the promises' tests share: the gateway as a process, simulated nodes, nodes on an emulated chip, raw MQTT devices, a
+//! throw-away Mosquitto, the bodies of the fuzz targets. No test of a promise lives here.
 
 #![allow(
     clippy::unwrap_used,
@@ -13,5 +13,7 @@
 pub mod device;
 pub mod fuzz;
 pub mod giot;
+pub mod modbus;
 pub mod mosquitto;
 pub mod node;
+pub mod qemu;

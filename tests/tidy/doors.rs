@@ -33,6 +33,7 @@ pub(crate) const DOORS: &[Door] = &[
     Door { word: "influxdb2", only_in: &["gateway/src/sinks/influx.rs"], within: NOWHERE_ELSE },
     // The session's settings and state are in link/, its bytes are moved by the one loop.
     Door { word: "minimq", only_in: &["firmware/src/link/", "firmware/src/run.rs"], within: NOWHERE_ELSE },
+    Door { word: "rmodbus", only_in: &["firmware/src/probe/modbus/"], within: NOWHERE_ELSE },
     Door { word: "clap", only_in: &["gateway/src/cli/"], within: NOWHERE_ELSE },
     Door { word: "SystemTime::now", only_in: CLOCK, within: PROGRAM },
     Door { word: "Instant::now", only_in: MONOTONIC, within: PROGRAM },

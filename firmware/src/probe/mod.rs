@@ -4,6 +4,7 @@
 //! calibrated one. When to read is decided by [`crate::node`]; how a converter is wired by the board.
 
 mod analog;
+pub mod modbus;
 
 pub use analog::{Adc, Analog, AnalogPlan, SAMPLES_MAX};
 

@@ -1,9 +1,11 @@
-//! What a node is told to be ([`NodeConfig`]) and what it must not forget over a reset ([`Settings`]).
+//! What a node is told to be ([`Installation`], [`NodeConfig`]) and what it must not forget over a reset ([`Settings`]).
 //!
 //! Limits stand beside their type. Nothing is decided here.
 
+mod install;
 mod kept;
 
+pub use install::{BAUD_DEFAULT, BROKER_LEN_MAX, Input, InstallError, Installation, Network};
 pub(crate) use kept::used_len;
 pub use kept::{Kept, LOST_TAILS_MAX, LostTail, LostTails, Running, Settings, SettingsError};
 

@@ -9,5 +9,7 @@ extern crate self as giot_gateway;
 pub mod bodies;
 #[path = "../../../gateway/src/ingest/mod.rs"]
 pub mod ingest;
+#[path = "../../support/modbus.rs"]
+pub mod modbus;
 #[path = "../../../gateway/src/quality.rs"]
 pub mod quality;

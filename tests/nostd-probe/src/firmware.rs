@@ -6,14 +6,16 @@
 use core::convert::Infallible;
 use core::future::{Future, pending, ready};
 use core::hint::black_box;
-use core::pin::pin;
+use core::pin::{Pin, pin};
 use core::task::{Context, Waker};
 
 use embedded_storage_async::nor_flash::{ErrorType, MultiwriteNorFlash, NorFlash, ReadNorFlash};
 use giot_firmware::board::{Board, ConnectFault, Connector, Drive, DriveFault, NodeStatus, Vitals, Wake};
+use giot_firmware::coil::{Latching, Relay};
+use giot_firmware::probe::modbus::{Line, Preset, SCAN_ADDRESSES, scan};
 use giot_firmware::probe::{Adc, Analog, AnalogPlan, ProbeFault, Sample};
 use giot_firmware::run::{Memory, Partitions, run};
-use giot_firmware::settings::{NodeConfig, ProbePlan, ValvePlan};
+use giot_firmware::settings::{Installation, NodeConfig, ProbePlan, ValvePlan};
 use giot_shared::ids::{ProbeId, ValveId};
 use giot_shared::metric::Metric;
 use giot_shared::time::{UnixMs, UptimeMs};
@@ -30,8 +32,25 @@ pub fn reach(seed: u32) -> u32 {
     let partition = || Blank(seed.to_le_bytes()[0]);
     let flash = Partitions { settings: partition(), readings: partition(), events: partition() };
     let mut node = pin!(run(config, &mut board, &mut connector, flash, &mut memory));
-    let ended = node.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready();
-    u32::from(ended) + u32::from(planned)
+    let ended = is_ready(node.as_mut());
+    u32::from(ended) + u32::from(planned) + drivers(seed)
+}
+
+/// What a board uses beside the loop: an installation, an RS485 line, a latching valve.
+fn drivers(seed: u32) -> u32 {
+    let installed = is_ready(pin!(Installation::load(Blank(seed.to_le_bytes()[0]))));
+    let mut line = Line::new(Silence);
+    let sampled = is_ready(pin!(line.sample(1, Preset::A, Metric::SoilMoisture)));
+    let scanned = is_ready(pin!(scan(&mut line, SCAN_ADDRESSES, |found| {
+        black_box(found.is_plausible());
+    })));
+    let driven = is_ready(pin!(Latching::new(Power, Power).drive(true, 1)));
+    let relayed = Relay::new(Power).drive(false).is_ok();
+    [installed, sampled, scanned, driven, relayed].into_iter().map(u32::from).sum()
+}
+
+fn is_ready(future: Pin<&mut impl Future>) -> bool {
+    future.poll(&mut Context::from_waker(Waker::noop())).is_ready()
 }
 
 /// A board, a network and an analog input of nothing.

@@ -1,0 +1,173 @@
+//! The hardware contract of the node on this machine.
+
+use crate::console::log;
+use crate::gpio::Gpio;
+use crate::mmio::RTC;
+use crate::serial::Serial;
+use crate::watchdog::Watchdog;
+use embassy_futures::select::{Either, select};
+use embassy_time::{Instant, Timer};
+use giot_firmware::board::{Board, Drive, DriveFault, NodeStatus, Vitals, Wake};
+use giot_firmware::coil::{Latching, Relay};
+use giot_firmware::probe::modbus::Line;
+use giot_firmware::probe::{ProbeFault, Sample};
+use giot_firmware::settings::{Input, PROBES_MAX, ValveKind};
+use giot_shared::ids::{ProbeId, ValveId};
+use giot_shared::metric::Metric;
+use giot_shared::time::{UnixMs, UptimeMs};
+use giot_shared::units::Millivolts;
+use giot_shared::wire::ResetCause;
+
+/// How often the inputs are looked at, ms: a press of a button is longer.
+const LOOK_MS: u64 = 20;
+/// Longest sleep of the node, ms: at its end the watchdog is fed.
+const SLEEP_MS_MAX: u64 = 2000;
+/// Valves that have outputs: a relay each, and two coils each from the first coil on.
+const VALVES: u8 = 8;
+const FIRST_COIL: u8 = 16;
+
+/// A probe in the installation: its metric and how it is connected.
+pub(crate) type ProbeInputs = heapless::Vec<(ProbeId, Metric, Input), PROBES_MAX>;
+
+/// The board.
+pub(crate) struct QemuBoard {
+    gpio: Gpio,
+    watchdog: Watchdog,
+    rs485: Line<Serial>,
+    probes: ProbeInputs,
+    reset: ResetCause,
+    inputs: u32,
+    pulses: u32,
+    told: Option<&'static str>,
+}
+
+impl QemuBoard {
+    /// Takes everything that the node drives.
+    pub(crate) fn new(
+        gpio: Gpio,
+        watchdog: Watchdog,
+        rs485: Line<Serial>,
+        probes: ProbeInputs,
+        reset: ResetCause,
+    ) -> Self {
+        let (inputs, pulses) = (gpio.inputs(), gpio.pulses());
+        Self { gpio, watchdog, rs485, probes, reset, inputs, pulses, told: None }
+    }
+
+    /// The valve whose button went down since the last look.
+    fn pressed(&mut self) -> Option<ValveId> {
+        let inputs = self.gpio.inputs();
+        let went_down = inputs & !self.inputs;
+        // One press a look: the others are seen at the next.
+        let button = went_down.trailing_zeros();
+        let seen = if went_down == 0 { inputs } else { (self.inputs & inputs) | 1 << button };
+        self.inputs = seen;
+        u8::try_from(button).ok().filter(|button| *button < 32).map(ValveId)
+    }
+}
+
+impl Board for QemuBoard {
+    fn uptime(&self) -> UptimeMs {
+        UptimeMs(Instant::now().as_millis())
+    }
+
+    fn civil_time(&self) -> Option<UnixMs> {
+        // The machine's clock is used for random numbers only: boards in the field have none.
+        None
+    }
+
+    fn random(&mut self) -> u64 {
+        random()
+    }
+
+    fn reset_cause(&self) -> ResetCause {
+        self.reset
+    }
+
+    async fn drive_valve(&mut self, drive: Drive) -> Result<(), DriveFault> {
+        let valve = drive.valve.0;
+        match drive.kind {
+            ValveKind::Relay if valve < VALVES => Relay::new(self.gpio.output(valve)).drive(drive.open),
+            ValveKind::Latching if valve < VALVES => {
+                let (opening, closing) = (FIRST_COIL + 2 * valve, FIRST_COIL + 2 * valve + 1);
+                let mut coils = Latching::new(self.gpio.output(opening), self.gpio.output(closing));
+                coils.drive(drive.open, drive.times).await
+            }
+            ValveKind::Relay | ValveKind::Latching => Err(DriveFault),
+        }
+    }
+
+    async fn read_probe(&mut self, probe: ProbeId, until: Option<UptimeMs>) -> Result<Sample, ProbeFault> {
+        let known = self.probes.iter().find(|(number, _, _)| *number == probe);
+        let Some(&(_, metric, Input::Modbus { address, preset })) = known else {
+            return Err(ProbeFault::NoAnswer);
+        };
+        let interrupted = async {
+            match until {
+                Some(at) => Timer::at(Instant::from_millis(at.0)).await,
+                None => core::future::pending().await,
+            }
+        };
+        match select(self.rs485.sample(address, preset, metric), interrupted).await {
+            Either::First(sample) => sample,
+            Either::Second(()) => Err(ProbeFault::Interrupted),
+        }
+    }
+
+    async fn read_vitals(&mut self) -> Vitals {
+        let supply = u16::try_from(self.gpio.supply_mv()).ok().filter(|mv| *mv > 0).map(Millivolts);
+        Vitals { supply, signal_dbm: None }
+    }
+
+    fn take_pulses(&mut self) -> u32 {
+        let count = self.gpio.pulses();
+        let n_new = count.wrapping_sub(self.pulses);
+        self.pulses = count;
+        n_new
+    }
+
+    fn feed_watchdog(&mut self) {
+        self.watchdog.feed();
+    }
+
+    fn report(&mut self, status: &NodeStatus) {
+        let link = match (status.connected, status.welcomed) {
+            (_, true) => "welcomed",
+            (true, false) => "connected",
+            (false, false) => "no link",
+        };
+        // Every record changes the counts; worth a line is only what became of the link.
+        if self.told.replace(link) != Some(link) {
+            log!("epoch {}: {link}, {} waiting, {} lost", status.epoch, status.waiting, status.lost);
+        }
+    }
+
+    async fn wait(&mut self, until: Option<UptimeMs>) -> Wake {
+        let now_ms = Instant::now().as_millis();
+        let end_ms = until.map_or(u64::MAX, |at| at.0).min(now_ms + SLEEP_MS_MAX);
+        loop {
+            #[cfg(feature = "fault-injection")]
+            crate::fault::commit(self.gpio.take_fault());
+            if let Some(valve) = self.pressed() {
+                return Wake::Button(valve);
+            }
+            let now_ms = Instant::now().as_millis();
+            // Water that flows may end a run.
+            if now_ms >= end_ms || self.gpio.pulses() != self.pulses {
+                return Wake::Timer;
+            }
+            Timer::at(Instant::from_millis(end_ms.min(now_ms + LOOK_MS))).await;
+        }
+    }
+}
+
+/// A number that differs between boots and boards: the nanoseconds of a clock that nobody sets, and those since reset.
+pub(crate) fn random() -> u64 {
+    const TIME_LOW: usize = 0;
+    const TIME_HIGH: usize = 4;
+    // Reading the low half first holds the high one (Goldfish RTC).
+    let low = RTC.read32(TIME_LOW);
+    let high = RTC.read32(TIME_HIGH);
+    let nanos = u64::from(high) << 32 | u64::from(low);
+    nanos.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ Instant::now().as_ticks().rotate_left(32)
+}

@@ -1,0 +1,64 @@
+//! Why this boot happened, and resets on purpose.
+//!
+//! The cause of a reset that the firmware makes itself is kept in memory that start-up does not clear; the watchdog keeps
+//! its own. A reset that nobody announced, while the memory still knows that the node was running, is a supply that
+//! dipped; memory without the mark means that power came on.
+
+use crate::console::log;
+use crate::gpio;
+use crate::mmio::FINISHER;
+use core::cell::Cell;
+use core::mem::MaybeUninit;
+use core::panic::PanicInfo;
+use critical_section::Mutex;
+use giot_shared::wire::ResetCause;
+
+/// Says that a cause follows: no memory has this by chance after power came on.
+const MARK: u32 = 0x6769_6f74;
+/// A node that is running has no cause yet.
+const RUNNING: u8 = 0;
+const FINISHER_RESET: u32 = 0x7777;
+
+/// Two words that no start-up code clears, so that they outlive a reset.
+#[unsafe(link_section = ".uninit.kept")]
+static KEPT: Mutex<Cell<MaybeUninit<[u32; 2]>>> = Mutex::new(Cell::new(MaybeUninit::uninit()));
+
+/// Takes the cause of this boot and marks the node as running.
+pub(crate) fn take_cause(watchdog_has_fired: bool) -> ResetCause {
+    let kept = critical_section::with(|section| KEPT.borrow(section).get());
+    // SAFETY: the words lie in memory that exists, and any content of it is a valid pair of numbers.
+    let [mark, code] = unsafe { kept.assume_init() };
+    keep(RUNNING);
+    if watchdog_has_fired {
+        return ResetCause::Watchdog;
+    }
+    if mark != MARK {
+        return ResetCause::PowerOn;
+    }
+    let announced = u8::try_from(code).ok().and_then(ResetCause::from_wire);
+    announced.unwrap_or(ResetCause::BrownOut)
+}
+
+/// Resets the machine and lets the next boot know why.
+pub(crate) fn restart(cause: ResetCause) -> ! {
+    gpio::close_outputs();
+    keep(cause as u8);
+    FINISHER.write32(0, FINISHER_RESET);
+    // The reset comes within the next instructions.
+    loop {
+        riscv::asm::wfi();
+    }
+}
+
+fn keep(code: u8) {
+    let words = MaybeUninit::new([MARK, u32::from(code)]);
+    critical_section::with(|section| KEPT.borrow(section).set(words));
+}
+
+#[panic_handler]
+fn panic(info: &PanicInfo<'_>) -> ! {
+    // Valves first: whatever else is broken, nothing may stay open.
+    gpio::close_outputs();
+    log!("{info}");
+    restart(ResetCause::Panic)
+}

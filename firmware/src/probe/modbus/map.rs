@@ -1,0 +1,142 @@
+//! Which register holds what, as data: soil probes that look alike differ in place, sign and scale of their registers.
+//!
+//! Only what [`Metric`] can carry stands here. The N, P and K registers of such probes are computed from conductivity
+//! and are no measurement; the pH of most of them is not one either.
+
+use super::frame::{Function, Question, Words};
+use crate::probe::Sample;
+use giot_shared::metric::Metric;
+
+/// A family of probes with one register map.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Preset {
+    /// Registers from 0: DFRobot SEN0600 to SEN0605, ComWinTop 7-in-1 (wiki.dfrobot.com, SEN0601 and SEN0604).
+    A = 1,
+    /// Moisture at 0x0012: JXCT and Renke, ES-SM-TH-01S (its README).
+    B = 2,
+    /// Temperature before moisture, both in hundredths: Seeed S-Soil MT-02 (manual of 101990667, page 8), WoMaster ES103.
+    C = 3,
+    /// As A, conductivity in tenths: WoMaster ES107 (its datasheet).
+    D = 4,
+}
+
+impl Preset {
+    /// Every preset.
+    pub const ALL: [Self; 4] = [Self::A, Self::B, Self::C, Self::D];
+
+    /// The preset of a stored code.
+    #[must_use]
+    pub fn from_code(code: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|preset| preset.code() == code)
+    }
+
+    /// The code that is stored for it.
+    #[must_use]
+    pub const fn code(self) -> u8 {
+        self as u8
+    }
+
+    /// What its registers hold.
+    #[must_use]
+    pub const fn fields(self) -> &'static [Field] {
+        match self {
+            Self::A => &PRESET_A,
+            Self::B => &PRESET_B,
+            Self::C => &PRESET_C,
+            Self::D => &PRESET_D,
+        }
+    }
+
+    /// The register of a metric; `None` where such a probe does not measure it.
+    #[must_use]
+    pub fn field(self, metric: Metric) -> Option<&'static Field> {
+        self.fields().iter().find(|field| field.metric == metric)
+    }
+
+    /// The question that covers every field; `None` for an impossible address.
+    #[must_use]
+    pub fn question(self, address: u8) -> Option<Question> {
+        let registers = || self.fields().iter().map(|field| field.register);
+        let (first, last) = (registers().min()?, registers().max()?);
+        let count = u8::try_from(last.checked_sub(first)?.checked_add(1)?).ok()?;
+        Question::new(address, Function::Holding, first, count)
+    }
+
+    /// Whether every field of an answer to [`Self::question`] is a value that nature can give.
+    #[must_use]
+    pub fn is_plausible(self, words: &Words) -> bool {
+        let first = self.fields().iter().map(|field| field.register).min().unwrap_or(0);
+        self.fields().iter().all(|field| {
+            let word = words.get(usize::from(field.register.saturating_sub(first)));
+            word.is_some_and(|&word| field.metric.is_possible(field.value(word)))
+        })
+    }
+}
+
+/// One register of a map.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Field {
+    /// What it holds.
+    pub metric: Metric,
+    /// Its number, from 0 as on the wire.
+    pub register: u16,
+    /// Whether the word is a two's complement number.
+    pub signed: bool,
+    /// Steps of the metric for one step of the register: a fraction, numerator and denominator.
+    pub scale: (u8, u8),
+}
+
+impl Field {
+    /// A register's word in the metric's decimal steps, rounded half away from zero.
+    #[must_use]
+    pub fn value(&self, word: u16) -> i32 {
+        let number = if self.signed { i32::from(word.cast_signed()) } else { i32::from(word) };
+        let (times, per) = (i32::from(self.scale.0), i32::from(self.scale.1.max(1)));
+        let scaled = number * times;
+        (scaled + scaled.signum() * (per / 2)) / per
+    }
+
+    /// The sample of a register's word; the word itself is kept as the raw value.
+    #[must_use]
+    pub fn sample(&self, word: u16) -> Sample {
+        Sample::Value { value: self.value(word), raw: Some(i32::from(word)) }
+    }
+
+    /// The question for this register alone; `None` for an impossible address.
+    #[must_use]
+    pub fn question(&self, address: u8) -> Option<Question> {
+        Question::new(address, Function::Holding, self.register, 1)
+    }
+}
+
+const fn field(metric: Metric, register: u16, signed: bool, scale: (u8, u8)) -> Field {
+    Field { metric, register, signed, scale }
+}
+
+/// Tenths to the hundredths in which moisture and temperature travel.
+const TENTHS: (u8, u8) = (10, 1);
+const AS_IS: (u8, u8) = (1, 1);
+/// Tenths of µS/cm to whole ones.
+const TENTHS_TO_WHOLE: (u8, u8) = (1, 10);
+
+const PRESET_A: [Field; 3] = [
+    field(Metric::SoilMoisture, 0, false, TENTHS),
+    field(Metric::SoilTemperature, 1, true, TENTHS),
+    field(Metric::SoilEc, 2, false, AS_IS),
+];
+const PRESET_B: [Field; 3] = [
+    field(Metric::SoilMoisture, 0x12, false, TENTHS),
+    field(Metric::SoilTemperature, 0x13, true, TENTHS),
+    field(Metric::SoilEc, 0x15, false, AS_IS),
+];
+const PRESET_C: [Field; 3] = [
+    field(Metric::SoilTemperature, 0, true, AS_IS),
+    field(Metric::SoilMoisture, 1, false, AS_IS),
+    field(Metric::SoilEc, 2, false, AS_IS),
+];
+const PRESET_D: [Field; 3] = [
+    field(Metric::SoilMoisture, 0, false, TENTHS),
+    field(Metric::SoilTemperature, 1, true, TENTHS),
+    field(Metric::SoilEc, 2, false, TENTHS_TO_WHOLE),
+];

@@ -1,0 +1,162 @@
+//! Soil probes on an RS485 line: the node is the one master and asks one device at a time (Modbus RTU).
+//!
+//! Every wait has an end, and an answer counts only when address, function, length and checksum fit. Which device is
+//! asked when is decided by [`crate::node`]; how the line is driven by the board, behind the byte-stream traits.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `frame` | questions and answers as bytes |
+//! | `map` | register maps of probe families, as data |
+//! | `scan` | which devices are there |
+
+mod frame;
+mod map;
+mod scan;
+
+pub use frame::{ANSWER_LEN_MAX, FrameError, Function, QUESTION_LEN, Question, REGISTERS_MAX, Words};
+pub use map::{Field, Preset};
+pub use scan::{BAUDS, Found, SCAN_ADDRESSES, scan};
+
+use crate::probe::{ProbeFault, Sample};
+use core::task::Poll;
+use embassy_futures::poll_once;
+use embassy_time::{Duration, Timer, with_timeout};
+use embedded_io_async::{Read, Write};
+use giot_shared::metric::Metric;
+
+/// Silence before a question, ms: 3.5 characters of 11 bits at 2400 baud, the slowest that probes are sold with (Modbus
+/// over Serial Line V1.02 §2.5.1.1).
+const GAP_MS: u64 = 17;
+/// Longest stale input that is thrown away before a question, bytes: a line that never falls silent has no master.
+const STALE_LEN_MAX: usize = 256;
+
+/// How patient a line is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Patience {
+    /// Longest wait for a whole answer, ms.
+    pub answer_ms: u64,
+    /// How often a question is asked, at least once.
+    pub n_tries: u8,
+}
+
+impl Patience {
+    /// For a planned probe: some take half a second, and noise on a long line spoils a frame now and then.
+    pub const READING: Self = Self { answer_ms: 700, n_tries: 3 };
+    /// For a device that may not be there.
+    pub const SCAN: Self = Self { answer_ms: 300, n_tries: 1 };
+}
+
+/// Why a question got no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LineError {
+    /// Silence, or too few bytes.
+    Silent,
+    /// The bytes were no answer.
+    Frame(FrameError),
+    /// The serial port failed.
+    Port,
+}
+
+/// The master of one RS485 line.
+#[derive(Debug)]
+pub struct Line<S> {
+    port: S,
+}
+
+impl<S: Read + Write> Line<S> {
+    /// Takes a serial port that no other code reads or writes.
+    pub const fn new(port: S) -> Self {
+        Self { port }
+    }
+
+    /// The port, to change its speed.
+    pub const fn port(&mut self) -> &mut S {
+        &mut self.port
+    }
+
+    /// One register of a planned probe as a sample. Not cancel-safe in the sense that an answer under way is lost; the
+    /// next question throws it away.
+    ///
+    /// # Errors
+    /// [`ProbeFault::NoAnswer`], also where such a probe does not measure the metric.
+    pub async fn sample(
+        &mut self,
+        address: u8,
+        preset: Preset,
+        metric: Metric,
+    ) -> Result<Sample, ProbeFault> {
+        let field = preset.field(metric).ok_or(ProbeFault::NoAnswer)?;
+        let question = field.question(address).ok_or(ProbeFault::NoAnswer)?;
+        let words = self.ask(&question, Patience::READING).await.map_err(|_| ProbeFault::NoAnswer)?;
+        words.first().map(|&word| field.sample(word)).ok_or(ProbeFault::NoAnswer)
+    }
+
+    /// Asks until an answer fits or patience ends. A device that says that it cannot is not asked again.
+    ///
+    /// # Errors
+    /// [`LineError`] of the last try.
+    pub async fn ask(&mut self, question: &Question, patience: Patience) -> Result<Words, LineError> {
+        let mut last = LineError::Silent;
+        for _ in 0..patience.n_tries.max(1) {
+            match self.ask_once(question, patience.answer_ms).await {
+                Ok(words) => return Ok(words),
+                Err(error @ LineError::Frame(FrameError::Exception(_))) => return Err(error),
+                Err(error) => last = error,
+            }
+        }
+        Err(last)
+    }
+
+    async fn ask_once(&mut self, question: &Question, answer_ms: u64) -> Result<Words, LineError> {
+        Timer::after_millis(GAP_MS).await;
+        self.drop_stale()?;
+        let bytes = question.encode().ok_or(LineError::Port)?;
+        self.port.write_all(&bytes).await.map_err(|_| LineError::Port)?;
+        self.port.flush().await.map_err(|_| LineError::Port)?;
+        let mut answer = heapless::Vec::new();
+        let heard = with_timeout(Duration::from_millis(answer_ms), self.hear(question, &mut answer)).await;
+        match heard {
+            Ok(Err(error)) => Err(error),
+            Ok(Ok(())) => question.decode(&answer).map_err(LineError::Frame),
+            // Half an answer is as good as none.
+            Err(_) => Err(LineError::Silent),
+        }
+    }
+
+    /// Reads until the answer has the length that its head promises.
+    async fn hear(
+        &mut self,
+        question: &Question,
+        answer: &mut heapless::Vec<u8, ANSWER_LEN_MAX>,
+    ) -> Result<(), LineError> {
+        loop {
+            let mut byte = [0];
+            let n_read = self.port.read(&mut byte).await.map_err(|_| LineError::Port)?;
+            if n_read == 0 {
+                return Err(LineError::Port);
+            }
+            // The longest answer fits: its length is that of the question.
+            answer.extend_from_slice(&byte).map_err(|_| LineError::Frame(FrameError::Shape))?;
+            if question.answer_len(answer).is_some_and(|len| answer.len() >= len) {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Throws away what came unasked: the rest of a late answer, or noise.
+    fn drop_stale(&mut self) -> Result<(), LineError> {
+        let mut n_dropped = 0;
+        let mut bytes = [0; 16];
+        while n_dropped < STALE_LEN_MAX {
+            match poll_once(self.port.read(&mut bytes)) {
+                Poll::Pending | Poll::Ready(Ok(0)) => return Ok(()),
+                Poll::Ready(Ok(n_read)) => n_dropped += n_read,
+                Poll::Ready(Err(_)) => return Err(LineError::Port),
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

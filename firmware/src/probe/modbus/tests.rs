@@ -1,0 +1,308 @@
+//! The master against a line that answers, keeps silent, stutters and lies.
+//!
+//! Frames are those printed for DFRobot SEN0601, SEN0604, SEN0605 and ES-SM-TH-01S; every checksum was computed anew.
+
+use super::*;
+use crate::hand_clock::{block_on, now_ms};
+use core::convert::Infallible;
+use embedded_io_async::ErrorType;
+use proptest::prelude::*;
+use std::collections::VecDeque;
+use std::format;
+use std::string::String;
+use std::vec;
+use std::vec::Vec;
+
+fn bytes(hex: &str) -> Vec<u8> {
+    let digits: Vec<u8> =
+        hex.chars().filter_map(|c| c.to_digit(16)).map(|digit| digit.to_le_bytes()[0]).collect();
+    digits.chunks(2).map(|pair| pair[0] << 4 | pair[1]).collect()
+}
+
+/// Adds the checksum, so that a test can make any frame.
+fn framed(head: &[u8]) -> Vec<u8> {
+    let mut crc = 0xffff_u16;
+    for byte in head {
+        crc ^= u16::from(*byte);
+        for _ in 0..8 {
+            crc = if crc & 1 == 1 { (crc >> 1) ^ 0xa001 } else { crc >> 1 };
+        }
+    }
+    let mut frame = head.to_vec();
+    frame.extend(crc.to_le_bytes());
+    frame
+}
+
+fn question(address: u8, register: u16, count: u8) -> Question {
+    Question::new(address, Function::Holding, register, count).expect("a possible question")
+}
+
+fn check_frames(register: u16, count: u8, asked: &str, answered: &str, want: &[u16]) {
+    let question = question(1, register, count);
+    assert_eq!(question.encode().expect("bytes").as_slice(), bytes(asked), "{register:#x}");
+    if !answered.is_empty() {
+        assert_eq!(question.decode(&bytes(answered)).as_deref(), Ok(want), "{register:#x}");
+    }
+}
+
+#[test]
+fn printed_frames_are_spoken_and_understood() {
+    check_frames(0, 3, "010300000003 05CB", "010306 0292 FF9B 03E8 D80F", &[658, 0xff9b, 1000]);
+    check_frames(0, 4, "010300000004 4409", "010308 0292 FF9B 03E8 0038 57B6", &[658, 0xff9b, 1000, 56]);
+    check_frames(0x1e, 1, "0103001E0001 E40C", "", &[]);
+    check_frames(0x12, 1, "010300120001 240F", "010302 002D 7859", &[45]);
+    check_frames(0x100, 1, "010301000001 85F6", "010302 0001 7984", &[1]);
+    check_frames(0x101, 1, "010301010001 D436", "010302 0002 3985", &[2]);
+    check_frames(0, 7, "010300000007 0408", "", &[]);
+}
+
+#[test]
+fn function_four_is_asked_for_input_registers() {
+    let question = Question::new(1, Function::Input, 0, 1).expect("a question");
+    assert_eq!(question.encode().expect("bytes").as_slice(), framed(&[1, 4, 0, 0, 0, 1]));
+    assert_eq!(question.decode(&framed(&[1, 4, 2, 0, 9])).as_deref(), Ok(&[9][..]));
+}
+
+#[test]
+fn impossible_questions_are_none() {
+    for (address, count) in [(0, 1), (248, 1), (1, 0), (1, 17)] {
+        assert_eq!(Question::new(address, Function::Holding, 0, count), None);
+    }
+}
+
+#[test]
+fn spoilt_answers_are_no_readings() {
+    let question = question(1, 0, 3);
+    let good = bytes("010306 0292 FF9B 03E8 D80F");
+    for at in 0..good.len() {
+        for bit in 0..8 {
+            let mut spoilt = good.clone();
+            spoilt[at] ^= 1 << bit;
+            assert!(question.decode(&spoilt).is_err(), "byte {at} bit {bit}");
+        }
+        assert!(question.decode(&good[..at]).is_err(), "cut at {at}");
+    }
+    let mut long = good;
+    long.push(0);
+    assert_eq!(question.decode(&long), Err(FrameError::Shape));
+}
+
+#[test]
+fn answers_to_other_questions_are_told_apart() {
+    let question = question(1, 0, 1);
+    let check = |head: &[u8], want| assert_eq!(question.decode(&framed(head)), Err(want), "{head:?}");
+    check(&[2, 3, 2, 0, 9], FrameError::Foreign);
+    check(&[2, 0x83, 2], FrameError::Foreign);
+    check(&[1, 4, 2, 0, 9], FrameError::Shape);
+    check(&[1, 3, 4, 0, 9], FrameError::Shape);
+    check(&[1, 0x83, 2], FrameError::Exception(2));
+    check(&[1, 0x84, 2], FrameError::Shape);
+    let mut spoilt = framed(&[1, 0x83, 2]);
+    spoilt[2] = 1;
+    assert_eq!(question.decode(&spoilt), Err(FrameError::Crc));
+}
+
+/// The codec computes `0 - 1` for it.
+#[test]
+fn an_answer_without_registers_does_not_stop_the_node() {
+    assert_eq!(question(1, 0, 1).decode(&framed(&[1, 3, 0])), Err(FrameError::Shape));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(10_000))]
+
+    #[test]
+    fn no_bytes_are_taken_for_words_without_being_an_answer(
+        head in proptest::collection::vec(any::<u8>(), 0..40),
+        with_crc in any::<bool>(),
+        count in 1..=16_u8,
+    ) {
+        let question = question(1, 0, count);
+        let answer = if with_crc { framed(&head) } else { head };
+        prop_assert!(question.answer_len(&answer).is_none_or(|len| len <= ANSWER_LEN_MAX));
+        if let Ok(words) = question.decode(&answer) {
+            prop_assert_eq!(words.len(), usize::from(count));
+            prop_assert_eq!(&answer[..3], &[1, 3, 2 * count][..]);
+        }
+    }
+}
+
+#[test]
+fn registers_become_values_in_the_steps_of_their_metric() {
+    let check = |preset: Preset, metric, word: u16, value| {
+        let field = preset.field(metric).expect("it measures that");
+        let want = Sample::Value { value, raw: Some(i32::from(word)) };
+        assert_eq!(field.sample(word), want, "{preset:?} {metric:?}");
+    };
+    for preset in [Preset::A, Preset::B, Preset::D] {
+        check(preset, Metric::SoilMoisture, 658, 6580);
+        check(preset, Metric::SoilTemperature, 0xff9b, -1010);
+    }
+    check(Preset::C, Metric::SoilMoisture, 2345, 2345);
+    check(Preset::C, Metric::SoilTemperature, 0xfff0, -16);
+    for preset in [Preset::A, Preset::B, Preset::C] {
+        check(preset, Metric::SoilEc, 1000, 1000);
+    }
+    for (word, value) in [(20_000, 2000), (14, 1), (15, 2)] {
+        check(Preset::D, Metric::SoilEc, word, value);
+    }
+    assert_eq!(Preset::A.field(Metric::Rain), None);
+    let registers = |preset: Preset| preset.question(1).and_then(|question| question.encode());
+    assert_eq!(registers(Preset::A).expect("a question").as_slice(), bytes("010300000003 05CB"));
+    assert_eq!(registers(Preset::B).expect("a question").as_slice(), framed(&[1, 3, 0, 0x12, 0, 4]));
+}
+
+#[test]
+fn codes_of_presets_come_back() {
+    for preset in Preset::ALL {
+        assert_eq!(Preset::from_code(preset.code()), Some(preset));
+    }
+    assert_eq!(Preset::from_code(0), None);
+    assert_eq!(Preset::from_code(5), None);
+}
+
+/// A line on which a device answers each question as a script says: bytes after milliseconds.
+struct Scripted<F> {
+    device: F,
+    asked: Vec<u8>,
+    coming: VecDeque<(u64, u8)>,
+    n_asked: usize,
+}
+
+impl<F: FnMut(usize, &[u8]) -> Vec<(u64, Vec<u8>)>> Scripted<F> {
+    fn line(device: F) -> Line<Self> {
+        Line::new(Self { device, asked: Vec::new(), coming: VecDeque::new(), n_asked: 0 })
+    }
+}
+
+impl<F> ErrorType for Scripted<F> {
+    type Error = Infallible;
+}
+
+impl<F> Read for Scripted<F> {
+    async fn read(&mut self, bytes: &mut [u8]) -> Result<usize, Infallible> {
+        match self.coming.front() {
+            Some(&(at_ms, _)) if at_ms > now_ms() => {
+                Timer::at(embassy_time::Instant::from_millis(at_ms)).await;
+            }
+            Some(_) => {}
+            None => core::future::pending().await,
+        }
+        bytes[0] = self.coming.pop_front().expect("looked").1;
+        Ok(1)
+    }
+}
+
+impl<F: FnMut(usize, &[u8]) -> Vec<(u64, Vec<u8>)>> Write for Scripted<F> {
+    async fn write(&mut self, bytes: &[u8]) -> Result<usize, Infallible> {
+        self.asked.extend(bytes);
+        Ok(bytes.len())
+    }
+
+    async fn flush(&mut self) -> Result<(), Infallible> {
+        let asked = core::mem::take(&mut self.asked);
+        for (after_ms, answer) in (self.device)(self.n_asked, &asked) {
+            self.coming.extend(answer.into_iter().map(|byte| (now_ms() + after_ms, byte)));
+        }
+        self.n_asked += 1;
+        Ok(())
+    }
+}
+
+fn ask(device: impl FnMut(usize, &[u8]) -> Vec<(u64, Vec<u8>)>) -> (Result<Words, LineError>, usize, u64) {
+    let mut line = Scripted::line(device);
+    let began_ms = now_ms();
+    let answer = block_on(line.ask(&question(1, 0, 1), Patience::READING));
+    (answer, line.port().n_asked, now_ms() - began_ms)
+}
+
+fn moisture(word: u16) -> Vec<u8> {
+    let [high, low] = word.to_be_bytes();
+    framed(&[1, 3, 2, high, low])
+}
+
+#[test]
+fn a_silent_device_is_asked_three_times_and_no_longer() {
+    let (answer, n_asked, took_ms) = ask(|_, _| Vec::new());
+    assert_eq!((answer, n_asked), (Err(LineError::Silent), 3));
+    assert_eq!(took_ms, 3 * (GAP_MS + Patience::READING.answer_ms));
+}
+
+#[test]
+fn an_answer_in_pieces_is_one_answer() {
+    let (answer, n_asked, _) = ask(|_, _| {
+        let whole = moisture(300);
+        vec![(200, whole[..3].to_vec()), (650, whole[3..].to_vec())]
+    });
+    assert_eq!((answer.as_deref(), n_asked), (Ok(&[300][..]), 1));
+}
+
+#[test]
+fn a_spoilt_or_foreign_answer_is_asked_for_again() {
+    for bad in [vec![1, 3, 2, 1, 2, 0, 0], framed(&[2, 3, 2, 0, 9]), vec![0xff], framed(&[1, 3, 4, 0, 9])] {
+        let (answer, n_asked, _) = ask(|n, _| vec![(20, if n == 0 { bad.clone() } else { moisture(7) })]);
+        assert_eq!((answer.as_deref(), n_asked), (Ok(&[7][..]), 2), "{bad:?}");
+    }
+    let (answer, n_asked, _) = ask(|_, _| vec![(20, vec![1, 3, 2, 1, 2, 0, 0])]);
+    assert_eq!((answer, n_asked), (Err(LineError::Frame(FrameError::Crc)), 3));
+}
+
+#[test]
+fn a_device_that_cannot_is_not_asked_again() {
+    let (answer, n_asked, _) = ask(|_, _| vec![(20, framed(&[1, 0x83, 2]))]);
+    assert_eq!((answer, n_asked), (Err(LineError::Frame(FrameError::Exception(2))), 1));
+}
+
+/// Otherwise the value of one register would be taken for that of another for ever after.
+#[test]
+fn a_late_answer_is_not_the_next_one() {
+    let late_ms = Patience::READING.answer_ms + 10;
+    let (answer, n_asked, _) =
+        ask(|n, _| if n == 0 { vec![(late_ms, moisture(111))] } else { vec![(100, moisture(222))] });
+    assert_eq!((answer.as_deref(), n_asked), (Ok(&[222][..]), 2));
+}
+
+#[test]
+fn a_babbling_line_does_not_hold_the_node() {
+    let (answer, _, took_ms) = ask(|_, _| vec![(0, vec![0x55; 2000])]);
+    assert_eq!(answer, Err(LineError::Frame(FrameError::Crc)));
+    assert!(took_ms < 3000, "{took_ms} ms");
+}
+
+#[test]
+fn a_planned_probe_gives_a_sample_or_says_that_it_does_not_answer() {
+    let mut line = Scripted::line(|_, asked| {
+        assert_eq!(asked, bytes("010300120001 240F"));
+        vec![(30, bytes("010302 002D 7859"))]
+    });
+    let sample = block_on(line.sample(1, Preset::B, Metric::SoilMoisture));
+    assert_eq!(sample, Ok(Sample::Value { value: 450, raw: Some(45) }));
+    assert_eq!(block_on(line.sample(1, Preset::B, Metric::Rain)), Err(ProbeFault::NoAnswer));
+    assert_eq!(block_on(line.sample(0, Preset::B, Metric::SoilEc)), Err(ProbeFault::NoAnswer));
+}
+
+#[test]
+fn a_scan_finds_who_is_there_and_in_which_maps() {
+    let mut line = Scripted::line(|_, asked| match asked[0] {
+        // Map A or its kin: knows the first registers only.
+        1 if asked[3] == 0 => vec![(10, framed(&[1, 3, 6, 0x02, 0x92, 0xff, 0x9b, 0x03, 0xe8]))],
+        1 => vec![(10, framed(&[1, 0x83, 2]))],
+        // Keeps silent when asked for what it has not.
+        3 if asked[3] == 0x12 => vec![(10, framed(&[3, 3, 8, 0, 45, 0, 200, 0, 0, 3, 0xe8]))],
+        _ => Vec::new(),
+    });
+    let mut found = Vec::new();
+    assert_eq!(block_on(scan(&mut line, SCAN_ADDRESSES, |one| found.push(one))), Ok(()));
+    let told: Vec<String> = found
+        .iter()
+        .map(|one| {
+            let answer = one.answer.as_ref().map(|words| words[0]);
+            format!("{} {:?} {answer:?} {}", one.address, one.preset, one.is_plausible())
+        })
+        .collect();
+    // 65.8 as hundredths of a degree and -10.1 degrees as moisture: map C is ruled out by its values.
+    assert_eq!(
+        told,
+        ["1 A Ok(658) true", "1 B Err(2) false", "1 C Ok(658) false", "1 D Ok(658) true", "3 B Ok(45) true"]
+    );
+}

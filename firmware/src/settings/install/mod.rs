@@ -1,0 +1,419 @@
+//! What a person decided when the node was set up: who it is, where its gateway is, what is wired to it.
+//!
+//! It has a flash partition of its own, because an unreadable map of counters is begun anew and must not take the key
+//! with it. Numbers are little endian.
+//!
+//! | key | value | when absent |
+//! |---|---|---|
+//! | 1 | id, text; written last, so that without it nothing is set up | not set up |
+//! | 2 | secret, 32 bytes | not set up |
+//! | 3 | topic prefix, text | the usual one |
+//! | 4 | broker, text `address:port` | not set up |
+//! | 5 | own IPv4 address 4 bytes, prefix length u8, router 4 bytes | DHCP |
+//! | 6 | speed of the RS485 line, baud u32 | 4800 |
+//! | 7 | meter: probe u8, µL per pulse u32 | no meter |
+//! | 8 | supply: brown-out mV u16, resume mV u16 | not measured |
+//! | 9 | time between records of its own state, s u32 | one hour |
+//! | 32 + n | valve: number u8, kind u8 (1 relay, 2 latching), longest run s u32, run of the button s u32 | |
+//! | 64 + n | probe: number u8, metric u8, valve u8 (255: none), interval s u32, interval of a run s u32, input | |
+//!
+//! The input of a probe is 1, channel u8, warm-up ms u16, samples u8, then per calibration point mV u16 and moisture in
+//! 1/10 000 u16; or 2, Modbus address u8, preset u8.
+
+use super::{MeterPlan, NodeConfig, PREFIX_LEN_MAX, PROBES_MAX, ProbePlan, SupplyPlan, ValveKind, ValvePlan};
+use super::{SettingsError, used_len};
+use crate::probe::AnalogPlan;
+use crate::probe::modbus::Preset;
+use core::fmt;
+use core::net::Ipv4Addr;
+use embedded_storage_async::nor_flash::{MultiwriteNorFlash, NorFlash};
+use giot_shared::calibration::{Calibration, POINTS_MAX, Point};
+use giot_shared::ids::{NODE_ID_LEN_MAX, NodeId, ProbeId, ValveId};
+use giot_shared::metric::Metric;
+use giot_shared::units::{Millivolts, MoisturePermyriad};
+use giot_shared::wire::{KEY_LEN, NodeKey, VALVES_MAX};
+use sequential_storage::cache::{Cache, Uncached};
+use sequential_storage::map::{MapConfig, MapStorage};
+
+/// Longest `address:port` of a broker, bytes.
+pub const BROKER_LEN_MAX: usize = 64;
+/// Speed of the RS485 line that most probes are sold with, baud.
+pub const BAUD_DEFAULT: u32 = 4800;
+
+/// Most pages of the partition that are used.
+const PAGES_MAX: usize = 8;
+/// Longest value, bytes: an analog probe with a whole curve, or a text.
+const VALUE_LEN_MAX: usize = 64;
+/// Value, key and alignment.
+const BUFFER_LEN: usize = VALUE_LEN_MAX + 32;
+
+const KEY_ID: u8 = 1;
+const KEY_SECRET: u8 = 2;
+const KEY_PREFIX: u8 = 3;
+const KEY_BROKER: u8 = 4;
+const KEY_NETWORK: u8 = 5;
+const KEY_BAUD: u8 = 6;
+const KEY_METER: u8 = 7;
+const KEY_SUPPLY: u8 = 8;
+const KEY_HEALTH: u8 = 9;
+const KEY_VALVES: u8 = 32;
+const KEY_PROBES: u8 = 64;
+
+const KIND_RELAY: u8 = 1;
+const KIND_LATCHING: u8 = 2;
+const INPUT_ANALOG: u8 = 1;
+const INPUT_MODBUS: u8 = 2;
+const NO_VALVE: u8 = 255;
+
+/// What a person decided when the node was set up.
+#[derive(Clone, Debug)]
+pub struct Installation {
+    /// Who it is, and what it measures and waters.
+    pub config: NodeConfig,
+    /// How its planned probes are connected.
+    pub inputs: heapless::Vec<(ProbeId, Input), PROBES_MAX>,
+    /// The broker, `address:port`.
+    pub broker: heapless::String<BROKER_LEN_MAX>,
+    /// How it gets an address.
+    pub network: Network,
+    /// Speed of the RS485 line, baud.
+    pub baud: u32,
+}
+
+/// How a probe is connected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Input {
+    /// To a channel of the converter.
+    Analog(AnalogPlan),
+    /// To the RS485 line.
+    Modbus {
+        /// Its address, 1 to 247.
+        address: u8,
+        /// Its register map.
+        preset: Preset,
+    },
+}
+
+/// How the node gets an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Network {
+    /// From the network.
+    Dhcp,
+    /// It was told.
+    Static {
+        /// Its own.
+        address: Ipv4Addr,
+        /// Bits that the network shares.
+        prefix_len: u8,
+        /// Where everything else goes.
+        router: Ipv4Addr,
+    },
+}
+
+/// Why there is no installation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InstallError {
+    /// Nobody set this node up, or not to the end.
+    Absent,
+    /// The value of this key means nothing to this firmware.
+    Value(u8),
+    /// The flash.
+    Flash(SettingsError),
+}
+
+impl fmt::Display for InstallError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Absent => f.write_str("this node is not set up"),
+            Self::Value(key) => write!(f, "the setting {key} means nothing to this firmware"),
+            Self::Flash(error) => error.fmt(f),
+        }
+    }
+}
+
+impl core::error::Error for InstallError {}
+
+impl Installation {
+    /// A node that uses DHCP and has nothing connected; `None` for a broker text that is too long.
+    #[must_use]
+    pub fn new(id: NodeId, key: NodeKey, broker: &str) -> Option<Self> {
+        Some(Self {
+            config: NodeConfig::new(id, key),
+            inputs: heapless::Vec::new(),
+            broker: heapless::String::try_from(broker).ok()?,
+            network: Network::Dhcp,
+            baud: BAUD_DEFAULT,
+        })
+    }
+
+    /// How a probe is connected.
+    #[must_use]
+    pub fn input(&self, probe: ProbeId) -> Option<Input> {
+        self.inputs.iter().find(|(number, _)| *number == probe).map(|(_, input)| *input)
+    }
+
+    /// Reads it from its partition.
+    ///
+    /// # Errors
+    /// [`InstallError`].
+    pub async fn load<F: NorFlash>(flash: F) -> Result<Self, InstallError> {
+        let mut map = Map::open(flash)?;
+        let id = map.text::<NODE_ID_LEN_MAX>(KEY_ID).await?.ok_or(InstallError::Absent)?;
+        let id = id.parse().map_err(|_| InstallError::Value(KEY_ID))?;
+        let key = map.value(KEY_SECRET, |fields| fields.secret()).await?.ok_or(InstallError::Absent)?;
+        let broker = map.text(KEY_BROKER).await?.ok_or(InstallError::Absent)?;
+        let mut config = NodeConfig::new(id, key);
+        if let Some(prefix) = map.text::<PREFIX_LEN_MAX>(KEY_PREFIX).await? {
+            config.prefix = prefix;
+        }
+        config.meter = map.value(KEY_METER, |fields| fields.meter()).await?;
+        config.supply = map.value(KEY_SUPPLY, |fields| fields.supply()).await?;
+        if let Some(secs) = map.value(KEY_HEALTH, |fields| fields.u32()).await? {
+            config.health_interval_ms = u64::from(secs) * 1000;
+        }
+        for key in keys(KEY_VALVES, VALVES_MAX) {
+            if let Some(plan) = map.value(key, |fields| fields.valve()).await? {
+                config.valves.push(plan).map_err(|_| InstallError::Value(key))?;
+            }
+        }
+        let mut inputs = heapless::Vec::new();
+        for key in keys(KEY_PROBES, PROBES_MAX) {
+            if let Some((plan, input)) = map.value(key, |fields| fields.probe()).await? {
+                inputs.push((plan.probe, input)).map_err(|_| InstallError::Value(key))?;
+                config.probes.push(plan).map_err(|_| InstallError::Value(key))?;
+            }
+        }
+        let network = map.value(KEY_NETWORK, |fields| fields.network()).await?.unwrap_or(Network::Dhcp);
+        let baud = map.value(KEY_BAUD, |fields| fields.u32()).await?.unwrap_or(BAUD_DEFAULT);
+        Ok(Self { config, inputs, broker, network, baud })
+    }
+
+    /// Writes it to its partition in place of what is there. A power cut in between leaves a node that is not set up.
+    ///
+    /// # Errors
+    /// [`InstallError::Flash`], and [`InstallError::Value`] for a planned probe without an input.
+    pub async fn store<F: MultiwriteNorFlash>(&self, flash: F) -> Result<(), InstallError> {
+        let mut map = Map::open(flash)?;
+        map.erase().await?;
+        map.put(KEY_SECRET, &self.config.key.0).await?;
+        map.put(KEY_PREFIX, self.config.prefix.as_bytes()).await?;
+        map.put(KEY_BROKER, self.broker.as_bytes()).await?;
+        if let Network::Static { address, prefix_len, router } = self.network {
+            let value =
+                Value::default().bytes(&address.octets()).bytes(&[prefix_len]).bytes(&router.octets());
+            map.put(KEY_NETWORK, &value.0).await?;
+        }
+        map.put(KEY_BAUD, &self.baud.to_le_bytes()).await?;
+        if let Some(meter) = self.config.meter {
+            let value = Value::default().bytes(&[meter.probe.0]).u32(meter.microlitres_per_pulse);
+            map.put(KEY_METER, &value.0).await?;
+        }
+        if let Some(supply) = self.config.supply {
+            let value = Value::default().u16(supply.brown_out.0).u16(supply.resume.0);
+            map.put(KEY_SUPPLY, &value.0).await?;
+        }
+        map.put(KEY_HEALTH, &secs(self.config.health_interval_ms).to_le_bytes()).await?;
+        for (key, plan) in keys(KEY_VALVES, VALVES_MAX).zip(&self.config.valves) {
+            map.put(key, &valve_value(plan).0).await?;
+        }
+        for (key, plan) in keys(KEY_PROBES, PROBES_MAX).zip(&self.config.probes) {
+            let input = self.input(plan.probe).ok_or(InstallError::Value(key))?;
+            map.put(key, &probe_value(plan, input).0).await?;
+        }
+        map.put(KEY_ID, self.config.id.as_str().as_bytes()).await
+    }
+}
+
+/// `n` keys from `first`; both tables fit below 255.
+fn keys(first: u8, n: usize) -> impl Iterator<Item = u8> {
+    (first..=u8::MAX).take(n)
+}
+
+fn secs(ms: u64) -> u32 {
+    u32::try_from(ms / 1000).unwrap_or(u32::MAX)
+}
+
+fn valve_value(plan: &ValvePlan) -> Value {
+    let kind = match plan.kind {
+        ValveKind::Relay => KIND_RELAY,
+        ValveKind::Latching => KIND_LATCHING,
+    };
+    Value::default().bytes(&[plan.valve.0, kind]).u32(plan.hard_max_s).u32(plan.local_run_s)
+}
+
+fn probe_value(plan: &ProbePlan, input: Input) -> Value {
+    let valve = plan.valve.map_or(NO_VALVE, |valve| valve.0);
+    let value = Value::default()
+        .bytes(&[plan.probe.0, plan.metric.wire(), valve])
+        .u32(secs(plan.interval_ms))
+        .u32(secs(plan.interval_running_ms));
+    match input {
+        Input::Analog(analog) => {
+            let value = value
+                .bytes(&[INPUT_ANALOG, analog.channel])
+                .u16(analog.warm_up_ms)
+                .bytes(&[analog.n_samples]);
+            let points = plan.calibration.as_ref().map_or(&[][..], Calibration::points);
+            points.iter().fold(value, |value, point| value.u16(point.voltage.0).u16(point.moisture.get()))
+        }
+        Input::Modbus { address, preset } => value.bytes(&[INPUT_MODBUS, address, preset.code()]),
+    }
+}
+
+/// The map in flash; every value is read once at boot, so that no cache pays.
+struct Map<F: NorFlash>(MapStorage<u8, F, Cache<Uncached, Uncached, Uncached, u8>>);
+
+impl<F: NorFlash> Map<F> {
+    fn open(flash: F) -> Result<Self, InstallError> {
+        let partition = || InstallError::Flash(SettingsError::Partition);
+        let len = used_len::<F>(&flash, PAGES_MAX).ok_or_else(partition)?;
+        let config = MapConfig::try_new(0..len).map_err(|_| partition())?;
+        Ok(Self(MapStorage::new(flash, config, Cache::new_uncached())))
+    }
+
+    /// A value as `read` understands it, which must be to its last byte.
+    async fn value<T>(
+        &mut self,
+        key: u8,
+        read: impl FnOnce(&mut Fields<'_>) -> Option<T>,
+    ) -> Result<Option<T>, InstallError> {
+        let mut buffer = [0; BUFFER_LEN];
+        match self.0.fetch_item::<&[u8]>(&mut buffer, &key).await {
+            Ok(Some(bytes)) => {
+                let mut fields = Fields(bytes);
+                let value = read(&mut fields).filter(|_| fields.0.is_empty());
+                value.map(Some).ok_or(InstallError::Value(key))
+            }
+            // A map that was never written, or one that was spoilt: neither is set up.
+            Ok(None) | Err(sequential_storage::Error::Corrupted { .. }) => Ok(None),
+            Err(_) => Err(InstallError::Flash(SettingsError::Flash)),
+        }
+    }
+
+    async fn text<const N: usize>(&mut self, key: u8) -> Result<Option<heapless::String<N>>, InstallError> {
+        self.value(key, |fields| {
+            let bytes = core::mem::take(&mut fields.0);
+            heapless::String::try_from(core::str::from_utf8(bytes).ok()?).ok()
+        })
+        .await
+    }
+}
+
+impl<F: MultiwriteNorFlash> Map<F> {
+    async fn erase(&mut self) -> Result<(), InstallError> {
+        self.0.erase_all().await.map_err(|_| InstallError::Flash(SettingsError::Flash))
+    }
+
+    async fn put(&mut self, key: u8, value: &[u8]) -> Result<(), InstallError> {
+        let mut buffer = [0; BUFFER_LEN];
+        let stored = self.0.store_item_generic::<&[u8]>(&mut buffer, &key, &value).await;
+        stored.map_err(|_| InstallError::Flash(SettingsError::Flash))
+    }
+}
+
+/// A value being written; the longest one fits.
+#[derive(Default)]
+struct Value(heapless::Vec<u8, VALUE_LEN_MAX>);
+
+impl Value {
+    fn bytes(mut self, bytes: &[u8]) -> Self {
+        const { assert!(VALUE_LEN_MAX >= 16 + 4 * POINTS_MAX) };
+        let _full = self.0.extend_from_slice(bytes);
+        self
+    }
+
+    fn u16(self, number: u16) -> Self {
+        self.bytes(&number.to_le_bytes())
+    }
+
+    fn u32(self, number: u32) -> Self {
+        self.bytes(&number.to_le_bytes())
+    }
+}
+
+/// What is left of a value being read.
+struct Fields<'a>(&'a [u8]);
+
+impl Fields<'_> {
+    fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
+        let (head, rest) = self.0.split_first_chunk::<N>()?;
+        self.0 = rest;
+        Some(*head)
+    }
+
+    fn u8(&mut self) -> Option<u8> {
+        self.array::<1>().map(|[byte]| byte)
+    }
+
+    fn u16(&mut self) -> Option<u16> {
+        self.array().map(u16::from_le_bytes)
+    }
+
+    fn u32(&mut self) -> Option<u32> {
+        self.array().map(u32::from_le_bytes)
+    }
+
+    fn secret(&mut self) -> Option<NodeKey> {
+        self.array::<KEY_LEN>().map(NodeKey)
+    }
+
+    fn network(&mut self) -> Option<Network> {
+        let address = Ipv4Addr::from(self.array::<4>()?);
+        let prefix_len = self.u8().filter(|len| *len <= 32)?;
+        Some(Network::Static { address, prefix_len, router: Ipv4Addr::from(self.array::<4>()?) })
+    }
+
+    fn meter(&mut self) -> Option<MeterPlan> {
+        Some(MeterPlan { probe: ProbeId(self.u8()?), microlitres_per_pulse: self.u32()? })
+    }
+
+    fn supply(&mut self) -> Option<SupplyPlan> {
+        Some(SupplyPlan { brown_out: Millivolts(self.u16()?), resume: Millivolts(self.u16()?) })
+    }
+
+    fn valve(&mut self) -> Option<ValvePlan> {
+        let valve = ValveId(self.u8()?);
+        let kind = match self.u8()? {
+            KIND_RELAY => ValveKind::Relay,
+            KIND_LATCHING => ValveKind::Latching,
+            _ => return None,
+        };
+        Some(ValvePlan { valve, kind, hard_max_s: self.u32()?, local_run_s: self.u32()? })
+    }
+
+    fn probe(&mut self) -> Option<(ProbePlan, Input)> {
+        let mut plan = ProbePlan::new(ProbeId(self.u8()?), Metric::from_wire(self.u8()?)?);
+        plan.valve = Some(self.u8()?).filter(|valve| *valve != NO_VALVE).map(ValveId);
+        plan.interval_ms = u64::from(self.u32()?) * 1000;
+        plan.interval_running_ms = u64::from(self.u32()?) * 1000;
+        match self.u8()? {
+            INPUT_ANALOG => {
+                let channel = self.u8()?;
+                let analog = AnalogPlan { channel, warm_up_ms: self.u16()?, n_samples: self.u8()? };
+                plan.calibration = self.calibration()?;
+                Some((plan, Input::Analog(analog)))
+            }
+            INPUT_MODBUS => {
+                let address = self.u8()?;
+                Some((plan, Input::Modbus { address, preset: Preset::from_code(self.u8()?)? }))
+            }
+            _ => None,
+        }
+    }
+
+    /// The rest of the value; nothing is no curve.
+    fn calibration(&mut self) -> Option<Option<Calibration>> {
+        let mut points: heapless::Vec<Point, POINTS_MAX> = heapless::Vec::new();
+        while !self.0.is_empty() {
+            let voltage = Millivolts(self.u16()?);
+            points.push(Point { voltage, moisture: MoisturePermyriad::new(self.u16()?)? }).ok()?;
+        }
+        if points.is_empty() {
+            return Some(None);
+        }
+        Calibration::new(&points).ok().map(Some)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,243 @@
+//! The real firmware image on an emulated chip, with everything around it that a field has: an RS485 line with a soil
+//! probe, pins in a file, a flash bank in a file, a network cable and a power switch.
+//!
+//! The soil gets dry by itself and wet while the first output is high; the water meter counts then. Nothing here plays
+//! the gateway or the chip. A chip that is dropped loses its power.
+
+mod bank;
+mod pins;
+mod soil;
+
+pub use pins::Pulses;
+pub use soil::{PROBE_ADDRESS, PULSE_UL, Soil};
+
+use crate::giot::wait_for;
+use bank::installed;
+use giot_firmware::settings::Installation;
+use giot_gateway::clock::monotonic;
+use pins::{FAULT, INPUTS, OUTPUTS, Pins, SUPPLY};
+use std::fs::OpenOptions;
+use std::io::{Read, Write};
+use std::os::unix::fs::FileExt;
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+use tempfile::TempDir;
+
+/// Address of this machine's 127.0.0.1 as the chip sees it.
+pub const HOST: &str = "10.0.2.2";
+
+const FLASH_LEN: usize = 32 << 20;
+
+/// What goes wrong on request, in an image that was built for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// A loop that never ends.
+    Hang = 1,
+    /// A broken invariant.
+    Panic = 2,
+}
+
+/// A board with a chip, its surroundings and what it remembers.
+#[derive(Debug)]
+pub struct Chip {
+    folder: TempDir,
+    image: PathBuf,
+    pins: Pins,
+    power: Option<Child>,
+    /// Length of the console's log when it was last switched on.
+    booted_at: usize,
+    /// The soil around its probe.
+    pub soil: Soil,
+}
+
+/// The path of an image that the stage has built: `node`, or `node-faults`, which can be told to fail.
+///
+/// # Panics
+/// When it was not built.
+#[must_use]
+pub fn image(name: &str) -> PathBuf {
+    let folder = std::env::var_os("GIOT_QEMU_IMAGES").expect("GIOT_QEMU_IMAGES: run tests/run qemu");
+    let path = PathBuf::from(folder).join(name);
+    assert!(path.exists(), "{} is missing", path.display());
+    path
+}
+
+impl Chip {
+    /// A new board with an empty flash, switched off, in soil of `moisture` hundredths of a percent.
+    ///
+    /// # Panics
+    /// When its files cannot be made.
+    #[must_use]
+    pub fn new(image: PathBuf, moisture: i32) -> Self {
+        let folder = TempDir::with_prefix("giot-qemu-").expect("a folder");
+        let path = |name: &str| folder.path().join(name);
+        std::fs::write(path("flash"), vec![0xff; FLASH_LEN]).expect("a flash bank");
+        let pins = Pins::make(&path("pins"));
+        let soil = Soil::start(&path("rs485"), pins.clone(), moisture);
+        Self { image, pins, power: None, booted_at: 0, soil, folder }
+    }
+
+    /// Sets the node up as an installer would.
+    ///
+    /// # Panics
+    /// When the installation does not fit.
+    pub fn install(&self, installation: &Installation) {
+        let flash = OpenOptions::new().write(true).open(self.path("flash")).expect("the flash bank");
+        flash.write_all_at(&installed(installation), 0).expect("written");
+    }
+
+    /// Switches it on.
+    ///
+    /// # Panics
+    /// When QEMU does not start.
+    pub fn power_on(&mut self) {
+        assert!(self.power.is_none(), "it is on");
+        let file = |name: &str| self.path(name).to_str().expect("a plain path").to_owned();
+        let mut qemu = Command::new("qemu-system-riscv32");
+        // With the second flash bank in use, an image must come as BIOS to be loaded at all.
+        qemu.args(["-machine", "virt", "-m", "16M", "-bios"]).arg(&self.image);
+        qemu.args(["-display", "none", "-nodefaults", "-action", "watchdog=reset", "-device", "i6300esb"]);
+        qemu.args(["-netdev", "user,id=cable", "-device", "virtio-net-device,netdev=cable"]);
+        qemu.args(["-global", "virtio-mmio.force-legacy=false"]);
+        qemu.args(["-chardev", &format!("file,id=console,path={},append=on", file("console"))]);
+        qemu.args(["-serial", "chardev:console"]);
+        qemu.args(["-monitor", &format!("unix:{},server=on,wait=off", file("monitor"))]);
+        qemu.args(["-chardev", &format!("socket,id=rs485,path={}", file("rs485"))]);
+        qemu.args(["-device", "pci-serial,chardev=rs485"]);
+        qemu.args(["-drive", &format!("if=pflash,unit=1,format=raw,file={}", file("flash"))]);
+        qemu.args([
+            "-object",
+            &format!("memory-backend-file,id=pins,size=1M,mem-path={},share=on", file("pins")),
+            "-device",
+            "ivshmem-plain,memdev=pins",
+        ]);
+        self.booted_at = self.log().len();
+        let started = qemu.stdin(Stdio::null()).stdout(Stdio::null()).spawn();
+        self.power = Some(started.expect("qemu-system-riscv32 starts: apt-get install qemu-system-misc"));
+    }
+
+    /// Cuts its power. The pins' file keeps its outputs, as latching valves would.
+    ///
+    /// # Panics
+    /// When it is off, or QEMU ended by itself.
+    pub fn cut_power(&mut self) {
+        let mut power = self.power.take().expect("it is on");
+        assert_eq!(power.try_wait().expect("a child"), None, "QEMU ended by itself\n{}", self.log());
+        power.kill().expect("kill");
+        power.wait().expect("wait");
+    }
+
+    /// Pulls its reset pin, as a supply that dips for a moment does.
+    pub fn dip_supply(&self) {
+        self.monitor("system_reset");
+    }
+
+    /// Plugs or pulls the network cable.
+    pub fn plug_cable(&self, plugged: bool) {
+        self.monitor(if plugged { "set_link cable on" } else { "set_link cable off" });
+    }
+
+    /// Whether the relay of the first valve is on.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.outputs() & 1 == 1
+    }
+
+    /// All outputs.
+    #[must_use]
+    pub fn outputs(&self) -> u32 {
+        self.pins.read(OUTPUTS)
+    }
+
+    /// Writes down from here on what the outputs become.
+    #[must_use]
+    pub fn watch_outputs(&self) -> Pulses {
+        Pulses::watch(self.pins.clone())
+    }
+
+    /// Presses or releases the buttons of valves, by bits.
+    pub fn press(&self, buttons: u32) {
+        self.pins.write(INPUTS, buttons);
+    }
+
+    /// Sets the supply, mV.
+    pub fn set_supply(&self, millivolts: u32) {
+        self.pins.write(SUPPLY, millivolts);
+    }
+
+    /// Makes it fail; needs the image `node-faults`.
+    pub fn commit(&self, fault: Fault) {
+        self.pins.write(FAULT, fault as u32);
+    }
+
+    /// Everything that it has said on its console, over all boots.
+    #[must_use]
+    pub fn log(&self) -> String {
+        std::fs::read(self.path("console")).map_or_else(|_| String::new(), |log| crate::giot::text(&log))
+    }
+
+    /// Waits until it has said `line` for the `n`th time.
+    ///
+    /// # Panics
+    /// When it takes longer than `limit`.
+    pub fn until_says(&self, line: &str, n: usize, limit: Duration) {
+        let said = || self.log().matches(line).count() >= n;
+        assert!(within(limit, said), "no {line:?} for time {n} within {limit:?}\n{}", self.log());
+    }
+
+    /// Waits until the gateway has greeted it since it was last switched on.
+    ///
+    /// # Panics
+    /// When it takes longer than `limit`.
+    pub fn until_welcomed(&self, limit: Duration) {
+        let welcomed = || self.log()[self.booted_at..].contains("welcomed");
+        assert!(within(limit, welcomed), "no Welcome within {limit:?}\n{}", self.log());
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// One command of QEMU's monitor, waited for.
+    fn monitor(&self, command: &str) {
+        const PROMPT: &str = "(qemu) ";
+        let connected = || UnixStream::connect(self.path("monitor")).ok();
+        let mut socket = wait_for("the monitor", Duration::from_secs(20), connected);
+        let until_prompt = |socket: &mut UnixStream| {
+            let mut said = Vec::new();
+            while !crate::giot::text(&said).ends_with(PROMPT) {
+                let mut bytes = [0; 256];
+                let n_read = socket.read(&mut bytes).expect("the monitor speaks");
+                assert!(n_read > 0, "the monitor ended");
+                said.extend(&bytes[..n_read]);
+            }
+        };
+        until_prompt(&mut socket);
+        writeln!(socket, "{command}").expect("the monitor listens");
+        until_prompt(&mut socket);
+    }
+}
+
+impl Drop for Chip {
+    fn drop(&mut self) {
+        if let Some(mut power) = self.power.take() {
+            // Already gone is what is wanted.
+            power.kill().ok();
+            power.wait().ok();
+        }
+    }
+}
+
+/// Whether `check` comes true within `limit`.
+fn within(limit: Duration, mut check: impl FnMut() -> bool) -> bool {
+    let began = monotonic();
+    while !check() {
+        if began.elapsed() > limit {
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    true
+}

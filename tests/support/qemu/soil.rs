@@ -1,0 +1,169 @@
+//! The soil around an emulated chip's probe, and the probe: one device on a Unix socket that speaks Modbus RTU, preset A.
+
+use super::pins::{OUTPUTS, PULSES, Pins};
+use crate::modbus::framed;
+use giot_gateway::clock::monotonic;
+use std::io::{ErrorKind, Read, Write};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// Water per pulse of the meter, µL.
+pub const PULSE_UL: u32 = 10_000;
+/// Modbus address of the probe.
+pub const PROBE_ADDRESS: u8 = 1;
+
+/// The soil around the probe, and the probe on its line.
+#[derive(Debug)]
+pub struct Soil {
+    state: Arc<SoilState>,
+    thread: Option<JoinHandle<()>>,
+}
+
+#[derive(Debug)]
+struct SoilState {
+    /// Hundredths of a percent.
+    moisture: AtomicI32,
+    /// Change in hundredths of a percent each second, while dry and while watered.
+    rates: Mutex<(i32, i32)>,
+    n_questions: AtomicU32,
+    ended: AtomicBool,
+}
+
+/// How often the soil is computed anew.
+const STEP: Duration = Duration::from_millis(100);
+
+impl Soil {
+    /// Usual: nearly nothing while dry, 1 % a second while watered.
+    pub(super) fn start(socket: &Path, pins: Pins, moisture: i32) -> Self {
+        let state = Arc::new(SoilState {
+            moisture: AtomicI32::new(moisture),
+            rates: Mutex::new((-2, 100)),
+            n_questions: AtomicU32::new(0),
+            ended: AtomicBool::new(false),
+        });
+        let listener = UnixListener::bind(socket).expect("a line");
+        listener.set_nonblocking(true).expect("a socket");
+        let shared = Arc::clone(&state);
+        let thread = std::thread::spawn(move || shared.live(&listener, &pins));
+        Self { state, thread: Some(thread) }
+    }
+
+    /// Moisture in hundredths of a percent.
+    #[must_use]
+    pub fn moisture(&self) -> i32 {
+        self.state.moisture.load(Ordering::Relaxed)
+    }
+
+    /// Changes how fast it gets dry and wet, hundredths of a percent each second.
+    pub fn set_rates(&self, dry: i32, wet: i32) {
+        *self.state.rates.lock().unwrap_or_else(PoisonError::into_inner) = (dry, wet);
+    }
+
+    /// How often the probe was asked.
+    #[must_use]
+    pub fn n_questions(&self) -> u32 {
+        self.state.n_questions.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Soil {
+    fn drop(&mut self) {
+        self.state.ended.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            thread.join().ok();
+        }
+    }
+}
+
+impl SoilState {
+    fn live(&self, listener: &UnixListener, pins: &Pins) {
+        let mut line: Option<UnixStream> = None;
+        let mut heard = Vec::new();
+        let (mut last, mut fraction) = (monotonic(), 0.0);
+        while !self.ended.load(Ordering::Relaxed) {
+            if let Ok((socket, _)) = listener.accept() {
+                socket.set_nonblocking(false).expect("a socket");
+                socket.set_read_timeout(Some(STEP)).expect("a socket");
+                heard.clear();
+                line = Some(socket);
+            }
+            match &mut line {
+                Some(socket) => {
+                    if !self.hear(socket, &mut heard) {
+                        line = None;
+                    }
+                }
+                None => std::thread::sleep(STEP),
+            }
+            let elapsed = last.elapsed();
+            if elapsed >= STEP {
+                last = monotonic();
+                self.pass(elapsed, &mut fraction, pins);
+            }
+        }
+    }
+
+    /// Time passes: water flows and sinks in, or the sun dries.
+    fn pass(&self, elapsed: Duration, fraction: &mut f64, pins: &Pins) {
+        let is_open = pins.read(OUTPUTS) & 1 == 1;
+        let rates = *self.rates.lock().unwrap_or_else(PoisonError::into_inner);
+        let rate = if is_open { rates.1 } else { rates.0 };
+        *fraction += f64::from(rate) * elapsed.as_secs_f64();
+        let whole = fraction.trunc();
+        *fraction -= whole;
+        #[expect(clippy::cast_possible_truncation, reason = "some hundredths of a percent")]
+        let moisture = (self.moisture.load(Ordering::Relaxed) + whole as i32).clamp(500, 4500);
+        self.moisture.store(moisture, Ordering::Relaxed);
+        if is_open {
+            // One millilitre a millisecond.
+            let n_new = u32::try_from(elapsed.as_millis()).unwrap_or(u32::MAX) * 1000 / PULSE_UL;
+            pins.write(PULSES, pins.read(PULSES).wrapping_add(n_new));
+        }
+    }
+
+    /// Listens for a moment and answers a whole question. Gives whether the line still stands.
+    fn hear(&self, socket: &mut UnixStream, heard: &mut Vec<u8>) -> bool {
+        let mut bytes = [0; 64];
+        match socket.read(&mut bytes) {
+            Ok(0) => return false,
+            Ok(n_read) => heard.extend(&bytes[..n_read]),
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+                // Silence ends a frame.
+                heard.clear();
+            }
+            Err(_) => return false,
+        }
+        if heard.len() < 8 {
+            return true;
+        }
+        let question: Vec<u8> = std::mem::take(heard);
+        self.n_questions.fetch_add(1, Ordering::Relaxed);
+        self.answer(&question).is_none_or(|answer| socket.write_all(&answer).is_ok())
+    }
+
+    /// What the probe says; nothing to a question that is spoilt or meant for another.
+    fn answer(&self, question: &[u8]) -> Option<Vec<u8>> {
+        let &[address, function, high, low, _, count, _, _] = question else { return None };
+        if address != PROBE_ADDRESS || framed(&question[..6]) != question {
+            return None;
+        }
+        let moisture = u16::try_from(self.moisture.load(Ordering::Relaxed) / 10).ok()?;
+        let registers = [moisture, 245, 310];
+        let first = usize::from(u16::from_be_bytes([high, low]));
+        let asked = registers.get(first..first + usize::from(count));
+        let answer = match asked {
+            Some(words) if function == 3 => {
+                let mut answer = vec![address, function, 2 * count];
+                answer.extend(words.iter().flat_map(|word| word.to_be_bytes()));
+                answer
+            }
+            Some(_) => vec![address, function | 0x80, 1],
+            None => vec![address, function | 0x80, 2],
+        };
+        Some(framed(&answer))
+    }
+}
