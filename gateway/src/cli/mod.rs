@@ -7,6 +7,7 @@
 //! | 2 | wrong usage or configuration |
 //! | 3 | the data folder is in use, or a newer giot wrote it |
 
+mod bench;
 mod demo;
 mod doctor;
 mod export;
@@ -38,6 +39,8 @@ enum Command {
     Node(node::Command),
     Export(export::Args),
     Doctor(doctor::Args),
+    #[command(subcommand)]
+    Bench(bench::Command),
 }
 
 /// Wrong usage that the parser cannot see.
@@ -76,6 +79,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Node(command) => node::run(&command),
         Command::Export(args) => export::run(&args),
         Command::Doctor(args) => doctor::run(&args),
+        Command::Bench(command) => bench::run(&command),
     }
 }
 

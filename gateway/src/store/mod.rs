@@ -11,7 +11,7 @@
 //! | `reader.rs` `samples.rs` `history.rs` | questions, streaming, charts |
 //! | `register.rs` | the one write from outside: a device's row |
 //! | `diary.rs` | hash chain of the irrigation diary |
-//! | `bench.rs` | the load that measures it |
+//! | `bench/` | the load that measures it |
 //!
 //! Responsible for: durability before acknowledgement (P1), one sample a time and series (P2), a diary that shows changes (P7),
 //! bounded memory and queues (P9). Must not know MQTT, the wire or the engine, nor read a clock: times are arguments. Only
@@ -20,7 +20,7 @@
 //! Invariants: a batch is kept whole or not at all; [`Done`] hears `Ok` only after the commit is on disk; killing the process at
 //! any instant loses nothing that was told `Ok`; damage is found by checksums, told, and costs at most the damaged part.
 
-mod bench;
+pub mod bench;
 mod bytes;
 mod catalog;
 mod chunk;
@@ -46,7 +46,6 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
-pub use self::bench::{BenchPlan, BenchReport, bench};
 pub use self::commit::BATCH_SAMPLES_MAX;
 pub use self::error::{Closed, CommitError, OpenError, ReadError, SubmitError};
 pub use self::history::CHART_POINTS_MAX;
