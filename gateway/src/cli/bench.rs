@@ -126,7 +126,7 @@ fn measure(plan: &BenchPlan, dir: &Path) -> anyhow::Result<Figures> {
     let load = bench::load(&store.writer(), plan, &now, &|n| bar.set_position(n))?;
     bar.set_message("compact");
     let began = now();
-    store.fold()?;
+    store.compact()?;
     let compact_s = now().saturating_sub(began).as_secs_f64();
     bar.set_message("ask");
     let n_kept = store.reader().stats()?.n_samples;

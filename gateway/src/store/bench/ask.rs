@@ -8,14 +8,12 @@ use std::time::Duration;
 use anyhow::{Context, ensure};
 
 use super::super::reader::Reader;
-use super::super::types::{ChartPoint, Sample};
+use super::super::types::{Bucket, Sample};
 use super::farm::{FROM_US, Farm, MINUTE_US, mix};
 use super::{BenchPlan, percentiles};
 
 /// How often each question is asked.
 const N_ASKED: u32 = 21;
-
-const HOUR_MIN: i64 = 60;
 
 /// How long answers took: the median of 21 each.
 #[derive(Debug, Clone, Copy)]
@@ -49,11 +47,11 @@ pub fn ask(reader: &Reader, plan: &BenchPlan, now: &dyn Fn() -> Duration) -> any
         },
         |series, samples| check_raw(&farm, n_minutes, series, samples),
     )?;
-    let n_hours = u32::try_from(n_minutes.div_euclid(HOUR_MIN))?.max(1);
+    let edges: Vec<i64> = (0..=(n_minutes + 59) / 60).map(|hour| FROM_US + hour * 60 * MINUTE_US).collect();
     let hourly = timer.time(
         |series| {
             let (device, metric) = farm.name(series).context("no such series")?;
-            Ok(reader.chart(device, metric, range_us.clone(), n_hours)?)
+            Ok(reader.buckets(device, metric, &edges, false)?.0)
         },
         |series, hours| check_hours(&farm, n_minutes, series, hours),
     )?;
@@ -107,9 +105,9 @@ fn check_raw(farm: &Farm, n_minutes: i64, series: u32, samples: &[Sample]) -> an
     Ok(())
 }
 
-fn check_hours(farm: &Farm, n_minutes: i64, series: u32, hours: &[ChartPoint]) -> anyhow::Result<()> {
+fn check_hours(farm: &Farm, n_minutes: i64, series: u32, hours: &[Bucket]) -> anyhow::Result<()> {
     let written = farm.series(series, n_minutes);
-    let mut n_values = 0;
+    let mut n_values = 0_u64;
     for (hour, readings) in hours.iter().zip(written.chunks(60)) {
         let values = readings.iter().map(|(_, value)| *value);
         let (min, max) = (values.clone().reduce(f64::min), values.reduce(f64::max));
@@ -118,8 +116,12 @@ fn check_hours(farm: &Farm, n_minutes: i64, series: u32, hours: &[ChartPoint]) -
                 && max.map(f64::to_bits) == Some(hour.max.to_bits()),
             "an hour's extremes are wrong"
         );
-        n_values += readings.len();
+        ensure!(
+            hour.last.to_bits() == readings.last().map_or(0, |(_, last)| last.to_bits()),
+            "an hour's end is wrong"
+        );
+        n_values += hour.n_values;
     }
-    ensure!(n_values == written.len(), "hours of {n_values} readings of {}", written.len());
+    ensure!(n_values == u64::try_from(written.len())?, "hours of {n_values} readings of {}", written.len());
     Ok(())
 }

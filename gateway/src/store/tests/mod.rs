@@ -1,7 +1,9 @@
 //! The store as its callers see it: round trips, refusals, concurrency, limits.
 
+mod compact;
 mod faults;
 mod model;
+mod spans;
 
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -90,7 +92,7 @@ fn newer_foreign_and_missing_stores_are_refused_unchanged() {
     let file = dir.path().join("giot.sqlite");
     rusqlite::Connection::open(&file).unwrap().pragma_update(None, "user_version", 99).unwrap();
     let before = std::fs::read(&file).unwrap();
-    let newer = |error| matches!(error, OpenError::NewerSchema { found: 99, known: 1 });
+    let newer = |error| matches!(error, OpenError::NewerSchema { found: 99, known: 2 });
     assert!(newer(Store::open(dir.path()).unwrap_err()));
     assert!(newer(Reader::open(dir.path()).unwrap_err()));
     assert_eq!(std::fs::read(&file).unwrap(), before);
