@@ -11,6 +11,7 @@ mod history;
 mod model;
 mod overview;
 mod page;
+mod series;
 mod zones;
 
 use crate::clock::Clock;
@@ -76,6 +77,9 @@ pub struct Api {
         zones::unlock,
         zones::clear_fault,
         history::zone_history,
+        series::latest,
+        series::samples,
+        series::spans,
         diary::diary,
         events::events
     )
@@ -98,6 +102,7 @@ fn routes(api: Api) -> Router {
         .merge(overview::routes())
         .merge(zones::routes())
         .merge(history::routes())
+        .merge(series::routes())
         .merge(diary::routes())
         .merge(events::routes())
         .merge(page::routes())

@@ -11,8 +11,8 @@ use std::sync::Arc;
 
 use super::super::types::MetricSample;
 
-/// 2026-01-01T00:00:00Z.
-pub(super) const FROM_US: i64 = 1_767_225_600_000_000;
+/// 2026-02-01T00:00:00Z.
+pub(super) const FROM_US: i64 = 1_769_904_000_000_000;
 
 /// Between two readings of a probe.
 pub(super) const MINUTE_US: i64 = 60_000_000;

@@ -132,6 +132,14 @@ fn a_day_of_usual_readings_takes_about_a_byte_each_or_less() {
     assert!(n_bytes < 2_700, "{n_bytes}");
 }
 
+/// pco 1.1 panics when it foretells a last batch of one to five numbers.
+#[test]
+fn every_length_around_a_batch_comes_back() {
+    for n in [511, 512, 513, 514, 515, 516, 517, 518, 519, 1_025, 2_053] {
+        assert_round_trip(&series(n, 60_000_000, |i| (200 + noise(i)) as f64 / 10.0));
+    }
+}
+
 /// Noise around a grid costs the noise, not twice: 1,000 different delays are 10 bits.
 #[test]
 fn readings_around_a_grid_take_their_noise_only() {

@@ -13,6 +13,14 @@ use super::{Effort, PCO_MIN, pack, put_section, take_section, unpack};
 /// Neighbours from which pco foretells a value; its fastest number.
 const NEIGHBOURS: usize = 6;
 
+/// pco 1.1 foretells in batches of this size and panics when the last one is shorter than the neighbours (delta/conv1.rs).
+const FORETELLING_BATCH: usize = 512;
+
+/// True when pco can foretell `n` numbers.
+fn can_foretell(n: usize) -> bool {
+    n % FORETELLING_BATCH == 0 || n % FORETELLING_BATCH >= NEIGHBOURS
+}
+
 const VALUES_PLAIN: u8 = 0;
 const VALUES_PCO_FLOAT: u8 = 1;
 const VALUES_VARINT: u8 = 2;
@@ -91,19 +99,19 @@ fn narrowed<T: TryFrom<i64>>(mantissas: &[i64]) -> Option<Vec<T>> {
     mantissas.iter().map(|mantissa| T::try_from(*mantissa).ok()).collect()
 }
 
-/// The shortest form that `effort` finds; `foretells`: pco can foretell such numbers from several neighbours, which gets below the
-/// noise that first differences double.
+/// The shortest form that `effort` finds. `is_narrow`: pco can foretell such numbers from several neighbours, which gets below the noise
+/// that first differences double.
 fn pack_smallest<T: Number + Default + PartialEq>(
     numbers: &[T],
     effort: Effort,
-    foretells: bool,
+    is_narrow: bool,
 ) -> Option<Vec<u8>> {
     let first = pack(numbers, &first_differences());
     if effort == Effort::Quick {
         return first;
     }
-    let foretold = foretells
-        .then(|| pack(numbers, &first_differences().with_delta_spec(DeltaSpec::TryConv1(NEIGHBOURS))));
+    let foretelling = first_differences().with_delta_spec(DeltaSpec::TryConv1(NEIGHBOURS));
+    let foretold = (is_narrow && can_foretell(numbers.len())).then(|| pack(numbers, &foretelling));
     let candidates = [first, pack(numbers, &ChunkConfig::default()), foretold.flatten()];
     candidates.into_iter().flatten().min_by_key(Vec::len)
 }

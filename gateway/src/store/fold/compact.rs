@@ -53,7 +53,10 @@ impl Compaction {
 fn give_back(conn: &Connection) -> rusqlite::Result<Progress> {
     let n_free = || conn.pragma_query_value(None, "freelist_count", |row| row.get::<_, u32>(0));
     let before = n_free()?;
-    conn.execute_batch(&format!("PRAGMA incremental_vacuum({STEP_PAGES})"))?;
+    // One row, and one page, a step of the statement.
+    let mut pages = conn.prepare(&format!("PRAGMA incremental_vacuum({STEP_PAGES})"))?;
+    let mut pages = pages.query([])?;
+    while pages.next()?.is_some() {}
     // A file of an earlier schema that could not be rewritten keeps its free pages.
     let is_stuck = n_free()? == before;
     Ok(if before <= STEP_PAGES || is_stuck { Progress::Done } else { Progress::Working })

@@ -81,11 +81,12 @@ fn assert_same(reader: &Reader, model: &Model) {
             .collect();
         assert_eq!(found.len(), expected.len(), "series {series}");
         assert!(found == expected, "series {series}");
-        let points: Vec<_> = expected
-            .iter()
-            .map(|(at_us, bits, quality)| (*at_us, bits.map(f64::from_bits), *quality))
-            .collect();
-        assert_same_spans(reader, "n01", &metric, &points);
+        // One series a step: all take turns.
+        if usize::from(series) == model.len() % 5 {
+            let points =
+                expected.iter().map(|(at_us, bits, quality)| (*at_us, bits.map(f64::from_bits), *quality));
+            assert_same_spans(reader, "n01", &metric, &points.collect::<Vec<_>>());
+        }
         let last = reader.last_values(Some("n01")).unwrap().into_iter().find(|last| *last.metric == *metric);
         let last = last.map(|last| (last.sample.at_us, last.sample.value, last.sample.quality));
         let expected =
