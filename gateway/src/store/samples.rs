@@ -16,7 +16,7 @@ use super::journal::Journal;
 use super::types::{Gap, Point, ReadSummary, Sample, sort_latest_wins};
 
 /// Chunks of one slice. Small in tests, so that they meet the bound.
-const SLICE_CHUNKS: usize = if cfg!(test) { 2 } else { 8 };
+const SLICE_CHUNKS: usize = if cfg!(test) { 2 } else { 4 };
 
 /// Journal samples of one slice.
 const SLICE_JOURNAL: usize = if cfg!(test) { 1_000 } else { 65_536 };

@@ -9,7 +9,7 @@
 //! | signed varint, varint | first value (mantissa); time of the last sample behind the first, µs |
 //! | varint, varint | unit of times, µs; step when all are the same, else 0, in units |
 //! | signed varint | values of a usual hour, 0 on an even grid |
-//! | columns (`bits`) | hours left out; values; flagged values; last value; sum; mean above min; max above mean; time not held; area |
+//! | columns (`bits`) | hours left out; values; flagged values; sum; last value; ends above min; max above ends; time not held; area |
 //! | varint, … | if flag 1: falls: hour (difference to the fall before), rise beyond the difference (signed varint) |
 //!
 //! Each column holds differences to what can be foretold from the columns before, which on an even grid leaves nothing of the last
@@ -208,6 +208,22 @@ fn mean_floor(hour: &Hour) -> i64 {
     hour.sum.div_euclid(hour.n_values.max(1))
 }
 
+/// The last value as if the hour went on as its mean differs from the hour before.
+fn foretell_last(hour: &Hour, before: Option<&Hour>) -> i64 {
+    let mean = mean_floor(hour);
+    mean.wrapping_add(mean.wrapping_sub(before.map_or(mean, mean_floor)) / 2)
+}
+
+/// The lower one of the values at both ends of an hour.
+fn low_end(hour: &Hour, before: Option<&Hour>) -> i64 {
+    hour.last.min(before.map_or(hour.last, |before| before.last))
+}
+
+/// The higher one of the values at both ends of an hour.
+fn high_end(hour: &Hour, before: Option<&Hour>) -> i64 {
+    hour.last.max(before.map_or(hour.last, |before| before.last))
+}
+
 /// Packs the hours of a chunk; `None` when a number does not fit, which only values near the ends of what there is can bring about.
 pub(super) fn encode(hours: &Hours, rhythm: Rhythm) -> Option<Vec<u8>> {
     // Holds are cut at full hours.
@@ -232,10 +248,10 @@ pub(super) fn encode(hours: &Hours, rhythm: Rhythm) -> Option<Vec<u8>> {
             before.map_or(0, |before| hour.hour - before.hour - 1),
             hour.n_values - foretold.n_values(hour.hour),
             hour.n_flagged,
-            hour.last.checked_sub(before.map_or(hours.first, |before| before.last))?,
             hour.sum.checked_sub(foretell_sum(hour.n_values, before, None, hours.first))?,
-            mean_floor(hour).checked_sub(hour.min)?,
-            hour.max.checked_sub(mean_floor(hour))?,
+            hour.last.checked_sub(foretell_last(hour, before))?,
+            low_end(hour, before).checked_sub(hour.min)?,
+            hour.max.checked_sub(high_end(hour, before))?,
             (held_us - hour.held_us) / unit_us,
             i64::try_from((hour.area - area) / i128::from(unit_us)).ok()?,
         ];
@@ -244,7 +260,7 @@ pub(super) fn encode(hours: &Hours, rhythm: Rhythm) -> Option<Vec<u8>> {
         (before_that, before) = (before, Some(hour));
     }
     let mut flags = if hours.is_counter { FLAG_COUNTER } else { 0 };
-    let [.., sums, _, _, _, _] = &mut columns;
+    let [.., sums, _, _, _, _, _] = &mut columns;
     if cost(&trend) < cost(sums) {
         flags |= FLAG_TREND;
         *sums = trend;
@@ -295,7 +311,7 @@ pub(super) fn decode(section: &[u8], from_us: i64) -> Result<Hours, BadBytes> {
     for _ in 0..9 {
         columns.push(take_column(&mut cursor, n)?);
     }
-    let [left_out, n_values, n_flagged, last, sum, below, above, not_held, area] = columns.as_slice() else {
+    let [left_out, n_values, n_flagged, sum, last, below, above, not_held, area] = columns.as_slice() else {
         return Err(BadBytes);
     };
     let mut hours: Vec<Hour> = Vec::with_capacity(n);
@@ -316,15 +332,15 @@ pub(super) fn decode(section: &[u8], from_us: i64) -> Result<Hours, BadBytes> {
             hour,
             n_values: foretold.n_values(hour).wrapping_add(at(n_values)?),
             n_flagged: at(n_flagged)?,
-            last: before.map_or(first, |before| before.last).wrapping_add(at(last)?),
             ..Hour::default()
         };
         if hour.n_values <= 0 || hour.n_values > HOUR_US {
             return Err(BadBytes);
         }
         hour.sum = foretell_sum(hour.n_values, before, trend, first).wrapping_add(at(sum)?);
-        hour.min = mean_floor(&hour).wrapping_sub(at(below)?);
-        hour.max = mean_floor(&hour).wrapping_add(at(above)?);
+        hour.last = foretell_last(&hour, before).wrapping_add(at(last)?);
+        hour.min = low_end(&hour, before).wrapping_sub(at(below)?);
+        hour.max = high_end(&hour, before).wrapping_add(at(above)?);
         let (held_us, even_area) = foretold.held_and_area(&hour, before);
         hour.held_us = held_us.wrapping_sub(at(not_held)?.wrapping_mul(unit_us));
         let even_area = if step_us == 0 { foretold.even_area(&hour) } else { even_area };

@@ -32,8 +32,8 @@ use self::hours::Hours;
 use super::bytes::{BadBytes, Cursor, put_varint};
 use super::types::Point;
 
-/// Most samples of a chunk: bounds what one read decodes at once to well under a megabyte.
-pub(super) const N_MAX: usize = 16_384;
+/// Most samples of a chunk: three weeks of one-minute readings. Bounds what one read decodes at once to under a megabyte.
+pub(super) const N_MAX: usize = 32_768;
 
 const VERSION: u8 = 2;
 const VERSION_WITHOUT_HOURS: u8 = 1;

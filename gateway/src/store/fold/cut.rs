@@ -51,11 +51,12 @@ fn target(n_samples: usize, n_bytes: usize) -> usize {
     OVERFLOW_BLOB + wanted.div_ceil(OVERFLOW_PAGE) * OVERFLOW_PAGE
 }
 
-/// Cuts `points` into full chunks and a rest.
-pub(super) fn cut(mut points: &[Point]) -> Vec<Piece<'_>> {
+/// Cuts `points` into full chunks and a rest. `rest` is how hard the rest is packed: thoroughly, it is also cut so that two such pieces
+/// share a page.
+pub(super) fn cut(mut points: &[Point], rest: Effort) -> Vec<Piece<'_>> {
     let mut pieces = Vec::new();
     while !points.is_empty() {
-        let piece = first_piece(points);
+        let piece = first_piece(points, rest);
         points = points.get(piece.points.len()..).unwrap_or_default();
         pieces.push(piece);
     }
@@ -63,13 +64,21 @@ pub(super) fn cut(mut points: &[Point]) -> Vec<Piece<'_>> {
 }
 
 /// The first full chunk of `points`, or all of them if they do not fill one.
-fn first_piece(points: &[Point]) -> Piece<'_> {
+fn first_piece(points: &[Point], rest: Effort) -> Piece<'_> {
     let all = points.get(..N_MAX).unwrap_or(points);
     let quick = encode(all, Effort::Quick);
     // Packed thoroughly they take less: if they do not fill a page in a hurry, they do not at all.
     if !is_full(all.len(), quick.len()) && quick.len() < target(all.len(), quick.len()) {
-        return Piece { points: all, blob: quick };
+        return match rest {
+            Effort::Quick => Piece { points: all, blob: quick },
+            Effort::Thorough => fitted(all, |n, n_bytes| target(n, n_bytes) / 2),
+        };
     }
+    fitted(all, target)
+}
+
+/// As many of the first points as meet a target, all if they stay below it.
+fn fitted(all: &[Point], target: impl Fn(usize, usize) -> usize) -> Piece<'_> {
     let mut n = all.len();
     let mut n_too_many = all.len() + 1;
     let mut best: Option<Piece<'_>> = None;
@@ -112,7 +121,7 @@ mod tests {
     }
 
     fn check(points: &[Point]) -> Vec<(usize, usize)> {
-        let pieces = cut(points);
+        let pieces = cut(points, Effort::Quick);
         let joined: Vec<i64> =
             pieces.iter().flat_map(|piece| piece.points).map(|point| point.at_us).collect();
         assert_eq!(joined, points.iter().map(|point| point.at_us).collect::<Vec<_>>());
@@ -137,8 +146,8 @@ mod tests {
     #[test]
     fn a_constant_is_cut_by_count_only() {
         assert_eq!(
-            check(&series(40_000, |_| 1.5)).iter().map(|size| size.0).collect::<Vec<_>>(),
-            [N_MAX, N_MAX, 40_000 - 2 * N_MAX]
+            check(&series(90_000, |_| 1.5)).iter().map(|size| size.0).collect::<Vec<_>>(),
+            [N_MAX, N_MAX, 90_000 - 2 * N_MAX]
         );
     }
 
@@ -153,6 +162,10 @@ mod tests {
     #[test]
     fn a_few_points_are_one_piece() {
         assert_eq!(check(&series(10, |i| i as f64)).len(), 1);
-        assert!(cut(&[]).is_empty());
+        assert!(cut(&[], Effort::Thorough).is_empty());
+        let points = series(12_000, |i| (250 + noise(i) % 5) as f64 / 10.0);
+        let halves = cut(&points, Effort::Thorough);
+        assert_eq!(halves.iter().map(|piece| piece.points.len()).sum::<usize>(), 12_000);
+        assert!(halves.iter().all(|piece| piece.blob.len() <= PAGE_BLOB / 2 && !piece.points.is_empty()));
     }
 }

@@ -191,7 +191,7 @@ mod tests {
 
     #[test]
     fn full_chunks_stay_and_compacting_joins_the_others() {
-        let heads = [head(0, 99, 16_000), head(100, 199, 3_000), head(200, 299, 100), head(300, 399, 16_000)];
+        let heads = [head(0, 99, 31_000), head(100, 199, 3_000), head(200, 299, 100), head(300, 399, 31_000)];
         check(
             &heads,
             400..440,
@@ -209,7 +209,7 @@ mod tests {
 
     #[test]
     fn a_late_sample_goes_into_its_chunk_and_leaves_full_ones_alone() {
-        let heads = [head(0, 99, 16_000), head(100, 5_000, 16_000), head(5_001, 9_000, 16_000)];
+        let heads = [head(0, 99, 31_000), head(100, 5_000, 31_000), head(5_001, 9_000, 31_000)];
         check(&heads, [300], &[(0..1, 0..0, false), (1..2, 0..1, true), (2..3, 1..1, false)]);
     }
 
@@ -217,7 +217,7 @@ mod tests {
     fn samples_spanning_several_chunks_are_written_with_them() {
         let heads = [head(100, 199, 3_000), head(300, 399, 3_000), head(500, 599, 3_000)];
         check(&heads, [0, 150, 250, 350, 450], &[(0..3, 0..5, true)]);
-        let many = [head(0, 9, 40_000), head(10, 19, 40_000)];
+        let many = [head(0, 9, 70_000), head(10, 19, 70_000)];
         check(&many, [5, 15], &[(0..1, 0..1, true), (1..2, 1..2, true)]);
     }
 

@@ -5,7 +5,7 @@
 
 use rusqlite::{Connection, OptionalExtension, Row, Statement, params};
 
-use super::super::chunk::{Sealed, checksum};
+use super::super::chunk::{Effort, Sealed, checksum};
 use super::super::types::{Point, keep_latest};
 use super::cut::{Piece, cut};
 use super::plan::{Head, Segment, compact_segments, segments};
@@ -114,7 +114,7 @@ pub(super) fn seal(
     let mut written = Written::default();
     for segment in segments(&heads, points) {
         if segment.is_dirty() {
-            rewrite(statements, series, &heads, points, &segment, &mut written)?;
+            rewrite(statements, series, &heads, points, &segment, Effort::Quick, &mut written)?;
         }
     }
     Ok(written)
@@ -126,6 +126,7 @@ fn rewrite(
     heads: &[Head],
     points: &[Point],
     segment: &Segment,
+    rest: Effort,
     written: &mut Written,
 ) -> rusqlite::Result<()> {
     let mut merged = Vec::new();
@@ -138,7 +139,7 @@ fn rewrite(
     // Two ascending runs; the sort is stable, so of one time the new sample is the later one and wins.
     merged.sort_by_key(|point| point.at_us);
     keep_latest(&mut merged);
-    for Piece { points, blob } in cut(&merged) {
+    for Piece { points, blob } in cut(&merged, rest) {
         statements.add(series, points, &blob)?;
         written.n_samples += points.len();
     }
@@ -179,7 +180,7 @@ pub(super) fn compact(statements: &mut Statements<'_>, series: u32) -> rusqlite:
     let mut written = Written::default();
     for segment in compact_segments(&heads) {
         if segment.is_dirty() {
-            rewrite(statements, series, &heads, &[], &segment, &mut written)?;
+            rewrite(statements, series, &heads, &[], &segment, Effort::Thorough, &mut written)?;
         }
     }
     Ok(written)

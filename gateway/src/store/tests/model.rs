@@ -106,7 +106,7 @@ fn assert_chunks_apart(dir: &Path) {
     for pair in chunks.windows(2) {
         assert!(pair[0].0 != pair[1].0 || pair[0].2 < pair[1].1, "{pair:?}");
     }
-    assert!(chunks.iter().all(|chunk| chunk.1 <= chunk.2 && chunk.3 <= 16_384));
+    assert!(chunks.iter().all(|chunk| chunk.1 <= chunk.2 && chunk.3 <= 32_768));
 }
 
 proptest! {
