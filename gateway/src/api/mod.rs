@@ -12,6 +12,7 @@ mod model;
 mod overview;
 mod page;
 mod programs;
+mod series;
 mod zones;
 
 use crate::clock::Clock;
@@ -88,6 +89,9 @@ pub struct Api {
         programs::suspend,
         programs::pause,
         history::zone_history,
+        series::latest,
+        series::samples,
+        series::spans,
         diary::diary,
         events::events
     )
@@ -111,6 +115,7 @@ fn routes(api: Api) -> Router {
         .merge(zones::routes())
         .merge(programs::routes())
         .merge(history::routes())
+        .merge(series::routes())
         .merge(diary::routes())
         .merge(events::routes())
         .merge(page::routes())

@@ -8,6 +8,7 @@
 //! | 3 | the data folder is in use, or a newer giot wrote it |
 
 mod agro;
+mod bench;
 mod demo;
 mod doctor;
 mod export;
@@ -43,6 +44,8 @@ enum Command {
     #[command(subcommand)]
     Agro(agro::Command),
     Doctor(doctor::Args),
+    #[command(subcommand)]
+    Bench(bench::Command),
 }
 
 /// Wrong usage that the parser cannot see.
@@ -82,6 +85,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Export(args) => quietly(export::run(&args)),
         Command::Agro(command) => quietly(agro::run(&command)),
         Command::Doctor(args) => quietly(doctor::run(&args)),
+        Command::Bench(command) => bench::run(&command),
     }
 }
 

@@ -24,11 +24,13 @@ fn low_byte(value: u64) -> u8 {
     (value & 0x7f) as u8
 }
 
-fn zigzag(value: i64) -> u64 {
+/// Signed as unsigned, small magnitudes first.
+pub(super) fn zigzag(value: i64) -> u64 {
     (value.cast_unsigned() << 1) ^ (value >> 63).cast_unsigned()
 }
 
-fn unzigzag(value: u64) -> i64 {
+/// The inverse of [`zigzag`].
+pub(super) fn unzigzag(value: u64) -> i64 {
     (value >> 1).cast_signed() ^ -((value & 1).cast_signed())
 }
 
@@ -47,6 +49,11 @@ impl<'a> Cursor<'a> {
     /// True when every byte has been read.
     pub(super) fn is_at_end(&self) -> bool {
         self.rest.is_empty()
+    }
+
+    /// All that was not read.
+    pub(super) fn rest(&self) -> &'a [u8] {
+        self.rest
     }
 
     /// The next byte.

@@ -5,6 +5,7 @@
 //! the number of series is bounded.
 
 use std::collections::{BTreeMap, HashMap};
+use std::ops::Bound;
 use std::sync::Arc;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -96,6 +97,12 @@ impl Catalog {
     /// Latest sample of one series.
     pub(super) fn last(&self, series: u32) -> Option<Point> {
         self.by_id.get(&series)?.last
+    }
+
+    /// The first series numbers after one, at most `n`.
+    pub(super) fn ids_after(&self, after: u32, n: usize) -> Vec<u32> {
+        let later = self.by_id.range((Bound::Excluded(after), Bound::Unbounded));
+        later.map(|(id, _)| *id).take(n).collect()
     }
 
     /// Latest samples of one device or of all, by device and metric.

@@ -6,12 +6,13 @@
 //! | `open.rs` `migrations/` | folder lock, connections, schema |
 //! | `writer.rs` `commit.rs` | queue, writing thread, group commit, retries |
 //! | `journal.rs` `bytes.rs` `decimal.rs` | one blob a commit |
-//! | `fold/` `chunk/` | journal rows become compressed chunks |
+//! | `fold/` `chunk/` | journal rows become compressed chunks that fill pages, with their hours beside them |
 //! | `catalog.rs` | series numbers, latest samples |
 //! | `reader.rs` `samples.rs` `history.rs` | questions, streaming, charts |
+//! | `buckets.rs` `tally.rs` | spans of time: extremes, means, what a counter counted |
 //! | `register.rs` | the one write from outside: a device's row |
 //! | `diary.rs` | hash chain of the irrigation diary |
-//! | `bench.rs` | the load that measures it |
+//! | `bench/` | the load that measures it |
 //!
 //! Responsible for: durability before acknowledgement (P1), one sample a time and series (P2), a diary that shows changes (P7),
 //! bounded memory and queues (P9). Must not know MQTT, the wire or the engine, nor read a clock: times are arguments. Only
@@ -20,7 +21,8 @@
 //! Invariants: a batch is kept whole or not at all; [`Done`] hears `Ok` only after the commit is on disk; killing the process at
 //! any instant loses nothing that was told `Ok`; damage is found by checksums, told, and costs at most the damaged part.
 
-mod bench;
+pub mod bench;
+mod buckets;
 mod bytes;
 mod catalog;
 mod chunk;
@@ -35,6 +37,7 @@ mod open;
 mod reader;
 mod register;
 mod samples;
+mod tally;
 mod types;
 mod writer;
 
@@ -46,16 +49,15 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
-pub use self::bench::{BenchPlan, BenchReport, bench};
 pub use self::commit::BATCH_SAMPLES_MAX;
 pub use self::error::{Closed, CommitError, OpenError, ReadError, SubmitError};
 pub use self::history::CHART_POINTS_MAX;
 pub use self::reader::Reader;
 pub use self::register::register_device;
 pub use self::types::{
-    Anchor, Batch, ChartPoint, DeviceRow, DeviceSamples, DiaryEntry, DiaryFilter, DiaryProof, DiaryRow, Gap,
-    LastValue, Mark, MetricSample, ReadSummary, Sample, SeriesInfo, StoreStats, ValveEventFilter,
-    ValveEventRow,
+    Anchor, Batch, Bucket, ChartPoint, DeviceRow, DeviceSamples, DiaryEntry, DiaryFilter, DiaryProof,
+    DiaryRow, Gap, LastValue, Mark, MetricSample, ReadSummary, Sample, SeriesInfo, StoreStats,
+    ValveEventFilter, ValveEventRow,
 };
 pub use self::writer::{Done, QUEUE_BATCHES, Writer};
 
@@ -143,9 +145,25 @@ impl Store {
     /// # Errors
     /// The disk refuses; the journal then keeps what is not in chunks.
     pub fn fold(&self) -> Result<(), CommitError> {
+        self.ask(Message::Fold)
+    }
+
+    /// Makes the file as small as it gets: folds the journal, joins chunks until they are full, gives free pages back. Commits go on
+    /// meanwhile. Blocks until done.
+    ///
+    /// # Errors
+    /// The disk refuses, or the store is closed meanwhile; nothing is lost, and the next call goes on.
+    pub fn compact(&self) -> Result<(), CommitError> {
+        self.ask(Message::Compact)
+    }
+
+    fn ask(
+        &self,
+        question: impl FnOnce(std::sync::mpsc::Sender<Result<(), CommitError>>) -> Message,
+    ) -> Result<(), CommitError> {
         let closed = || CommitError::Unavailable(Closed.to_string().into());
         let (sender, receiver) = std::sync::mpsc::channel();
-        self.writer.send(Message::Fold(sender)).map_err(|Closed| closed())?;
+        self.writer.send(question(sender)).map_err(|Closed| closed())?;
         receiver.recv().map_err(|_| closed())?
     }
 

@@ -3,6 +3,8 @@
 //! Must not read or write rows. While a connection is open nothing in this process may open the database file by other means:
 //! closing such a handle would give up SQLite's POSIX locks.
 //!
+//! Before a migration a copy of the store is kept beside it (`giot-schema-N.sqlite`).
+//!
 //! Invariants: one writing process a folder; a file of a newer program or of another program is refused before anything in
 //! it changes; each migration is one transaction together with its number; the file is for its owner only, since it holds the
 //! nodes' keys.
@@ -23,7 +25,11 @@ const LOCK_NAME: &str = "giot.lock";
 const APPLICATION_ID: i32 = 0x4769_6f74;
 
 /// Every schema change so far, in order; number N brings version N-1 to N.
-const MIGRATIONS: [&str; 1] = [include_str!("migrations/0001_first.sql")];
+pub(super) const MIGRATIONS: [&str; 2] =
+    [include_str!("migrations/0001_first.sql"), include_str!("migrations/0002_hours.sql")];
+
+/// Files of an earlier schema cannot give pages back until they are rewritten once.
+const VACUUM_SINCE: u32 = 2;
 
 /// How long SQLite itself waits for a lock. Only a checkpoint or a foreign tool ever holds one against us.
 const BUSY_WAIT: Duration = Duration::from_millis(250);
@@ -83,7 +89,10 @@ pub(super) fn open_writer(dir: &Path, file_pages_max: Option<u32>) -> Result<Con
     let mut conn = Connection::open_with_flags(&path, flags).map_err(sqlite("open the database"))?;
     conn.busy_timeout(BUSY_WAIT).map_err(sqlite("set the busy wait"))?;
     let found = check_identity(&conn, &path)?;
-    set_up_writer(&conn).map_err(sqlite("set up the database"))?;
+    set_up_writer(&conn, found).map_err(sqlite("set up the database"))?;
+    if (1..schema_version()).contains(&found) {
+        keep_copy(&conn, dir, found)?;
+    }
     migrate(&mut conn, found).map_err(sqlite("migrate the database"))?;
     if let Some(pages) = file_pages_max {
         conn.pragma_update_and_check(None, "max_page_count", pages, |_| Ok(()))
@@ -111,13 +120,39 @@ fn create_private(path: &Path) -> std::io::Result<()> {
     }
 }
 
-fn set_up_writer(conn: &Connection) -> rusqlite::Result<()> {
+fn set_up_writer(conn: &Connection, found: u32) -> rusqlite::Result<()> {
+    if found == 0 {
+        set_incremental(conn)?;
+    }
     // WAL: readers never wait for the writer. FULL: a commit that returned is on the disk.
     conn.pragma_update_and_check(None, "journal_mode", "wal", |_| Ok(()))?;
     set_sync(conn, true)?;
     conn.pragma_update(None, "cache_size", -WRITER_CACHE_KIB)?;
     conn.pragma_update_and_check(None, "wal_autocheckpoint", CHECKPOINT_PAGES, |_| Ok(()))?;
     conn.pragma_update_and_check(None, "journal_size_limit", LOG_SIZE_MAX, |_| Ok(()))
+}
+
+/// Lets free pages be given back in steps. Takes effect while the file is empty, or at the next VACUUM.
+fn set_incremental(conn: &Connection) -> rusqlite::Result<()> {
+    conn.pragma_update(None, "auto_vacuum", "incremental")
+}
+
+/// Keeps the store as it was beside the one that will be migrated. A copy that an earlier try left is replaced.
+fn keep_copy(conn: &Connection, dir: &Path, found: u32) -> Result<(), OpenError> {
+    let copy = dir.join(format!("giot-schema-{found}.sqlite"));
+    let io = |what: &str| {
+        let what = format!("{what} {}", copy.display());
+        move |source| OpenError::Io { what, source }
+    };
+    match std::fs::remove_file(&copy) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(io("replace")(error)),
+        _ => {}
+    }
+    create_private(&copy).map_err(io("create"))?;
+    let path = copy.to_string_lossy();
+    conn.execute("VACUUM INTO ?1", [&*path]).map_err(sqlite("copy the store before it is migrated"))?;
+    tracing::info!(copy = %copy.display(), schema = found, "kept a copy of the store before migrating it");
+    Ok(())
 }
 
 /// Refuses foreign and newer files; returns the schema version found, 0 for an empty file.
@@ -162,6 +197,13 @@ fn migrate(conn: &mut Connection, found: u32) -> rusqlite::Result<()> {
         tx.pragma_update(None, "application_id", APPLICATION_ID)?;
         tx.pragma_update(None, "user_version", version)?;
         tx.commit()?;
+    }
+    if (1..VACUUM_SINCE).contains(&found) {
+        set_incremental(conn)?;
+        // Only space depends on it: on a disk too full for a second copy the store goes on as it is.
+        if let Err(error) = conn.execute_batch("VACUUM") {
+            tracing::warn!(%error, "the store could not be rewritten; it will not shrink");
+        }
     }
     Ok(())
 }

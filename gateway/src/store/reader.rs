@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
+use super::buckets::Walk;
 use super::catalog::{Catalog, Entry};
 use super::diary;
 use super::error::{OpenError, ReadError};
@@ -17,8 +18,8 @@ use super::journal::Journal;
 use super::open;
 use super::samples::{Position, series_id};
 use super::types::{
-    Anchor, ChartPoint, DeviceRow, DiaryFilter, DiaryProof, DiaryRow, LastValue, Mark, Point, ReadSummary,
-    Sample, SeriesInfo, StoreStats, ValveEventFilter, ValveEventRow,
+    Anchor, Bucket, ChartPoint, DeviceRow, DiaryFilter, DiaryProof, DiaryRow, LastValue, Mark, Point,
+    ReadSummary, Sample, SeriesInfo, StoreStats, ValveEventFilter, ValveEventRow,
 };
 use super::writer::Shared;
 
@@ -93,10 +94,37 @@ impl Reader {
         };
         let mut position = Position::new(series, &range_us);
         while !position.is_done() {
-            let points = self.with(|conn| position.next_slice(conn))?;
-            position.deliver(points, each);
+            for part in self.with(|conn| position.next_slice(conn))? {
+                position.deliver(part, each);
+            }
         }
         Ok(position.into_summary())
+    }
+
+    /// What a series did between each two neighbours of `edges_us` (ascending); spans without a value are left out. Sealed hours are
+    /// used where the edges are full UTC hours, so that a season costs little; a span's numbers do not depend on that nor on the other
+    /// spans. With `rises` also what a counter counted.
+    ///
+    /// # Errors
+    /// As [`Self::samples`].
+    pub fn buckets(
+        &self,
+        device: &str,
+        metric: &str,
+        edges_us: &[i64],
+        rises: bool,
+    ) -> Result<(Vec<Bucket>, ReadSummary), ReadError> {
+        let Some(series) = self.with(|conn| series_id(conn, device, metric))? else {
+            return Ok((Vec::new(), ReadSummary::default()));
+        };
+        let Some(mut walk) = self.with(|conn| Walk::begin(conn, series, edges_us, rises))? else {
+            return Ok((Vec::new(), ReadSummary::default()));
+        };
+        while !walk.is_done() {
+            let parts = self.with(|conn| walk.next_slice(conn))?;
+            walk.add(parts);
+        }
+        Ok(walk.finish())
     }
 
     /// At most `n_points` columns that draw a series; every extreme is kept.

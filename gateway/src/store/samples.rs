@@ -11,12 +11,12 @@ use std::ops::{ControlFlow, Range};
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::chunk;
+use super::chunk::Sealed;
 use super::journal::Journal;
 use super::types::{Gap, Point, ReadSummary, Sample, sort_latest_wins};
 
 /// Chunks of one slice. Small in tests, so that they meet the bound.
-const SLICE_CHUNKS: usize = if cfg!(test) { 2 } else { 8 };
+const SLICE_CHUNKS: usize = if cfg!(test) { 2 } else { 4 };
 
 /// Journal samples of one slice.
 const SLICE_JOURNAL: usize = if cfg!(test) { 1_000 } else { 65_536 };
@@ -35,18 +35,28 @@ pub(super) fn series_id(conn: &Connection, device: &str, metric: &str) -> rusqli
 /// Where a read is.
 #[derive(Debug)]
 pub(super) struct Position {
-    series: u32,
+    pub(super) series: u32,
+    range: Range<i64>,
+    /// Everything before was delivered.
     from_us: i64,
-    to_us: i64,
+    has_begun: bool,
     is_done: bool,
+    is_stopped: bool,
     summary: ReadSummary,
 }
 
 impl Position {
     /// Before the first sample of `range`.
     pub(super) fn new(series: u32, range: &Range<i64>) -> Self {
-        let summary = ReadSummary::default();
-        Self { series, from_us: range.start, to_us: range.end, is_done: range.is_empty(), summary }
+        Self {
+            series,
+            range: range.clone(),
+            from_us: range.start,
+            has_begun: false,
+            is_done: range.is_empty(),
+            is_stopped: false,
+            summary: ReadSummary::default(),
+        }
     }
 
     /// True when there is no further slice.
@@ -59,36 +69,93 @@ impl Position {
         self.summary
     }
 
-    /// Hands a slice over; stops for good when the caller breaks.
-    pub(super) fn deliver(&mut self, points: Vec<Point>, each: &mut dyn FnMut(Sample) -> ControlFlow<()>) {
-        for point in points {
+    /// Hands the points of a part over; stops for good when the caller breaks.
+    pub(super) fn deliver(&mut self, part: Part, each: &mut dyn FnMut(Sample) -> ControlFlow<()>) {
+        let range = self.range.clone();
+        for point in self.open(part) {
+            if self.is_stopped || !range.contains(&point.at_us) {
+                continue;
+            }
             self.summary.n_samples += 1;
             if each(point.sample()).is_break() {
-                self.is_done = true;
-                return;
+                (self.is_stopped, self.is_done) = (true, true);
             }
         }
     }
 
-    /// Collects the next slice in one transaction.
-    pub(super) fn next_slice(&mut self, conn: &Connection) -> rusqlite::Result<Vec<Point>> {
-        let tx = conn.unchecked_transaction()?;
-        if self.summary == ReadSummary::default() {
-            self.count_set_aside(&tx)?;
+    /// The points of a part; a damaged chunk has none and is noted.
+    pub(super) fn open(&mut self, part: Part) -> Vec<Point> {
+        match part {
+            Part::Points(points) => points,
+            Part::Chunk(chunk) => chunk.sealed(self.series).points().unwrap_or_else(|_| {
+                self.note_gap(true, chunk.gap());
+                Vec::new()
+            }),
         }
-        let mut slice = Slice { points: Vec::new(), end_us: self.to_us, is_whole: true };
-        self.read_chunks(&tx, &mut slice)?;
+    }
+
+    /// Collects the next slice in one transaction: parts in order of time that do not overlap. Chunks come whole, also where they reach
+    /// out of the range.
+    pub(super) fn next_slice(&mut self, conn: &Connection) -> rusqlite::Result<Vec<Part>> {
+        let tx = conn.unchecked_transaction()?;
+        let is_first = !self.has_begun;
+        if is_first {
+            self.count_set_aside(&tx)?;
+            self.has_begun = true;
+        }
+        let mut slice = Slice { end_us: self.range.end, is_whole: true };
+        let chunks = self.read_chunks(&tx, &mut slice)?;
         let mut newer = Vec::new();
         self.read_journal(&tx, &mut slice, &mut newer)?;
         tx.commit()?;
-        let Slice { mut points, end_us, is_whole } = slice;
-        // Behind the chunks' samples, so that of one time the journal's wins.
-        points.append(&mut newer);
-        sort_latest_wins(&mut points);
-        points.truncate(points.partition_point(|point| point.at_us < end_us));
-        self.from_us = end_us;
-        self.is_done = is_whole;
-        Ok(points)
+        sort_latest_wins(&mut newer);
+        newer.truncate(newer.partition_point(|point| point.at_us < slice.end_us));
+        let parts = self.merge(chunks, newer, &slice, is_first);
+        self.from_us = slice.end_us;
+        self.is_done = slice.is_whole;
+        Ok(parts)
+    }
+
+    /// Puts chunks and newer points in order; where they mix, the newer point of one time wins.
+    fn merge(
+        &mut self,
+        chunks: Vec<PackedChunk>,
+        newer: Vec<Point>,
+        slice: &Slice,
+        is_first: bool,
+    ) -> Vec<Part> {
+        let mut parts = Vec::new();
+        let mut newer = newer.as_slice();
+        let mut take = |upto: &dyn Fn(&Point) -> bool| {
+            let (taken, rest) = newer.split_at(newer.partition_point(upto));
+            newer = rest;
+            taken
+        };
+        for chunk in chunks {
+            let before = take(&|point| point.at_us < chunk.from_us);
+            if !before.is_empty() {
+                parts.push(Part::Points(before.to_vec()));
+            }
+            let within = take(&|point| point.at_us <= chunk.to_us);
+            let is_cut =
+                !is_first && chunk.from_us < self.from_us || !slice.is_whole && chunk.to_us >= slice.end_us;
+            if within.is_empty() && !is_cut {
+                parts.push(Part::Chunk(chunk));
+                continue;
+            }
+            let mut points = self.open(Part::Chunk(chunk));
+            points.extend_from_slice(within);
+            sort_latest_wins(&mut points);
+            if is_cut {
+                let range = self.from_us..slice.end_us;
+                points.retain(|point| range.contains(&point.at_us));
+            }
+            parts.push(Part::Points(points));
+        }
+        if !newer.is_empty() {
+            parts.push(Part::Points(newer.to_vec()));
+        }
+        parts
     }
 
     /// Damage found earlier, by the folding, that lies in the range.
@@ -97,7 +164,7 @@ impl Position {
             "SELECT kind = 'chunk', from_us, to_us, n_samples FROM damaged
              WHERE (series = ?1 OR series IS NULL) AND to_us >= ?2 AND from_us < ?3 ORDER BY id",
         )?;
-        let mut rows = found.query(params![self.series, self.from_us, self.to_us])?;
+        let mut rows = found.query(params![self.series, self.range.start, self.range.end])?;
         while let Some(row) = rows.next()? {
             let gap =
                 Gap { from_us: row.get(1)?, to_us: row.get(2)?, n_samples: row.get::<_, u32>(3)?.into() };
@@ -107,7 +174,7 @@ impl Position {
     }
 
     /// Counts a damaged part once, although it may reach over several slices.
-    fn note_gap(&mut self, is_chunk: bool, gap: Gap) {
+    pub(super) fn note_gap(&mut self, is_chunk: bool, gap: Gap) {
         if self.summary.gaps.contains(&gap) {
             return;
         }
@@ -121,32 +188,30 @@ impl Position {
         }
     }
 
-    fn read_chunks(&mut self, conn: &Connection, slice: &mut Slice) -> rusqlite::Result<()> {
+    fn read_chunks(&self, conn: &Connection, slice: &mut Slice) -> rusqlite::Result<Vec<PackedChunk>> {
         // Chunks do not overlap: the one that begins last before the range is the first that can reach into it.
         let mut chunks = conn.prepare(
             "SELECT from_us, to_us, n_samples, crc32, blob FROM chunk WHERE series = ?1 AND from_us < ?3 AND to_us >= ?2
              AND from_us >= ifnull((SELECT max(from_us) FROM chunk WHERE series = ?1 AND from_us <= ?2), ?2)
              ORDER BY from_us",
         )?;
-        let mut rows = chunks.query(params![self.series, self.from_us, self.to_us])?;
-        let mut n_chunks = 0;
+        let mut rows = chunks.query(params![self.series, self.from_us, self.range.end])?;
+        let mut found = Vec::new();
         while let Some(row) = rows.next()? {
-            let (from_us, to_us, n_samples): (i64, i64, u32) = (row.get(0)?, row.get(1)?, row.get(2)?);
-            if n_chunks == SLICE_CHUNKS {
+            let from_us = row.get(0)?;
+            if found.len() == SLICE_CHUNKS {
                 slice.cut(from_us);
                 break;
             }
-            n_chunks += 1;
-            let blob = row.get_ref(4)?.as_blob()?;
-            match chunk::open(self.series, from_us, to_us, n_samples, row.get(3)?, blob) {
-                Ok(points) => {
-                    let range = self.from_us..self.to_us;
-                    slice.points.extend(points.into_iter().filter(|point| range.contains(&point.at_us)));
-                }
-                Err(_) => self.note_gap(true, Gap { from_us, to_us, n_samples: n_samples.into() }),
-            }
+            found.push(PackedChunk {
+                from_us,
+                to_us: row.get(1)?,
+                n_samples: row.get(2)?,
+                crc: row.get(3)?,
+                blob: row.get(4)?,
+            });
         }
-        Ok(())
+        Ok(found)
     }
 
     fn read_journal(
@@ -191,10 +256,40 @@ impl Position {
     }
 }
 
-/// Samples of chunks in a part of the range.
+/// What a slice is made of.
+#[derive(Debug)]
+pub(super) enum Part {
+    /// A chunk nothing newer lies within.
+    Chunk(PackedChunk),
+    /// Points, ascending.
+    Points(Vec<Point>),
+}
+
+/// A chunk off the disk, nothing of it checked.
+#[derive(Debug)]
+pub(super) struct PackedChunk {
+    pub(super) from_us: i64,
+    pub(super) to_us: i64,
+    n_samples: u32,
+    crc: u32,
+    blob: Vec<u8>,
+}
+
+impl PackedChunk {
+    /// As the chunk of a series.
+    pub(super) fn sealed(&self, series: u32) -> Sealed<'_> {
+        let Self { from_us, to_us, n_samples, crc, blob } = self;
+        Sealed { series, from_us: *from_us, to_us: *to_us, n_samples: *n_samples, crc: *crc, blob }
+    }
+
+    fn gap(&self) -> Gap {
+        Gap { from_us: self.from_us, to_us: self.to_us, n_samples: self.n_samples.into() }
+    }
+}
+
+/// A part of the range.
 struct Slice {
-    points: Vec<Point>,
-    /// Where the slice ends, exclusive.
+    /// Where it ends, exclusive.
     end_us: i64,
     /// Whether that is the end of the range.
     is_whole: bool,

@@ -243,6 +243,31 @@ pub struct ChartPoint {
     pub n_values: u32,
 }
 
+/// What a series did in a span of time.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Bucket {
+    /// Beginning of the span.
+    pub from_us: i64,
+    /// How many values; a span without any is left out.
+    pub n_values: u64,
+    /// How many of them have a quality other than 0; they count like the others.
+    pub n_flagged: u64,
+    /// Smallest value.
+    pub min: f64,
+    /// Largest value.
+    pub max: f64,
+    /// Mean of the values.
+    pub mean: f64,
+    /// Latest value.
+    pub last: f64,
+    /// Mean over time: each value counts for as long as it held, until the next sample and at most for an hour; the one
+    /// before the span holds into it.
+    pub time_mean: f64,
+    /// Of a counter, if asked for: what was added since the value before the span. A fall is a reset to zero or a wrap of 16 or 32
+    /// bits.
+    pub rise: Option<f64>,
+}
+
 /// Which diary rows are wanted, newest first.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DiaryFilter {

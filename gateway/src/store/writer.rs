@@ -20,7 +20,7 @@ use super::catalog::SharedCatalog;
 use super::commit::{self, Group};
 use super::diary;
 use super::error::{Blame, Closed, CommitError, SubmitError, blame};
-use super::fold;
+use super::fold::{self, Compaction};
 use super::open::{self, FolderLock};
 use super::reader;
 use super::types::{Batch, Mark};
@@ -102,6 +102,8 @@ pub(super) enum Message {
     Batch(Batch, Done),
     /// Fold all there is, then answer.
     Fold(std::sync::mpsc::Sender<Result<(), CommitError>>),
+    /// Fold all there is, join chunks, give space back, then answer.
+    Compact(std::sync::mpsc::Sender<Result<(), CommitError>>),
     /// Commit what is queued, fold a little if asked, end.
     Close {
         /// Whether to fold.
@@ -193,7 +195,9 @@ impl Writer {
 fn refused(message: Message, why: impl Fn(Box<(Batch, Done)>) -> SubmitError) -> SubmitError {
     match message {
         Message::Batch(batch, done) => why(Box::new((batch, done))),
-        Message::Fold(_) | Message::Close { .. } => why(Box::new((Batch::default(), Done::Ignore))),
+        Message::Fold(_) | Message::Compact(_) | Message::Close { .. } => {
+            why(Box::new((Batch::default(), Done::Ignore)))
+        }
     }
 }
 
@@ -232,6 +236,9 @@ impl Thread {
     }
 }
 
+/// Who waits for a compaction.
+type Asked = std::sync::mpsc::Sender<Result<(), CommitError>>;
+
 struct Loop<'c> {
     conn: &'c Connection,
     statements: commit::Statements<'c>,
@@ -243,6 +250,7 @@ struct Loop<'c> {
     n_bytes: u64,
     job: Option<fold::Job>,
     n_commits_until_fold: u64,
+    compaction: Option<(Compaction, Asked)>,
     group: Group,
     /// Whether the connection waits for the disk; only folding may do without.
     is_synced: bool,
@@ -267,6 +275,7 @@ impl<'c> Loop<'c> {
             n_bytes: n_bytes.cast_unsigned(),
             job: None,
             n_commits_until_fold: 0,
+            compaction: None,
             group: Group::default(),
             is_synced: true,
             marks: reader::marks(conn)?.into_iter().map(|mark| (mark.node, (mark.epoch, mark.seq))).collect(),
@@ -277,13 +286,13 @@ impl<'c> Loop<'c> {
         let mut waiting = Vec::new();
         let mut next = None;
         loop {
-            let has_fold_work = self.job.is_some() || self.wants_fold();
+            let has_work = self.job.is_some() || self.wants_fold() || self.compaction.is_some();
             let message = match next.take() {
                 Some(message) => message,
-                None if has_fold_work => match queue.try_recv() {
+                None if has_work => match queue.try_recv() {
                     Ok(message) => message,
                     Err(mpsc::error::TryRecvError::Empty) => {
-                        self.fold_step(FOLD_BYTES_MAX);
+                        self.work();
                         continue;
                     }
                     Err(mpsc::error::TryRecvError::Disconnected) => return,
@@ -301,6 +310,7 @@ impl<'c> Loop<'c> {
                     self.fold_between_commits();
                 }
                 Message::Fold(answer) => drop(answer.send(self.fold_all())),
+                Message::Compact(answer) => self.begin_compaction(answer),
                 Message::Close { folds } => {
                     queue.close();
                     self.drain(queue, &mut waiting);
@@ -323,7 +333,7 @@ impl<'c> Loop<'c> {
                     next = gather(queue, waiting);
                     self.commit_all(waiting);
                 }
-                Message::Fold(answer) => drop(answer.send(Ok(()))),
+                Message::Fold(answer) | Message::Compact(answer) => drop(answer.send(Ok(()))),
                 Message::Close { .. } => {}
             }
         }
@@ -436,13 +446,53 @@ impl<'c> Loop<'c> {
     }
 
     fn fold_between_commits(&mut self) {
-        if self.job.is_none() && !self.wants_fold() {
+        if self.job.is_none() && !self.wants_fold() && self.compaction.is_none() {
             return;
         }
-        self.fold_step(FOLD_BYTES_MAX);
+        self.work();
         while self.n_bytes >= FOLD_BYTES_MAX && self.n_commits_until_fold == 0 {
             self.fold_step(FOLD_BYTES_MAX);
         }
+    }
+
+    /// Does one step of what there is to do besides commits.
+    fn work(&mut self) {
+        match self.compaction.take() {
+            Some((compaction, asked)) if self.job.is_none() => {
+                self.compaction = self.compact_step(compaction, asked);
+            }
+            waiting => {
+                self.fold_step(FOLD_BYTES_MAX);
+                self.compaction = waiting;
+            }
+        }
+    }
+
+    /// A job in progress is forgotten, which costs repeated work only: the next one covers all that is there.
+    fn begin_compaction(&mut self, answer: Asked) {
+        self.job = None;
+        match self.try_fold_step(u64::MAX) {
+            Ok(_) => self.compaction = Some((Compaction::default(), answer)),
+            Err(error) => drop(answer.send(Err(CommitError::Unavailable(error.to_string().into())))),
+        }
+    }
+
+    /// Goes on with a compaction; `None` when it has ended and its caller knows.
+    fn compact_step(&mut self, mut compaction: Compaction, asked: Asked) -> Option<(Compaction, Asked)> {
+        let step = self
+            .set_sync(false)
+            .and_then(|()| compaction.step(self.conn, &mut self.fold_statements, &self.shared.catalog));
+        let result = match step {
+            Ok(fold::Progress::Working) => return Some((compaction, asked)),
+            Ok(fold::Progress::Done) => {
+                self.checkpoint();
+                Ok(())
+            }
+            Err(error) => Err(CommitError::Unavailable(error.to_string().into())),
+        };
+        // Nobody waits for it any more when this fails.
+        drop(asked.send(result));
+        None
     }
 
     /// Begins or continues a job; a failure ends the job and is told, the journal stays as it is.
@@ -500,8 +550,13 @@ impl<'c> Loop<'c> {
                 }
             }
         }
+        self.checkpoint();
+    }
+
+    /// Copies the log into the database.
+    fn checkpoint(&self) {
         if let Err(error) = self.conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())) {
-            tracing::warn!(%error, "the last checkpoint failed; the next start repeats it");
+            tracing::warn!(%error, "a checkpoint failed; the next one repeats it");
         }
     }
 }

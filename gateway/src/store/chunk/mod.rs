@@ -2,11 +2,12 @@
 //!
 //! | bytes | what |
 //! |---|---|
-//! | 1 | version, 1 |
-//! | 1 | flags: 1 some values missing, 2 some qualities not 0; others 0 |
+//! | 1 | version, 2; 1 is the same without hours and without times of kind 4 |
+//! | 1 | flags: 1 some values missing, 2 some qualities not 0, 4 hours; others 0 |
 //! | varint | number of samples |
 //! | 8 | first time, µs, little-endian two's complement |
-//! | 1 + … | times: kind, then 0: the step between all neighbours (varint, µs); 1 to 3: grid (varint, µs), section of steps in units of the grid: 1 varints, 2 pco u32, 3 pco u64 |
+//! | … | if flag 4: section of hours (see `hours`) |
+//! | 1 + … | times: kind, then 0: the step between all neighbours (varint, µs); 1 to 4: unit (varint, µs), section in units: 1 to 3 the steps as 1 varints, 2 pco u32, 3 pco u64; 4 a grid: its step (varint), number of places left out (varint), for each the neighbours since the last one and the places ahead (varints), then pco u32 of how far each time is behind its place |
 //! | 1 + … | values that are there: kind, then 0: section of little-endian f64; 1: section, pco f64; 2 to 5: number of decimals (1 byte), section of mantissas: 2 differences as signed varints, 3 pco i16, 4 pco i32, 5 pco i64 |
 //! | … | if flag 1: bitmap of missing values, lowest bit first |
 //! | … | if flag 2: section of runs: quality (1 byte), length (varint) |
@@ -18,26 +19,39 @@
 //! Invariants: values come back bit for bit (every pco section is decoded and compared before it is used); a damaged blob
 //! is an error value, never a panic.
 
+mod bits;
+pub(super) mod hours;
+mod times;
+mod values;
+
 use pco::ChunkConfig;
 use pco::data_types::Number;
 use pco::standalone::{simple_compress, simple_decompress_into};
 
-use super::bytes::{BadBytes, Cursor, put_signed, put_varint};
-use super::decimal;
+use self::hours::Hours;
+use super::bytes::{BadBytes, Cursor, put_varint};
 use super::types::Point;
 
-/// Most samples of a chunk: bounds what one read decodes at once to well under a megabyte.
-pub(super) const N_MAX: usize = 16_384;
+/// Most samples of a chunk: three weeks of one-minute readings. Bounds what one read decodes at once to under a megabyte.
+pub(super) const N_MAX: usize = 32_768;
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
+const VERSION_WITHOUT_HOURS: u8 = 1;
 const FLAG_MISSING: u8 = 1;
 const FLAG_QUALITY: u8 = 2;
+const FLAG_HOURS: u8 = 4;
 
 /// Below this count plain varints are smaller than pco's own header, and far quicker.
 const PCO_MIN: usize = 48;
 
-/// From this count on pco may search for the best form.
-const SEARCH_MIN: usize = 2_048;
+/// How hard packing tries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Effort {
+    /// For what will probably be joined with more soon.
+    Quick,
+    /// For what stays: several times the work, some tenths less space.
+    Thorough,
+}
 
 /// CRC-32 that ties a blob to its row.
 pub(super) fn checksum(series: u32, from_us: i64, to_us: i64, n_samples: u32, blob: &[u8]) -> u32 {
@@ -50,34 +64,58 @@ pub(super) fn checksum(series: u32, from_us: i64, to_us: i64, n_samples: u32, bl
     hasher.finalize()
 }
 
-/// Unpacks the blob of a row after checking that row and blob belong together and are whole.
-pub(super) fn open(
-    series: u32,
-    from_us: i64,
-    to_us: i64,
-    n_samples: u32,
-    crc: u32,
-    blob: &[u8],
-) -> Result<Vec<Point>, BadBytes> {
-    if checksum(series, from_us, to_us, n_samples, blob) != crc {
-        return Err(BadBytes);
+/// A row of chunks, its content still packed.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Sealed<'a> {
+    pub(super) series: u32,
+    pub(super) from_us: i64,
+    pub(super) to_us: i64,
+    pub(super) n_samples: u32,
+    pub(super) crc: u32,
+    pub(super) blob: &'a [u8],
+}
+
+impl<'a> Sealed<'a> {
+    /// The blob, after checking that row and blob belong together and are whole.
+    fn checked(&self) -> Result<&'a [u8], BadBytes> {
+        let Self { series, from_us, to_us, n_samples, crc, blob } = *self;
+        if checksum(series, from_us, to_us, n_samples, blob) == crc { Ok(blob) } else { Err(BadBytes) }
     }
-    decode(blob)
+
+    /// The points.
+    pub(super) fn points(&self) -> Result<Vec<Point>, BadBytes> {
+        decode(self.checked()?)
+    }
+
+    /// The hours, if the chunk has any.
+    pub(super) fn hours(&self) -> Result<Option<Hours>, BadBytes> {
+        decode_hours(self.checked()?)
+    }
 }
 
 /// Packs `points`: ascending, no two with one time, at most [`N_MAX`].
-pub(super) fn encode(points: &[Point]) -> Vec<u8> {
+pub(super) fn encode(points: &[Point], effort: Effort) -> Vec<u8> {
     let mut out = Vec::with_capacity(64 + points.len());
     let has_missing = points.iter().any(Point::is_missing);
     let has_quality = points.iter().any(|point| point.quality != 0);
-    out.push(VERSION);
-    out.push(if has_missing { FLAG_MISSING } else { 0 } | if has_quality { FLAG_QUALITY } else { 0 });
-    put_len(&mut out, points.len());
-    out.extend_from_slice(&points.first().map_or(0, |point| point.at_us).to_le_bytes());
-    put_times(&mut out, points);
     let values: Vec<f64> =
         points.iter().filter(|point| !point.is_missing()).map(|point| point.value).collect();
-    put_values(&mut out, &values);
+    let decimals = values::as_decimals(&values);
+    let rhythm = times::rhythm(points);
+    let hours = decimals.as_ref().and_then(|(_, scale)| hours::sum_up(points, *scale));
+    let hours = hours.and_then(|hours| hours::encode(&hours, rhythm));
+    let flag = |is_set, flag| if is_set { flag } else { 0 };
+    out.push(VERSION);
+    out.push(
+        flag(has_missing, FLAG_MISSING) | flag(has_quality, FLAG_QUALITY) | flag(hours.is_some(), FLAG_HOURS),
+    );
+    put_len(&mut out, points.len());
+    out.extend_from_slice(&points.first().map_or(0, |point| point.at_us).to_le_bytes());
+    if let Some(hours) = hours {
+        put_section(&mut out, &hours);
+    }
+    times::put_times(&mut out, points, rhythm);
+    values::put_values(&mut out, &values, decimals, effort);
     if has_missing {
         for eight in points.chunks(8) {
             out.push(eight.iter().rev().fold(0, |bits, point| bits << 1 | u8::from(point.is_missing())));
@@ -94,26 +132,46 @@ pub(super) fn encode(points: &[Point]) -> Vec<u8> {
     out
 }
 
-/// Unpacks a blob.
-pub(super) fn decode(blob: &[u8]) -> Result<Vec<Point>, BadBytes> {
-    let mut cursor = Cursor::new(blob);
-    if cursor.byte()? != VERSION {
-        return Err(BadBytes);
-    }
+/// What every blob begins with.
+struct Header<'a> {
+    flags: u8,
+    n: usize,
+    from_us: i64,
+    hours: Option<&'a [u8]>,
+}
+
+fn take_header<'a>(cursor: &mut Cursor<'a>) -> Result<Header<'a>, BadBytes> {
+    let known = match cursor.byte()? {
+        VERSION => FLAG_MISSING | FLAG_QUALITY | FLAG_HOURS,
+        VERSION_WITHOUT_HOURS => FLAG_MISSING | FLAG_QUALITY,
+        _ => return Err(BadBytes),
+    };
     let flags = cursor.byte()?;
     let n = cursor.len()?;
-    if n == 0 || n > N_MAX || flags & !(FLAG_MISSING | FLAG_QUALITY) != 0 {
+    if n == 0 || n > N_MAX || flags & !known != 0 {
         return Err(BadBytes);
     }
     let from_us = cursor.u64_le()?.cast_signed();
-    let times = take_times(&mut cursor, from_us, n)?;
-    let value_kind = cursor.byte()?;
-    let value_scale = if value_kind >= VALUES_VARINT { cursor.byte()? } else { 0 };
-    let value_bytes = take_section(&mut cursor)?;
+    let hours = if flags & FLAG_HOURS == 0 { None } else { Some(take_section(cursor)?) };
+    Ok(Header { flags, n, from_us, hours })
+}
+
+/// The hours of a blob, if it has any.
+fn decode_hours(blob: &[u8]) -> Result<Option<Hours>, BadBytes> {
+    let header = take_header(&mut Cursor::new(blob))?;
+    header.hours.map(|section| hours::decode(section, header.from_us)).transpose()
+}
+
+/// Unpacks a blob.
+fn decode(blob: &[u8]) -> Result<Vec<Point>, BadBytes> {
+    let mut cursor = Cursor::new(blob);
+    let Header { flags, n, from_us, .. } = take_header(&mut cursor)?;
+    let times = times::take_times(&mut cursor, from_us, n)?;
+    let packed = values::take_packed(&mut cursor)?;
     let bitmap = if flags & FLAG_MISSING == 0 { &[] } else { cursor.take(n.div_ceil(8))? };
     let is_missing = |idx: usize| bitmap.get(idx / 8).is_some_and(|bits| bits >> (idx % 8) & 1 == 1);
     let n_values = n - (0..n).filter(|idx| is_missing(*idx)).count();
-    let values = unpack_values(value_kind, value_scale, value_bytes, n_values)?;
+    let values = packed.unpack(n_values)?;
     let mut qualities =
         QualityRuns::new(if flags & FLAG_QUALITY == 0 { None } else { Some(take_section(&mut cursor)?) });
     let mut values = values.into_iter();
@@ -139,211 +197,10 @@ fn take_section<'a>(cursor: &mut Cursor<'a>) -> Result<&'a [u8], BadBytes> {
     cursor.take(n_bytes)
 }
 
-const TIMES_EVEN: u8 = 0;
-const TIMES_VARINT: u8 = 1;
-const TIMES_PCO_32: u8 = 2;
-const TIMES_PCO_64: u8 = 3;
-
-fn put_times(out: &mut Vec<u8>, points: &[Point]) {
-    let pairs = points.iter().zip(points.iter().skip(1));
-    let steps: Vec<u64> =
-        pairs.map(|(earlier, later)| later.at_us.wrapping_sub(earlier.at_us).cast_unsigned()).collect();
-    let first = steps.first().copied().unwrap_or(0);
-    if steps.iter().all(|step| *step == first) {
-        out.push(TIMES_EVEN);
-        put_varint(out, first);
-        return;
-    }
-    let grid = steps.iter().fold(0, |grid, step| greatest_common_divisor(grid, *step)).max(1);
-    let steps: Vec<u64> = steps.into_iter().map(|step| step / grid).collect();
-    let config =
-        ChunkConfig::default().with_delta_spec(pco::DeltaSpec::NoOp).with_mode_spec(pco::ModeSpec::Classic);
-    let narrow: Option<Vec<u32>> = steps.iter().map(|step| u32::try_from(*step).ok()).collect();
-    let packed = match narrow {
-        _ if steps.len() < PCO_MIN => None,
-        Some(narrow) => pack(&narrow, &config).map(|bytes| (TIMES_PCO_32, bytes)),
-        None => pack(&steps, &config).map(|bytes| (TIMES_PCO_64, bytes)),
-    };
-    let (kind, bytes) = packed.unwrap_or_else(|| {
-        let mut bytes = Vec::new();
-        for step in &steps {
-            put_varint(&mut bytes, *step);
-        }
-        (TIMES_VARINT, bytes)
-    });
-    out.push(kind);
-    put_varint(out, grid);
-    put_section(out, &bytes);
-}
-
-fn take_times(cursor: &mut Cursor<'_>, from_us: i64, n: usize) -> Result<Vec<i64>, BadBytes> {
-    let kind = cursor.byte()?;
-    let n_steps = n - 1;
-    let (unit, steps) = match kind {
-        TIMES_EVEN => (cursor.varint()?, vec![1; n_steps]),
-        TIMES_VARINT | TIMES_PCO_32 | TIMES_PCO_64 => {
-            let grid = cursor.varint()?;
-            let section = take_section(cursor)?;
-            let steps = match kind {
-                TIMES_PCO_32 => unpack::<u32>(section, n_steps)?.into_iter().map(u64::from).collect(),
-                TIMES_PCO_64 => unpack::<u64>(section, n_steps)?,
-                _ => {
-                    let mut numbers = Cursor::new(section);
-                    let steps =
-                        (0..n_steps).map(|_| numbers.varint()).collect::<Result<Vec<u64>, BadBytes>>()?;
-                    if !numbers.is_at_end() {
-                        return Err(BadBytes);
-                    }
-                    steps
-                }
-            };
-            (grid, steps)
-        }
-        _ => return Err(BadBytes),
-    };
-    let mut at_us = from_us;
-    let mut times = Vec::with_capacity(n);
-    times.push(at_us);
-    for step in steps {
-        let step_us = step.checked_mul(unit).filter(|step_us| *step_us > 0).ok_or(BadBytes)?;
-        at_us = at_us.checked_add_unsigned(step_us).ok_or(BadBytes)?;
-        times.push(at_us);
-    }
-    Ok(times)
-}
-
-fn greatest_common_divisor(mut a: u64, mut b: u64) -> u64 {
-    while b != 0 {
-        (a, b) = (b, a % b);
-    }
-    a
-}
-
-const VALUES_PLAIN: u8 = 0;
-const VALUES_PCO_FLOAT: u8 = 1;
-const VALUES_VARINT: u8 = 2;
-const VALUES_PCO_16: u8 = 3;
-const VALUES_PCO_32: u8 = 4;
-const VALUES_PCO_64: u8 = 5;
-
-fn put_values(out: &mut Vec<u8>, values: &[f64]) {
-    if let Some((mantissas, scale)) = as_decimals(values) {
-        let (kind, bytes) = pack_mantissas(&mantissas);
-        out.push(kind);
-        out.push(scale);
-        put_section(out, &bytes);
-        return;
-    }
-    let packed = (values.len() >= PCO_MIN).then(|| pack_floats(values)).flatten();
-    out.push(if packed.is_some() { VALUES_PCO_FLOAT } else { VALUES_PLAIN });
-    let bytes = packed.unwrap_or_else(|| values.iter().flat_map(|value| value.to_le_bytes()).collect());
-    put_section(out, &bytes);
-}
-
-/// All values as mantissas with one number of decimals, if every one is such a number.
-fn as_decimals(values: &[f64]) -> Option<(Vec<i64>, u8)> {
-    let mut scale = 0;
-    let mut mantissas = Vec::with_capacity(values.len());
-    for value in values {
-        let mantissa = loop {
-            if let Some(mantissa) = decimal::mantissa_at(*value, scale) {
-                break mantissa;
-            }
-            if scale == decimal::SCALE_MAX {
-                return None;
-            }
-            scale += 1;
-        };
-        mantissas.push(mantissa);
-    }
-    // The first ones may have been found with fewer decimals.
-    if scale > 0 {
-        mantissas.clear();
-        for value in values {
-            mantissas.push(decimal::mantissa_at(*value, scale)?);
-        }
-    }
-    Some((mantissas, scale))
-}
-
-fn pack_mantissas(mantissas: &[i64]) -> (u8, Vec<u8>) {
-    let config = value_config(mantissas.len());
-    let narrow_16: Option<Vec<i16>> =
-        mantissas.iter().map(|mantissa| i16::try_from(*mantissa).ok()).collect();
-    let packed = if mantissas.len() < PCO_MIN {
-        None
-    } else if let Some(narrow) = narrow_16 {
-        pack(&narrow, &config).map(|bytes| (VALUES_PCO_16, bytes))
-    } else if let Some(narrow) =
-        mantissas.iter().map(|mantissa| i32::try_from(*mantissa).ok()).collect::<Option<Vec<i32>>>()
-    {
-        pack(&narrow, &config).map(|bytes| (VALUES_PCO_32, bytes))
-    } else {
-        pack(mantissas, &config).map(|bytes| (VALUES_PCO_64, bytes))
-    };
-    packed.unwrap_or_else(|| {
-        let mut bytes = Vec::new();
-        let mut before = 0_i64;
-        for mantissa in mantissas {
-            put_signed(&mut bytes, mantissa.wrapping_sub(before));
-            before = *mantissa;
-        }
-        (VALUES_VARINT, bytes)
-    })
-}
-
-/// How hard pco tries. A small chunk will probably be joined with others soon: first differences suit what changes slowly, and
-/// looking for better costs several times as much.
-fn value_config(n: usize) -> ChunkConfig {
-    if n >= SEARCH_MIN {
-        ChunkConfig::default()
-    } else {
-        ChunkConfig::default().with_delta_spec(pco::DeltaSpec::TryConsecutive(1))
-    }
-}
-
-fn unpack_values(kind: u8, scale: u8, bytes: &[u8], n: usize) -> Result<Vec<f64>, BadBytes> {
-    let mantissas: Vec<i64> = match kind {
-        VALUES_PLAIN => {
-            let mut cursor = Cursor::new(bytes);
-            let values = (0..n)
-                .map(|_| cursor.u64_le().map(f64::from_bits))
-                .collect::<Result<Vec<f64>, BadBytes>>()?;
-            return if cursor.is_at_end() { Ok(values) } else { Err(BadBytes) };
-        }
-        VALUES_PCO_FLOAT => return unpack::<f64>(bytes, n),
-        VALUES_VARINT => {
-            let mut cursor = Cursor::new(bytes);
-            let mut mantissa = 0_i64;
-            let mut mantissas = Vec::with_capacity(n);
-            for _ in 0..n {
-                mantissa = mantissa.wrapping_add(cursor.signed()?);
-                mantissas.push(mantissa);
-            }
-            if !cursor.is_at_end() {
-                return Err(BadBytes);
-            }
-            mantissas
-        }
-        VALUES_PCO_16 => unpack::<i16>(bytes, n)?.into_iter().map(i64::from).collect(),
-        VALUES_PCO_32 => unpack::<i32>(bytes, n)?.into_iter().map(i64::from).collect(),
-        VALUES_PCO_64 => unpack::<i64>(bytes, n)?,
-        _ => return Err(BadBytes),
-    };
-    mantissas.into_iter().map(|mantissa| decimal::join(mantissa, scale).ok_or(BadBytes)).collect()
-}
-
 /// Packs with pco and proves that the same numbers come back; `None` leaves the caller its plain form.
 fn pack<T: Number + Default + PartialEq>(numbers: &[T], config: &ChunkConfig) -> Option<Vec<u8>> {
     let bytes = simple_compress(numbers, config).ok()?;
     (unpack::<T>(&bytes, numbers.len()).ok()? == numbers).then_some(bytes)
-}
-
-/// As [`pack`]; floats are compared by their bits, so that -0.0 is not 0.0.
-fn pack_floats(values: &[f64]) -> Option<Vec<u8>> {
-    let bytes = simple_compress(values, &value_config(values.len())).ok()?;
-    let back = unpack::<f64>(&bytes, values.len()).ok()?;
-    back.iter().map(|value| value.to_bits()).eq(values.iter().map(|value| value.to_bits())).then_some(bytes)
 }
 
 fn unpack<T: Number + Default>(bytes: &[u8], n: usize) -> Result<Vec<T>, BadBytes> {

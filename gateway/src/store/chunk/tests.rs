@@ -5,13 +5,20 @@ use proptest::prelude::*;
 use super::*;
 
 fn assert_round_trip(points: &[Point]) -> usize {
-    let blob = encode(points);
-    let back = decode(&blob).unwrap();
+    let quick = encode(points, Effort::Quick);
+    let thorough = encode(points, Effort::Thorough);
+    assert!(thorough.len() <= quick.len(), "{} {}", thorough.len(), quick.len());
+    assert_blob(&quick, points);
+    assert_blob(&thorough, points);
+    thorough.len()
+}
+
+fn assert_blob(blob: &[u8], points: &[Point]) {
+    let back = decode(blob).unwrap();
     assert_eq!(back.len(), points.len());
     for (a, b) in back.iter().zip(points) {
         assert!(a.is_same(b), "{a:?} {b:?}");
     }
-    blob.len()
 }
 
 /// Points on a grid of `step_us` with values from `value`.
@@ -68,7 +75,7 @@ proptest! {
 
     #[test]
     fn damage_never_panics(points in points(), at in any::<prop::sample::Index>(), bit in 0_u32..8) {
-        let mut blob = encode(&points);
+        let mut blob = encode(&points, Effort::Quick);
         let at = at.index(blob.len());
         prop_assert!(decode(&blob[..at]).is_err());
         let row = points.len().try_into().unwrap();
@@ -81,14 +88,16 @@ proptest! {
 
 /// The bytes were made from the module doc by a program of its own.
 #[test]
-fn version_one_stays_what_it_is() {
+fn version_one_stays_readable() {
     let golden = "01030300401e18240a060001808ece1c020102020103d40302020400010402";
     let t0 = 1_700_000_000_000_000;
     let point = |at_us, value, quality| Point { at_us, value, quality };
     let points = [point(t0, 23.4, 0), point(t0 + 60_000_000, f64::NAN, 4), point(t0 + 180_000_000, 23.5, 4)];
-    let hex: String = encode(&points).iter().map(|byte| format!("{byte:02x}")).collect();
-    assert_eq!(hex, golden);
-    assert_round_trip(&points);
+    let unhex = |at| u8::from_str_radix(&golden[at..at + 2], 16).unwrap();
+    let mut blob: Vec<u8> = (0..golden.len()).step_by(2).map(unhex).collect();
+    assert_blob(&blob, &points);
+    blob[0] = VERSION;
+    assert_eq!(encode(&points, Effort::Quick), blob, "without hours version two differs by its number only");
 }
 
 #[test]
@@ -102,8 +111,10 @@ fn extreme_times_come_back() {
 
 #[test]
 fn all_missing_and_constant_series_are_tiny() {
-    assert!(assert_round_trip(&series(1440, 60_000_000, |_| f64::NAN)) < 220);
-    assert!(assert_round_trip(&series(1440, 60_000_000, |_| 23.5)) < 80);
+    let n_bytes = assert_round_trip(&series(1440, 60_000_000, |_| f64::NAN));
+    assert!(n_bytes < 220, "{n_bytes}");
+    let n_bytes = assert_round_trip(&series(1440, 60_000_000, |_| 23.5));
+    assert!(n_bytes < 100, "{n_bytes}");
 }
 
 #[test]
@@ -119,6 +130,65 @@ fn a_day_of_usual_readings_takes_about_a_byte_each_or_less() {
         .collect();
     let n_bytes = assert_round_trip(&jittered);
     assert!(n_bytes < 2_700, "{n_bytes}");
+}
+
+/// pco 1.1 panics when it foretells a last batch of one to five numbers.
+#[test]
+fn every_length_around_a_batch_comes_back() {
+    for n in [511, 512, 513, 514, 515, 516, 517, 518, 519, 1_025, 2_053] {
+        assert_round_trip(&series(n, 60_000_000, |i| (200 + noise(i)) as f64 / 10.0));
+    }
+}
+
+/// Noise around a grid costs the noise, not twice: 1,000 different delays are 10 bits.
+#[test]
+fn readings_around_a_grid_take_their_noise_only() {
+    let mut points = series(4_000, 60_000_000, |_| 1.0);
+    for (i, point) in (0..).zip(&mut points) {
+        point.at_us += noise(i) * 10_000 + noise(i + 7) % 10 * 1_000;
+    }
+    let gap = points.len() / 2;
+    points.drain(gap..gap + 90);
+    let n_bytes = assert_round_trip(&points);
+    assert!(n_bytes < points.len() * 10 / 8 + 400, "{n_bytes}");
+}
+
+#[test]
+fn hours_are_what_their_points_say() {
+    let counter = |i: i64| (i * 3 % 1_000) as f64;
+    let soil = |i: i64| (2_345 - i / 20 + noise(i) / 50) as f64 / 100.0;
+    let mut with_holes = series(4_000, 60_000_000, soil);
+    with_holes.retain(|point| point.at_us / 60_000_000 % 97 > 3);
+    for point in with_holes.iter_mut().skip(5).step_by(50) {
+        point.value = f64::NAN;
+        point.quality = 2;
+    }
+    let mut jittered = series(4_000, 60_000_000, soil);
+    jittered.iter_mut().zip(0..).for_each(|(point, i)| point.at_us += noise(i) * 1_000);
+    let cases = [
+        (series(4_000, 60_000_000, soil), false),
+        (series(4_000, 60_000_000, counter), true),
+        (series(3_000, 90_000_001, soil), false),
+        (with_holes, false),
+        (jittered, false),
+    ];
+    for (points, is_counter) in cases {
+        let blob = encode(&points, Effort::Quick);
+        let hours = decode_hours(&blob).unwrap().unwrap();
+        assert_eq!(hours.is_counter, is_counter);
+        let n_values = points.iter().filter(|point| !point.is_missing()).count();
+        assert_eq!(
+            hours.hours.iter().map(|hour| hour.n_values).sum::<i64>(),
+            i64::try_from(n_values).unwrap()
+        );
+        let n_bytes = take_header(&mut Cursor::new(&blob)).unwrap().hours.unwrap().len();
+        assert!(n_bytes < hours.hours.len() * 8, "{n_bytes} bytes for {} hours", hours.hours.len());
+        for n in 0..n_bytes {
+            assert!(hours::decode(&blob[..n], 0).is_err());
+        }
+    }
+    let seldom = series(100, 600_000_000, soil);
+    assert_eq!(decode_hours(&encode(&seldom, Effort::Quick)), Ok(None));
 }
 
 #[test]

@@ -10,18 +10,22 @@
 //! `damaged`, told, and the rest goes on.
 //! Invariants: chunks of one series never overlap; memory is bounded by [`LOAD_SAMPLES_MAX`].
 
+mod compact;
+mod cut;
 mod plan;
+mod seal;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::RangeInclusive;
 
-use rusqlite::{Connection, OptionalExtension, Statement, Transaction, TransactionBehavior, params};
+use rusqlite::{Connection, Transaction, TransactionBehavior};
 
-use self::plan::{Head, N_SPLIT, N_TARGET, Segment, segments};
+pub(super) use self::compact::Compaction;
+pub(super) use self::seal::Statements;
+use self::seal::seal;
 use super::catalog::SharedCatalog;
-use super::chunk;
 use super::journal::{Journal, Keyed};
-use super::types::{Point, keep_latest};
+use super::types::Point;
 
 /// Samples unpacked at once: about 13 MB. Small in tests, so that they meet the bound.
 const LOAD_SAMPLES_MAX: usize = if cfg!(test) { 1_000 } else { 400_000 };
@@ -34,9 +38,6 @@ const STEP_SERIES_MAX: usize = if cfg!(test) { 2 } else { 128 };
 
 /// Journal bytes deleted in one transaction.
 const DELETE_BYTES_MAX: i64 = if cfg!(test) { 1_000 } else { 8 << 20 };
-
-/// Small chunks before the first new sample that may be joined with it; more than a logarithmic number never exist.
-const PREDECESSORS_MAX: i64 = 12;
 
 /// What a step did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,44 +67,6 @@ pub(super) struct Job {
     /// What of `loaded` is sealed.
     n_done: usize,
     pub(super) freed: Freed,
-}
-
-/// Statements of the folding, prepared once.
-#[derive(Debug)]
-pub(super) struct Statements<'c> {
-    before: Statement<'c>,
-    within: Statement<'c>,
-    chunk: Statement<'c>,
-    drop_chunk: Statement<'c>,
-    add_chunk: Statement<'c>,
-    add_damaged: Statement<'c>,
-    last: Statement<'c>,
-}
-
-impl<'c> Statements<'c> {
-    pub(super) fn prepare(conn: &'c Connection) -> rusqlite::Result<Self> {
-        Ok(Self {
-            before: conn.prepare(
-                "SELECT id, from_us, to_us, n_samples FROM chunk WHERE series = ?1 AND from_us < ?2
-                 ORDER BY from_us DESC LIMIT ?3",
-            )?,
-            within: conn.prepare(
-                "SELECT id, from_us, to_us, n_samples FROM chunk WHERE series = ?1 AND from_us BETWEEN ?2 AND ?3
-                 ORDER BY from_us",
-            )?,
-            chunk: conn.prepare("SELECT crc32, blob FROM chunk WHERE id = ?1")?,
-            drop_chunk: conn.prepare("DELETE FROM chunk WHERE id = ?1")?,
-            add_chunk: conn.prepare(
-                "INSERT INTO chunk (series, from_us, to_us, n_samples, n_bytes, crc32, blob)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-            )?,
-            add_damaged: conn.prepare(
-                "INSERT INTO damaged (kind, series, from_us, to_us, n_samples, reason, blob)
-                 VALUES ('chunk', ?1, ?2, ?3, ?4, 'checksum', ?5)",
-            )?,
-            last: conn.prepare("UPDATE series SET last_us = ?2, last_value = ?3, last_quality = ?4 WHERE id = ?1")?,
-        })
-    }
 }
 
 impl Job {
@@ -148,10 +111,10 @@ impl Job {
             let sealed = seal(statements, first.series, &points)?;
             if let Some(last) = catalog.lock().last(first.series) {
                 let value = (!last.is_missing()).then_some(last.value);
-                statements.last.execute(params![first.series, last.at_us, value, last.quality])?;
+                statements.set_last(first.series, last.at_us, value, last.quality)?;
             }
             n_damaged += sealed.n_damaged;
-            n_samples += sealed.n_written;
+            n_samples += sealed.n_samples;
             n_series += 1;
             n_done += group.len();
             if n_samples >= STEP_SAMPLES_MAX || n_series >= STEP_SERIES_MAX {
@@ -268,99 +231,4 @@ fn load(conn: &Connection, upto_id: i64, portion: &RangeInclusive<u32>) -> rusql
         is_same
     });
     Ok(loaded)
-}
-
-#[derive(Debug, Default)]
-struct Sealed {
-    n_written: usize,
-    n_damaged: u64,
-}
-
-/// Brings new points of one series into its chunks.
-fn seal(statements: &mut Statements<'_>, series: u32, points: &[Point]) -> rusqlite::Result<Sealed> {
-    let (Some(first), Some(last)) = (points.first(), points.last()) else { return Ok(Sealed::default()) };
-    let head = |row: &rusqlite::Row<'_>| {
-        let n_samples: u32 = row.get(3)?;
-        let n_samples = usize::try_from(n_samples).unwrap_or(usize::MAX);
-        Ok(Head { id: row.get(0)?, from_us: row.get(1)?, to_us: row.get(2)?, n_samples })
-    };
-    let before = statements.before.query_map(params![series, first.at_us, PREDECESSORS_MAX], head)?;
-    let mut heads = before.collect::<rusqlite::Result<Vec<Head>>>()?;
-    heads.reverse();
-    for found in statements.within.query_map(params![series, first.at_us, last.at_us], head)? {
-        heads.push(found?);
-    }
-    let mut sealed = Sealed::default();
-    for segment in segments(&heads, points) {
-        if segment.is_dirty() {
-            rewrite(statements, series, &heads, points, &segment, &mut sealed)?;
-        }
-    }
-    Ok(sealed)
-}
-
-fn rewrite(
-    statements: &mut Statements<'_>,
-    series: u32,
-    heads: &[Head],
-    points: &[Point],
-    segment: &Segment,
-    sealed: &mut Sealed,
-) -> rusqlite::Result<()> {
-    let mut merged = Vec::new();
-    for head in heads.get(segment.heads.clone()).unwrap_or_default() {
-        if !take_chunk(statements, series, head, &mut merged)? {
-            sealed.n_damaged += 1;
-        }
-    }
-    merged.extend_from_slice(points.get(segment.points.clone()).unwrap_or_default());
-    // Two ascending runs; the sort is stable, so of one time the new sample is the later one and wins.
-    merged.sort_by_key(|point| point.at_us);
-    keep_latest(&mut merged);
-    let n_pieces = if merged.len() <= N_SPLIT { 1 } else { merged.len().div_ceil(N_TARGET) };
-    for piece in merged.chunks(merged.len().div_ceil(n_pieces).max(1)) {
-        let (Some(first), Some(last)) = (piece.first(), piece.last()) else { continue };
-        let blob = chunk::encode(piece);
-        let n_samples = u32::try_from(piece.len()).unwrap_or(u32::MAX);
-        let n_bytes = i64::try_from(blob.len()).unwrap_or(i64::MAX);
-        let crc = chunk::checksum(series, first.at_us, last.at_us, n_samples, &blob);
-        statements.add_chunk.execute(params![
-            series,
-            first.at_us,
-            last.at_us,
-            n_samples,
-            n_bytes,
-            crc,
-            blob
-        ])?;
-        sealed.n_written += piece.len();
-    }
-    Ok(())
-}
-
-/// Removes a chunk from the table and appends its points; a damaged one is set aside and `false` returned.
-fn take_chunk(
-    statements: &mut Statements<'_>,
-    series: u32,
-    head: &Head,
-    points: &mut Vec<Point>,
-) -> rusqlite::Result<bool> {
-    let found =
-        statements.chunk.query_row([head.id], |row| Ok((row.get::<_, u32>(0)?, row.get::<_, Vec<u8>>(1)?)));
-    let Some((crc, blob)) = found.optional()? else { return Ok(true) };
-    let n_samples = u32::try_from(head.n_samples).unwrap_or(u32::MAX);
-    let decoded = chunk::open(series, head.from_us, head.to_us, n_samples, crc, &blob);
-    if let Ok(decoded) = &decoded {
-        points.extend_from_slice(decoded);
-    } else {
-        statements.add_damaged.execute(params![series, head.from_us, head.to_us, n_samples, blob])?;
-        tracing::error!(
-            series,
-            from_us = head.from_us,
-            to_us = head.to_us,
-            "a chunk fails its checksum and was set aside"
-        );
-    }
-    statements.drop_chunk.execute([head.id])?;
-    Ok(decoded.is_ok())
 }

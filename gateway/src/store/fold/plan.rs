@@ -1,28 +1,27 @@
 //! Which chunks of a series are rewritten when new samples arrive.
 //!
-//! Glossary: a *head* is a chunk without its content; a *segment* is what will be one chunk: heads that are neighbours, new
-//! samples, or both; it is *dirty* when it differs from what is on disk.
+//! Glossary: a *head* is a chunk without its content; a *segment* is what is written together, cut into full chunks and a rest: heads
+//! that are neighbours, new samples, or both; it is *dirty* when it differs from what is on disk.
 //!
 //! New samples inside the range of a chunk go into that chunk. New samples between chunks make a segment of their own, and
-//! neighbours are joined while that is cheap: a clean chunk is rewritten only if it is at most twice as large as what it is
-//! joined with, so that each sample is rewritten a logarithmic number of times however little arrives at once, and the
-//! number of small chunks stays logarithmic too. Chunks do not cross a window of 32 days, which bounds what retention
-//! keeps too long and lets a reading every ten minutes fill a chunk.
+//! neighbours are joined while that is cheap: a clean chunk is rewritten only if it is not full and at most twice as large as what it
+//! is joined with, so that each sample is rewritten a logarithmic number of times however little arrives at once, and the
+//! number of small chunks stays logarithmic too. Making compact joins them at any price. Chunks do not cross a window of 128 days, which
+//! bounds what retention keeps too long and lets a reading every ten minutes fill a chunk.
 //!
 //! Must not read or write anything. Invariant: segments are in time order and do not overlap.
 
 use std::ops::Range;
 
+use super::super::chunk::N_MAX;
 use super::super::types::Point;
+use super::cut::is_full;
 
-/// Samples of a full chunk: two to three days of one-minute readings; pco gains little beyond.
-pub(super) const N_TARGET: usize = 4_096;
+/// Samples rewritten together at most, so that memory is bounded; late data may touch every chunk of a year.
+const N_TOGETHER_MAX: usize = 4 * N_MAX;
 
-/// A chunk that late samples make larger than this is cut.
-pub(super) const N_SPLIT: usize = 2 * N_TARGET;
-
-/// No chunk crosses a multiple of this (32 days in µs).
-const WINDOW_US: i64 = 32 * 86_400 * 1_000_000;
+/// No chunk crosses a multiple of this (128 days in µs).
+const WINDOW_US: i64 = 128 * 86_400 * 1_000_000;
 
 /// A chunk on disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +30,17 @@ pub(super) struct Head {
     pub(super) from_us: i64,
     pub(super) to_us: i64,
     pub(super) n_samples: usize,
+    pub(super) n_bytes: usize,
+}
+
+impl Head {
+    fn is_full(&self) -> bool {
+        is_full(self.n_samples, self.n_bytes)
+    }
+
+    fn window(&self) -> i64 {
+        self.from_us.div_euclid(WINDOW_US)
+    }
 }
 
 /// Heads and new samples, by position, that become one chunk.
@@ -40,6 +50,8 @@ pub(super) struct Segment {
     pub(super) points: Range<usize>,
     n_samples: usize,
     window: i64,
+    /// Clean and full: rewriting it gains nothing.
+    is_full: bool,
 }
 
 impl Segment {
@@ -49,13 +61,18 @@ impl Segment {
     }
 
     fn joins(&self, next: &Self) -> bool {
-        let is_worth_it = match (self.is_dirty(), next.is_dirty()) {
+        let is_cheap = match (self.is_dirty(), next.is_dirty()) {
             (true, true) => true,
             (true, false) => next.n_samples <= 2 * self.n_samples,
             (false, true) => self.n_samples <= 2 * next.n_samples,
             (false, false) => false,
         };
-        is_worth_it && self.window == next.window && self.n_samples + next.n_samples <= N_TARGET
+        is_cheap && self.may_join(next)
+    }
+
+    fn may_join(&self, next: &Self) -> bool {
+        let n_samples = self.n_samples + next.n_samples;
+        self.window == next.window && !self.is_full && !next.is_full && n_samples <= N_TOGETHER_MAX
     }
 }
 
@@ -73,12 +90,33 @@ pub(super) fn segments(heads: &[Head], points: &[Point]) -> Vec<Segment> {
                 heads: idx..idx + 1,
                 points: before..after,
                 n_samples: head.n_samples + (after - before),
-                window: head.from_us.div_euclid(WINDOW_US),
+                window: head.window(),
+                is_full: head.is_full() && before == after,
             },
         );
         at = after;
     }
     push_gap(&mut out, heads.len(), at..points.len(), points);
+    out
+}
+
+/// Segments that join all neighbours that are not full.
+pub(super) fn compact_segments(heads: &[Head]) -> Vec<Segment> {
+    let mut out: Vec<Segment> = Vec::new();
+    for (idx, head) in heads.iter().enumerate() {
+        let mut segment = Segment {
+            heads: idx..idx + 1,
+            points: 0..0,
+            n_samples: head.n_samples,
+            window: head.window(),
+            is_full: head.is_full(),
+        };
+        if let Some(last) = out.pop_if(|last| last.may_join(&segment)) {
+            segment.heads.start = last.heads.start;
+            segment.n_samples += last.n_samples;
+        }
+        out.push(segment);
+    }
     out
 }
 
@@ -94,7 +132,10 @@ fn push_gap(out: &mut Vec<Segment>, head_idx: usize, range: Range<usize>, points
         let points = from..from + part.len();
         from = points.end;
         let window = part.first().map_or(0, window);
-        push(out, Segment { heads: head_idx..head_idx, points, n_samples: part.len(), window });
+        push(
+            out,
+            Segment { heads: head_idx..head_idx, points, n_samples: part.len(), window, is_full: false },
+        );
     }
 }
 
@@ -106,6 +147,7 @@ fn push(out: &mut Vec<Segment>, mut segment: Segment) {
             points: last.points.start..segment.points.end,
             n_samples: last.n_samples + segment.n_samples,
             window: segment.window,
+            is_full: false,
         };
     }
     out.push(segment);
@@ -116,7 +158,7 @@ mod tests {
     use super::*;
 
     fn head(from_us: i64, to_us: i64, n_samples: usize) -> Head {
-        Head { id: from_us, from_us, to_us, n_samples }
+        Head { id: from_us, from_us, to_us, n_samples, n_bytes: n_samples / 4 }
     }
 
     fn points(times: impl IntoIterator<Item = i64>) -> Vec<Point> {
@@ -148,16 +190,35 @@ mod tests {
     }
 
     #[test]
-    fn a_late_sample_goes_into_its_chunk_only() {
-        let heads = [head(0, 99, 200), head(100, 5_000, 4_000), head(5_001, 9_000, 3_000)];
+    fn full_chunks_stay_and_compacting_joins_the_others() {
+        let heads = [head(0, 99, 31_000), head(100, 199, 3_000), head(200, 299, 100), head(300, 399, 31_000)];
+        check(
+            &heads,
+            400..440,
+            &[
+                (0..1, 0..0, false),
+                (1..2, 0..0, false),
+                (2..3, 0..0, false),
+                (3..4, 0..0, false),
+                (4..4, 0..40, true),
+            ],
+        );
+        let joined: Vec<_> = compact_segments(&heads).into_iter().map(|segment| segment.heads).collect();
+        assert_eq!(joined, [0..1, 1..3, 3..4]);
+    }
+
+    #[test]
+    fn a_late_sample_goes_into_its_chunk_and_leaves_full_ones_alone() {
+        let heads = [head(0, 99, 31_000), head(100, 5_000, 31_000), head(5_001, 9_000, 31_000)];
         check(&heads, [300], &[(0..1, 0..0, false), (1..2, 0..1, true), (2..3, 1..1, false)]);
     }
 
     #[test]
-    fn samples_spanning_several_chunks_are_shared_out() {
-        let heads = [head(100, 199, 3_000), head(300, 399, 3_000)];
-        let times = [0, 150, 250, 350, 450];
-        check(&heads, times, &[(0..1, 0..3, true), (1..2, 3..5, true)]);
+    fn samples_spanning_several_chunks_are_written_with_them() {
+        let heads = [head(100, 199, 3_000), head(300, 399, 3_000), head(500, 599, 3_000)];
+        check(&heads, [0, 150, 250, 350, 450], &[(0..3, 0..5, true)]);
+        let many = [head(0, 9, 70_000), head(10, 19, 70_000)];
+        check(&many, [5, 15], &[(0..1, 0..1, true), (1..2, 1..2, true)]);
     }
 
     #[test]

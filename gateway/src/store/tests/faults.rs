@@ -181,14 +181,14 @@ fn damaged_chunks_cost_only_themselves() {
     };
     // Far enough apart that no two share a chunk.
     for n in 0..3 {
-        store.writer().commit_blocking(readings("n01", "soil", day(n * 40))).unwrap();
+        store.writer().commit_blocking(readings("n01", "soil", day(n * 100))).unwrap();
     }
     store.fold().unwrap();
     assert_eq!(store.reader().stats().unwrap().n_chunks, 3);
     let flip =
         "UPDATE chunk SET blob = CAST(substr(blob, 1, 30) || x'ff' || substr(blob, 32) AS BLOB) WHERE id = 2";
     assert_eq!(tool(dir.path()).execute(flip, []).unwrap(), 1);
-    let lost = 80_000 * MINUTE + T0;
+    let lost = 200_000 * MINUTE + T0;
     let check = |reader: &Reader, n_kept: usize| {
         let mut n = 0;
         let summary = reader

@@ -1,7 +1,9 @@
 //! The store as its callers see it: round trips, refusals, concurrency, limits.
 
+mod compact;
 mod faults;
 mod model;
+mod spans;
 
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -90,7 +92,7 @@ fn newer_foreign_and_missing_stores_are_refused_unchanged() {
     let file = dir.path().join("giot.sqlite");
     rusqlite::Connection::open(&file).unwrap().pragma_update(None, "user_version", 99).unwrap();
     let before = std::fs::read(&file).unwrap();
-    let newer = |error| matches!(error, OpenError::NewerSchema { found: 99, known: 1 });
+    let newer = |error| matches!(error, OpenError::NewerSchema { found: 99, known: 2 });
     assert!(newer(Store::open(dir.path()).unwrap_err()));
     assert!(newer(Reader::open(dir.path()).unwrap_err()));
     assert_eq!(std::fs::read(&file).unwrap(), before);
@@ -231,18 +233,30 @@ fn series_and_statistics_count_what_is_there() {
 }
 
 #[test]
-fn the_bench_load_is_kept_whole() {
+fn the_bench_load_is_kept_whole_and_its_questions_are_answered() {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(dir.path()).unwrap();
-    let plan = BenchPlan { n_devices: 7, n_metrics: 3, n_batches: 700, n_in_flight: 50, from_us: T0 };
+    let plan = bench::BenchPlan { n_series: 6, n_minutes: 420, seed: 7, jitter: true, n_in_flight: 3 };
     let ticks = std::sync::atomic::AtomicU64::new(0);
     let now = || Duration::from_micros(ticks.fetch_add(1, Ordering::Relaxed));
-    let report = bench(&store.writer(), plan, &now).unwrap();
-    assert_eq!((report.n_batches, report.n_samples), (700, 2_100));
-    assert!(report.durable_p50 > Duration::ZERO && report.durable_p99 >= report.durable_p50);
-    assert!(report.elapsed > report.durable_p99);
-    assert_eq!(samples(&store.reader(), "bench-00006", "metric_2").len(), 100);
-    assert_eq!(store.reader().stats().unwrap().n_samples, 2_100);
+    let load = bench::load(&store.writer(), &plan, &now, &|_| ()).unwrap();
+    assert_eq!(load.n_samples, 2_520);
+    assert!(load.durable_p50 > Duration::ZERO && load.durable_p99 >= load.durable_p50);
+    assert!(load.elapsed > load.durable_p99);
+    for folds in [false, true] {
+        if folds {
+            store.fold().unwrap();
+        }
+        bench::ask(&store.reader(), &plan, &now).unwrap();
+    }
+    let other = bench::BenchPlan { seed: 8, ..plan };
+    assert!(bench::ask(&store.reader(), &other, &now).is_err(), "wrong answers are noticed");
+    let mut lines = Vec::new();
+    bench::write_lines(&plan, &mut lines).unwrap();
+    let lines = String::from_utf8(lines).unwrap();
+    assert_eq!(lines.lines().count(), 840);
+    assert!(lines.starts_with("farm,device=bench-00000 soil_moisture="), "{lines:.80}");
+    assert_eq!(store.reader().stats().unwrap().n_samples, 2_520);
 }
 
 pub(super) fn readings(

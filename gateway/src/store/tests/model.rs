@@ -6,6 +6,7 @@ use proptest::prelude::*;
 
 use super::super::fold::{Job, Progress, Statements};
 use super::super::{catalog::SharedCatalog, open, reader};
+use super::spans::assert_same_spans;
 use super::*;
 
 type Model = BTreeMap<(u8, i64), (Option<u64>, u8)>;
@@ -17,6 +18,7 @@ enum Step {
     /// Many minutes in a row.
     Bulk(u8, i64, i64),
     Fold,
+    Compact,
     Restart,
     Drop,
     /// The files as they are, in another folder, as after a power cut.
@@ -39,6 +41,7 @@ fn step() -> impl Strategy<Value = Step> {
         6 => (0_u8..5, prop::collection::vec(sample, 1..60)).prop_map(|(series, samples)| Step::Write(series, samples)),
         2 => (0_u8..5, 0_i64..50_000, 1_i64..5_000).prop_map(|(series, from, n)| Step::Bulk(series, from, n)),
         3 => Just(Step::Fold),
+        1 => Just(Step::Compact),
         1 => Just(Step::Restart),
         1 => Just(Step::Drop),
         1 => Just(Step::Crash),
@@ -78,6 +81,12 @@ fn assert_same(reader: &Reader, model: &Model) {
             .collect();
         assert_eq!(found.len(), expected.len(), "series {series}");
         assert!(found == expected, "series {series}");
+        // One series a step: all take turns.
+        if usize::from(series) == model.len() % 5 {
+            let points =
+                expected.iter().map(|(at_us, bits, quality)| (*at_us, bits.map(f64::from_bits), *quality));
+            assert_same_spans(reader, "n01", &metric, &points.collect::<Vec<_>>());
+        }
         let last = reader.last_values(Some("n01")).unwrap().into_iter().find(|last| *last.metric == *metric);
         let last = last.map(|last| (last.sample.at_us, last.sample.value, last.sample.quality));
         let expected =
@@ -97,7 +106,7 @@ fn assert_chunks_apart(dir: &Path) {
     for pair in chunks.windows(2) {
         assert!(pair[0].0 != pair[1].0 || pair[0].2 < pair[1].1, "{pair:?}");
     }
-    assert!(chunks.iter().all(|chunk| chunk.1 <= chunk.2 && chunk.3 <= 8_192));
+    assert!(chunks.iter().all(|chunk| chunk.1 <= chunk.2 && chunk.3 <= 32_768));
 }
 
 proptest! {
@@ -122,6 +131,11 @@ proptest! {
                     store.fold().unwrap();
                     assert_chunks_apart(dir.path());
                     assert_eq!(store.reader().stats().unwrap().n_samples, u64::try_from(model.len()).unwrap());
+                }
+                Step::Compact => {
+                    store.compact().unwrap();
+                    assert_chunks_apart(dir.path());
+                    assert_eq!(store.reader().stats().unwrap().n_journal_rows, 0);
                 }
                 Step::Restart => {
                     store.close().unwrap();

@@ -1,0 +1,271 @@
+//! The history as numbers: a series as it was recorded, in spans of time, and the latest of all.
+//!
+//! A series is streamed while it is read, so that a year of it takes no more memory than a day. Must not convert: values have the unit
+//! of their metric, as the device sent them.
+
+#![expect(unused_qualifications, reason = "the macro that describes a path spells its types out")]
+
+use axum::body::{Body, Bytes};
+use axum::extract::{Path, Query, State};
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use axum::{Json, Router, routing::get};
+use serde::{Deserialize, Serialize};
+use std::io::Write;
+use std::ops::{ControlFlow, Range};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use utoipa::{IntoParams, ToSchema};
+
+use super::auth::SignedIn;
+use super::error::Problem;
+use super::{Api, ask};
+use crate::quality::Quality;
+use crate::store::{Reader, Sample};
+
+/// Bytes collected before they are sent.
+const PIECE_BYTES: usize = 64 * 1024;
+
+/// Pieces that may wait for a slow caller; then reading waits.
+const PIECES_MAX: usize = 4;
+
+/// Spans of one answer at most: ten years of hours.
+const SPANS_MAX: i64 = 100_000;
+
+/// Which part of a series.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SamplesQuery {
+    /// First moment, ms.
+    from: i64,
+    /// End, ms.
+    to: i64,
+}
+
+/// Which part of a series, in which spans.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SpansQuery {
+    /// Beginning of the first span, ms.
+    from: i64,
+    /// End, ms; the last span may be shorter.
+    to: i64,
+    /// Length of a span, seconds.
+    step_s: u32,
+    /// Also add up what a counter counted.
+    #[serde(default)]
+    rises: bool,
+}
+
+/// A series as it was recorded. Streamed; this is its shape.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Samples {
+    /// Time (ms), value (null: none) and, unless good, quality.
+    samples: Vec<(i64, Option<f64>, Option<String>)>,
+    /// Damaged parts of the history in this range; what they held is missing above.
+    n_damaged: u64,
+}
+
+/// What a series did in a span.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Span {
+    /// Beginning, ms.
+    at: i64,
+    /// How many values.
+    n: u64,
+    /// How many of them are not good.
+    n_flagged: u64,
+    min: f64,
+    max: f64,
+    mean: f64,
+    last: f64,
+    /// Mean over time: each value counts for as long as it held.
+    time_mean: f64,
+    /// What a counter counted, when asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rise: Option<f64>,
+}
+
+/// A series in spans of time.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Spans {
+    /// Spans that hold a value.
+    spans: Vec<Span>,
+    /// Damaged parts of the history in this range.
+    n_damaged: u64,
+}
+
+/// The latest sample of a series.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Latest {
+    device: String,
+    metric: String,
+    /// Time, ms.
+    at: i64,
+    value: Option<f64>,
+    quality: &'static str,
+}
+
+pub(super) fn routes() -> Router<Api> {
+    Router::new()
+        .route("/api/v1/latest", get(latest))
+        .route("/api/v1/series/{device}/{metric}/samples", get(samples))
+        .route("/api/v1/series/{device}/{metric}/spans", get(spans))
+}
+
+/// The latest sample of every series.
+#[utoipa::path(get, path = "/api/v1/latest", responses(
+    (status = 200, body = Vec<Latest>), (status = 401, body = Problem)
+))]
+pub(crate) async fn latest(_: SignedIn, State(api): State<Api>) -> Result<Json<Vec<Latest>>, Problem> {
+    let values = ask(&api.reader, |reader| Ok(reader.last_values(None)?)).await?;
+    let latest = values.into_iter().map(|last| Latest {
+        device: last.device.as_ref().to_owned(),
+        metric: last.metric.as_ref().to_owned(),
+        at: last.sample.at_us.div_euclid(1_000),
+        value: last.sample.value,
+        quality: Quality::from_byte(last.sample.quality).code(),
+    });
+    Ok(Json(latest.collect()))
+}
+
+/// A series in spans of equal length.
+#[utoipa::path(get, path = "/api/v1/series/{device}/{metric}/spans",
+    params(("device" = String, Path), ("metric" = String, Path), SpansQuery),
+    responses((status = 200, body = Spans), (status = 400, body = Problem), (status = 401, body = Problem))
+)]
+pub(crate) async fn spans(
+    _: SignedIn,
+    State(api): State<Api>,
+    Path((device, metric)): Path<(String, String)>,
+    Query(query): Query<SpansQuery>,
+) -> Result<Json<Spans>, Problem> {
+    let edges = edges(&query)?;
+    let (buckets, summary) =
+        ask(&api.reader, move |reader| Ok(reader.buckets(&device, &metric, &edges, query.rises)?)).await?;
+    let spans = buckets.into_iter().map(|bucket| Span {
+        at: bucket.from_us.div_euclid(1_000),
+        n: bucket.n_values,
+        n_flagged: bucket.n_flagged,
+        min: bucket.min,
+        max: bucket.max,
+        mean: bucket.mean,
+        last: bucket.last,
+        time_mean: bucket.time_mean,
+        rise: bucket.rise,
+    });
+    let n_damaged = summary.n_damaged_chunks + summary.n_damaged_journal_rows;
+    Ok(Json(Spans { spans: spans.collect(), n_damaged }))
+}
+
+/// Beginnings of the spans and the end, µs.
+fn edges(query: &SpansQuery) -> Result<Vec<i64>, Problem> {
+    let step = i64::from(query.step_s) * 1_000;
+    if query.from >= query.to || step == 0 {
+        return Err(Problem::bad_request("from: earlier than to; step_s: above 0"));
+    }
+    let n = query.to.saturating_sub(query.from).saturating_sub(1) / step + 1;
+    if n > SPANS_MAX {
+        return Err(Problem::bad_request(format!("step_s: {n} spans, {SPANS_MAX} at most")));
+    }
+    let starts = (0..n).map(|n| query.from.saturating_add(n * step));
+    Ok(starts.chain([query.to]).map(|at| at.saturating_mul(1_000)).collect())
+}
+
+/// A series as it was recorded.
+#[utoipa::path(get, path = "/api/v1/series/{device}/{metric}/samples",
+    params(("device" = String, Path), ("metric" = String, Path), SamplesQuery),
+    responses((status = 200, body = Samples), (status = 400, body = Problem), (status = 401, body = Problem))
+)]
+pub(crate) async fn samples(
+    _: SignedIn,
+    State(api): State<Api>,
+    Path((device, metric)): Path<(String, String)>,
+    Query(query): Query<SamplesQuery>,
+) -> Result<Response, Problem> {
+    if query.from >= query.to {
+        return Err(Problem::bad_request("from: earlier than to"));
+    }
+    let range_us = query.from.saturating_mul(1_000)..query.to.saturating_mul(1_000);
+    let (pieces, body) = mpsc::channel(PIECES_MAX);
+    let reader = api.reader.clone();
+    tokio::task::spawn_blocking(move || {
+        if let Err(error) = stream(&reader, &device, &metric, range_us, &pieces) {
+            tracing::error!(error = format!("{error:#}"), "a series could not be read to its end");
+            // The caller sees a broken answer instead of a short one; gone already when this fails.
+            pieces.blocking_send(Err(std::io::Error::other("the history could not be read"))).ok();
+        }
+    });
+    let body = Body::from_stream(ReceiverStream::new(body));
+    Ok(([(header::CONTENT_TYPE, "application/json")], body).into_response())
+}
+
+type Piece = Result<Bytes, std::io::Error>;
+
+/// Sends a series piece by piece; ends early, without an error, when nobody listens any more.
+fn stream(
+    reader: &Reader,
+    device: &str,
+    metric: &str,
+    range_us: Range<i64>,
+    pieces: &mpsc::Sender<Piece>,
+) -> anyhow::Result<()> {
+    let mut piece = Vec::with_capacity(PIECE_BYTES + 256);
+    piece.extend_from_slice(b"{\"samples\":[");
+    let mut failed = None;
+    let mut separator = "";
+    let summary = reader.samples(device, metric, range_us, &mut |sample| {
+        let written = write_sample(&mut piece, separator, sample);
+        separator = ",";
+        if let Err(error) = written {
+            failed = Some(error);
+            return ControlFlow::Break(());
+        }
+        if piece.len() >= PIECE_BYTES {
+            let full = std::mem::replace(&mut piece, Vec::with_capacity(PIECE_BYTES + 256));
+            if pieces.blocking_send(Ok(full.into())).is_err() {
+                return ControlFlow::Break(());
+            }
+        }
+        ControlFlow::Continue(())
+    })?;
+    if let Some(error) = failed {
+        return Err(error.into());
+    }
+    write!(piece, "],\"n_damaged\":{}}}", summary.n_damaged_chunks + summary.n_damaged_journal_rows)?;
+    // Nobody listens any more when this fails.
+    pieces.blocking_send(Ok(piece.into())).ok();
+    Ok(())
+}
+
+fn write_sample(piece: &mut Vec<u8>, separator: &str, sample: Sample) -> Result<(), serde_json::Error> {
+    piece.extend_from_slice(separator.as_bytes());
+    let at = sample.at_us.div_euclid(1_000);
+    if sample.quality == 0 {
+        return serde_json::to_writer(piece, &(at, sample.value));
+    }
+    serde_json::to_writer(piece, &(at, sample.value, Quality::from_byte(sample.quality).code()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_cover_the_range_and_are_bounded() {
+        let query = |from, to, step_s| SpansQuery { from, to, step_s, rises: false };
+        assert_eq!(edges(&query(0, 2_500, 1)).ok(), Some(vec![0, 1_000_000, 2_000_000, 2_500_000]));
+        assert_eq!(edges(&query(0, 2_000, 1)).ok(), Some(vec![0, 1_000_000, 2_000_000]));
+        for (from, to, step_s) in [(5, 5, 1), (0, 1, 0), (i64::MIN, i64::MAX, 1), (0, 200_000_000, 1)] {
+            assert!(edges(&query(from, to, step_s)).is_err(), "{from} {to} {step_s}");
+        }
+    }
+
+    #[test]
+    fn a_sample_is_a_short_row() {
+        let mut piece = Vec::new();
+        write_sample(&mut piece, "", Sample { at_us: 1_500, value: Some(23.4), quality: 0 }).unwrap();
+        write_sample(&mut piece, ",", Sample { at_us: 2_000, value: None, quality: 1 }).unwrap();
+        assert_eq!(String::from_utf8(piece).unwrap(), "[1,23.4],[2,null,\"missing\"]");
+    }
+}

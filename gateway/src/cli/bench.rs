@@ -1,0 +1,217 @@
+//! `giot bench`: measures this machine with a made-up farm.
+
+use super::{UsageError, say};
+use crate::clock::monotonic;
+use crate::store::Store;
+use crate::store::bench::{self, BenchPlan};
+use anyhow::Context;
+use indicatif::{ProgressBar, ProgressStyle};
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+/// Measure this machine
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum Command {
+    Store(StoreArgs),
+}
+
+/// Write a made-up farm's history, make it compact, ask for it, and say how fast and how small it was
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  giot bench store                                    a few seconds: 100 series, 10 days
+  giot bench store --series 1000 --minutes 43200      30 days of 1000 series, 43.2 million readings
+  giot bench store --jitter --seed 7 --json           readings up to 1 s behind their minute; one JSON line
+  giot bench store --lines > farm.txt                 the same history for another store
+
+Every batch holds 1000 readings and is on disk when it counts. Every answer is compared with what was written.
+The same seed makes the same farm on every machine. Without --data a temporary folder is used and removed.")]
+pub(super) struct StoreArgs {
+    /// Series; each device has four
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=200_000))]
+    series: u32,
+    /// Length of the history, one reading a minute and series
+    #[arg(long, value_name = "N", default_value_t = 14_400, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+    minutes: u32,
+    /// Another seed makes another farm of the same kind
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
+    /// Readings come up to a second behind their minute
+    #[arg(long)]
+    jitter: bool,
+    /// Batches on their way to the disk at once
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=4096))]
+    in_flight: u16,
+    /// End with one JSON line
+    #[arg(long)]
+    json: bool,
+    /// Empty folder to write to; it is kept
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Print the history as InfluxDB line protocol (times in ms) and end
+    #[arg(long, conflicts_with_all = ["json", "data", "in_flight"])]
+    lines: bool,
+}
+
+pub(super) fn run(command: &Command) -> anyhow::Result<()> {
+    match command {
+        Command::Store(args) => store(args),
+    }
+}
+
+fn store(args: &StoreArgs) -> anyhow::Result<()> {
+    let plan = BenchPlan {
+        n_series: args.series,
+        n_minutes: args.minutes,
+        seed: args.seed,
+        jitter: args.jitter,
+        n_in_flight: args.in_flight.into(),
+    };
+    if args.lines {
+        let mut out = BufWriter::with_capacity(1 << 20, std::io::stdout().lock());
+        bench::write_lines(&plan, &mut out)?;
+        return Ok(out.flush()?);
+    }
+    let folder = Folder::new(args.data.as_deref())?;
+    let figures = measure(&plan, &folder.path)?;
+    say(&if args.json { figures.json(&plan) } else { figures.text(&plan) })
+}
+
+/// Where the bench writes; a temporary one goes with it.
+struct Folder {
+    path: PathBuf,
+    is_temporary: bool,
+}
+
+impl Folder {
+    fn new(named: Option<&Path>) -> anyhow::Result<Self> {
+        let path = match named {
+            Some(path) => path.to_owned(),
+            None => std::env::temp_dir().join(format!("giot-bench-{}", std::process::id())),
+        };
+        std::fs::create_dir_all(&path).with_context(|| format!("make {}", path.display()))?;
+        if std::fs::read_dir(&path)?.next().is_some() {
+            return Err(UsageError(format!("{}: the bench wants an empty folder", path.display())).into());
+        }
+        Ok(Self { path, is_temporary: named.is_none() })
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        if self.is_temporary
+            && let Err(error) = std::fs::remove_dir_all(&self.path)
+        {
+            tracing::warn!(%error, folder = %self.path.display(), "the bench's folder could not be removed");
+        }
+    }
+}
+
+/// What was measured.
+struct Figures {
+    load: bench::BenchLoad,
+    compact_s: f64,
+    answers: bench::BenchAnswers,
+    n_bytes: u64,
+    rss_peak_mib: Option<f64>,
+}
+
+fn measure(plan: &BenchPlan, dir: &Path) -> anyhow::Result<Figures> {
+    let started = monotonic();
+    let now = move || monotonic().duration_since(started);
+    // Hidden where nobody watches a terminal.
+    let bar = ProgressBar::new(plan.n_samples());
+    bar.set_style(ProgressStyle::with_template("{msg:10} {wide_bar} {human_pos}/{human_len} {eta}")?);
+    bar.set_message("write");
+    let store = Store::open(dir)?;
+    let load = bench::load(&store.writer(), plan, &now, &|n| bar.set_position(n))?;
+    bar.set_message("compact");
+    let began = now();
+    store.compact()?;
+    let compact_s = now().saturating_sub(began).as_secs_f64();
+    bar.set_message("ask");
+    let n_kept = store.reader().stats()?.n_samples;
+    anyhow::ensure!(n_kept == load.n_samples, "{n_kept} of {} readings are in the store", load.n_samples);
+    let answers = bench::ask(&store.reader(), plan, &now)?;
+    store.close()?;
+    bar.finish_and_clear();
+    Ok(Figures { load, compact_s, answers, n_bytes: folder_bytes(dir)?, rss_peak_mib: rss_peak_mib() })
+}
+
+impl Figures {
+    fn bytes_per_sample(&self) -> f64 {
+        ratio(self.n_bytes, self.load.n_samples)
+    }
+
+    fn insert_per_s(&self) -> f64 {
+        self.load.elapsed.as_secs_f64().recip() * ratio(self.load.n_samples, 1)
+    }
+
+    fn json(&self, plan: &BenchPlan) -> String {
+        let round = |value: f64| (value * 10_000.0).round() / 10_000.0;
+        let ms = |time: std::time::Duration| round(time.as_secs_f64() * 1_000.0);
+        serde_json::json!({
+            "series": plan.n_series,
+            "minutes": plan.n_minutes,
+            "seed": plan.seed,
+            "jitter": plan.jitter,
+            "in_flight": plan.n_in_flight,
+            "samples": self.load.n_samples,
+            "bytes": self.n_bytes,
+            "bytes_per_sample": round(self.bytes_per_sample()),
+            "insert_s": round(self.load.elapsed.as_secs_f64()),
+            "insert_per_s": self.insert_per_s().round(),
+            "durable_p50_ms": ms(self.load.durable_p50),
+            "durable_p99_ms": ms(self.load.durable_p99),
+            "compact_s": round(self.compact_s),
+            "raw_ms": ms(self.answers.raw),
+            "hourly_ms": ms(self.answers.hourly),
+            "last_ms": ms(self.answers.last),
+            "rss_peak_mib": self.rss_peak_mib.map(round),
+        })
+        .to_string()
+    }
+
+    fn text(&self, plan: &BenchPlan) -> String {
+        let ms = |time: std::time::Duration| time.as_secs_f64() * 1_000.0;
+        let rss =
+            self.rss_peak_mib.map_or_else(String::new, |mib| format!("\nmemory at most   {mib:.0} MiB"));
+        format!(
+            "readings         {} ({} series, {} minutes, seed {})\nwritten durably  {:.0}/s ({:.1} s)\nmade compact in  {:.1} s\n\
+             size             {} bytes, {:.3} a reading\nall of a series  {:.2} ms\nhour by hour     {:.2} ms\n\
+             latest of all    {:.3} ms{rss}",
+            self.load.n_samples,
+            plan.n_series,
+            plan.n_minutes,
+            plan.seed,
+            self.insert_per_s(),
+            self.load.elapsed.as_secs_f64(),
+            self.compact_s,
+            self.n_bytes,
+            self.bytes_per_sample(),
+            ms(self.answers.raw),
+            ms(self.answers.hourly),
+            ms(self.answers.last),
+        )
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "figures for people")]
+fn ratio(a: u64, b: u64) -> f64 {
+    a as f64 / b as f64
+}
+
+fn folder_bytes(dir: &Path) -> anyhow::Result<u64> {
+    let mut n_bytes = 0;
+    for entry in std::fs::read_dir(dir)? {
+        n_bytes += entry?.metadata()?.len();
+    }
+    Ok(n_bytes)
+}
+
+/// The most memory this process held, where the system tells (Linux).
+fn rss_peak_mib() -> Option<f64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kib: u32 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(f64::from(kib) / 1_024.0)
+}

@@ -1,0 +1,179 @@
+//! The values of a chunk: decimals as whole numbers, everything else as doubles.
+//!
+//! The byte table is in the module doc of `chunk`. Must not know times. Invariant: values come back bit for bit.
+
+use pco::data_types::Number;
+use pco::standalone::simple_compress;
+use pco::{ChunkConfig, DeltaSpec};
+
+use super::super::bytes::{BadBytes, Cursor, put_signed};
+use super::super::decimal;
+use super::{Effort, PCO_MIN, pack, put_section, take_section, unpack};
+
+/// Neighbours from which pco foretells a value; its fastest number.
+const NEIGHBOURS: usize = 6;
+
+/// pco 1.1 foretells in batches of this size and panics when the last one is shorter than the neighbours (delta/conv1.rs).
+const FORETELLING_BATCH: usize = 512;
+
+/// True when pco can foretell `n` numbers.
+fn can_foretell(n: usize) -> bool {
+    n % FORETELLING_BATCH == 0 || n % FORETELLING_BATCH >= NEIGHBOURS
+}
+
+const VALUES_PLAIN: u8 = 0;
+const VALUES_PCO_FLOAT: u8 = 1;
+const VALUES_VARINT: u8 = 2;
+const VALUES_PCO_16: u8 = 3;
+const VALUES_PCO_32: u8 = 4;
+const VALUES_PCO_64: u8 = 5;
+
+/// Appends the values; `decimals` are their mantissas and number of decimals, if they have such.
+pub(super) fn put_values(
+    out: &mut Vec<u8>,
+    values: &[f64],
+    decimals: Option<(Vec<i64>, u8)>,
+    effort: Effort,
+) {
+    if let Some((mantissas, scale)) = decimals {
+        let (kind, bytes) = pack_mantissas(&mantissas, effort);
+        out.push(kind);
+        out.push(scale);
+        put_section(out, &bytes);
+        return;
+    }
+    let packed = (values.len() >= PCO_MIN).then(|| pack_floats(values, effort)).flatten();
+    out.push(if packed.is_some() { VALUES_PCO_FLOAT } else { VALUES_PLAIN });
+    let bytes = packed.unwrap_or_else(|| values.iter().flat_map(|value| value.to_le_bytes()).collect());
+    put_section(out, &bytes);
+}
+
+/// All values as mantissas with one number of decimals, if every one is such a number.
+pub(super) fn as_decimals(values: &[f64]) -> Option<(Vec<i64>, u8)> {
+    let mut scale = 0;
+    let mut mantissas = Vec::with_capacity(values.len());
+    for value in values {
+        let mantissa = loop {
+            if let Some(mantissa) = decimal::mantissa_at(*value, scale) {
+                break mantissa;
+            }
+            if scale == decimal::SCALE_MAX {
+                return None;
+            }
+            scale += 1;
+        };
+        mantissas.push(mantissa);
+    }
+    // The first ones may have been found with fewer decimals.
+    if scale > 0 {
+        mantissas.clear();
+        for value in values {
+            mantissas.push(decimal::mantissa_at(*value, scale)?);
+        }
+    }
+    Some((mantissas, scale))
+}
+
+fn pack_mantissas(mantissas: &[i64], effort: Effort) -> (u8, Vec<u8>) {
+    let packed = if mantissas.len() < PCO_MIN {
+        None
+    } else if let Some(narrow) = narrowed::<i16>(mantissas) {
+        pack_smallest(&narrow, effort, true).map(|bytes| (VALUES_PCO_16, bytes))
+    } else if let Some(narrow) = narrowed::<i32>(mantissas) {
+        pack_smallest(&narrow, effort, true).map(|bytes| (VALUES_PCO_32, bytes))
+    } else {
+        pack_smallest(mantissas, effort, false).map(|bytes| (VALUES_PCO_64, bytes))
+    };
+    packed.unwrap_or_else(|| {
+        let mut bytes = Vec::new();
+        let mut before = 0_i64;
+        for mantissa in mantissas {
+            put_signed(&mut bytes, mantissa.wrapping_sub(before));
+            before = *mantissa;
+        }
+        (VALUES_VARINT, bytes)
+    })
+}
+
+fn narrowed<T: TryFrom<i64>>(mantissas: &[i64]) -> Option<Vec<T>> {
+    mantissas.iter().map(|mantissa| T::try_from(*mantissa).ok()).collect()
+}
+
+/// The shortest form that `effort` finds. `is_narrow`: pco can foretell such numbers from several neighbours, which gets below the noise
+/// that first differences double.
+fn pack_smallest<T: Number + Default + PartialEq>(
+    numbers: &[T],
+    effort: Effort,
+    is_narrow: bool,
+) -> Option<Vec<u8>> {
+    let first = pack(numbers, &first_differences());
+    if effort == Effort::Quick {
+        return first;
+    }
+    let foretelling = first_differences().with_delta_spec(DeltaSpec::TryConv1(NEIGHBOURS));
+    let foretold = (is_narrow && can_foretell(numbers.len())).then(|| pack(numbers, &foretelling));
+    let candidates = [first, pack(numbers, &ChunkConfig::default()), foretold.flatten()];
+    candidates.into_iter().flatten().min_by_key(Vec::len)
+}
+
+/// What suits readings that change slowly, and is found at once.
+fn first_differences() -> ChunkConfig {
+    ChunkConfig::default().with_delta_spec(DeltaSpec::TryConsecutive(1))
+}
+
+/// Values as they lie in a blob.
+pub(super) struct Packed<'a> {
+    kind: u8,
+    scale: u8,
+    bytes: &'a [u8],
+}
+
+/// Takes the values, still packed.
+pub(super) fn take_packed<'a>(cursor: &mut Cursor<'a>) -> Result<Packed<'a>, BadBytes> {
+    let kind = cursor.byte()?;
+    let scale = if kind >= VALUES_VARINT { cursor.byte()? } else { 0 };
+    Ok(Packed { kind, scale, bytes: take_section(cursor)? })
+}
+
+impl Packed<'_> {
+    /// The `n` values.
+    pub(super) fn unpack(self, n: usize) -> Result<Vec<f64>, BadBytes> {
+        let Self { kind, scale, bytes } = self;
+        let mantissas: Vec<i64> = match kind {
+            VALUES_PLAIN => {
+                let mut cursor = Cursor::new(bytes);
+                let values = (0..n)
+                    .map(|_| cursor.u64_le().map(f64::from_bits))
+                    .collect::<Result<Vec<f64>, BadBytes>>()?;
+                return if cursor.is_at_end() { Ok(values) } else { Err(BadBytes) };
+            }
+            VALUES_PCO_FLOAT => return unpack::<f64>(bytes, n),
+            VALUES_VARINT => {
+                let mut cursor = Cursor::new(bytes);
+                let mut mantissa = 0_i64;
+                let mut mantissas = Vec::with_capacity(n);
+                for _ in 0..n {
+                    mantissa = mantissa.wrapping_add(cursor.signed()?);
+                    mantissas.push(mantissa);
+                }
+                if !cursor.is_at_end() {
+                    return Err(BadBytes);
+                }
+                mantissas
+            }
+            VALUES_PCO_16 => unpack::<i16>(bytes, n)?.into_iter().map(i64::from).collect(),
+            VALUES_PCO_32 => unpack::<i32>(bytes, n)?.into_iter().map(i64::from).collect(),
+            VALUES_PCO_64 => unpack::<i64>(bytes, n)?,
+            _ => return Err(BadBytes),
+        };
+        mantissas.into_iter().map(|mantissa| decimal::join(mantissa, scale).ok_or(BadBytes)).collect()
+    }
+}
+
+/// As [`pack`]; floats are compared by their bits, so that -0.0 is not 0.0.
+fn pack_floats(values: &[f64], effort: Effort) -> Option<Vec<u8>> {
+    let config = if effort == Effort::Quick { first_differences() } else { ChunkConfig::default() };
+    let bytes = simple_compress(values, &config).ok()?;
+    let back = unpack::<f64>(&bytes, values.len()).ok()?;
+    back.iter().map(|value| value.to_bits()).eq(values.iter().map(|value| value.to_bits())).then_some(bytes)
+}

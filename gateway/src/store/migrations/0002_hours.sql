@@ -1,0 +1,5 @@
+-- Schema version 2. No table changes: chunk blobs of version 2 hold hours beside their points (store/chunk), and a program that knows
+-- version 1 only would take them for damaged. The number keeps it away from them.
+--
+-- Free pages go back to the file system in small steps from this version on (auto_vacuum = incremental, set when the file is made or
+-- migrated).
