@@ -39,7 +39,7 @@ use std::net::SocketAddr;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use store::{Reader, Store};
+use store::{Reader, Store, StoreOptions};
 use supervisor::Supervisor;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
@@ -96,7 +96,9 @@ impl Gateway {
             )
         );
         std::fs::create_dir_all(&data).with_context(|| format!("make the data folder {}", data.display()))?;
-        let store = Store::open(&data)?;
+        // The store tells of a group at once; its acknowledgements leave together.
+        let choices = StoreOptions { tell_within: mqtt::broker::together, ..StoreOptions::default() };
+        let store = Store::open_with(&data, &choices)?;
         let reader = store.reader();
         let clock = match demo_time {
             Some((start, speed)) => Clock::demo(start, speed),

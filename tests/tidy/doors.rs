@@ -25,7 +25,6 @@ const MONOTONIC: &[&str] = &["gateway/src/clock.rs", "gateway/src/mqtt/", "firmw
 /// Every door of the house. Tests may use any library; boards have clocks of their own.
 pub(crate) const DOORS: &[Door] = &[
     Door { word: "rumqttc", only_in: &["gateway/src/mqtt/"], within: NOWHERE_ELSE },
-    Door { word: "mqtt5", only_in: &["gateway/src/mqtt/"], within: NOWHERE_ELSE },
     Door { word: "rusqlite", only_in: &["gateway/src/store/"], within: NOWHERE_ELSE },
     Door { word: "pco", only_in: &["gateway/src/store/"], within: NOWHERE_ELSE },
     Door { word: "axum", only_in: &["gateway/src/api/"], within: NOWHERE_ELSE },

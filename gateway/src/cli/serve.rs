@@ -36,7 +36,7 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     // The broker's library tells of each connection; what matters of it, the gateway tells itself.
-    start_log("info,mqtt5=warn");
+    start_log("info");
     let settings = settings(args.config.as_deref(), &args.data.data)?;
     if args.anonymous && !(args.http.ip().is_loopback() && args.mqtt.ip().is_loopback()) {
         let what = "--anonymous lets everybody in, so --http and --mqtt must be on 127.0.0.1";

@@ -7,7 +7,7 @@ use giot_shared::ids::NodeId;
 use giot_shared::wire::Topic;
 
 /// Longest topic or filter that is looked at, in bytes: the prefix, an id and a channel need 104.
-const TOPIC_LEN_MAX: usize = 256;
+pub(super) const TOPIC_LEN_MAX: usize = 256;
 
 /// Whether `node` may publish to `topic`: its own `up`, `status` and `json`, nothing else.
 #[must_use]

@@ -13,14 +13,12 @@
 //! | file | holds |
 //! |---|---|
 //! | `acl` | which topics a device may touch |
-//! | `broker`, `intake`, `gate` | embedded broker: sockets and upkeep, one connection's messages, logins and rights |
+//! | `broker` | embedded broker |
 //! | `client`, `outbox` | external broker: connection and back-off, what is not yet acknowledged |
 
 pub mod acl;
 pub mod broker;
 pub mod client;
-mod gate;
-mod intake;
 mod outbox;
 
 use bytes::Bytes;
@@ -65,7 +63,7 @@ pub struct Delivery {
 pub struct Ack(Option<Token>);
 
 enum Token {
-    Embedded(intake::Receipt),
+    Embedded(broker::Receipt),
     External(client::Receipt),
     Call(Box<dyn FnOnce(bool) + Send>),
 }
@@ -81,7 +79,7 @@ impl Ack {
         Self(Some(Token::Call(Box::new(done))))
     }
 
-    pub(crate) const fn embedded(receipt: intake::Receipt) -> Self {
+    pub(crate) const fn embedded(receipt: broker::Receipt) -> Self {
         Self(Some(Token::Embedded(receipt)))
     }
 
@@ -156,9 +154,17 @@ pub(crate) struct Outgoing {
 /// The sending end; cheap to clone, usable from any task or thread.
 #[derive(Clone, Debug)]
 pub struct Link {
-    outgoing: mpsc::Sender<Outgoing>,
+    way: Way,
     up: watch::Receiver<bool>,
     meter: Arc<Meter>,
+}
+
+#[derive(Clone, Debug)]
+enum Way {
+    /// To the task that speaks with an external broker.
+    Queue(mpsc::Sender<Outgoing>),
+    /// Straight to the clients of the embedded one.
+    Broker(Arc<broker::Shared>),
 }
 
 impl Link {
@@ -183,10 +189,18 @@ impl Link {
         }
         let expires_at = ttl.and_then(|ttl| Instant::now().checked_add(ttl));
         let message = Outgoing { topic: topic.into(), payload, qos, retain, expires_at };
-        self.outgoing.try_send(message).map_err(|refused| match refused {
-            mpsc::error::TrySendError::Full(_) => PublishError::Full,
-            mpsc::error::TrySendError::Closed(_) => PublishError::Stopped,
-        })
+        match &self.way {
+            Way::Broker(broker) => broker.send(message),
+            Way::Queue(outgoing) => outgoing.try_send(message).map_err(|refused| match refused {
+                mpsc::error::TrySendError::Full(_) => PublishError::Full,
+                mpsc::error::TrySendError::Closed(_) => PublishError::Stopped,
+            }),
+        }
+    }
+
+    /// The same link with another way out.
+    fn to_broker(&self, broker: Arc<broker::Shared>) -> Self {
+        Self { way: Way::Broker(broker), up: self.up.clone(), meter: Arc::clone(&self.meter) }
     }
 
     /// Whether devices can be reached now: always for the embedded broker, after the subscription for an external one.
@@ -273,7 +287,8 @@ pub enum Login {
 pub trait Access: Send + Sync {
     /// Judges the credentials of a new connection.
     fn check_login(&self, client_id: &str, user: Option<&str>, password: Option<&[u8]>) -> Login;
-    /// Whether the user (`None` is anonymous) may publish to a topic. See [`acl::allows_publish`].
+    /// Whether the user (`None` is anonymous) may publish to a topic. See [`acl::allows_publish`]. The answer holds for as
+    /// long as a connection goes on publishing to that topic alone.
     fn may_publish(&self, user: Option<&str>, topic: &str) -> bool;
     /// Whether the user (`None` is anonymous) may subscribe to a filter. See [`acl::allows_subscribe`].
     fn may_subscribe(&self, user: Option<&str>, filter: &str) -> bool;
@@ -341,7 +356,7 @@ fn ends() -> Ends {
     let (incoming_tx, incoming) = mpsc::channel(INCOMING_MAX);
     let (up, up_rx) = watch::channel(false);
     let meter = Arc::new(Meter::default());
-    let link = Link { outgoing: outgoing_tx, up: up_rx, meter: Arc::clone(&meter) };
+    let link = Link { way: Way::Queue(outgoing_tx), up: up_rx, meter: Arc::clone(&meter) };
     Ends { link, outgoing, up, meter, incoming_tx, incoming }
 }
 

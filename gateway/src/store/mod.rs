@@ -64,6 +64,9 @@ pub use self::writer::{Done, QUEUE_BATCHES, Writer};
 use self::catalog::SharedCatalog;
 use self::writer::{Message, Shared, Thread};
 
+/// Calls what it is given once.
+pub type TellWithin = fn(&mut dyn FnMut());
+
 /// What can be chosen when opening; the default is what a farm needs.
 #[derive(Debug, Clone)]
 pub struct StoreOptions {
@@ -72,12 +75,15 @@ pub struct StoreOptions {
     pub retry_waits: Vec<Duration>,
     /// The database file does not grow beyond this (bytes, rounded to 4 KiB); then commits fail as on a full disk.
     pub file_bytes_max: Option<u64>,
+    /// Called around the telling of a commit's batches, so that those who are told can answer together.
+    pub tell_within: TellWithin,
 }
 
 impl Default for StoreOptions {
     /// Eight further tries within five seconds: longer than a slow card's hiccup, shorter than a supervisor's patience.
     fn default() -> Self {
-        Self { retry_waits: (0..8).map(|n| Duration::from_millis(20 << n)).collect(), file_bytes_max: None }
+        let retry_waits = (0..8).map(|n| Duration::from_millis(20 << n)).collect();
+        Self { retry_waits, file_bytes_max: None, tell_within: |tell| tell() }
     }
 }
 
@@ -114,7 +120,8 @@ impl Store {
         let shared = Arc::new(Shared { catalog: SharedCatalog::new(catalog), ..Shared::default() });
         let (sender, queue) = mpsc::channel(QUEUE_BATCHES);
         let retry_waits = options.retry_waits.clone();
-        let body = Thread { queue, shared: Arc::clone(&shared), lock, retry_waits };
+        let tell_within = options.tell_within;
+        let body = Thread { queue, shared: Arc::clone(&shared), lock, retry_waits, tell_within };
         let thread = std::thread::Builder::new()
             .name("store".to_owned())
             .spawn(move || body.run(conn))

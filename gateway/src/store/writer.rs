@@ -218,13 +218,15 @@ pub(super) struct Thread {
     pub(super) lock: FolderLock,
     /// Pauses before the tries after the first.
     pub(super) retry_waits: Vec<Duration>,
+    /// See [`super::StoreOptions::tell_within`].
+    pub(super) tell_within: super::TellWithin,
 }
 
 impl Thread {
     /// The thread's body: runs until told to close or until all writers are gone.
     pub(super) fn run(self, conn: Connection) {
-        let Self { mut queue, shared, lock, retry_waits } = self;
-        match Loop::new(&conn, &shared, &retry_waits) {
+        let Self { mut queue, shared, lock, retry_waits, tell_within } = self;
+        match Loop::new(&conn, &shared, &retry_waits, tell_within) {
             Ok(mut state) => state.run(&mut queue),
             Err(error) => tracing::error!(%error, "the store's writer could not start"),
         }
@@ -245,6 +247,7 @@ struct Loop<'c> {
     fold_statements: fold::Statements<'c>,
     shared: &'c Shared,
     retry_waits: &'c [Duration],
+    tell_within: super::TellWithin,
     head: diary::Head,
     n_rows: u64,
     n_bytes: u64,
@@ -259,7 +262,12 @@ struct Loop<'c> {
 }
 
 impl<'c> Loop<'c> {
-    fn new(conn: &'c Connection, shared: &'c Shared, retry_waits: &'c [Duration]) -> rusqlite::Result<Self> {
+    fn new(
+        conn: &'c Connection,
+        shared: &'c Shared,
+        retry_waits: &'c [Duration],
+        tell_within: super::TellWithin,
+    ) -> rusqlite::Result<Self> {
         let (n_rows, n_bytes) =
             conn.query_row("SELECT count(*), ifnull(sum(n_bytes), 0) FROM journal", [], |row| {
                 Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?))
@@ -270,6 +278,7 @@ impl<'c> Loop<'c> {
             fold_statements: fold::Statements::prepare(conn)?,
             shared,
             retry_waits,
+            tell_within,
             head: diary::head(conn)?,
             n_rows: n_rows.cast_unsigned(),
             n_bytes: n_bytes.cast_unsigned(),
@@ -357,7 +366,7 @@ impl<'c> Loop<'c> {
         let mut parts = VecDeque::from([sound]);
         while let Some(mut part) = parts.pop_front() {
             match self.commit_part(&mut part) {
-                Ok(()) => part.into_iter().for_each(|(_, done)| done.tell(Ok(()))),
+                Ok(()) => (self.tell_within)(&mut || part.drain(..).for_each(|(_, done)| done.tell(Ok(())))),
                 Err((Blame::Data, _)) if part.len() > 1 => {
                     let second = part.split_off(part.len() / 2);
                     parts.push_front(second);
@@ -610,7 +619,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let conn = open::open_writer(dir.path(), None).unwrap();
         let shared = Shared::default();
-        let mut state = Loop::new(&conn, &shared, &[]).unwrap();
+        let mut state = Loop::new(&conn, &shared, &[], |tell| tell()).unwrap();
         let waits = || conn.pragma_query_value(None, "synchronous", |row| row.get::<_, i64>(0)).unwrap() == 2;
         for n in 0..3 {
             state.commit_all(&mut vec![(readings("n01", "soil", [(n, Some(1.0))]), Done::Ignore)]);

@@ -12,7 +12,7 @@ fn tool(dir: &Path) -> Connection {
 }
 
 fn impatient() -> StoreOptions {
-    StoreOptions { retry_waits: vec![Duration::from_millis(1); 2], file_bytes_max: None }
+    StoreOptions { retry_waits: vec![Duration::from_millis(1); 2], ..StoreOptions::default() }
 }
 
 #[test]
