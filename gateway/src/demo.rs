@@ -360,3 +360,21 @@ fn zone_plan(zone: &ZoneSpec, source: SourceId, valve: ValveRef, probes: Vec<Pro
         automatic: true,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_plan_is_sound_and_its_first_program_evening_is_today() {
+        let start = Farm::demo_start(UnixMs(1_790_000_000_000));
+        let (orchard, _) = Orchard::new(1, start);
+        let settings = orchard.settings().unwrap();
+        assert!(settings.plan.check().is_empty(), "{:?}", settings.plan.check());
+        let program = settings.plan.programs.get(&LONGAN_PROGRAM.0.parse().unwrap()).unwrap();
+        let today = Date::of(start, settings.plan.utc_offset_min);
+        for (n_days, is_on) in [(0, true), (1, false), (2, false), (3, true)] {
+            assert_eq!(program.days.contains(today.plus_days(n_days)), is_on, "day {n_days}");
+        }
+    }
+}
