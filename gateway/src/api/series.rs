@@ -188,7 +188,7 @@ pub(crate) async fn samples(
     }
     let range_us = query.from.saturating_mul(1_000)..query.to.saturating_mul(1_000);
     let (pieces, body) = mpsc::channel(PIECES_MAX);
-    let reader = api.reader.clone();
+    let reader = api.reader;
     tokio::task::spawn_blocking(move || {
         if let Err(error) = stream(&reader, &device, &metric, range_us, &pieces) {
             tracing::error!(error = format!("{error:#}"), "a series could not be read to its end");

@@ -214,7 +214,7 @@ impl<'e> Tallier<'e> {
         self.rise_to(first);
         let mut before = first;
         for (hour, (min, max, last)) in chunk.hours.iter().zip(parts) {
-            self.turn_to(hour.from_us().max(chunk.from_us));
+            self.turn_to(hour.starts_us().max(chunk.from_us));
             if let Some((tally, _)) = &mut self.current {
                 merge(tally, hour, scale, (min, max, last));
                 tally.rise.add(last, 1);

@@ -58,7 +58,7 @@ pub(in super::super) struct Hour {
 
 impl Hour {
     /// When it begins.
-    pub(in super::super) fn from_us(&self) -> i64 {
+    pub(in super::super) fn starts_us(&self) -> i64 {
         self.hour.saturating_mul(HOUR_US)
     }
 }

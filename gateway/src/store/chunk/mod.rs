@@ -233,4 +233,4 @@ impl<'a> QualityRuns<'a> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -13,6 +13,12 @@ fn assert_round_trip(points: &[Point]) -> usize {
     thorough.len()
 }
 
+/// Bytes from hexadecimal digits.
+pub(in super::super) fn unhex(text: &str) -> Vec<u8> {
+    let byte = |two: &[u8]| u8::from_str_radix(std::str::from_utf8(two).unwrap(), 16).unwrap();
+    text.as_bytes().chunks(2).map(byte).collect()
+}
+
 fn assert_blob(blob: &[u8], points: &[Point]) {
     let back = decode(blob).unwrap();
     assert_eq!(back.len(), points.len());
@@ -93,8 +99,7 @@ fn version_one_stays_readable() {
     let t0 = 1_700_000_000_000_000;
     let point = |at_us, value, quality| Point { at_us, value, quality };
     let points = [point(t0, 23.4, 0), point(t0 + 60_000_000, f64::NAN, 4), point(t0 + 180_000_000, 23.5, 4)];
-    let unhex = |at| u8::from_str_radix(&golden[at..at + 2], 16).unwrap();
-    let mut blob: Vec<u8> = (0..golden.len()).step_by(2).map(unhex).collect();
+    let mut blob = unhex(golden);
     assert_blob(&blob, &points);
     blob[0] = VERSION;
     assert_eq!(encode(&points, Effort::Quick), blob, "without hours version two differs by its number only");

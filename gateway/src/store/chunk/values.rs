@@ -18,7 +18,7 @@ const FORETELLING_BATCH: usize = 512;
 
 /// True when pco can foretell `n` numbers.
 fn can_foretell(n: usize) -> bool {
-    n % FORETELLING_BATCH == 0 || n % FORETELLING_BATCH >= NEIGHBOURS
+    n.is_multiple_of(FORETELLING_BATCH) || n % FORETELLING_BATCH >= NEIGHBOURS
 }
 
 const VALUES_PLAIN: u8 = 0;

@@ -42,6 +42,11 @@ pub(super) fn is_full(n_samples: usize, n_bytes: usize) -> bool {
         || n_samples >= N_MIN && n_bytes * 100 >= target(n_samples, n_bytes) * FULL_PERCENT
 }
 
+/// True for a chunk that leaves room in its page for another.
+pub(super) fn shares_page(n_bytes: usize) -> bool {
+    n_bytes <= PAGE_BLOB / 2
+}
+
 /// The size at which samples that take as much room as these make a full chunk.
 fn target(n_samples: usize, n_bytes: usize) -> usize {
     if n_samples * PAGE_BLOB >= N_MIN * n_bytes {

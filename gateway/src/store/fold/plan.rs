@@ -15,7 +15,7 @@ use std::ops::Range;
 
 use super::super::chunk::N_MAX;
 use super::super::types::Point;
-use super::cut::is_full;
+use super::cut::{is_full, shares_page};
 
 /// Samples rewritten together at most, so that memory is bounded; late data may touch every chunk of a year.
 const N_TOGETHER_MAX: usize = 4 * N_MAX;
@@ -52,12 +52,14 @@ pub(super) struct Segment {
     window: i64,
     /// Clean and full: rewriting it gains nothing.
     is_full: bool,
+    /// Written although nothing of it changes, so that it shares a page with others.
+    moves: bool,
 }
 
 impl Segment {
     /// True when it must be written.
     pub(super) fn is_dirty(&self) -> bool {
-        !self.points.is_empty() || self.heads.len() > 1
+        !self.points.is_empty() || self.heads.len() > 1 || self.moves
     }
 
     fn joins(&self, next: &Self) -> bool {
@@ -92,6 +94,7 @@ pub(super) fn segments(heads: &[Head], points: &[Point]) -> Vec<Segment> {
                 n_samples: head.n_samples + (after - before),
                 window: head.window(),
                 is_full: head.is_full() && before == after,
+                moves: false,
             },
         );
         at = after;
@@ -100,7 +103,8 @@ pub(super) fn segments(heads: &[Head], points: &[Point]) -> Vec<Segment> {
     out
 }
 
-/// Segments that join all neighbours that are not full.
+/// Segments that join all neighbours that are not full, and move what does not fill a page: written one after the other, such chunks
+/// share pages.
 pub(super) fn compact_segments(heads: &[Head]) -> Vec<Segment> {
     let mut out: Vec<Segment> = Vec::new();
     for (idx, head) in heads.iter().enumerate() {
@@ -110,6 +114,7 @@ pub(super) fn compact_segments(heads: &[Head]) -> Vec<Segment> {
             n_samples: head.n_samples,
             window: head.window(),
             is_full: head.is_full(),
+            moves: !head.is_full() || shares_page(head.n_bytes),
         };
         if let Some(last) = out.pop_if(|last| last.may_join(&segment)) {
             segment.heads.start = last.heads.start;
@@ -134,7 +139,14 @@ fn push_gap(out: &mut Vec<Segment>, head_idx: usize, range: Range<usize>, points
         let window = part.first().map_or(0, window);
         push(
             out,
-            Segment { heads: head_idx..head_idx, points, n_samples: part.len(), window, is_full: false },
+            Segment {
+                heads: head_idx..head_idx,
+                points,
+                n_samples: part.len(),
+                window,
+                is_full: false,
+                moves: false,
+            },
         );
     }
 }
@@ -148,6 +160,7 @@ fn push(out: &mut Vec<Segment>, mut segment: Segment) {
             n_samples: last.n_samples + segment.n_samples,
             window: segment.window,
             is_full: false,
+            moves: false,
         };
     }
     out.push(segment);
@@ -203,8 +216,13 @@ mod tests {
                 (4..4, 0..40, true),
             ],
         );
-        let joined: Vec<_> = compact_segments(&heads).into_iter().map(|segment| segment.heads).collect();
-        assert_eq!(joined, [0..1, 1..3, 3..4]);
+        let joined: Vec<_> = compact_segments(&heads)
+            .into_iter()
+            .map(|segment| (segment.heads.clone(), segment.is_dirty()))
+            .collect();
+        assert_eq!(joined, [(0..1, false), (1..3, true), (3..4, false)]);
+        let small = Head { n_bytes: 60, ..heads[0] };
+        assert!(compact_segments(&[small]).iter().all(Segment::is_dirty));
     }
 
     #[test]

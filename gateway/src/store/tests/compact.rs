@@ -80,8 +80,7 @@ fn an_older_store_is_copied_migrated_and_read() {
     conn.pragma_update(None, "user_version", 1).unwrap();
     // A chunk as version one wrote it (see chunk/tests.rs): 23.4, nothing, 23.5.
     let blob = "01030300401e18240a060001808ece1c020102020103d40302020400010402";
-    let blob: Vec<u8> =
-        (0..blob.len()).step_by(2).map(|at| u8::from_str_radix(&blob[at..at + 2], 16).unwrap()).collect();
+    let blob = chunk::tests::unhex(blob);
     let to_us = T0 + 180_000_000;
     let crc = chunk::checksum(1, T0, to_us, 3, &blob);
     conn.execute("INSERT INTO series (id, device, metric) VALUES (1, 'n01', 'soil')", []).unwrap();
