@@ -13,6 +13,7 @@ mod export;
 mod node;
 mod replay;
 mod serve;
+mod sim;
 
 use crate::config::ConfigError;
 use crate::store::OpenError;
@@ -38,6 +39,8 @@ enum Command {
     Node(node::Command),
     Export(export::Args),
     Doctor(doctor::Args),
+    #[command(subcommand)]
+    Sim(sim::Command),
 }
 
 /// Wrong usage that the parser cannot see.
@@ -76,6 +79,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Node(command) => node::run(&command),
         Command::Export(args) => export::run(&args),
         Command::Doctor(args) => doctor::run(&args),
+        Command::Sim(command) => sim::run(&command),
     }
 }
 
