@@ -37,8 +37,9 @@ const RESEND_MS: u64 = 20_000;
 /// A message from a node.
 #[derive(Clone, Debug)]
 pub(super) enum Up {
-    Hello(Hello),
-    Records(Records),
+    // Boxed: a message holds room for forty records, and events move about a lot.
+    Hello(Box<Hello>),
+    Records(Box<Records>),
     Answer(CommandId, Option<RefusalReason>),
     /// The broker's word that the connection is over.
     Gone,
@@ -75,6 +76,9 @@ pub(super) enum Happening {
         node_idx: usize,
     },
     Connect {
+        node_idx: usize,
+    },
+    HelloAgain {
         node_idx: usize,
     },
     Commit,
@@ -222,6 +226,7 @@ impl World {
             Happening::Lease { node_idx } => self.end_leases(node_idx),
             Happening::Send { node_idx } => self.send_records(node_idx),
             Happening::Connect { node_idx } => self.connect(node_idx),
+            Happening::HelloAgain { node_idx } => self.hello_again(node_idx),
             Happening::Commit => {
                 if self.is_gateway_up() {
                     self.commit();
@@ -254,7 +259,14 @@ impl World {
         let Some(node) = self.nodes.get_mut(node_idx) else { return };
         if is_up && node.is_powered && node.is_linked && node.session.is_none() {
             let hello = node.connect(self.now_ms);
-            self.send_up(node_idx, Up::Hello(hello));
+            self.send_up(node_idx, Up::Hello(Box::new(hello)));
+        }
+    }
+
+    fn hello_again(&mut self, node_idx: usize) {
+        let connected = self.nodes.get_mut(node_idx).filter(|node| node.session.is_some());
+        if let Some(hello) = connected.map(|node| node.hello(self.now_ms)) {
+            self.send_up(node_idx, Up::Hello(Box::new(hello)));
         }
     }
 
@@ -326,9 +338,7 @@ impl World {
                 self.send_records(node_idx);
                 if unix.is_none() {
                     // The gateway's clock is unset: the node asks again.
-                    if let Some(hello) = self.nodes.get_mut(node_idx).map(|node| node.hello(now_ms)) {
-                        self.queue_up(node_idx, 10 * MINUTE_MS, Up::Hello(hello));
-                    }
+                    self.plan(10 * MINUTE_MS, Happening::HelloAgain { node_idx });
                 }
             }
             Down::Ack(stored) => {
@@ -355,7 +365,7 @@ impl World {
         let Some(records) = node.batch(now_ms) else { return };
         node.sending_until_ms = Some(now_ms + RESEND_MS);
         self.plan(RESEND_MS, Happening::Send { node_idx });
-        self.send_up(node_idx, Up::Records(records));
+        self.send_up(node_idx, Up::Records(Box::new(records)));
     }
 
     // ---- nodes -----------------------------------------------------------------------------------------------------
