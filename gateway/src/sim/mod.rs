@@ -88,10 +88,10 @@ mod tests {
     #[test]
     fn seasons_keep_the_promises_and_repeat_bit_by_bit() {
         for seed in 1..=3 {
-            let options = Options { seed, n_days: 30, n_zones: 12 };
+            let options = Options { seed, n_days: 30, n_zones: 6 };
             let first = season(options, &mut |_| {}).unwrap();
             assert_eq!(first.n_violations, 0, "seed {seed}: {:?}\n{}", first.first, first.trail.join("\n"));
-            assert!(first.n_runs > 50 && first.litres > 10_000, "seed {seed} hardly waters: {first:?}");
+            assert!(first.n_runs > 40 && first.litres > 10_000, "seed {seed} hardly waters: {first:?}");
             assert!(first.faults.len() > 5, "seed {seed} is too kind: {:?}", first.faults);
             if seed == 1 {
                 assert_eq!(season(options, &mut |_| {}).unwrap(), first, "P10");
