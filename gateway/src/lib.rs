@@ -20,6 +20,7 @@ pub mod ingest;
 pub mod mqtt;
 pub mod quality;
 pub mod replay;
+pub mod sim;
 pub mod store;
 pub mod supervisor;
 

@@ -15,6 +15,7 @@ mod export;
 mod node;
 mod replay;
 mod serve;
+mod sim;
 
 use crate::config::ConfigError;
 use crate::store::OpenError;
@@ -46,6 +47,8 @@ enum Command {
     Doctor(doctor::Args),
     #[command(subcommand)]
     Bench(bench::Command),
+    #[command(subcommand)]
+    Sim(sim::Command),
 }
 
 /// Wrong usage that the parser cannot see.
@@ -86,6 +89,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Agro(command) => quietly(agro::run(&command)),
         Command::Doctor(args) => quietly(doctor::run(&args)),
         Command::Bench(command) => bench::run(&command),
+        Command::Sim(command) => sim::run(&command),
     }
 }
 

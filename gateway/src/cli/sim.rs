@@ -1,0 +1,128 @@
+//! `giot sim season`: seasons around the real engine in simulated time, judged by the promises.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, ensure};
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::json;
+
+use super::say;
+use crate::clock::Clock;
+use crate::sim::{Options, Report, season};
+
+/// Simulations
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum Command {
+    Season(Args),
+}
+
+/// Live through simulated seasons with everything that goes wrong on a farm, and check the promises at every step
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  giot sim season                                    180 days of 50 zones
+  giot sim season --seed 7 --days 30 --zones 12 --json
+  giot sim season --seed 1 --seeds 100               seeds 1 to 100
+  giot sim season --repeat                           each season twice: the same seed gives the same bits
+
+Equal seeds give equal seasons. When a promise breaks, the first break is printed with the events before it, and the
+exit code is 1.")]
+pub(super) struct Args {
+    /// First seed
+    #[arg(long, value_name = "S", default_value_t = 1)]
+    seed: u64,
+    /// How many seeds, one after another
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
+    seeds: u64,
+    /// Length of a season
+    #[arg(long, value_name = "D", default_value_t = 180, value_parser = clap::value_parser!(u64).range(1..=3650))]
+    days: u64,
+    /// Zones of the farm
+    #[arg(long, value_name = "Z", default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    zones: u16,
+    /// Live through each season twice and compare
+    #[arg(long)]
+    repeat: bool,
+    /// End with one line of JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(Command::Season(args): &Command) -> anyhow::Result<()> {
+    let n_lives = args.seeds * (1 + u64::from(args.repeat));
+    let bar = ProgressBar::new(n_lives * args.days);
+    bar.set_style(ProgressStyle::with_template("{wide_bar} {pos}/{len} days, {eta} left")?);
+    let clock = Clock::system(None);
+    let begun_at = clock.mono();
+    let mut sum = Report::default();
+    for seed in args.seed..args.seed.saturating_add(args.seeds) {
+        let options = Options { seed, n_days: args.days, n_zones: args.zones.into() };
+        let mut report = season(options, &mut |_| bar.inc(1)).context("simulate a season")?;
+        if args.repeat && season(options, &mut |_| bar.inc(1))?.actions_hash != report.actions_hash {
+            report.n_violations += 1;
+            report.first.get_or_insert_with(|| "P10: the second life of this seed differs".to_owned());
+        }
+        if let (Some(first), None) = (&report.first, &sum.first) {
+            report.first = Some(format!("seed {seed}, {first}"));
+        }
+        add(&mut sum, report);
+    }
+    bar.finish_and_clear();
+    let seconds = clock.mono().since_ms(begun_at) as f64 / 1000.0;
+    let days_per_s = (n_lives * args.days) as f64 / seconds.max(0.001);
+    tell(args, &sum, days_per_s)?;
+    ensure!(sum.n_violations == 0, "{} promises were broken", sum.n_violations);
+    Ok(())
+}
+
+/// Adds a season to the sum; of breaks the first is kept, with its way.
+fn add(sum: &mut Report, report: Report) {
+    sum.n_violations += report.n_violations;
+    if sum.first.is_none() && report.first.is_some() {
+        sum.first = report.first;
+        sum.trail = report.trail;
+    }
+    sum.n_runs += report.n_runs;
+    sum.litres += report.litres;
+    sum.mm += report.mm;
+    sum.n_stress_days += report.n_stress_days;
+    sum.n_records += report.n_records;
+    let merge = |sum: &mut BTreeMap<&'static str, u64>, more: BTreeMap<&'static str, u64>| {
+        more.into_iter().for_each(|(kind, n)| *sum.entry(kind).or_default() += n);
+    };
+    merge(&mut sum.faults, report.faults);
+    merge(&mut sum.skips, report.skips);
+    merge(&mut sum.refusals, report.refusals);
+    // One number for several seeds, in their order; of one seed its own.
+    sum.actions_hash = sum.actions_hash.rotate_left(1) ^ report.actions_hash;
+}
+
+fn tell(args: &Args, sum: &Report, days_per_s: f64) -> anyhow::Result<()> {
+    let row = |name: &str, n: u64| say(&format!("{name:<28} {n:>14}"));
+    row("seasons", args.seeds)?;
+    row("runs", sum.n_runs)?;
+    row("litres", sum.litres)?;
+    row("mm", sum.mm)?;
+    row("zone-days of water stress", sum.n_stress_days)?;
+    row("records stored", sum.n_records)?;
+    let tables = [("fault", &sum.faults), ("not watered", &sum.skips), ("order refused", &sum.refusals)];
+    for (title, table) in tables {
+        table.iter().try_for_each(|(kind, n)| row(&format!("{title}: {kind}"), *n))?;
+    }
+    row("violations", sum.n_violations)?;
+    say(&format!("actions {:016x}, {days_per_s:.1} simulated days a second", sum.actions_hash))?;
+    sum.trail.iter().try_for_each(|line| say(&format!("  {line}")))?;
+    if let Some(first) = &sum.first {
+        say(first)?;
+    }
+    if args.json {
+        let line = json!({
+            "violations": sum.n_violations, "seed": args.seed, "seeds": args.seeds, "days": args.days,
+            "zones": args.zones, "runs": sum.n_runs, "litres": sum.litres, "mm": sum.mm,
+            "stress_days": sum.n_stress_days, "records": sum.n_records,
+            "actions_hash": format!("{:016x}", sum.actions_hash), "simulated_days_per_s": days_per_s,
+            "faults": sum.faults, "skips": sum.skips, "refusals": sum.refusals, "first": sum.first,
+        });
+        say(&line.to_string())?;
+    }
+    Ok(())
+}

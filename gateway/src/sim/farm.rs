@@ -1,0 +1,223 @@
+//! The farm of a season: three households on a tree of sources, zones by the soil and by the calendar. Data only.
+//!
+//! One lake feeds a pump a household; each pump feeds three sections: two with a capacity, one that carries a zone at a
+//! time. Two zones share a node. The plan is sound for every seed: a problem in it is an error of the simulation.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, ensure};
+use giot_board_host::field::{CropCurve, SoilKind};
+use giot_engine::program::{
+    Clock, Crossing, Cycle, DayRule, Group, MinuteOfDay, Place, Program, Season, Sequence, StartRule, Step,
+    SunOffset, Target, Window, Windows,
+};
+use giot_engine::{
+    DayWindow, Plan, ProbeRef, ProgramId, SourceId, SourcePlan, Timing, ValveRef, ZoneId, ZonePlan,
+};
+use giot_shared::ids::{NodeId, ValveId};
+use giot_shared::metric::Metric;
+use giot_shared::units::{LitresPerHour, MoisturePermyriad};
+
+use super::dice::Dice;
+use crate::ingest::series_name;
+
+/// Households of the cooperative.
+const N_HOUSEHOLDS: usize = 3;
+
+/// Zones on one node.
+const ZONES_A_NODE: usize = 2;
+
+/// Steps of one program: several hours of water.
+const STEPS_A_PROGRAM: usize = 6;
+
+/// Longest time that a node keeps a valve open on its own, seconds.
+pub(super) const NODE_RUN_S_MAX: u32 = 4 * 3600;
+
+/// Plum on bare ground: FAO-56 tables 11, 12 and 17 (stone fruit).
+const PLUM: CropCurve = CropCurve {
+    kc_ini: 0.55,
+    kc_mid: 0.90,
+    kc_end: 0.65,
+    begins_day: 31.0,
+    stage_days: [20.0, 70.0, 120.0, 60.0],
+};
+
+/// What the ground below a zone is like.
+#[derive(Clone, Debug)]
+pub(super) struct Ground {
+    pub(super) node_idx: usize,
+    /// Which of its node's valves.
+    pub(super) line_idx: usize,
+    pub(super) first_probe: u8,
+    pub(super) n_probes: u8,
+    pub(super) soil: SoilKind,
+    pub(super) crop: CropCurve,
+    pub(super) wetted_m2: u32,
+    /// What its emitters really take at working pressure.
+    pub(super) flow_l_h: u32,
+}
+
+/// The plan and the ground below it.
+#[derive(Clone, Debug)]
+pub(super) struct Farm {
+    pub(super) plan: Plan,
+    /// In the order of the plan's zones.
+    pub(super) zone_ids: Vec<ZoneId>,
+    pub(super) grounds: Vec<Ground>,
+    pub(super) node_ids: Vec<NodeId>,
+}
+
+impl Farm {
+    /// A farm for a seed.
+    ///
+    /// # Errors
+    /// When the plan has a problem, which is an error of this file.
+    pub(super) fn new(n_zones: usize, dice: &mut Dice) -> anyhow::Result<Self> {
+        let mut farm = Self {
+            plan: Plan {
+                utc_offset_min: 420,
+                place: Place::new(21.33, 103.92),
+                timing: Timing { node_run_s_max: NODE_RUN_S_MAX, ..Timing::default() },
+                sources: sources()?,
+                ..Plan::default()
+            },
+            zone_ids: Vec::with_capacity(n_zones),
+            grounds: Vec::with_capacity(n_zones),
+            node_ids: Vec::new(),
+        };
+        let mut by_calendar = BTreeMap::new();
+        for idx in 0..n_zones {
+            farm.add_zone(idx, &mut by_calendar, dice)?;
+        }
+        for (household, steps) in by_calendar {
+            for (nth, steps) in steps.chunks(STEPS_A_PROGRAM).enumerate() {
+                let id: ProgramId = format!("h{household}-{nth}").parse()?;
+                farm.plan.programs.insert(id, program(steps, dice).context("a program")?);
+            }
+        }
+        let problems = farm.plan.check();
+        ensure!(problems.is_empty(), "the farm of the season is not sound: {problems:?}");
+        Ok(farm)
+    }
+
+    fn add_zone(
+        &mut self,
+        idx: usize,
+        by_calendar: &mut BTreeMap<usize, Vec<Step>>,
+        dice: &mut Dice,
+    ) -> anyhow::Result<()> {
+        let id: ZoneId = format!("z{idx:03}").parse()?;
+        let (node_idx, line_idx) = (idx / ZONES_A_NODE, idx % ZONES_A_NODE);
+        let node: NodeId = format!("n{node_idx:03}").parse()?;
+        if line_idx == 0 {
+            self.node_ids.push(node.clone());
+        }
+        let n_probes = match dice.below(10) {
+            0..6 => 1,
+            6..8 => 2,
+            _ => 3,
+        };
+        let first_probe = u8::try_from(line_idx * 4)?;
+        let soils = [SoilKind::SANDY_LOAM, SoilKind::LOAM, SoilKind::SILTY_CLAY_LOAM];
+        let soil = soils.get(dice.idx(soils.len())).copied().context("a soil")?;
+        let flow_l_h = u32::try_from(dice.between(1500, 4500))?;
+        // 10–14 mm/h on the wetted ground.
+        let wetted_m2 = flow_l_h / u32::try_from(dice.between(10, 14))?;
+        let ground =
+            Ground { node_idx, line_idx, first_probe, n_probes, soil, crop: PLUM, wetted_m2, flow_l_h };
+        let household = idx * N_HOUSEHOLDS / self.zone_ids.capacity().max(1);
+        let is_by_calendar = dice.permille(400);
+        let is_automatic = !is_by_calendar || dice.permille(350);
+        let plan = zone_plan(&ground, node, household, is_automatic, dice)?;
+        if is_by_calendar {
+            let step = Step::of(id.clone(), target(plan.flow.is_some(), dice));
+            by_calendar.entry(household).or_default().push(step);
+        }
+        self.plan.zones.insert(id.clone(), plan);
+        self.zone_ids.push(id);
+        self.grounds.push(ground);
+        Ok(())
+    }
+}
+
+fn sources() -> anyhow::Result<BTreeMap<SourceId, SourcePlan>> {
+    let mut sources = BTreeMap::new();
+    let mut add = |id: String, fed_by: Option<&str>, capacity: Option<u32>| -> anyhow::Result<()> {
+        let fed_by = fed_by.map(str::parse).transpose()?;
+        sources.insert(id.parse()?, SourcePlan { fed_by, capacity: capacity.map(LitresPerHour) });
+        Ok(())
+    };
+    add("lake".to_owned(), None, Some(24_000))?;
+    for household in 0..N_HOUSEHOLDS {
+        let pump = format!("pump-{household}");
+        add(pump.clone(), Some("lake"), Some(11_000))?;
+        add(format!("main-{household}-0"), Some(&pump), Some(9_000))?;
+        add(format!("main-{household}-1"), Some(&pump), Some(6_000))?;
+        add(format!("main-{household}-2"), Some(&pump), None)?;
+    }
+    Ok(sources)
+}
+
+fn zone_plan(
+    ground: &Ground,
+    node: NodeId,
+    household: usize,
+    automatic: bool,
+    dice: &mut Dice,
+) -> anyhow::Result<ZonePlan> {
+    let section = [0, 0, 0, 1, 1, 2].get(dice.idx(6)).copied().unwrap_or(0);
+    let probe = |nth: u8| -> anyhow::Result<ProbeRef> {
+        let metric = series_name(Metric::SoilMoisture, ground.first_probe + nth).parse()?;
+        Ok(ProbeRef { device: node.clone(), metric })
+    };
+    let moisture = |theta: f64| MoisturePermyriad::from_percent(theta * 100.0).context("a share of water");
+    let window = if dice.permille(300) { DayWindow::new(17 * 60, 9 * 60) } else { Some(DayWindow::ALWAYS) };
+    Ok(ZonePlan {
+        source: format!("main-{household}-{section}").parse()?,
+        flow: (!dice.permille(80)).then_some(LitresPerHour(ground.flow_l_h)),
+        area_dm2: Some(ground.wetted_m2 * 500),
+        n_plants: Some(ground.wetted_m2 / 3),
+        cycle: dice.permille(300).then(|| Cycle::new(20 * 60_000, 30 * 60_000)).flatten(),
+        group: if dice.permille(200) { Group::Parallel } else { Group::default() },
+        valve: ValveRef { node: node.clone(), valve: ValveId(u8::try_from(ground.line_idx)?) },
+        probes: (0..ground.n_probes).map(probe).collect::<anyhow::Result<_>>()?,
+        start_below: moisture(ground.soil.at_depletion(0.42))?,
+        stop_above: moisture(ground.soil.at_depletion(0.15))?,
+        window: window.context("a window")?,
+        lease_s: u32::try_from(dice.between(10, 30))? * 60,
+        run_max_s: u32::try_from(dice.between(40, 90))? * 60,
+        min_off_s: u32::try_from(dice.between(5, 60))? * 60,
+        fresh_s: 5400,
+        plausible: (moisture(0.03)?, moisture(0.55)?),
+        rate_max: moisture(0.10)?,
+        stuck_s: 24 * 3600,
+        automatic,
+    })
+}
+
+/// How much a step gives: any kind of amount where the flow is known, else a time.
+fn target(has_flow: bool, dice: &mut Dice) -> Target {
+    match dice.below(4) {
+        0 if has_flow => Target::litres(1500),
+        1 if has_flow => Target::millimetres(2),
+        2 if has_flow => Target::litres_per_plant(12),
+        _ => Target::minutes(25),
+    }
+}
+
+fn program(steps: &[Step], dice: &mut Dice) -> Option<Program> {
+    let sequence = Sequence::of(steps.to_vec());
+    let by_clock = StartRule::at(MinuteOfDay::new(u16::try_from(dice.between(0, 23)).ok()?, 30)?);
+    let by_sun = StartRule { clock: Clock::Sunrise(SunOffset::new(-60)?), ..by_clock };
+    let hot_hours =
+        Windows { no_water: vec![Window::daily(DayWindow::new(11 * 60, 14 * 60)?)], ..Windows::default() };
+    Some(Program {
+        days: DayRule::EVERY_DAY,
+        starts: if dice.permille(500) { vec![by_clock] } else { vec![by_sun] },
+        sequence,
+        season: Season::NONE,
+        windows: if dice.permille(500) { hot_hours } else { Windows::default() },
+        crossing: [Crossing::Cut, Crossing::Move, Crossing::Skip].get(dice.idx(3)).copied()?,
+        catch_up_min: 60,
+    })
+}

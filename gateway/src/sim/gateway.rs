@@ -1,0 +1,515 @@
+//! The gateway's side: ingest, engine, and a store whose commits come a little later, so that a kill loses what was not
+//! committed. The order is that of the hub: records and what follows from them are one batch, an Ack follows its commit.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use giot_engine::program::{Control, FarmState};
+use giot_engine::{
+    Action, By, Engine, Entry, Event, Input, Memory, Now, ProgramId, Reason, ValveRef, ZoneId, ZoneMemory,
+    ZoneState,
+};
+use giot_shared::ids::{CommandId, Position};
+use giot_shared::time::{MonoMs, UnixMs};
+use giot_shared::units::MoisturePermyriad;
+use giot_shared::valve::RefusalReason;
+use giot_shared::wire::{Hello, Records};
+
+use super::node::Order;
+use super::season::{Down, Happening, START, Up, World};
+use crate::ingest::as_moisture_percent;
+use crate::ingest::node::{Dating, Greeting, NodeState, Taken, Verdict};
+use crate::quality::Quality;
+
+/// From the first change to the commit that keeps it, ms.
+const COMMIT_MS: u64 = 300;
+
+/// Numbers that are reserved beyond the last one given, and so skipped by a restart.
+const RESERVED: u64 = 1000;
+
+/// How far dates may be off without a wrong clock: the way of the Hello that dated the epoch, and drift.
+const DATE_MS_MAX: u64 = 150_000;
+
+/// What the store holds.
+#[derive(Debug, Default)]
+pub(super) struct Kept {
+    memory: Memory,
+    pub(super) marks: BTreeMap<usize, Position>,
+    datings: BTreeMap<(usize, u32), Dating>,
+    pub(super) n_records: u64,
+    /// By zone: what nodes measured and told, what the diary tells, ml.
+    pub(super) heard_ml: BTreeMap<usize, u64>,
+    pub(super) told_ml: BTreeMap<usize, u64>,
+}
+
+/// A change on its way to the store.
+#[derive(Debug)]
+enum Row {
+    Zone(ZoneId, ZoneMemory),
+    Program(ProgramId, Control),
+    Farm(FarmState),
+    Mark { node_idx: usize, after: Position, last: Position, n_records: u64 },
+    Dating { node_idx: usize, epoch: u32, dating: Dating },
+    Heard { zone_idx: usize, ml: u64 },
+    Told { zone_idx: usize, ml: u64 },
+}
+
+/// What the simulation knows of a zone, to judge the engine by.
+#[derive(Debug, Default)]
+pub(super) struct Known {
+    pub(super) is_locked: bool,
+    has_fault: bool,
+    is_manual: bool,
+    is_program: bool,
+    /// The diary has the beginning of a run and not its end.
+    is_started: bool,
+    /// By probe: when its newest delivered reading was really taken, and its value where it was good.
+    probes: BTreeMap<String, (u64, Option<u16>)>,
+}
+
+/// The gateway.
+#[derive(Debug, Default)]
+pub(super) struct Gateway {
+    engine: Option<Engine>,
+    sessions: Vec<NodeState>,
+    pub(super) kept: Kept,
+    pending: Vec<Row>,
+    /// What the clock shows beyond true time; `None`: unset.
+    pub(super) offset_ms: Option<i64>,
+    next_command: u64,
+    next_counter: u64,
+    pub(super) known: Vec<Known>,
+    is_offline: BTreeMap<usize, bool>,
+    /// Epochs that were dated while the clock was right.
+    is_dated_well: BTreeMap<(usize, u32), bool>,
+}
+
+impl Gateway {
+    /// A gateway that has not started, for so many zones.
+    pub(super) fn new(n_zones: usize) -> Self {
+        let known = (0..n_zones).map(|_| Known::default()).collect();
+        Self { offset_ms: Some(0), known, ..Self::default() }
+    }
+}
+
+impl World {
+    pub(super) fn is_gateway_up(&self) -> bool {
+        self.gateway.engine.is_some()
+    }
+
+    fn now(&self) -> Now {
+        let wall = self.gateway.offset_ms.map(|offset| UnixMs(self.true_unix().0.saturating_add(offset)));
+        Now { mono: MonoMs(self.now_ms), wall }
+    }
+
+    fn true_unix(&self) -> UnixMs {
+        START.plus_ms(self.now_ms)
+    }
+
+    pub(super) fn engine_timeout_ms(&self) -> Option<u64> {
+        self.gateway.engine.as_ref().and_then(Engine::poll_timeout).map(|at| at.0)
+    }
+
+    /// The gateway starts with what was kept.
+    pub(super) fn start_gateway(&mut self) {
+        if self.is_gateway_up() {
+            return;
+        }
+        let kept = &self.gateway.kept;
+        let mut sessions = Vec::new();
+        for node_idx in 0..self.nodes.len() {
+            let mut session = NodeState::default();
+            session.registered_at = START;
+            session.stored = kept.marks.get(&node_idx).copied();
+            session.received = session.stored;
+            for ((_, epoch), dating) in kept.datings.range((node_idx, 0)..=(node_idx, u32::MAX)) {
+                session.restore_dating(*epoch, *dating);
+            }
+            sessions.push(session);
+        }
+        for (zone_idx, id) in self.farm.zone_ids.iter().enumerate() {
+            let memory = kept.memory.zones.get(id);
+            let Some(known) = self.gateway.known.get_mut(zone_idx) else { continue };
+            *known = Known {
+                is_locked: memory.is_some_and(|memory| memory.lock.is_some()),
+                has_fault: memory.is_some_and(|memory| memory.fault.is_some()),
+                ..Known::default()
+            };
+        }
+        let next = CommandId(self.gateway.next_command + RESERVED);
+        self.gateway.next_counter += RESERVED;
+        let memory = kept.memory.clone();
+        self.gateway.sessions = sessions;
+        self.gateway.is_offline.clear();
+        self.gateway.engine = Some(Engine::new(self.farm.plan.clone(), memory, next, self.now()));
+        self.drain();
+        for node_idx in 0..self.nodes.len() {
+            self.connect_soon(node_idx);
+        }
+    }
+
+    /// The gateway ends; a kill loses what was not committed.
+    pub(super) fn end_gateway(&mut self, is_kill: bool) {
+        if !is_kill {
+            self.commit();
+        }
+        self.gateway.pending.clear();
+        self.gateway.engine = None;
+        for node in &mut self.nodes {
+            node.session = None;
+        }
+    }
+
+    pub(super) fn feed(&mut self, input: Input<'_>) {
+        let now = self.now();
+        let Some(engine) = self.gateway.engine.as_mut() else { return };
+        engine.handle(now, input);
+        self.drain();
+    }
+
+    fn keep(&mut self, row: Row) {
+        if self.gateway.pending.is_empty() {
+            self.plan(COMMIT_MS, Happening::Commit);
+        }
+        self.gateway.pending.push(row);
+    }
+
+    fn drain(&mut self) {
+        while let Some(action) = self.gateway.engine.as_mut().and_then(Engine::poll_action) {
+            let now_ms = self.now_ms;
+            // Writing to a hash cannot fail.
+            write!(self.hash, "{now_ms} {action:?}").ok();
+            if !matches!(action, Action::Remember { .. } | Action::RememberProgram { .. }) {
+                self.checks.note(now_ms, || format!("{action:?}"));
+            }
+            match action {
+                Action::Open { command, zone, valve, run_s, ttl_s, reason } => {
+                    let Some(zone_idx) = self.zone_idx(&zone) else { continue };
+                    self.check_open(zone_idx, command, run_s, &reason);
+                    let issued_at = UnixMs(
+                        self.true_unix().0.saturating_add(self.gateway.offset_ms.unwrap_or(-3_456_000_000)),
+                    );
+                    self.order(
+                        zone_idx,
+                        usize::from(valve.valve.0),
+                        command,
+                        Some((run_s, issued_at, ttl_s)),
+                    );
+                }
+                Action::Close { command, zone, valve, .. } => {
+                    let Some(zone_idx) = self.zone_idx(&zone) else { continue };
+                    self.check_command(command);
+                    self.order(zone_idx, usize::from(valve.valve.0), command, None);
+                }
+                Action::Diary(entry) => self.take_entry(&entry),
+                Action::Remember { zone, memory } => {
+                    let known = self.zone_idx(&zone).and_then(|idx| self.gateway.known.get_mut(idx));
+                    if let Some(known) = known {
+                        known.has_fault = memory.fault.is_some();
+                    }
+                    self.keep(Row::Zone(zone, memory));
+                }
+                Action::RememberProgram { program, control } => self.keep(Row::Program(program, control)),
+                Action::RememberFarm { farm } => self.keep(Row::Farm(farm)),
+            }
+        }
+    }
+
+    fn order(
+        &mut self,
+        zone_idx: usize,
+        line_idx: usize,
+        command: CommandId,
+        open: Option<(u32, UnixMs, u32)>,
+    ) {
+        let Some(node_idx) = self.farm.grounds.get(zone_idx).map(|ground| ground.node_idx) else { return };
+        self.gateway.next_counter += 1;
+        let counter = self.gateway.next_counter;
+        let order = Order { command, counter, line_idx, open, sent_ms: self.now_ms };
+        self.send_down(node_idx, Down::Order(order));
+    }
+
+    fn take_entry(&mut self, entry: &Entry) {
+        if matches!(entry.event, Event::Skipped | Event::Refused) {
+            *self.report.skips.entry(entry.reason.code()).or_default() += 1;
+        }
+        let Some(zone_idx) = entry.zone.as_ref().and_then(|zone| self.zone_idx(zone)) else { return };
+        if let Some(known) = self.gateway.known.get_mut(zone_idx) {
+            if entry.event == Event::Started {
+                known.is_started = true;
+                known.is_manual = matches!(entry.by, By::Person(_));
+                known.is_program = matches!(entry.by, By::Program(_));
+            } else if entry.event == Event::Stopped {
+                known.is_started = false;
+            }
+        }
+        if let Some(volume) = entry.volume {
+            self.keep(Row::Told { zone_idx, ml: volume.0.into() });
+        }
+    }
+
+    fn check_command(&mut self, command: CommandId) {
+        let is_risen = command.0 > self.gateway.next_command;
+        self.checks.demand(is_risen, self.now_ms, || format!("P4: command {} does not rise", command.0));
+        self.gateway.next_command = self.gateway.next_command.max(command.0);
+    }
+
+    /// P3, P4 and P6 at the moment of an Open.
+    fn check_open(&mut self, zone_idx: usize, command: CommandId, run_s: u32, reason: &Reason) {
+        self.check_command(command);
+        let now_ms = self.now_ms;
+        let Some(id) = self.farm.zone_ids.get(zone_idx) else { return };
+        let (Some(plan), Some(known)) = (self.farm.plan.zones.get(id), self.gateway.known.get(zone_idx))
+        else {
+            return;
+        };
+        let node_idx = self.farm.grounds.get(zone_idx).map_or(0, |ground| ground.node_idx);
+        let is_offline = self.gateway.is_offline.get(&node_idx).copied().unwrap_or(false);
+        let code = reason.code();
+        let checks = &mut self.checks;
+        let mut demand = |is_kept, what: &str| {
+            checks.demand(is_kept, now_ms, || format!("{what}: {id} is opened for {code}"));
+        };
+        demand((1..=plan.lease_s).contains(&run_s), "P3 lease");
+        demand(!known.is_locked, "P6 lock");
+        demand(!is_offline, "P6 offline");
+        demand(!known.has_fault, "P6 fault");
+        let is_first = matches!(reason, Reason::SoilDry { .. });
+        let is_by_program = matches!(reason, Reason::ProgramRun { .. });
+        if matches!(reason, Reason::ManualStart { .. }) || (!is_first && !is_by_program && known.is_manual) {
+            return;
+        }
+        demand(self.gateway.offset_ms.is_some(), "P6 clock");
+        if is_by_program || (!is_first && known.is_program) {
+            return;
+        }
+        let oldest_ms = now_ms.saturating_sub(u64::from(plan.fresh_s) * 1000 + DATE_MS_MAX);
+        let plausible = plan.plausible.0.get()..=plan.plausible.1.get();
+        let is_good = |(at_ms, value): &&(u64, Option<u16>)| {
+            *at_ms >= oldest_ms && value.is_some_and(|value| plausible.contains(&value))
+        };
+        let good = known.probes.values().filter(is_good);
+        let mut values: Vec<u16> = good.filter_map(|(_, value)| *value).collect();
+        values.sort_unstable();
+        demand(values.len() * 2 > plan.probes.len(), "P6 reading");
+        // An Open that is repeated carries the reason of its run, whose soil may have come a little above since.
+        let limit = if is_first && !known.is_started { plan.start_below } else { plan.stop_above };
+        demand(values.first().is_some_and(|value| *value <= limit.get()), "P6 dry");
+    }
+
+    /// A message from a node.
+    pub(super) fn hear(&mut self, node_idx: usize, up: Up) {
+        let Some(node_id) = self.farm.node_ids.get(node_idx).cloned() else { return };
+        if !self.is_gateway_up() {
+            return;
+        }
+        match up {
+            Up::Hello(hello) => self.greet(node_idx, &hello),
+            Up::Records(records) => self.take_records(node_idx, &records),
+            Up::Answer(command, refused) => {
+                self.checks.note(self.now_ms, || format!("{node_id} answers {} {refused:?}", command.0));
+                self.feed(Input::Answer { command, refused });
+            }
+            Up::Gone => {
+                self.gateway.is_offline.insert(node_idx, true);
+                self.checks.note(self.now_ms, || format!("{node_id} is gone"));
+                self.feed(Input::NodeOffline { node: &node_id });
+            }
+        }
+    }
+
+    fn greet(&mut self, node_idx: usize, hello: &Hello) {
+        let now = self.now();
+        let Some(node_id) = self.farm.node_ids.get(node_idx).cloned() else { return };
+        self.gateway.is_offline.insert(node_idx, false);
+        let is_clock_right = self.gateway.offset_ms == Some(0);
+        let Some(session) = self.gateway.sessions.get_mut(node_idx) else { return };
+        let Greeting::Welcome { stored, dating, missing } = session.handle_hello(hello, now.wall) else {
+            self.checks.demand(false, self.now_ms, || format!("P1: {node_id} counts from anew"));
+            return;
+        };
+        self.checks.demand(!missing, self.now_ms, || {
+            format!("P1: {node_id} released up to {:?}, stored is less", hello.released)
+        });
+        if let Some(dating) = dating {
+            let key = (node_idx, hello.epoch);
+            self.gateway.is_dated_well.insert(key, is_clock_right);
+            self.keep(Row::Dating { node_idx, epoch: hello.epoch, dating });
+        }
+        self.gateway.next_counter = self.gateway.next_counter.max(hello.counter);
+        let valves: Vec<_> =
+            hello.valves.iter().map(|valve| (valve.valve, valve.open, valve.command)).collect();
+        self.checks.note(self.now_ms, || format!("{node_id} says hello {valves:?}"));
+        self.send_down(node_idx, Down::Welcome { nonce: hello.nonce, unix: now.wall, stored });
+        self.feed(Input::NodeOnline { node: &node_id, valves: &valves });
+    }
+
+    fn take_records(&mut self, node_idx: usize, records: &Records) {
+        let wall = self.now().wall;
+        let Some(session) = self.gateway.sessions.get_mut(node_idx) else { return };
+        match session.handle_records(records, wall) {
+            Verdict::Take(taken) => self.take(node_idx, records, &taken),
+            Verdict::Repeat | Verdict::Gap => {
+                let stored = session.stored.unwrap_or_default();
+                self.send_down(node_idx, Down::Ack(stored));
+            }
+            // They wait on the node until the clock is set.
+            Verdict::Undated => {}
+            Verdict::Malformed => {
+                self.checks.demand(false, self.now_ms, || "P2: a run of records is malformed".to_owned());
+            }
+        }
+    }
+
+    fn take(&mut self, node_idx: usize, records: &Records, taken: &Taken) {
+        let now_ms = self.now_ms;
+        let is_new = |seq: u32| Position { epoch: records.epoch, seq } > taken.after;
+        let n_new = records.records.iter().filter(|record| is_new(record.seq)).count();
+        let n_taken = taken.samples.len() + taken.valves.len();
+        self.checks.demand(n_new == n_taken, now_ms, || format!("P2: {n_taken} of {n_new} records taken"));
+        if let Some(dating) = taken.new_dating {
+            self.keep(Row::Dating { node_idx, epoch: records.epoch, dating });
+        }
+        let n_records = u64::try_from(n_new).unwrap_or(0);
+        self.keep(Row::Mark { node_idx, after: taken.after, last: taken.last, n_records });
+        self.check_dates(node_idx, records, taken);
+        self.feed_samples(node_idx, records, taken);
+        self.feed_valves(node_idx, taken);
+    }
+
+    /// P2: what was dated while the clock was right has its true time.
+    fn check_dates(&mut self, node_idx: usize, records: &Records, taken: &Taken) {
+        let is_well = self.gateway.is_dated_well.get(&(node_idx, records.epoch)).copied().unwrap_or(false);
+        let Some(node) = self.nodes.get(node_idx).filter(|node| is_well && node.epoch == records.epoch)
+        else {
+            return;
+        };
+        let (Some(record), Some(sample)) = (records.records.last(), taken.samples.last()) else { return };
+        let true_at = START.plus_ms(node.true_ms(record.uptime));
+        let off_ms = true_at.0.abs_diff(sample.at_us.div_euclid(1000));
+        // The last sample may stand before valve events of the same run of records.
+        let is_last = taken.valves.is_empty();
+        self.checks.demand(!is_last || off_ms <= DATE_MS_MAX, self.now_ms, || {
+            format!("P2: a reading of node {node_idx} is dated {off_ms} ms off")
+        });
+    }
+
+    fn feed_samples(&mut self, node_idx: usize, records: &Records, taken: &Taken) {
+        let Some(node_id) = self.farm.node_ids.get(node_idx).cloned() else { return };
+        let readings = records.records.iter().filter(|record| {
+            matches!(record.body, giot_shared::wire::Body::Reading(_))
+                && Position { epoch: records.epoch, seq: record.seq } > taken.after
+        });
+        let uptimes: Vec<_> = readings.map(|record| record.uptime).collect();
+        for (sample, uptime) in taken.samples.iter().zip(uptimes) {
+            let at = UnixMs(sample.at_us.div_euclid(1000));
+            let percent = sample.value.map(|value| as_moisture_percent(&sample.metric, value));
+            let moisture = percent.and_then(MoisturePermyriad::from_percent);
+            let good = sample.quality == Quality::Good && moisture.is_some();
+            let Ok(metric) = sample.metric.parse() else { continue };
+            let line_idx =
+                sample.metric.rsplit_once('_').and_then(|(_, n)| n.parse::<usize>().ok()).unwrap_or(0) / 4;
+            let is_of =
+                |ground: &super::farm::Ground| ground.node_idx == node_idx && ground.line_idx == line_idx;
+            let zone_idx = self.farm.grounds.iter().position(is_of);
+            // Epochs of the past have no true time here; they are older than what is fresh.
+            let node = self.nodes.get(node_idx).filter(|node| node.epoch == records.epoch);
+            let true_ms = node.map_or(0, |node| node.true_ms(uptime));
+            if let Some(known) = zone_idx.and_then(|idx| self.gateway.known.get_mut(idx)) {
+                let place = known.probes.entry(sample.metric.to_string()).or_default();
+                if true_ms >= place.0 {
+                    *place = (true_ms, moisture.filter(|_| good).map(MoisturePermyriad::get));
+                }
+            }
+            self.feed(Input::Reading { device: &node_id, metric: &metric, at, moisture, good });
+        }
+    }
+
+    fn feed_valves(&mut self, node_idx: usize, taken: &Taken) {
+        let Some(node_id) = self.farm.node_ids.get(node_idx).cloned() else { return };
+        for event in &taken.valves {
+            let valve = ValveRef { node: node_id.clone(), valve: event.valve };
+            let is_of = |ground: &super::farm::Ground| {
+                ground.node_idx == node_idx && ground.line_idx == usize::from(event.valve.0)
+            };
+            let zone_idx = self.farm.grounds.iter().position(is_of);
+            if let (Some(zone_idx), Some(volume)) = (zone_idx, event.volume) {
+                self.keep(Row::Heard { zone_idx, ml: volume.0.into() });
+            }
+            self.checks.note(self.now_ms, || format!("{node_id} tells {event:?}"));
+            self.feed(Input::ValveState {
+                valve: &valve,
+                open: event.open,
+                command: event.command,
+                closed_by: event.closed_by,
+                run_ms: event.run_ms,
+                volume: event.volume,
+                live: event.live,
+            });
+        }
+    }
+
+    /// The store keeps what is pending, all at once; then acknowledgements go out.
+    pub(super) fn commit(&mut self) {
+        let now_ms = self.now_ms;
+        let mut acks = BTreeMap::new();
+        let kept = &mut self.gateway.kept;
+        for row in self.gateway.pending.drain(..) {
+            match row {
+                Row::Zone(zone, memory) => {
+                    kept.memory.zones.insert(zone, memory);
+                }
+                Row::Program(program, control) => {
+                    kept.memory.programs.insert(program, control);
+                }
+                Row::Farm(farm) => kept.memory.farm = farm,
+                Row::Mark { node_idx, after, last, n_records } => {
+                    let mark = kept.marks.insert(node_idx, last).unwrap_or_default();
+                    self.checks.demand(mark == after && after < last, now_ms, || {
+                        format!("P2: node {node_idx}: {after:?}–{last:?} is stored behind {mark:?}")
+                    });
+                    kept.n_records += n_records;
+                    acks.insert(node_idx, last);
+                }
+                Row::Dating { node_idx, epoch, dating } => {
+                    kept.datings.insert((node_idx, epoch), dating);
+                }
+                Row::Heard { zone_idx, ml } => *kept.heard_ml.entry(zone_idx).or_default() += ml,
+                Row::Told { zone_idx, ml } => *kept.told_ml.entry(zone_idx).or_default() += ml,
+            }
+        }
+        let is_even = kept.heard_ml == kept.told_ml;
+        self.checks.demand(is_even, now_ms, || "P7: the diary tells other litres than the nodes".to_owned());
+        for (node_idx, last) in acks {
+            if let Some(session) = self.gateway.sessions.get_mut(node_idx) {
+                session.handle_stored(last);
+            }
+            self.send_down(node_idx, Down::Ack(last));
+        }
+    }
+
+    /// P6: what does not flow has its reason. A drained engine leaves no zone that is dry, free to start and idle.
+    pub(super) fn check_views(&mut self) {
+        let now = self.now();
+        let Some(engine) = &self.gateway.engine else { return };
+        for id in &self.farm.zone_ids {
+            let Some(view) = engine.zone_view(id, now) else { continue };
+            if let ZoneState::Idle { why } | ZoneState::Waiting { why } = view.state {
+                let is_explained = !matches!(why, Reason::SoilDry { .. });
+                self.checks
+                    .demand(is_explained, now.mono.0, || format!("P6: {id} is dry and idle for no reason"));
+            }
+        }
+    }
+
+    /// A person clears the fault of a zone; whether there was one.
+    pub(super) fn forget_fault(&mut self, zone_idx: usize) -> bool {
+        let is_up = self.is_gateway_up();
+        let known = self.gateway.known.get_mut(zone_idx).filter(|_| is_up);
+        known.is_some_and(|known| std::mem::take(&mut known.has_fault))
+    }
+
+    pub(super) fn count_refusal(&mut self, refusal: RefusalReason) {
+        *self.report.refusals.entry(refusal.code()).or_default() += 1;
+    }
+}

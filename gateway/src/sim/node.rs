@@ -1,0 +1,295 @@
+//! A node as the wire promises it: it obeys in order and in time or refuses, closes by itself, closes at every loss of
+//! power, and keeps every record until the gateway says that it is stored.
+//!
+//! Written from the contract, not from the firmware, so that it can judge the engine. It knows nothing of the link: what
+//! it says, the season carries.
+
+use std::collections::VecDeque;
+
+use giot_shared::ids::{CommandId, Position, ValveId};
+use giot_shared::time::{Anchor, UnixMs, UptimeMs};
+use giot_shared::valve::{CloseReason, RefusalReason};
+use giot_shared::wire::{Body, Hello, RECORDS_MAX, Record, Records, ResetCause, ValveEvent, ValveReport};
+
+use super::field::millilitres;
+
+/// How far ahead of the node's clock an order may be dated, ms.
+const SKEW_MS: u64 = 60_000;
+
+/// A Welcome that took longer sets no clock, ms.
+pub(super) const WELCOME_MS_MAX: u64 = 120_000;
+
+/// An order on its way to a node.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Order {
+    pub(super) command: CommandId,
+    pub(super) counter: u64,
+    pub(super) line_idx: usize,
+    /// Lease, seconds, time of issue and time to live, seconds; `None`: a Close.
+    pub(super) open: Option<(u32, UnixMs, u32)>,
+    /// When it was really sent.
+    pub(super) sent_ms: u64,
+}
+
+/// The valve's run as the node has it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Run {
+    pub(super) command: Option<CommandId>,
+    pub(super) opened_ms: u64,
+    pub(super) until_ms: u64,
+    /// Since when it is open under a command.
+    pub(super) commanded_ms: Option<u64>,
+    /// What the meter had counted before.
+    pub(super) meter_ml: u64,
+}
+
+/// The node.
+#[derive(Debug)]
+pub(super) struct Node {
+    pub(super) runs: Vec<Option<Run>>,
+    pub(super) is_powered: bool,
+    /// Whether its radio reaches the gateway's place.
+    pub(super) is_linked: bool,
+    /// The number of its connection; `None`: it has none.
+    pub(super) session: Option<u32>,
+    pub(super) epoch: u32,
+    pub(super) boot_ms: u64,
+    pub(super) outbox: VecDeque<(u32, Record)>,
+    pub(super) released: Position,
+    /// The batch in flight is given up then.
+    pub(super) sending_until_ms: Option<u64>,
+    n_sessions: u32,
+    next_seq: u32,
+    counter: u64,
+    anchor: Option<Anchor>,
+    hello_ms: u64,
+    nonce: u64,
+    is_welcomed: bool,
+    /// How much its clock runs fast, 1/1 000 000.
+    drift_ppm: i64,
+    /// Runs that a loss of power cut short.
+    cut: Vec<(usize, Option<CommandId>)>,
+}
+
+impl Node {
+    pub(super) fn new(n_lines: usize, drift_ppm: i64) -> Self {
+        Self {
+            runs: vec![None; n_lines],
+            is_powered: true,
+            is_linked: true,
+            session: None,
+            epoch: 1,
+            boot_ms: 0,
+            outbox: VecDeque::new(),
+            released: Position::default(),
+            sending_until_ms: None,
+            n_sessions: 0,
+            next_seq: 1,
+            counter: 0,
+            anchor: None,
+            hello_ms: 0,
+            nonce: 0,
+            is_welcomed: false,
+            drift_ppm,
+            cut: Vec::new(),
+        }
+    }
+
+    pub(super) fn uptime(&self, now_ms: u64) -> UptimeMs {
+        let true_ms = now_ms.saturating_sub(self.boot_ms);
+        let drift_ms = i64::try_from(true_ms).unwrap_or(i64::MAX).saturating_mul(self.drift_ppm) / 1_000_000;
+        UptimeMs(true_ms.saturating_add_signed(drift_ms))
+    }
+
+    /// When a record was really made, by the node's own clock.
+    pub(super) fn true_ms(&self, uptime: UptimeMs) -> u64 {
+        self.boot_ms.saturating_add(uptime.0)
+    }
+
+    pub(super) fn record(&mut self, now_ms: u64, body: Body) {
+        if self.is_powered {
+            let record = Record { seq: self.next_seq, uptime: self.uptime(now_ms), body };
+            self.outbox.push_back((self.epoch, record));
+            self.next_seq += 1;
+        }
+    }
+
+    /// The last record of the present epoch.
+    pub(super) fn last_seq(&self) -> u32 {
+        self.next_seq - 1
+    }
+
+    /// Power is lost: every valve closes, what only memory held is gone.
+    pub(super) fn power_off(&mut self) {
+        self.is_powered = false;
+        self.session = None;
+        self.anchor = None;
+        self.is_welcomed = false;
+        self.sending_until_ms = None;
+        for (line_idx, run) in self.runs.iter_mut().enumerate() {
+            if let Some(run) = run.take() {
+                self.cut.push((line_idx, run.command));
+            }
+        }
+    }
+
+    /// Power is back: a new epoch, all valves closed, and a record for each run that was cut short.
+    pub(super) fn boot(&mut self, now_ms: u64) {
+        self.is_powered = true;
+        self.epoch += 1;
+        self.boot_ms = now_ms;
+        self.next_seq = 1;
+        for (line_idx, command) in std::mem::take(&mut self.cut) {
+            let event = ValveEvent {
+                valve: valve_id(line_idx),
+                open: false,
+                command,
+                closed_by: Some(CloseReason::Boot),
+                run_ms: None,
+                volume: None,
+            };
+            self.record(now_ms, Body::Valve(event));
+        }
+    }
+
+    /// A connection begins with a Hello.
+    pub(super) fn connect(&mut self, now_ms: u64) -> Hello {
+        self.n_sessions += 1;
+        self.session = Some(self.n_sessions);
+        self.is_welcomed = false;
+        self.sending_until_ms = None;
+        self.hello(now_ms)
+    }
+
+    pub(super) fn hello(&mut self, now_ms: u64) -> Hello {
+        self.nonce += 1;
+        self.hello_ms = now_ms;
+        let report = |(line_idx, run): (usize, &Option<Run>)| ValveReport {
+            valve: valve_id(line_idx),
+            open: run.is_some(),
+            command: run.and_then(|run| run.command),
+            remaining_s: 0,
+        };
+        Hello {
+            nonce: self.nonce,
+            epoch: self.epoch,
+            uptime: self.uptime(now_ms),
+            released: self.released,
+            counter: self.counter,
+            reset: ResetCause::PowerOn,
+            firmware: Default::default(),
+            valves: self.runs.iter().enumerate().map(report).collect(),
+            clock: None,
+        }
+    }
+
+    pub(super) fn welcome(&mut self, now_ms: u64, nonce: u64, unix: Option<UnixMs>, stored: Position) {
+        if nonce != self.nonce {
+            return;
+        }
+        let unix = unix.filter(|_| now_ms.saturating_sub(self.hello_ms) <= WELCOME_MS_MAX);
+        if let Some(unix) = unix {
+            self.anchor = Some(Anchor::new(self.uptime(now_ms), unix));
+        }
+        self.is_welcomed = true;
+        self.release(stored);
+    }
+
+    /// Whether this connection has been welcomed and the time is known.
+    pub(super) fn knows_time(&self) -> bool {
+        self.is_welcomed && self.anchor.is_some()
+    }
+
+    /// The gateway has stored everything up to here.
+    pub(super) fn release(&mut self, stored: Position) {
+        while let Some((epoch, record)) = self.outbox.front() {
+            let position = Position { epoch: *epoch, seq: record.seq };
+            if position > stored {
+                break;
+            }
+            self.released = position;
+            self.outbox.pop_front();
+        }
+        self.sending_until_ms = None;
+    }
+
+    /// The next batch of records, where there is one and none is in flight.
+    pub(super) fn batch(&self, now_ms: u64) -> Option<Records> {
+        let is_free = self.sending_until_ms.is_none_or(|until_ms| until_ms <= now_ms);
+        if self.session.is_none() || !self.is_welcomed || !is_free {
+            return None;
+        }
+        let (epoch, _) = self.outbox.front()?;
+        let of_epoch = self.outbox.iter().take_while(|(of, _)| of == epoch).take(RECORDS_MAX);
+        let records = of_epoch.map(|(_, record)| record.clone()).collect();
+        Some(Records { epoch: *epoch, after: self.released, records })
+    }
+
+    /// Why an order is refused, `None` when it is obeyed. A counter that is new is burnt whatever becomes of the order.
+    pub(super) fn refusal(&mut self, now_ms: u64, order: &Order) -> Option<RefusalReason> {
+        if order.counter <= self.counter {
+            return Some(RefusalReason::Replayed);
+        }
+        self.counter = order.counter;
+        let (_, issued_at, ttl_s) = order.open?;
+        let Some(anchor) = self.anchor else { return Some(RefusalReason::NotAnchored) };
+        let unix = anchor.date(self.uptime(now_ms));
+        let is_early = unix < issued_at.minus_ms(SKEW_MS);
+        let is_late = unix > issued_at.plus_ms(u64::from(ttl_s) * 1000);
+        (is_early || is_late).then_some(RefusalReason::Expired)
+    }
+
+    /// Opens a valve under a command, or renews its lease; by hand without a command.
+    pub(super) fn open(
+        &mut self,
+        now_ms: u64,
+        line_idx: usize,
+        command: Option<CommandId>,
+        run_s: u32,
+        meter_ml: u64,
+    ) {
+        let until_ms = now_ms.saturating_add(u64::from(run_s) * 1000);
+        let Some(place) = self.runs.get_mut(line_idx) else { return };
+        let run =
+            place.get_or_insert(Run { command, opened_ms: now_ms, until_ms, commanded_ms: None, meter_ml });
+        run.until_ms = until_ms;
+        if command.is_some() {
+            run.command = command;
+            run.commanded_ms.get_or_insert(now_ms);
+        }
+        let event = ValveEvent {
+            valve: valve_id(line_idx),
+            open: true,
+            command,
+            closed_by: None,
+            run_ms: None,
+            volume: None,
+        };
+        self.record(now_ms, Body::Valve(event));
+    }
+
+    /// Closes a valve and tells what was measured; `None` when it was closed.
+    pub(super) fn close(
+        &mut self,
+        now_ms: u64,
+        line_idx: usize,
+        why: CloseReason,
+        meter_ml: u64,
+    ) -> Option<Run> {
+        let run = self.runs.get_mut(line_idx)?.take()?;
+        let event = ValveEvent {
+            valve: valve_id(line_idx),
+            open: false,
+            command: run.command,
+            closed_by: Some(why),
+            run_ms: Some(now_ms.saturating_sub(run.opened_ms)),
+            volume: Some(millilitres(meter_ml.saturating_sub(run.meter_ml))),
+        };
+        self.record(now_ms, Body::Valve(event));
+        Some(run)
+    }
+}
+
+fn valve_id(line_idx: usize) -> ValveId {
+    ValveId(u8::try_from(line_idx).unwrap_or(u8::MAX))
+}

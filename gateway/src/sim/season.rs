@@ -1,0 +1,606 @@
+//! Events in the order of time: what nodes do, what links do to messages, when the gateway is woken.
+//!
+//! Words of one node arrive in the order in which they were said, as in one TCP connection, or not at all; doubles of
+//! records and answers may come much later. Orders may be lost, late and doubled, on a bad link overtake one
+//! another, and copies of them may be played again days later.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use giot_engine::{Input, ZoneId};
+use giot_shared::ids::{CommandId, Position};
+use giot_shared::metric::Metric;
+use giot_shared::time::UnixMs;
+use giot_shared::valve::{CloseReason, RefusalReason};
+use giot_shared::wire::{Body, Flaw, Hello, Reading, Records};
+
+use super::checks::{Checks, TextHash};
+use super::dice::Dice;
+use super::farm::Farm;
+use super::field::Field;
+use super::gateway::Gateway;
+use super::node::{Node, Order, Run, WELCOME_MS_MAX};
+use super::trouble::{ProbeTrouble, Trouble};
+use super::{Options, Report};
+
+/// The season begins on 2026-01-14T17:00:00Z, a midnight in Sơn La in the dry season.
+pub(super) const START: UnixMs = UnixMs(1_768_410_000_000);
+
+pub(super) const MINUTE_MS: u64 = 60_000;
+pub(super) const DAY_MS: u64 = 24 * 60 * MINUTE_MS;
+
+/// From one reading to the next: at rest, and while the zone runs.
+const SAMPLE_MS: (u64, u64) = (30 * MINUTE_MS, 5 * MINUTE_MS);
+
+/// A batch of records without an Ack is sent again after so long.
+const RESEND_MS: u64 = 20_000;
+
+/// A message from a node.
+#[derive(Clone, Debug)]
+pub(super) enum Up {
+    // Boxed: a message holds room for forty records, and events move about a lot.
+    Hello(Box<Hello>),
+    Records(Box<Records>),
+    Answer(CommandId, Option<RefusalReason>),
+    /// The broker's word that the connection is over.
+    Gone,
+}
+
+/// A message to a node.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Down {
+    Welcome { nonce: u64, unix: Option<UnixMs>, stored: Position },
+    Ack(Position),
+    Order(Order),
+}
+
+/// What happens at a moment.
+#[derive(Clone, Debug)]
+pub(super) enum Happening {
+    Up {
+        node_idx: usize,
+        up: Up,
+    },
+    /// `session`: a message waits in no queue for a later connection; `None`: somebody plays a copy.
+    Down {
+        node_idx: usize,
+        session: Option<u32>,
+        down: Down,
+    },
+    Sample {
+        node_idx: usize,
+    },
+    Lease {
+        node_idx: usize,
+    },
+    Send {
+        node_idx: usize,
+    },
+    Connect {
+        node_idx: usize,
+    },
+    HelloAgain {
+        node_idx: usize,
+    },
+    Commit,
+    Noon,
+    Begin(Trouble),
+    End(Trouble),
+    Chance,
+}
+
+/// What a node's link does to messages.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Link {
+    pub(super) loss_permille: u64,
+    pub(super) double_permille: u64,
+    pub(super) late_ms_max: u64,
+    /// Orders arrive in the order of their sending, as in one connection.
+    pub(super) keeps_order: bool,
+}
+
+impl Link {
+    pub(super) const GOOD: Self =
+        Self { loss_permille: 1, double_permille: 2, late_ms_max: 400, keeps_order: true };
+    pub(super) const BAD: Self =
+        Self { loss_permille: 150, double_permille: 150, late_ms_max: 45_000, keeps_order: false };
+}
+
+/// Everything of a season.
+#[derive(Debug)]
+pub(super) struct World {
+    pub(super) now_ms: u64,
+    pub(super) farm: Farm,
+    pub(super) field: Field,
+    pub(super) nodes: Vec<Node>,
+    pub(super) links: Vec<Link>,
+    pub(super) probes: BTreeMap<(usize, u8), ProbeTrouble>,
+    pub(super) gateway: Gateway,
+    pub(super) checks: Checks,
+    pub(super) report: Report,
+    pub(super) hash: TextHash,
+    pub(super) chance: Dice,
+    queue: BTreeMap<(u64, u64), Happening>,
+    n_planned: u64,
+    link_dice: Dice,
+    probe_dice: Dice,
+    /// When the last word of each node arrives.
+    last_up_ms: Vec<u64>,
+    /// When the last message to each node arrives that was sent over a good link.
+    last_down_ms: Vec<u64>,
+    /// The commands that nodes have obeyed lately.
+    obeyed: VecDeque<CommandId>,
+}
+
+/// Lives through a season; with `is_trailing` up to the first break only.
+pub(super) fn live(
+    options: Options,
+    is_trailing: bool,
+    on_day: &mut dyn FnMut(u64),
+) -> anyhow::Result<Report> {
+    let farm = Farm::new(options.n_zones, &mut Dice::new(options.seed, 1))?;
+    let mut world = World::new(farm, options.seed, is_trailing);
+    world.begin();
+    let mut n_days = 0;
+    while n_days < options.n_days && !(is_trailing && world.checks.first.is_some()) {
+        n_days += 1;
+        world.run_until(n_days * DAY_MS);
+        world.check_views();
+        on_day(n_days);
+    }
+    if !is_trailing {
+        world.check_end();
+    }
+    Ok(world.into_report())
+}
+
+impl World {
+    fn new(farm: Farm, seed: u64, is_trailing: bool) -> Self {
+        let mut dice = Dice::new(seed, 2);
+        let n_nodes = farm.node_ids.len();
+        let n_lines = |node_idx| farm.grounds.iter().filter(|ground| ground.node_idx == node_idx).count();
+        // A few parts in a million: the dating of an epoch that lives for months must stay within a minute.
+        let drift = |dice: &mut Dice| i64::try_from(dice.below(7)).unwrap_or(3) - 3;
+        let nodes = (0..n_nodes).map(|idx| Node::new(n_lines(idx), drift(&mut dice))).collect();
+        Self {
+            now_ms: 0,
+            field: Field::new(seed, START, &farm.grounds),
+            nodes,
+            links: vec![Link::GOOD; n_nodes],
+            probes: BTreeMap::new(),
+            gateway: Gateway::new(farm.grounds.len()),
+            checks: Checks::new(is_trailing),
+            report: Report::default(),
+            hash: TextHash::default(),
+            chance: Dice::new(seed, 3),
+            queue: BTreeMap::new(),
+            n_planned: 0,
+            link_dice: Dice::new(seed, 4),
+            probe_dice: Dice::new(seed, 5),
+            last_up_ms: vec![0; n_nodes],
+            last_down_ms: vec![0; n_nodes],
+            obeyed: VecDeque::new(),
+            farm,
+        }
+    }
+
+    fn begin(&mut self) {
+        self.start_gateway();
+        for node_idx in 0..self.nodes.len() {
+            let at_ms = self.link_dice.below(SAMPLE_MS.0);
+            self.plan(at_ms, Happening::Sample { node_idx });
+        }
+        self.plan(DAY_MS / 2, Happening::Noon);
+        self.plan(0, Happening::Chance);
+    }
+
+    pub(super) fn plan(&mut self, in_ms: u64, happening: Happening) {
+        self.n_planned += 1;
+        self.queue.insert((self.now_ms.saturating_add(in_ms), self.n_planned), happening);
+    }
+
+    pub(super) fn zone_idx(&self, zone: &ZoneId) -> Option<usize> {
+        self.farm.zone_ids.binary_search(zone).ok()
+    }
+
+    fn run_until(&mut self, end_ms: u64) {
+        loop {
+            let event_ms = self.queue.keys().next().map(|(at_ms, _)| *at_ms);
+            let engine_ms = self.engine_timeout_ms();
+            let next_ms = event_ms.into_iter().chain(engine_ms).min();
+            let Some(next_ms) = next_ms.filter(|next_ms| *next_ms <= end_ms) else { break };
+            self.now_ms = self.now_ms.max(next_ms);
+            if engine_ms.is_some_and(|at_ms| at_ms <= self.now_ms) {
+                self.feed(Input::Timeout);
+            } else if let Some((_, happening)) = self.queue.pop_first() {
+                self.happen(happening);
+            }
+        }
+        self.now_ms = end_ms;
+    }
+
+    fn happen(&mut self, happening: Happening) {
+        match happening {
+            Happening::Up { node_idx, up } => self.hear(node_idx, up),
+            Happening::Down { node_idx, session, down } => self.arrive(node_idx, session, down),
+            Happening::Sample { node_idx } => self.sample(node_idx),
+            Happening::Lease { node_idx } => self.end_leases(node_idx),
+            Happening::Send { node_idx } => self.send_records(node_idx),
+            Happening::Connect { node_idx } => self.connect(node_idx),
+            Happening::HelloAgain { node_idx } => self.hello_again(node_idx),
+            Happening::Commit => {
+                if self.is_gateway_up() {
+                    self.commit();
+                }
+            }
+            Happening::Noon => self.noon(),
+            Happening::Begin(trouble) => self.begin_trouble(trouble),
+            Happening::End(trouble) => self.end_trouble(trouble),
+            Happening::Chance => self.take_chances(),
+        }
+    }
+
+    fn noon(&mut self) {
+        for zone_idx in 0..self.farm.grounds.len() {
+            self.field.advance(zone_idx, self.now_ms);
+            self.report.n_stress_days += u64::from(self.field.is_stressed(zone_idx));
+        }
+        self.plan(DAY_MS, Happening::Noon);
+    }
+
+    // ---- links -----------------------------------------------------------------------------------------------------
+
+    pub(super) fn connect_soon(&mut self, node_idx: usize) {
+        let in_ms = self.link_dice.between(1000, MINUTE_MS);
+        self.plan(in_ms, Happening::Connect { node_idx });
+    }
+
+    fn connect(&mut self, node_idx: usize) {
+        let is_up = self.is_gateway_up();
+        let Some(node) = self.nodes.get_mut(node_idx) else { return };
+        if is_up && node.is_powered && node.is_linked && node.session.is_none() {
+            let hello = node.connect(self.now_ms);
+            self.send_up(node_idx, Up::Hello(Box::new(hello)));
+            // A Welcome may be lost on the way.
+            self.plan(2 * MINUTE_MS, Happening::HelloAgain { node_idx });
+        }
+    }
+
+    fn hello_again(&mut self, node_idx: usize) {
+        let waiting =
+            self.nodes.get_mut(node_idx).filter(|node| node.session.is_some() && !node.knows_time());
+        if let Some(hello) = waiting.map(|node| node.hello(self.now_ms)) {
+            self.send_up(node_idx, Up::Hello(Box::new(hello)));
+            self.plan(10 * MINUTE_MS, Happening::HelloAgain { node_idx });
+        }
+    }
+
+    /// The connection is over; the broker notices after a while, behind everything that the node had said.
+    pub(super) fn disconnect(&mut self, node_idx: usize) {
+        let Some(node) = self.nodes.get_mut(node_idx) else { return };
+        if node.session.take().is_some() {
+            let noticed_ms = self.link_dice.between(1000, 90_000);
+            self.queue_up(node_idx, noticed_ms, Up::Gone);
+        }
+    }
+
+    fn queue_up(&mut self, node_idx: usize, late_ms: u64, up: Up) {
+        let Some(last_ms) = self.last_up_ms.get_mut(node_idx) else { return };
+        *last_ms = (*last_ms).max(self.now_ms.saturating_add(late_ms));
+        let in_ms = last_ms.saturating_sub(self.now_ms);
+        self.plan(in_ms, Happening::Up { node_idx, up });
+    }
+
+    fn send_up(&mut self, node_idx: usize, up: Up) {
+        let Some(link) = self.links.get(node_idx).copied() else { return };
+        let is_hello = matches!(up, Up::Hello(_));
+        if !is_hello && self.link_dice.permille(link.loss_permille) {
+            return;
+        }
+        if !is_hello && self.link_dice.permille(link.double_permille) {
+            let in_ms = self.link_dice.below(60_000);
+            self.plan(in_ms, Happening::Up { node_idx, up: up.clone() });
+        }
+        let late_ms = self.link_dice.between(20, link.late_ms_max);
+        self.queue_up(node_idx, late_ms, up);
+    }
+
+    pub(super) fn send_down(&mut self, node_idx: usize, down: Down) {
+        let (Some(link), Some(node)) = (self.links.get(node_idx).copied(), self.nodes.get(node_idx)) else {
+            return;
+        };
+        let Some(session) = node.session else { return };
+        let mut n_copies = u64::from(!self.link_dice.permille(link.loss_permille));
+        n_copies += u64::from(self.link_dice.permille(link.double_permille));
+        for _ in 0..n_copies {
+            let late_ms = self.link_dice.between(20, link.late_ms_max);
+            let in_ms = if link.keeps_order { self.in_order(node_idx, late_ms) } else { late_ms };
+            self.plan(in_ms, Happening::Down { node_idx, session: Some(session), down });
+        }
+        if matches!(down, Down::Order(_)) && self.link_dice.permille(5) {
+            let in_ms = self.link_dice.between(MINUTE_MS, 3 * DAY_MS);
+            self.plan(in_ms, Happening::Down { node_idx, session: None, down });
+        }
+    }
+
+    /// How late a message arrives that does not overtake those before it.
+    fn in_order(&mut self, node_idx: usize, late_ms: u64) -> u64 {
+        let Some(last_ms) = self.last_down_ms.get_mut(node_idx) else { return late_ms };
+        *last_ms = (*last_ms).max(self.now_ms.saturating_add(late_ms));
+        last_ms.saturating_sub(self.now_ms)
+    }
+
+    fn arrive(&mut self, node_idx: usize, session: Option<u32>, down: Down) {
+        let now_ms = self.now_ms;
+        let Some(node) = self.nodes.get_mut(node_idx).filter(|node| node.session.is_some()) else { return };
+        if session.is_some() && session != node.session {
+            return;
+        }
+        match down {
+            Down::Welcome { nonce, unix, stored } => {
+                node.welcome(now_ms, nonce, unix, stored);
+                self.check_released(node_idx);
+                self.send_records(node_idx);
+            }
+            Down::Ack(stored) => {
+                node.release(stored);
+                self.check_released(node_idx);
+                self.send_records(node_idx);
+            }
+            Down::Order(order) => self.obey(node_idx, &order),
+        }
+    }
+
+    /// P1: what a node lets go of is in the store.
+    fn check_released(&mut self, node_idx: usize) {
+        let Some(node) = self.nodes.get(node_idx) else { return };
+        let stored = self.gateway.kept.marks.get(&node_idx).copied().unwrap_or_default();
+        self.checks.demand(node.released <= stored, self.now_ms, || {
+            format!("P1: node {node_idx} released {:?}, stored is {stored:?}", node.released)
+        });
+    }
+
+    pub(super) fn send_records(&mut self, node_idx: usize) {
+        let now_ms = self.now_ms;
+        let Some(node) = self.nodes.get_mut(node_idx) else { return };
+        let Some(records) = node.batch(now_ms) else { return };
+        node.sending_until_ms = Some(now_ms + RESEND_MS);
+        self.plan(RESEND_MS, Happening::Send { node_idx });
+        self.send_up(node_idx, Up::Records(Box::new(records)));
+    }
+
+    // ---- nodes -----------------------------------------------------------------------------------------------------
+
+    fn zone_of(&self, node_idx: usize, line_idx: usize) -> Option<usize> {
+        self.farm.grounds.iter().position(|g| g.node_idx == node_idx && g.line_idx == line_idx)
+    }
+
+    fn obey(&mut self, node_idx: usize, order: &Order) {
+        let now_ms = self.now_ms;
+        let Some(zone_idx) = self.zone_of(node_idx, order.line_idx) else { return };
+        self.field.advance(zone_idx, now_ms);
+        let meter_ml = self.field.metered_ml(zone_idx);
+        let Some(node) = self.nodes.get_mut(node_idx) else { return };
+        let refused = node.refusal(now_ms, order);
+        self.checks.note(now_ms, || format!("node {node_idx} gets {order:?}: {refused:?}"));
+        if let Some(refusal) = refused {
+            self.count_refusal(refusal);
+        } else if let Some((run_s, _, ttl_s)) = order.open {
+            self.check_order(order, ttl_s);
+            let is_first = self.nodes.get(node_idx).is_some_and(|node| {
+                node.runs
+                    .get(order.line_idx)
+                    .is_some_and(|run| run.is_none_or(|run| run.commanded_ms.is_none()))
+            });
+            self.report.n_runs += u64::from(is_first);
+            self.open(node_idx, order.line_idx, Some(order.command), run_s, meter_ml);
+            self.check_flows();
+        } else {
+            self.close(node_idx, order.line_idx, CloseReason::Commanded);
+        }
+        self.send_up(node_idx, Up::Answer(order.command, refused));
+        self.send_records(node_idx);
+    }
+
+    /// P4: no order is obeyed twice, and none long after its time to live.
+    fn check_order(&mut self, order: &Order, ttl_s: u32) {
+        let late_ms = self.now_ms.saturating_sub(order.sent_ms);
+        let late_ms_max = u64::from(ttl_s) * 1000 + WELCOME_MS_MAX + 10_000;
+        // A node that was told a wrong time takes an order for fresh that is not.
+        let is_clock_right = self.gateway.offset_ms == Some(0);
+        self.checks.demand(late_ms <= late_ms_max || !is_clock_right, self.now_ms, || {
+            format!("P4: command {} is obeyed {late_ms} ms after it was sent", order.command.0)
+        });
+        let is_first = !self.obeyed.contains(&order.command);
+        self.checks.demand(is_first, self.now_ms, || format!("P4: command {} twice", order.command.0));
+        if self.obeyed.len() == 256 {
+            self.obeyed.pop_front();
+        }
+        self.obeyed.push_back(order.command);
+    }
+
+    pub(super) fn open(
+        &mut self,
+        node_idx: usize,
+        line_idx: usize,
+        command: Option<CommandId>,
+        run_s: u32,
+        meter_ml: u64,
+    ) {
+        let now_ms = self.now_ms;
+        if let Some(node) = self.nodes.get_mut(node_idx) {
+            node.open(now_ms, line_idx, command, run_s, meter_ml);
+        }
+        if let Some(zone_idx) = self.zone_of(node_idx, line_idx) {
+            self.field.set_valve(zone_idx, true, now_ms);
+        }
+        self.plan(u64::from(run_s) * 1000, Happening::Lease { node_idx });
+        self.plan(MINUTE_MS, Happening::Sample { node_idx });
+    }
+
+    pub(super) fn close(&mut self, node_idx: usize, line_idx: usize, why: CloseReason) {
+        let now_ms = self.now_ms;
+        let Some(zone_idx) = self.zone_of(node_idx, line_idx) else { return };
+        self.field.set_valve(zone_idx, false, now_ms);
+        let meter_ml = self.field.metered_ml(zone_idx);
+        let run = self.nodes.get_mut(node_idx).and_then(|node| node.close(now_ms, line_idx, why, meter_ml));
+        if let Some(run) = run {
+            self.check_run(zone_idx, &run);
+        }
+    }
+
+    /// P3: no run is longer than the plan's longest.
+    pub(super) fn check_run(&mut self, zone_idx: usize, run: &Run) {
+        let plan = self.farm.zone_ids.get(zone_idx).and_then(|id| self.farm.plan.zones.get(id));
+        let (Some(plan), Some(since_ms)) = (plan, run.commanded_ms) else { return };
+        let open_ms = self.now_ms.saturating_sub(since_ms);
+        self.checks.demand(open_ms <= u64::from(plan.run_max_s) * 1000, self.now_ms, || {
+            format!("P3: zone {zone_idx} was open for {} s of {} s", open_ms / 1000, plan.run_max_s)
+        });
+    }
+
+    fn end_leases(&mut self, node_idx: usize) {
+        let Some(node) = self.nodes.get(node_idx) else { return };
+        let is_over = |run: &Option<Run>| run.is_some_and(|run| run.until_ms <= self.now_ms);
+        let over: Vec<usize> =
+            node.runs.iter().enumerate().filter(|(_, run)| is_over(run)).map(|(idx, _)| idx).collect();
+        for line_idx in over {
+            self.close(node_idx, line_idx, CloseReason::LeaseEnded);
+        }
+        self.send_records(node_idx);
+    }
+
+    /// P5: valves that are open under commands take no more than each branch carries. What a person opened at the node or
+    /// what does not close is not the engine's.
+    fn check_flows(&mut self) {
+        let mut open: Vec<(usize, Option<u32>)> = Vec::new();
+        for (zone_idx, ground) in self.farm.grounds.iter().enumerate() {
+            let run = self.nodes.get(ground.node_idx).and_then(|node| *node.runs.get(ground.line_idx)?);
+            if run.is_some_and(|run| run.commanded_ms.is_some()) {
+                let plan = self.farm.zone_ids.get(zone_idx).and_then(|id| self.farm.plan.zones.get(id));
+                open.push((zone_idx, plan.and_then(|plan| plan.flow).map(|flow| flow.0)));
+            }
+        }
+        for (source, branch) in &self.farm.plan.sources {
+            let fed: Vec<_> = open.iter().filter(|(zone_idx, _)| self.is_fed_by(*zone_idx, source)).collect();
+            let taken = fed.iter().map(|(_, flow)| *flow).sum::<Option<u32>>();
+            let is_carried = match (taken, branch.capacity) {
+                (Some(taken), Some(capacity)) => taken <= capacity.0,
+                (None, _) | (_, None) => fed.len() <= 1,
+            };
+            self.checks.demand(is_carried, self.now_ms, || format!("P5: {source} does not carry {fed:?}"));
+        }
+    }
+
+    fn is_fed_by(&self, zone_idx: usize, source: &giot_engine::SourceId) -> bool {
+        let plan = self.farm.zone_ids.get(zone_idx).and_then(|id| self.farm.plan.zones.get(id));
+        let mut at = plan.map(|plan| &plan.source);
+        while let Some(branch) = at {
+            if branch == source {
+                return true;
+            }
+            at = self.farm.plan.sources.get(branch).and_then(|branch| branch.fed_by.as_ref());
+        }
+        false
+    }
+
+    fn sample(&mut self, node_idx: usize) {
+        let now_ms = self.now_ms;
+        let zones: Vec<usize> = self
+            .farm
+            .grounds
+            .iter()
+            .enumerate()
+            .filter(|(_, ground)| ground.node_idx == node_idx)
+            .map(|(idx, _)| idx)
+            .collect();
+        for zone_idx in zones {
+            self.field.advance(zone_idx, now_ms);
+            let theta = self.field.theta(zone_idx);
+            let Some((first, n)) = self.farm.grounds.get(zone_idx).map(|g| (g.first_probe, g.n_probes))
+            else {
+                continue;
+            };
+            for probe in first..first + n {
+                let noise = 0.0015 * self.probe_dice.bell();
+                let trouble = self.probes.get(&(node_idx, probe)).copied();
+                let Some((value, flaw)) = seen(theta + noise, trouble, self.probe_dice.below(10_000)) else {
+                    continue;
+                };
+                let metric = Metric::SoilMoisture.wire();
+                let reading = Reading { probe, metric, value, raw: None, flaw };
+                if let Some(node) = self.nodes.get_mut(node_idx) {
+                    node.record(now_ms, Body::Reading(reading));
+                }
+            }
+        }
+        self.send_records(node_idx);
+        // One rhythm at rest; samples while a valve is open are planned beside it.
+        let is_running = self.nodes.get(node_idx).is_some_and(|node| node.runs.iter().any(Option::is_some));
+        let grid_ms = if is_running { SAMPLE_MS.1 } else { SAMPLE_MS.0 };
+        let is_planned = self.queue.range((now_ms, 0)..=(now_ms + grid_ms, u64::MAX)).any(
+            |(_, happening)| matches!(happening, Happening::Sample { node_idx: other } if *other == node_idx),
+        );
+        if !is_planned {
+            self.plan(grid_ms, Happening::Sample { node_idx });
+        }
+    }
+
+    /// Nothing more breaks.
+    pub(super) fn forget_troubles(&mut self) {
+        self.queue.retain(|_, happening| {
+            !matches!(happening, Happening::Begin(_) | Happening::End(_) | Happening::Chance)
+        });
+    }
+
+    // ---- the end ---------------------------------------------------------------------------------------------------
+
+    /// After the season everything works for a while: then every record must have arrived, once.
+    fn check_end(&mut self) {
+        self.mend_everything();
+        self.run_until(self.now_ms + DAY_MS / 4);
+        for node_idx in 0..self.nodes.len() {
+            let Some(node) = self.nodes.get(node_idx) else { continue };
+            let n_waiting = node.outbox.len();
+            let stored = self.gateway.kept.marks.get(&node_idx).copied().unwrap_or_default();
+            // What was said within the last minute may be on its way.
+            let is_whole = n_waiting <= 16 && stored.epoch == node.epoch;
+            self.checks.demand(is_whole, self.now_ms, || {
+                format!(
+                    "P1: node {node_idx} keeps {n_waiting} records up to {}, stored is {stored:?}",
+                    node.last_seq()
+                )
+            });
+        }
+    }
+
+    fn into_report(mut self) -> Report {
+        let told_ml: u64 = self.gateway.kept.told_ml.values().sum();
+        let wetted_m2: u64 = self.farm.grounds.iter().map(|ground| u64::from(ground.wetted_m2)).sum();
+        self.report.litres = told_ml / 1000;
+        self.report.mm = (told_ml / 1000).checked_div(wetted_m2).unwrap_or(0);
+        self.report.n_records = self.gateway.kept.n_records;
+        self.report.actions_hash = self.hash.0;
+        self.report.n_violations = self.checks.n_violations;
+        self.report.first = self.checks.first.take();
+        self.report.trail = self.checks.trail();
+        self.report
+    }
+}
+
+/// What a probe says of a water content; `None`: nothing at all.
+fn seen(theta: f64, trouble: Option<ProbeTrouble>, chance: u64) -> Option<(Option<i32>, Option<Flaw>)> {
+    let permyriad = |theta: f64| {
+        let percent = (theta * 100.0).clamp(0.0, 100.0);
+        giot_shared::units::MoisturePermyriad::from_percent(percent).map(|moisture| i32::from(moisture.get()))
+    };
+    match trouble {
+        None => Some((permyriad(theta), None)),
+        Some(ProbeTrouble::Lies { by_permyriad }) => {
+            Some((permyriad(theta + f64::from(by_permyriad) / 10_000.0), None))
+        }
+        Some(ProbeTrouble::Stuck { permyriad }) => Some((Some(permyriad), None)),
+        Some(ProbeTrouble::Dead) => None,
+        Some(ProbeTrouble::NoNumber) => Some((None, Some(Flaw::NoAnswer))),
+        Some(ProbeTrouble::Wild) => Some((i32::try_from(chance * 2).ok(), None)),
+    }
+}
