@@ -5,12 +5,14 @@
 //! anything but its bytes.
 #![expect(
     clippy::expect_used,
+    clippy::panic,
     reason = "a body panics when a promise is broken: that is how a fuzzer sees it"
 )]
 
 use crate::modbus::framed;
 use giot_firmware::probe::modbus::{FrameError, Function, Question};
 use giot_gateway::ingest::json;
+use giot_gateway::mqtt::broker::codec;
 use giot_shared::ids::NodeId;
 use giot_shared::wire::{
     self, Downlink, MacError, NodeKey, PAYLOAD_LEN_MAX, PREFIX_DEFAULT, Record, Topic, Uplink,
@@ -32,13 +34,14 @@ const NOW_US: i64 = 1_800_000_000_000_000;
 pub type Target = fn(&[u8]);
 
 /// Every target by the name of its corpus folder.
-pub const TARGETS: [(&str, Target); 6] = [
+pub const TARGETS: [(&str, Target); 7] = [
     ("uplink", uplink),
     ("record", record),
     ("downlink", downlink),
     ("topic", topic),
     ("json_ingest", json_ingest),
     ("modbus", modbus),
+    ("mqtt_packet", mqtt_packet),
 ];
 
 /// A payload of `…/up`: whatever is read, is the same after writing and reading it again.
@@ -128,6 +131,47 @@ pub fn modbus(bytes: &[u8]) {
         Err(FrameError::Crc) => panic!("the checksum fits"),
         Err(FrameError::Foreign | FrameError::Shape | FrameError::Exception(_)) => {}
     }
+}
+
+/// What a client may send to the embedded broker, by the rules of both versions: packets lie within their bytes, and a
+/// message sent on is read as the same message.
+pub fn mqtt_packet(bytes: &[u8]) {
+    for version in [codec::Version::V3, codec::Version::V5] {
+        let mut rest = bytes;
+        while let Ok(Some((frame, len))) = codec::split(rest, 4096) {
+            assert!(frame.body.len() < len && len <= rest.len().min(4096), "a packet beyond its bytes");
+            if let Ok(codec::Packet::Publish(publish)) = codec::decode(version, frame) {
+                check_publish(version, &publish);
+            }
+            rest = rest.get(len..).unwrap_or_default();
+        }
+    }
+}
+
+fn check_publish(version: codec::Version, publish: &codec::Publish<'_>) {
+    let forwarded = codec::forwarded(publish.properties);
+    let outbound = codec::Outbound {
+        topic: publish.topic,
+        payload: publish.payload,
+        quality: publish.quality,
+        retain: publish.retain,
+        dup: publish.dup,
+        id: publish.id,
+        expiry_s: publish.expiry_s,
+        subscription_ids: &[],
+        forwarded: &forwarded,
+    };
+    let mut written = Vec::new();
+    codec::publish(&mut written, version, &outbound);
+    assert_eq!(written.len(), codec::publish_len(version, &outbound));
+    let frame = codec::split(&written, usize::MAX).expect("what was written is whole");
+    let again = frame.map(|(frame, _)| codec::decode(version, frame)).expect("what was written is there");
+    let Ok(codec::Packet::Publish(again)) = again else {
+        panic!("what was written is no PUBLISH: {again:?}")
+    };
+    assert_eq!(codec::forwarded(again.properties), forwarded);
+    // The properties stand in another order when the expiry was not the first of them.
+    assert_eq!(codec::Publish { properties: publish.properties, ..again }, *publish);
 }
 
 #[cfg(test)]
@@ -233,6 +277,11 @@ mod tests {
     #[test]
     fn modbus_survives_the_corpus() {
         replay("modbus");
+    }
+
+    #[test]
+    fn mqtt_packet_survives_the_corpus() {
+        replay("mqtt_packet");
     }
 
     #[test]

@@ -132,7 +132,7 @@ pub(super) mod tests {
 
     #[test]
     fn the_newest_is_kept_until_an_empty_one_comes() {
-        let now = Instant::now();
+        let now = crate::clock::monotonic();
         let mut retained = Retained::default();
         let found = |retained: &Retained, filter: &str| {
             retained.find(filter, now).map(|message| message.payload.to_vec()).collect::<Vec<_>>()

@@ -235,7 +235,7 @@ async fn serve(
     match entered {
         Ok(Some(mut reader)) => match reader.run().await {
             End::Goodbye => tracing::debug!(%from, "MQTT connection closed"),
-            end => tracing::info!(%from, ?end, "MQTT connection ended"),
+            end @ (End::Lost | End::Ended(_)) => tracing::info!(%from, ?end, "MQTT connection ended"),
         },
         Ok(None) => {}
         Err(_) => tracing::info!(%from, "MQTT connection ended: it did not log in in time"),

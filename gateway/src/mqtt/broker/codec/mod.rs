@@ -127,15 +127,17 @@ impl Reason {
 
     /// The return code of a 3.1.1 CONNACK (section 3.2.2.3).
     #[must_use]
-    pub const fn return_code(self) -> u8 {
-        match self {
-            Self::Success => 0,
-            Self::UnsupportedProtocolVersion => 1,
-            Self::ClientIdentifierNotValid => 2,
-            Self::BadUserNameOrPassword => 4,
-            Self::NotAuthorized | Self::BadAuthenticationMethod => 5,
-            _ => 3,
-        }
+    pub fn return_code(self) -> u8 {
+        const UNAVAILABLE: u8 = 3;
+        let codes = [
+            (Self::Success, 0),
+            (Self::UnsupportedProtocolVersion, 1),
+            (Self::ClientIdentifierNotValid, 2),
+            (Self::BadUserNameOrPassword, 4),
+            (Self::NotAuthorized, 5),
+            (Self::BadAuthenticationMethod, 5),
+        ];
+        codes.into_iter().find(|(reason, _)| *reason == self).map_or(UNAVAILABLE, |(_, code)| code)
     }
 }
 

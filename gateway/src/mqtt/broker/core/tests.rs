@@ -3,6 +3,7 @@
 use super::super::codec::{Packet, Version, decode, split};
 use super::super::message::tests::message;
 use super::*;
+use crate::clock::monotonic;
 use std::time::Duration;
 
 const BOUNDS: Bounds = Bounds { connections_max: 4, sessions_max: 2 };
@@ -16,11 +17,9 @@ fn entry(client_id: &'static str, clean: bool) -> Entry<'static> {
     Entry { client_id, user: None, clean, session_expiry_s, peer, will: None }
 }
 
-fn will(delay_s: u32) -> Option<LastWill> {
-    let Message { topic, payload, quality, retain, .. } =
-        Arc::into_inner(message("n1/status", b"offline", Quality::AtLeastOnce)).unwrap();
-    let message = Message { topic, payload, quality, retain, expires_at: None, forwarded: Box::default() };
-    Some(LastWill { message, delay_s, expiry_s: Some(5) })
+fn will(delay_s: u32) -> LastWill {
+    let message = Arc::into_inner(message("n1/status", b"offline", Quality::AtLeastOnce)).unwrap();
+    LastWill { message, delay_s, expiry_s: Some(5) }
 }
 
 struct World {
@@ -30,7 +29,7 @@ struct World {
 
 impl World {
     fn new() -> Self {
-        Self { rules: Core::new(BOUNDS), start: Instant::now() }
+        Self { rules: Core::new(BOUNDS), start: monotonic() }
     }
 
     fn at(&self, seconds: u64) -> Instant {
@@ -118,7 +117,7 @@ fn a_kept_session_gets_what_it_missed_in_order_and_again_what_it_did_not_confirm
 #[test]
 fn a_second_connection_takes_the_first_ones_place() {
     let mut world = World::new();
-    let (_, old) = world.enter(0, Entry { will: will(0), ..entry("n1", false) }, "old");
+    let (_, old) = world.enter(0, Entry { will: Some(will(0)), ..entry("n1", false) }, "old");
     world.subscribe(old, "a", Quality::AtLeastOnce, None);
     let (entered, new) = world.enter(1, entry("n1", false), "new");
     assert_eq!((entered.replaced, entered.session_present), (Some("old"), true));
@@ -135,7 +134,7 @@ fn a_second_connection_takes_the_first_ones_place() {
 fn a_will_waits_for_its_delay_unless_the_client_comes_back_or_its_session_ends() {
     let mut world = World::new();
     let enter = |world: &mut World, at, clean| {
-        world.enter(at, Entry { will: will(10), ..entry("n1", clean) }, "n1").1
+        world.enter(at, Entry { will: Some(will(10)), ..entry("n1", clean) }, "n1").1
     };
     let seat = enter(&mut world, 0, false);
     assert_eq!(world.rules.leave(world.at(0), seat, GOODBYE), None);
