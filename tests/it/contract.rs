@@ -106,7 +106,13 @@ fn doctor_finds_what_is_wrong() {
     let reference = run(&["doctor", "--print-config"]);
     std::fs::write(dir.path().join("giot.toml"), &reference.stdout).expect("write");
     let with_config = run(&["doctor", "--data", data]);
-    assert!(text(&with_config.stdout).contains("1 zones on 1 sources"), "{}", text(&with_config.stdout));
+    let printed = text(&with_config.stdout);
+    assert!(printed.contains("1 zones on 2 sources"), "{printed}");
+    assert!(printed.contains("giot node add v01"), "{printed}");
+    assert_eq!(with_config.status.code(), Some(1), "{printed}");
+    giot::add_node(dir.path(), "v01", "node");
+    let registered = run(&["doctor", "--data", data]);
+    assert!(registered.status.success(), "{}", text(&registered.stdout));
 }
 
 #[test]
