@@ -110,7 +110,7 @@ fn doctor_finds_what_is_wrong() {
     assert!(printed.contains("1 zones on 2 sources"), "{printed}");
     assert!(printed.contains("giot node add v01"), "{printed}");
     assert_eq!(with_config.status.code(), Some(1), "{printed}");
-    giot::add_node(dir.path(), "v01", "node");
+    assert!(!giot::add_node(dir.path(), "v01", "node").key.is_empty());
     let registered = run(&["doctor", "--data", data]);
     assert!(registered.status.success(), "{}", text(&registered.stdout));
 }
