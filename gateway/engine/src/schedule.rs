@@ -16,13 +16,13 @@ use crate::zone::Errand;
 /// All programs of the farm.
 #[derive(Debug)]
 pub(crate) struct Schedule {
-    programs: BTreeMap<ProgramId, Plot>,
+    programs: BTreeMap<ProgramId, Standing>,
     pub(crate) farm: FarmState,
 }
 
-/// One program.
+/// How a program stands.
 #[derive(Debug)]
-struct Plot {
+struct Standing {
     control: Control,
     /// Its next start, `None` when there is none, or it is not known yet.
     next: Option<UnixMs>,
@@ -46,7 +46,7 @@ pub(crate) struct Decision {
 /// What a start asks for.
 #[derive(Debug, Default)]
 pub(crate) struct Round {
-    pub(crate) errands: Vec<(ZoneId, Errand)>,
+    pub(crate) errands: BTreeMap<ZoneId, Vec<Errand>>,
     pub(crate) skips: Vec<SkippedRun>,
     /// Runs that were changed, with the change.
     pub(crate) notes: Vec<(ZoneId, Reason)>,
@@ -61,29 +61,31 @@ impl Schedule {
         farm: FarmState,
         invalid: &BTreeMap<ProgramId, String>,
     ) -> Self {
-        let mut plot = |id: &ProgramId| Plot {
+        let mut standing = |id: &ProgramId| Standing {
             control: controls.remove(id).unwrap_or_default(),
             next: None,
             is_known: false,
             invalid: invalid.get(id).cloned(),
         };
-        let programs = rules.programs.keys().map(|id| (id.clone(), plot(id))).collect();
+        let programs = rules.programs.keys().map(|id| (id.clone(), standing(id))).collect();
         Self { programs, farm }
     }
 
     /// Asks anew when every program starts: after a step of the clock, or a change for the whole farm.
     pub(crate) fn forget_starts(&mut self) {
-        self.programs.values_mut().for_each(|plot| plot.is_known = false);
+        self.programs.values_mut().for_each(|standing| standing.is_known = false);
     }
 
     /// The moment of the next start, `None` when none is known.
     pub(crate) fn next(&self) -> Option<UnixMs> {
-        self.programs.values().filter_map(|plot| plot.next).min()
+        self.programs.values().filter_map(|standing| standing.next).min()
     }
 
     /// Whether [`Self::decide`] has something to do.
     pub(crate) fn is_due(&self, wall: UnixMs) -> bool {
-        self.programs.values().any(|plot| !plot.is_known || plot.next.is_some_and(|next| next <= wall))
+        // One that must not start is never asked, so it is never known either.
+        let mut able = self.programs.values().filter(|standing| standing.invalid.is_none());
+        able.any(|standing| !standing.is_known || standing.next.is_some_and(|next| next <= wall))
     }
 
     /// What the programs do at a moment; `needs`: how dry each zone is.
@@ -96,27 +98,31 @@ impl Schedule {
         self.farm.needs = needs;
         let mut decisions = Vec::new();
         for (id, program) in &rules.programs {
-            let Some(plot) = self.programs.get_mut(id).filter(|plot| plot.invalid.is_none()) else {
+            let Some(standing) = self.programs.get_mut(id).filter(|standing| standing.invalid.is_none())
+            else {
                 continue;
             };
-            if plot.is_known && plot.next.is_none_or(|next| next > wall) {
+            if standing.is_known && standing.next.is_none_or(|next| next > wall) {
                 continue;
             }
-            let calendar = Calendar { program, control: &plot.control, site: &rules.site, farm: &self.farm };
+            let calendar =
+                Calendar { program, control: &standing.control, site: &rules.site, farm: &self.farm };
             let mut due = calendar.due(wall);
             let round = due.start.map(|start| {
                 let timeline = calendar.timeline(&start, wall);
                 due.control.busy_until = timeline.until();
                 Round::of(id, timeline.runs, timeline.skips, false)
             });
-            if round.is_some() || !due.skipped.is_empty() || plot.control.handled_until.is_none() {
+            if round.is_some() || !due.skipped.is_empty() || standing.control.handled_until.is_none() {
                 let control = due.control.clone();
                 decisions.push(Decision { program: id.clone(), skipped: due.skipped, round, control });
             }
-            plot.control = due.control;
-            let calendar = Calendar { program, control: &plot.control, site: &rules.site, farm: &self.farm };
-            plot.next = calendar.next_start(plot.control.handled_until.unwrap_or(wall)).map(|start| start.at);
-            plot.is_known = true;
+            standing.control = due.control;
+            let calendar =
+                Calendar { program, control: &standing.control, site: &rules.site, farm: &self.farm };
+            standing.next =
+                calendar.next_start(standing.control.handled_until.unwrap_or(wall)).map(|start| start.at);
+            standing.is_known = true;
         }
         decisions
     }
@@ -130,33 +136,33 @@ impl Schedule {
     ) -> Result<Decision, Reason> {
         let unknown = || Reason::UnknownProgram { program: id.clone() };
         let program = rules.programs.get(id).ok_or_else(unknown)?;
-        let plot = self.programs.get_mut(id).ok_or_else(unknown)?;
-        if let Some(problem) = &plot.invalid {
+        let standing = self.programs.get_mut(id).ok_or_else(unknown)?;
+        if let Some(problem) = &standing.invalid {
             return Err(Reason::InvalidPlan { problem: problem.clone() });
         }
-        if let Some(until) = plot.control.busy_until.filter(|until| *until > wall) {
+        if let Some(until) = standing.control.busy_until.filter(|until| *until > wall) {
             return Err(Reason::ProgramBusy { remaining_s: until.since_ms(wall).div_ceil(1000) });
         }
-        let calendar = Calendar { program, control: &plot.control, site: &rules.site, farm: &self.farm };
+        let calendar = Calendar { program, control: &standing.control, site: &rules.site, farm: &self.farm };
         let start = Start::by_hand(wall, crate::program::Date::of(wall, rules.site.utc_offset_min));
         let timeline = calendar.timeline_by_hand(&start, wall);
-        plot.control.busy_until = timeline.until();
-        plot.control.n_runs = plot.control.n_runs.saturating_add(1);
+        standing.control.busy_until = timeline.until();
+        standing.control.n_runs = standing.control.n_runs.saturating_add(1);
         let round = Some(Round::of(id, timeline.runs, timeline.skips, true));
-        Ok(Decision { program: id.clone(), skipped: Vec::new(), round, control: plot.control.clone() })
+        Ok(Decision { program: id.clone(), skipped: Vec::new(), round, control: standing.control.clone() })
     }
 
     /// Changes a program's settings; what is to be kept of it afterwards, `None` for an unknown program.
     pub(crate) fn change(&mut self, id: &ProgramId, change: impl FnOnce(&mut Control)) -> Option<Control> {
-        let plot = self.programs.get_mut(id)?;
-        change(&mut plot.control);
-        plot.is_known = false;
-        Some(plot.control.clone())
+        let standing = self.programs.get_mut(id)?;
+        change(&mut standing.control);
+        standing.is_known = false;
+        Some(standing.control.clone())
     }
 
     /// The settings and the next start of a program.
     pub(crate) fn view(&self, id: &ProgramId) -> Option<(&Control, Option<UnixMs>, Option<&str>)> {
-        self.programs.get(id).map(|plot| (&plot.control, plot.next, plot.invalid.as_deref()))
+        self.programs.get(id).map(|standing| (&standing.control, standing.next, standing.invalid.as_deref()))
     }
 }
 
@@ -170,7 +176,7 @@ impl Round {
             let (from, cycle, n_cycles) = (run.from, run.cycle, run.n_cycles);
             let errand = Errand { program: program.clone(), from, run_s, cycle, n_cycles, by_hand };
             if run_s > 0 {
-                round.errands.push((run.zone, errand));
+                round.errands.entry(run.zone).or_default().push(errand);
             }
         }
         round

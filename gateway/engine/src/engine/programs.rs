@@ -134,13 +134,14 @@ impl Engine {
             self.tell(now, Some(zone), Event::Scheduled, by.clone(), note);
         }
         let mut zones = BTreeSet::new();
-        for (zone, errand) in errands {
+        for (zone, errands) in errands {
             let Some(idx) = self.zone_idx.get(&zone).copied() else { continue };
             if let Some(zone) = self.zones.get_mut(idx) {
-                zone.add_errands(vec![errand]);
+                zone.add_errands(errands);
             }
             zones.insert(idx);
         }
+        // All have their errands before any is settled, so that the queue weighs them together.
         for idx in zones {
             self.settle(idx, now);
         }
