@@ -108,6 +108,31 @@ fn is_refused(mut tool: Command, filter: &str) -> bool {
 }
 
 #[test]
+fn a_device_under_the_client_id_of_another_does_not_keep_it_out() {
+    let site = Site::new();
+    let as_own = |user: &str, password: &str| {
+        let mut tool = site.tool("mosquitto_sub", "mqttv5", user, password);
+        tool.args(["-i", OWN]);
+        tool
+    };
+    let mut foreign =
+        Subscriber::new(as_own(FOREIGN, &site.foreign.password), &format!("giot/v1/{FOREIGN}/#"));
+    let mut own = Subscriber::new(as_own(OWN, &site.own.password), &format!("giot/v1/{OWN}/#"));
+    for (credentials, name, subscriber) in
+        [(&site.own, OWN, &mut own), (&site.foreign, FOREIGN, &mut foreign)]
+    {
+        let topic = format!("giot/v1/{name}/json");
+        assert!(site.publish(
+            "mqttv5",
+            (name, &credentials.password),
+            &topic,
+            "{\"ts\":1700000000,\"level\":1}"
+        ));
+        assert!(subscriber.payload().contains("level"), "{name} was pushed out");
+    }
+}
+
+#[test]
 fn mosquittos_tools_work_inside_and_are_refused_outside() {
     let site = Site::new();
     for (n, version) in ["mqttv311", "mqttv5"].into_iter().enumerate() {

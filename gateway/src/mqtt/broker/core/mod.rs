@@ -3,7 +3,10 @@
 //! Sans-IO: knows no socket, no clock and no rights. Connections are handles `H` of the shell, which asks for the bytes to
 //! write with [`Core::poll_send`] after each call that names handles as touched. Same inputs, same outputs.
 //!
-//! Invariants: a client id has one session and at most one connection; a session belongs to the user who began it; every
+//! Client ids are each user's own: two users with the same id are two clients, so that no device can take the place of another
+//! by its name. (MQTT 5 section 3.1.3.1 wants ids to be unique for a server; to each user this one is a server of its own.)
+//!
+//! Invariants: a user's client id has one session and at most one connection; no user takes more than half of the places; every
 //! collection has a bound ([`Bounds`] and the constants here and in `session` and `message`).
 
 use super::codec::{Filter, Quality, Reason};
@@ -21,7 +24,10 @@ const SUBSCRIPTIONS_MAX: usize = 64;
 /// What all clients together may have waiting, bytes: a board has little memory.
 const QUEUED_LEN_MAX: usize = 16 * 1024 * 1024;
 
-/// How many clients there may be.
+/// Whose client id, `None` for anonymous ones, and the id.
+type ClientName = (Option<Arc<str>>, Arc<str>);
+
+/// How many clients there may be; half of them of one user.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Bounds {
     /// Connected at the same time.
@@ -47,6 +53,12 @@ pub(super) struct LastWill {
     pub(super) message: Message,
     pub(super) delay_s: u32,
     pub(super) expiry_s: Option<u32>,
+}
+
+impl Entry<'_> {
+    fn name(&self) -> ClientName {
+        (self.user.clone(), self.client_id.into())
+    }
 }
 
 impl LastWill {
@@ -97,8 +109,7 @@ pub(super) struct Routed<H> {
 
 #[derive(Debug)]
 struct Client<H> {
-    id: Arc<str>,
-    user: Option<Arc<str>>,
+    name: ClientName,
     session: Session,
     filters: BTreeSet<Box<str>>,
     session_expiry_s: u32,
@@ -116,12 +127,11 @@ enum Presence<H> {
 pub(super) struct Core<H> {
     bounds: Bounds,
     clients: BTreeMap<ClientKey, Client<H>>,
-    keys: BTreeMap<Arc<str>, ClientKey>,
+    keys: BTreeMap<ClientName, ClientKey>,
     index: Index,
     /// Counts changes of the index.
     n_changes: u64,
     retained: Retained,
-    n_here: usize,
     queued_len: usize,
     last_number: u64,
 }
@@ -135,7 +145,6 @@ impl<H: Clone> Core<H> {
             index: Index::default(),
             n_changes: 0,
             retained: Retained::default(),
-            n_here: 0,
             queued_len: 0,
             last_number: 0,
         }
@@ -154,24 +163,24 @@ impl<H: Clone> Core<H> {
     /// Whether a client may come in.
     ///
     /// # Errors
-    /// A full house, or an id that is somebody else's.
+    /// A full house, or a user who has filled half of it.
     pub(super) fn check(&self, entry: &Entry<'_>) -> Result<(), Reason> {
-        let existing = self.keys.get(entry.client_id).and_then(|key| self.clients.get(key));
-        if existing.is_some_and(|client| client.user != entry.user) {
-            return Err(Reason::ClientIdentifierNotValid);
-        }
+        let existing = self.keys.get(&entry.name()).and_then(|key| self.clients.get(key));
         let is_here = existing.is_some_and(|client| client.handle().is_some());
-        if !is_here && self.n_here >= self.bounds.connections_max {
-            return Err(Reason::QuotaExceeded);
+        let has_place = is_here || self.has_room(entry, self.bounds.connections_max, Client::is_here);
+        let is_kept = entry.session_expiry_s == 0 || existing.is_some_and(Client::is_kept);
+        let has_session = is_kept || self.has_room(entry, self.bounds.sessions_max, Client::is_kept);
+        if has_place && has_session { Ok(()) } else { Err(Reason::QuotaExceeded) }
+    }
+
+    /// Whether one more client may be like those that `counts`, `n_max` of all and half of them of one user.
+    fn has_room(&self, entry: &Entry<'_>, n_max: usize, counts: fn(&Client<H>) -> bool) -> bool {
+        let (mut n_all, mut n_of_user) = (0, 0);
+        for client in self.clients.values().filter(|client| counts(client)) {
+            n_all += 1;
+            n_of_user += usize::from(client.name.0 == entry.user);
         }
-        let is_kept = existing.is_some_and(Client::is_kept);
-        if entry.session_expiry_s > 0 && !is_kept {
-            let n_kept = self.clients.values().filter(|client| client.is_kept()).count();
-            if n_kept >= self.bounds.sessions_max {
-                return Err(Reason::QuotaExceeded);
-            }
-        }
-        Ok(())
+        n_all < n_max && (entry.user.is_none() || n_of_user < n_max.div_ceil(2))
     }
 
     /// Lets a client in that [`Self::check`] has nothing against; `make` makes the handle of its connection.
@@ -181,25 +190,24 @@ impl<H: Clone> Core<H> {
         entry: Entry<'_>,
         make: impl FnOnce(Seat) -> H,
     ) -> (Entered<H>, H) {
-        let Entry { client_id, user, clean, session_expiry_s, peer, will } = entry;
+        let name = entry.name();
+        let Entry { clean, session_expiry_s, peer, will, .. } = entry;
         let session_expiry_s = session_expiry_s.min(SESSION_KEPT_S);
-        let known = self.keys.get(client_id).copied();
+        let known = self.keys.get(&name).copied();
         let (replaced, last_words) = known.map_or((None, None), |key| self.take_over(now, key, clean));
-        let present = self.keys.get(client_id).copied();
+        let present = self.keys.get(&name).copied();
         let key = present.unwrap_or_else(|| self.next_number());
         let seat = Seat { client: key, connection: self.next_number() };
         let handle = make(seat);
         let presence = Presence::Here { connection: seat.connection, handle: handle.clone(), peer, will };
-        self.n_here += 1;
         if let Some(client) = self.clients.get_mut(&key) {
             client.session.resume();
             client.session_expiry_s = session_expiry_s;
             client.presence = presence;
         } else {
-            let id: Arc<str> = client_id.into();
-            self.keys.insert(Arc::clone(&id), key);
+            self.keys.insert(name.clone(), key);
             let (session, filters) = (Session::default(), BTreeSet::new());
-            self.clients.insert(key, Client { id, user, session, filters, session_expiry_s, presence });
+            self.clients.insert(key, Client { name, session, filters, session_expiry_s, presence });
         }
         let session_present = present.is_some();
         (Entered { session_present, session_expiry_s, replaced, will: last_words }, handle)
@@ -212,7 +220,6 @@ impl<H: Clone> Core<H> {
         let away = Presence::Away { until: None, will: None };
         let (handle, will) = match std::mem::replace(&mut client.presence, away) {
             Presence::Here { handle, will, .. } => {
-                self.n_here -= 1;
                 // A delayed will does not count when the client is back in time, unless its session ends here.
                 (Some(handle), will.filter(|will| will.delay_s == 0 || is_over))
             }
@@ -238,7 +245,6 @@ impl<H: Clone> Core<H> {
         let expiry_s = client.session_expiry_s;
         let away = Presence::Away { until: after(now, expiry_s), will: None };
         let Presence::Here { will, .. } = std::mem::replace(&mut client.presence, away) else { return None };
-        self.n_here -= 1;
         let will = will.filter(|_| farewell.is_lost);
         let queued_before = client.session.queue_len();
         client.session.pause();
@@ -272,7 +278,7 @@ impl<H: Clone> Core<H> {
 
     fn forget(&mut self, key: ClientKey) {
         let Some(client) = self.clients.remove(&key) else { return };
-        self.keys.remove(&client.id);
+        self.keys.remove(&client.name);
         self.queued_len = self.queued_len.saturating_sub(client.session.queue_len());
         for filter in &client.filters {
             self.index.remove(filter, key);
@@ -411,6 +417,10 @@ impl<H> Client<H> {
             Presence::Here { handle, .. } => Some(handle),
             Presence::Away { .. } => None,
         }
+    }
+
+    const fn is_here(&self) -> bool {
+        self.handle().is_some()
     }
 
     /// Whether the session outlives its connection.

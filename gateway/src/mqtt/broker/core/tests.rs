@@ -126,8 +126,35 @@ fn a_second_connection_takes_the_first_ones_place() {
     assert!(world.rules.session(old).is_none());
     assert_eq!(world.rules.publish(None, &message("a", b"1", Quality::AtLeastOnce)).touched, ["new"]);
     assert_eq!(world.payloads(2, new), [b"1"]);
-    let foreign = Entry { user: Some("somebody".into()), ..entry("n1", true) };
-    assert_eq!(world.rules.check(&foreign), Err(Reason::ClientIdentifierNotValid), "a session is its user's");
+}
+
+#[test]
+fn one_device_cannot_occupy_the_client_id_of_another() {
+    let mut world = World::new();
+    let of = |user: &str, clean| Entry { user: Some(user.into()), ..entry("n1", clean) };
+    let (_, foreign) = world.enter(0, of("n2", false), "n2 under the id of n1");
+    world.subscribe(foreign, "n2/down", Quality::AtLeastOnce, None);
+    let (entered, own) = world.enter(1, of("n1", true), "n1");
+    assert_eq!((entered.replaced, entered.session_present), (None, false), "it is nobody's but its user's");
+    world.subscribe(own, "n1/down", Quality::AtLeastOnce, None);
+    let touched = world.rules.publish(None, &message("n1/down", b"1", Quality::AtLeastOnce)).touched;
+    assert_eq!(touched, ["n1"]);
+    let (entered, _) = world.enter(2, of("n1", true), "n1 again");
+    assert_eq!(entered.replaced, Some("n1"));
+    assert!(world.rules.session(foreign).is_some());
+}
+
+#[test]
+fn one_user_takes_half_of_the_places_at_most() {
+    let mut world = World::new();
+    let of = |user: &str, id| Entry { user: Some(user.into()), ..entry(id, true) };
+    let kept = |user: &str, id| Entry { user: Some(user.into()), ..entry(id, false) };
+    world.enter(0, kept("n1", "a"), "a");
+    assert_eq!(world.rules.check(&kept("n1", "b")), Err(Reason::QuotaExceeded), "kept sessions");
+    world.enter(0, of("n1", "b"), "b");
+    assert_eq!(world.rules.check(&of("n1", "c")), Err(Reason::QuotaExceeded), "connections");
+    assert_eq!(world.rules.check(&kept("n1", "a")), Ok(()), "whoever is in may come back");
+    world.enter(0, kept("n2", "a"), "another");
 }
 
 #[test]
