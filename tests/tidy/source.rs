@@ -53,7 +53,7 @@ impl Source {
     }
 }
 
-/// Folders that hold nothing of ours: built, installed or fetched.
+/// What holds nothing of ours: built, installed or fetched. (In a second work tree `.git` is a file.)
 const FOREIGN: [&str; 6] = ["target", "node_modules", ".git", "dist", "giot-data", ".svelte-kit"];
 
 /// Every text file of the repository at `root`; files that are no UTF-8 are left out.
@@ -68,10 +68,11 @@ pub(crate) fn read_repository(root: &Path) -> std::io::Result<Vec<Source>> {
             let entry = entry?;
             let path = entry.path();
             let kind = entry.file_type()?;
+            if FOREIGN.contains(&entry.file_name().to_string_lossy().as_ref()) {
+                continue;
+            }
             if kind.is_dir() {
-                if !FOREIGN.contains(&entry.file_name().to_string_lossy().as_ref()) {
-                    folders.push(path);
-                }
+                folders.push(path);
             } else if kind.is_file()
                 && let Ok(text) = String::from_utf8(std::fs::read(&path)?)
             {
