@@ -12,6 +12,8 @@
 
 pub mod backoff;
 pub mod session;
+#[cfg(feature = "embassy-net")]
+pub mod tcp;
 pub mod window;
 
 /// The link's own time line, ms since an arbitrary moment: the one on which the MQTT client keeps its keep-alive. It is

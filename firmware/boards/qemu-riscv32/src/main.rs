@@ -9,7 +9,7 @@
 //! | `serial` | RS485 line |
 //! | `flash` | settings and outbox |
 //! | `watchdog` | the dog |
-//! | `net`, `link` | network card, stream to the broker |
+//! | `net` | network card |
 //! | `board` | what the node sees of all that |
 #![no_std]
 #![no_main]
@@ -21,7 +21,6 @@ mod fault;
 mod flash;
 mod gpio;
 mod interrupts;
-mod link;
 mod mmio;
 mod net;
 mod pci;
@@ -34,15 +33,15 @@ use board::{ProbeInputs, QemuBoard};
 use console::log;
 use core::fmt::Display;
 use embassy_executor::Spawner;
-use embassy_net::{Config, Ipv4Cidr, Runner, StackResources, StaticConfigV4};
+use embassy_net::{Runner, StackResources};
 use embassy_time::Timer;
 use flash::Partition;
+use giot_firmware::link::tcp::{self, Link, Socket};
 use giot_firmware::probe::modbus::Line;
 use giot_firmware::run::{End, Memory, Partitions, run};
-use giot_firmware::settings::{Installation, Network};
+use giot_firmware::settings::Installation;
 use giot_shared::wire::ResetCause;
 use gpio::Gpio;
-use link::Link;
 use net::Net;
 use serial::Serial;
 use static_cell::{ConstStaticCell, StaticCell};
@@ -55,6 +54,8 @@ const SOCKETS: usize = 2;
 const REST_S: u64 = 5;
 
 static STACK: StaticCell<StackResources<SOCKETS>> = StaticCell::new();
+static BUFFERS: ConstStaticCell<tcp::Buffers> = ConstStaticCell::new(tcp::Buffers::new());
+static SOCKET: StaticCell<Socket> = StaticCell::new();
 static MEMORY: ConstStaticCell<Memory> = ConstStaticCell::new(Memory::new());
 
 #[embassy_executor::main]
@@ -76,11 +77,12 @@ async fn main(spawner: Spawner) {
     };
     let rs485 = Serial::open(&mut bus, installation.baud).expect("pci-serial: the RS485 line");
     let card = Net::start().expect("virtio-net-device: the network");
-    let config = network_config(installation.network);
+    let config = tcp::config(installation.network);
     let (stack, runner) = embassy_net::new(card, config, STACK.init(StackResources::new()), board::random());
     spawner.spawn(run_network(runner).expect("its first and only time"));
 
-    let mut link = Link::new(stack, broker);
+    let socket = SOCKET.init(Socket::new(stack, BUFFERS.take()));
+    let mut link = Link::new(stack, broker, socket);
     let mut board = QemuBoard::new(gpio, watchdog, Line::new(rs485), probe_inputs(&installation), cause);
     let flash = Partitions {
         settings: Partition::new(Partition::SETTINGS),
@@ -109,17 +111,6 @@ async fn wait_for_installer(mut watchdog: Watchdog, why: &dyn Display) {
     loop {
         watchdog.feed();
         Timer::after_secs(REST_S).await;
-    }
-}
-
-fn network_config(network: Network) -> Config {
-    match network {
-        Network::Dhcp => Config::dhcpv4(embassy_net::DhcpConfig::default()),
-        Network::Static { address, prefix_len, router } => Config::ipv4_static(StaticConfigV4 {
-            address: Ipv4Cidr::new(address, prefix_len),
-            gateway: Some(router),
-            dns_servers: heapless::Vec::new(),
-        }),
     }
 }
 
