@@ -5,10 +5,13 @@
 
 use crate::board::DriveFault;
 use embassy_time::Timer;
+use embedded_hal::delay::DelayNs;
 use embedded_hal::digital::OutputPin;
 
 /// Length of a latching valve's pulse, ms: makers ask for 20 to 100.
 pub const PULSE_MS: u64 = 50;
+/// [`PULSE_MS`] for a delay that blocks.
+const PULSE_BLOCKING_MS: u32 = 50;
 /// Rest after a pulse, ms: the capacitor that feeds it fills again.
 pub const REST_MS: u64 = 100;
 
@@ -63,6 +66,22 @@ impl<O: OutputPin, C: OutputPin> Latching<O, C> {
         }
         Ok(())
     }
+
+    /// One closing pulse that waits for nobody, for the moment in which the supply fails: the reserve of a capacitor is
+    /// spent before anything else runs. Whatever coil was fed is without current first.
+    ///
+    /// # Errors
+    /// [`DriveFault`] when a pin does not follow; both coils were told to be without current before it is returned.
+    pub fn close_now(&mut self, delay: &mut impl DelayNs) -> Result<(), DriveFault> {
+        const { assert!(PULSE_BLOCKING_MS as u64 == PULSE_MS) };
+        let cleared = self.opening.set_low().is_ok();
+        let fed = self.closing.set_high().is_ok();
+        if fed {
+            delay.delay_ms(PULSE_BLOCKING_MS);
+        }
+        let off = self.opening.set_low().is_ok() & self.closing.set_low().is_ok();
+        if cleared && fed && off { Ok(()) } else { Err(DriveFault) }
+    }
 }
 
 #[cfg(test)]
@@ -70,6 +89,8 @@ mod tests {
     use super::*;
     use crate::hand_clock::{block_on, now_ms};
     use embedded_hal_mock::eh1::MockError;
+    use embedded_hal_mock::eh1::delay::CheckedDelay;
+    use embedded_hal_mock::eh1::delay::Transaction as Wait;
     use embedded_hal_mock::eh1::digital::{Mock, State, Transaction};
     use std::io::ErrorKind;
     use std::vec::Vec;
@@ -116,6 +137,23 @@ mod tests {
         check(false, 2, &[low(), low()], &[high(), low(), high(), low()], Ok(()));
         assert_eq!(now_ms() - began_ms, 2 * (PULSE_MS + REST_MS));
         check(false, 0, &[], &[], Ok(()));
+    }
+
+    #[test]
+    fn a_failing_supply_closes_with_one_pulse_after_the_open_coil_is_cut() {
+        let check = |opening: &[Transaction], closing: &[Transaction], waits: &[Wait], want| {
+            let (mut a, mut b) = (Mock::new(opening), Mock::new(closing));
+            let mut delay = CheckedDelay::new(waits);
+            assert_eq!(Latching::new(a.clone(), b.clone()).close_now(&mut delay), want);
+            a.done();
+            b.done();
+            delay.done();
+        };
+        let pulse = [Wait::delay_ms(50)];
+        check(&[low(), low()], &[high(), low()], &pulse, Ok(()));
+        let error = MockError::Io(ErrorKind::Other);
+        check(&[low(), low()], &[high().with_error(error.clone()), low()], &[], Err(DriveFault));
+        check(&[low().with_error(error), low()], &[high(), low()], &pulse, Err(DriveFault));
     }
 
     #[test]

@@ -4,6 +4,8 @@
 //! path: a probe that stays powered corrodes and heats the soil around it.
 
 use super::{ProbeFault, Sample};
+use embassy_futures::select::{Either, select};
+use embassy_time::{Duration, Instant, Timer};
 use embedded_hal::digital::OutputPin;
 use giot_shared::units::Millivolts;
 
@@ -54,6 +56,37 @@ impl<P: OutputPin> Analog<P> {
         Self { power, plan }
     }
 
+    /// Powers the probe, lets it warm up, takes the samples and powers it off; at `until` it is powered off at once. A
+    /// future that is dropped leaves it powered: the next read, or [`Self::power_off`], ends that.
+    ///
+    /// # Errors
+    /// [`ProbeFault::Interrupted`] when `until` came first, [`ProbeFault::NoAnswer`] when converter or pin failed.
+    pub async fn read<A: Adc>(&mut self, adc: &mut A, until: Option<Instant>) -> Result<Sample, ProbeFault> {
+        let warm_up_ms = match self.power_on() {
+            Ok(warm_up_ms) => warm_up_ms,
+            Err(fault) => {
+                // Half a switch may have moved.
+                self.power_off()?;
+                return Err(fault);
+            }
+        };
+        let warm = Duration::from_millis(u64::from(warm_up_ms));
+        let due_first = match until {
+            Some(until) => {
+                matches!(select(Timer::at(until), Timer::after(warm)).await, Either::First(()))
+            }
+            None => {
+                Timer::after(warm).await;
+                false
+            }
+        };
+        if due_first {
+            self.power_off()?;
+            return Err(ProbeFault::Interrupted);
+        }
+        self.sample(adc)
+    }
+
     /// Powers the probe and returns the warm-up in ms that the caller sleeps before [`Self::sample`].
     ///
     /// # Errors
@@ -101,7 +134,10 @@ impl<P: OutputPin> Analog<P> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::hand_clock::{block_on, now_ms};
+    use embedded_hal_mock::eh1::MockError;
     use embedded_hal_mock::eh1::digital::{Mock, State, Transaction};
+    use std::io::ErrorKind;
     use std::vec::Vec;
 
     /// Gives the listed voltages, then fails.
@@ -132,6 +168,37 @@ mod tests {
     #[test]
     fn power_goes_off_when_the_converter_fails() {
         check(&[1500, 1501], Err(ProbeFault::NoAnswer));
+    }
+
+    fn check_read(until_ms: Option<u64>, voltages: &[u16], want: Result<Sample, ProbeFault>, took_ms: u64) {
+        let mut pin = Mock::new(&[Transaction::set(State::High), Transaction::set(State::Low)]);
+        let plan = AnalogPlan { channel: 2, warm_up_ms: 200, n_samples: 3 };
+        let mut probe = Analog::new(pin.clone(), plan);
+        let mut adc = Scripted(voltages.to_vec());
+        let began_ms = now_ms();
+        let until = until_ms.map(|ms| Instant::from_millis(began_ms + ms));
+        assert_eq!(block_on(probe.read(&mut adc, until)), want, "until {until_ms:?}");
+        assert_eq!(now_ms() - began_ms, took_ms, "until {until_ms:?}");
+        pin.done();
+    }
+
+    #[test]
+    fn a_read_warms_up_and_is_given_up_for_a_valve_with_the_power_off() {
+        let good = Ok(Sample::Analog { raw: Millivolts(1500), spread_mv: 2 });
+        check_read(None, &[1500, 1499, 1501], good, 200);
+        check_read(Some(500), &[1500, 1499, 1501], good, 200);
+        check_read(Some(150), &[], Err(ProbeFault::Interrupted), 150);
+        check_read(Some(0), &[], Err(ProbeFault::Interrupted), 0);
+        check_read(None, &[1500], Err(ProbeFault::NoAnswer), 200);
+    }
+
+    #[test]
+    fn a_switch_that_fails_is_told_to_be_off() {
+        let failing = Transaction::set(State::High).with_error(MockError::Io(ErrorKind::Other));
+        let mut pin = Mock::new(&[failing, Transaction::set(State::Low)]);
+        let mut probe = Analog::new(pin.clone(), AnalogPlan::new(2));
+        assert_eq!(block_on(probe.read(&mut Scripted(Vec::new()), None)), Err(ProbeFault::NoAnswer));
+        pin.done();
     }
 
     #[test]
