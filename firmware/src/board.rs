@@ -5,6 +5,7 @@
 
 use crate::probe::{ProbeFault, Sample};
 use crate::settings::ValveKind;
+use crate::sleep::{Carry, Woken};
 use core::future::Future;
 use giot_shared::ids::{Position, ProbeId, ValveId};
 use giot_shared::metric::Metric;
@@ -25,6 +26,19 @@ pub trait Board {
 
     /// Why this boot happened.
     fn reset_cause(&self) -> ResetCause;
+
+    /// How this boot goes on after a deep sleep; `None` on every other boot, and on boards that never sleep. From its
+    /// [`Woken::uptime_base_ms`] on this boot's uptime counts.
+    fn take_woken(&mut self) -> Option<Woken> {
+        None
+    }
+
+    /// Sleeps until uptime `until` or until a button is pressed, with `carry` in memory that keeps its content: does not
+    /// return, because waking up is a boot. A board without deep sleep returns, and the node stays awake.
+    fn sleep_deeply(&mut self, until: UptimeMs, carry: &Carry) -> impl Future<Output = ()> {
+        let _awake = (until, carry);
+        core::future::ready(())
+    }
 
     /// Drives a valve and returns when that is done. A latching valve gets `times` pulses, one after the other and never
     /// two valves at once; a relay's level is set once.
@@ -84,6 +98,18 @@ pub struct DriveFault;
 /// No stream could be opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ConnectFault;
+
+/// A board that leaves its radio off has no connector: the gateway is not looked for.
+impl<C: Connector> Connector for Option<C> {
+    type Transport = C::Transport;
+
+    async fn connect(&mut self) -> Result<Self::Transport, ConnectFault> {
+        match self {
+            Some(connector) => connector.connect().await,
+            None => core::future::pending().await,
+        }
+    }
+}
 
 /// Supply and radio at one moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -13,6 +13,7 @@
 //! | [`drip`] | which valve is open until when: the dead-man close (promise P3) |
 //! | [`node`] | everything the node decides |
 //! | [`outbox`] | records in flash: order, overflow, release (promises P1, P2 at the node's end) |
+//! | [`sleep`] | deep sleep between samples: when, and what goes on afterwards |
 //! | [`link`] | the MQTT session and its resend window |
 //! | [`run`] | the loop |
 #![no_std]
@@ -34,3 +35,4 @@ pub mod outbox;
 pub mod probe;
 pub mod run;
 pub mod settings;
+pub mod sleep;

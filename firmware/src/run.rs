@@ -16,7 +16,8 @@ use crate::link::session::{Identity, ONLINE, RX_LEN, TX_LEN};
 use crate::link::window::{Due, Window};
 use crate::node::{Action, Boot, Node, closing_at_boot};
 use crate::outbox::{Outbox, OutboxError};
-use crate::settings::{NodeConfig, Settings, SettingsError};
+use crate::settings::{NodeConfig, Settings, SettingsError, ValveKind};
+use crate::sleep::{Rest, begin_epoch};
 use core::fmt;
 use core::future::Future;
 use core::pin::{Pin, pin};
@@ -127,9 +128,13 @@ pub async fn run<B: Board, C: Connector, F: MultiwriteNorFlash>(
     flash: Partitions<F>,
     memory: &mut Memory,
 ) -> Result<End, RunError> {
+    let woken = board.take_woken();
     let mut stuck: heapless::Vec<Drive, VALVES_MAX> = heapless::Vec::new();
     for plan in &config.valves {
-        if let Action::Drive(drive, _) = closing_at_boot(plan)
+        // A latching valve that was closed when the node fell asleep needs no pulse at every sample.
+        let at_rest = woken.is_some() && plan.kind == ValveKind::Latching;
+        if !at_rest
+            && let Action::Drive(drive, _) = closing_at_boot(plan)
             && board.drive_valve(drive).await.is_err()
         {
             // One entry per valve: there is always room.
@@ -140,8 +145,7 @@ pub async fn run<B: Board, C: Connector, F: MultiwriteNorFlash>(
     let mut settings = Settings::open(flash.settings)?;
     let tails = settings.lost_tails().await;
     let mut outbox = Outbox::open(flash.readings, flash.events, tails).await?;
-    let epoch = settings.next_epoch(outbox.last().epoch).await?;
-    outbox.begin_epoch(epoch);
+    let epoch = begin_epoch(&mut settings, &mut outbox, woken.as_ref()).await?;
     let boot = Boot {
         epoch,
         reset: board.reset_cause(),
@@ -150,7 +154,11 @@ pub async fn run<B: Board, C: Connector, F: MultiwriteNorFlash>(
         nonce_seed: board.random(),
     };
     let now = board.uptime();
+    let rest = Rest::new(config.sleep, woken.as_ref(), now);
     let mut node = Node::new(config, boot, now);
+    if let Some(woken) = &woken {
+        node.resume(now, woken);
+    }
     node.handle_outbox(outbox.level());
     for drive in stuck {
         node.handle_drive_fault(now, drive);
@@ -167,6 +175,7 @@ pub async fn run<B: Board, C: Connector, F: MultiwriteNorFlash>(
         status: NodeStatus::default(),
         connected: false,
         barren: None,
+        rest,
         end: None,
     };
     loop {
@@ -217,6 +226,7 @@ struct Runner<'a, B, F: MultiwriteNorFlash> {
     /// Where the outbox had nothing to give although it holds records: unreadable ones, or a flash that does not
     /// answer. The next record is the next chance.
     barren: Option<(Position, Position)>,
+    rest: Rest,
     end: Option<End>,
 }
 
@@ -263,6 +273,7 @@ impl<B: Board, F: MultiwriteNorFlash> Runner<'_, B, F> {
                     silent_at = link_now().plus_ms(SILENCE_MS);
                     if let Some(message) = message.filter(|m| m.topic() == identity.down.as_str()) {
                         let now = self.board.uptime();
+                        self.rest.heard();
                         self.node.handle_downlink(now, message.payload());
                     }
                 }
@@ -384,7 +395,7 @@ impl<B: Board, F: MultiwriteNorFlash> Runner<'_, B, F> {
             if until.is_some_and(|at| at <= link_now()) {
                 return Beside::TimedOut;
             }
-            let wake_at = if busy { Some(UptimeMs(0)) } else { self.node.poll_timeout() };
+            let wake_at = if busy { Some(UptimeMs(0)) } else { self.rest().await };
             let timer = async {
                 match until {
                     Some(at) => Timer::at(Instant::from_millis(at.0)).await,
@@ -397,6 +408,14 @@ impl<B: Board, F: MultiwriteNorFlash> Runner<'_, B, F> {
                 Either3::Third(()) => return Beside::TimedOut,
             }
         }
+    }
+
+    /// Sleeps deeply, when that is planned and nothing is left to do; otherwise gives when there is something to do.
+    async fn rest(&mut self) -> Option<UptimeMs> {
+        let unsent = !self.answers.is_empty() || self.hello.is_some();
+        let level = self.outbox.level();
+        let look_at = self.rest.look(self.board, &self.node, level, self.window.is_open(), unsent).await;
+        self.node.poll_timeout().into_iter().chain(look_at).min()
     }
 
     fn handle_wake(&mut self, wake: Wake) {

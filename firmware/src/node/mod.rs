@@ -10,6 +10,7 @@
 //! or a mark from which the next boot records the cut run.
 
 mod orders;
+mod rest;
 mod schedule;
 mod valves;
 

@@ -5,6 +5,7 @@
 
 use crate::drip::Drip;
 use crate::settings::{NodeConfig, PROBES_MAX, ProbePlan};
+use crate::sleep::DueProbes;
 use giot_shared::ids::{ProbeId, ValveId};
 use giot_shared::time::UptimeMs;
 
@@ -85,6 +86,29 @@ impl Schedule {
                 let from = entry.last_at.unwrap_or(now);
                 entry.next_at = from.plus_ms(interval_ms(plan, drip)).max(now);
             }
+        }
+    }
+
+    /// Whether a probe is to be read, or the node's own record to be made, before anything else.
+    pub(super) fn is_due(&self) -> bool {
+        self.health_due || self.probes.iter().any(|entry| entry.state != State::Waiting)
+    }
+
+    /// Time until the node's own record and until each probe, ms.
+    pub(super) fn rests(&self, now: UptimeMs) -> (u64, DueProbes) {
+        let rest = |entry: &Entry| (entry.probe, entry.next_at.since_ms(now));
+        (self.health_at.since_ms(now), self.probes.iter().map(rest).collect())
+    }
+
+    /// Goes on with the times of [`Self::rests`]; a probe that was not among them is due at once.
+    pub(super) fn resume(&mut self, now: UptimeMs, health_in_ms: u64, probes_in_ms: &DueProbes) {
+        self.health_at = now.plus_ms(health_in_ms);
+        self.health_due = health_in_ms == 0;
+        for entry in &mut self.probes {
+            let known = probes_in_ms.iter().find(|(probe, _)| *probe == entry.probe);
+            let in_ms = known.map_or(0, |(_, in_ms)| *in_ms);
+            entry.next_at = now.plus_ms(in_ms);
+            entry.state = if in_ms == 0 { State::Due } else { State::Waiting };
         }
     }
 

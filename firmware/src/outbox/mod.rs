@@ -117,6 +117,17 @@ impl<F: MultiwriteNorFlash> Outbox<F> {
         self.seq = 0;
     }
 
+    /// Goes on counting in an epoch that did not end with the last boot. Gives whether `last` can be its last record:
+    /// otherwise a new epoch is needed.
+    pub fn resume_epoch(&mut self, last: Position) -> bool {
+        let fits = self.last <= last && last.seq < u32::MAX;
+        if fits {
+            self.last = last;
+            self.seq = last.seq;
+        }
+        fits
+    }
+
     /// How full it is.
     #[must_use]
     pub fn level(&self) -> Level {

@@ -132,6 +132,11 @@ impl<F: MultiwriteNorFlash> Settings<F> {
         Ok(epoch)
     }
 
+    /// The epoch of the last boot, 0 where there was none or nothing is readable.
+    pub async fn epoch(&mut self) -> u32 {
+        self.fetch::<4>(KEY_EPOCH).await.ok().flatten().map_or(0, u32::from_le_bytes)
+    }
+
     /// Makes the next boot's epoch rise above `floor`.
     ///
     /// # Errors

@@ -4,10 +4,12 @@
 
 mod install;
 mod kept;
+mod wifi;
 
 pub use install::{BAUD_DEFAULT, BROKER_LEN_MAX, Input, InstallError, Installation, Network};
 pub(crate) use kept::used_len;
 pub use kept::{Kept, LOST_TAILS_MAX, LostTail, LostTails, Running, Settings, SettingsError};
+pub use wifi::{PASSWORD_LEN, SSID_LEN_MAX, Wifi};
 
 use giot_shared::calibration::Calibration;
 use giot_shared::ids::{NodeId, ProbeId, ValveId};
@@ -42,6 +44,8 @@ pub struct NodeConfig {
     pub health_interval_ms: u64,
     /// Time between Hellos of a standing connection, ms: keeps the clock within a second a day of drift.
     pub hello_interval_ms: u64,
+    /// When it sleeps between samples; `None`: never, as boards without deep sleep do anyway.
+    pub sleep: Option<SleepPlan>,
     /// How long after its Hello a Welcome may still set the time, ms: a delayed one would set it back by the delay.
     pub welcome_within_ms: u64,
 }
@@ -60,6 +64,7 @@ impl NodeConfig {
             supply: None,
             health_interval_ms: 3_600_000,
             hello_interval_ms: 6 * 3_600_000,
+            sleep: None,
             welcome_within_ms: 120_000,
         }
     }
@@ -143,6 +148,30 @@ pub struct SupplyPlan {
     pub brown_out: Millivolts,
     /// From here on valves may open again; above `brown_out`, because opening a valve pulls the supply down.
     pub resume: Millivolts,
+}
+
+/// How a node on a small battery sleeps. While it sleeps no command reaches it: valves that the gateway opens belong to
+/// nodes that stay awake, or to farms that can wait for the next sample.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SleepPlan {
+    /// How long it listens for orders after the gateway has everything, ms.
+    pub listen_ms: u64,
+    /// How long it looks for its gateway, or goes on with a backlog that does not shrink, ms.
+    pub patience_ms: u64,
+}
+
+impl SleepPlan {
+    /// Three seconds for orders, which a gateway gives at once; half a minute for a network that is slow to join.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { listen_ms: 3000, patience_ms: 30_000 }
+    }
+}
+
+impl Default for SleepPlan {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 #[cfg(test)]

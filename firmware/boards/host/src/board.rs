@@ -10,6 +10,7 @@ use giot_firmware::board::{Board, Drive, DriveFault, NodeStatus, Vitals, Wake};
 use giot_firmware::probe::{ProbeFault, Sample};
 use giot_firmware::run::{End, Memory, run};
 use giot_firmware::settings::NodeConfig;
+use giot_firmware::sleep::{Carry, Woken};
 use giot_shared::ids::{ProbeId, ValveId};
 use giot_shared::time::{UnixMs, UptimeMs};
 use giot_shared::units::Millivolts;
@@ -119,6 +120,8 @@ pub struct HostBoard {
     booted_at: UnixMs,
     random: Random,
     stop: watch::Receiver<bool>,
+    asleep: Option<(UptimeMs, Carry)>,
+    woken: Option<Woken>,
 }
 
 impl fmt::Debug for HostBoard {
@@ -135,7 +138,26 @@ impl HostBoard {
     #[must_use]
     pub fn new(setup: BoardSetup, stop: watch::Receiver<bool>) -> Self {
         let booted_at = setup.clock.unix();
-        Self { setup, booted_at, random: Random::new(), stop }
+        Self { setup, booted_at, random: Random::new(), stop, asleep: None, woken: None }
+    }
+
+    /// Sleeps deeply, where the loop ended for that, and boots again. Gives whether it did.
+    async fn sleep_if_asked(&mut self) -> bool {
+        let Some((until, carry)) = self.asleep.take() else { return false };
+        let fell_asleep_at = self.setup.clock.unix();
+        tokio::select! {
+            biased;
+            () = stopped(&mut self.stop) => return false,
+            () = self.setup.clock.sleep_until(self.booted_at.plus_ms(until.0)) => {}
+        }
+        // Through the bytes, as a chip does it.
+        let woken_at = self.setup.clock.unix();
+        let carry = Carry::decode(&carry.encode());
+        self.woken = carry.map(|carry| carry.wake(woken_at.since_ms(fell_asleep_at)));
+        let base_ms = self.woken.as_ref().map_or(0, |woken| woken.uptime_base_ms);
+        self.booted_at = woken_at.minus_ms(base_ms);
+        self.setup.reset = ResetCause::Software;
+        true
     }
 
     fn reboot(&mut self, reset: ResetCause) {
@@ -159,6 +181,15 @@ impl Board for HostBoard {
 
     fn reset_cause(&self) -> ResetCause {
         self.setup.reset
+    }
+
+    fn take_woken(&mut self) -> Option<Woken> {
+        self.woken.take()
+    }
+
+    /// Ends the loop: whoever runs it sleeps and boots the board.
+    async fn sleep_deeply(&mut self, until: UptimeMs, carry: &Carry) {
+        self.asleep = Some((until, carry.clone()));
     }
 
     async fn drive_valve(&mut self, drive: Drive) -> Result<(), DriveFault> {
@@ -191,7 +222,10 @@ impl Board for HostBoard {
     }
 
     async fn wait(&mut self, until: Option<UptimeMs>) -> Wake {
-        let Self { setup, booted_at, stop, .. } = self;
+        let Self { setup, booted_at, stop, asleep, .. } = self;
+        if asleep.is_some() {
+            return Wake::Stop;
+        }
         let timer = async {
             match until {
                 Some(until) => setup.clock.sleep_until(booted_at.plus_ms(until.0)).await,
@@ -241,14 +275,17 @@ pub async fn run_node(
     let stretch = stretch as u64;
     config.welcome_within_ms = config.welcome_within_ms.saturating_mul(stretch);
     let flash = setup.flash.clone();
-    let mut connector = TcpConnector::new(setup.broker.clone());
+    let broker = setup.broker.clone();
     let (stop, stopping) = watch::channel(false);
     let mut board = HostBoard::new(setup, stopping);
     let mut memory = Box::new(Memory::new());
     let node = async {
         loop {
+            let radio_is_on = board.woken.as_ref().is_none_or(|woken| woken.contact);
+            let mut connector = radio_is_on.then(|| TcpConnector::new(broker.clone()));
             let end = run(config.clone(), &mut board, &mut connector, flash.partitions(), &mut memory);
             match Box::pin(end).await? {
+                End::Stopped if board.sleep_if_asked().await => {}
                 End::Stopped => return Ok(()),
                 End::Restart => board.reboot(ResetCause::Software),
             }

@@ -14,6 +14,9 @@
 //! | 7 | meter: probe u8, µL per pulse u32 | no meter |
 //! | 8 | supply: brown-out mV u16, resume mV u16 | not measured |
 //! | 9 | time between records of its own state, s u32 | one hour |
+//! | 10 | name of the wireless network, text | no radio, or nothing to join |
+//! | 11 | its password, text | an open network |
+//! | 14 | sleep between samples: listening ms u32, patience ms u32 | stays awake |
 //! | 32 + n | valve: number u8, kind u8 (1 relay, 2 latching), longest run s u32, run of the button s u32 | |
 //! | 64 + n | probe: number u8, metric u8, valve u8 (255: none), interval s u32, interval of a run s u32, input | |
 //!
@@ -21,7 +24,7 @@
 //! 1/10 000 u16; or 2, Modbus address u8, preset u8.
 
 use super::{MeterPlan, NodeConfig, PREFIX_LEN_MAX, PROBES_MAX, ProbePlan, SupplyPlan, ValveKind, ValvePlan};
-use super::{SettingsError, used_len};
+use super::{PASSWORD_LEN, SSID_LEN_MAX, SettingsError, SleepPlan, Wifi, used_len};
 use crate::probe::AnalogPlan;
 use crate::probe::modbus::Preset;
 use core::fmt;
@@ -56,6 +59,9 @@ const KEY_BAUD: u8 = 6;
 const KEY_METER: u8 = 7;
 const KEY_SUPPLY: u8 = 8;
 const KEY_HEALTH: u8 = 9;
+const KEY_SSID: u8 = 10;
+const KEY_PASSWORD: u8 = 11;
+const KEY_SLEEP: u8 = 14;
 const KEY_VALVES: u8 = 32;
 const KEY_PROBES: u8 = 64;
 
@@ -78,6 +84,8 @@ pub struct Installation {
     pub network: Network,
     /// Speed of the RS485 line, baud.
     pub baud: u32,
+    /// The wireless network to join, on boards with a radio.
+    pub wifi: Option<Wifi>,
 }
 
 /// How a probe is connected.
@@ -143,6 +151,7 @@ impl Installation {
             broker: heapless::String::try_from(broker).ok()?,
             network: Network::Dhcp,
             baud: BAUD_DEFAULT,
+            wifi: None,
         })
     }
 
@@ -171,6 +180,7 @@ impl Installation {
         if let Some(secs) = map.value(KEY_HEALTH, |fields| fields.u32()).await? {
             config.health_interval_ms = u64::from(secs) * 1000;
         }
+        config.sleep = map.value(KEY_SLEEP, |fields| fields.sleep()).await?;
         for key in keys(KEY_VALVES, VALVES_MAX) {
             if let Some(plan) = map.value(key, |fields| fields.valve()).await? {
                 config.valves.push(plan).map_err(|_| InstallError::Value(key))?;
@@ -185,7 +195,8 @@ impl Installation {
         }
         let network = map.value(KEY_NETWORK, |fields| fields.network()).await?.unwrap_or(Network::Dhcp);
         let baud = map.value(KEY_BAUD, |fields| fields.u32()).await?.unwrap_or(BAUD_DEFAULT);
-        Ok(Self { config, inputs, broker, network, baud })
+        let wifi = map.wifi().await?;
+        Ok(Self { config, inputs, broker, network, baud, wifi })
     }
 
     /// Writes it to its partition in place of what is there. A power cut in between leaves a node that is not set up.
@@ -213,6 +224,17 @@ impl Installation {
             map.put(KEY_SUPPLY, &value.0).await?;
         }
         map.put(KEY_HEALTH, &secs(self.config.health_interval_ms).to_le_bytes()).await?;
+        if let Some(plan) = self.config.sleep {
+            let ms = |ms| u32::try_from(ms).unwrap_or(u32::MAX);
+            let value = Value::default().u32(ms(plan.listen_ms)).u32(ms(plan.patience_ms));
+            map.put(KEY_SLEEP, &value.0).await?;
+        }
+        if let Some(wifi) = &self.wifi {
+            map.put(KEY_SSID, wifi.ssid().as_bytes()).await?;
+            if !wifi.password().is_empty() {
+                map.put(KEY_PASSWORD, wifi.password().as_bytes()).await?;
+            }
+        }
         for (key, plan) in keys(KEY_VALVES, VALVES_MAX).zip(&self.config.valves) {
             map.put(key, &valve_value(plan).0).await?;
         }
@@ -297,6 +319,12 @@ impl<F: NorFlash> Map<F> {
         })
         .await
     }
+
+    async fn wifi(&mut self) -> Result<Option<Wifi>, InstallError> {
+        let Some(ssid) = self.text::<SSID_LEN_MAX>(KEY_SSID).await? else { return Ok(None) };
+        let password = self.text::<{ *PASSWORD_LEN.end() }>(KEY_PASSWORD).await?.unwrap_or_default();
+        Wifi::new(&ssid, &password).map(Some).ok_or(InstallError::Value(KEY_PASSWORD))
+    }
 }
 
 impl<F: MultiwriteNorFlash> Map<F> {
@@ -369,6 +397,10 @@ impl Fields<'_> {
 
     fn supply(&mut self) -> Option<SupplyPlan> {
         Some(SupplyPlan { brown_out: Millivolts(self.u16()?), resume: Millivolts(self.u16()?) })
+    }
+
+    fn sleep(&mut self) -> Option<SleepPlan> {
+        Some(SleepPlan { listen_ms: u64::from(self.u32()?), patience_ms: u64::from(self.u32()?) })
     }
 
     fn valve(&mut self) -> Option<ValvePlan> {

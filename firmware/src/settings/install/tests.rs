@@ -17,6 +17,8 @@ fn installation() -> Installation {
         router: Ipv4Addr::new(192, 168, 1, 1),
     };
     made.baud = 9600;
+    made.wifi = Wifi::new("Vườn nhà Lan", "very secret");
+    made.config.sleep = Some(SleepPlan { listen_ms: 5000, patience_ms: 20_000 });
     let latching = ValvePlan { kind: ValveKind::Latching, ..ValvePlan::new(ValveId(1)) };
     made.config.valves = [ValvePlan::new(ValveId(0)), latching].into_iter().collect();
     let curve = [(2700, 0), (2200, 1500), (1200, 10_000)].map(|(mv, moisture)| Point {
@@ -51,12 +53,18 @@ fn what_was_set_up_comes_back() {
     let read = load(&flash).expect("set up");
     assert_eq!(format!("{read:?}"), format!("{made:?}"));
     assert_eq!(read.config.key.0, made.config.key.0, "which is not printed");
+    assert_eq!(read.wifi, made.wifi);
     assert_eq!(read.input(ProbeId(1)), Some(Input::Modbus { address: 17, preset: Preset::B }));
     assert_eq!(read.input(ProbeId(2)), None);
     // Again, with less: nothing of the first one is left.
-    let bare = Installation::new(made.config.id.clone(), made.config.key, "h:1").expect("short");
-    now_or_never(bare.store(flash.clone())).expect("stored");
-    assert_eq!(format!("{:?}", load(&flash).expect("set up")), format!("{bare:?}"));
+    let mut bare = Installation::new(made.config.id.clone(), made.config.key, "h:1").expect("short");
+    for wifi in [None, Wifi::new("open", "")] {
+        bare.wifi = wifi;
+        now_or_never(bare.store(flash.clone())).expect("stored");
+        let read = load(&flash).expect("set up");
+        assert_eq!(format!("{read:?}"), format!("{bare:?}"));
+        assert_eq!(read.wifi, bare.wifi);
+    }
 }
 
 #[test]
@@ -114,6 +122,8 @@ fn values_of_another_firmware_are_named() {
     check(KEY_BROKER, &[0xff, 0xfe]);
     check(KEY_BAUD, &[1, 2, 3, 4, 5]);
     check(KEY_NETWORK, &[10, 0, 0, 1, 33, 10, 0, 0, 2]);
+    check(KEY_PASSWORD, b"short");
+    check(KEY_SLEEP, &[1, 2, 3, 4, 5]);
     check(KEY_VALVES, &[0, 3, 0, 0, 0, 0, 0, 0, 0, 0]);
     check(KEY_PROBES, &[0, 1, 255, 1, 0, 0, 0, 1, 0, 0, 0, 2, 1, 9]);
     check(KEY_PROBES, &[0, 200, 255, 1, 0, 0, 0, 1, 0, 0, 0, 2, 1, 1]);

@@ -1,6 +1,7 @@
 //! The whole node on its simulated board, over TCP, against a scripted peer.
 
 mod peer;
+mod sleep;
 
 use crate::{
     BoardSetup, FlashStore, NodeStatus, Sample, SimClock, StationRow, StationSpeed, run_node, run_station,
