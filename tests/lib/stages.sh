@@ -10,11 +10,17 @@ SUITE_LIMIT_S=900
 PROBE=$ROOT/tests/nostd-probe
 FUZZ=$ROOT/tests/fuzz
 QEMU_BOARD=$ROOT/firmware/boards/qemu-riscv32
-QEMU_TARGET=riscv32imc-unknown-none-elf
+FIELD_BOARD=$ROOT/firmware/boards/esp32c3
+EMBEDDED_TARGET=riscv32imc-unknown-none-elf
 # Bounds of the node's image, bytes: a sixteenth of an ESP32-C3's usual 4 MiB of flash, and a fifth of its 400 KiB of RAM, which
 # leaves room for a radio, a second slot and the stack.
 QEMU_FLASH_MAX=262144
 QEMU_RAM_MAX=81920
+# Bounds of the field board's image, bytes: half of one of its two slots, and of RAM, in which some of the radio's code runs,
+# what leaves 150 KiB to the stack.
+FIELD_FLASH_MAX=786432
+FIELD_RAM_MAX=163840
+FIELD_FLASH_LEN=$((4 * 1024 * 1024))
 
 # ---- the one build -------------------------------------------------------------------------------------------------
 
@@ -67,6 +73,7 @@ stage_fmt() {
     check "workspace" 120 cargo fmt --all --check
     check "no_std probe" 60 cargo fmt --manifest-path "$PROBE/Cargo.toml" --check
     check "board qemu-riscv32" 60 cargo fmt --manifest-path "$QEMU_BOARD/Cargo.toml" --check
+    check "board esp32c3" 60 cargo fmt --manifest-path "$FIELD_BOARD/Cargo.toml" --check
     # Not through cargo: the library there includes files of the workspace, which are checked above.
     check "fuzz targets" 60 rustfmt --check --edition 2024 "$FUZZ"/targets/*.rs
     local script
@@ -76,7 +83,7 @@ stage_fmt() {
 stage_deny() {
     need_rust && need_cargo_deny || return 1
     local what manifest
-    for manifest in Cargo.toml firmware/boards/qemu-riscv32/Cargo.toml; do
+    for manifest in Cargo.toml firmware/boards/qemu-riscv32/Cargo.toml firmware/boards/esp32c3/Cargo.toml; do
         cargo fetch --locked --manifest-path "$manifest" || return 1
         for what in bans licenses sources; do
             check "$what of $manifest" 120 \
@@ -183,44 +190,96 @@ stage_it() {
 
 # ---- the node on a chip --------------------------------------------------------------------------------------------
 
-# build_image NAME [ARGUMENT…]: the node's image for QEMU at $IMAGES/NAME. Cargo finds the target in the board's folder.
+# need_embedded: the compiler of the boards in EMBEDDED_RUSTC.
+need_embedded() {
+    need_rust && need_command size binutils || return 1
+    EMBEDDED_RUSTC=$("$ROOT/tests/lib/embedded-rustc" "$EMBEDDED_TARGET" "$TARGET/embedded") && return 0
+    count_failed "no compiler for $EMBEDDED_TARGET: run \`rustup target add $EMBEDDED_TARGET\`"
+    return 1
+}
+
+# build_image BOARD NAME [ARGUMENT…]: a board's image at $IMAGES/NAME. Cargo finds the target in the board's folder.
 build_image() {
-    local name=$1
-    shift
-    check "the image $name builds" 1200 env -C "$QEMU_BOARD" RUSTC="$EMBEDDED_RUSTC" CARGO_TARGET_DIR="$IMAGES" \
+    local board=$1 name=$2
+    shift 2
+    check "the image $name builds" 1200 env -C "$board" RUSTC="$EMBEDDED_RUSTC" CARGO_TARGET_DIR="$IMAGES" \
         cargo build --release --locked "$@" || return 1
-    cp "$IMAGES/$QEMU_TARGET/release/node" "$IMAGES/$name"
+    cp "$IMAGES/$EMBEDDED_TARGET/release/node" "$IMAGES/$name"
+}
+
+# check_size ELF FLASH-MAX RAM-MAX
+check_size() {
+    local sizes
+    if sizes=$(sizes_within "$@"); then
+        count_passed "size of the image: ${sizes##*$'\n'}"
+    else
+        count_failed "the image outgrows its bounds: ${sizes##*$'\n'}"
+    fi
+    echo "$sizes"
 }
 
 # sizes_within ELF FLASH-MAX RAM-MAX: prints what the image takes of either; fails beyond the bounds.
 sizes_within() {
     size -A "$1" | awk -v flash_max="$2" -v ram_max="$3" '
-        $1 ~ /^\.(text|rodata|data|bss)$/ { print; size[$1] = $2 }
+        $1 ~ /^\.(trap|rwtext|text|rodata|data|bss)(\.wifi)?$/ { print; size[$1] += $2 }
         END {
-            flash = size[".text"] + size[".rodata"] + size[".data"]
-            ram = size[".data"] + size[".bss"]
+            for (name in size) {
+                if (name !~ /^\.bss/) flash += size[name]
+                if (name !~ /^\.(text|rodata)/) ram += size[name]
+            }
             printf "flash %d of %d bytes, static RAM %d of %d bytes\n", flash, flash_max, ram, ram_max
             exit !(flash > 0 && flash <= flash_max && ram <= ram_max)
         }'
 }
 
 stage_qemu() {
-    need_rust && need_command qemu-system-riscv32 qemu-system-misc && need_command size binutils || return 1
+    need_command qemu-system-riscv32 qemu-system-misc && need_embedded || return 1
     IMAGES=$TARGET/qemu-riscv32
-    if ! EMBEDDED_RUSTC=$("$ROOT/tests/lib/embedded-rustc" "$QEMU_TARGET" "$TARGET/embedded"); then
-        count_failed "no compiler for $QEMU_TARGET: run \`rustup target add $QEMU_TARGET\`"
-        return 1
-    fi
-    build_image node-faults --features fault-injection && build_image node || return 1
-    local sizes
-    if sizes=$(sizes_within "$IMAGES/node" "$QEMU_FLASH_MAX" "$QEMU_RAM_MAX"); then
-        count_passed "size of the image: ${sizes##*$'\n'}"
-    else
-        count_failed "the image outgrows its bounds: ${sizes##*$'\n'}"
-    fi
-    echo "$sizes"
+    build_image "$QEMU_BOARD" node-faults --features fault-injection && build_image "$QEMU_BOARD" node || return 1
+    check_size "$IMAGES/node" "$QEMU_FLASH_MAX" "$QEMU_RAM_MAX"
     need_build || return 1
     GIOT_QEMU_IMAGES=$IMAGES run_programs tests it qemu::
+}
+
+# partitions_fit CSV FLASH-LENGTH IMAGE-LENGTH: the table is in order, aligned and inside the flash, and each of its two
+# firmware slots takes the image.
+partitions_fit() {
+    local name type subtype offset len align end=$((0x9000)) n_slots=0
+    while IFS=$', \t' read -r name type subtype offset len; do
+        [[ -z $name || $name = '#'* ]] && continue
+        align=$((0x1000))
+        [ "$type" = app ] && align=$((0x10000))
+        printf '%-13s %-5s %-6s %8d + %8d\n' "$name" "$type" "$subtype" "$((offset))" "$((len))"
+        if ((offset % align || len % 0x1000 || len == 0 || offset < end)); then
+            echo "$name is not aligned, or overlaps what is before it"
+            return 1
+        fi
+        end=$((offset + len))
+        [ "$type" = app ] || continue
+        n_slots=$((n_slots + 1))
+        ((len >= $3)) || { echo "$name is too small for an image of $3 bytes"; return 1; }
+    done <"$1"
+    ((end <= $2)) || { echo "the table ends at $end, beyond the flash of $2 bytes"; return 1; }
+    ((n_slots == 2)) || { echo "$n_slots firmware slots instead of two"; return 1; }
+}
+
+# The image for chips that people buy. No machine here runs it: it builds, links, fits and is well-formed.
+stage_boards() {
+    need_embedded && need_esptool || return 1
+    IMAGES=$TARGET/esp32c3
+    build_image "$FIELD_BOARD" node || return 1
+    check_size "$IMAGES/node" "$FIELD_FLASH_MAX" "$FIELD_RAM_MAX"
+    local image=$IMAGES/node.bin
+    check "the image for the bootloader is made" 60 \
+        "$ESPTOOL" --chip esp32c3 elf2image --flash-size 4MB --output "$image" "$IMAGES/node" || return 1
+    # Of its checksum and its hash.
+    check "it is well-formed" 60 bash -c "
+        '$ESPTOOL' --chip esp32c3 image-info '$image' | tee /dev/stderr | grep -c '(valid)' | grep -qx 2"
+    if partitions_fit "$FIELD_BOARD/partitions.csv" "$FIELD_FLASH_LEN" "$(stat -c %s "$image")"; then
+        count_passed "either firmware slot takes its $(stat -c %s "$image") bytes"
+    else
+        count_failed "the partition table does not carry the image"
+    fi
 }
 
 # start_giot NAME ARGUMENT…: the built program on free ports in a fresh data folder; HTTP, MQTT, DATA, GIOT_PID.

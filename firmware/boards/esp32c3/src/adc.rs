@@ -1,0 +1,73 @@
+//! The converter: three channels of ADC1 (the radio needs ADC2), calibrated with the curve in the chip's fuses.
+//!
+//! At 11 dB a channel reads 0 to 2500 mV (ESP32-C3 datasheet, ADC characteristics): what gives more needs a divider, and a
+//! divider in front of a soil probe is part of that probe's calibration.
+
+use esp_hal::Blocking;
+use esp_hal::analog::adc::{Adc, AdcCalCurve, AdcChannel, AdcConfig, AdcPin, Attenuation};
+use esp_hal::peripherals::{ADC1, GPIO0, GPIO1, GPIO3};
+use giot_firmware::probe;
+use giot_shared::units::Millivolts;
+
+/// Two equal resistors in front of the battery channel.
+const BATTERY_DIVIDER: u16 = 2;
+/// Looks at a conversion before it counts as failed: it takes microseconds.
+const LOOKS_MAX: u32 = 100_000;
+
+type Curve = AdcCalCurve<ADC1<'static>>;
+type Channel<P> = AdcPin<P, ADC1<'static>, Curve>;
+
+/// The converter with its channels.
+pub(crate) struct Converter {
+    adc: Adc<'static, ADC1<'static>, Blocking>,
+    soil_a: Channel<GPIO0<'static>>,
+    soil_b: Channel<GPIO1<'static>>,
+    battery: Channel<GPIO3<'static>>,
+}
+
+/// No such channel, or a conversion that did not end.
+pub(crate) struct Failed;
+
+impl Converter {
+    /// Takes the converter and its pins.
+    pub(crate) fn new(
+        adc: ADC1<'static>,
+        soil_a: GPIO0<'static>,
+        soil_b: GPIO1<'static>,
+        battery: GPIO3<'static>,
+    ) -> Self {
+        let mut config = AdcConfig::new();
+        let soil_a = config.enable_pin_with_cal(soil_a, Attenuation::_11dB);
+        let soil_b = config.enable_pin_with_cal(soil_b, Attenuation::_11dB);
+        let battery = config.enable_pin_with_cal(battery, Attenuation::_11dB);
+        Self { adc: Adc::new(adc, config), soil_a, soil_b, battery }
+    }
+
+    /// The battery's voltage, in front of its divider.
+    pub(crate) fn battery(&mut self) -> Option<Millivolts> {
+        let pin = convert(&mut self.adc, &mut self.battery).ok()?;
+        Some(Millivolts(pin.0.saturating_mul(BATTERY_DIVIDER)))
+    }
+}
+
+impl probe::Adc for Converter {
+    type Error = Failed;
+
+    fn read(&mut self, channel: u8) -> Result<Millivolts, Failed> {
+        match channel {
+            0 => convert(&mut self.adc, &mut self.soil_a),
+            1 => convert(&mut self.adc, &mut self.soil_b),
+            3 => convert(&mut self.adc, &mut self.battery),
+            _ => Err(Failed),
+        }
+    }
+}
+
+fn convert<P: AdcChannel>(
+    adc: &mut Adc<'static, ADC1<'static>, Blocking>,
+    channel: &mut Channel<P>,
+) -> Result<Millivolts, Failed> {
+    // The one error is that the conversion goes on.
+    let conversion = (0..LOOKS_MAX).find_map(|_| adc.read_oneshot(channel).ok());
+    conversion.map(Millivolts).ok_or(Failed)
+}

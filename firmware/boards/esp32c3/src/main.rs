@@ -1,0 +1,150 @@
+//! The node on an ESP32-C3: wiring of its devices to the firmware, and nothing else.
+//!
+//! | file | device |
+//! |---|---|
+//! | `pins` | which pin is what; the valves' outputs |
+//! | `inputs` | buttons and water meter |
+//! | `adc` | analog probes and battery |
+//! | `serial` | RS485 line |
+//! | `flash` | installation, settings and outbox |
+//! | `wifi` | radio |
+//! | `reset`, `brownout`, `watchdog` | what ends a boot, and why |
+//! | `sleep` | deep sleep |
+//! | `console` | log lines on USB |
+//! | `board` | what the node sees of all that |
+#![no_std]
+#![no_main]
+
+mod adc;
+mod board;
+mod brownout;
+mod console;
+mod flash;
+mod inputs;
+mod pins;
+mod reset;
+mod serial;
+mod sleep;
+mod watchdog;
+mod wifi;
+
+use adc::Converter;
+use board::{FieldBoard, Parts, ProbeInputs};
+use console::log;
+use core::fmt::Display;
+use embassy_executor::Spawner;
+use embassy_net::StackResources;
+use embassy_time::Timer;
+use esp_hal::clock::CpuClock;
+use esp_hal::rtc_cntl::Rtc;
+use esp_hal::timer::timg::TimerGroup;
+use giot_firmware::link::tcp::{self, Link, Socket};
+use giot_firmware::probe::modbus::Line;
+use giot_firmware::run::{End, Memory, run};
+use giot_firmware::settings::{Installation, ValveKind};
+use giot_shared::wire::ResetCause;
+use pins::{ActiveLow, Pins, Valves, contact, waking};
+use serial::Serial;
+use static_cell::{ConstStaticCell, StaticCell};
+use watchdog::Watchdog;
+
+esp_bootloader_esp_idf::esp_app_desc!();
+
+/// The broker's stream and DHCP.
+const SOCKETS: usize = 2;
+/// The radio's heap, bytes: what its documentation starts with; the bootloader's memory is free once it has run.
+const HEAP_RECLAIMED_LEN: usize = 64 * 1024;
+const HEAP_LEN: usize = 36 * 1024;
+/// Half of what the watchdog waits, s.
+const REST_S: u64 = 5;
+
+static STACK: StaticCell<StackResources<SOCKETS>> = StaticCell::new();
+static BUFFERS: ConstStaticCell<tcp::Buffers> = ConstStaticCell::new(tcp::Buffers::new());
+static SOCKET: StaticCell<Socket> = StaticCell::new();
+static MEMORY: ConstStaticCell<Memory> = ConstStaticCell::new(Memory::new());
+
+#[esp_rtos::main]
+async fn main(spawner: Spawner) {
+    let chip = esp_hal::init(esp_hal::Config::default().with_cpu_clock(CpuClock::max()));
+    pins::close_outputs();
+    let cause = reset::take_cause();
+    let mut rtc = Rtc::new(chip.RTC_TIMER);
+    brownout::start(&mut rtc);
+    let woken = sleep::take_woken(&rtc);
+    let watchdog = Watchdog::start(rtc);
+    esp_alloc::heap_allocator!(#[esp_hal::ram(reclaimed)] size: HEAP_RECLAIMED_LEN);
+    esp_alloc::heap_allocator!(size: HEAP_LEN);
+    esp_rtos::start(TimerGroup::new(chip.TIMG0).timer0, chip.FROM_CPU_INTR0);
+    log!("giot {}, boot by {}", env!("CARGO_PKG_VERSION"), cause.code());
+
+    let (place, flash) = match flash::partitions(chip.FLASH) {
+        Ok(partitions) => partitions,
+        Err(missing) => return wait_for_installer(watchdog, &missing).await,
+    };
+    let installation = match Installation::load(place).await {
+        Ok(installation) => installation,
+        Err(error) => return wait_for_installer(watchdog, &error).await,
+    };
+    let Ok(broker) = installation.broker.parse() else {
+        return wait_for_installer(watchdog, &"the broker is no IPv4 address with a port").await;
+    };
+    let Some(network) = &installation.wifi else {
+        return wait_for_installer(watchdog, &"no wireless network is set").await;
+    };
+    let coils = Pins { coil_a: chip.GPIO6, coil_b: chip.GPIO7 };
+    let valves = match Valves::new(coils, &installation.config.valves) {
+        Ok(valves) => valves,
+        Err(why) => return wait_for_installer(watchdog, &why).await,
+    };
+    if installation.config.valves.iter().any(|plan| plan.kind == ValveKind::Latching) {
+        brownout::expect_latching();
+    }
+    let Some(rs485) = Serial::open(chip.UART1, chip.GPIO20, chip.GPIO21, chip.GPIO10, installation.baud)
+    else {
+        return wait_for_installer(watchdog, &"the RS485 line cannot have this speed").await;
+    };
+    inputs::watch(spawner, [waking(contact(chip.GPIO4)), contact(chip.GPIO9)], contact(chip.GPIO5));
+
+    let radio_is_on = woken.as_ref().is_none_or(|woken| woken.contact);
+    let mut link = radio_is_on.then(|| {
+        let (card, controller) = wifi::start(chip.WIFI, network).expect("the radio starts");
+        let config = tcp::config(installation.network);
+        let (stack, runner) =
+            embassy_net::new(card, config, STACK.init(StackResources::new()), board::random());
+        wifi::join(spawner, controller, runner);
+        Link::new(stack, broker, SOCKET.init(Socket::new(stack, BUFFERS.take())))
+    });
+
+    let parts = Parts {
+        valves,
+        probe_power: ActiveLow::new(chip.GPIO2),
+        converter: Converter::new(chip.ADC1, chip.GPIO0, chip.GPIO1, chip.GPIO3),
+        rs485: Line::new(rs485),
+        lamp: ActiveLow::new(chip.GPIO8),
+        watchdog,
+    };
+    let mut board = FieldBoard::new(parts, probe_inputs(&installation), cause, woken);
+    log!("node {}, broker {}", installation.config.id, installation.broker);
+    match run(installation.config, &mut board, &mut link, flash, MEMORY.take()).await {
+        Ok(End::Stopped | End::Restart) => reset::restart(ResetCause::Software),
+        Err(error) => {
+            // Each boot writes its epoch: a flash that fails otherwise must not be worn out by boots.
+            Timer::after_secs(REST_S).await;
+            panic!("{error}")
+        }
+    }
+}
+
+/// Without an installation there is nothing to do but to stay closed and say why.
+async fn wait_for_installer(mut watchdog: Watchdog, why: &dyn Display) {
+    log!("{why}");
+    loop {
+        watchdog.feed();
+        Timer::after_secs(REST_S).await;
+    }
+}
+
+fn probe_inputs(installation: &Installation) -> ProbeInputs {
+    let inputs = installation.config.probes.iter();
+    inputs.filter_map(|plan| Some((plan.probe, plan.metric, installation.input(plan.probe)?))).collect()
+}

@@ -1,0 +1,122 @@
+//! Which pin is what. The table with its wiring is in the README; this file is the only one that names pins.
+//!
+//! Everything that feeds a coil is low after a reset, while asleep and while the chip is without power: resistors on the
+//! board pull it down.
+
+use core::convert::Infallible;
+use embedded_hal::digital::{ErrorType, OutputPin};
+use esp_hal::gpio::{Input, InputConfig, Level, Output, OutputConfig, Pull, WakeupConfig};
+use esp_hal::peripherals::{self, GPIO};
+use giot_firmware::coil::{Latching, Relay};
+use giot_firmware::settings::{ValveKind, ValvePlan};
+use giot_shared::ids::ValveId;
+
+/// Relay of valve 0, or opening coil of the latching valve.
+const COIL_A: u8 = 6;
+/// Relay of valve 1, or closing coil of the latching valve.
+const COIL_B: u8 = 7;
+
+/// The chip's pins as the board uses them.
+pub(crate) struct Pins {
+    /// Relay of valve 0, or opening coil.
+    pub(crate) coil_a: peripherals::GPIO6<'static>,
+    /// Relay of valve 1, or closing coil.
+    pub(crate) coil_b: peripherals::GPIO7<'static>,
+}
+
+/// What is wired to the two coil outputs. They cannot be a latching valve and a relay at once.
+pub(crate) enum Valves {
+    /// Up to two relay valves.
+    Relays([Relay<Output<'static>>; 2]),
+    /// One latching valve.
+    Pair(Latching<Output<'static>, Output<'static>>),
+}
+
+impl Valves {
+    /// The outputs as the installation has them, all low.
+    ///
+    /// # Errors
+    /// A sentence about what this board cannot drive.
+    pub(crate) fn new(pins: Pins, plans: &[ValvePlan]) -> Result<Self, &'static str> {
+        let coil_a = Output::new(pins.coil_a, Level::Low, OutputConfig::default());
+        let coil_b = Output::new(pins.coil_b, Level::Low, OutputConfig::default());
+        match plans {
+            [ValvePlan { valve: ValveId(0), kind: ValveKind::Latching, .. }] => {
+                Ok(Self::Pair(Latching::new(coil_a, coil_b)))
+            }
+            plans if plans.iter().all(|plan| plan.kind == ValveKind::Relay && plan.valve.0 < 2) => {
+                Ok(Self::Relays([Relay::new(coil_a), Relay::new(coil_b)]))
+            }
+            _ => Err("this board drives relay valves 0 and 1, or latching valve 0 alone"),
+        }
+    }
+}
+
+/// An output that is on when its pin is low.
+#[derive(Debug)]
+pub(crate) struct ActiveLow(Output<'static>);
+
+impl ActiveLow {
+    /// On this pin, off.
+    pub(crate) fn new(pin: impl esp_hal::gpio::OutputPin + 'static) -> Self {
+        Self(Output::new(pin, Level::High, OutputConfig::default()))
+    }
+}
+
+impl ErrorType for ActiveLow {
+    type Error = Infallible;
+}
+
+impl OutputPin for ActiveLow {
+    fn set_low(&mut self) -> Result<(), Infallible> {
+        self.0.set_high();
+        Ok(())
+    }
+
+    fn set_high(&mut self) -> Result<(), Infallible> {
+        self.0.set_low();
+        Ok(())
+    }
+}
+
+/// An input whose contact pulls it to ground.
+pub(crate) fn contact(pin: impl esp_hal::gpio::InputPin + 'static) -> Input<'static> {
+    Input::new(pin, InputConfig::default().with_pull(Pull::Up))
+}
+
+/// An input that ends a deep sleep too; only pins 0 to 5 of this chip can.
+pub(crate) fn waking(mut contact: Input<'static>) -> Input<'static> {
+    contact.apply_wakeup_config(&WakeupConfig::default().with_low_power_path(true)).expect("a low-power pin");
+    contact
+}
+
+/// A coil output for whoever must move it without owning it: the panic handler and a failing supply.
+struct Seized(u32);
+
+impl ErrorType for Seized {
+    type Error = Infallible;
+}
+
+impl OutputPin for Seized {
+    fn set_low(&mut self) -> Result<(), Infallible> {
+        // SAFETY: the register clears the outputs whose bits are set and leaves the others; any value is valid.
+        GPIO::regs().out_w1tc().write(|w| unsafe { w.bits(self.0) });
+        Ok(())
+    }
+
+    fn set_high(&mut self) -> Result<(), Infallible> {
+        // SAFETY: as above, for setting.
+        GPIO::regs().out_w1ts().write(|w| unsafe { w.bits(self.0) });
+        Ok(())
+    }
+}
+
+/// Takes the current from every coil, whoever owns it.
+pub(crate) fn close_outputs() {
+    let Ok(()) = Seized(1 << COIL_A | 1 << COIL_B).set_low();
+}
+
+/// The latching valve's coils, whoever owns them.
+pub(crate) fn seize_pair() -> Latching<impl OutputPin, impl OutputPin> {
+    Latching::new(Seized(1 << COIL_A), Seized(1 << COIL_B))
+}
