@@ -138,6 +138,7 @@ impl Board for FieldBoard {
     fn report(&mut self, status: &NodeStatus) {
         // Lit while nobody answers: a lamp that is always on empties a battery.
         let Ok(()) = self.parts.lamp.set_state((!status.welcomed).into());
+        wifi::note_gateway(status.welcomed);
         let link = match (status.connected, status.welcomed) {
             (_, true) => "welcomed",
             (true, false) => "connected",

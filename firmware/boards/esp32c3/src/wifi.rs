@@ -22,6 +22,8 @@ const JOIN: Duration = Duration::from_secs(20);
 const REST_S: [u64; 4] = [1, 5, 15, 60];
 /// Time between looks at the signal, s.
 const SIGNAL_S: u64 = 30;
+/// Looks without a word of the gateway after which the network is joined anew: a quarter of an hour.
+const UNHEARD_LOOKS_MAX: u32 = 30;
 /// No signal known: real ones are negative.
 const NO_SIGNAL: i8 = 0;
 
@@ -29,6 +31,7 @@ const NO_SIGNAL: i8 = 0;
 const STOPPING: Duration = Duration::from_millis(500);
 
 static IS_ON: AtomicBool = AtomicBool::new(false);
+static IS_WELCOME: AtomicBool = AtomicBool::new(false);
 static STOP: Signal<CriticalSectionRawMutex, ()> = Signal::new();
 static STOPPED: Signal<CriticalSectionRawMutex, ()> = Signal::new();
 static SIGNAL_DBM: AtomicI8 = AtomicI8::new(NO_SIGNAL);
@@ -72,6 +75,11 @@ pub(crate) fn join(
 /// Strength of the network's signal, dBm, where one is joined.
 pub(crate) fn signal_dbm() -> Option<i8> {
     Some(SIGNAL_DBM.load(Ordering::Relaxed)).filter(|signal| *signal != NO_SIGNAL)
+}
+
+/// Says whether the gateway answers.
+pub(crate) fn note_gateway(answers: bool) {
+    IS_WELCOME.store(answers, Ordering::Relaxed);
 }
 
 /// Stops the radio, as it has to be before a deep sleep; at once when it was never started.
@@ -121,14 +129,18 @@ async fn rejoin(controller: &mut WifiController<'static>) {
     }
 }
 
-/// Looks at the signal until the network is gone.
-async fn stay(controller: &WifiController<'static>) {
-    loop {
+/// Looks at the signal until the network is gone, or until the gateway was not heard through it for so long that the radio
+/// may be at fault.
+async fn stay(controller: &mut WifiController<'static>) {
+    let mut n_unheard = 0;
+    while n_unheard < UNHEARD_LOOKS_MAX {
         let signal = controller.rssi().ok().and_then(|dbm| i8::try_from(dbm).ok());
         SIGNAL_DBM.store(signal.unwrap_or(NO_SIGNAL), Ordering::Relaxed);
         let left = controller.wait_for_disconnect_async();
         if let Either::First(_) = select(left, Timer::after_secs(SIGNAL_S)).await {
             return;
         }
+        n_unheard = if IS_WELCOME.load(Ordering::Relaxed) { 0 } else { n_unheard + 1 };
     }
+    let _left = with_timeout(JOIN, controller.disconnect_async()).await;
 }
