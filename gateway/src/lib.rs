@@ -40,7 +40,8 @@ use std::net::SocketAddr;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use store::{Reader, Store, StoreOptions};
+use std::time::Duration;
+use store::{Reader, Store, StoreOptions, Upkeep, Writer};
 use supervisor::Supervisor;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
@@ -159,6 +160,7 @@ impl Gateway {
         let mut tasks = Supervisor::default();
         tasks.spawn("hub", hub.run());
         tasks.spawn("http", api::serve(listener, api));
+        tasks.spawn("upkeep", upkeep(store.writer(), clock, stopping.subscribe()));
         let (link, running, mqtt) = (transport.link, transport.running, transport.address);
         Ok(Self { http, mqtt, clock, store, link, running, requests, tasks, stopping })
     }
@@ -311,6 +313,24 @@ fn secret_file(path: &Path, n_bytes: usize) -> anyhow::Result<String> {
 fn newest(reader: &Reader) -> anyhow::Result<Option<UnixMs>> {
     let diary = reader.diary(&store::DiaryFilter { limit: 1, ..store::DiaryFilter::default() })?;
     Ok(diary.iter().filter_map(|row| row.entry.at_us).max().map(|at_us| UnixMs(at_us.div_euclid(1000))))
+}
+
+/// Between two rounds of the store's upkeep.
+const UPKEEP_EVERY: Duration = Duration::from_secs(600);
+
+/// Reminds the store, from time to time, of what it does by itself at quiet moments.
+async fn upkeep(writer: Writer, clock: Clock, mut stopping: watch::Receiver<bool>) -> anyhow::Result<()> {
+    loop {
+        tokio::select! {
+            // An error means that the gateway is gone.
+            _ = stopping.wait_for(|stopping| *stopping) => return Ok(()),
+            () = tokio::time::sleep(clock.real(UPKEEP_EVERY)) => {}
+        }
+        // A store that is busy is reminded again the next time.
+        writer
+            .tend(Upkeep { now_us: clock.wall_us_unchecked() })
+            .context("remind the store of its upkeep")?;
+    }
 }
 
 /// Bytes as lower-case hexadecimal digits.

@@ -21,4 +21,5 @@ mod mqtt_port;
 mod programs;
 mod qemu;
 mod replay;
+mod store;
 mod wire_cddl;

@@ -8,6 +8,7 @@
 //! | 3 | the data folder is in use, or a newer giot wrote it |
 
 mod agro;
+mod backup;
 mod bench;
 mod demo;
 mod doctor;
@@ -16,6 +17,7 @@ mod node;
 mod replay;
 mod serve;
 mod sim;
+mod store;
 
 use crate::config::ConfigError;
 use crate::store::OpenError;
@@ -49,6 +51,10 @@ enum Command {
     Bench(bench::Command),
     #[command(subcommand)]
     Sim(sim::Command),
+    #[command(subcommand)]
+    Store(store::Command),
+    Backup(backup::BackupArgs),
+    Restore(backup::RestoreArgs),
 }
 
 /// Wrong usage that the parser cannot see.
@@ -90,6 +96,9 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Doctor(args) => quietly(doctor::run(&args)),
         Command::Bench(command) => bench::run(&command),
         Command::Sim(command) => sim::run(&command),
+        Command::Store(command) => quietly(store::run(&command)),
+        Command::Backup(args) => quietly(backup::back_up(&args)),
+        Command::Restore(args) => quietly(backup::restore(&args)),
     }
 }
 
@@ -115,6 +124,7 @@ fn exit_code(error: &anyhow::Error) -> u8 {
                 OpenError::OlderSchema { .. }
                 | OpenError::NoStore { .. }
                 | OpenError::Foreign { .. }
+                | OpenError::NoCopy { .. }
                 | OpenError::Io { .. }
                 | OpenError::Sqlite { .. },
             )

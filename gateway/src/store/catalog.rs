@@ -99,6 +99,11 @@ impl Catalog {
         self.by_id.get(&series)?.last
     }
 
+    /// How many series there are.
+    pub(super) fn n_series(&self) -> u64 {
+        u64::try_from(self.by_id.len()).unwrap_or(u64::MAX)
+    }
+
     /// The first series numbers after one, at most `n`.
     pub(super) fn ids_after(&self, after: u32, n: usize) -> Vec<u32> {
         let later = self.by_id.range((Bound::Excluded(after), Bound::Unbounded));

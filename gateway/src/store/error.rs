@@ -5,6 +5,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::backup::BackupError;
 use super::types::Batch;
 use super::writer::Done;
 
@@ -46,6 +47,15 @@ pub enum OpenError {
     Foreign {
         /// The file.
         path: PathBuf,
+    },
+    /// The store is of an earlier schema, and no copy of it could be kept before migrating it: it is left as it is.
+    #[error("keep a copy of the store as {} before migrating it", copy.display())]
+    NoCopy {
+        /// The copy.
+        copy: PathBuf,
+        /// Why it failed.
+        #[source]
+        source: Box<BackupError>,
     },
     /// The system refused.
     #[error("{what}")]

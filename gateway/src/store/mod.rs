@@ -10,6 +10,9 @@
 //! | `catalog.rs` | series numbers, latest samples |
 //! | `reader.rs` `samples.rs` `history.rs` | questions, streaming, charts |
 //! | `buckets.rs` `tally.rs` | spans of time: extremes, means, what a counter counted |
+//! | `upkeep.rs` | what a running store does by itself, at quiet moments |
+//! | `check.rs` `rows.rs` `sizes.rs` | every checksum; tables with bad pages; where the bytes go |
+//! | `backup.rs` | copies that prove themselves; restore |
 //! | `register.rs` | the one write from outside: a device's row |
 //! | `diary.rs` | hash chain of the irrigation diary |
 //! | `bench/` | the load that measures it |
@@ -21,10 +24,12 @@
 //! Invariants: a batch is kept whole or not at all; [`Done`] hears `Ok` only after the commit is on disk; killing the process at
 //! any instant loses nothing that was told `Ok`; damage is found by checksums, told, and costs at most the damaged part.
 
+mod backup;
 pub mod bench;
 mod buckets;
 mod bytes;
 mod catalog;
+mod check;
 mod chunk;
 mod commit;
 mod decimal;
@@ -36,9 +41,12 @@ mod journal;
 mod open;
 mod reader;
 mod register;
+mod rows;
 mod samples;
+mod sizes;
 mod tally;
 mod types;
+mod upkeep;
 mod writer;
 
 use std::path::{Path, PathBuf};
@@ -49,20 +57,24 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
+pub use self::backup::{BackupError, Proof, Stage, TableProof, back_up, restore};
+pub use self::check::{CheckReport, FINDINGS_MAX, Finding, Place, check_store};
 pub use self::commit::BATCH_SAMPLES_MAX;
 pub use self::error::{Closed, CommitError, OpenError, ReadError, SubmitError};
 pub use self::history::CHART_POINTS_MAX;
 pub use self::reader::Reader;
 pub use self::register::register_device;
+pub use self::sizes::{Room, Sizes, measure};
 pub use self::types::{
     Anchor, Batch, Bucket, ChartPoint, DeviceRow, DeviceSamples, DiaryEntry, DiaryFilter, DiaryProof,
     DiaryRow, Gap, LastValue, Mark, MetricSample, ReadSummary, Sample, SeriesInfo, StoreStats,
     ValveEventFilter, ValveEventRow,
 };
+pub use self::upkeep::Upkeep;
 pub use self::writer::{Done, QUEUE_BATCHES, Writer};
 
 use self::catalog::SharedCatalog;
-use self::writer::{Message, Shared, Thread};
+use self::writer::{Message, Shared, Thread, Told};
 
 /// Calls what it is given once.
 pub type TellWithin = fn(&mut dyn FnMut());
@@ -147,12 +159,20 @@ impl Store {
         self.shared.n_retries.load(Ordering::Relaxed)
     }
 
+    /// How many rounds of upkeep have ended since the store was opened.
+    #[must_use]
+    pub fn n_rounds(&self) -> u64 {
+        self.shared.n_rounds.load(Ordering::Relaxed)
+    }
+
     /// Turns the whole journal into chunks and waits for it; commits wait meanwhile. Blocks.
     ///
     /// # Errors
     /// The disk refuses; the journal then keeps what is not in chunks.
     pub fn fold(&self) -> Result<(), CommitError> {
-        self.ask(Message::Fold)
+        let (sender, receiver) = std::sync::mpsc::channel();
+        self.writer.send(Message::Fold(sender)).map_err(|Closed| closed())?;
+        receiver.recv().map_err(|_| closed())?
     }
 
     /// Makes the file as small as it gets: folds the journal, joins chunks until they are full, gives free pages back. Commits go on
@@ -161,17 +181,22 @@ impl Store {
     /// # Errors
     /// The disk refuses, or the store is closed meanwhile; nothing is lost, and the next call goes on.
     pub fn compact(&self) -> Result<(), CommitError> {
-        self.ask(Message::Compact)
+        self.compact_and_tell(&mut |_, _| {})
     }
 
-    fn ask(
-        &self,
-        question: impl FnOnce(std::sync::mpsc::Sender<Result<(), CommitError>>) -> Message,
-    ) -> Result<(), CommitError> {
-        let closed = || CommitError::Unavailable(Closed.to_string().into());
+    /// As [`Self::compact`]; `progress` hears how many of how many series are done.
+    ///
+    /// # Errors
+    /// As [`Self::compact`].
+    pub fn compact_and_tell(&self, progress: &mut dyn FnMut(u64, u64)) -> Result<(), CommitError> {
         let (sender, receiver) = std::sync::mpsc::channel();
-        self.writer.send(question(sender)).map_err(|Closed| closed())?;
-        receiver.recv().map_err(|_| closed())?
+        self.writer.send(Message::Compact(sender)).map_err(|Closed| closed())?;
+        loop {
+            match receiver.recv().map_err(|_| closed())? {
+                Told::Step { n_done, n_series } => progress(n_done, n_series),
+                Told::End(result) => return result,
+            }
+        }
     }
 
     /// Commits what is queued, folds a bounded part of the journal, copies the log into the database and ends the thread.
@@ -197,6 +222,10 @@ impl Drop for Store {
             tracing::error!("the store's writing thread had died");
         }
     }
+}
+
+fn closed() -> CommitError {
+    CommitError::Unavailable(Closed.to_string().into())
 }
 
 #[cfg(test)]

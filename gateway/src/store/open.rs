@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
+use super::backup;
 use super::error::OpenError;
 
 /// Name of the database in the data folder.
@@ -109,7 +110,7 @@ pub(super) fn set_sync(conn: &Connection, waits: bool) -> rusqlite::Result<()> {
 
 /// Creates an empty file that only its owner can read; SQLite gives its log the same rights. A file that exists is not
 /// even opened (see the module doc).
-fn create_private(path: &Path) -> std::io::Result<()> {
+pub(super) fn create_private(path: &Path) -> std::io::Result<()> {
     let mut options = OpenOptions::new();
     options.create_new(true).write(true);
     #[cfg(unix)]
@@ -140,19 +141,46 @@ fn set_incremental(conn: &Connection) -> rusqlite::Result<()> {
 /// Keeps the store as it was beside the one that will be migrated. A copy that an earlier try left is replaced.
 fn keep_copy(conn: &Connection, dir: &Path, found: u32) -> Result<(), OpenError> {
     let copy = dir.join(format!("giot-schema-{found}.sqlite"));
-    let io = |what: &str| {
-        let what = format!("{what} {}", copy.display());
-        move |source| OpenError::Io { what, source }
-    };
-    match std::fs::remove_file(&copy) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(io("replace")(error)),
-        _ => {}
+    let part = dir.join(format!("giot-schema-{found}.sqlite.part"));
+    let kept = backup::copy_pages(conn, &part, &mut |_, _, _| {})
+        .and_then(|()| move_to_disk(&part, &copy).map_err(backup::io(format!("move {}", part.display()))));
+    if let Err(error) = kept {
+        // What is left of it is worth nothing; a file that cannot be removed is replaced by the next try.
+        std::fs::remove_file(&part).ok();
+        return Err(OpenError::NoCopy { copy, source: Box::new(error) });
     }
-    create_private(&copy).map_err(io("create"))?;
-    let path = copy.to_string_lossy();
-    conn.execute("VACUUM INTO ?1", [&*path]).map_err(sqlite("copy the store before it is migrated"))?;
     tracing::info!(copy = %copy.display(), schema = found, "kept a copy of the store before migrating it");
     Ok(())
+}
+
+/// Gives a file that is on the disk its name, replacing what had it, and brings the name to the disk.
+pub(super) fn move_to_disk(from: &Path, to: &Path) -> std::io::Result<()> {
+    std::fs::rename(from, to)?;
+    sync_folder(to.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new(".")))
+}
+
+/// Brings the names in a folder to the disk.
+pub(super) fn sync_folder(dir: &Path) -> std::io::Result<()> {
+    File::open(dir)?.sync_all()
+}
+
+/// Opens a store's file under any name for reading; one of an earlier schema too.
+pub(super) fn open_file(path: &Path) -> Result<Connection, OpenError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    if let Err(source) = File::open(path) {
+        return Err(OpenError::Io { what: format!("open {}", path.display()), source });
+    }
+    let conn = Connection::open_with_flags(path, flags).map_err(sqlite("open the copy for reading"))?;
+    match check_identity(&conn, path)? {
+        0 => Err(OpenError::Foreign { path: path.to_owned() }),
+        _ => Ok(conn),
+    }
+}
+
+/// Brings a copy that nobody else knows up to date.
+pub(super) fn migrate_copy(conn: &mut Connection) -> rusqlite::Result<()> {
+    let found = conn.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    if found < schema_version() { migrate(conn, found) } else { Ok(()) }
 }
 
 /// Refuses foreign and newer files; returns the schema version found, 0 for an empty file.
@@ -228,6 +256,12 @@ pub(super) fn open_reader(dir: &Path) -> Result<Connection, OpenError> {
 
 /// Size of the database and its log in bytes.
 pub(super) fn file_bytes(dir: &Path) -> u64 {
+    let (file, log) = file_bytes_apart(dir);
+    file + log
+}
+
+/// Size of the database and of its log in bytes.
+pub(super) fn file_bytes_apart(dir: &Path) -> (u64, u64) {
     let size = |path: PathBuf| std::fs::metadata(path).map_or(0, |metadata| metadata.len());
-    size(dir.join(FILE_NAME)) + size(dir.join(format!("{FILE_NAME}-wal")))
+    (size(dir.join(FILE_NAME)), size(dir.join(format!("{FILE_NAME}-wal"))))
 }

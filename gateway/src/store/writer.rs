@@ -24,6 +24,7 @@ use super::fold::{self, Compaction};
 use super::open::{self, FolderLock};
 use super::reader;
 use super::types::{Batch, Mark};
+use super::upkeep::{Round, Rounds, Upkeep};
 
 /// Batches waiting for the writer: four times the messages in flight of a large site, about 4 MB of usual batches.
 pub const QUEUE_BATCHES: usize = 8_192;
@@ -102,14 +103,33 @@ pub(super) enum Message {
     Batch(Batch, Done),
     /// Fold all there is, then answer.
     Fold(std::sync::mpsc::Sender<Result<(), CommitError>>),
-    /// Fold all there is, join chunks, give space back, then answer.
-    Compact(std::sync::mpsc::Sender<Result<(), CommitError>>),
+    /// Fold all there is, join chunks, give space back; tells how it goes.
+    Compact(Asked),
+    /// Do a round of what the store does by itself; one that comes while another is on its way is left out.
+    Tend(Upkeep),
     /// Commit what is queued, fold a little if asked, end.
     Close {
         /// Whether to fold.
         folds: bool,
     },
 }
+
+/// What whoever waits for a compaction hears.
+#[derive(Debug)]
+pub(super) enum Told {
+    /// So much is done.
+    Step {
+        /// Series done.
+        n_done: u64,
+        /// Series there are.
+        n_series: u64,
+    },
+    /// It has ended.
+    End(Result<(), CommitError>),
+}
+
+/// Who waits for a compaction.
+pub(super) type Asked = std::sync::mpsc::Sender<Told>;
 
 /// A handle to the queue; clones share it.
 #[derive(Debug, Clone)]
@@ -178,6 +198,19 @@ impl Writer {
         receiver.recv().map_err(|_| closed())?
     }
 
+    /// Asks for a round of what the store does by itself, at quiet moments from now on. A full queue is none: then the round is left
+    /// out, and `false` returned.
+    ///
+    /// # Errors
+    /// [`Closed`] when the store is closed.
+    pub fn tend(&self, upkeep: Upkeep) -> Result<bool, Closed> {
+        match self.queue.try_send(Message::Tend(upkeep)) {
+            Ok(()) => Ok(true),
+            Err(mpsc::error::TrySendError::Full(_)) => Ok(false),
+            Err(mpsc::error::TrySendError::Closed(_)) => Err(Closed),
+        }
+    }
+
     /// Puts a message into the queue from a thread that may block.
     pub(super) fn send(&self, message: Message) -> Result<(), Closed> {
         let mut message = message;
@@ -195,7 +228,7 @@ impl Writer {
 fn refused(message: Message, why: impl Fn(Box<(Batch, Done)>) -> SubmitError) -> SubmitError {
     match message {
         Message::Batch(batch, done) => why(Box::new((batch, done))),
-        Message::Fold(_) | Message::Compact(_) | Message::Close { .. } => {
+        Message::Fold(_) | Message::Compact(_) | Message::Tend(_) | Message::Close { .. } => {
             why(Box::new((Batch::default(), Done::Ignore)))
         }
     }
@@ -207,6 +240,8 @@ pub(super) struct Shared {
     pub(super) catalog: SharedCatalog,
     /// Commits that did not succeed at the first try.
     pub(super) n_retries: AtomicU64,
+    /// Rounds of upkeep that have ended.
+    pub(super) n_rounds: AtomicU64,
 }
 
 /// Everything the writing thread owns besides its connection.
@@ -238,9 +273,6 @@ impl Thread {
     }
 }
 
-/// Who waits for a compaction.
-type Asked = std::sync::mpsc::Sender<Result<(), CommitError>>;
-
 struct Loop<'c> {
     conn: &'c Connection,
     statements: commit::Statements<'c>,
@@ -254,6 +286,8 @@ struct Loop<'c> {
     job: Option<fold::Job>,
     n_commits_until_fold: u64,
     compaction: Option<(Compaction, Asked)>,
+    rounds: Rounds,
+    round: Option<Round>,
     group: Group,
     /// Whether the connection waits for the disk; only folding may do without.
     is_synced: bool,
@@ -285,6 +319,8 @@ impl<'c> Loop<'c> {
             job: None,
             n_commits_until_fold: 0,
             compaction: None,
+            rounds: Rounds::default(),
+            round: None,
             group: Group::default(),
             is_synced: true,
             marks: reader::marks(conn)?.into_iter().map(|mark| (mark.node, (mark.epoch, mark.seq))).collect(),
@@ -295,7 +331,7 @@ impl<'c> Loop<'c> {
         let mut waiting = Vec::new();
         let mut next = None;
         loop {
-            let has_work = self.job.is_some() || self.wants_fold() || self.compaction.is_some();
+            let has_work = self.is_busy() || self.round.is_some();
             let message = match next.take() {
                 Some(message) => message,
                 None if has_work => match queue.try_recv() {
@@ -320,6 +356,11 @@ impl<'c> Loop<'c> {
                 }
                 Message::Fold(answer) => drop(answer.send(self.fold_all())),
                 Message::Compact(answer) => self.begin_compaction(answer),
+                Message::Tend(upkeep) => {
+                    if self.round.is_none() {
+                        self.round = Some(self.rounds.begin(&upkeep));
+                    }
+                }
                 Message::Close { folds } => {
                     queue.close();
                     self.drain(queue, &mut waiting);
@@ -342,8 +383,9 @@ impl<'c> Loop<'c> {
                     next = gather(queue, waiting);
                     self.commit_all(waiting);
                 }
-                Message::Fold(answer) | Message::Compact(answer) => drop(answer.send(Ok(()))),
-                Message::Close { .. } => {}
+                Message::Fold(answer) => drop(answer.send(Ok(()))),
+                Message::Compact(answer) => drop(answer.send(Told::End(Ok(())))),
+                Message::Tend(_) | Message::Close { .. } => {}
             }
         }
     }
@@ -454,8 +496,13 @@ impl<'c> Loop<'c> {
         self.n_commits_until_fold == 0 && (self.n_bytes >= FOLD_BYTES || self.n_rows >= FOLD_ROWS)
     }
 
+    /// True while there is work that does not wait for a quiet moment.
+    fn is_busy(&self) -> bool {
+        self.job.is_some() || self.wants_fold() || self.compaction.is_some()
+    }
+
     fn fold_between_commits(&mut self) {
-        if self.job.is_none() && !self.wants_fold() && self.compaction.is_none() {
+        if !self.is_busy() {
             return;
         }
         self.work();
@@ -466,15 +513,29 @@ impl<'c> Loop<'c> {
 
     /// Does one step of what there is to do besides commits.
     fn work(&mut self) {
-        match self.compaction.take() {
-            Some((compaction, asked)) if self.job.is_none() => {
-                self.compaction = self.compact_step(compaction, asked);
-            }
-            waiting => {
-                self.fold_step(FOLD_BYTES_MAX);
-                self.compaction = waiting;
-            }
+        if self.job.is_none()
+            && let Some((compaction, asked)) = self.compaction.take()
+        {
+            self.compaction = self.compact_step(compaction, asked);
+        } else if self.is_busy() {
+            self.fold_step(FOLD_BYTES_MAX);
+        } else if let Some(round) = self.round.take() {
+            self.round = self.round_step(round);
         }
+    }
+
+    /// Goes on with a round; `None` when it has ended.
+    fn round_step(&mut self, mut round: Round) -> Option<Round> {
+        let step = self
+            .set_sync(false)
+            .and_then(|()| round.step(self.conn, &mut self.fold_statements, &self.shared.catalog));
+        match step {
+            Ok(fold::Progress::Working) => return Some(round),
+            Ok(fold::Progress::Done) => {}
+            Err(error) => tracing::warn!(%error, "the store's upkeep failed and is tried again later"),
+        }
+        self.shared.n_rounds.fetch_add(1, Ordering::Relaxed);
+        None
     }
 
     /// A job in progress is forgotten, which costs repeated work only: the next one covers all that is there.
@@ -482,7 +543,9 @@ impl<'c> Loop<'c> {
         self.job = None;
         match self.try_fold_step(u64::MAX) {
             Ok(_) => self.compaction = Some((Compaction::default(), answer)),
-            Err(error) => drop(answer.send(Err(CommitError::Unavailable(error.to_string().into())))),
+            Err(error) => {
+                drop(answer.send(Told::End(Err(CommitError::Unavailable(error.to_string().into())))));
+            }
         }
     }
 
@@ -492,7 +555,12 @@ impl<'c> Loop<'c> {
             .set_sync(false)
             .and_then(|()| compaction.step(self.conn, &mut self.fold_statements, &self.shared.catalog));
         let result = match step {
-            Ok(fold::Progress::Working) => return Some((compaction, asked)),
+            Ok(fold::Progress::Working) => {
+                let n_series = self.shared.catalog.lock().n_series();
+                // Nobody waits for it any more when this fails; it goes on nevertheless.
+                asked.send(Told::Step { n_done: compaction.n_series_done, n_series }).ok();
+                return Some((compaction, asked));
+            }
             Ok(fold::Progress::Done) => {
                 self.checkpoint();
                 Ok(())
@@ -500,7 +568,7 @@ impl<'c> Loop<'c> {
             Err(error) => Err(CommitError::Unavailable(error.to_string().into())),
         };
         // Nobody waits for it any more when this fails.
-        drop(asked.send(result));
+        drop(asked.send(Told::End(result)));
         None
     }
 

@@ -91,6 +91,23 @@ impl<'a> Sealed<'a> {
     pub(super) fn hours(&self) -> Result<Option<Hours>, BadBytes> {
         decode_hours(self.checked()?)
     }
+
+    /// What is wrong with the chunk, if anything: unpacks it and sums its hours up anew.
+    pub(super) fn flaw(&self) -> Option<&'static str> {
+        let Ok(blob) = self.checked() else { return Some("its checksum does not hold") };
+        let (Ok(points), Ok(hours)) = (decode(blob), decode_hours(blob)) else {
+            return Some("its readings cannot be unpacked");
+        };
+        let ends = points.first().zip(points.last()).map(|(first, last)| (first.at_us, last.at_us));
+        if ends != Some((self.from_us, self.to_us)) || u32::try_from(points.len()) != Ok(self.n_samples) {
+            return Some("its readings are not what its row says");
+        }
+        if !points.is_sorted_by(|a, b| a.at_us < b.at_us) {
+            return Some("its readings are not in order");
+        }
+        let are_same = |hours: &Hours| hours::sum_up(&points, hours.scale).as_ref() == Some(hours);
+        (!hours.as_ref().is_none_or(are_same)).then_some("its hours are not those of its readings")
+    }
 }
 
 /// Packs `points`: ascending, no two with one time, at most [`N_MAX`].

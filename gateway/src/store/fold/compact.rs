@@ -1,8 +1,8 @@
 //! Making the store compact: chunks that are not full are joined, free pages go back to the file system.
 //!
-//! Folding joins chunks only while that is cheap. This does it at any price, in steps small enough that commits go on between them; it
-//! may end after any step. Must not fold (the writer does that first) and must not wait for the disk: like folding it only moves what
-//! is durable already.
+//! Folding joins chunks only while that is cheap. This does it at any price, or, while the gateway runs, where it pays: in steps small
+//! enough that commits go on between them; it may end after any step. Must not fold (the writer does that first) and must not wait for
+//! the disk: like folding it only moves what is durable already.
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
@@ -13,15 +13,39 @@ use crate::store::catalog::SharedCatalog;
 /// Pages given back in one step: 8 MiB.
 const STEP_PAGES: u32 = 2_048;
 
+/// A running store keeps fewer free pages than this for what comes next (16 MiB) …
+const SPARE_PAGES: u32 = 4_096;
+
+/// … and fewer than one in so many.
+const SPARE_SHARE: u32 = 8;
+
+/// How far it goes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(in super::super) enum Zeal {
+    /// As small as it gets, whatever that costs.
+    #[default]
+    Full,
+    /// Only where chunks become fewer, so that a second pass finds nothing to do.
+    Gentle,
+}
+
 /// One pass over all series.
 #[derive(Debug, Default)]
 pub(in super::super) struct Compaction {
+    zeal: Zeal,
     /// Series up to here are done.
     upto: u32,
+    /// How many those are.
+    pub(in super::super) n_series_done: u64,
     has_all: bool,
 }
 
 impl Compaction {
+    /// Before the first series.
+    pub(in super::super) fn new(zeal: Zeal) -> Self {
+        Self { zeal, ..Self::default() }
+    }
+
     /// Does one bounded part of the work in one transaction.
     pub(in super::super) fn step(
         &mut self,
@@ -30,34 +54,44 @@ impl Compaction {
         catalog: &SharedCatalog,
     ) -> rusqlite::Result<Progress> {
         if self.has_all {
-            return give_back(conn);
+            return give_back(conn, self.zeal);
         }
         let series = catalog.lock().ids_after(self.upto, STEP_SERIES_MAX);
         let tx = Transaction::new_unchecked(conn, TransactionBehavior::Immediate)?;
-        let (mut upto, mut n_samples) = (self.upto, 0);
+        let (mut upto, mut n_done, mut n_samples) = (self.upto, 0, 0);
         for id in &series {
-            n_samples += compact(statements, *id)?.n_samples;
+            n_samples += compact(statements, *id, self.zeal)?.n_samples;
             upto = *id;
+            n_done += 1;
             if n_samples >= STEP_SAMPLES_MAX {
                 break;
             }
         }
         tx.commit()?;
         self.upto = upto;
+        self.n_series_done += n_done;
         self.has_all = series.last().is_none_or(|last| *last == upto) && series.len() < STEP_SERIES_MAX;
         Ok(Progress::Working)
     }
 }
 
 /// Cuts some free pages off the file.
-fn give_back(conn: &Connection) -> rusqlite::Result<Progress> {
-    let n_free = || conn.pragma_query_value(None, "freelist_count", |row| row.get::<_, u32>(0));
-    let before = n_free()?;
+pub(in super::super) fn give_back(conn: &Connection, zeal: Zeal) -> rusqlite::Result<Progress> {
+    let number = |pragma: &str| conn.pragma_query_value(None, pragma, |row| row.get::<_, u32>(0));
+    let before = number("freelist_count")?;
+    let spare = match zeal {
+        Zeal::Full => 0,
+        Zeal::Gentle => SPARE_PAGES.max(number("page_count")? / SPARE_SHARE),
+    };
+    if before <= spare {
+        return Ok(Progress::Done);
+    }
     // One row, and one page, a step of the statement.
-    let mut pages = conn.prepare(&format!("PRAGMA incremental_vacuum({STEP_PAGES})"))?;
+    let n_pages = STEP_PAGES.min(before - spare);
+    let mut pages = conn.prepare(&format!("PRAGMA incremental_vacuum({n_pages})"))?;
     let mut pages = pages.query([])?;
     while pages.next()?.is_some() {}
     // A file of an earlier schema that could not be rewritten keeps its free pages.
-    let is_stuck = n_free()? == before;
-    Ok(if before <= STEP_PAGES || is_stuck { Progress::Done } else { Progress::Working })
+    let after = number("freelist_count")?;
+    Ok(if after <= spare || after == before { Progress::Done } else { Progress::Working })
 }

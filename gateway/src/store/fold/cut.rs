@@ -47,6 +47,11 @@ pub(super) fn shares_page(n_bytes: usize) -> bool {
     n_bytes <= PAGE_BLOB / 2
 }
 
+/// How many pieces a rest of so many bytes is cut into at most, packed thoroughly: pieces are filled to nine tenths and more.
+pub(super) fn n_pieces_max(n_bytes: usize) -> usize {
+    (n_bytes * 10).div_ceil(PAGE_BLOB / 2 * 9)
+}
+
 /// The size at which samples that take as much room as these make a full chunk.
 fn target(n_samples: usize, n_bytes: usize) -> usize {
     if n_samples * PAGE_BLOB >= N_MIN * n_bytes {

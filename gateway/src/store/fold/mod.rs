@@ -20,7 +20,7 @@ use std::ops::RangeInclusive;
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
-pub(super) use self::compact::Compaction;
+pub(super) use self::compact::{Compaction, Zeal};
 pub(super) use self::seal::Statements;
 use self::seal::seal;
 use super::catalog::SharedCatalog;

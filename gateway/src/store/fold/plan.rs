@@ -15,7 +15,7 @@ use std::ops::Range;
 
 use super::super::chunk::N_MAX;
 use super::super::types::Point;
-use super::cut::{is_full, shares_page};
+use super::cut::{is_full, n_pieces_max, shares_page};
 
 /// Samples rewritten together at most, so that memory is bounded; late data may touch every chunk of a year.
 const N_TOGETHER_MAX: usize = 4 * N_MAX;
@@ -60,6 +60,12 @@ impl Segment {
     /// True when it must be written.
     pub(super) fn is_dirty(&self) -> bool {
         !self.points.is_empty() || self.heads.len() > 1 || self.moves
+    }
+
+    /// True when joining its heads makes them fewer, so that what was joined is not joined again.
+    pub(super) fn pays(&self, heads: &[Head]) -> bool {
+        let heads = heads.get(self.heads.clone()).unwrap_or_default();
+        heads.len() > n_pieces_max(heads.iter().map(|head| head.n_bytes).sum())
     }
 
     fn joins(&self, next: &Self) -> bool {

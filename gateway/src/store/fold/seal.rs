@@ -7,6 +7,7 @@ use rusqlite::{Connection, OptionalExtension, Row, Statement, params};
 
 use super::super::chunk::{Effort, Sealed, checksum};
 use super::super::types::{Point, keep_latest};
+use super::compact::Zeal;
 use super::cut::{Piece, cut};
 use super::plan::{Head, Segment, compact_segments, segments};
 
@@ -175,11 +176,15 @@ fn take_chunk(
 }
 
 /// Joins the chunks of one series that are not full.
-pub(super) fn compact(statements: &mut Statements<'_>, series: u32) -> rusqlite::Result<Written> {
+pub(super) fn compact(statements: &mut Statements<'_>, series: u32, zeal: Zeal) -> rusqlite::Result<Written> {
     let heads = statements.within(series, i64::MIN, i64::MAX)?;
     let mut written = Written::default();
     for segment in compact_segments(&heads) {
-        if segment.is_dirty() {
+        let is_wanted = match zeal {
+            Zeal::Full => segment.is_dirty(),
+            Zeal::Gentle => segment.pays(&heads),
+        };
+        if is_wanted {
             rewrite(statements, series, &heads, &[], &segment, Effort::Thorough, &mut written)?;
         }
     }

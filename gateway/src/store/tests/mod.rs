@@ -1,5 +1,7 @@
 //! The store as its callers see it: round trips, refusals, concurrency, limits.
 
+mod backup;
+mod check;
 mod compact;
 mod faults;
 mod model;
