@@ -6,7 +6,7 @@ use std::hint::black_box;
 
 use giot_engine::program::Group;
 use giot_engine::{
-    DayWindow, Engine, Input, Memory, MetricName, NameError, Now, Plan, ProbeRef, SourcePlan, Timing,
+    Age, DayWindow, Engine, Input, Memory, MetricName, NameError, Now, Plan, ProbeRef, SourcePlan, Timing,
     ValveRef, ZonePlan,
 };
 use giot_shared::ids::{CommandId, IdError, NodeId, ValveId};
@@ -35,7 +35,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             let at = now.wall.unwrap_or_default();
             #[expect(clippy::disallowed_methods, reason = "a measurement reads the clock")]
             let begin = std::time::Instant::now();
-            engine.handle(now, Input::Reading { device, metric: &metric, at, moisture, good: true });
+            engine.handle(
+                now,
+                Input::Reading { device, metric: &metric, at, age: Age::Dated, moisture, good: true },
+            );
             while let Some(action) = engine.poll_action() {
                 n_actions += 1;
                 black_box(action);

@@ -34,10 +34,23 @@ pub enum Pause {
     Farm,
 }
 
+/// How old a reading was when it came in, and by whose word. Irrigation starts on it, so this must not be talked younger
+/// by a clock that jumps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Age {
+    /// So many milliseconds, counted on lines that never go back: the device's uptime beside the gateway's monotonic line,
+    /// or the arrival of what is sent at once. Civil time has no say in it.
+    Counted(u64),
+    /// As old as its civil date says: the device dates by a clock of its own, and nothing else is known.
+    Dated,
+    /// Nobody knows: an earlier epoch of the node, a node that has not said Hello, a reading from before a restart.
+    Unknown,
+}
+
 /// Something that happened.
 #[derive(Clone, Copy, Debug)]
 pub enum Input<'a> {
-    /// A probe was read. What is late (dated no later than the probe's newest) changes nothing.
+    /// A probe was read. What is late (taken no later than the probe's newest) changes nothing.
     Reading {
         /// The device.
         device: &'a NodeId,
@@ -45,6 +58,8 @@ pub enum Input<'a> {
         metric: &'a MetricName,
         /// When it was read.
         at: UnixMs,
+        /// How old it was when it came in.
+        age: Age,
         /// The moisture, `None` where the probe gave none.
         moisture: Option<MoisturePermyriad>,
         /// Whether device and ingest found nothing wrong with it.

@@ -11,8 +11,9 @@
 //! - P6: an Open stands on fresh, plausible readings or on a person; what is not started has a [`Reason`].
 //! - P7: what nodes measured appears in exactly one diary [`Entry`] each.
 //!
-//! Two time lines: deadlines live on the monotonic one ([`Now::mono`]); civil time ([`Now::wall`]) may jump or vanish and
-//! decides only about the time of day and the age of readings, where it can make things older, never younger.
+//! Two time lines: deadlines and ages live on the monotonic one ([`Now::mono`]); civil time ([`Now::wall`]) may jump or
+//! vanish and decides only about the time of day, and about the age of what devices date by their own clocks ([`Age`]),
+//! where it can make things older, never younger.
 //!
 //! | module | holds |
 //! |---|---|
@@ -49,7 +50,7 @@ pub use engine::Engine;
 pub use ids::{
     METRIC_LEN_MAX, MetricName, NameError, ProbeRef, ProgramId, SLUG_LEN_MAX, SourceId, ValveRef, ZoneId,
 };
-pub use input::{Input, Pause, ProgramWish};
+pub use input::{Age, Input, Pause, ProgramWish};
 pub use memory::{Lock, Memory, OpenMemory, Rest, ZoneMemory};
 pub use plan::{
     DayWindow, HYSTERESIS_PERMYRIAD_MIN, Plan, PlanProblem, ProblemKind, RUN_S_MAX, SourcePlan, Timing,

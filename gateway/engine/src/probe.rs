@@ -1,19 +1,35 @@
 //! One probe as a zone sees it: is its last word fresh, plausible, alive?
 //!
-//! Only the newest reading speaks; a late one (dated no later than the newest) changes nothing. Age counts on the
-//! monotonic line from the moment of receipt, and on the civil line too where that makes the reading older, so that a
-//! clock that jumps can age a reading but never make it young again. A reading that is not known to be good is never used.
+//! Only the newest reading speaks; a late one (taken no later than the newest) changes nothing. Age counts on the
+//! monotonic line: from the age that was counted when the reading came in, or, for devices that date by clocks of their
+//! own, from its date, and then on the civil line too where that makes it older. So a clock that jumps can age a reading
+//! but never make it young again; a reading whose age nobody knows is never used. Nor is one that is not known to be good.
+//!
+//! A clock that was set back makes every date look younger than it is by that much. A dated reading is then only believed
+//! where its device keeps in step: what lay between this reading and the one before, by the device's own dates, also passed
+//! on the monotonic line. A backlog comes in faster than it was taken.
 
 use giot_shared::time::{MonoMs, UnixMs};
 use giot_shared::units::MoisturePermyriad;
 
 use crate::Now;
 use crate::ids::ProbeRef;
+use crate::input::Age;
 use crate::plan::ZonePlan;
 use crate::reason::Reason;
 
 /// A reading dated further ahead than this has a wrong date: clocks that were set from each other differ by seconds.
 const AHEAD_MS_MAX: u64 = 5 * 60 * 1000;
+
+/// A clock that was set back by less casts no doubt on dates: a correction of a cheap quartz, well below what any plan calls
+/// fresh.
+const DOUBT_MS_MIN: u64 = 60_000;
+
+/// Two readings that came in closer together say nothing about whether their device keeps in step.
+const STEP_MS_MIN: u64 = 30_000;
+
+/// How far a device that keeps in step may be off: its way through the network, and 1/50 of the span for its clock.
+const STEP_SLACK_MS: u64 = 5_000;
 
 /// The span that the plan's largest change refers to.
 const RATE_SPAN_MS: u64 = 5 * 60 * 1000;
@@ -40,6 +56,8 @@ pub enum ProbeQuality {
         /// How far, seconds.
         ahead_s: u64,
     },
+    /// Nobody knows how old its newest reading is.
+    AgeUnknown,
     /// Outside the plausible range.
     OutOfRange,
     /// Changed faster than soil does.
@@ -66,6 +84,7 @@ impl ProbeQuality {
             Self::Faulty => "faulty",
             Self::Stale { .. } => "stale",
             Self::Ahead { .. } => "ahead",
+            Self::AgeUnknown => "age_unknown",
             Self::OutOfRange => "out_of_range",
             Self::Jump { .. } => "jump",
             Self::Stuck { .. } => "stuck",
@@ -73,16 +92,46 @@ impl ProbeQuality {
     }
 }
 
+/// A reading as it comes in.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct News {
+    pub(crate) at: UnixMs,
+    pub(crate) age: Age,
+    /// `None`: it is not known to be good.
+    pub(crate) value: Option<MoisturePermyriad>,
+    /// How far the gateway's clock has been set back since its start.
+    pub(crate) doubt_ms: u64,
+}
+
 /// The newest reading.
 #[derive(Clone, Copy, Debug)]
 struct Sample {
-    at: UnixMs,
+    taken: Taken,
     received_at: MonoMs,
-    /// Age when it was received; `None` when the clock was unset.
+    age: Age,
+    /// Age when it was received; `None` when it had to be told by a clock that was unset.
     age_ms: Option<u64>,
     /// How far ahead of the clock it was dated, where that is too far.
     ahead_ms: Option<u64>,
     value: Option<MoisturePermyriad>,
+}
+
+/// When a reading was taken.
+#[derive(Clone, Copy, Debug)]
+struct Taken {
+    at: UnixMs,
+    /// The same on the monotonic line, where that is known; negative before the gateway's start.
+    mono_ms: Option<i64>,
+}
+
+impl Taken {
+    /// The span since `earlier`, 0 if that lies ahead: by the monotonic line where both are on it.
+    fn since_ms(self, earlier: Self) -> u64 {
+        match (self.mono_ms, earlier.mono_ms) {
+            (Some(later), Some(earlier)) => u64::try_from(later.saturating_sub(earlier)).unwrap_or(0),
+            (None, _) | (_, None) => self.at.since_ms(earlier.at),
+        }
+    }
 }
 
 /// A change that was too fast and waits for readings that agree with it.
@@ -97,52 +146,35 @@ struct Jump {
 pub(crate) struct Probe {
     last: Option<Sample>,
     /// The newest value inside the plausible range: what the next one is compared with.
-    level: Option<(UnixMs, MoisturePermyriad)>,
-    /// Since when the value has been identical, by the readings' own dates.
-    same_since: Option<(UnixMs, MoisturePermyriad)>,
+    level: Option<(Taken, MoisturePermyriad)>,
+    /// Since when the value has been identical.
+    same_since: Option<(Taken, MoisturePermyriad)>,
     jump: Option<Jump>,
 }
 
 impl Probe {
     /// Takes a reading; `is_wet` while watering may explain a fast change. Returns whether it was news.
-    pub(crate) fn accept(
-        &mut self,
-        now: Now,
-        at: UnixMs,
-        value: Option<MoisturePermyriad>,
-        is_wet: bool,
-        plan: &ZonePlan,
-    ) -> bool {
-        let ahead_of = |wall: UnixMs, at: UnixMs| Some(at.since_ms(wall)).filter(|ms| *ms > AHEAD_MS_MAX);
-        if let Some(last) = self.last {
-            // A newest reading from the future is no measure: without this, one wrong date would silence the probe.
-            let is_last_wrong = now.wall.is_some_and(|wall| ahead_of(wall, last.at).is_some());
-            if at <= last.at && !is_last_wrong {
-                return false;
-            }
+    pub(crate) fn accept(&mut self, now: Now, news: News, is_wet: bool, plan: &ZonePlan) -> bool {
+        let sample = Sample::new(now, news, self.last.as_ref());
+        if self.last.is_some_and(|last| sample.is_late(&last, now)) {
+            return false;
         }
-        self.last = Some(Sample {
-            at,
-            received_at: now.mono,
-            age_ms: now.wall.map(|wall| wall.since_ms(at)),
-            ahead_ms: now.wall.and_then(|wall| ahead_of(wall, at)),
-            value,
-        });
-        let Some(value) = value else { return true };
-        if self.same_since.is_none_or(|(since, same)| same != value || since > at) {
-            self.same_since = Some((at, value));
+        self.last = Some(sample);
+        let (taken, Some(value)) = (sample.taken, news.value) else { return true };
+        if self.same_since.is_none_or(|(since, same)| same != value || since.at > taken.at) {
+            self.same_since = Some((taken, value));
         }
         if plan.is_plausible(value) {
-            self.compare(at, value, is_wet, plan.rate_max);
-            self.level = Some((at, value));
+            self.compare(taken, value, is_wet, plan.rate_max);
+            self.level = Some((taken, value));
         }
         true
     }
 
-    fn compare(&mut self, at: UnixMs, value: MoisturePermyriad, is_wet: bool, rate_max: MoisturePermyriad) {
-        let Some((level_at, level)) = self.level else { return };
+    fn compare(&mut self, taken: Taken, value: MoisturePermyriad, is_wet: bool, rate_max: MoisturePermyriad) {
+        let Some((before, level)) = self.level else { return };
         let rate = u64::from(rate_max.get());
-        let allowed = rate.max(rate.saturating_mul(at.since_ms(level_at)) / RATE_SPAN_MS);
+        let allowed = rate.max(rate.saturating_mul(taken.since_ms(before)) / RATE_SPAN_MS);
         let is_steady = is_wet || rate == 0 || u64::from(value.get().abs_diff(level.get())) <= allowed;
         self.jump = match (self.jump, is_steady) {
             (None, true) => None,
@@ -157,11 +189,13 @@ impl Probe {
 
     /// Dates a reading that was received without a clock, once the clock is known. One that is ahead then stays so: time
     /// passing does not make its date true.
-    pub(crate) fn date(&mut self, now: Now) {
+    pub(crate) fn date(&mut self, now: Now, doubt_ms: u64) {
         let Some(last) = self.last.as_mut().filter(|last| last.age_ms.is_none()) else { return };
         let Some(wall) = now.wall else { return };
         last.ahead_ms = last.ahead_ms(now);
-        last.age_ms = Some(wall.since_ms(last.at).saturating_sub(now.mono.since_ms(last.received_at)));
+        let age_ms = wall.since_ms(last.taken.at).saturating_sub(now.mono.since_ms(last.received_at));
+        let doubt_ms = if doubt_ms >= DOUBT_MS_MIN { doubt_ms } else { 0 };
+        last.age_ms = Some(age_ms.saturating_add(doubt_ms));
     }
 
     /// What the probe is worth, and its value where it has one.
@@ -174,12 +208,14 @@ impl Probe {
             ProbeQuality::Ahead { ahead_s: ahead_ms / 1000 }
         } else if age_ms > fresh_ms(plan) {
             ProbeQuality::Stale { age_s: age_ms / 1000 }
+        } else if last.age == Age::Unknown {
+            ProbeQuality::AgeUnknown
         } else if !plan.is_plausible(value) {
             ProbeQuality::OutOfRange
         } else if let Some(jump) = self.jump {
             ProbeQuality::Jump { from: jump.from, to: value }
         } else {
-            let same_ms = self.same_since.map_or(0, |(since, _)| last.at.since_ms(since));
+            let same_ms = self.same_since.map_or(0, |(since, _)| last.taken.since_ms(since));
             if plan.stuck_s != 0 && same_ms > u64::from(plan.stuck_s) * 1000 {
                 ProbeQuality::Stuck { same_s: same_ms / 1000 }
             } else {
@@ -196,7 +232,7 @@ impl Probe {
 
     /// Civil time of the newest reading.
     pub(crate) fn last_at(&self) -> Option<UnixMs> {
-        self.last.map(|last| last.at)
+        self.last.map(|last| last.taken.at)
     }
 
     /// When a probe that is fresh becomes stale, as the monotonic line tells.
@@ -208,9 +244,65 @@ impl Probe {
 }
 
 impl Sample {
+    fn new(now: Now, news: News, before: Option<&Self>) -> Self {
+        let News { at, age, value, doubt_ms } = news;
+        let mono_ms =
+            |age_ms: u64| i64::try_from(now.mono.0).unwrap_or(i64::MAX).saturating_sub_unsigned(age_ms);
+        let counted_ms = if let Age::Counted(ms) = age { Some(ms) } else { None };
+        let mut sample = Self {
+            taken: Taken { at, mono_ms: counted_ms.map(mono_ms) },
+            received_at: now.mono,
+            age,
+            age_ms: counted_ms,
+            ahead_ms: None,
+            value,
+        };
+        if counted_ms.is_none() {
+            let is_doubted =
+                doubt_ms >= DOUBT_MS_MIN && !before.is_some_and(|before| sample.is_in_step(before));
+            let doubt_ms = if is_doubted { doubt_ms } else { 0 };
+            sample.age_ms = now.wall.map(|wall| wall.since_ms(at).saturating_add(doubt_ms));
+            sample.ahead_ms = now.wall.and_then(|wall| too_far_ahead_ms(wall, at));
+        }
+        sample
+    }
+
+    /// Whether it was taken no later than `last`, the newest so far.
+    fn is_late(&self, last: &Self, now: Now) -> bool {
+        let is_dated_later = self.taken.at > last.taken.at;
+        match self.age {
+            // Dates of other epochs are no measure for one that was counted.
+            Age::Counted(_) => {
+                let is_taken_later = last
+                    .taken
+                    .mono_ms
+                    .is_none_or(|last_ms| self.taken.mono_ms.is_some_and(|ms| ms > last_ms));
+                !is_taken_later && !is_dated_later
+            }
+            Age::Dated | Age::Unknown => {
+                // A newest reading from the future is no measure: without this, one wrong date would silence the probe.
+                let is_last_wrong =
+                    now.wall.is_some_and(|wall| too_far_ahead_ms(wall, last.taken.at).is_some());
+                !is_dated_later && !is_last_wrong
+            }
+        }
+    }
+
+    /// Whether as much time passed between both by the device's dates as on the monotonic line.
+    fn is_in_step(&self, before: &Self) -> bool {
+        let passed_ms = self.received_at.since_ms(before.received_at);
+        let dated_ms = self.taken.at.since_ms(before.taken.at);
+        before.age == Age::Dated
+            && passed_ms >= STEP_MS_MIN
+            && dated_ms.abs_diff(passed_ms) <= STEP_SLACK_MS + passed_ms / 50
+    }
+
     fn age_ms(&self, now: Now) -> u64 {
         let by_mono = self.age_ms.unwrap_or(0).saturating_add(now.mono.since_ms(self.received_at));
-        now.wall.map_or(by_mono, |wall| by_mono.max(wall.since_ms(self.at)))
+        match (self.age, now.wall) {
+            (Age::Dated | Age::Unknown, Some(wall)) => by_mono.max(wall.since_ms(self.taken.at)),
+            (Age::Counted(_), _) | (_, None) => by_mono,
+        }
     }
 
     /// How far ahead of the clock it is dated: judged at receipt, or when the clock was first known after it.
@@ -218,9 +310,13 @@ impl Sample {
         if self.age_ms.is_some() {
             return self.ahead_ms;
         }
-        let ahead_ms = self.at.since_ms(now.wall?);
-        Some(ahead_ms).filter(|ms| *ms > AHEAD_MS_MAX)
+        too_far_ahead_ms(now.wall?, self.taken.at)
     }
+}
+
+/// How far ahead of the clock a date is, where that is too far.
+fn too_far_ahead_ms(wall: UnixMs, at: UnixMs) -> Option<u64> {
+    Some(at.since_ms(wall)).filter(|ms| *ms > AHEAD_MS_MAX)
 }
 
 fn fresh_ms(plan: &ZonePlan) -> u64 {
@@ -243,6 +339,7 @@ pub(crate) fn reason(
             Reason::StaleReading { device, metric, age_s, fresh_s: u64::from(plan.fresh_s) }
         }
         ProbeQuality::Ahead { ahead_s } => Reason::ReadingAhead { device, metric, ahead_s },
+        ProbeQuality::AgeUnknown => Reason::AgeUnknown { device, metric },
         ProbeQuality::OutOfRange => Reason::ImplausibleReading {
             device,
             metric,

@@ -296,6 +296,13 @@ reasons! {
         /// How far ahead.
         ahead_s: u64,
     }
+    /// Nobody knows how old a reading is, so it counts as old.
+    AgeUnknown = "age_unknown" {
+        /// The device that the probe hangs on.
+        device: NodeId,
+        /// The probe's metric.
+        metric: MetricName,
+    }
     /// A reading lies outside what this soil can hold.
     ImplausibleReading = "implausible_reading" {
         /// The device that the probe hangs on.
@@ -543,6 +550,7 @@ impl Reason {
         | Self::NoReading { device, metric }
         | Self::FaultyReading { device, metric }
         | Self::ReadingAhead { device, metric, .. }
+        | Self::AgeUnknown { device, metric }
         | Self::ImplausibleReading { device, metric, .. }
         | Self::ProbeJump { device, metric, .. }
         | Self::ProbeStuck { device, metric, .. } = self

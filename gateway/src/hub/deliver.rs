@@ -1,18 +1,25 @@
 //! The hub's way of one delivery: topic → family → samples → store and engine.
 
 use super::{Committed, Hub, STRANGERS_MAX, codec, session::Session};
-use crate::ingest::node::{Greeting, Taken, Verdict};
+use crate::ingest::node::{Greeting, Heard, Taken, Verdict};
 use crate::ingest::{self, Sample, json};
 use crate::mqtt::{Ack, Delivery};
 use crate::quality::Quality;
 use crate::store::{Anchor, Batch, DeviceSamples, LastValue, Mark, MetricSample};
-use giot_engine::{Input, ProbeRef, ValveRef};
-use giot_shared::ids::{NodeId, ValveId};
+use giot_engine::{Age, Input, ProbeRef, ValveRef};
+use giot_shared::ids::{CommandId, NodeId, ValveId};
 use giot_shared::metric::Metric;
 use giot_shared::time::UnixMs;
 use giot_shared::units::MoisturePermyriad;
-use giot_shared::wire::{self, Answer, Downlink, Hello, Records, Topic, Uplink, Welcome};
+use giot_shared::wire::{self, Answer, Close, Downlink, Hello, Order, Records, Topic, Uplink, Welcome};
 use std::sync::Arc;
+
+/// The engine counts its commands from 1: this one is nobody's.
+const NO_COMMAND: CommandId = CommandId(0);
+
+/// How long a question for a node's uptime is worth sending, and after how long it is put again.
+const ASK_TTL_S: u32 = 30;
+const ASK_AGAIN_MS: u64 = 60_000;
 
 impl Hub {
     /// Takes one message in. Not cancel-safe.
@@ -20,14 +27,14 @@ impl Hub {
     /// # Errors
     /// When the store has closed.
     pub(super) async fn deliver(&mut self, delivery: Delivery) -> anyhow::Result<()> {
-        let Delivery { topic, payload, ack, .. } = delivery;
+        let Delivery { topic, payload, retained, ack } = delivery;
         let Some((node, channel)) = Topic::parse(&self.settings.topic_prefix, &topic) else {
             // The adapters pass on nothing else; kept, it would come again for ever.
             ack.accept();
             return Ok(());
         };
         match channel {
-            Topic::Json => self.deliver_json(&node, &payload, ack),
+            Topic::Json => self.deliver_json(&node, &payload, retained, ack),
             Topic::Up => self.deliver_up(&node, &payload, ack),
             Topic::Status => {
                 self.deliver_status(&node, &payload);
@@ -64,7 +71,7 @@ impl Hub {
         Ok(())
     }
 
-    fn deliver_json(&mut self, node: &NodeId, payload: &[u8], ack: Ack) {
+    fn deliver_json(&mut self, node: &NodeId, payload: &[u8], is_retained: bool, ack: Ack) {
         if !self.may_speak(node) {
             self.bad(node, &"not registered: giot node add ID --kind json");
             // Refusing it would bring it back for ever.
@@ -88,7 +95,10 @@ impl Hub {
         session.heard_at = Some(UnixMs(now_us.div_euclid(1000)));
         let device = session.name.clone();
         let mut batch = Batch::default();
-        self.feed(node, &decoded.samples, &mut batch);
+        // What the broker had kept may be of any age: no zone decides by it.
+        if !is_retained {
+            self.feed(node, &decoded.samples, &mut batch);
+        }
         batch.samples.push(device_samples(device, decoded.samples));
         let done = self.done(!batch.diary.is_empty(), move |is_stored| settle(ack, is_stored));
         self.submit(batch, done);
@@ -128,10 +138,11 @@ impl Hub {
     }
 
     fn greet(&mut self, node: &NodeId, hello: &Hello) {
-        let wall = self.clock.wall();
+        let heard = self.heard();
+        let wall = heard.wall;
         let Some(session) = self.session(node) else { return };
         let name = session.name.clone();
-        let greeting = session.records.handle_hello(hello, wall);
+        let greeting = session.records.handle_hello(hello, heard);
         self.is_view_old = true;
         let (stored, dating, missing) = match greeting {
             Greeting::Welcome { stored, dating, missing } => (stored, dating, missing),
@@ -170,17 +181,28 @@ impl Hub {
             tracing::warn!(%node, command, refused = refused.code(), "a node refused a message");
         }
         if let Some(command) = answer.command {
+            let mono = self.clock.mono();
+            if let Some(session) = self.sessions.get_mut(node)
+                && session.asked.take_if(|(asked, _)| *asked == command).is_some()
+            {
+                session.records.handle_uptime(answer.uptime, mono);
+            }
             self.engine.handle(self.now(), Input::Answer { command, refused: answer.refused });
             self.act(&mut None);
         }
     }
 
     fn deliver_records(&mut self, node: &NodeId, records: &Records, ack: Ack) {
-        let now = self.clock.wall();
+        let heard = self.heard();
         let Some(session) = self.session(node) else { return };
         let name = session.name.clone();
-        match session.records.handle_records(records, now) {
-            Verdict::Take(taken) => self.keep(node, name, taken, ack),
+        match session.records.handle_records(records, heard) {
+            Verdict::Take(taken) => {
+                if !session.records.has_line() {
+                    self.ask_for_uptime(node);
+                }
+                self.keep(node, name, taken, ack);
+            }
             Verdict::Repeat | Verdict::Gap => {
                 // Tells the node where to go on; a repeat still on its way to the disk is acknowledged by its commit.
                 let stored = session.records.stored.unwrap_or_default();
@@ -195,6 +217,20 @@ impl Hub {
                 self.bad(node, &"records out of order within one message");
                 ack.accept();
             }
+        }
+    }
+
+    /// Behind an external broker a node that only measures would not notice the gateway's restart, and nobody would know how
+    /// old its readings are until its next Hello. Every node answers an order with its uptime: it is asked to close what it
+    /// has, which is nothing. Nodes with valves are asked by the engine, which closes them after a start.
+    fn ask_for_uptime(&mut self, node: &NodeId) {
+        let has_valve = self.settings.plan.zones.values().any(|zone| zone.valve.node == *node);
+        let now = self.clock.mono();
+        let asked_at = self.sessions.get(node).and_then(|session| session.asked).map(|(_, at)| at);
+        let is_asked = asked_at.is_some_and(|at| now.since_ms(at) < ASK_AGAIN_MS);
+        if !has_valve && !is_asked && self.watched.contains_key(node) {
+            let close = Close { command: NO_COMMAND, valve: None };
+            self.order(node, Order::Close(close), ASK_TTL_S);
         }
     }
 
@@ -252,22 +288,28 @@ impl Hub {
         self.act(&mut Some(batch));
     }
 
-    /// Shows the engine a reading from before the start.
+    fn heard(&self) -> Heard {
+        Heard { wall: self.clock.wall(), mono: self.clock.mono() }
+    }
+
+    /// Shows the engine a reading from before the start. How long the gateway was away only a civil clock could tell, and
+    /// that may have stood still meanwhile (a board without battery goes on where it was switched off).
     pub(super) fn recall_one(&mut self, probe: &ProbeRef, last: &LastValue) {
-        let sample = last.sample;
-        self.feed_reading(probe, sample.at_us, sample.value, Quality::from_byte(sample.quality));
+        let kept = last.sample;
+        let (metric, quality) = (last.metric.clone(), Quality::from_byte(kept.quality));
+        self.feed_one(
+            probe,
+            &Sample { metric, at_us: kept.at_us, age: Age::Unknown, value: kept.value, quality },
+        );
     }
 
     fn feed_one(&mut self, probe: &ProbeRef, sample: &Sample) {
-        self.feed_reading(probe, sample.at_us, sample.value, sample.quality);
-    }
-
-    fn feed_reading(&mut self, probe: &ProbeRef, at_us: i64, value: Option<f64>, quality: Quality) {
+        let Sample { at_us, age, value, quality, .. } = *sample;
         let at = UnixMs(at_us.div_euclid(1000));
         let percent = value.map(|value| ingest::as_moisture_percent(probe.metric.as_str(), value));
         let moisture = percent.and_then(MoisturePermyriad::from_percent);
         let good = quality == Quality::Good && moisture.is_some();
-        let input = Input::Reading { device: &probe.device, metric: &probe.metric, at, moisture, good };
+        let input = Input::Reading { device: &probe.device, metric: &probe.metric, at, age, moisture, good };
         self.engine.handle(self.now(), input);
         self.is_view_old = true;
     }

@@ -267,8 +267,8 @@ impl Hub {
         Ok(hub)
     }
 
-    /// Shows the engine the newest readings that the store has, so that a restart forgets none that is still fresh; and the
-    /// page each zone's last entry of the diary.
+    /// Shows the engine, and through it the page, the newest readings that the store has, and the page each zone's last entry
+    /// of the diary. No irrigation starts on a reading from before the start: each probe is waited for.
     fn recall(&mut self) -> anyhow::Result<()> {
         for (device, probes) in self.watched.clone() {
             for last in self.reader.last_values(Some(device.as_str()))? {
@@ -392,6 +392,9 @@ impl Hub {
         let (counter, reservation) = self.orders.take();
         self.own.counters.extend(reservation);
         let ttl = self.clock.real(Duration::from_secs(u64::from(ttl_s)));
+        if let Some(session) = self.sessions.get_mut(node) {
+            session.asked = Some((order.command(), self.clock.mono()));
+        }
         self.send(node, &Downlink::Order(counter, order), Some(ttl));
     }
 

@@ -2,8 +2,8 @@
 
 use crate::ingest::node::{Dating, NodeState};
 use crate::store::Reader;
-use giot_shared::ids::{NodeId, Position};
-use giot_shared::time::{Anchor, UnixMs};
+use giot_shared::ids::{CommandId, NodeId, Position};
+use giot_shared::time::{Anchor, MonoMs, UnixMs};
 use std::sync::Arc;
 
 use super::registry::{Device, DeviceKind};
@@ -21,6 +21,8 @@ pub(super) struct Session {
     pub(super) heard_at: Option<UnixMs>,
     /// Supply, mV.
     pub(super) battery_mv: Option<f64>,
+    /// The last order that was sent to it and is not answered, and when.
+    pub(super) asked: Option<(CommandId, MonoMs)>,
 }
 
 impl Session {
@@ -32,6 +34,7 @@ impl Session {
             is_online: false,
             heard_at: None,
             battery_mv: None,
+            asked: None,
         }
     }
 

@@ -9,6 +9,7 @@
 
 use super::{Sample, is_metric_name};
 use crate::quality::Quality;
+use giot_engine::Age;
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -94,10 +95,12 @@ pub fn decode(payload: &[u8], now_us: i64, names: &mut Names) -> Result<Decoded,
         Some(Scalar::Time(at_us)) => Some(Some(at_us)),
         Some(Scalar::Null | Scalar::Other) => Some(None),
     };
-    let (at_us, time_is_sure) = match ts {
-        None => (now_us, true),
-        Some(Some(ts)) if (SINCE_US..=now_us.saturating_add(AHEAD_MAX_US)).contains(&ts) => (ts, true),
-        Some(_) => (now_us, false),
+    let (at_us, age, time_is_sure) = match ts {
+        None => (now_us, Age::Counted(0), true),
+        Some(Some(ts)) if (SINCE_US..=now_us.saturating_add(AHEAD_MAX_US)).contains(&ts) => {
+            (ts, Age::Dated, true)
+        }
+        Some(_) => (now_us, Age::Unknown, false),
     };
     let mut samples = Vec::with_capacity(numbers.len());
     for (key, value) in numbers {
@@ -110,7 +113,7 @@ pub fn decode(payload: &[u8], now_us: i64, names: &mut Names) -> Result<Decoded,
             (Some(_), true) => Quality::Good,
             (Some(_), false) => Quality::UncertainTime,
         };
-        samples.push(Sample { metric: names.intern(&key), at_us, value, quality });
+        samples.push(Sample { metric: names.intern(&key), at_us, age, value, quality });
     }
     if samples.is_empty() { Err(JsonError::NoNumbers) } else { Ok(Decoded { samples, n_skipped }) }
 }

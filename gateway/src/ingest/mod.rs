@@ -9,6 +9,7 @@ pub mod json;
 pub mod node;
 
 use crate::quality::Quality;
+use giot_engine::Age;
 use giot_shared::metric::Metric;
 use std::sync::Arc;
 
@@ -22,6 +23,8 @@ pub struct Sample {
     pub metric: Arc<str>,
     /// Microseconds since 1970-01-01T00:00:00Z.
     pub at_us: i64,
+    /// How old it was when it came in.
+    pub age: Age,
     /// `None`: the probe gave none.
     pub value: Option<f64>,
     /// What is known against it.

@@ -100,6 +100,12 @@ impl Farm {
         Ok(farm)
     }
 
+    /// The zones of a node, in the order of its valves.
+    pub(super) fn zones_of(&self, node_idx: usize) -> std::ops::Range<usize> {
+        let first = node_idx.saturating_mul(ZONES_A_NODE);
+        first..(first + ZONES_A_NODE).min(self.grounds.len())
+    }
+
     fn add_zone(
         &mut self,
         idx: usize,

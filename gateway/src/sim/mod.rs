@@ -58,6 +58,8 @@ pub struct Report {
     pub n_stress_days: u64,
     /// Records that the simulated store holds.
     pub n_records: u64,
+    /// Readings that nodes gave up because their outbox was full.
+    pub n_lost: u64,
     /// What went wrong, by kind.
     pub faults: BTreeMap<&'static str, u64>,
     /// Entries of the diary about water that was not given, by reason.

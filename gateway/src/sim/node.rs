@@ -9,7 +9,9 @@ use std::collections::VecDeque;
 use giot_shared::ids::{CommandId, Position, ValveId};
 use giot_shared::time::{Anchor, UnixMs, UptimeMs};
 use giot_shared::valve::{CloseReason, RefusalReason};
-use giot_shared::wire::{Body, Hello, RECORDS_MAX, Record, Records, ResetCause, ValveEvent, ValveReport};
+use giot_shared::wire::{
+    Body, Hello, Lost, RECORDS_MAX, Record, Records, ResetCause, ValveEvent, ValveReport,
+};
 
 use super::field::millilitres;
 
@@ -18,6 +20,12 @@ const SKEW_MS: u64 = 60_000;
 
 /// A Welcome that took longer sets no clock, ms.
 pub(super) const WELCOME_MS_MAX: u64 = 120_000;
+
+/// Readings that its flash holds: about two days of the zones with the most probes.
+const READINGS_MAX: usize = 300;
+
+/// Readings that an overfull outbox gives up at a time, as a flash erases whole pages.
+const READINGS_DROPPED: usize = 24;
 
 /// An order on its way to a node.
 #[derive(Clone, Copy, Debug)]
@@ -29,6 +37,8 @@ pub(super) struct Order {
     pub(super) open: Option<(u32, UnixMs, u32)>,
     /// When it was really sent.
     pub(super) sent_ms: u64,
+    /// Whether the clock was right that dated it.
+    pub(super) is_clock_right: bool,
 }
 
 /// The valve's run as the node has it.
@@ -56,15 +66,22 @@ pub(super) struct Node {
     pub(super) boot_ms: u64,
     pub(super) outbox: VecDeque<(u32, Record)>,
     pub(super) released: Position,
+    /// Readings that the outbox had to give up.
+    pub(super) n_lost: u64,
+    /// By valve: water of all closed runs that was measured and told.
+    pub(super) told_ml: Vec<u64>,
+    n_readings: usize,
     /// The batch in flight is given up then.
     pub(super) sending_until_ms: Option<u64>,
     n_sessions: u32,
     next_seq: u32,
     counter: u64,
     anchor: Option<Anchor>,
-    hello_ms: u64,
+    pub(super) hello_ms: u64,
     nonce: u64,
     is_welcomed: bool,
+    /// Whether the time that it was told was right.
+    pub(super) is_clock_right: bool,
     /// How much its clock runs fast, 1/1 000 000.
     drift_ppm: i64,
     /// Runs that a loss of power cut short.
@@ -82,6 +99,9 @@ impl Node {
             boot_ms: 0,
             outbox: VecDeque::new(),
             released: Position::default(),
+            n_lost: 0,
+            told_ml: vec![0; n_lines],
+            n_readings: 0,
             sending_until_ms: None,
             n_sessions: 0,
             next_seq: 1,
@@ -90,6 +110,7 @@ impl Node {
             hello_ms: 0,
             nonce: 0,
             is_welcomed: false,
+            is_clock_right: false,
             drift_ppm,
             cut: Vec::new(),
         }
@@ -108,10 +129,37 @@ impl Node {
 
     pub(super) fn record(&mut self, now_ms: u64, body: Body) {
         if self.is_powered {
+            self.n_readings += usize::from(matches!(body, Body::Reading(_)));
             let record = Record { seq: self.next_seq, uptime: self.uptime(now_ms), body };
             self.outbox.push_back((self.epoch, record));
             self.next_seq += 1;
+            if self.n_readings > READINGS_MAX {
+                self.drop_readings();
+            }
         }
+    }
+
+    /// Gives up the oldest readings, never a valve event; what is gone stands as one record a gap.
+    fn drop_readings(&mut self) {
+        let mut n_left = READINGS_DROPPED;
+        let mut kept: VecDeque<(u32, Record)> = VecDeque::with_capacity(self.outbox.len());
+        for (epoch, mut record) in std::mem::take(&mut self.outbox) {
+            if n_left > 0 && matches!(record.body, Body::Reading(_)) {
+                n_left -= 1;
+                self.n_readings -= 1;
+                self.n_lost += 1;
+                record.body = Body::Lost(Lost { to: record.seq });
+            }
+            match (kept.back_mut(), &record.body) {
+                (Some((of, Record { body: Body::Lost(gap), .. })), Body::Lost(lost))
+                    if *of == epoch && gap.to + 1 == record.seq =>
+                {
+                    gap.to = lost.to;
+                }
+                _ => kept.push_back((epoch, record)),
+            }
+        }
+        self.outbox = kept;
     }
 
     /// The last record of the present epoch.
@@ -152,13 +200,13 @@ impl Node {
         }
     }
 
-    /// A connection begins with a Hello.
-    pub(super) fn connect(&mut self, now_ms: u64) -> Hello {
+    /// A connection begins with a Hello; with its number.
+    pub(super) fn connect(&mut self, now_ms: u64) -> (Hello, u32) {
         self.n_sessions += 1;
         self.session = Some(self.n_sessions);
         self.is_welcomed = false;
         self.sending_until_ms = None;
-        self.hello(now_ms)
+        (self.hello(now_ms), self.n_sessions)
     }
 
     pub(super) fn hello(&mut self, now_ms: u64) -> Hello {
@@ -183,13 +231,21 @@ impl Node {
         }
     }
 
-    pub(super) fn welcome(&mut self, now_ms: u64, nonce: u64, unix: Option<UnixMs>, stored: Position) {
+    pub(super) fn welcome(
+        &mut self,
+        now_ms: u64,
+        nonce: u64,
+        unix: Option<UnixMs>,
+        stored: Position,
+        is_clock_right: bool,
+    ) {
         if nonce != self.nonce {
             return;
         }
         let unix = unix.filter(|_| now_ms.saturating_sub(self.hello_ms) <= WELCOME_MS_MAX);
         if let Some(unix) = unix {
             self.anchor = Some(Anchor::new(self.uptime(now_ms), unix));
+            self.is_clock_right = is_clock_right;
         }
         self.is_welcomed = true;
         self.release(stored);
@@ -203,11 +259,12 @@ impl Node {
     /// The gateway has stored everything up to here.
     pub(super) fn release(&mut self, stored: Position) {
         while let Some((epoch, record)) = self.outbox.front() {
-            let position = Position { epoch: *epoch, seq: record.seq };
+            let position = Position { epoch: *epoch, seq: record.last_seq() };
             if position > stored {
                 break;
             }
             self.released = position;
+            self.n_readings -= usize::from(matches!(record.body, Body::Reading(_)));
             self.outbox.pop_front();
         }
         self.sending_until_ms = None;
@@ -277,13 +334,17 @@ impl Node {
         meter_ml: u64,
     ) -> Option<Run> {
         let run = self.runs.get_mut(line_idx)?.take()?;
+        let volume = millilitres(meter_ml.saturating_sub(run.meter_ml));
+        if let Some(told_ml) = self.told_ml.get_mut(line_idx) {
+            *told_ml += u64::from(volume.0);
+        }
         let event = ValveEvent {
             valve: valve_id(line_idx),
             open: false,
             command: run.command,
             closed_by: Some(why),
             run_ms: Some(now_ms.saturating_sub(run.opened_ms)),
-            volume: Some(millilitres(meter_ml.saturating_sub(run.meter_ml))),
+            volume: Some(volume),
         };
         self.record(now_ms, Body::Valve(event));
         Some(run)

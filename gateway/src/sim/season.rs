@@ -34,6 +34,9 @@ const SAMPLE_MS: (u64, u64) = (30 * MINUTE_MS, 5 * MINUTE_MS);
 /// A batch of records without an Ack is sent again after so long.
 const RESEND_MS: u64 = 20_000;
 
+/// A node asks for the time again after so long: the firmware's default.
+const HELLO_EVERY_MS: u64 = 6 * 60 * MINUTE_MS;
+
 /// A message from a node.
 #[derive(Clone, Debug)]
 pub(super) enum Up {
@@ -48,7 +51,13 @@ pub(super) enum Up {
 /// A message to a node.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Down {
-    Welcome { nonce: u64, unix: Option<UnixMs>, stored: Position },
+    /// With whether the clock that it tells is right.
+    Welcome {
+        nonce: u64,
+        unix: Option<UnixMs>,
+        stored: Position,
+        is_clock_right: bool,
+    },
     Ack(Position),
     Order(Order),
 }
@@ -80,6 +89,7 @@ pub(super) enum Happening {
     },
     HelloAgain {
         node_idx: usize,
+        session: u32,
     },
     Commit,
     Noon,
@@ -121,6 +131,8 @@ pub(super) struct World {
     pub(super) chance: Dice,
     queue: BTreeMap<(u64, u64), Happening>,
     n_planned: u64,
+    /// By node: when it samples next.
+    samples_at_ms: Vec<Vec<u64>>,
     link_dice: Dice,
     probe_dice: Dice,
     /// When the last word of each node arrives.
@@ -174,6 +186,7 @@ impl World {
             chance: Dice::new(seed, 3),
             queue: BTreeMap::new(),
             n_planned: 0,
+            samples_at_ms: vec![Vec::new(); n_nodes],
             link_dice: Dice::new(seed, 4),
             probe_dice: Dice::new(seed, 5),
             last_up_ms: vec![0; n_nodes],
@@ -187,7 +200,7 @@ impl World {
         self.start_gateway();
         for node_idx in 0..self.nodes.len() {
             let at_ms = self.link_dice.below(SAMPLE_MS.0);
-            self.plan(at_ms, Happening::Sample { node_idx });
+            self.plan_sample(node_idx, at_ms);
         }
         self.plan(DAY_MS / 2, Happening::Noon);
         self.plan(0, Happening::Chance);
@@ -226,7 +239,7 @@ impl World {
             Happening::Lease { node_idx } => self.end_leases(node_idx),
             Happening::Send { node_idx } => self.send_records(node_idx),
             Happening::Connect { node_idx } => self.connect(node_idx),
-            Happening::HelloAgain { node_idx } => self.hello_again(node_idx),
+            Happening::HelloAgain { node_idx, session } => self.hello_again(node_idx, session),
             Happening::Commit => {
                 if self.is_gateway_up() {
                     self.commit();
@@ -258,19 +271,30 @@ impl World {
         let is_up = self.is_gateway_up();
         let Some(node) = self.nodes.get_mut(node_idx) else { return };
         if is_up && node.is_powered && node.is_linked && node.session.is_none() {
-            let hello = node.connect(self.now_ms);
+            let (hello, session) = node.connect(self.now_ms);
             self.send_up(node_idx, Up::Hello(Box::new(hello)));
             // A Welcome may be lost on the way.
-            self.plan(2 * MINUTE_MS, Happening::HelloAgain { node_idx });
+            self.plan(2 * MINUTE_MS, Happening::HelloAgain { node_idx, session });
         }
     }
 
-    fn hello_again(&mut self, node_idx: usize) {
-        let waiting =
-            self.nodes.get_mut(node_idx).filter(|node| node.session.is_some() && !node.knows_time());
-        if let Some(hello) = waiting.map(|node| node.hello(self.now_ms)) {
+    /// A node that waits for its Welcome says Hello again, and every one now and then.
+    fn hello_again(&mut self, node_idx: usize, session: u32) {
+        let Some(node) = self.nodes.get(node_idx).filter(|node| node.session == Some(session)) else {
+            return;
+        };
+        let (knows_time, hello_ms) = (node.knows_time(), node.hello_ms);
+        if !knows_time || self.now_ms.saturating_sub(hello_ms) >= HELLO_EVERY_MS {
+            self.say_hello(node_idx);
+        }
+        let in_ms = if knows_time { HELLO_EVERY_MS } else { 2 * MINUTE_MS };
+        self.plan(in_ms, Happening::HelloAgain { node_idx, session });
+    }
+
+    fn say_hello(&mut self, node_idx: usize) {
+        let node = self.nodes.get_mut(node_idx).filter(|node| node.session.is_some());
+        if let Some(hello) = node.map(|node| node.hello(self.now_ms)) {
             self.send_up(node_idx, Up::Hello(Box::new(hello)));
-            self.plan(10 * MINUTE_MS, Happening::HelloAgain { node_idx });
         }
     }
 
@@ -336,8 +360,8 @@ impl World {
             return;
         }
         match down {
-            Down::Welcome { nonce, unix, stored } => {
-                node.welcome(now_ms, nonce, unix, stored);
+            Down::Welcome { nonce, unix, stored, is_clock_right } => {
+                node.welcome(now_ms, nonce, unix, stored, is_clock_right);
                 self.check_released(node_idx);
                 self.send_records(node_idx);
             }
@@ -371,7 +395,7 @@ impl World {
     // ---- nodes -----------------------------------------------------------------------------------------------------
 
     fn zone_of(&self, node_idx: usize, line_idx: usize) -> Option<usize> {
-        self.farm.grounds.iter().position(|g| g.node_idx == node_idx && g.line_idx == line_idx)
+        self.farm.zones_of(node_idx).nth(line_idx)
     }
 
     fn obey(&mut self, node_idx: usize, order: &Order) {
@@ -384,8 +408,12 @@ impl World {
         self.checks.note(now_ms, || format!("node {node_idx} gets {order:?}: {refused:?}"));
         if let Some(refusal) = refused {
             self.count_refusal(refusal);
+            if refusal == RefusalReason::Expired {
+                // The time is asked for again.
+                self.say_hello(node_idx);
+            }
         } else if let Some((run_s, _, ttl_s)) = order.open {
-            self.check_order(order, ttl_s);
+            self.check_order(node_idx, order, ttl_s);
             let is_first = self.nodes.get(node_idx).is_some_and(|node| {
                 node.runs
                     .get(order.line_idx)
@@ -401,13 +429,14 @@ impl World {
         self.send_records(node_idx);
     }
 
-    /// P4: no order is obeyed twice, and none long after its time to live.
-    fn check_order(&mut self, order: &Order, ttl_s: u32) {
+    /// P4: no order is obeyed twice, and none long after its time to live. An order that a wrong clock dated, or that a node
+    /// gets which was told a wrong time, may look fresh when it is not: then the counter alone protects the valve.
+    fn check_order(&mut self, node_idx: usize, order: &Order, ttl_s: u32) {
         let late_ms = self.now_ms.saturating_sub(order.sent_ms);
         let late_ms_max = u64::from(ttl_s) * 1000 + WELCOME_MS_MAX + 10_000;
-        // A node that was told a wrong time takes an order for fresh that is not.
-        let is_clock_right = self.gateway.offset_ms == Some(0);
-        self.checks.demand(late_ms <= late_ms_max || !is_clock_right, self.now_ms, || {
+        let is_dated_well =
+            order.is_clock_right && self.nodes.get(node_idx).is_some_and(|node| node.is_clock_right);
+        self.checks.demand(late_ms <= late_ms_max || !is_dated_well, self.now_ms, || {
             format!("P4: command {} is obeyed {late_ms} ms after it was sent", order.command.0)
         });
         let is_first = !self.obeyed.contains(&order.command);
@@ -434,7 +463,7 @@ impl World {
             self.field.set_valve(zone_idx, true, now_ms);
         }
         self.plan(u64::from(run_s) * 1000, Happening::Lease { node_idx });
-        self.plan(MINUTE_MS, Happening::Sample { node_idx });
+        self.plan_sample(node_idx, MINUTE_MS);
     }
 
     pub(super) fn close(&mut self, node_idx: usize, line_idx: usize, why: CloseReason) {
@@ -505,15 +534,7 @@ impl World {
 
     fn sample(&mut self, node_idx: usize) {
         let now_ms = self.now_ms;
-        let zones: Vec<usize> = self
-            .farm
-            .grounds
-            .iter()
-            .enumerate()
-            .filter(|(_, ground)| ground.node_idx == node_idx)
-            .map(|(idx, _)| idx)
-            .collect();
-        for zone_idx in zones {
+        for zone_idx in self.farm.zones_of(node_idx) {
             self.field.advance(zone_idx, now_ms);
             let theta = self.field.theta(zone_idx);
             let Some((first, n)) = self.farm.grounds.get(zone_idx).map(|g| (g.first_probe, g.n_probes))
@@ -537,12 +558,20 @@ impl World {
         // One rhythm at rest; samples while a valve is open are planned beside it.
         let is_running = self.nodes.get(node_idx).is_some_and(|node| node.runs.iter().any(Option::is_some));
         let grid_ms = if is_running { SAMPLE_MS.1 } else { SAMPLE_MS.0 };
-        let is_planned = self.queue.range((now_ms, 0)..=(now_ms + grid_ms, u64::MAX)).any(
-            |(_, happening)| matches!(happening, Happening::Sample { node_idx: other } if *other == node_idx),
-        );
-        if !is_planned {
-            self.plan(grid_ms, Happening::Sample { node_idx });
+        if let Some(planned) = self.samples_at_ms.get_mut(node_idx) {
+            planned.retain(|at_ms| *at_ms > now_ms);
+            if planned.iter().any(|at_ms| *at_ms <= now_ms + grid_ms) {
+                return;
+            }
         }
+        self.plan_sample(node_idx, grid_ms);
+    }
+
+    fn plan_sample(&mut self, node_idx: usize, in_ms: u64) {
+        if let Some(planned) = self.samples_at_ms.get_mut(node_idx) {
+            planned.push(self.now_ms + in_ms);
+        }
+        self.plan(in_ms, Happening::Sample { node_idx });
     }
 
     /// Nothing more breaks.
@@ -570,6 +599,22 @@ impl World {
                     node.last_seq()
                 )
             });
+            self.check_litres(node_idx);
+        }
+    }
+
+    /// P7: every litre that a node measured and told is in the store, and so (checked at each commit) in the diary.
+    fn check_litres(&mut self, node_idx: usize) {
+        let Some(node) = self.nodes.get(node_idx) else { return };
+        if node.outbox.iter().any(|(_, record)| matches!(record.body, Body::Valve(_))) {
+            return;
+        }
+        for (line_idx, told_ml) in node.told_ml.iter().enumerate() {
+            let Some(zone_idx) = self.zone_of(node_idx, line_idx) else { continue };
+            let heard_ml = self.gateway.kept.heard_ml.get(&zone_idx).copied().unwrap_or(0);
+            self.checks.demand(heard_ml == *told_ml, self.now_ms, || {
+                format!("P7: node {node_idx} told {told_ml} ml of valve {line_idx}, stored are {heard_ml} ml")
+            });
         }
     }
 
@@ -579,6 +624,7 @@ impl World {
         self.report.litres = told_ml / 1000;
         self.report.mm = (told_ml / 1000).checked_div(wetted_m2).unwrap_or(0);
         self.report.n_records = self.gateway.kept.n_records;
+        self.report.n_lost = self.nodes.iter().map(|node| node.n_lost).sum();
         self.report.actions_hash = self.hash.0;
         self.report.n_violations = self.checks.n_violations;
         self.report.first = self.checks.first.take();

@@ -214,10 +214,8 @@ impl World {
         let now_ms = self.now_ms;
         let Some(node) = self.nodes.get_mut(node_idx).filter(|node| node.is_powered) else { return };
         node.power_off();
-        for zone_idx in 0..self.farm.grounds.len() {
-            if self.farm.grounds.get(zone_idx).is_some_and(|ground| ground.node_idx == node_idx) {
-                self.field.set_valve(zone_idx, false, now_ms);
-            }
+        for zone_idx in self.farm.zones_of(node_idx) {
+            self.field.set_valve(zone_idx, false, now_ms);
         }
     }
 

@@ -16,6 +16,7 @@ use crate::input::Input;
 use crate::memory::Memory;
 use crate::network::{Barrier, Network};
 use crate::plan::{Plan, ProblemKind, Timing};
+use crate::probe::News;
 use crate::reason::Reason;
 use crate::rules::Rules;
 use crate::schedule::Schedule;
@@ -46,6 +47,8 @@ pub struct Engine {
     last_mono: MonoMs,
     /// Civil minus monotonic time when everything was last looked at.
     clock_offset_ms: Option<i64>,
+    /// The furthest ahead that this difference ever was.
+    clock_ahead_max_ms: Option<i64>,
     /// Kept to save an allocation per input.
     touched: Vec<usize>,
 }
@@ -109,6 +112,7 @@ impl Engine {
             timers: BTreeSet::new(),
             last_mono: now.mono,
             clock_offset_ms: clock_offset_ms(now),
+            clock_ahead_max_ms: clock_offset_ms(now),
             touched: Vec::new(),
         };
         for (idx, (id, zone_plan)) in plan.zones.into_iter().enumerate() {
@@ -145,6 +149,7 @@ impl Engine {
     pub fn handle(&mut self, now: Now, input: Input<'_>) {
         let now = Now { mono: now.mono.max(self.last_mono), wall: now.wall };
         self.last_mono = now.mono;
+        self.clock_ahead_max_ms = self.clock_ahead_max_ms.max(clock_offset_ms(now));
         let mut touched = std::mem::take(&mut self.touched);
         // What is due comes first, so that an input meets the state of its moment.
         while let Some((at, idx)) = self.timers.first().copied().filter(|(at, _)| *at <= now.mono) {
@@ -158,7 +163,8 @@ impl Engine {
         self.apply(now, input, &mut touched);
         if self.is_clock_stepped(now) {
             self.schedule.forget_starts();
-            self.zones.iter_mut().for_each(|zone| zone.date_readings(now));
+            let doubt_ms = self.clock_doubt_ms(now);
+            self.zones.iter_mut().for_each(|zone| zone.date_readings(now, doubt_ms));
             touched.clear();
             touched.extend(0..self.zones.len());
         }
@@ -200,11 +206,13 @@ impl Engine {
 
     fn apply(&mut self, now: Now, input: Input<'_>, touched: &mut Vec<usize>) {
         match input {
-            Input::Reading { device, metric, at, moisture, good } => {
+            Input::Reading { device, metric, at, age, moisture, good } => {
+                let news =
+                    News { at, age, value: moisture.filter(|_| good), doubt_ms: self.clock_doubt_ms(now) };
                 let slots = self.probes.get(device).and_then(|metrics| metrics.get(metric));
                 for (zone_idx, probe_idx) in slots.into_iter().flatten().copied() {
                     let Some(zone) = self.zones.get_mut(zone_idx) else { continue };
-                    if zone.accept_reading(now, probe_idx, at, moisture.filter(|_| good)) {
+                    if zone.accept_reading(now, probe_idx, news) {
                         touched.push(zone_idx);
                     }
                 }
@@ -328,6 +336,13 @@ impl Engine {
             self.clock_offset_ms = offset_ms;
         }
         is_stepped
+    }
+
+    /// How far the clock has been set back since the start: by so much a date may look younger than it is.
+    fn clock_doubt_ms(&self, now: Now) -> u64 {
+        let back_ms =
+            self.clock_ahead_max_ms.zip(clock_offset_ms(now)).map(|(max, now)| max.saturating_sub(now));
+        back_ms.and_then(|ms| u64::try_from(ms).ok()).unwrap_or(0)
     }
 
     fn settle_all(&mut self, touched: &mut Vec<usize>, now: Now) {

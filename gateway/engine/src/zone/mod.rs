@@ -34,7 +34,7 @@ use crate::flight::SentOpen;
 use crate::ids::{ValveRef, ZoneId};
 use crate::memory::{OpenMemory, ZoneMemory};
 use crate::plan::{Timing, ZonePlan};
-use crate::probe::Probe;
+use crate::probe::{News, Probe};
 use crate::reason::Reason;
 use crate::rules::Rules;
 use crate::view::LastDecision;
@@ -252,21 +252,15 @@ impl Zone {
     }
 
     /// Takes a reading of one of the zone's probes; returns whether it was news.
-    pub(crate) fn accept_reading(
-        &mut self,
-        now: Now,
-        probe_idx: usize,
-        at: UnixMs,
-        moisture: Option<giot_shared::units::MoisturePermyriad>,
-    ) -> bool {
+    pub(crate) fn accept_reading(&mut self, now: Now, probe_idx: usize, news: News) -> bool {
         let is_wet = self.holds_source() || now.mono < self.wet_until;
         let Some(probe) = self.probes.get_mut(probe_idx) else { return false };
-        probe.accept(now, at, moisture, is_wet, &self.plan)
+        probe.accept(now, news, is_wet, &self.plan)
     }
 
     /// Dates readings that were received without a clock.
-    pub(crate) fn date_readings(&mut self, now: Now) {
-        self.probes.iter_mut().for_each(|probe| probe.date(now));
+    pub(crate) fn date_readings(&mut self, now: Now, doubt_ms: u64) {
+        self.probes.iter_mut().for_each(|probe| probe.date(now, doubt_ms));
     }
 
     /// Does everything whose time has come, and ends a run that must not go on. Harmless at any time.

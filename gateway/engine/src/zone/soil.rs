@@ -238,7 +238,10 @@ impl Zone {
         if self.told.as_ref().is_some_and(|told| told.is_same_cause(&reason)) {
             return;
         }
-        let is_awaiting = matches!(&reason, Reason::NoReading { .. } | Reason::StaleReading { .. });
+        let is_awaiting = matches!(
+            &reason,
+            Reason::NoReading { .. } | Reason::StaleReading { .. } | Reason::AgeUnknown { .. }
+        );
         if is_awaiting && turn.mono() < self.grace_end(turn) {
             return;
         }

@@ -1,6 +1,6 @@
 //! Freshness, plausibility, jumps and stuck values, seen through a zone with one probe.
 
-use giot_engine::{Engine, Input, Memory, Now, ProbeQuality};
+use giot_engine::{Age, Engine, Input, Memory, Now, ProbeQuality};
 use giot_shared::ids::CommandId;
 use giot_shared::time::{MonoMs, UnixMs};
 
@@ -25,7 +25,8 @@ fn quality(steps: &[Step], mono_s: u64, wall_s: Option<i64>) -> &'static str {
         let moisture = value.map(permyriad);
         let at = UnixMs(WALL_MS + at_s * 1000);
         let (device, metric) = (node("p1"), metric());
-        let input = Input::Reading { device: &device, metric: &metric, at, moisture, good: true };
+        let input =
+            Input::Reading { device: &device, metric: &metric, at, age: Age::Dated, moisture, good: true };
         engine.handle(now(*mono_s, *wall_s), input);
     }
     engine.zone_view(&zone("z1"), now(mono_s, wall_s)).unwrap().probes[0].quality.code()
@@ -123,4 +124,54 @@ fn an_identical_value_is_stuck_after_a_while() {
     assert_eq!(series(3600, &same(26)), "stuck");
     assert_eq!(series(3600, &[same(26), vec![Some(2501)]].concat()), "good");
     assert_eq!(ProbeQuality::Stuck { same_s: 1 }.code(), "stuck");
+}
+
+/// Readings by their arrival and wall clock in seconds and their own dates, each of them dry and dated by its device.
+fn dated(steps: &[(u64, i64, i64)]) -> &'static str {
+    let steps: Vec<Step> = steps
+        .iter()
+        .zip(2000_u16..)
+        .map(|((mono_s, wall_s, at_s), value)| (*mono_s, Some(*wall_s), *at_s, Some(value)))
+        .collect();
+    let last = steps.last().unwrap();
+    quality(&steps, last.0, last.1)
+}
+
+#[test]
+fn after_the_clock_was_set_back_a_date_counts_only_in_step() {
+    // Set back by three hours: a backlog of three hours is dated now, and comes in faster than it was taken.
+    assert_eq!(dated(&[(30_000, 30_000, 30_000), (30_600, 19_800, 19_800)]), "stale");
+    let backlog = [(30_600, 19_800, 18_600), (30_601, 19_801, 19_200), (30_602, 19_802, 19_800)];
+    assert_eq!(dated(&[&[(30_000, 30_000, 18_000)], &backlog[..]].concat()), "stale");
+    // Set right: it had been ahead. The device goes on in step, and is believed from its second reading.
+    let live = [(30_000, 40_800, 30_000), (30_600, 30_600, 30_600), (31_200, 31_200, 31_200)];
+    assert_eq!(dated(&live[..1]), "stale");
+    assert_eq!(dated(&live[..2]), "good");
+    assert_eq!(dated(&live), "good");
+    // A correction by seconds is no jump.
+    assert_eq!(dated(&[(30_000, 30_030, 30_000), (30_600, 30_600, 29_000)]), "good");
+}
+
+#[test]
+fn an_age_that_was_counted_needs_no_clock() {
+    let now = now(30_000, Some(30_000));
+    let quality = |wall_s: Option<i64>, at_s: i64, age: Age| {
+        let mut engine = Engine::new(farm(1), Memory::default(), CommandId(1), now);
+        let at = UnixMs(WALL_MS + at_s * 1000);
+        let (device, metric) = (node("p1"), metric());
+        let moisture = Some(permyriad(2500));
+        let input = Input::Reading { device: &device, metric: &metric, at, age, moisture, good: true };
+        let wall = wall_s.map(|wall_s| UnixMs(WALL_MS + wall_s * 1000));
+        engine.handle(Now { wall, ..now }, input);
+        engine.zone_view(&zone("z1"), Now { wall, ..now }).unwrap().probes[0].quality.code()
+    };
+    for wall_s in [Some(30_000), Some(-500_000), Some(500_000), None] {
+        for at_s in [30_000, -90_000, 90_000] {
+            assert_eq!(quality(wall_s, at_s, Age::Counted(3_600_000)), "good", "{wall_s:?} {at_s}");
+            assert_eq!(quality(wall_s, at_s, Age::Counted(3_600_001)), "stale", "{wall_s:?} {at_s}");
+        }
+    }
+    assert_eq!(quality(Some(30_000), 30_000, Age::Unknown), "age_unknown");
+    assert_eq!(quality(Some(30_000), 20_000, Age::Unknown), "stale", "its date says why it is not used");
+    assert_eq!(quality(None, 30_000, Age::Unknown), "age_unknown");
 }

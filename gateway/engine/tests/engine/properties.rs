@@ -8,7 +8,7 @@ use giot_shared::valve::RefusalReason;
 use proptest::prelude::*;
 
 use crate::farm::{at_hour, farm, program, zone_of};
-use crate::world::{Network, Op, World};
+use crate::world::{Network, Op, Told, World};
 
 const N_ZONES: usize = 4;
 
@@ -66,6 +66,63 @@ fn moisture() -> impl Strategy<Value = Option<u16>> {
     ]
 }
 
+fn told() -> impl Strategy<Value = Told> {
+    prop_oneof![
+        6 => prop_oneof![3 => Just(0_i64), 1 => -400_000..400_000_i64].prop_map(|off_s| Told::Counted { off_s }),
+        3 => Just(Told::Dated),
+        1 => (0..4000_u64).prop_map(|dated_s| Told::Unknown { dated_s }),
+    ]
+}
+
+/// What a clock may do: right, ahead, behind by as much as a backlog is old, unset.
+fn clock() -> impl Strategy<Value = Op> {
+    let offset_s = prop_oneof![2 => Just(0_i64), 3 => -20_000..20_000_i64, 1 => -400_000..400_000_i64];
+    prop_oneof![8 => offset_s.prop_map(Some), 1 => Just(None)].prop_map(|offset_s| Op::Clock { offset_s })
+}
+
+/// Dry soil, long ago.
+fn old_and_dry() -> impl Strategy<Value = (usize, Option<u16>, u64)> {
+    (0..N_ZONES, (1500_u16..1900).prop_map(Some), 3700..30_000_u64)
+}
+
+/// A backlog of nodes, and what is moist at this moment.
+fn backlog() -> impl Strategy<Value = Op> {
+    let told = prop_oneof![
+        3 => (-40_000..40_000_i64).prop_map(|off_s| Told::Counted { off_s }),
+        1 => (0..4000_u64).prop_map(|dated_s| Told::Unknown { dated_s }),
+    ];
+    let old =
+        (old_and_dry(), told).prop_map(|((zone, value, age_s), told)| Op::Read { zone, value, age_s, told });
+    let moist = (0..N_ZONES, 2100_u16..3400).prop_map(|(zone, value)| Op::Read {
+        zone,
+        value: Some(value),
+        age_s: 0,
+        told: Told::Counted { off_s: 0 },
+    });
+    let restart = any::<bool>().prop_map(|forgets_open| Op::Restart { forgets_open, reconnects: true });
+    prop_oneof![
+        8 => old, 2 => moist, 4 => clock(), 1 => restart,
+        3 => (0_u64..2_000_000).prop_map(|ms| Op::Wait { ms }),
+        1 => (0..N_ZONES).prop_map(|zone| Op::Connect { zone }),
+    ]
+}
+
+/// A backlog of a device that dates by its own clock: a burst, faster than it was taken.
+fn burst() -> impl Strategy<Value = Vec<Op>> {
+    let zone = 0..N_ZONES;
+    (zone, 1500_u16..1900, 3700..30_000_u64, prop::collection::vec((0_u64..20_000, 60..900_u64), 1..8))
+        .prop_map(|(zone, value, first_s, steps)| {
+            let mut age_s = first_s + 8 * 900;
+            let mut ops = Vec::new();
+            for (ms, step_s) in steps {
+                age_s -= step_s;
+                ops.push(Op::Wait { ms });
+                ops.push(Op::Read { zone, value: Some(value), age_s, told: Told::DatedRightly });
+            }
+            ops
+        })
+}
+
 fn network() -> impl Strategy<Value = Network> {
     let late_ms_max = prop_oneof![Just(0_u64), Just(500), Just(8_000), Just(45_000)];
     let percent = || prop_oneof![Just(0_u64), Just(20), Just(60)];
@@ -93,8 +150,8 @@ fn op() -> impl Strategy<Value = Op> {
     prop_oneof![
         12 => (0_u64..120_000).prop_map(|ms| Op::Wait { ms }),
         4 => (0_u64..900_000).prop_map(|ms| Op::Wait { ms }),
-        14 => (zone.clone(), moisture(), prop_oneof![4 => Just(0_u64), 1 => 0..4000_u64])
-            .prop_map(|(zone, value, age_s)| Op::Read { zone, value, age_s }),
+        14 => (zone.clone(), moisture(), prop_oneof![4 => Just(0_u64), 1 => 0..4000_u64], told())
+            .prop_map(|(zone, value, age_s, told)| Op::Read { zone, value, age_s, told }),
         6 => zone.clone().prop_map(|zone| Op::Connect { zone }),
         2 => zone.clone().prop_map(|zone| Op::Disconnect { zone }),
         1 => zone.clone().prop_map(|zone| Op::Reboot { zone }),
@@ -157,6 +214,25 @@ proptest! {
         world.apply(&Op::Program(ProgramWish::Stop));
         world.check_recovery();
         world.check_diary();
+    }
+
+    #[test]
+    fn a_backlog_opens_no_valve_whatever_the_clock_does(
+        ops in prop::collection::vec(backlog(), 1..80),
+        seed in any::<u64>(),
+    ) {
+        let world = run(small_farm(), &ops, seed);
+        prop_assert_eq!(world.n_opens(), 0, "{}", world.trail());
+    }
+
+    #[test]
+    fn a_dated_backlog_opens_no_valve_when_the_clock_is_set_back(
+        steps in prop::collection::vec((clock(), burst()), 1..12),
+        seed in any::<u64>(),
+    ) {
+        let ops: Vec<Op> = steps.into_iter().flat_map(|(clock, burst)| [vec![clock], burst].concat()).collect();
+        let world = run(small_farm(), &ops, seed);
+        prop_assert_eq!(world.n_opens(), 0, "{}", world.trail());
     }
 
     #[test]

@@ -7,7 +7,7 @@
 use std::fmt::Write;
 
 use giot_engine::program::Percent;
-use giot_engine::{Action, By, Engine, Input, Memory, Now, Pause, Plan, ProgramWish, ValveRef, ZoneId};
+use giot_engine::{Action, Age, By, Engine, Input, Memory, Now, Pause, Plan, ProgramWish, ValveRef, ZoneId};
 use giot_shared::ids::{CommandId, NodeId, ValveId};
 use giot_shared::time::{MonoMs, UnixMs};
 use giot_shared::units::Millilitres;
@@ -121,8 +121,15 @@ impl Stage {
                 let step_s: i64 = step.parse().unwrap();
                 self.clock(Some(WALL_START_MS - 1_000_000 + step_s * 1000));
             }
-            ["read", device, value] => self.read(device, value, 0),
-            ["read", device, value, age_s] => self.read(device, value, age_s.parse().unwrap()),
+            ["read", device, value] => self.read(device, value, 0, Age::Dated),
+            ["read", device, value, age_s] => self.read(device, value, age_s.parse().unwrap(), Age::Dated),
+            ["backlog", device, value, age_s] => {
+                let age_s: u32 = age_s.parse().unwrap();
+                self.read(device, value, age_s.into(), Age::Counted(u64::from(age_s) * 1000));
+            }
+            ["recall", device, value, age_s] => {
+                self.read(device, value, age_s.parse().unwrap(), Age::Unknown)
+            }
             ["online", name, state] => {
                 let (open, command) = match state {
                     "closed" => (false, None),
@@ -187,7 +194,7 @@ impl Stage {
         self.feed(Input::Timeout);
     }
 
-    fn read(&mut self, device: &str, value: &str, age_s: i64) {
+    fn read(&mut self, device: &str, value: &str, age_s: i64, age: Age) {
         let wall = self.now().wall.map_or(WALL_START_MS, |wall| wall.0);
         let moisture = if value == "bad" { None } else { Some(permyriad(value.parse().unwrap())) };
         let at = UnixMs(wall - age_s * 1000);
@@ -195,6 +202,7 @@ impl Stage {
             device: &node(device),
             metric: &metric(),
             at,
+            age,
             moisture,
             good: moisture.is_some(),
         });

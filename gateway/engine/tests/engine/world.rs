@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use giot_engine::{
-    Action, By, Engine, Event, Input, Memory, Now, Plan, ProgramWish, Reason, SourceId, ValveRef, ZoneId,
-    ZonePlan, ZoneState,
+    Action, Age, By, Engine, Event, Input, Memory, Now, Plan, ProgramWish, Reason, SourceId, ValveRef,
+    ZoneId, ZonePlan, ZoneState,
 };
 use giot_shared::ids::{CommandId, ValveId};
 use giot_shared::time::{MonoMs, UnixMs};
@@ -24,6 +24,19 @@ pub(crate) struct Network {
     pub(crate) late_ms_max: u64,
 }
 
+/// What is known of a reading's age, and who dated it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Told {
+    /// Counted on uptime; dated `off_s` off, as an epoch is that was dated by a wrong clock.
+    Counted { off_s: i64 },
+    /// Dated by the clock that the gateway shows.
+    Dated,
+    /// Dated by a clock of the device's own, which is right.
+    DatedRightly,
+    /// Nothing; the date says that it is this old.
+    Unknown { dated_s: u64 },
+}
+
 /// What a test does to the world.
 #[derive(Clone, Debug)]
 pub(crate) enum Op {
@@ -34,6 +47,7 @@ pub(crate) enum Op {
         zone: usize,
         value: Option<u16>,
         age_s: u64,
+        told: Told,
     },
     Connect {
         zone: usize,
@@ -174,7 +188,7 @@ impl World {
     pub(crate) fn apply(&mut self, op: &Op) {
         match *op {
             Op::Wait { ms } => self.wait(ms),
-            Op::Read { zone, value, age_s } => self.read(zone, value, age_s),
+            Op::Read { zone, value, age_s, told } => self.read(zone, value, age_s, told),
             Op::Connect { zone } => self.connect(zone),
             Op::Disconnect { zone } => self.disconnect(zone),
             Op::Reboot { zone } => {
@@ -227,16 +241,24 @@ impl World {
         self.check_views();
     }
 
-    fn read(&mut self, zone: usize, value: Option<u16>, age_s: u64) {
+    fn read(&mut self, zone: usize, value: Option<u16>, age_s: u64, told: Told) {
         let probe = self.zones[zone].1.probes[0].clone();
-        let at_ms = self.now().wall.map_or(WALL_MS, |wall| wall.0) - i64::try_from(age_s).unwrap() * 1000;
+        let shown_ms = self.now().wall.map_or(WALL_MS, |wall| wall.0);
+        let true_ms = WALL_MS - 1_000_000 + i64::try_from(self.mono_ms).unwrap();
+        let before = |now_ms: i64, age_s: u64| now_ms - i64::try_from(age_s).unwrap() * 1000;
+        let (at_ms, age) = match told {
+            Told::Counted { off_s } => (before(true_ms, age_s) + off_s * 1000, Age::Counted(age_s * 1000)),
+            Told::Dated => (before(shown_ms, age_s), Age::Dated),
+            Told::DatedRightly => (before(true_ms, age_s), Age::Dated),
+            Told::Unknown { dated_s } => (before(shown_ms, dated_s), Age::Unknown),
+        };
         if let Some(value) = value {
             self.known[zone].samples.push((self.mono_ms.saturating_sub(age_s * 1000), value));
         }
         let moisture = value.map(permyriad);
         let at = UnixMs(at_ms);
         let (device, good) = (probe.device, value.is_some());
-        self.feed(Input::Reading { device: &device, metric: &metric(), at, moisture, good });
+        self.feed(Input::Reading { device: &device, metric: &metric(), at, age, moisture, good });
     }
 
     fn connect(&mut self, zone: usize) {
@@ -477,8 +499,13 @@ impl World {
         assert!(is_founded, "P6: {id} is opened without a fresh reading for {}", reason.code());
     }
 
+    /// How often a valve was to be opened.
+    pub(crate) fn n_opens(&self) -> usize {
+        self.log.iter().filter(|line| line.contains(" Open {")).count()
+    }
+
     /// The end of the story, for a failure's message.
-    fn trail(&self) -> String {
+    pub(crate) fn trail(&self) -> String {
         let told = self.log.iter().filter(|line| !line.contains("Remember"));
         let lines: Vec<&str> = told.map(String::as_str).collect();
         lines[lines.len().saturating_sub(60)..].join("\n")
@@ -545,7 +572,12 @@ impl World {
             for (zone, before) in n_before.iter().enumerate() {
                 let is_done = self.known[zone].n_confirmed > *before;
                 let value = if is_done { 3200 } else { 1500 } + round % 7;
-                self.apply(&Op::Read { zone, value: Some(value), age_s: 0 });
+                self.apply(&Op::Read {
+                    zone,
+                    value: Some(value),
+                    age_s: 0,
+                    told: Told::Counted { off_s: 0 },
+                });
                 if round == 60 {
                     // What failed while it was recovering has had its pauses; a person looks once more.
                     self.apply(&Op::Clear { zone });

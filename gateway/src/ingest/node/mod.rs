@@ -8,15 +8,23 @@
 //! **True time.** An epoch is anchored by the Hello that met the gateway in it, or by the node's own battery-backed
 //! clock where the registry trusts it. An epoch that never met anybody lies between its neighbours: it is placed in the
 //! middle and says by how much it may be off.
+//!
+//! **True age.** How old a reading is when it comes in is counted beside the date, on the node's uptime and the gateway's
+//! monotonic line (`line`): a date hangs on clocks that may have been wrong or may jump. The age of a record of an earlier
+//! epoch, or of a node that has not said Hello since the gateway's start, is not known.
+
+mod line;
 
 use crate::ingest::{Sample, series_name};
 use crate::quality::Quality;
+use giot_engine::Age;
 use giot_shared::ids::{CommandId, Position, ValveId};
 use giot_shared::metric::Metric;
-use giot_shared::time::{Anchor, UnixMs, UptimeMs};
+use giot_shared::time::{Anchor, MonoMs, UnixMs, UptimeMs};
 use giot_shared::units::Millilitres;
 use giot_shared::valve::CloseReason;
 use giot_shared::wire::{Body, Health, Hello, Reading, Record, Records};
+use line::UptimeLine;
 use std::collections::BTreeMap;
 
 /// Anchors kept per node: older epochs were released long ago.
@@ -66,6 +74,17 @@ pub struct NodeState {
     /// Time of the newest record taken so far.
     pub newest: Option<UnixMs>,
     datings: BTreeMap<u32, Dating>,
+    /// Of the present epoch, once it was heard since the gateway's start.
+    line: Option<UptimeLine>,
+}
+
+/// The moment at which a node was heard.
+#[derive(Clone, Copy, Debug)]
+pub struct Heard {
+    /// Civil time; `None` while the gateway's clock is not set.
+    pub wall: Option<UnixMs>,
+    /// The monotonic line.
+    pub mono: MonoMs,
 }
 
 /// What a Hello means.
@@ -159,8 +178,8 @@ impl NodeState {
         }
     }
 
-    /// A node has connected. `now` is `None` while the gateway's clock is not set.
-    pub fn handle_hello(&mut self, hello: &Hello, now: Option<UnixMs>) -> Greeting {
+    /// A node has connected.
+    pub fn handle_hello(&mut self, hello: &Hello, heard: Heard) -> Greeting {
         if let Some(stored) = self.stored
             && hello.epoch < stored.epoch
         {
@@ -176,7 +195,11 @@ impl NodeState {
             self.received = Some(stored);
         }
         self.epoch = Some(hello.epoch);
-        let source = if self.own_clock { hello.clock.or(now) } else { now };
+        match &mut self.line {
+            Some(line) if line.epoch == hello.epoch => line.hear(hello.uptime, heard.mono),
+            line => *line = Some(UptimeLine::new(hello.epoch, hello.uptime, heard.mono)),
+        }
+        let source = if self.own_clock { hello.clock.or(heard.wall) } else { heard.wall };
         let dating = source.map(|now| Dating {
             anchor: Anchor::new(hello.uptime, now),
             uncertainty_ms: HELLO_UNCERTAINTY_MS,
@@ -194,6 +217,22 @@ impl NodeState {
         Greeting::Welcome { stored, dating, missing }
     }
 
+    /// Whether the age of what is read now would be known.
+    #[must_use]
+    pub const fn has_line(&self) -> bool {
+        self.line.is_some()
+    }
+
+    /// The node answered, at this uptime of its present epoch, what it was asked since the gateway's start. Behind an
+    /// external broker that may be the first word of a node that never noticed the gateway's restart.
+    pub fn handle_uptime(&mut self, uptime: UptimeMs, mono: MonoMs) {
+        match (&mut self.line, self.epoch) {
+            (Some(line), _) => line.hear(uptime, mono),
+            (line, Some(epoch)) => *line = Some(UptimeLine::new(epoch, uptime, mono)),
+            (None, None) => {}
+        }
+    }
+
     /// The store has committed everything up to `position`; true when that is news.
     pub fn handle_stored(&mut self, position: Position) -> bool {
         let news = self.stored.is_none_or(|stored| stored < position);
@@ -208,8 +247,8 @@ impl NodeState {
         self.received = self.stored;
     }
 
-    /// Judges a run of records. `now` is only used to tell a live valve event from history.
-    pub fn handle_records(&mut self, records: &Records, now: Option<UnixMs>) -> Verdict {
+    /// Judges a run of records. The moment tells how old they are, and so a live valve event from history.
+    pub fn handle_records(&mut self, records: &Records, heard: Heard) -> Verdict {
         if !records.is_contiguous() {
             return Verdict::Malformed;
         }
@@ -235,6 +274,9 @@ impl NodeState {
                 None => return Verdict::Undated,
             },
         };
+        if let (Some(line), Some(last)) = (self.line_of(records.epoch), records.records.last()) {
+            line.hear(last.uptime, heard.mono);
+        }
         let mut taken = Taken {
             samples: Vec::with_capacity(records.records.len()),
             valves: Vec::new(),
@@ -247,7 +289,7 @@ impl NodeState {
         for record in &records.records {
             let position = Position { epoch: records.epoch, seq: record.last_seq() };
             if position > received {
-                self.take(record, records.epoch, dating, now, &mut taken);
+                self.take(record, records.epoch, dating, heard, &mut taken);
             }
         }
         self.received = Some(taken.last);
@@ -267,12 +309,19 @@ impl NodeState {
         })
     }
 
-    fn take(&mut self, record: &Record, epoch: u32, dating: Dating, now: Option<UnixMs>, taken: &mut Taken) {
+    fn line_of(&mut self, epoch: u32) -> Option<&mut UptimeLine> {
+        self.line.as_mut().filter(|line| line.epoch == epoch)
+    }
+
+    fn take(&mut self, record: &Record, epoch: u32, dating: Dating, heard: Heard, taken: &mut Taken) {
         let at = dating.date(record.uptime);
         self.newest = Some(self.newest.map_or(at, |newest| newest.max(at)));
+        let age_ms = self.line_of(epoch).map(|line| line.age_ms(record.uptime, heard.mono));
+        let age = age_ms.map_or(Age::Unknown, Age::Counted);
+        let moment = Moment { at, age, is_sure: dating.is_sure() };
         match &record.body {
-            Body::Reading(reading) => take_reading(reading, at, dating.is_sure(), taken),
-            Body::Health(health) => take_health(*health, at, dating.is_sure(), taken),
+            Body::Reading(reading) => take_reading(reading, moment, taken),
+            Body::Health(health) => take_health(*health, moment, taken),
             Body::Lost(lost) => {
                 taken.lost.push((Position { epoch, seq: record.seq }, Position { epoch, seq: lost.to }))
             }
@@ -280,9 +329,15 @@ impl NodeState {
                 position: Position { epoch, seq: record.seq },
                 at,
                 uncertainty_ms: dating.uncertainty_ms,
-                live: self.epoch == Some(epoch)
-                    && dating.is_sure()
-                    && now.is_none_or(|now| now.since_ms(at) <= LIVE_MAX_MS),
+                live: match age_ms {
+                    Some(age_ms) => age_ms <= LIVE_MAX_MS,
+                    // A node that has not been heard otherwise since the gateway's start: its date must do.
+                    None => {
+                        self.epoch == Some(epoch)
+                            && dating.is_sure()
+                            && heard.wall.is_none_or(|now| now.since_ms(at) <= LIVE_MAX_MS)
+                    }
+                },
                 valve: event.valve,
                 open: event.open,
                 command: event.command,
@@ -294,7 +349,15 @@ impl NodeState {
     }
 }
 
-fn take_reading(reading: &Reading, at: UnixMs, time_is_sure: bool, taken: &mut Taken) {
+/// When a record was made.
+#[derive(Clone, Copy)]
+struct Moment {
+    at: UnixMs,
+    age: Age,
+    is_sure: bool,
+}
+
+fn take_reading(reading: &Reading, moment: Moment, taken: &mut Taken) {
     let Some(metric) = reading.known_metric() else {
         taken.n_unknown += 1;
         return;
@@ -303,29 +366,30 @@ fn take_reading(reading: &Reading, at: UnixMs, time_is_sure: bool, taken: &mut T
         (_, None) => reading.flaw.map_or(Quality::Missing, Quality::from),
         (Some(flaw), Some(_)) => flaw.into(),
         (None, Some(value)) if !metric.is_possible(value) => Quality::OutOfRange,
-        (None, Some(_)) if !time_is_sure => Quality::UncertainTime,
+        (None, Some(_)) if !moment.is_sure => Quality::UncertainTime,
         (None, Some(_)) => Quality::Good,
     };
     let name = series_name(metric, reading.probe);
     if let Some(raw) = reading.raw {
-        taken.samples.push(sample(&format!("{name}_raw"), at, Some(f64::from(raw)), quality));
+        taken.samples.push(sample(&format!("{name}_raw"), moment, Some(f64::from(raw)), quality));
     }
-    taken.samples.push(sample(&name, at, reading.value.map(|value| metric.to_f64(value)), quality));
+    taken.samples.push(sample(&name, moment, reading.value.map(|value| metric.to_f64(value)), quality));
 }
 
-fn take_health(health: Health, at: UnixMs, time_is_sure: bool, taken: &mut Taken) {
-    let quality = if time_is_sure { Quality::Good } else { Quality::UncertainTime };
+fn take_health(health: Health, moment: Moment, taken: &mut Taken) {
+    let quality = if moment.is_sure { Quality::Good } else { Quality::UncertainTime };
     if let Some(supply) = health.supply {
-        taken.samples.push(sample(Metric::Battery.name(), at, Some(f64::from(supply.0)), quality));
+        taken.samples.push(sample(Metric::Battery.name(), moment, Some(f64::from(supply.0)), quality));
     }
-    taken.samples.push(sample("outbox_waiting", at, Some(f64::from(health.waiting)), quality));
+    taken.samples.push(sample("outbox_waiting", moment, Some(f64::from(health.waiting)), quality));
     if let Some(signal) = health.signal_dbm {
-        taken.samples.push(sample("signal", at, Some(f64::from(signal)), quality));
+        taken.samples.push(sample("signal", moment, Some(f64::from(signal)), quality));
     }
 }
 
-fn sample(metric: &str, at: UnixMs, value: Option<f64>, quality: Quality) -> Sample {
-    Sample { metric: metric.into(), at_us: at.0.saturating_mul(1000), value, quality }
+fn sample(metric: &str, moment: Moment, value: Option<f64>, quality: Quality) -> Sample {
+    let Moment { at, age, .. } = moment;
+    Sample { metric: metric.into(), at_us: at.0.saturating_mul(1000), age, value, quality }
 }
 
 #[cfg(test)]

@@ -49,6 +49,11 @@ fn taken(verdict: Verdict) -> Taken {
     }
 }
 
+/// A moment on lines that agree, a day after the gateway's start at [`T0`].
+fn heard(wall: Option<UnixMs>) -> Heard {
+    Heard { wall, mono: MonoMs(wall.map_or(0, |wall| wall.since_ms(T0)) + DAY_MS) }
+}
+
 fn times(taken: &Taken) -> Vec<i64> {
     taken.samples.iter().map(|s| s.at_us / 1000 - T0.0).collect()
 }
@@ -56,32 +61,32 @@ fn times(taken: &Taken) -> Vec<i64> {
 #[test]
 fn a_run_is_taken_once() {
     let mut node = NodeState::default();
-    node.handle_hello(&hello(1, 5000, (0, 0)), Some(T0));
+    node.handle_hello(&hello(1, 5000, (0, 0)), heard(Some(T0)));
     let first = run(1, (0, 0), &[reading(1, 1000, 2200), reading(2, 2000, 2210)]);
-    assert_eq!(times(&taken(node.handle_records(&first, Some(T0)))), [-4000, -3000]);
-    assert_eq!(node.handle_records(&first, Some(T0)), Verdict::Repeat);
+    assert_eq!(times(&taken(node.handle_records(&first, heard(Some(T0))))), [-4000, -3000]);
+    assert_eq!(node.handle_records(&first, heard(Some(T0))), Verdict::Repeat);
     let overlapping = run(1, (1, 1), &[reading(2, 2000, 2210), reading(3, 3000, 2220)]);
-    assert_eq!(times(&taken(node.handle_records(&overlapping, Some(T0)))), [-2000]);
+    assert_eq!(times(&taken(node.handle_records(&overlapping, heard(Some(T0))))), [-2000]);
 }
 
 #[test]
 fn a_gap_is_never_jumped_over() {
     let mut node = NodeState::default();
-    node.handle_hello(&hello(1, 5000, (0, 0)), Some(T0));
+    node.handle_hello(&hello(1, 5000, (0, 0)), heard(Some(T0)));
     let late = run(1, (1, 1), &[reading(2, 2000, 2210)]);
-    assert_eq!(node.handle_records(&late, Some(T0)), Verdict::Gap);
+    assert_eq!(node.handle_records(&late, heard(Some(T0))), Verdict::Gap);
     let next_epoch = run(2, (1, 1), &[reading(1, 10, 2210)]);
-    assert_eq!(node.handle_records(&next_epoch, Some(T0)), Verdict::Gap);
+    assert_eq!(node.handle_records(&next_epoch, heard(Some(T0))), Verdict::Gap);
 }
 
 #[test]
 fn what_the_store_gave_up_comes_again() {
     let mut node = NodeState::default();
-    node.handle_hello(&hello(1, 5000, (0, 0)), Some(T0));
+    node.handle_hello(&hello(1, 5000, (0, 0)), heard(Some(T0)));
     let first = run(1, (0, 0), &[reading(1, 1000, 2200)]);
-    taken(node.handle_records(&first, Some(T0)));
+    taken(node.handle_records(&first, heard(Some(T0))));
     node.handle_not_stored();
-    taken(node.handle_records(&first, Some(T0)));
+    taken(node.handle_records(&first, heard(Some(T0))));
     assert!(node.handle_stored(Position { epoch: 1, seq: 1 }));
     assert!(!node.handle_stored(Position { epoch: 1, seq: 1 }));
 }
@@ -89,14 +94,15 @@ fn what_the_store_gave_up_comes_again() {
 #[test]
 fn an_epoch_that_met_nobody_lies_between_its_neighbours() {
     let mut node = NodeState { registered_at: T0, ..NodeState::default() };
-    node.handle_hello(&hello(1, 0, (0, 0)), Some(T0));
-    taken(node.handle_records(&run(1, (0, 0), &[reading(1, 1000, 1)]), Some(T0)));
+    node.handle_hello(&hello(1, 0, (0, 0)), heard(Some(T0)));
+    taken(node.handle_records(&run(1, (0, 0), &[reading(1, 1000, 1)]), heard(Some(T0))));
     // Epoch 2 ran somewhere in ten days without the gateway, epoch 3 connects.
     let now = T0.plus_ms(10 * DAY_MS);
-    node.handle_hello(&hello(3, 2000, (1, 1)), Some(now));
-    let lonely = taken(
-        node.handle_records(&run(2, (1, 1), &[reading(1, DAY_MS, 2), reading(2, 2 * DAY_MS, 3)]), Some(now)),
-    );
+    node.handle_hello(&hello(3, 2000, (1, 1)), heard(Some(now)));
+    let lonely = taken(node.handle_records(
+        &run(2, (1, 1), &[reading(1, DAY_MS, 2), reading(2, 2 * DAY_MS, 3)]),
+        heard(Some(now)),
+    ));
     let dating = lonely.new_dating.expect("a guess");
     let (floor, end) = (T0.plus_ms(1000), now.minus_ms(2000));
     for (sample, uptime) in lonely.samples.iter().zip([DAY_MS, 2 * DAY_MS]) {
@@ -108,25 +114,25 @@ fn an_epoch_that_met_nobody_lies_between_its_neighbours() {
         );
         assert!(at <= end, "not after the next boot");
     }
-    let current = taken(node.handle_records(&run(3, (2, 2), &[reading(1, 1000, 4)]), Some(now)));
+    let current = taken(node.handle_records(&run(3, (2, 2), &[reading(1, 1000, 4)]), heard(Some(now))));
     assert_eq!(current.samples.first().map(|s| s.quality), Some(Quality::Good));
 }
 
 #[test]
 fn without_a_clock_nothing_is_dated_or_taken() {
     let mut node = NodeState::default();
-    node.handle_hello(&hello(1, 5000, (0, 0)), None);
+    node.handle_hello(&hello(1, 5000, (0, 0)), heard(None));
     let first = run(1, (0, 0), &[reading(1, 1000, 2200)]);
-    assert_eq!(node.handle_records(&first, None), Verdict::Undated);
-    node.handle_hello(&hello(1, 6000, (0, 0)), Some(T0));
-    assert_eq!(times(&taken(node.handle_records(&first, Some(T0)))), [-5000]);
+    assert_eq!(node.handle_records(&first, heard(None)), Verdict::Undated);
+    node.handle_hello(&hello(1, 6000, (0, 0)), heard(Some(T0)));
+    assert_eq!(times(&taken(node.handle_records(&first, heard(Some(T0))))), [-5000]);
 }
 
 #[test]
 fn the_first_anchor_of_an_epoch_stays() {
     let mut node = NodeState::default();
-    node.handle_hello(&hello(1, 1000, (0, 0)), Some(T0));
-    let again = node.handle_hello(&hello(1, 2000, (0, 0)), Some(T0.plus_ms(3_600_000)));
+    node.handle_hello(&hello(1, 1000, (0, 0)), heard(Some(T0)));
+    let again = node.handle_hello(&hello(1, 2000, (0, 0)), heard(Some(T0.plus_ms(3_600_000))));
     assert!(matches!(again, Greeting::Welcome { dating: None, .. }));
 }
 
@@ -136,8 +142,8 @@ fn an_own_clock_is_believed_only_where_the_registry_says_so() {
     with_clock.clock = Some(T0.minus_ms(365 * DAY_MS));
     for (own_clock, want) in [(true, -365 * 86_400_000), (false, 0)] {
         let mut node = NodeState { own_clock, ..NodeState::default() };
-        node.handle_hello(&with_clock, Some(T0));
-        let got = taken(node.handle_records(&run(1, (0, 0), &[reading(1, 1000, 1)]), Some(T0)));
+        node.handle_hello(&with_clock, heard(Some(T0)));
+        let got = taken(node.handle_records(&run(1, (0, 0), &[reading(1, 1000, 1)]), heard(Some(T0))));
         assert_eq!(times(&got), [want]);
     }
 }
@@ -145,16 +151,16 @@ fn an_own_clock_is_believed_only_where_the_registry_says_so() {
 #[test]
 fn an_older_data_folder_and_a_replaced_flash_are_noticed() {
     let mut node = NodeState { stored: Some(Position { epoch: 5, seq: 7 }), ..NodeState::default() };
-    let released_more = node.handle_hello(&hello(6, 0, (5, 9)), Some(T0));
+    let released_more = node.handle_hello(&hello(6, 0, (5, 9)), heard(Some(T0)));
     assert!(matches!(released_more, Greeting::Welcome { missing: true, .. }), "{released_more:?}");
-    let replaced = node.handle_hello(&hello(1, 0, (0, 0)), Some(T0));
+    let replaced = node.handle_hello(&hello(1, 0, (0, 0)), heard(Some(T0)));
     assert_eq!(replaced, Greeting::CounterWentBack { stored: Position { epoch: 5, seq: 9 } });
 }
 
 #[test]
 fn flaws_and_lost_runs_are_told() {
     let mut node = NodeState::default();
-    node.handle_hello(&hello(1, 60_000, (0, 0)), Some(T0));
+    node.handle_hello(&hello(1, 60_000, (0, 0)), heard(Some(T0)));
     let no_answer = Reading {
         probe: 2,
         metric: Metric::RelativeHumidity.wire(),
@@ -175,7 +181,7 @@ fn flaws_and_lost_runs_are_told() {
                 Record { seq: 7, uptime: UptimeMs(4), body: Body::Reading(newer) },
             ],
         ),
-        Some(T0),
+        heard(Some(T0)),
     ));
     assert_eq!(got.lost, [(Position { epoch: 1, seq: 1 }, Position { epoch: 1, seq: 4 })]);
     let told: Vec<_> = got.samples.iter().map(|s| (&*s.metric, s.value, s.quality)).collect();
@@ -192,7 +198,7 @@ fn flaws_and_lost_runs_are_told() {
 #[test]
 fn only_a_fresh_valve_event_of_this_epoch_is_live() {
     let mut node = NodeState::default();
-    node.handle_hello(&hello(1, 600_000, (0, 0)), Some(T0));
+    node.handle_hello(&hello(1, 600_000, (0, 0)), heard(Some(T0)));
     let event = |seq, uptime| Record {
         seq,
         uptime: UptimeMs(uptime),
@@ -205,8 +211,52 @@ fn only_a_fresh_valve_event_of_this_epoch_is_live() {
             volume: None,
         }),
     };
-    let got = taken(node.handle_records(&run(1, (0, 0), &[event(1, 10_000), event(2, 599_000)]), Some(T0)));
+    let got =
+        taken(node.handle_records(&run(1, (0, 0), &[event(1, 10_000), event(2, 599_000)]), heard(Some(T0))));
     assert_eq!(got.valves.iter().map(|v| v.live).collect::<Vec<_>>(), [false, true]);
+}
+
+/// How old readings are said to be: a backlog and what was read just now, while the gateway's clock shows `wall`.
+fn ages(node: &mut NodeState, after: u32, uptimes: &[u64], heard: Heard) -> Vec<Age> {
+    let records: Vec<_> =
+        (after + 1..).zip(uptimes).map(|(seq, uptime)| reading(seq, *uptime, 2200)).collect();
+    let got = taken(node.handle_records(&run(2, (if after == 0 { 1 } else { 2 }, after), &records), heard));
+    got.samples.iter().map(|sample| sample.age).collect()
+}
+
+#[test]
+fn ages_are_counted_whatever_the_clock_shows() {
+    const HOUR_MS: u64 = 3_600_000;
+    let uptimes = [HOUR_MS, 4 * HOUR_MS, 5 * HOUR_MS - 1000];
+    let true_ages = [4 * HOUR_MS, HOUR_MS, 1000].map(Age::Counted);
+    let mono = MonoMs(DAY_MS);
+    // The clock was ahead when the epoch was dated, or is set back before the backlog comes in, or both.
+    for (dated, shown) in [(0, 0), (0, -4), (4, 0), (4, -4), (-4, 4), (-30, 30)] {
+        let wall = |hours: i64| Some(UnixMs(T0.0 + hours * 3_600_000));
+        let mut node = NodeState { stored: Some(Position { epoch: 1, seq: 0 }), ..NodeState::default() };
+        node.handle_hello(&hello(2, 5 * HOUR_MS, (1, 0)), Heard { wall: wall(dated), mono });
+        let got = ages(&mut node, 0, &uptimes, Heard { wall: wall(shown), mono });
+        assert_eq!(got, true_ages, "dated {dated} h, shown {shown} h ahead");
+    }
+}
+
+#[test]
+fn the_age_of_another_epoch_or_before_a_hello_is_not_known() {
+    let stored = Some(Position { epoch: 1, seq: 0 });
+    let mut node = NodeState { stored, received: stored, ..NodeState::default() };
+    let dating = Dating {
+        anchor: Anchor::new(UptimeMs(0), T0),
+        uncertainty_ms: HELLO_UNCERTAINTY_MS,
+        not_after: None,
+    };
+    node.restore_dating(2, dating);
+    // Behind an external broker the node stays connected over the gateway's restart.
+    assert_eq!(ages(&mut node, 0, &[1000], heard(Some(T0.plus_ms(1000)))), [Age::Unknown]);
+    node.handle_uptime(UptimeMs(5000), heard(Some(T0.plus_ms(5000))).mono);
+    assert_eq!(ages(&mut node, 1, &[4000], heard(Some(T0.plus_ms(5000)))), [Age::Counted(1000)]);
+    // The node has booted again; what it still has of the epoch before may be of any age.
+    node.handle_hello(&hello(3, 100, (2, 2)), heard(Some(T0.plus_ms(6000))));
+    assert_eq!(ages(&mut node, 2, &[5500], heard(Some(T0.plus_ms(6000)))), [Age::Unknown]);
 }
 
 proptest! {
@@ -215,14 +265,14 @@ proptest! {
     fn every_record_is_taken_exactly_once(steps in proptest::collection::vec((0u8..6, 1u32..6), 1..120)) {
         const N: u32 = 60;
         let mut node = NodeState::default();
-        node.handle_hello(&hello(1, 0, (0, 0)), Some(T0));
+        node.handle_hello(&hello(1, 0, (0, 0)), heard(Some(T0)));
         let mut stored: Vec<i64> = Vec::new();
         let mut pending: Vec<i64> = Vec::new();
         let send = |node: &mut NodeState, from: u32, n: u32, pending: &mut Vec<i64>| {
             let to = (from + n).min(N + 1);
             let records: Vec<_> = (from..to).map(|seq| reading(seq, u64::from(seq), 1)).collect();
             if records.is_empty() { return; }
-            if let Verdict::Take(taken) = node.handle_records(&run(1, if from == 1 { (0, 0) } else { (1, from - 1) }, &records), Some(T0)) {
+            if let Verdict::Take(taken) = node.handle_records(&run(1, if from == 1 { (0, 0) } else { (1, from - 1) }, &records), heard(Some(T0))) {
                 pending.extend(times(&taken));
             }
         };
@@ -232,7 +282,7 @@ proptest! {
                 0 => send(&mut node, acknowledged + 1, n, &mut pending),
                 1 => send(&mut node, (acknowledged + n).min(N), n, &mut pending),
                 2 => send(&mut node, n, 4, &mut pending),
-                3 => { node.handle_hello(&hello(1, 0, (1, acknowledged)), Some(T0)); }
+                3 => { node.handle_hello(&hello(1, 0, (1, acknowledged)), heard(Some(T0))); }
                 4 => { pending.clear(); node.handle_not_stored(); }
                 _ => if let Some(received) = node.received { stored.append(&mut pending); node.handle_stored(received); },
             }
