@@ -88,6 +88,8 @@ struct Renewal {
 
 /// What a refusal of an Open calls for.
 enum Remedy {
+    /// Another order to the same node overtook this one: ask again at once.
+    Again,
     /// Time may mend it: try once more later.
     Later,
     /// Someone at the node does not want it: leave the zone alone for a while.
@@ -103,8 +105,8 @@ fn remedy(refusal: RefusalReason) -> Remedy {
         RefusalReason::NotAnchored | RefusalReason::Expired | RefusalReason::Busy => Remedy::Later,
         RefusalReason::LockedLocally => Remedy::Leave,
         RefusalReason::LowPower => Remedy::Fail,
+        RefusalReason::Replayed => Remedy::Again,
         RefusalReason::BadMac
-        | RefusalReason::Replayed
         | RefusalReason::Misaddressed
         | RefusalReason::UnknownValve
         | RefusalReason::LeaseTooLong
@@ -264,6 +266,22 @@ impl Zone {
         true
     }
 
+    /// Sends what was overtaken once more, as a new command; false when it was sent often enough. The node's counter makes
+    /// the overtaken one void, or its twin was obeyed and the new one renews its lease.
+    fn ask_again(&mut self, turn: &mut Turn<'_>) -> bool {
+        match &self.phase {
+            Phase::Opening(Opening { wait: Wait::Report { .. }, .. }) => true,
+            Phase::Opening(opening) => opening.n_sent < ATTEMPTS_MAX && self.send_again(turn),
+            // Nothing more was to be asked for: the lease that is under way ends the run.
+            Phase::Open(Watering { renewal: None, .. }) => true,
+            Phase::Open(Watering { renewal: Some(renewal), .. }) if renewal.n_sent < ATTEMPTS_MAX => {
+                self.renew(turn);
+                true
+            }
+            Phase::Open(_) | Phase::Closed | Phase::Closing(_) | Phase::Local(_) => false,
+        }
+    }
+
     fn give_up_unanswered(&mut self, turn: &mut Turn<'_>) {
         let Phase::Opening(opening) = &self.phase else { return };
         let waited_s = turn.mono().since_ms(opening.run.started_at) / 1000;
@@ -382,10 +400,17 @@ impl Zone {
         if is_final(refusal) {
             run.flight.refuse(command);
         }
-        let name = run.name;
+        let (name, is_newest) = (run.name, run.flight.last() == command);
         let reason = Reason::CommandRefused { refusal };
         self.desk.tell(turn, Event::Refused, By::Node, reason.clone(), Some(name));
         match remedy(refusal) {
+            // A newer command of the same run is on its way already.
+            Remedy::Again if !is_newest => {}
+            Remedy::Again => {
+                if !self.ask_again(turn) {
+                    self.fail_and_stop(turn, reason, false);
+                }
+            }
             Remedy::Later if !is_retried_later => {
                 let at = turn.after_s(turn.timing.retry_later_s);
                 if let Phase::Opening(opening) = &mut self.phase {

@@ -153,7 +153,7 @@ fn a_forgery_or_a_missing_valve_waits_for_a_person() {
         2 read p2 1900
         > @2 open z2 #4 600s ttl 30s soil_dry
         > @2 z2 started by engine: soil_dry #4
-        3 answer #4 replayed
+        3 answer #4 bad_mac
         > @3 z2 refused by node: command_refused #4
         > @3 z2 fault by engine: command_refused
         > @3 z2 stopping by engine: command_refused #4
@@ -163,6 +163,74 @@ fn a_forgery_or_a_missing_valve_waits_for_a_person() {
         > @4 z2 skipped by engine: unresolved_fault
     ";
     play(farm(2), script);
+}
+
+#[test]
+fn an_order_that_was_overtaken_is_given_again() {
+    let script = "
+        0 ready
+        0 read p1 1900
+        > @0 open z1 #2 600s ttl 30s soil_dry
+        > @0 z1 started by engine: soil_dry #2
+        1 answer #2 replayed
+        > @1 z1 refused by node: command_refused #2
+        > @1 open z1 #3 600s ttl 30s soil_dry
+        2 answer #2 replayed
+        > @2 z1 refused by node: command_refused #2
+        3 answer #3 ok
+        3 opened v1 #3
+        > @3 z1 confirmed by engine: soil_dry #2
+        4 answer #3 replayed
+        40 read p1 3100
+        > @40 z1 stopping by engine: soil_wet #2
+        > @40 close z1 #4 soil_wet
+        41 closed v1 #3 commanded 38
+        > @41 z1 stopped by engine: soil_wet #2 38s 38L
+    ";
+    play(farm(1), script);
+}
+
+#[test]
+fn a_node_that_refuses_every_counter_is_left_alone_for_a_while() {
+    let script = "
+        0 ready
+        0 read p1 1900
+        > @0 open z1 #2 600s ttl 30s soil_dry
+        > @0 z1 started by engine: soil_dry #2
+        1 answer #2 replayed
+        > @1 z1 refused by node: command_refused #2
+        > @1 open z1 #3 600s ttl 30s soil_dry
+        2 answer #3 replayed
+        > @2 z1 refused by node: command_refused #2
+        > @2 open z1 #4 600s ttl 30s soil_dry
+        3 answer #4 replayed
+        > @3 z1 refused by node: command_refused #2
+        > @3 z1 fault by engine: command_refused
+        > @3 z1 stopping by engine: command_refused #2
+        > @3 close z1 #5 command_refused
+        4 answer #5 ok
+        > @4 z1 stopped by engine: command_refused #2
+        > @4 z1 skipped by engine: quarantined
+    ";
+    play(farm(1), script);
+}
+
+#[test]
+fn a_backlog_starts_nothing_whatever_the_clock_shows() {
+    let script = "
+        0 ready
+        100 clock -36000
+        100 backlog p1 1900 36000
+        4000 clock 36000
+        > @3600 z1 skipped by engine: stale_reading
+        4000 backlog p1 1900 3601
+        4001 recall p1 1900 10
+        > @4001 z1 skipped by engine: age_unknown
+        4010 backlog p1 1900 20
+        > @4010 open z1 #2 600s ttl 30s soil_dry
+        > @4010 z1 started by engine: soil_dry #2
+    ";
+    play(farm(1), script);
 }
 
 #[test]
