@@ -1,6 +1,10 @@
 //! `giot sim season`: seasons around the real engine in simulated time, judged by the promises.
 
 use std::collections::BTreeMap;
+use std::num::NonZero;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
 
 use anyhow::{Context, ensure};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -21,16 +25,16 @@ pub(super) enum Command {
 #[command(after_help = "Examples:
   giot sim season                                    180 days of 50 zones
   giot sim season --seed 7 --days 30 --zones 12 --json
-  giot sim season --seed 1 --seeds 100               seeds 1 to 100
+  giot sim season --seed 1 --seeds 100 --jobs 2      seeds 1 to 100, two at a time
   giot sim season --repeat                           each season twice: the same seed gives the same bits
 
-Equal seeds give equal seasons. When a promise breaks, the first break is printed with the events before it, and the
-exit code is 1.")]
+Equal seeds give equal seasons. Each broken seed is printed at once; the first break of all at the end, with the events
+before it. The exit code is then 1.")]
 pub(super) struct Args {
     /// First seed
     #[arg(long, value_name = "S", default_value_t = 1)]
     seed: u64,
-    /// How many seeds, one after another
+    /// How many seeds, counted up from the first
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
     seeds: u64,
     /// Length of a season
@@ -39,6 +43,9 @@ pub(super) struct Args {
     /// Zones of the farm
     #[arg(long, value_name = "Z", default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..=1000))]
     zones: u16,
+    /// Seasons at a time, each on a core of its own
+    #[arg(long, value_name = "J", default_value = "1")]
+    jobs: NonZero<u16>,
     /// Live through each season twice and compare
     #[arg(long)]
     repeat: bool,
@@ -50,28 +57,70 @@ pub(super) struct Args {
 pub(super) fn run(Command::Season(args): &Command) -> anyhow::Result<()> {
     let n_lives = args.seeds * (1 + u64::from(args.repeat));
     let bar = ProgressBar::new(n_lives * args.days);
-    bar.set_style(ProgressStyle::with_template("{wide_bar} {pos}/{len} days, {eta} left")?);
+    bar.set_style(ProgressStyle::with_template(
+        "{wide_bar} {pos}/{len} days, {per_sec}, {eta} left, {msg} seeds broken",
+    )?);
+    bar.set_message("0");
     let clock = Clock::system(None);
     let begun_at = clock.mono();
+    let (next, tally) = (AtomicU64::new(0), Mutex::new(Tally::default()));
+    thread::scope(|scope| {
+        let workers: Vec<_> =
+            (0..args.jobs.get()).map(|_| scope.spawn(|| live_seeds(args, &next, &tally, &bar))).collect();
+        workers.into_iter().try_for_each(|worker| {
+            worker.join().unwrap_or_else(|_| Err(anyhow::anyhow!("a season stopped by a broken invariant")))
+        })
+    })?;
+    bar.finish_and_clear();
+    let tally = tally.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let seconds = clock.mono().since_ms(begun_at) as f64 / 1000.0;
+    let days_per_s = (n_lives * args.days) as f64 / seconds.max(0.001);
+    // In the order of the seeds, whichever worker was quicker.
     let mut sum = Report::default();
-    for seed in args.seed..args.seed.saturating_add(args.seeds) {
+    tally.reports.into_values().for_each(|report| add(&mut sum, report));
+    tell(args, &sum, &tally.broken, days_per_s)?;
+    ensure!(
+        sum.n_violations == 0,
+        "{} promises were broken in {} of {} seeds",
+        sum.n_violations,
+        tally.broken.len(),
+        args.seeds
+    );
+    Ok(())
+}
+
+/// What the workers have found so far.
+#[derive(Default)]
+struct Tally {
+    /// By seed; the trails of broken ones but the first are left out.
+    reports: BTreeMap<u64, Report>,
+    /// By seed: the first break.
+    broken: BTreeMap<u64, String>,
+}
+
+/// One worker: takes the next seed until there is none.
+fn live_seeds(args: &Args, next: &AtomicU64, tally: &Mutex<Tally>, bar: &ProgressBar) -> anyhow::Result<()> {
+    loop {
+        let nth = next.fetch_add(1, Ordering::Relaxed);
+        if nth >= args.seeds {
+            return Ok(());
+        }
+        let seed = args.seed.saturating_add(nth);
         let options = Options { seed, n_days: args.days, n_zones: args.zones.into() };
         let mut report = season(options, &mut |_| bar.inc(1)).context("simulate a season")?;
         if args.repeat && season(options, &mut |_| bar.inc(1))?.actions_hash != report.actions_hash {
             report.n_violations += 1;
             report.first.get_or_insert_with(|| "P10: the second life of this seed differs".to_owned());
         }
-        if let (Some(first), None) = (&report.first, &sum.first) {
-            report.first = Some(format!("seed {seed}, {first}"));
+        let mut tally = tally.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(first) = &mut report.first {
+            *first = format!("seed {seed}, {first}");
+            bar.suspend(|| say(first))?;
+            tally.broken.insert(seed, first.clone());
+            bar.set_message(tally.broken.len().to_string());
         }
-        add(&mut sum, report);
+        tally.reports.insert(seed, report);
     }
-    bar.finish_and_clear();
-    let seconds = clock.mono().since_ms(begun_at) as f64 / 1000.0;
-    let days_per_s = (n_lives * args.days) as f64 / seconds.max(0.001);
-    tell(args, &sum, days_per_s)?;
-    ensure!(sum.n_violations == 0, "{} promises were broken", sum.n_violations);
-    Ok(())
 }
 
 /// Adds a season to the sum; of breaks the first is kept, with its way.
@@ -86,6 +135,7 @@ fn add(sum: &mut Report, report: Report) {
     sum.mm += report.mm;
     sum.n_stress_days += report.n_stress_days;
     sum.n_records += report.n_records;
+    sum.n_lost += report.n_lost;
     let merge = |sum: &mut BTreeMap<&'static str, u64>, more: BTreeMap<&'static str, u64>| {
         more.into_iter().for_each(|(kind, n)| *sum.entry(kind).or_default() += n);
     };
@@ -96,14 +146,16 @@ fn add(sum: &mut Report, report: Report) {
     sum.actions_hash = sum.actions_hash.rotate_left(1) ^ report.actions_hash;
 }
 
-fn tell(args: &Args, sum: &Report, days_per_s: f64) -> anyhow::Result<()> {
-    let row = |name: &str, n: u64| say(&format!("{name:<28} {n:>14}"));
+fn tell(args: &Args, sum: &Report, broken: &BTreeMap<u64, String>, days_per_s: f64) -> anyhow::Result<()> {
+    let row = |name: &str, n: u64| say(&format!("{name:<34} {n:>14}"));
     row("seasons", args.seeds)?;
+    row("seasons without a broken promise", args.seeds - count(broken.len()))?;
     row("runs", sum.n_runs)?;
     row("litres", sum.litres)?;
     row("mm", sum.mm)?;
     row("zone-days of water stress", sum.n_stress_days)?;
     row("records stored", sum.n_records)?;
+    row("readings lost by full nodes", sum.n_lost)?;
     let tables = [("fault", &sum.faults), ("not watered", &sum.skips), ("order refused", &sum.refusals)];
     for (title, table) in tables {
         table.iter().try_for_each(|(kind, n)| row(&format!("{title}: {kind}"), *n))?;
@@ -119,10 +171,16 @@ fn tell(args: &Args, sum: &Report, days_per_s: f64) -> anyhow::Result<()> {
             "violations": sum.n_violations, "seed": args.seed, "seeds": args.seeds, "days": args.days,
             "zones": args.zones, "runs": sum.n_runs, "litres": sum.litres, "mm": sum.mm,
             "stress_days": sum.n_stress_days, "records": sum.n_records,
+            "readings_lost": sum.n_lost,
             "actions_hash": format!("{:016x}", sum.actions_hash), "simulated_days_per_s": days_per_s,
             "faults": sum.faults, "skips": sum.skips, "refusals": sum.refusals, "first": sum.first,
+            "broken_seeds": broken.keys().collect::<Vec<_>>(),
         });
         say(&line.to_string())?;
     }
     Ok(())
+}
+
+fn count(n: usize) -> u64 {
+    u64::try_from(n).unwrap_or(u64::MAX)
 }
