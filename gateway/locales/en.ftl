@@ -6,6 +6,7 @@
 nav = Screens
 nav-zones = Zones
 nav-programs = Programs
+nav-history = History
 nav-diary = Diary
 nav-nodes = Nodes
 language = Language
@@ -90,6 +91,52 @@ chart-litres = Water: { $litres }.
 as-table = Show as a table
 time = Time
 zone-diary = Diary of this zone
+
+## History
+
+history-title = History
+history-series = Series
+history-chosen = Chosen: { $n } of { $most } at most
+history-filter = Find a device or a metric
+history-more = { $n } more: type part of a name.
+history-none = Nothing is stored yet.
+history-nothing-chosen = Choose at least one series.
+history-units = At most two units fit into one chart: leave out some series.
+history-remove = Leave out { $name }
+history-range = Range
+history-days = { $n ->
+    [1] 24 hours
+   *[other] { $n } days
+  }
+history-from = From day
+history-to = To day
+history-dates-wrong = The first day must not be after the last.
+history-bucket = Summed up by
+bucket-auto = single readings
+bucket-15min = 15 minutes
+bucket-1h = hour
+bucket-1d = day
+bucket-1w = week
+bucket-1month = month
+history-chart = { $n } series from { $from } to { $to }. Lowest, highest and latest values are in the table below.
+history-band = Line: mean; band: lowest to highest
+history-thinned = Not every reading is drawn; the lowest and highest always are.
+history-empty = No reading in this range.
+history-damaged = { $n } damaged parts of the history in this range: what they held is missing.
+history-table = Values in this range
+history-of-series = Series
+history-low = Lowest
+history-high = Highest
+history-last = Latest
+history-n = Readings
+history-flagged = Flagged
+history-download = Download
+history-download-note = With the series, the range and the summing up chosen above; times by the farm's clock ({ $zone }).
+format-csv = CSV
+format-csv-excel = CSV for Excel
+format-csv-excel-vi = CSV for Excel
+format-xlsx = Excel (XLSX)
+format-parquet = Parquet
 
 ## What a person asks for
 
@@ -256,8 +303,22 @@ no-nodes = There is no node yet.
 ## What is measured
 
 metric-soil-moisture = soil moisture
+metric-soil-vwc = soil water content
 metric-soil-temperature = soil temperature
+metric-soil-ec = soil conductivity
+metric-soil-tension = soil water tension
+metric-air-temperature = air temperature
+metric-relative-humidity = air humidity
+metric-rain = rain
+metric-air-pressure = air pressure
+metric-wind-speed = wind speed
+metric-solar-radiation = solar radiation
+metric-vapour-pressure-deficit = vapour pressure deficit
+metric-battery = battery
 metric-battery-mv = battery
+metric-flow = flow
+metric-water-volume = water through the meter
+metric-tank-level = tank level
 
 ## Crops
 

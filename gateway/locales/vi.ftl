@@ -6,6 +6,7 @@
 nav = Các màn hình
 nav-zones = Khu tưới
 nav-programs = Lịch tưới
+nav-history = Lịch sử
 nav-diary = Nhật ký
 nav-nodes = Trạm
 language = Ngôn ngữ
@@ -87,6 +88,52 @@ chart-litres = Lượng nước: { $litres }.
 as-table = Xem dạng bảng
 time = Thời gian
 zone-diary = Nhật ký của khu này
+
+## Lịch sử
+
+history-title = Lịch sử
+history-series = Chuỗi số đo
+history-chosen = Đã chọn { $n }, nhiều nhất { $most }
+history-filter = Tìm thiết bị hoặc đại lượng
+history-more = Còn { $n } chuỗi nữa: hãy gõ một phần tên.
+history-none = Chưa có số đo nào được lưu.
+history-nothing-chosen = Hãy chọn ít nhất một chuỗi.
+history-units = Một biểu đồ chỉ chứa được hai đơn vị: hãy bỏ bớt chuỗi.
+history-remove = Bỏ { $name }
+history-range = Khoảng thời gian
+history-days = { $n ->
+    [1] 24 giờ
+   *[other] { $n } ngày
+  }
+history-from = Từ ngày
+history-to = Đến ngày
+history-dates-wrong = Ngày đầu không được sau ngày cuối.
+history-bucket = Gộp theo
+bucket-auto = từng số đo
+bucket-15min = 15 phút
+bucket-1h = giờ
+bucket-1d = ngày
+bucket-1w = tuần
+bucket-1month = tháng
+history-chart = { $n } chuỗi từ { $from } đến { $to }. Giá trị thấp nhất, cao nhất và mới nhất có trong bảng bên dưới.
+history-band = Đường: trung bình; dải: thấp nhất đến cao nhất
+history-thinned = Không vẽ hết mọi số đo; giá trị thấp nhất và cao nhất luôn được vẽ.
+history-empty = Không có số đo nào trong khoảng này.
+history-damaged = Có { $n } phần lịch sử bị hỏng trong khoảng này: số đo trong đó bị thiếu.
+history-table = Giá trị trong khoảng này
+history-of-series = Chuỗi
+history-low = Thấp nhất
+history-high = Cao nhất
+history-last = Mới nhất
+history-n = Số lần đo
+history-flagged = Bị nghi ngờ
+history-download = Tải về
+history-download-note = Theo các chuỗi, khoảng thời gian và cách gộp đã chọn ở trên; giờ theo đồng hồ của vườn ({ $zone }).
+format-csv = CSV
+format-csv-excel = CSV cho Excel
+format-csv-excel-vi = CSV cho Excel
+format-xlsx = Excel (XLSX)
+format-parquet = Parquet
 
 ## Lệnh của người
 
@@ -247,8 +294,22 @@ no-nodes = Chưa có trạm nào.
 ## Đại lượng đo
 
 metric-soil-moisture = độ ẩm đất
+metric-soil-vwc = hàm lượng nước trong đất
 metric-soil-temperature = nhiệt độ đất
+metric-soil-ec = độ dẫn điện của đất
+metric-soil-tension = sức hút nước của đất
+metric-air-temperature = nhiệt độ không khí
+metric-relative-humidity = độ ẩm không khí
+metric-rain = lượng mưa
+metric-air-pressure = áp suất không khí
+metric-wind-speed = tốc độ gió
+metric-solar-radiation = bức xạ mặt trời
+metric-vapour-pressure-deficit = độ thiếu hụt hơi nước
+metric-battery = pin
 metric-battery-mv = pin
+metric-flow = lưu lượng
+metric-water-volume = nước qua đồng hồ
+metric-tank-level = mức nước bể
 
 ## Cây trồng
 

@@ -12,7 +12,7 @@ const ORIGIN = new URL(BASE).origin;
 
 const PHONE = { width: 360, height: 740 };
 const DESK = { width: 1280, height: 800 };
-const SCREENS = ['#/', '#/programs', '#/diary', '#/nodes'];
+const SCREENS = ['#/', '#/programs', '#/history', '#/diary', '#/nodes'];
 /** Generous: the demonstration shares two cores with a build. */
 const WAIT_MS = 30_000;
 
@@ -66,6 +66,7 @@ async function show(page, hash) {
     location.hash = to;
   }, hash);
   await page.waitForFunction((to) => location.hash === to, hash);
+  if (hash === '#/history') await page.waitForSelector('[data-past-chart] canvas');
   if (hash === '#/programs') await page.waitForSelector('[data-preview] [data-start]');
   await page.waitForTimeout(300);
 }
@@ -389,6 +390,51 @@ describe('the page', { timeout: 600_000 }, () => {
     await page.click('details summary');
     await page.locator('details tbody tr').nth(4).waitFor({ state: 'attached' });
     assert.ok((await page.locator('details tbody tr').count()) >= 5);
+    assert.deepEqual(wrong, []);
+  });
+
+  test('series are compared, summed up and taken away, in both languages and by keyboard', async (t) => {
+    const page = await open(t, { hash: '#/history', ready: '[data-past-chart=readings] canvas' });
+    const chosen = () => page.$$eval('[data-chosen]', (chips) => chips.map((chip) => chip.dataset.chosen));
+    const [first, ...others] = await chosen();
+    assert.match(first, /soil_moisture/);
+    for (const other of others) await page.click(`[data-chosen="${other}"]`);
+    await page.waitForFunction(() => document.querySelectorAll('[data-line]').length === 1);
+    // A second unit has an axis of its own; a third one is refused in words.
+    await page.fill('input[type=search]', 'pin');
+    await page.locator('[data-series$="/battery"], [data-series$="/battery_mv"]').first().focus();
+    await page.keyboard.press('Enter');
+    await page.waitForFunction(() => document.querySelectorAll('[data-line]').length === 2);
+    await page.click('[data-days="7"]');
+    await page.selectOption('[data-field=bucket]', '1d');
+    await page.waitForSelector('[data-past-chart=spans] canvas');
+    await page.waitForFunction(() => document.querySelectorAll('[data-line]').length === 2);
+    await picture(page, 'desk-history-vi');
+    const answer = await page.evaluate(async () => {
+      const links = [...document.querySelectorAll('a[data-format]')];
+      const link = links.find((a) => a.dataset.format === 'csv');
+      const response = await fetch(link.href);
+      const rows = (await response.text()).trim().split('\n');
+      return { formats: links.map((a) => a.dataset.format), disposition: response.headers.get('content-disposition'), rows };
+    });
+    assert.ok(answer.formats.includes('csv-excel-vi') && answer.formats.includes('xlsx'), answer.formats.join());
+    assert.match(answer.disposition, /attachment; filename="giot-history.csv"/);
+    assert.equal(answer.rows.length, 8, 'a title and seven days');
+    assert.match(answer.rows[0], /^from \(.*\),to \(.*soil_moisture mean \(%\)/);
+    // What the table says is what the file says.
+    const low = await page.textContent('[data-line] td');
+    const least = Math.min(...answer.rows.slice(1).map((row) => Number(row.split(',')[3] || Infinity)));
+    assert.equal(Number(low.replace(/[^\d,]/g, '').replace(',', '.')).toFixed(1), least.toFixed(1));
+    await page.getByRole('button', { name: /English/ }).click();
+    await page.waitForFunction(() => /Lowest/.test(document.querySelector('main').textContent));
+    assert.match(await page.textContent('main'), /soil moisture/);
+    await picture(page, 'desk-history-en');
+    for (const text of [await page.textContent('main')]) assert.doesNotMatch(text, /undefined|null|NaN|\{\$/);
+    await page.selectOption('[data-field=bucket]', 'auto');
+    await page.waitForSelector('[data-past-chart=readings] canvas');
+    await page.fill('[data-field=from]', '2030-01-02');
+    await page.fill('[data-field=to]', '2030-01-01');
+    await page.waitForFunction(() => /must not be after/.test(document.querySelector('main').textContent));
     assert.deepEqual(wrong, []);
   });
 

@@ -1,11 +1,14 @@
 // The page's calls to the gateway. Knows addresses and errors, holds no state and shows nothing.
-import type { DiaryEntry, History, Preview, Problem, Programs, Session } from './types';
+import { chartPath, exportPath, spansPath, type Question } from './past';
+import type { ChartAnswer, DiaryEntry, History, HistoryChoice, Preview, Problem, Programs, Session, SpansAnswer } from './types';
 
 /** Relative, so that the page also works below a path of a reverse proxy. */
 const BASE = 'api/v1';
 
 /** A request that hangs is worse than one that fails: the person in the field wants to know. */
 const TIMEOUT_MS = 10_000;
+/** A year of many series is read from a slow card. */
+const HISTORY_TIMEOUT_MS = 60_000;
 
 /** A refused or failed request; `status` 0 means that the gateway was not reached. */
 export class ApiError extends Error {
@@ -26,13 +29,13 @@ async function problemOf(response: Response): Promise<Problem> {
   }
 }
 
-async function request(method: string, path: string, body?: unknown): Promise<Response> {
+async function request(method: string, path: string, body?: unknown, timeoutMs = TIMEOUT_MS): Promise<Response> {
   let response: Response;
   try {
     response = await fetch(`${BASE}${path}`, {
       method,
       cache: 'no-store',
-      signal: AbortSignal.timeout(TIMEOUT_MS),
+      signal: AbortSignal.timeout(timeoutMs),
       ...(body === undefined ? {} : { headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) }),
     });
   } catch {
@@ -42,8 +45,8 @@ async function request(method: string, path: string, body?: unknown): Promise<Re
   return response;
 }
 
-async function get<T>(path: string): Promise<T> {
-  const response = await request('GET', path);
+async function get<T>(path: string, timeoutMs = TIMEOUT_MS): Promise<T> {
+  const response = await request('GET', path, undefined, timeoutMs);
   try {
     return (await response.json()) as T;
   } catch {
@@ -68,6 +71,16 @@ export function history(zone: string, from: number, to: number, points: number):
   const query = new URLSearchParams({ from: String(from), to: String(to), points: String(points) });
   return get(`${zonePath(zone)}/history?${query}`);
 }
+
+export const historyChoice = (): Promise<HistoryChoice> => get('/history/series');
+
+export const pastReadings = (question: Question, points: number): Promise<ChartAnswer> =>
+  get(chartPath(question, points), HISTORY_TIMEOUT_MS);
+
+export const pastSpans = (question: Question): Promise<SpansAnswer> => get(spansPath(question), HISTORY_TIMEOUT_MS);
+
+/** Address of a file to download. */
+export const exportHref = (question: Question, format: string): string => BASE + exportPath(question, format);
 
 export async function diary(zone: string | null, limit: number, before?: DiaryEntry['id']): Promise<DiaryEntry[]> {
   const query = new URLSearchParams({ limit: String(limit) });

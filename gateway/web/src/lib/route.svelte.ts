@@ -4,6 +4,7 @@ export type Route =
   | { screen: 'zones' }
   | { screen: 'zone'; id: string }
   | { screen: 'programs' }
+  | { screen: 'history' }
   | { screen: 'diary' }
   | { screen: 'nodes' };
 
@@ -16,7 +17,7 @@ export function parseRoute(hash: string): Route {
       return { screen: 'zones' };
     }
   }
-  if (screen === 'programs' || screen === 'diary' || screen === 'nodes') return { screen };
+  if (screen === 'programs' || screen === 'history' || screen === 'diary' || screen === 'nodes') return { screen };
   return { screen: 'zones' };
 }
 

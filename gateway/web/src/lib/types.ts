@@ -179,3 +179,44 @@ export interface Problem {
   code?: string;
   args?: Record<string, number | string>;
 }
+
+/** A series of the history. */
+export interface KnownSeries {
+  device: string;
+  metric: string;
+  unit: string;
+  at: number;
+}
+
+/** What the history has and can be taken away as. */
+export interface HistoryChoice {
+  time_zone: string;
+  formats: string[];
+  series: KnownSeries[];
+}
+
+export interface ChartAnswer {
+  series: {
+    device: string;
+    metric: string;
+    unit: string;
+    /** Time, value (null breaks the line), quality unless good. */
+    points: [at: number, value: number | null, quality: string | null][];
+    n: number;
+    n_flagged: number;
+    thinned: boolean;
+    n_damaged: number;
+  }[];
+}
+
+/** What a series did in a span: null without a value. */
+export type SpanCell = [mean: number, min: number, max: number, last: number, n: number, flagged: number, rise: number | null] | null;
+
+export interface SpansAnswer {
+  time_zone: string;
+  bucket: string;
+  series: { device: string; metric: string; unit: string }[];
+  rows: [at: number, cells: SpanCell[]][];
+  end: number;
+  n_damaged: number;
+}
