@@ -15,6 +15,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod demo;
+pub mod history;
 pub mod hub;
 pub mod ingest;
 pub mod mqtt;
@@ -155,6 +156,7 @@ impl Gateway {
             diary: diary_rx,
             requests: requests.clone(),
             reader,
+            places: api::Places::default(),
             stopping: stopping_rx,
         };
         let mut tasks = Supervisor::default();

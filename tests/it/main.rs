@@ -15,6 +15,7 @@ mod commands;
 mod contract;
 mod demo;
 mod diary;
+mod export;
 mod farm;
 mod leases;
 mod mqtt_port;

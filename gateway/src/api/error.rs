@@ -18,13 +18,17 @@ pub(crate) struct Problem {
     /// Always `about:blank`: `code` tells problems apart.
     r#type: &'static str,
     /// The status in words.
-    title: String,
+    title: &'static str,
     /// HTTP status.
     status: u16,
     /// What is wrong and what would be right.
-    detail: String,
+    #[schema(value_type = String)]
+    detail: Box<str>,
     /// Stable word for programs; of a refused wish, the engine's reason code.
     code: String,
+    /// The parameter to blame, where it is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    field: Option<&'static str>,
     /// The numbers of that reason, as in the diary.
     #[serde(skip_serializing_if = "Map::is_empty")]
     #[schema(value_type = Object)]
@@ -35,10 +39,11 @@ impl Problem {
     pub(crate) fn new(status: StatusCode, code: impl Into<String>, detail: impl Into<String>) -> Self {
         Self {
             r#type: "about:blank",
-            title: status.canonical_reason().unwrap_or("error").to_owned(),
+            title: status.canonical_reason().unwrap_or("error"),
             status: status.as_u16(),
-            detail: detail.into(),
+            detail: detail.into().into_boxed_str(),
             code: code.into(),
+            field: None,
             args: Map::new(),
         }
     }
@@ -54,6 +59,18 @@ impl Problem {
 
     pub(crate) fn bad_request(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "bad_request", detail)
+    }
+
+    /// A parameter is wrong; `what` says what would be right.
+    pub(crate) fn parameter(field: &'static str, what: impl std::fmt::Display) -> Self {
+        Self { field: Some(field), ..Self::bad_request(format!("{field}: {what}")) }
+    }
+
+    /// All places for long answers are taken.
+    pub(crate) fn busy(n_at_once: usize) -> Self {
+        let detail =
+            format!("{n_at_once} long answers are being made, the most at once; try again in a minute");
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", detail)
     }
 
     pub(crate) fn not_found(what: &str) -> Self {

@@ -7,10 +7,13 @@ mod auth;
 mod diary;
 mod error;
 mod events;
+mod export;
 mod history;
 mod model;
 mod overview;
 mod page;
+mod past;
+mod pieces;
 mod programs;
 mod series;
 mod zones;
@@ -35,6 +38,7 @@ use tokio::sync::{mpsc, watch};
 use utoipa::OpenApi;
 
 pub use auth::Auth;
+pub use pieces::Places;
 
 /// Longest request body, bytes: the largest is a sentence about a lock.
 const BODY_MAX: usize = 16 * 1024;
@@ -56,6 +60,8 @@ pub struct Api {
     pub requests: mpsc::Sender<Request>,
     /// To the history.
     pub reader: Reader,
+    /// Places for long answers.
+    pub places: Places,
     /// Turns true when the gateway stops: open streams end.
     pub stopping: watch::Receiver<bool>,
 }
@@ -92,6 +98,10 @@ pub struct Api {
         series::latest,
         series::samples,
         series::spans,
+        past::series,
+        past::chart,
+        past::spans,
+        export::export,
         diary::diary,
         events::events
     )
@@ -116,6 +126,8 @@ fn routes(api: Api) -> Router {
         .merge(programs::routes())
         .merge(history::routes())
         .merge(series::routes())
+        .merge(past::routes())
+        .merge(export::routes())
         .merge(diary::routes())
         .merge(events::routes())
         .merge(page::routes())

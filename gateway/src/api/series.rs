@@ -5,7 +5,6 @@
 
 #![expect(unused_qualifications, reason = "the macro that describes a path spells its types out")]
 
-use axum::body::{Body, Bytes};
 use axum::extract::{Path, Query, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
@@ -13,24 +12,20 @@ use axum::{Json, Router, routing::get};
 use serde::{Deserialize, Serialize};
 use std::io::Write;
 use std::ops::{ControlFlow, Range};
-use tokio::sync::mpsc;
-use tokio_stream::wrappers::ReceiverStream;
 use utoipa::{IntoParams, ToSchema};
 
 use super::auth::SignedIn;
 use super::error::Problem;
+use super::pieces::{self, Pieces};
 use super::{Api, ask};
 use crate::quality::Quality;
-use crate::store::{Reader, Sample};
-
-/// Bytes collected before they are sent.
-const PIECE_BYTES: usize = 64 * 1024;
-
-/// Pieces that may wait for a slow caller; then reading waits.
-const PIECES_MAX: usize = 4;
+use crate::store::{LastValue, Reader, Sample};
 
 /// Spans of one answer at most: ten years of hours.
 const SPANS_MAX: i64 = 100_000;
+
+/// What one latest sample takes as text, usually.
+const LATEST_BYTES: usize = 112;
 
 /// Which part of a series.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -97,13 +92,25 @@ pub(crate) struct Spans {
 
 /// The latest sample of a series.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct Latest {
-    device: String,
-    metric: String,
+pub(crate) struct Latest<'l> {
+    device: &'l str,
+    metric: &'l str,
     /// Time, ms.
     at: i64,
     value: Option<f64>,
     quality: &'static str,
+}
+
+impl<'l> From<&'l LastValue> for Latest<'l> {
+    fn from(last: &'l LastValue) -> Self {
+        Self {
+            device: &last.device,
+            metric: &last.metric,
+            at: last.sample.at_us.div_euclid(1_000),
+            value: last.sample.value,
+            quality: Quality::from_byte(last.sample.quality).code(),
+        }
+    }
 }
 
 pub(super) fn routes() -> Router<Api> {
@@ -115,18 +122,17 @@ pub(super) fn routes() -> Router<Api> {
 
 /// The latest sample of every series.
 #[utoipa::path(get, path = "/api/v1/latest", responses(
-    (status = 200, body = Vec<Latest>), (status = 401, body = Problem)
+    (status = 200, body = Vec<Latest<'static>>), (status = 401, body = Problem)
 ))]
-pub(crate) async fn latest(_: SignedIn, State(api): State<Api>) -> Result<Json<Vec<Latest>>, Problem> {
-    let values = ask(&api.reader, |reader| Ok(reader.last_values(None)?)).await?;
-    let latest = values.into_iter().map(|last| Latest {
-        device: last.device.as_ref().to_owned(),
-        metric: last.metric.as_ref().to_owned(),
-        at: last.sample.at_us.div_euclid(1_000),
-        value: last.sample.value,
-        quality: Quality::from_byte(last.sample.quality).code(),
+pub(crate) async fn latest(_: SignedIn, State(api): State<Api>) -> Result<Response, Problem> {
+    let body = ask(&api.reader, |reader| {
+        let values = reader.last_values(None)?;
+        let latest: Vec<Latest<'_>> = values.iter().map(Latest::from).collect();
+        let mut body = Vec::with_capacity(latest.len() * LATEST_BYTES);
+        serde_json::to_writer(&mut body, &latest)?;
+        Ok(body)
     });
-    Ok(Json(latest.collect()))
+    Ok(([(header::CONTENT_TYPE, "application/json")], body.await?).into_response())
 }
 
 /// A series in spans of equal length.
@@ -154,8 +160,7 @@ pub(crate) async fn spans(
         time_mean: bucket.time_mean,
         rise: bucket.rise,
     });
-    let n_damaged = summary.n_damaged_chunks + summary.n_damaged_journal_rows;
-    Ok(Json(Spans { spans: spans.collect(), n_damaged }))
+    Ok(Json(Spans { spans: spans.collect(), n_damaged: summary.n_damaged() }))
 }
 
 /// Beginnings of the spans and the end, µs.
@@ -187,54 +192,36 @@ pub(crate) async fn samples(
         return Err(Problem::bad_request("from: earlier than to"));
     }
     let range_us = query.from.saturating_mul(1_000)..query.to.saturating_mul(1_000);
-    let (pieces, body) = mpsc::channel(PIECES_MAX);
     let reader = api.reader;
-    tokio::task::spawn_blocking(move || {
-        if let Err(error) = stream(&reader, &device, &metric, range_us, &pieces) {
-            tracing::error!(error = format!("{error:#}"), "a series could not be read to its end");
-            // The caller sees a broken answer instead of a short one; gone already when this fails.
-            pieces.blocking_send(Err(std::io::Error::other("the history could not be read"))).ok();
-        }
-    });
-    let body = Body::from_stream(ReceiverStream::new(body));
+    let body = pieces::body("a series", move |pieces| stream(&reader, &device, &metric, range_us, pieces));
     Ok(([(header::CONTENT_TYPE, "application/json")], body).into_response())
 }
 
-type Piece = Result<Bytes, std::io::Error>;
-
-/// Sends a series piece by piece; ends early, without an error, when nobody listens any more.
 fn stream(
     reader: &Reader,
     device: &str,
     metric: &str,
     range_us: Range<i64>,
-    pieces: &mpsc::Sender<Piece>,
+    pieces: &mut Pieces,
 ) -> anyhow::Result<()> {
-    let mut piece = Vec::with_capacity(PIECE_BYTES + 256);
-    piece.extend_from_slice(b"{\"samples\":[");
+    pieces.buffer().extend_from_slice(b"{\"samples\":[");
     let mut failed = None;
     let mut separator = "";
     let summary = reader.samples(device, metric, range_us, &mut |sample| {
-        let written = write_sample(&mut piece, separator, sample);
+        let written = write_sample(pieces.buffer(), separator, sample);
         separator = ",";
-        if let Err(error) = written {
-            failed = Some(error);
-            return ControlFlow::Break(());
-        }
-        if piece.len() >= PIECE_BYTES {
-            let full = std::mem::replace(&mut piece, Vec::with_capacity(PIECE_BYTES + 256));
-            if pieces.blocking_send(Ok(full.into())).is_err() {
-                return ControlFlow::Break(());
+        match written.map_err(std::io::Error::from).and_then(|()| pieces.pass_on()) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(error) => {
+                failed = Some(error);
+                ControlFlow::Break(())
             }
         }
-        ControlFlow::Continue(())
     })?;
     if let Some(error) = failed {
         return Err(error.into());
     }
-    write!(piece, "],\"n_damaged\":{}}}", summary.n_damaged_chunks + summary.n_damaged_journal_rows)?;
-    // Nobody listens any more when this fails.
-    pieces.blocking_send(Ok(piece.into())).ok();
+    write!(pieces, "],\"n_damaged\":{}}}", summary.n_damaged())?;
     Ok(())
 }
 

@@ -1,6 +1,7 @@
 //! The rules of a configuration: from [`super::raw`] to [`Settings`], collecting every problem before giving up.
 
 use super::{ConfigError, ExternalBroker, Problem, Settings, ZoneLabel, raw};
+use crate::history::timezone::TimeZone;
 use giot_engine::program::{Cycle, Group, Place};
 use giot_engine::{
     DayWindow, MetricName, Plan, ProbeRef, ProblemKind, ProgramId, SourceId, SourcePlan, ValveRef, ZoneId,
@@ -36,6 +37,8 @@ const LEASE_MIN_MAX: f64 = 120.0;
 /// Nobody waters one zone for longer in one run.
 const RUN_MAX_MIN_MAX: f64 = 1440.0;
 const WEEK_MIN: f64 = 10_080.0;
+/// Beginnings of January and July 2026: one of them has winter time.
+const HALVES_OF_YEAR_S: [i64; 2] = [1_767_225_600, 1_782_864_000];
 
 /// Checks `text` and makes it the gateway's settings; `file` is only named in errors.
 ///
@@ -98,6 +101,7 @@ impl Compiler<'_> {
         if let Some(offset) = raw.utc_offset {
             settings.plan.utc_offset_min = self.utc_offset(&offset);
         }
+        settings.time_zone = self.time_zone(raw.time_zone.as_ref(), settings.plan.utc_offset_min);
         let mut lines = Lines::default();
         settings.plan.place = self.place(raw.latitude_deg.as_ref(), raw.longitude_deg.as_ref());
         for (idx, source) in raw.source.into_iter().enumerate() {
@@ -193,6 +197,28 @@ impl Compiler<'_> {
             self.problem(offset.span(), "utc_offset", "written as +07:00, between -12:00 and +14:00");
             UTC_OFFSET_MIN_DEFAULT
         })
+    }
+
+    /// The clock of the history; programs go by the distance from UTC alone, so both must be able to agree.
+    fn time_zone(&mut self, place: Option<&Spanned<String>>, utc_offset_min: i32) -> TimeZone {
+        let fixed = TimeZone::fixed(utc_offset_min);
+        let Some(place) = place else { return fixed };
+        let zone: TimeZone = match place.get_ref().parse() {
+            Ok(zone) => zone,
+            Err(error) => {
+                self.problem(place.span(), "time_zone", error);
+                return fixed;
+            }
+        };
+        let offset_s = i64::from(utc_offset_min) * 60;
+        let [winter_s, summer_s] = HALVES_OF_YEAR_S.map(|at_s| zone.offset_s(at_s * 1_000_000));
+        if offset_s != winter_s && offset_s != summer_s {
+            let [written, wanted] = [i64::from(utc_offset_min), winter_s / 60]
+                .map(|min| TimeZone::fixed(i32::try_from(min).unwrap_or(0)));
+            let what = format!("{zone} is never at utc_offset {written}, by which programs start: {wanted}?");
+            self.problem(place.span(), "time_zone", what);
+        }
+        zone
     }
 
     /// Where the farm lies; both numbers or none.

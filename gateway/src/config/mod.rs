@@ -7,6 +7,7 @@ mod compile;
 mod program;
 mod raw;
 
+use crate::history::timezone::TimeZone;
 use giot_engine::{Plan, ProbeRef, ProgramId, SourceId, ZoneId};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -28,6 +29,8 @@ pub struct Settings {
     pub broker: Option<ExternalBroker>,
     /// What the engine decides by.
     pub plan: Plan,
+    /// The clock of the history: days of tables and times of exports.
+    pub time_zone: TimeZone,
     /// What the page says about a zone beyond the plan.
     pub zone_labels: BTreeMap<ZoneId, ZoneLabel>,
     /// Names of the water sources.
@@ -69,6 +72,7 @@ impl Default for Settings {
             topic_prefix: giot_shared::wire::PREFIX_DEFAULT.to_owned(),
             broker: None,
             plan: Plan { utc_offset_min: compile::UTC_OFFSET_MIN_DEFAULT, ..Plan::default() },
+            time_zone: TimeZone::fixed(compile::UTC_OFFSET_MIN_DEFAULT),
             zone_labels: BTreeMap::new(),
             source_names: BTreeMap::new(),
             program_names: BTreeMap::new(),

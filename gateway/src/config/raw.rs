@@ -9,6 +9,7 @@ use toml::Spanned;
 pub(super) struct File {
     pub(super) cooperative: Option<String>,
     pub(super) utc_offset: Option<Spanned<String>>,
+    pub(super) time_zone: Option<Spanned<String>>,
     pub(super) topic_prefix: Option<Spanned<String>>,
     pub(super) latitude_deg: Option<Spanned<f64>>,
     pub(super) longitude_deg: Option<Spanned<f64>>,

@@ -149,3 +149,20 @@ fn offsets_and_prefixes_are_checked() {
         assert_eq!(problems(bad).len(), 1, "{bad}");
     }
 }
+
+#[test]
+fn a_time_zone_agrees_with_the_distance_that_programs_go_by() {
+    let zone = |text: &str| compile("f", text).map(|settings| settings.time_zone.to_string());
+    assert_eq!(zone("").as_deref(), Ok("+07:00"));
+    assert_eq!(zone("utc_offset = \"-03:30\"").as_deref(), Ok("-03:30"));
+    assert_eq!(zone("time_zone = \"Asia/Ho_Chi_Minh\"").as_deref(), Ok("Asia/Ho_Chi_Minh"));
+    for offset in ["+01:00", "+02:00"] {
+        let text = format!("utc_offset = \"{offset}\"\ntime_zone = \"Europe/Paris\"");
+        assert_eq!(zone(&text).as_deref(), Ok("Europe/Paris"), "winter or summer");
+    }
+    assert_eq!(
+        zone("time_zone = \"Europe/Paris\"").expect_err("+07:00").to_string(),
+        "f:1: time_zone: Europe/Paris is never at utc_offset +07:00, by which programs start: +01:00?"
+    );
+    assert_eq!(problems("\ntime_zone = \"Saigon\""), [(Some(2), "time_zone".to_owned())]);
+}

@@ -4,7 +4,7 @@
 //! Invariants: a number is never given to another name; the latest samples change only after the commit that holds them;
 //! the number of series is bounded.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Bound;
 use std::sync::Arc;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -32,6 +32,8 @@ pub(super) struct Entry {
 pub(super) struct Catalog {
     by_id: BTreeMap<u32, Entry>,
     by_name: HashMap<Arc<str>, BTreeMap<Arc<str>, u32>>,
+    /// The keys of `by_name` in order, so that nobody has to sort.
+    devices: BTreeSet<Arc<str>>,
     /// Numbers given out whose rows are not committed yet.
     unsaved: Vec<u32>,
 }
@@ -54,7 +56,11 @@ impl SharedCatalog {
 impl Catalog {
     /// Adds a series read from disk.
     pub(super) fn load(&mut self, entry: Entry) {
-        self.by_name.entry(entry.device.clone()).or_default().insert(entry.metric.clone(), entry.id);
+        let metrics = self.by_name.entry(entry.device.clone()).or_insert_with(|| {
+            self.devices.insert(entry.device.clone());
+            BTreeMap::new()
+        });
+        metrics.insert(entry.metric.clone(), entry.id);
         self.by_id.insert(entry.id, entry);
     }
 
@@ -120,8 +126,7 @@ impl Catalog {
         if let Some(device) = device {
             return self.by_name.get(device).into_iter().flat_map(BTreeMap::values).filter_map(one).collect();
         }
-        let mut values: Vec<LastValue> = self.by_id.keys().filter_map(one).collect();
-        values.sort_by(|a, b| (&a.device, &a.metric).cmp(&(&b.device, &b.metric)));
-        values
+        let devices = self.devices.iter().filter_map(|device| self.by_name.get(device));
+        devices.flat_map(BTreeMap::values).filter_map(one).collect()
     }
 }

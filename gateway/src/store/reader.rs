@@ -76,6 +76,37 @@ impl Reader {
         self.with(series)
     }
 
+    /// The data folder: temporary files of long work belong on its disk, because `/tmp` is memory on many small boards.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// True when the store has ever kept a sample of the series.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub fn knows(&self, device: &str, metric: &str) -> Result<bool, ReadError> {
+        Ok(self.with(|conn| series_id(conn, device, metric))?.is_some())
+    }
+
+    /// About how many samples of a series lie in `range_us`, without reading them: chunks count whole, what is not in chunks yet
+    /// is left out. Says what a question costs.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub fn n_samples_about(
+        &self,
+        device: &str,
+        metric: &str,
+        range_us: &Range<i64>,
+    ) -> Result<u64, ReadError> {
+        let sql = "SELECT ifnull(sum(n_samples), 0) FROM chunk
+             WHERE series = (SELECT id FROM series WHERE device = ?1 AND metric = ?2) AND from_us < ?4 AND to_us >= ?3";
+        let values = params![device, metric, range_us.start, range_us.end];
+        self.with(|conn| Ok(conn.query_row(sql, values, |row| row.get::<_, i64>(0))?.cast_unsigned()))
+    }
+
     /// Hands over the samples of a series in `range_us`, in time order, until `each` breaks. Memory does not grow with the
     /// range; what is written meanwhile may or may not be met.
     ///

@@ -226,6 +226,14 @@ pub struct ReadSummary {
     pub gaps: Vec<Gap>,
 }
 
+impl ReadSummary {
+    /// Damaged parts of either kind.
+    #[must_use]
+    pub fn n_damaged(&self) -> u64 {
+        self.n_damaged_chunks + self.n_damaged_journal_rows
+    }
+}
+
 /// One step of a chart: the samples of a span drawn as one column.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ChartPoint {

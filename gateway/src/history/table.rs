@@ -1,0 +1,109 @@
+//! Several series in the same spans, row by row.
+//!
+//! Spans are read in windows: however long the table, only a window of it is in memory. A span without a value is an empty cell.
+
+use std::ops::ControlFlow;
+
+use super::series::SeriesName;
+use crate::store::{Bucket, Gap, ReadError, Reader};
+
+/// Cells that are in memory at once (about 90 bytes each). Small in tests, so that they meet the bound.
+const WINDOW_CELLS: usize = if cfg!(test) { 12 } else { 16_384 };
+
+/// What all series did in one span.
+#[derive(Debug, Clone, Copy)]
+pub struct Row<'r> {
+    /// Beginning of the span.
+    pub from_us: i64,
+    /// Its end.
+    pub to_us: i64,
+    /// One cell a series, in the order asked for.
+    pub cells: &'r [Option<Bucket>],
+}
+
+/// Hands over one row for each span between neighbours of `edges_us`, until `each` breaks. With `rises` also what counters counted.
+/// Returns how many damaged parts of the history were met; what they held is missing.
+///
+/// # Errors
+/// The history cannot be read.
+pub fn rows(
+    reader: &Reader,
+    series: &[SeriesName],
+    edges_us: &[i64],
+    rises: bool,
+    each: &mut dyn FnMut(Row<'_>) -> ControlFlow<()>,
+) -> Result<u64, ReadError> {
+    let n_spans = (WINDOW_CELLS / series.len().max(1)).max(1);
+    let mut damaged: Vec<Vec<Gap>> = vec![Vec::new(); series.len()];
+    let mut rest = edges_us;
+    while let [_, _, ..] = rest {
+        let window = rest.get(..=n_spans).unwrap_or(rest);
+        rest = rest.get(window.len() - 1..).unwrap_or_default();
+        let mut columns = Vec::with_capacity(series.len());
+        for (name, met) in series.iter().zip(&mut damaged) {
+            let (buckets, summary) = reader.buckets(&name.device, &name.metric, window, rises)?;
+            // A damaged part may reach over several windows.
+            let new: Vec<Gap> = summary.gaps.into_iter().filter(|gap| !met.contains(gap)).collect();
+            met.extend(new);
+            columns.push(buckets.into_iter().peekable());
+        }
+        let mut cells = Vec::with_capacity(series.len());
+        for pair in window.windows(2) {
+            let [from_us, to_us] = *pair else { continue };
+            cells.clear();
+            let of_span = |bucket: &Bucket| bucket.from_us == from_us;
+            cells.extend(columns.iter_mut().map(|column| column.next_if(of_span)));
+            if each(Row { from_us, to_us, cells: &cells }).is_break() {
+                return Ok(count(&damaged));
+            }
+        }
+    }
+    Ok(count(&damaged))
+}
+
+fn count(damaged: &[Vec<Gap>]) -> u64 {
+    damaged.iter().map(|gaps| u64::try_from(gaps.len()).unwrap_or(u64::MAX)).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{Batch, DeviceSamples, MetricSample, Store};
+
+    const MINUTE: i64 = 60_000_000;
+
+    #[test]
+    fn rows_do_not_depend_on_windows_and_holes_are_empty_cells() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        let device = |device: &str, minutes: &[i64]| DeviceSamples {
+            device: device.into(),
+            samples: minutes
+                .iter()
+                .map(|minute| MetricSample {
+                    metric: "x".into(),
+                    at_us: minute * MINUTE,
+                    value: Some(1.0),
+                    quality: 0,
+                })
+                .collect(),
+        };
+        let all: Vec<i64> = (0..100).collect();
+        let samples = vec![device("a", &all), device("b", &[7, 8, 40])];
+        store.writer().commit_blocking(Batch { samples, ..Batch::default() }).unwrap();
+        let series: Vec<SeriesName> = ["a/x", "b/x", "none/x"].map(|name| name.parse().unwrap()).into();
+        let edges: Vec<i64> = (0..=20).map(|n| n * 5 * MINUTE).collect();
+        let mut got = Vec::new();
+        let mut each = |row: Row<'_>| {
+            let n = row.cells.iter().map(|cell| cell.map_or(0, |bucket| bucket.n_values)).collect::<Vec<_>>();
+            assert_eq!(row.to_us - row.from_us, 5 * MINUTE);
+            got.push((row.from_us / MINUTE, n));
+            if got.len() == 19 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        };
+        assert_eq!(rows(&store.reader(), &series, &edges, true, &mut each).unwrap(), 0);
+        let want: Vec<_> =
+            (0..19_i64).map(|n| (n * 5, vec![5, if n == 1 { 2 } else { u64::from(n == 8) }, 0])).collect();
+        assert_eq!(got, want);
+        assert_eq!(rows(&store.reader(), &series, &[], false, &mut |_| panic!("no row")).unwrap(), 0);
+    }
+}
