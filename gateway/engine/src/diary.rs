@@ -7,7 +7,7 @@ use giot_shared::ids::CommandId;
 use giot_shared::time::{MonoMs, UnixMs};
 use giot_shared::units::Millilitres;
 
-use crate::ids::{ProgramId, ValveRef, ZoneId};
+use crate::ids::{ProgramId, RuleId, ValveRef, ZoneId};
 use crate::memory::ZoneMemory;
 use crate::program::{Control, FarmState};
 use crate::reason::Reason;
@@ -76,6 +76,8 @@ pub enum By {
     Node,
     /// A program, at its time.
     Program(ProgramId),
+    /// A rule that came true.
+    Rule(RuleId),
 }
 
 /// Declares the events with their stable codes.
@@ -117,8 +119,10 @@ events! {
     Reported = "reported",
     /// A program's start was taken up: its runs wait their turn.
     Scheduled = "scheduled",
-    /// A person changed how programs run.
+    /// A person or a rule changed how programs run.
     Adjusted = "adjusted",
+    /// A rule tells people something.
+    Notified = "notified",
     /// Water was wanted, or could not be judged, and was not given.
     Skipped = "skipped",
     /// The node refused a command, or the engine a person's wish.
@@ -127,7 +131,7 @@ events! {
     Fault = "fault",
     /// A person cleared the fault.
     Cleared = "cleared",
-    /// A person locked the zone.
+    /// A person or a rule locked the zone.
     Locked = "locked",
     /// A person took the lock away.
     Unlocked = "unlocked",

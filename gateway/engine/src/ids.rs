@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use giot_shared::ids::{NodeId, ValveId};
 
-/// Longest text of a [`ZoneId`], [`SourceId`] or [`ProgramId`], as that of a node.
+/// Longest text of a [`ZoneId`], [`SourceId`], [`ProgramId`] or [`RuleId`], as that of a node.
 pub const SLUG_LEN_MAX: usize = 32;
 
 /// Longest text of a [`MetricName`]: the names that third-party decoders give are longer than ours.
@@ -77,6 +77,8 @@ names! {
     SourceId, SLUG_LEN_MAX, is_slug;
     /// Name of a program, what is watered when: 1–32 of `a–z`, `0–9`, `-`, `_`.
     ProgramId, SLUG_LEN_MAX, is_slug;
+    /// Name of a rule, what follows when: 1–32 of `a–z`, `0–9`, `-`, `_`.
+    RuleId, SLUG_LEN_MAX, is_slug;
     /// Name of one of a device's measured values: 1–48 of letters, digits, `_`, `.`, `-`.
     MetricName, METRIC_LEN_MAX, is_metric;
 }

@@ -5,7 +5,7 @@ use giot_shared::time::UnixMs;
 use giot_shared::units::{Millilitres, MoisturePermyriad};
 use giot_shared::valve::{CloseReason, RefusalReason};
 
-use crate::ids::{MetricName, ProgramId, ValveRef, ZoneId};
+use crate::ids::{MetricName, ProgramId, RuleId, ValveRef, ZoneId};
 use crate::program::Percent;
 
 /// What a person wants of a program.
@@ -23,6 +23,45 @@ pub enum ProgramWish {
     Adjust(Percent),
     /// No start before; `None`: go on.
     SuspendUntil(Option<UnixMs>),
+}
+
+/// What a rule wants when it comes true. It is judged like everything automatic, never like a person's wish.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RuleWish<'a> {
+    /// Tell people.
+    Notify {
+        /// What.
+        note: &'a str,
+    },
+    /// Water a zone, at once or not at all: whatever bars automatic watering bars this too.
+    Start {
+        /// The zone.
+        zone: &'a ZoneId,
+        /// For how long, seconds; brought into 1 … the zone's longest run.
+        run_s: u32,
+    },
+    /// Stop a zone, whoever started it.
+    Stop {
+        /// The zone.
+        zone: &'a ZoneId,
+    },
+    /// Lock a zone until a person unlocks it.
+    Lock {
+        /// The zone.
+        zone: &'a ZoneId,
+    },
+    /// Give this share of a program's amounts from its next start on.
+    Adjust {
+        /// The program.
+        program: &'a ProgramId,
+        /// The share; replaces the one before.
+        percent: Percent,
+    },
+    /// Tell that it came true too often and rests until the next day.
+    Rest {
+        /// How often it may in a day.
+        times_max: u32,
+    },
 }
 
 /// A pause of all programs.
@@ -148,6 +187,15 @@ pub enum Input<'a> {
         wish: ProgramWish,
         /// Who.
         by: &'a str,
+    },
+    /// A rule has come true.
+    Rule {
+        /// The rule.
+        rule: &'a RuleId,
+        /// What follows.
+        wish: RuleWish<'a>,
+        /// What it saw: names and numbers with units.
+        values: &'a str,
     },
     /// A person pauses all programs, or goes on with them.
     Pause {

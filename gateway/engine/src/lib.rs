@@ -46,11 +46,12 @@ mod view;
 mod zone;
 
 pub use diary::{Action, By, Entry, Event};
-pub use engine::Engine;
+pub use engine::{Engine, ZoneSigns};
 pub use ids::{
-    METRIC_LEN_MAX, MetricName, NameError, ProbeRef, ProgramId, SLUG_LEN_MAX, SourceId, ValveRef, ZoneId,
+    METRIC_LEN_MAX, MetricName, NameError, ProbeRef, ProgramId, RuleId, SLUG_LEN_MAX, SourceId, ValveRef,
+    ZoneId,
 };
-pub use input::{Age, Input, Pause, ProgramWish};
+pub use input::{Age, Input, Pause, ProgramWish, RuleWish};
 pub use memory::{Lock, Memory, OpenMemory, Rest, ZoneMemory};
 pub use plan::{
     DayWindow, HYSTERESIS_PERMYRIAD_MIN, Plan, PlanProblem, ProblemKind, RUN_S_MAX, SourcePlan, Timing,

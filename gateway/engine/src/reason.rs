@@ -9,7 +9,7 @@ use giot_shared::ids::{CommandId, NodeId};
 use giot_shared::units::{LitresPerHour, MoisturePermyriad};
 use giot_shared::valve::{CloseReason, RefusalReason};
 
-use crate::ids::{MetricName, ProgramId, SourceId, ZoneId};
+use crate::ids::{MetricName, ProgramId, RuleId, SourceId, ZoneId};
 
 /// One named argument of a reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -105,6 +105,7 @@ text_fields! {
     ZoneId: ToString::to_string, |text| ZoneId::from_str(text).ok();
     SourceId: ToString::to_string, |text| SourceId::from_str(text).ok();
     ProgramId: ToString::to_string, |text| ProgramId::from_str(text).ok();
+    RuleId: ToString::to_string, |text| RuleId::from_str(text).ok();
     NodeId: ToString::to_string, |text| NodeId::from_str(text).ok();
     MetricName: ToString::to_string, |text| MetricName::from_str(text).ok();
     CloseReason: |close| close.code().to_owned(), CloseReason::from_code;
@@ -235,6 +236,56 @@ reasons! {
     ProgramEnabled = "program_enabled" {
         /// The program.
         program: ProgramId,
+    }
+    /// A rule waters the zone.
+    RuleRun = "rule_run" {
+        /// The rule.
+        rule: RuleId,
+        /// The run that it asked for.
+        run_s: u64,
+        /// What it saw: names and numbers with units.
+        values: String,
+    }
+    /// A rule stops the zone.
+    RuleStop = "rule_stop" {
+        /// The rule.
+        rule: RuleId,
+        /// What it saw.
+        values: String,
+    }
+    /// A rule locked the zone.
+    RuleLock = "rule_lock" {
+        /// The rule.
+        rule: RuleId,
+        /// What it saw.
+        values: String,
+    }
+    /// A rule set how much of a program's amounts is given.
+    RuleAdjusted = "rule_adjusted" {
+        /// The rule.
+        rule: RuleId,
+        /// The program.
+        program: ProgramId,
+        /// Of the planned amounts, %.
+        percent: u32,
+        /// What the rule saw.
+        values: String,
+    }
+    /// A rule tells people something.
+    RuleNotice = "rule_notice" {
+        /// The rule.
+        rule: RuleId,
+        /// What it was told to say.
+        note: String,
+        /// What it saw.
+        values: String,
+    }
+    /// A rule has come true more often than it may in a day and rests until the next.
+    RuleTired = "rule_tired" {
+        /// The rule.
+        rule: RuleId,
+        /// How often it may in a day.
+        times_max: u32,
     }
     /// A person takes back a pause.
     PauseEnded = "pause_ended" {}

@@ -27,6 +27,7 @@ pub fn diary_entry(entry: &Entry, recorded_us: i64) -> DiaryEntry {
         By::Person(name) => ("person", Some(name.clone())),
         By::Node => ("node", None),
         By::Program(program) => ("program", Some(program.to_string())),
+        By::Rule(rule) => ("rule", Some(rule.to_string())),
     };
     DiaryEntry {
         at_us: entry.at.map(|at| at.0.saturating_mul(1000)),

@@ -28,6 +28,9 @@ use crate::zone::{Measured, Phase, RunKind, Turn, ValveWord, Verdict, Zone};
 const CLOCK_STEP_MS: u64 = 2000;
 
 mod programs;
+mod rules;
+
+pub use rules::ZoneSigns;
 
 /// The irrigation engine of one farm.
 #[derive(Debug)]
@@ -255,6 +258,7 @@ impl Engine {
                 self.wish(now, zone, by, touched, |zone, turn| zone.clear_fault(turn, by));
             }
             Input::Program { program, wish, by } => self.program_wish(now, program, wish, by, touched),
+            Input::Rule { rule, wish, values } => self.rule_wish(now, rule, wish, values, touched),
             Input::Pause { kind, until, by } => self.pause(now, kind, until, by),
             Input::StopAll { by } => self.stop_all(now, by, touched),
             Input::Timeout => {}
@@ -449,7 +453,7 @@ impl Engine {
             if let Some(zone) = self.zones.get_mut(idx) {
                 let by = match &kind {
                     RunKind::Program(program) => By::Program(program.clone()),
-                    RunKind::Soil | RunKind::Manual => By::Engine,
+                    RunKind::Soil | RunKind::Manual | RunKind::Rule => By::Engine,
                 };
                 if let RunKind::Program(_) = &kind {
                     zone.take_errand(now);

@@ -147,7 +147,7 @@ impl Engine {
         }
     }
 
-    fn remember(&mut self, program: &ProgramId, control: Control) {
+    pub(super) fn remember(&mut self, program: &ProgramId, control: Control) {
         self.out.actions.push_back(Action::RememberProgram { program: program.clone(), control });
     }
 

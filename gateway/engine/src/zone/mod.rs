@@ -19,6 +19,7 @@ mod close;
 mod errand;
 mod open;
 mod people;
+mod rule;
 mod soil;
 mod words;
 

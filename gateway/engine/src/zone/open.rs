@@ -26,6 +26,15 @@ pub(crate) enum RunKind {
     Program(ProgramId),
     /// A person.
     Manual,
+    /// A rule: what ends a run of the soil ends this one too.
+    Rule,
+}
+
+impl RunKind {
+    /// Whether the zone's probes and hours end the run.
+    pub(super) fn is_watched(&self) -> bool {
+        matches!(self, Self::Soil | Self::Rule)
+    }
 }
 
 /// One run of a zone, from its first Open to the end.

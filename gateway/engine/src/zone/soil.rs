@@ -89,7 +89,7 @@ impl Zone {
     }
 
     /// Why the probes cannot be relied on, `None` when they can.
-    fn soil_trouble(&self, now: Now, soil: &Soil) -> Option<Reason> {
+    pub(super) fn soil_trouble(&self, now: Now, soil: &Soil) -> Option<Reason> {
         if soil.has_quorum {
             return None;
         }
@@ -184,12 +184,14 @@ impl Zone {
             return None;
         }
         let Some(wall) = turn.now.wall else { return Some(Reason::ClockUnset {}) };
-        if run.kind != RunKind::Soil {
+        if !run.kind.is_watched() {
             return None;
         }
         let soil = self.soil(turn.now);
-        if let Some(trouble) = self.soil_trouble(turn.now, &soil) {
-            return Some(trouble);
+        // A zone without probes is watered by programs and rules alone.
+        let trouble = self.soil_trouble(turn.now, &soil).filter(|_| !self.plan.probes.is_empty());
+        if trouble.is_some() {
+            return trouble;
         }
         if let Some(moisture) = soil.moisture.filter(|moisture| *moisture > self.plan.stop_above) {
             return Some(Reason::SoilWet { moisture, stop_above: self.plan.stop_above });
@@ -199,7 +201,7 @@ impl Zone {
 
     /// When time alone can end an automatic run.
     pub(super) fn deadline_run(&self, turn: &Turn<'_>, run: &Run) -> Option<MonoMs> {
-        if run.kind != RunKind::Soil {
+        if !run.kind.is_watched() {
             return None;
         }
         earliest([self.soil(turn.now).stale_at, self.window_change_at(turn)])
@@ -268,7 +270,7 @@ impl Zone {
         Some(turn.mono().plus_ms(change_ms))
     }
 
-    fn outside_window(&self) -> Reason {
+    pub(super) fn outside_window(&self) -> Reason {
         Reason::OutsideWindow {
             from_min: u32::from(self.plan.window.from_min()),
             to_min: u32::from(self.plan.window.to_min()),

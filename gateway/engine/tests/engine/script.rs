@@ -7,7 +7,9 @@
 use std::fmt::Write;
 
 use giot_engine::program::Percent;
-use giot_engine::{Action, Age, By, Engine, Input, Memory, Now, Pause, Plan, ProgramWish, ValveRef, ZoneId};
+use giot_engine::{
+    Action, Age, By, Engine, Input, Memory, Now, Pause, Plan, ProgramWish, RuleWish, ValveRef, ZoneId,
+};
 use giot_shared::ids::{CommandId, NodeId, ValveId};
 use giot_shared::time::{MonoMs, UnixMs};
 use giot_shared::units::Millilitres;
@@ -165,6 +167,16 @@ impl Stage {
             ["unlock", name] => self.feed(Input::Unlock { zone: &zone(name), by: "Lan" }),
             ["clear", name] => self.feed(Input::ClearFault { zone: &zone(name), by: "Lan" }),
             ["program", name, wish] => self.program(name, wish),
+            ["rule", "notify"] => self.rule(RuleWish::Notify { note: "tank low" }),
+            ["rule", "start", name, run_s] => {
+                self.rule(RuleWish::Start { zone: &zone(name), run_s: run_s.parse().unwrap() });
+            }
+            ["rule", "stop", name] => self.rule(RuleWish::Stop { zone: &zone(name) }),
+            ["rule", "lock", name] => self.rule(RuleWish::Lock { zone: &zone(name) }),
+            ["rule", "adjust", name, percent] => {
+                let percent = Percent::new(percent.parse().unwrap()).unwrap();
+                self.rule(RuleWish::Adjust { program: &name.parse().unwrap(), percent });
+            }
             ["rain", until_s] => {
                 let now = self.now().wall.unwrap();
                 let until = Some(now.plus_ms(until_s.parse::<u64>().unwrap() * 1000));
@@ -187,6 +199,10 @@ impl Stage {
             _ => panic!("no such wish: {wish}"),
         };
         self.feed(Input::Program { program: &program, wish, by: "Lan" });
+    }
+
+    fn rule(&mut self, wish: RuleWish<'_>) {
+        self.feed(Input::Rule { rule: &"heat".parse().unwrap(), wish, values: "n9/air = 41" });
     }
 
     fn clock(&mut self, offset_ms: Option<i64>) {
@@ -253,6 +269,7 @@ fn show(action: &Action) -> String {
                 By::Person(name) => name.clone(),
                 By::Node => "node".to_owned(),
                 By::Program(program) => format!("program {program}"),
+                By::Rule(rule) => format!("rule {rule}"),
             };
             let command = entry.command.map(|command| format!(" #{command}")).unwrap_or_default();
             let run = entry.run_ms.map(|ms| format!(" {}s", ms / 1000)).unwrap_or_default();

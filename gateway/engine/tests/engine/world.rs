@@ -438,6 +438,7 @@ impl World {
                         | Event::Reported
                         | Event::Scheduled
                         | Event::Adjusted
+                        | Event::Notified
                         | Event::Skipped
                         | Event::Refused
                         | Event::Fault

@@ -73,6 +73,7 @@ export function argument(lang: Lang, farm: Farm, name: string, value: number | s
     if (name === 'zone') return farm.zoneName(value);
     if (name === 'source') return farm.sourceName(value);
     if (name === 'program') return farm.programName(value);
+    if (name === 'rule' || name === 'values' || name === 'note') return value;
     if (name === 'node' || name === 'device') return farm.nodeName(value);
     if (name === 'metric') return metric(lang, value);
     if (name === 'by') return person(lang, value);
@@ -104,6 +105,7 @@ export function person(lang: Lang, name: string): string {
 export function actor(lang: Lang, farm: Farm, entry: Pick<DiaryEntry, 'by' | 'person'>): string {
   const { by, person: who } = entry;
   if (by === 'program') return message(lang, 'by-program', { name: farm.programName(who ?? '') });
+  if (by === 'rule') return message(lang, 'by-rule', { name: who ?? '' });
   if (by !== 'person') return message(lang, `by-${by}`);
   return message(lang, 'by-person', { name: who === null ? message(lang, 'somebody') : person(lang, who) });
 }

@@ -2,5 +2,6 @@
 
 mod people;
 mod programs;
+mod rules;
 mod runs;
 mod trouble;

@@ -1,0 +1,112 @@
+//! Rules at work: what one that came true asks for, judged here, and what rules see of zones.
+//!
+//! Whether a rule is true is not decided here: the gateway evaluates the expressions. A start passes the guards of automatic
+//! watering and the pipes (P5, P6) or is told as skipped; nothing of a rule passes over anything.
+
+use super::Engine;
+use crate::Now;
+use crate::diary::{By, Event};
+use crate::ids::{RuleId, ZoneId};
+use crate::input::RuleWish;
+use crate::reason::Reason;
+use crate::zone::{Phase, Turn, Zone};
+use giot_shared::time::MonoMs;
+use giot_shared::units::MoisturePermyriad;
+
+/// What a rule can see of a zone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ZoneSigns {
+    /// Median of its good probes, where more than half of them are good.
+    pub moisture: Option<MoisturePermyriad>,
+    /// When the first of those probes grows too old: the moisture holds no longer than until then.
+    pub moisture_until: Option<MonoMs>,
+    /// Whether its valve was reported open.
+    pub is_watering: bool,
+    /// Whether it is locked.
+    pub is_locked: bool,
+    /// Whether a fault waits for a person.
+    pub has_fault: bool,
+}
+
+impl Engine {
+    /// What a rule can see of a zone at a moment; `None` for an unknown one.
+    #[must_use]
+    pub fn zone_signs(&self, zone: &ZoneId, now: Now) -> Option<ZoneSigns> {
+        let zone = self.zones.get(*self.zone_idx.get(zone)?)?;
+        let soil = zone.soil(now);
+        Some(ZoneSigns {
+            moisture: soil.moisture.filter(|_| soil.has_quorum),
+            moisture_until: soil.stale_at.filter(|_| soil.has_quorum),
+            is_watering: matches!(zone.phase, Phase::Open(_) | Phase::Local(_)),
+            is_locked: zone.memory.lock.is_some(),
+            has_fault: zone.memory.fault.is_some(),
+        })
+    }
+
+    pub(super) fn rule_wish(
+        &mut self,
+        now: Now,
+        rule: &RuleId,
+        wish: RuleWish<'_>,
+        values: &str,
+        touched: &mut Vec<usize>,
+    ) {
+        match wish {
+            RuleWish::Notify { note } => {
+                let (note, values) = (note.to_owned(), values.to_owned());
+                let reason = Reason::RuleNotice { rule: rule.clone(), note, values };
+                self.tell(now, None, Event::Notified, By::Rule(rule.clone()), reason);
+            }
+            RuleWish::Start { zone, run_s } => {
+                let no_room = self.zone_idx.get(zone).and_then(|idx| self.no_room(*idx));
+                self.by_rule(now, rule, zone, touched, |zone, turn| match zone.rule_bar(turn).or(no_room) {
+                    Some(reason) => zone.rule_refuse(turn, rule, reason),
+                    None => zone.rule_start(turn, rule, run_s, values),
+                });
+            }
+            RuleWish::Stop { zone } => {
+                self.by_rule(now, rule, zone, touched, |zone, turn| zone.rule_stop(turn, rule, values));
+            }
+            RuleWish::Lock { zone } => {
+                self.by_rule(now, rule, zone, touched, |zone, turn| zone.rule_lock(turn, rule, values));
+            }
+            RuleWish::Adjust { program, percent } => {
+                let by = By::Rule(rule.clone());
+                let Some(control) = self.schedule.change(program, |control| control.adjust = percent) else {
+                    let reason = Reason::UnknownProgram { program: program.clone() };
+                    self.tell(now, None, Event::Refused, by, reason);
+                    return;
+                };
+                let reason = Reason::RuleAdjusted {
+                    rule: rule.clone(),
+                    program: program.clone(),
+                    percent: percent.get().into(),
+                    values: values.to_owned(),
+                };
+                self.tell(now, None, Event::Adjusted, by, reason);
+                self.remember(program, control);
+            }
+            RuleWish::Rest { times_max } => {
+                let reason = Reason::RuleTired { rule: rule.clone(), times_max };
+                self.tell(now, None, Event::Skipped, By::Rule(rule.clone()), reason);
+            }
+        }
+    }
+
+    /// Lets a zone act for a rule; a zone that does not exist is told of.
+    fn by_rule(
+        &mut self,
+        now: Now,
+        rule: &RuleId,
+        zone: &ZoneId,
+        touched: &mut Vec<usize>,
+        act: impl FnOnce(&mut Zone, &mut Turn<'_>),
+    ) {
+        let idx = self.zone_idx.get(zone).copied();
+        if idx.is_none() {
+            let reason = Reason::UnknownZone { zone: zone.clone() };
+            self.tell(now, None, Event::Refused, By::Rule(rule.clone()), reason);
+        }
+        self.with(now, idx, touched, act);
+    }
+}
