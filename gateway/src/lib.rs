@@ -24,6 +24,8 @@ pub mod replay;
 pub mod sim;
 pub mod store;
 pub mod supervisor;
+pub mod why;
+pub mod words;
 
 use anyhow::Context;
 use clock::Clock;
@@ -157,6 +159,7 @@ impl Gateway {
             requests: requests.clone(),
             reader,
             places: api::Places::default(),
+            words: Arc::new(words::Words::default()),
             stopping: stopping_rx,
         };
         let mut tasks = Supervisor::default();

@@ -28,12 +28,12 @@ pub(crate) fn same_messages(name_a: &str, text_a: &str, name_b: &str, text_b: &s
     found
 }
 
-/// The decision codes that `text` has no `reason-…` message for.
-pub(crate) fn codes_without_words(name: &str, text: &str, codes: &[&str]) -> Vec<String> {
+/// The decision codes that `text` has no message of a kind for: `reason-…` says it, `do-…` what a person can do.
+pub(crate) fn codes_without_words(name: &str, text: &str, kind: &str, codes: &[&str]) -> Vec<String> {
     let messages = messages(text);
     codes
         .iter()
-        .map(|code| format!("reason-{}", code.replace('_', "-")))
+        .map(|code| format!("{kind}-{}", code.replace('_', "-")))
         .filter(|id| !messages.contains_key(id))
         .map(|id| format!("{name}: `{id}` is missing: the engine says it"))
         .collect()
@@ -130,7 +130,8 @@ mod tests {
 
     #[test]
     fn a_decision_without_words_is_found() {
-        let found = codes_without_words("vi.ftl", "reason-soil-dry = x\n", &["soil_dry", "clock_unset"]);
+        let found =
+            codes_without_words("vi.ftl", "reason-soil-dry = x\n", "reason", &["soil_dry", "clock_unset"]);
         assert_eq!(found, ["vi.ftl: `reason-clock-unset` is missing: the engine says it"]);
     }
 

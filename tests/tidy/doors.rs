@@ -35,6 +35,8 @@ pub(crate) const DOORS: &[Door] = &[
     // The session's settings and state are in link/, its bytes are moved by the one loop.
     Door { word: "minimq", only_in: &["firmware/src/link/", "firmware/src/run.rs"], within: NOWHERE_ELSE },
     Door { word: "rmodbus", only_in: &["firmware/src/probe/modbus/"], within: NOWHERE_ELSE },
+    Door { word: "fluent_bundle", only_in: &["gateway/src/words/"], within: NOWHERE_ELSE },
+    Door { word: "cel", only_in: &["gateway/src/rules/"], within: NOWHERE_ELSE },
     Door { word: "clap", only_in: &["gateway/src/cli/"], within: NOWHERE_ELSE },
     Door { word: "SystemTime::now", only_in: CLOCK, within: PROGRAM },
     Door { word: "Instant::now", only_in: MONOTONIC, within: PROGRAM },

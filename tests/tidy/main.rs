@@ -12,6 +12,7 @@ mod words;
 use std::path::{Path, PathBuf};
 
 use giot_engine::Reason;
+use giot_gateway::words::{Words, reasons_table};
 use source::Source;
 
 fn root() -> PathBuf {
@@ -106,10 +107,24 @@ fn every_decision_has_words() -> anyhow::Result<()> {
     let (vi, en) = catalogue_texts()?;
     let mut problems = Vec::new();
     for (name, text) in [("vi.ftl", &vi), ("en.ftl", &en)] {
-        problems.extend(catalogue::codes_without_words(name, text, Reason::ALL_CODES));
+        for kind in ["reason", "do"] {
+            problems.extend(catalogue::codes_without_words(name, text, kind, Reason::ALL_CODES));
+        }
         problems.extend(catalogue::words_without_numbers(name, text, Reason::ALL_CODES, Reason::arg_names));
     }
     verdict(&problems)
+}
+
+#[test]
+fn the_table_of_reasons_is_fresh() -> anyhow::Result<()> {
+    let kept = std::fs::read_to_string(root().join("gateway/locales/REASONS.md"))?;
+    let fresh = reasons_table(&Words::default());
+    let differs = kept.lines().zip(fresh.lines()).find(|(kept, fresh)| kept != fresh);
+    anyhow::ensure!(
+        kept.trim_end() == fresh.trim_end(),
+        "gateway/locales/REASONS.md: write it anew: cargo run -- reasons > gateway/locales/REASONS.md\n{differs:?}"
+    );
+    Ok(())
 }
 
 fn catalogue_texts() -> anyhow::Result<(String, String)> {

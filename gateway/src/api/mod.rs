@@ -16,6 +16,7 @@ mod past;
 mod pieces;
 mod programs;
 mod series;
+mod why;
 mod zones;
 
 use crate::clock::Clock;
@@ -23,6 +24,7 @@ use crate::config::Settings;
 use crate::hub::Request;
 use crate::hub::view::FarmView;
 use crate::store::Reader;
+use crate::words::Words;
 use anyhow::Context;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -62,6 +64,8 @@ pub struct Api {
     pub reader: Reader,
     /// Places for long answers.
     pub places: Places,
+    /// The catalogues.
+    pub words: Arc<Words>,
     /// Turns true when the gateway stops: open streams end.
     pub stopping: watch::Receiver<bool>,
 }
@@ -95,6 +99,7 @@ pub struct Api {
         programs::suspend,
         programs::pause,
         history::zone_history,
+        why::why,
         series::latest,
         series::samples,
         series::spans,
@@ -125,6 +130,7 @@ fn routes(api: Api) -> Router {
         .merge(zones::routes())
         .merge(programs::routes())
         .merge(history::routes())
+        .merge(why::routes())
         .merge(series::routes())
         .merge(past::routes())
         .merge(export::routes())

@@ -14,10 +14,12 @@ mod demo;
 mod doctor;
 mod export;
 mod node;
+mod reasons;
 mod replay;
 mod serve;
 mod sim;
 mod store;
+mod why;
 
 use crate::config::ConfigError;
 use crate::store::OpenError;
@@ -47,6 +49,8 @@ enum Command {
     #[command(subcommand)]
     Agro(agro::Command),
     Doctor(doctor::Args),
+    Why(why::Args),
+    Reasons(reasons::Args),
     #[command(subcommand)]
     Bench(bench::Command),
     #[command(subcommand)]
@@ -93,6 +97,8 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Node(command) => quietly(node::run(&command)),
         Command::Export(args) => quietly(export::run(&args)),
         Command::Agro(command) => quietly(agro::run(&command)),
+        Command::Why(args) => quietly(why::run(&args)),
+        Command::Reasons(args) => quietly(reasons::run(&args)),
         Command::Doctor(args) => quietly(doctor::run(&args)),
         Command::Bench(command) => bench::run(&command),
         Command::Sim(command) => sim::run(&command),

@@ -72,7 +72,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
 }
 
 /// The settings of `--config`, of the data folder, or the defaults.
-fn settings(config: Option<&Path>, data: &Path) -> anyhow::Result<Settings> {
+pub(super) fn settings(config: Option<&Path>, data: &Path) -> anyhow::Result<Settings> {
     let beside = data.join("giot.toml");
     let file = match config {
         Some(file) => file,

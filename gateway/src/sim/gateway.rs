@@ -254,6 +254,8 @@ impl World {
     }
 
     fn take_entry(&mut self, entry: &Entry) {
+        #[cfg(test)]
+        self.diary.iter_mut().for_each(|diary| diary.push(entry.clone()));
         if matches!(entry.event, Event::Skipped | Event::Refused) {
             *self.report.skips.entry(entry.reason.code()).or_default() += 1;
         }

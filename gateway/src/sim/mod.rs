@@ -83,6 +83,12 @@ pub fn season(options: Options, on_day: &mut dyn FnMut(u64)) -> anyhow::Result<R
     Ok(report)
 }
 
+/// The diary of a season, for tests of what it says.
+#[cfg(test)]
+pub(crate) fn diary(options: Options) -> anyhow::Result<Vec<giot_engine::Entry>> {
+    season::live_and_tell(options)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

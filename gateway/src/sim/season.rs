@@ -127,6 +127,9 @@ pub(super) struct World {
     pub(super) gateway: Gateway,
     pub(super) checks: Checks,
     pub(super) report: Report,
+    /// Every entry, where a test wants to read them.
+    #[cfg(test)]
+    pub(super) diary: Option<Vec<giot_engine::Entry>>,
     pub(super) hash: TextHash,
     pub(super) chance: Dice,
     queue: BTreeMap<(u64, u64), Happening>,
@@ -165,6 +168,17 @@ pub(super) fn live(
     Ok(world.into_report())
 }
 
+/// Lives through a season and gives its diary, whatever a kill may have taken from the store.
+#[cfg(test)]
+pub(super) fn live_and_tell(options: Options) -> anyhow::Result<Vec<giot_engine::Entry>> {
+    let farm = Farm::new(options.n_zones, &mut Dice::new(options.seed, 1))?;
+    let mut world = World::new(farm, options.seed, false);
+    world.diary = Some(Vec::new());
+    world.begin();
+    world.run_until(options.n_days * DAY_MS);
+    Ok(world.diary.unwrap_or_default())
+}
+
 impl World {
     fn new(farm: Farm, seed: u64, is_trailing: bool) -> Self {
         let mut dice = Dice::new(seed, 2);
@@ -182,6 +196,8 @@ impl World {
             gateway: Gateway::new(farm.grounds.len()),
             checks: Checks::new(is_trailing),
             report: Report::default(),
+            #[cfg(test)]
+            diary: None,
             hash: TextHash::default(),
             chance: Dice::new(seed, 3),
             queue: BTreeMap::new(),

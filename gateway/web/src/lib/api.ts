@@ -1,6 +1,6 @@
 // The page's calls to the gateway. Knows addresses and errors, holds no state and shows nothing.
 import { chartPath, exportPath, spansPath, type Question } from './past';
-import type { ChartAnswer, DiaryEntry, History, HistoryChoice, Preview, Problem, Programs, Session, SpansAnswer } from './types';
+import type { ChartAnswer, DiaryEntry, History, HistoryChoice, Preview, Problem, Programs, Session, SpansAnswer, Why } from './types';
 
 /** Relative, so that the page also works below a path of a reverse proxy. */
 const BASE = 'api/v1';

@@ -109,7 +109,7 @@ export interface DiaryEntry {
   at: number | null;
   zone: string | null;
   event: string;
-  by: 'engine' | 'node' | 'person' | 'program';
+  by: 'engine' | 'node' | 'person' | 'program' | 'rule';
   /** Who it was, or which program. */
   person: string | null;
   reason: Reason;
@@ -163,6 +163,21 @@ export interface Preview {
   starts: PlannedStart[];
   /** Programs of which only the first starts are told. */
   cut_short: string[];
+}
+
+/** A sentence in both languages. */
+export interface Sentence {
+  vi: string;
+  en: string;
+}
+
+/** Why a zone was watered on a day, or why not. */
+export interface Why {
+  headline: Sentence;
+  /** What a person can do; empty where nothing needs to be done. */
+  remedy: Sentence;
+  lines: { at: number | null; before: boolean; event: string; text: Sentence; remedy: Sentence }[];
+  cut: boolean;
 }
 
 export interface Session {

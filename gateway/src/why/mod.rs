@@ -1,0 +1,345 @@
+//! Why a zone was watered on a day, or why not: the answer in both languages, with its numbers.
+//!
+//! [`Facts`] are gathered from the diary, the history and, for today, the engine's present state (`facts`); [`explain`] is
+//! pure and makes the [`Answer`]. The diary tells a cause once, when it begins to hold, so the last entry before the day
+//! counts too, and a day without a cause is explained by the soil's moisture. Must not decide anything about water.
+
+mod facts;
+
+use std::collections::BTreeSet;
+
+use giot_engine::program::Date;
+use giot_engine::{Event, Reason, ZoneId, ZoneState};
+use giot_shared::time::UnixMs;
+use giot_shared::units::MoisturePermyriad;
+use serde_json::{Map, Value};
+
+pub use facts::{day_of, gather};
+
+use crate::hub::codec;
+use crate::store::{DiaryEntry, DiaryRow};
+use crate::words::{Lang, Names, Words, date, litres, percent, span, time_of_day};
+
+/// Entries of one answer at most: more than a busy zone has in a day.
+pub const LINES_MAX: usize = 500;
+
+/// What is known about a zone and a day.
+#[derive(Clone, Debug)]
+pub struct Facts {
+    /// The zone.
+    pub zone: ZoneId,
+    /// The day on the farm.
+    pub day: Date,
+    /// Minutes east of UTC in which the farm counts its days.
+    pub utc_offset_min: i32,
+    /// The moment of the question.
+    pub now: UnixMs,
+    /// Whether the zone starts by itself.
+    pub is_automatic: bool,
+    /// Start threshold.
+    pub start_below: MoisturePermyriad,
+    /// Entries of the zone, and those of the whole farm that concern it, oldest first.
+    pub rows: Vec<DiaryRow>,
+    /// Whether there are more than [`LINES_MAX`].
+    pub is_cut: bool,
+    /// The zone's last entry before the day.
+    pub before: Option<DiaryEntry>,
+    /// The lock that was set before the day and not taken away.
+    pub lock_before: Option<DiaryEntry>,
+    /// Lowest and highest hourly moisture of the day, % of volume.
+    pub moisture: Option<(f64, f64)>,
+    /// The engine's state, for today only.
+    pub present: Option<ZoneState>,
+}
+
+/// A sentence in both languages.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Sentence {
+    /// Vietnamese.
+    pub vi: String,
+    /// English.
+    pub en: String,
+}
+
+impl Sentence {
+    /// The sentence in one language.
+    #[must_use]
+    pub fn of(&self, lang: Lang) -> &str {
+        match lang {
+            Lang::Vi => &self.vi,
+            Lang::En => &self.en,
+        }
+    }
+
+    fn made(mut text: impl FnMut(Lang) -> String) -> Self {
+        Self { vi: text(Lang::Vi), en: text(Lang::En) }
+    }
+}
+
+/// One thing that happened, or kept on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Line {
+    /// When, ms; `None` while the gateway's clock was unset.
+    pub at: Option<i64>,
+    /// It began before the day and still held.
+    pub is_before: bool,
+    /// Code of the event.
+    pub event: String,
+    /// Code of the reason.
+    pub code: String,
+    /// Its numbers.
+    pub args: Map<String, Value>,
+    /// All of it in words.
+    pub text: Sentence,
+    /// What a person can do.
+    pub remedy: Sentence,
+}
+
+/// Why.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Answer {
+    /// The zone.
+    pub zone: ZoneId,
+    /// The day.
+    pub day: Date,
+    /// The answer in one sentence.
+    pub headline: Sentence,
+    /// What a person can do about it; empty where nothing needs to be done.
+    pub remedy: Sentence,
+    /// Runs that nodes measured.
+    pub n_runs: usize,
+    /// How long they were, seconds.
+    pub run_s: f64,
+    /// What flowed, where it was measured.
+    pub litres: Option<f64>,
+    /// What the diary has about it, oldest first.
+    pub lines: Vec<Line>,
+    /// Whether there is more in the diary.
+    pub is_cut: bool,
+}
+
+/// A cause, as it was kept or as the engine has it.
+struct Cause {
+    code: String,
+    args: Map<String, Value>,
+}
+
+impl Cause {
+    fn of_entry(entry: &DiaryEntry) -> Self {
+        let args = serde_json::from_str(&entry.args).unwrap_or_default();
+        Self { code: entry.reason.clone(), args }
+    }
+
+    fn of_reason(reason: &Reason) -> Self {
+        Self { code: reason.code().to_owned(), args: codec::args_for_people(reason) }
+    }
+}
+
+/// Makes the answer.
+#[must_use]
+#[expect(clippy::cast_precision_loss, reason = "spans and volumes of a day are far below 2^53")]
+pub fn explain(facts: &Facts, words: &Words, names: &Names) -> Answer {
+    let teller = Teller { facts, words, names };
+    let runs: Vec<&DiaryEntry> =
+        facts.rows.iter().map(|row| &row.entry).filter(|e| e.run_ms.is_some_and(|ms| ms > 0)).collect();
+    let run_s = runs.iter().filter_map(|run| run.run_ms).sum::<u64>() as f64 / 1000.0;
+    let volumes: Vec<u64> = runs.iter().filter_map(|run| run.volume_ml).collect();
+    let litres = (!volumes.is_empty()).then(|| volumes.iter().sum::<u64>() as f64 / 1000.0);
+    let (headline, remedy) = teller.headline(runs.len(), run_s, litres);
+    let before = facts.before.iter().filter(|_| runs.is_empty());
+    let before = before.filter(|entry| is_cause(&entry.event)).chain(&facts.lock_before);
+    let mut seen = BTreeSet::new();
+    let before = before.filter(|entry| seen.insert((entry.reason.clone(), entry.recorded_us)));
+    let mut lines: Vec<Line> = before.map(|entry| teller.line(entry, true)).collect();
+    let told = facts.rows.iter().map(|row| &row.entry).filter(|e| e.event != Event::Confirmed.code());
+    lines.extend(told.map(|entry| teller.line(entry, false)));
+    Answer {
+        zone: facts.zone.clone(),
+        day: facts.day,
+        headline,
+        remedy,
+        n_runs: runs.len(),
+        run_s,
+        litres,
+        lines,
+        is_cut: facts.is_cut,
+    }
+}
+
+/// Whether an event says why no water flowed.
+fn is_cause(event: &str) -> bool {
+    [Event::Skipped, Event::Refused, Event::Fault, Event::Locked].iter().any(|cause| cause.code() == event)
+}
+
+struct Teller<'a> {
+    facts: &'a Facts,
+    words: &'a Words,
+    names: &'a Names,
+}
+
+impl Teller<'_> {
+    fn reason(&self, lang: Lang, cause: &Cause) -> String {
+        let known = self.words.reason(lang, self.names, &cause.code, &cause.args);
+        // A code of a newer version shows itself with its numbers rather than nothing.
+        known.unwrap_or_else(|| format!("{} {}", cause.code, Value::Object(cause.args.clone())))
+    }
+
+    fn remedy(&self, code: &str) -> Sentence {
+        let needs_nothing = |lang| self.words.message(lang, "do-nothing", &[]);
+        Sentence::made(|lang| {
+            let nothing = needs_nothing(lang);
+            self.words.remedy(lang, code).filter(|text| Some(text) != nothing.as_ref()).unwrap_or_default()
+        })
+    }
+
+    fn line(&self, entry: &DiaryEntry, is_before: bool) -> Line {
+        let cause = Cause::of_entry(entry);
+        #[expect(clippy::cast_precision_loss, reason = "one run is far below 2^53 ms")]
+        let text = |lang| {
+            let event = self.words.word(lang, "event", &entry.event);
+            let mut text = format!("{event}: {}", self.reason(lang, &cause));
+            if let Some(run_ms) = entry.run_ms.filter(|run_ms| *run_ms > 0) {
+                let ran = span(self.words, lang, run_ms as f64);
+                text.push_str(&format!(" {}", self.words.message_or_id(lang, "ran-for", &[("span", &ran)])));
+                if let Some(ml) = entry.volume_ml {
+                    text.push_str(&format!(", {}", litres(self.words, lang, ml as f64 / 1000.0)));
+                }
+                text.push('.');
+            }
+            text
+        };
+        Line {
+            at: entry.at_us.map(|at_us| at_us.div_euclid(1000)),
+            is_before,
+            event: entry.event.clone(),
+            text: Sentence::made(text),
+            remedy: self.remedy(&cause.code),
+            code: cause.code,
+            args: cause.args,
+        }
+    }
+
+    /// The answer in one sentence, and what to do about it.
+    fn headline(&self, n_runs: usize, run_s: f64, volume: Option<f64>) -> (Sentence, Sentence) {
+        let nothing = Sentence::default();
+        let begins_at = self.facts.day.begins_at(self.facts.utc_offset_min);
+        if begins_at > self.facts.now {
+            return (self.plain("why-future", |_| Vec::new()), nothing);
+        }
+        if n_runs > 0 {
+            let id = if volume.is_some() { "why-watered-litres" } else { "why-watered" };
+            let args = |lang| {
+                let mut args =
+                    vec![("n", n_runs.to_string()), ("span", span(self.words, lang, run_s * 1000.0))];
+                args.extend(volume.map(|volume| ("litres", litres(self.words, lang, volume))));
+                args
+            };
+            return (self.plain(id, args), nothing);
+        }
+        match self.cause() {
+            Found::Cause(cause) => {
+                let headline = self.plain("why-not", |lang| vec![("why", self.reason(lang, &cause))]);
+                (headline, self.remedy(&cause.code))
+            }
+            Found::Watering => (self.plain("why-watering", |_| Vec::new()), nothing),
+            Found::Moist(low, high) => {
+                let start_below = self.facts.start_below.percent();
+                let args = |lang| {
+                    vec![
+                        ("low", percent(lang, low)),
+                        ("high", percent(lang, high)),
+                        ("start_below", percent(lang, start_below)),
+                    ]
+                };
+                (self.plain("why-moist", args), nothing)
+            }
+            Found::Nothing => (self.plain("why-quiet", |_| Vec::new()), self.remedy("no_reading")),
+        }
+    }
+
+    fn plain(&self, id: &str, args: impl Fn(Lang) -> Vec<(&'static str, String)>) -> Sentence {
+        Sentence::made(|lang| {
+            let args = args(lang);
+            let args: Vec<(&str, &str)> = args.iter().map(|(name, text)| (*name, text.as_str())).collect();
+            self.words.message_or_id(lang, id, &args)
+        })
+    }
+
+    /// Why nothing was watered. What the engine says of the present comes first; then a lock; then what a program or a
+    /// person wanted and did not get; then moist soil, that wanted nothing; then the other causes, of the day and of before.
+    fn cause(&self) -> Found {
+        let facts = self.facts;
+        match &facts.present {
+            Some(ZoneState::Open { .. }) => return Found::Watering,
+            Some(ZoneState::Idle { why } | ZoneState::Waiting { why } | ZoneState::Fault { why }) => {
+                return Found::Cause(Cause::of_reason(why));
+            }
+            Some(ZoneState::Closing { why, .. }) => return Found::Cause(Cause::of_reason(why)),
+            Some(ZoneState::Locked { .. } | ZoneState::Unknown { .. }) => {}
+            Some(ZoneState::Sent { .. } | ZoneState::Accepted { .. }) | None => {}
+        }
+        let entries = || facts.rows.iter().map(|row| &row.entry);
+        let lock =
+            entries().rfind(|entry| is_event(entry, Event::Locked) || is_event(entry, Event::Unlocked));
+        let lock = lock.or(facts.lock_before.as_ref()).filter(|entry| is_event(entry, Event::Locked));
+        if let Some(lock) = lock {
+            return Found::Cause(Cause::of_entry(lock));
+        }
+        let causes = || entries().filter(|entry| is_cause(&entry.event));
+        if let Some(wanted) = causes().rfind(|entry| entry.by != "engine") {
+            return Found::Cause(Cause::of_entry(wanted));
+        }
+        if let Some((low, high)) = facts.moisture.filter(|(low, _)| *low >= facts.start_below.percent()) {
+            return Found::Moist(low, high);
+        }
+        // It held until the zone told something else.
+        let is_silent = entries().all(|entry| entry.zone.is_none());
+        let before = facts.before.as_ref().filter(|entry| is_silent && is_cause(&entry.event));
+        if let Some(cause) = causes().next_back().or(before) {
+            return Found::Cause(Cause::of_entry(cause));
+        }
+        if !facts.is_automatic {
+            return Found::Cause(Cause::of_reason(&Reason::NotAutomatic {}));
+        }
+        Found::Nothing
+    }
+}
+
+/// Why nothing was watered.
+enum Found {
+    Cause(Cause),
+    Moist(f64, f64),
+    Watering,
+    Nothing,
+}
+
+fn is_event(entry: &DiaryEntry, event: Event) -> bool {
+    entry.event == event.code()
+}
+
+impl Answer {
+    /// The answer as lines of text for a terminal.
+    #[must_use]
+    pub fn to_text(&self, lang: Lang, words: &Words, names: &Names, utc_offset_min: i32) -> String {
+        let zone = names.name("zone", self.zone.as_str());
+        let mut text = format!("{zone}, {}: {}\n", date(lang, self.day), self.headline.of(lang));
+        if !self.remedy.of(lang).is_empty() {
+            text.push_str(&format!("  → {}\n", self.remedy.of(lang)));
+        }
+        for line in &self.lines {
+            let time = match line.at {
+                Some(_) if line.is_before => words.message_or_id(lang, "why-before", &[]),
+                Some(at) => time_of_day(UnixMs(at), utc_offset_min),
+                None => words.message_or_id(lang, "time-unknown", &[]),
+            };
+            text.push_str(&format!("{time}  {}\n", line.text.of(lang)));
+        }
+        if self.is_cut {
+            text.push_str("…\n");
+        }
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests;

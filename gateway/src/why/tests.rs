@@ -1,0 +1,177 @@
+//! Answers for days of every kind, in both languages.
+
+use super::*;
+use serde_json::json;
+
+const OFFSET_MIN: i32 = 420;
+
+fn day() -> Date {
+    Date::new(2026, 3, 5).unwrap()
+}
+
+fn at(minute: i64) -> i64 {
+    day().begins_at(OFFSET_MIN).0 + minute * 60_000
+}
+
+fn entry(minute: i64, event: &str, by: &str, reason: &str, args: Value) -> DiaryEntry {
+    DiaryEntry {
+        at_us: Some(at(minute) * 1000),
+        recorded_us: at(minute) * 1000,
+        zone: Some("man-1".to_owned()),
+        event: event.to_owned(),
+        command: None,
+        by: by.to_owned(),
+        person: None,
+        reason: reason.to_owned(),
+        args: args.to_string(),
+        run_ms: None,
+        volume_ml: None,
+    }
+}
+
+fn facts(entries: Vec<DiaryEntry>) -> Facts {
+    let rows = entries.into_iter().zip(1..).map(|(entry, id)| DiaryRow { id, entry, hash: [0; 32] });
+    Facts {
+        zone: "man-1".parse().unwrap(),
+        day: day(),
+        utc_offset_min: OFFSET_MIN,
+        now: UnixMs(at(2 * 1440)),
+        is_automatic: true,
+        start_below: MoisturePermyriad::new(2200).unwrap(),
+        rows: rows.collect(),
+        is_cut: false,
+        before: None,
+        lock_before: None,
+        moisture: None,
+        present: None,
+    }
+}
+
+fn check(facts: &Facts, vi: &str, en: &str) -> Answer {
+    let answer = explain(facts, &Words::default(), &Names::default());
+    assert_eq!((answer.headline.vi.as_str(), answer.headline.en.as_str()), (vi, en));
+    answer
+}
+
+fn stale(minute: i64) -> DiaryEntry {
+    let args = json!({ "device": "n01", "metric": "soil_moisture", "age_s": 1860, "fresh_s": 1800 });
+    entry(minute, "skipped", "engine", "stale_reading", args)
+}
+
+#[test]
+fn a_day_with_water_tells_how_much() {
+    let stopped = |minute, run_ms, ml| DiaryEntry {
+        run_ms: Some(run_ms),
+        volume_ml: Some(ml),
+        ..entry(minute, "stopped", "node", "closed_by_node", json!({ "close": "commanded" }))
+    };
+    let dry = json!({ "moisture": 19.95, "start_below": 22.0 });
+    let entries = vec![
+        entry(300, "started", "engine", "soil_dry", dry),
+        entry(301, "confirmed", "node", "soil_dry", json!({ "moisture": 19.95, "start_below": 22.0 })),
+        stopped(320, 1_200_000, 85_000),
+        stopped(400, 300_000, 20_500),
+    ];
+    let answer = check(
+        &facts(entries),
+        "Đã tưới 2 lần, tổng cộng 25 phút, 106 lít.",
+        "Watered 2 times, 25 min in all, 106 L.",
+    );
+    assert_eq!((answer.n_runs, answer.run_s, answer.litres), (2, 1500.0, Some(105.5)));
+    let texts: Vec<&str> = answer.lines.iter().map(|line| line.text.vi.as_str()).collect();
+    assert_eq!(texts.len(), 3, "a confirmation is no cause: {texts:?}");
+    assert_eq!(texts[0], "Bắt đầu tưới: Đất khô: độ ẩm 19,95\u{a0}%, dưới ngưỡng 22,0\u{a0}%.");
+    assert!(texts[1].ends_with("Đã tưới 20 phút, 85 lít."), "{}", texts[1]);
+}
+
+#[test]
+fn a_day_without_water_tells_its_cause_and_what_to_do() {
+    let answer = check(
+        &facts(vec![stale(60)]),
+        "Không tưới. Số đo của n01 (độ ẩm đất) quá cũ: đã 31 phút, chỉ tin trong 30 phút.",
+        "Not watered. The reading of n01 (soil moisture) is too old: 31 min, trusted for 30 min.",
+    );
+    assert!(answer.remedy.vi.starts_with("Xem trạm còn điện"), "{:?}", answer.remedy);
+}
+
+#[test]
+fn moist_soil_wanted_nothing_whatever_the_engine_told() {
+    let moist = Facts { moisture: Some((24.5, 31.0)), ..facts(vec![stale(60)]) };
+    let vi =
+        "Không tưới vì đất chưa khô: độ ẩm từ 24,5\u{a0}% đến 31,0\u{a0}%, chỉ tưới khi dưới 22,0\u{a0}%.";
+    let en = "Not watered because the soil was not dry: moisture from 24.5\u{a0}% to 31.0\u{a0}%, watering begins below 22.0\u{a0}%.";
+    check(&moist, vi, en);
+    // What a program wanted and did not get says more than the soil.
+    let rain = entry(300, "skipped", "program", "rain_delay", json!({ "remaining_s": 7200 }));
+    let wanted = Facts { moisture: Some((24.5, 31.0)), ..facts(vec![stale(60), rain]) };
+    check(
+        &wanted,
+        "Không tưới. Hoãn tưới vì mưa, còn 2 giờ.",
+        "Not watered. Delayed because of rain, 2 h to go.",
+    );
+}
+
+#[test]
+fn a_lock_holds_from_the_day_before() {
+    let lock = entry(-600, "locked", "person", "locked", json!({ "by": "Minh", "note": "thay van" }));
+    let locked = Facts { lock_before: Some(lock.clone()), before: Some(lock), ..facts(vec![]) };
+    let answer = check(
+        &locked,
+        "Không tưới. Minh đã khoá khu này. thay van",
+        "Not watered. Minh locked this zone. thay van",
+    );
+    assert_eq!(answer.lines.len(), 1, "told once: {:?}", answer.lines);
+    assert!(answer.lines[0].is_before);
+    let unlocked = entry(10, "unlocked", "person", "unlocked", json!({}));
+    let open = Facts { lock_before: locked.lock_before, before: locked.before, ..facts(vec![unlocked]) };
+    let answer = explain(&open, &Words::default(), &Names::default());
+    assert!(!answer.headline.vi.contains("khoá"), "{:?}", answer.headline);
+}
+
+#[test]
+fn a_cause_of_the_day_before_holds_until_something_else_is_told() {
+    let kept = Facts { before: Some(stale(-30)), ..facts(vec![]) };
+    let answer = explain(&kept, &Words::default(), &Names::default());
+    assert!(answer.headline.en.starts_with("Not watered. The reading of n01"), "{:?}", answer.headline);
+    assert!(answer.lines[0].is_before);
+    let over = entry(-30, "stopped", "node", "run_time_reached", json!({ "run_s": 600 }));
+    let quiet = Facts { before: Some(over), ..facts(vec![]) };
+    let answer = explain(&quiet, &Words::default(), &Names::default());
+    assert!(answer.headline.en.contains("no cause"), "{:?}", answer.headline);
+}
+
+#[test]
+fn today_is_answered_by_the_engine_and_tomorrow_not_at_all() {
+    let why = Reason::MinimumOff { remaining_s: 600 };
+    let today =
+        Facts { present: Some(ZoneState::Waiting { why }), now: UnixMs(at(60)), ..facts(vec![stale(5)]) };
+    check(
+        &today,
+        "Không tưới. Đang trong thời gian nghỉ, còn 10 phút.",
+        "Not watered. Resting between two runs, 10 min to go.",
+    );
+    let tomorrow = Facts { now: UnixMs(at(-1)), ..facts(vec![]) };
+    check(&tomorrow, "Ngày này chưa đến.", "This day has not come yet.");
+    let by_hand = Facts { is_automatic: false, ..facts(vec![]) };
+    let answer = explain(&by_hand, &Words::default(), &Names::default());
+    assert!(answer.headline.vi.contains("chỉ tưới bằng tay"), "{:?}", answer.headline);
+}
+
+#[test]
+fn a_code_of_a_newer_version_shows_itself() {
+    let newer = entry(5, "skipped", "engine", "comet_strike", json!({ "n": 3 }));
+    let answer = explain(&facts(vec![newer]), &Words::default(), &Names::default());
+    assert_eq!(answer.headline.en, "Not watered. comet_strike {\"n\":3}");
+}
+
+#[test]
+fn days_are_named() {
+    let now = UnixMs(at(30));
+    let check = |text, want| assert_eq!(day_of(text, now, OFFSET_MIN).ok(), want, "{text}");
+    check("today", Some(day()));
+    check("yesterday", Some(day().plus_days(-1)));
+    check("2026-02-28", Date::new(2026, 2, 28));
+    for bad in ["2026-02-29", "tomorrow", "", "26-2-1"] {
+        check(bad, None);
+    }
+}
