@@ -21,6 +21,7 @@ pub mod ingest;
 pub mod mqtt;
 pub mod quality;
 pub mod replay;
+pub mod rules;
 pub mod sim;
 pub mod store;
 pub mod supervisor;
@@ -129,6 +130,7 @@ impl Gateway {
             clock_set: false,
             zones: vec![],
             programs: vec![],
+            rules: vec![],
             farm: FarmState::default(),
             earlier: BTreeMap::new(),
             devices: vec![],

@@ -15,6 +15,7 @@ mod page;
 mod past;
 mod pieces;
 mod programs;
+mod rules;
 mod series;
 mod why;
 mod zones;
@@ -98,6 +99,8 @@ pub struct Api {
         programs::adjust,
         programs::suspend,
         programs::pause,
+        rules::list,
+        rules::test,
         history::zone_history,
         why::why,
         series::latest,
@@ -129,6 +132,7 @@ fn routes(api: Api) -> Router {
         .merge(overview::routes())
         .merge(zones::routes())
         .merge(programs::routes())
+        .merge(rules::routes())
         .merge(history::routes())
         .merge(why::routes())
         .merge(series::routes())

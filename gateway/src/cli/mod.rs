@@ -16,6 +16,7 @@ mod export;
 mod node;
 mod reasons;
 mod replay;
+mod rules;
 mod serve;
 mod sim;
 mod store;
@@ -50,6 +51,8 @@ enum Command {
     Agro(agro::Command),
     Doctor(doctor::Args),
     Why(why::Args),
+    #[command(subcommand)]
+    Rules(rules::Command),
     Reasons(reasons::Args),
     #[command(subcommand)]
     Bench(bench::Command),
@@ -97,6 +100,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Node(command) => quietly(node::run(&command)),
         Command::Export(args) => quietly(export::run(&args)),
         Command::Agro(command) => quietly(agro::run(&command)),
+        Command::Rules(command) => quietly(rules::run(&command)),
         Command::Why(args) => quietly(why::run(&args)),
         Command::Reasons(args) => quietly(reasons::run(&args)),
         Command::Doctor(args) => quietly(doctor::run(&args)),

@@ -137,6 +137,8 @@ impl Compiler<'_> {
                 self.problem(span, &format!("{field}.id"), format!("a second program is called {id}"));
             }
         }
+        let scope = self.scope(&settings.plan, &raw.series, &raw.weather);
+        settings.rules = self.rules(raw.rule, &settings.plan, &scope);
         self.plan_problems(&settings.plan, &lines);
         settings
     }

@@ -6,11 +6,14 @@
 mod compile;
 mod program;
 mod raw;
+mod rule;
 
 use crate::history::timezone::TimeZone;
 use giot_engine::{Plan, ProbeRef, ProgramId, SourceId, ZoneId};
 use std::collections::BTreeMap;
 use std::fmt;
+
+use crate::rules::Rule;
 
 pub use compile::compile;
 pub(crate) use compile::{line_of, parse_utc_offset};
@@ -37,6 +40,8 @@ pub struct Settings {
     pub source_names: BTreeMap<SourceId, String>,
     /// Names of the programs.
     pub program_names: BTreeMap<ProgramId, String>,
+    /// Rules, in the order of their names.
+    pub rules: Vec<Rule>,
 }
 
 /// An MQTT broker outside this process.
@@ -76,6 +81,7 @@ impl Default for Settings {
             zone_labels: BTreeMap::new(),
             source_names: BTreeMap::new(),
             program_names: BTreeMap::new(),
+            rules: Vec::new(),
         }
     }
 }

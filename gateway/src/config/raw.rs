@@ -1,6 +1,8 @@
 //! The configuration file as it is written: keys, types and nothing else. Values keep their place in the text, so that
 //! a rule broken later can name the line.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 use toml::Spanned;
 
@@ -20,6 +22,40 @@ pub(super) struct File {
     pub(super) zone: Vec<Zone>,
     #[serde(default)]
     pub(super) program: Vec<Program>,
+    #[serde(default)]
+    pub(super) series: BTreeMap<String, Spanned<String>>,
+    #[serde(default)]
+    pub(super) weather: BTreeMap<String, Spanned<String>>,
+    #[serde(default)]
+    pub(super) rule: Vec<Rule>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Rule {
+    pub(super) id: Spanned<String>,
+    pub(super) name: Option<String>,
+    pub(super) when: Spanned<String>,
+    pub(super) until: Option<Spanned<String>>,
+    pub(super) for_min: Option<Spanned<f64>>,
+    pub(super) cooldown_min: Option<Spanned<f64>>,
+    pub(super) repeat_min: Option<Spanned<f64>>,
+    pub(super) fresh_min: Option<Spanned<f64>>,
+    pub(super) times_max: Option<Spanned<u32>>,
+    pub(super) then: Spanned<Vec<Spanned<Effect>>>,
+    pub(super) enabled: Option<bool>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Effect {
+    pub(super) notify: Option<String>,
+    pub(super) start: Option<String>,
+    pub(super) stop: Option<String>,
+    pub(super) lock: Option<String>,
+    pub(super) adjust: Option<String>,
+    pub(super) minutes: Option<f64>,
+    pub(super) percent: Option<u16>,
 }
 
 #[derive(Debug, Deserialize)]

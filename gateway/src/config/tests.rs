@@ -166,3 +166,58 @@ fn a_time_zone_agrees_with_the_distance_that_programs_go_by() {
     );
     assert_eq!(problems("\ntime_zone = \"Saigon\""), [(Some(2), "time_zone".to_owned())]);
 }
+
+#[test]
+fn the_reference_rule_is_compiled() {
+    let settings = compile("reference.toml", REFERENCE).expect("the reference is valid");
+    let [rule] = settings.rules.as_slice() else { panic!("one rule") };
+    assert_eq!((rule.for_ms, rule.cooldown_ms, rule.times_max), (600_000, 7_200_000, 20));
+    assert_eq!(rule.when.inputs.len(), 3);
+    assert_eq!(rule.then.len(), 2);
+}
+
+#[test]
+fn everything_that_is_wrong_with_rules_is_told_at_once() {
+    let text = format!(
+        "{GOOD_ZONE}
+[series]
+tank = \"n09 tank\"
+\"9 lives\" = \"n09/tank\"
+[[rule]]
+id = \"Heat\"
+when = 'zone[\"b\"].moisture < 20 && zone[\"a\"].moisture'
+then = [{{ start = \"aa\", minutes = 5 }}]
+[[rule]]
+id = \"x\"
+when = 'series[\"n01/soil_moisture\"] < 20'
+for_min = -1
+times_max = 0
+then = [{{ start = \"a\", minutes = 500 }}, {{ notify = \"\" }}, {{ adjust = \"dem\", percent = 300 }}, {{}}]
+[[rule]]
+id = \"x\"
+when = 'time.hour > 5'
+then = []
+"
+    );
+    let error = compile("giot.toml", &text).expect_err("a broken configuration");
+    let told: Vec<String> = error
+        .problems
+        .iter()
+        .map(|problem| format!("{} {}: {}", problem.line.unwrap_or(0), problem.field, problem.what))
+        .collect();
+    let has =
+        |part: &str| assert!(told.iter().any(|told| told.contains(part)), "{part}\n{}", told.join("\n"));
+    has("13 series.tank: written as");
+    has("14 series.9 lives: a name begins with a letter");
+    has("16 rule[0].id");
+    has("17 rule[0].when: line 1, column 10: there is no zone \"b\"");
+    has("18 rule[0].then[0]: there is no zone \"aa\"; did you mean \"a\"?");
+    has("22 rule[1].for_min: between 0");
+    has("23 rule[1].times_max");
+    has("24 rule[1].then[0]: start needs minutes");
+    has("24 rule[1].then[1]: notify: between 1");
+    has("24 rule[1].then[2]: there is no program \"dem\"");
+    has("24 rule[1].then[2]: adjust needs percent");
+    has("24 rule[1].then[3]: exactly one of");
+    has("28 rule[2].then: between 1 and 10");
+}

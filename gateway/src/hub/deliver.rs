@@ -53,15 +53,12 @@ impl Hub {
     async fn wait_for_room(&mut self, batch: Batch, done: crate::store::Done) -> anyhow::Result<()> {
         self.waiting = Some((batch, done));
         while self.waiting.is_some() {
-            let timer = self.engine.poll_timeout().map(|at| self.clock.until(at));
+            let timer = self.timer();
             tokio::select! {
                 biased;
                 Some(request) = self.requests.recv() => self.serve(request),
                 Some(news) = self.committed.recv() => self.handle_committed(news),
-                () = super::sleep_or_never(timer) => {
-                    self.engine.handle(self.now(), Input::Timeout);
-                    self.act(&mut None);
-                }
+                () = super::sleep_or_never(timer) => self.time_passed(),
                 room = self.writer.room() => {
                     room.map_err(|_| anyhow::anyhow!("the store has closed"))?;
                     self.resubmit()?;
@@ -275,7 +272,11 @@ impl Hub {
 
     /// Shows the engine the readings that some zone decides by.
     fn feed(&mut self, node: &NodeId, samples: &[Sample], batch: &mut Batch) {
-        let Some(watched) = self.watched.get(node) else { return };
+        self.feed_rules(node, samples);
+        let Some(watched) = self.watched.get(node) else {
+            self.act(&mut Some(batch));
+            return;
+        };
         let mut fed = Vec::new();
         for sample in samples {
             if let Some(probe) = watched.iter().find(|probe| probe.metric.as_str() == &*sample.metric) {
@@ -311,6 +312,7 @@ impl Hub {
         let good = quality == Quality::Good && moisture.is_some();
         let input = Input::Reading { device: &probe.device, metric: &probe.metric, at, age, moisture, good };
         self.engine.handle(self.now(), input);
+        self.ruling.touch_probe(probe);
         self.is_view_old = true;
     }
 

@@ -15,6 +15,7 @@ mod deliver;
 mod memory;
 pub mod orders;
 pub mod registry;
+mod rules;
 mod session;
 pub mod view;
 
@@ -22,6 +23,7 @@ use crate::clock::{Clock, monotonic};
 use crate::config::Settings;
 use crate::ingest::json::Names;
 use crate::mqtt::{Delivery, Incoming, Link, Qos};
+use crate::rules::RuleBook;
 use crate::store::{Batch, CommitError, DiaryEntry, DiaryFilter, Done, Reader, SubmitError, Writer};
 use giot_engine::{
     Action, By, Engine, Entry, Event, Input, Now, Pause, ProbeRef, ProgramId, ProgramWish, Reason, ZoneId,
@@ -37,6 +39,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use orders::Counter;
 use registry::Registry;
+use rules::Ruling;
 use session::Session;
 use view::{DeviceState, FarmView};
 
@@ -165,6 +168,7 @@ pub struct Hub {
     view: watch::Sender<Arc<FarmView>>,
     diary: watch::Sender<u64>,
     engine: Engine,
+    ruling: Ruling,
     orders: Counter,
     commands: Counter,
     sessions: BTreeMap<NodeId, Session>,
@@ -212,7 +216,9 @@ impl Hub {
             view,
             diary,
         } = parts;
-        let memory = memory::memory_from_rows(reader.memory()?);
+        let rows = reader.memory()?;
+        let rule_memory = rules::memory_from_rows(&rows);
+        let memory = memory::memory_from_rows(rows);
         let orders = Counter::new("order", reader.counter("order")?.unwrap_or(0));
         let commands = Counter::new("command", reader.counter("command")?.unwrap_or(0));
         // Before the first use: a number that is sent must never come again.
@@ -221,6 +227,8 @@ impl Hub {
         writer.commit(reservation).await?;
         let now = Now { mono: clock.mono(), wall: clock.wall() };
         let engine = Engine::new(settings.plan.clone(), memory, CommandId(commands.next()), now);
+        let book = RuleBook::new(&settings.rules, &rule_memory, settings.plan.utc_offset_min, now);
+        let ruling = Ruling::new(book, &settings);
         let mut watched: BTreeMap<NodeId, BTreeSet<ProbeRef>> = BTreeMap::new();
         for probe in settings.plan.zones.values().flat_map(|zone| &zone.probes) {
             watched.entry(probe.device.clone()).or_default().insert(probe.clone());
@@ -244,6 +252,7 @@ impl Hub {
             view,
             diary,
             engine,
+            ruling,
             orders,
             commands,
             sessions,
@@ -294,15 +303,12 @@ impl Hub {
         view_tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut taken: Vec<Delivery> = Vec::with_capacity(TAKE_MAX);
         loop {
-            let timer = self.engine.poll_timeout().map(|at| self.clock.until(at));
+            let timer = self.timer();
             tokio::select! {
                 biased;
                 Some(request) = self.requests.recv() => self.serve(request),
                 Some(news) = self.committed.recv() => self.handle_committed(news),
-                () = sleep_or_never(timer) => {
-                    self.engine.handle(self.now(), Input::Timeout);
-                    self.act(&mut None);
-                }
+                () = sleep_or_never(timer) => self.time_passed(),
                 room = self.writer.room(), if self.waiting.is_some() => {
                     room.map_err(|_| anyhow::anyhow!("the store has closed"))?;
                     self.resubmit()?;
@@ -335,8 +341,29 @@ impl Hub {
         Ok(self.writer.commit(own).await?)
     }
 
-    /// Does what the engine wants. What must be kept goes into `batch`, or into the hub's own where there is none.
+    /// Real time until engine or rules want to be woken.
+    fn timer(&self) -> Option<Duration> {
+        let at = self.engine.poll_timeout().into_iter().chain(self.ruling.book.poll_timeout()).min();
+        at.map(|at| self.clock.until(at))
+    }
+
+    fn time_passed(&mut self) {
+        let now = self.now();
+        self.engine.handle(now, Input::Timeout);
+        self.ruling.book.handle_timeout(now);
+        self.act(&mut None);
+    }
+
+    /// Does what the engine wants, and the rules of it. What must be kept goes into `batch`, or into the hub's own where
+    /// there is none. Ends, because rules see what they did to zones a second later.
     fn act(&mut self, batch: &mut Option<&mut Batch>) {
+        self.obey(batch);
+        while self.run_rules(batch) {
+            self.obey(batch);
+        }
+    }
+
+    fn obey(&mut self, batch: &mut Option<&mut Batch>) {
         while let Some(action) = self.engine.poll_action() {
             self.is_view_old = true;
             match action {
@@ -359,6 +386,7 @@ impl Hub {
                     if entry.event == Event::Refused && matches!(entry.by, By::Person(_)) {
                         self.last_refusal = Some(entry.reason.clone());
                     }
+                    entry.zone.iter().for_each(|zone| self.ruling.touch(zone));
                     let row = codec::diary_entry(&entry, self.clock.wall_us_unchecked());
                     tracing::info!(
                         zone = row.zone,
@@ -579,6 +607,7 @@ impl Hub {
             zones,
             programs: self.engine.program_ids().filter_map(|id| self.engine.program_view(id)).collect(),
             farm: self.engine.farm_state().clone(),
+            rules: self.ruling.book.states(now).collect(),
             earlier: self.earlier.clone(),
             devices: devices.collect(),
         };

@@ -6,6 +6,7 @@ use giot_shared::ids::NodeId;
 use giot_shared::time::{MonoMs, UnixMs};
 use std::collections::BTreeMap;
 
+use crate::rules::RuleState;
 use crate::store::DiaryEntry;
 
 /// The farm at one moment.
@@ -19,6 +20,8 @@ pub struct FarmView {
     pub zones: Vec<ZoneView>,
     /// Programs by id.
     pub programs: Vec<ProgramView>,
+    /// Rules by id, those that are switched on.
+    pub rules: Vec<RuleState>,
     /// Pauses of the whole farm.
     pub farm: FarmState,
     /// The monotonic line at that moment: the zones' moments are on it.

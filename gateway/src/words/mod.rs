@@ -76,7 +76,8 @@ impl Names {
         let zones = settings.zone_labels.iter().map(|(id, label)| ("zone", id.to_string(), &label.name));
         let sources = settings.source_names.iter().map(|(id, name)| ("source", id.to_string(), name));
         let programs = settings.program_names.iter().map(|(id, name)| ("program", id.to_string(), name));
-        let all = zones.chain(sources).chain(programs).filter(|(_, _, name)| !name.is_empty());
+        let rules = settings.rules.iter().map(|rule| ("rule", rule.id.to_string(), &rule.name));
+        let all = zones.chain(sources).chain(programs).chain(rules).filter(|(_, _, name)| !name.is_empty());
         Self { by_kind: all.map(|(kind, id, name)| ((kind, id), name.clone())).collect() }
     }
 

@@ -1,0 +1,142 @@
+//! Rules: how they stand, and when they would have fired.
+
+#![expect(unused_qualifications, reason = "the macro that describes a path spells its types out")]
+
+use axum::extract::{Query, State};
+use axum::{Json, Router, routing::get};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use super::auth::SignedIn;
+use super::error::Problem;
+use super::{Api, ask};
+use crate::rules::{chosen, parse_span_ms, rehearse_store};
+
+/// Longest rehearsal over HTTP, ms: a longer one belongs on the command line, where it shows how far it is.
+const LAST_MS_MAX: u64 = 31 * 86_400_000;
+
+/// All rules.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Rules {
+    rules: Vec<RuleRow>,
+}
+
+/// One rule.
+#[derive(Debug, Serialize, ToSchema)]
+struct RuleRow {
+    id: String,
+    name: String,
+    /// The condition as it is written.
+    when: String,
+    enabled: bool,
+    /// What follows.
+    then: Vec<String>,
+    /// Whether the condition holds; null: a reading is missing or too old, or the rule is switched off.
+    holds: Option<bool>,
+    /// The first input that is missing or too old.
+    missing: Option<String>,
+    /// It has fired and is not over.
+    active: bool,
+    /// It holds and will fire then if it goes on, ms.
+    fires_at: Option<i64>,
+    /// When it last fired, ms.
+    fired_at: Option<i64>,
+    /// How often within a day.
+    fired_today: u32,
+    /// What it sees.
+    values: String,
+}
+
+/// What to rehearse.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct TestQuery {
+    /// How far back, as `36h` or `7d`; 7 days when left out, 31 at most.
+    last: Option<String>,
+    /// Only this rule, also one that is switched off.
+    rule: Option<String>,
+}
+
+/// When rules would have fired.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Test {
+    /// First moment, ms.
+    from: i64,
+    /// End, ms.
+    to: i64,
+    /// All firings; the list may be shorter.
+    n_firings: u64,
+    firings: Vec<TestFiring>,
+}
+
+/// One firing.
+#[derive(Debug, Serialize, ToSchema)]
+struct TestFiring {
+    /// When, ms.
+    at: i64,
+    rule: String,
+    /// What would have followed.
+    then: Vec<String>,
+    /// What the rule saw.
+    values: String,
+}
+
+pub(super) fn routes() -> Router<Api> {
+    Router::new().route("/api/v1/rules", get(list)).route("/api/v1/rules/test", get(test))
+}
+
+/// How the rules stand.
+#[utoipa::path(get, path = "/api/v1/rules", responses(
+    (status = 200, body = Rules), (status = 401, body = Problem)
+))]
+pub(crate) async fn list(_: SignedIn, State(api): State<Api>) -> Json<Rules> {
+    let view = api.view.borrow().clone();
+    let row = |rule: &crate::rules::Rule| {
+        let state = view.rules.iter().find(|state| state.rule == rule.id);
+        RuleRow {
+            id: rule.id.to_string(),
+            name: rule.name.clone(),
+            when: rule.when_text.clone(),
+            enabled: rule.is_enabled,
+            then: rule.then.iter().map(ToString::to_string).collect(),
+            holds: state.and_then(|state| state.holds),
+            missing: state.and_then(|state| state.missing.clone()),
+            active: state.is_some_and(|state| state.is_active),
+            fires_at: state.and_then(|state| state.fires_at).map(|at| view.date(at).0),
+            fired_at: state.and_then(|state| state.fired_at).map(|at| at.0),
+            fired_today: state.map_or(0, |state| state.n_fired),
+            values: state.map(|state| state.values.clone()).unwrap_or_default(),
+        }
+    };
+    Json(Rules { rules: api.settings.rules.iter().map(row).collect() })
+}
+
+/// When the rules would have fired on the last days: the same rules over the stored history; nothing is changed.
+#[utoipa::path(get, path = "/api/v1/rules/test", params(TestQuery), responses(
+    (status = 200, body = Test), (status = 400, body = Problem), (status = 401, body = Problem)
+))]
+pub(crate) async fn test(
+    _: SignedIn,
+    State(api): State<Api>,
+    Query(query): Query<TestQuery>,
+) -> Result<Json<Test>, Problem> {
+    let last_ms = parse_span_ms(query.last.as_deref().unwrap_or("7d"))
+        .ok()
+        .filter(|last_ms| *last_ms <= LAST_MS_MAX)
+        .ok_or_else(|| Problem::bad_request("last: a number of hours or days, as 36h or 7d; at most 31d"))?;
+    let rules = chosen(&api.settings, query.rule.as_deref()).map_err(Problem::bad_request)?;
+    let to = api.view.borrow().now;
+    let from = to.minus_ms(last_ms);
+    let settings = api.settings.clone();
+    let rehearsal = ask(&api.reader, move |reader| {
+        rehearse_store(&reader, &settings, &rules, (from, to), &mut |_, _| {})
+    })
+    .await?;
+    let firings = rehearsal.firings.into_iter().map(|(at, firing)| TestFiring {
+        at: at.0,
+        rule: firing.rule.to_string(),
+        then: firing.then.iter().map(ToString::to_string).collect(),
+        values: firing.values,
+    });
+    Ok(Json(Test { from: from.0, to: to.0, n_firings: rehearsal.n_firings, firings: firings.collect() }))
+}

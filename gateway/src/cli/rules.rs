@@ -1,0 +1,131 @@
+//! `giot rules`: lists rules, and tells when they would have fired.
+
+use std::path::PathBuf;
+
+use giot_engine::RuleId;
+use giot_shared::time::UnixMs;
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::json;
+
+use super::{DataFolder, UsageError, format_time, say, serve};
+use crate::clock::Clock;
+use crate::rules::{Rehearsal, chosen, parse_span_ms, rehearse_store};
+use crate::store::Reader;
+
+/// Rules: what follows when a condition holds
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum Command {
+    List(ListArgs),
+    Test(TestArgs),
+}
+
+/// List the rules of a configuration, after checking every one of them
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  giot rules list
+  giot rules list --config farm.toml
+
+Wrong names and kinds are told with their line and column; exit code 2.")]
+pub(super) struct ListArgs {
+    #[command(flatten)]
+    place: Place,
+}
+
+/// Tell when rules would have fired on the last days: the same rules over the stored history
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  giot rules test --last 7d
+  giot rules test --last 36h --rule heat --config farm.toml
+  giot rules test --last 30d --json                one JSON line at the end
+
+Nothing is watered and nothing is changed; works while the gateway runs. A start is shown as it would have been wanted:
+whether a guard would have barred it is not simulated.")]
+pub(super) struct TestArgs {
+    #[command(flatten)]
+    place: Place,
+    /// How far back: a number of hours or days, as 36h or 7d
+    #[arg(long, value_name = "SPAN", default_value = "7d", value_parser = parse_span_ms)]
+    last: u64,
+    /// Only this rule; also one that is switched off
+    #[arg(long, value_name = "ID")]
+    rule: Option<String>,
+    /// End with one JSON line
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+struct Place {
+    #[command(flatten)]
+    data: DataFolder,
+    /// Configuration with the rules; without it DIR/giot.toml where it exists
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+pub(super) fn run(command: &Command) -> anyhow::Result<()> {
+    match command {
+        Command::List(args) => list(args),
+        Command::Test(args) => test(args),
+    }
+}
+
+fn list(args: &ListArgs) -> anyhow::Result<()> {
+    let settings = serve::settings(args.place.config.as_deref(), &args.place.data.data)?;
+    if settings.rules.is_empty() {
+        return say("no rules; `giot doctor --print-config` shows how one is written");
+    }
+    for rule in &settings.rules {
+        let off = if rule.is_enabled { "" } else { " (off)" };
+        say(&format!("{}{off}  {}\n    when {}", rule.id, rule.name, rule.when_text))?;
+    }
+    Ok(())
+}
+
+fn test(args: &TestArgs) -> anyhow::Result<()> {
+    let settings = serve::settings(args.place.config.as_deref(), &args.place.data.data)?;
+    let rules = chosen(&settings, args.rule.as_deref()).map_err(UsageError)?;
+    let reader = Reader::open(&args.place.data.data)?;
+    let to = Clock::system(None).wall_unchecked();
+    let bar = ProgressBar::no_length()
+        .with_style(ProgressStyle::with_template("rehearsing {wide_bar} {pos}/{len} readings")?);
+    let span = (to.minus_ms(args.last), to);
+    let rehearsal = rehearse_store(&reader, &settings, &rules, span, &mut |n, n_all| {
+        if n.is_multiple_of(4096) {
+            bar.set_length(n_all);
+            bar.set_position(n);
+        }
+    })?;
+    bar.finish_and_clear();
+    tell(&rehearsal)?;
+    if args.json {
+        say(&to_json(&rehearsal, span).to_string())?;
+    }
+    Ok(())
+}
+
+fn tell(rehearsal: &Rehearsal) -> anyhow::Result<()> {
+    for (at, firing) in &rehearsal.firings {
+        let then: Vec<String> = firing.then.iter().map(ToString::to_string).collect();
+        let time = format_time(at.0.saturating_mul(1000));
+        say(&format!("{time}  {}  {}  [{}]", firing.rule, then.join(", "), firing.values))?;
+    }
+    say(&format!("{} firings; {} readings and events looked at", rehearsal.n_firings, rehearsal.n_happened))
+}
+
+fn to_json(rehearsal: &Rehearsal, (from, to): (UnixMs, UnixMs)) -> serde_json::Value {
+    let mut by_rule: std::collections::BTreeMap<&RuleId, u64> = std::collections::BTreeMap::new();
+    for (_, firing) in &rehearsal.firings {
+        *by_rule.entry(&firing.rule).or_default() += 1;
+    }
+    let by_rule: serde_json::Map<String, serde_json::Value> =
+        by_rule.into_iter().map(|(rule, n)| (rule.to_string(), json!(n))).collect();
+    let firings = rehearsal
+        .firings
+        .iter()
+        .map(|(at, firing)| json!({ "at": at.0, "rule": firing.rule.to_string(), "values": firing.values }));
+    json!({
+        "from": from.0, "to": to.0, "firings": rehearsal.n_firings, "by_rule": by_rule,
+        "looked_at": rehearsal.n_happened, "list": firings.collect::<Vec<_>>(),
+    })
+}
