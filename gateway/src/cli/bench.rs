@@ -2,6 +2,7 @@
 
 use super::{UsageError, say};
 use crate::clock::monotonic;
+use crate::rules::bench as rules_bench;
 use crate::store::Store;
 use crate::store::bench::{self, BenchPlan};
 use anyhow::Context;
@@ -13,6 +14,7 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
     Store(StoreArgs),
+    Engine(EngineArgs),
 }
 
 /// Write a made-up farm's history, make it compact, ask for it, and say how fast and how small it was
@@ -52,9 +54,101 @@ pub(super) struct StoreArgs {
     lines: bool,
 }
 
+/// Feed readings to engine and rules of a made-up farm, and say how long from a reading to what follows
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  giot bench engine                               10,000 series, 500 zones, 2,000 rules
+  giot bench engine --rules 200 --rounds 30 --seed 7 --json
+
+No disk, no network: from a reading to the last command and diary entry that follow from it. At the end the same readings
+are fed beside 20 and beside 2,000 rules that do not read them. The same seed makes the same farm on every machine.")]
+pub(super) struct EngineArgs {
+    /// Series; the first three of each zone are its probes
+    #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    series: u32,
+    /// Zones
+    #[arg(long, value_name = "N", default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    zones: u32,
+    /// Rules
+    #[arg(long, value_name = "N", default_value_t = 2000, value_parser = clap::value_parser!(u32).range(0..=5000))]
+    rules: u32,
+    /// How often every series is read
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    rounds: u32,
+    /// Another seed makes another farm of the same kind
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
+    /// End with one JSON line
+    #[arg(long)]
+    json: bool,
+}
+
+fn engine(args: &EngineArgs) -> anyhow::Result<()> {
+    let plan = rules_bench::BenchPlan {
+        n_series: args.series,
+        n_zones: args.zones,
+        n_rules: args.rules,
+        n_rounds: args.rounds,
+        seed: args.seed,
+    };
+    if plan.n_zones * 3 > plan.n_series {
+        return Err(UsageError(format!("--series: {} zones need {}", plan.n_zones, plan.n_zones * 3)).into());
+    }
+    let bar = ProgressBar::new(0).with_style(ProgressStyle::with_template("{wide_bar} {pos}/{len} rounds")?);
+    let report = rules_bench::measure(plan, &mut |n, n_all| {
+        bar.set_length(n_all.into());
+        bar.set_position(n.into());
+    })?;
+    bar.finish_and_clear();
+    let us = |span: std::time::Duration| span.as_secs_f64() * 1e6;
+    let ratio = us(report.mean_many) / us(report.mean_few).max(1e-9);
+    say(&format!(
+        "{} series, {} zones, {} rules: {} readings, {} with actions, {} commands, {} firings",
+        args.series,
+        args.zones,
+        args.rules,
+        report.n_readings,
+        report.n_with_actions,
+        report.n_commands,
+        report.n_firings
+    ))?;
+    say(&format!(
+        "a reading:               p50 {:8.1} µs  p99 {:8.1} µs  slowest {:8.1} µs",
+        us(report.p50),
+        us(report.p99),
+        us(report.slowest)
+    ))?;
+    say(&format!(
+        "reading → last action:   p50 {:8.1} µs  p99 {:8.1} µs",
+        us(report.p50_with_actions),
+        us(report.p99_with_actions)
+    ))?;
+    say(&format!(
+        "beside rules that do not read it: 20 rules {:.2} µs, 2000 rules {:.2} µs a reading, ratio {ratio:.2}",
+        us(report.mean_few),
+        us(report.mean_many)
+    ))?;
+    if let Some(bytes) = report.memory_bytes {
+        say(&format!("engine and rules take {:.1} MiB of memory", bytes as f64 / 1_048_576.0))?;
+    }
+    if args.json {
+        let line = serde_json::json!({
+            "series": args.series, "zones": args.zones, "rules": args.rules, "seed": args.seed,
+            "readings": report.n_readings, "with_actions": report.n_with_actions, "commands": report.n_commands,
+            "firings": report.n_firings, "p50_us": us(report.p50), "p99_us": us(report.p99),
+            "slowest_us": us(report.slowest), "p50_action_us": us(report.p50_with_actions),
+            "p99_action_us": us(report.p99_with_actions), "mean_20_rules_us": us(report.mean_few),
+            "mean_2000_rules_us": us(report.mean_many), "ratio": ratio, "memory_bytes": report.memory_bytes,
+        });
+        say(&line.to_string())?;
+    }
+    Ok(())
+}
+
 pub(super) fn run(command: &Command) -> anyhow::Result<()> {
     match command {
         Command::Store(args) => store(args),
+        Command::Engine(args) => engine(args),
     }
 }
 

@@ -12,12 +12,14 @@
 //! | [`book`] | the rules at work: for, until, cooldown, repeats, bounds |
 //! | [`rehearse()`] | the same rules over a history |
 //! | `past` | that history, read from the store |
+//! | [`bench`] | a made-up farm that measures engine and rules |
 //! | `nearest` | names that were meant |
 //!
 //! Promises: a rule is looked at only when something that it reads has changed, or its time has come; a condition with an input that is missing or too old
 //! is neither true nor false, and nothing fires on it; what a rule does to zones is seen by rules a second later, never within the same moment, and
 //! each rule fires at most so many times a day, so rules cannot loop.
 
+pub mod bench;
 pub mod book;
 pub mod expr;
 mod inputs;
