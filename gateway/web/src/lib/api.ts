@@ -82,6 +82,9 @@ export const pastSpans = (question: Question): Promise<SpansAnswer> => get(spans
 /** Address of a file to download. */
 export const exportHref = (question: Question, format: string): string => BASE + exportPath(question, format);
 
+/** Why a zone was watered on a day, or why not; `day` is today, yesterday or a date. */
+export const why = (zone: string, day: string): Promise<Why> => get(`${zonePath(zone)}/why?${new URLSearchParams({ day })}`);
+
 export async function diary(zone: string | null, limit: number, before?: DiaryEntry['id']): Promise<DiaryEntry[]> {
   const query = new URLSearchParams({ limit: String(limit) });
   if (zone !== null) query.set('zone', zone);
