@@ -19,6 +19,7 @@ use giot_shared::metric::Metric;
 use giot_shared::units::{LitresPerHour, MoisturePermyriad};
 
 use super::dice::Dice;
+use super::station::Station;
 use crate::ingest::series_name;
 
 /// Households of the cooperative.
@@ -26,6 +27,9 @@ const N_HOUSEHOLDS: usize = 3;
 
 /// Zones on one node.
 const ZONES_A_NODE: usize = 2;
+
+/// Every so many zones, one has no probe at its node but a station, every second of which dates its readings.
+const ZONES_A_STATION: usize = 6;
 
 /// Steps of one program: several hours of water.
 const STEPS_A_PROGRAM: usize = 6;
@@ -65,6 +69,8 @@ pub(super) struct Farm {
     pub(super) zone_ids: Vec<ZoneId>,
     pub(super) grounds: Vec<Ground>,
     pub(super) node_ids: Vec<NodeId>,
+    /// Zones that a station measures, and whether it dates its readings.
+    pub(super) stations: BTreeMap<usize, bool>,
 }
 
 impl Farm {
@@ -84,6 +90,7 @@ impl Farm {
             zone_ids: Vec::with_capacity(n_zones),
             grounds: Vec::with_capacity(n_zones),
             node_ids: Vec::new(),
+            stations: BTreeMap::new(),
         };
         let mut by_calendar = BTreeMap::new();
         for idx in 0..n_zones {
@@ -98,6 +105,14 @@ impl Farm {
         let problems = farm.plan.check();
         ensure!(problems.is_empty(), "the farm of the season is not sound: {problems:?}");
         Ok(farm)
+    }
+
+    /// The stations, in the order of their zones.
+    pub(super) fn new_stations(&self) -> Vec<Station> {
+        let station = |(zone_idx, has_clock): (&usize, &bool)| {
+            Some(Station::new(station_id(*zone_idx).ok()?, *zone_idx, *has_clock))
+        };
+        self.stations.iter().filter_map(station).collect()
     }
 
     /// The zones of a node, in the order of its valves.
@@ -134,7 +149,12 @@ impl Farm {
         let household = idx * N_HOUSEHOLDS / self.zone_ids.capacity().max(1);
         let is_by_calendar = dice.permille(400);
         let is_automatic = !is_by_calendar || dice.permille(350);
-        let plan = zone_plan(&ground, node, household, is_automatic, dice)?;
+        let mut plan = zone_plan(&ground, node, household, is_automatic, dice)?;
+        if idx % ZONES_A_STATION == ZONES_A_STATION - 1 {
+            let metric = series_name(Metric::SoilMoisture, 0).parse()?;
+            plan.probes = vec![ProbeRef { device: station_id(idx)?, metric }];
+            self.stations.insert(idx, (idx / ZONES_A_STATION).is_multiple_of(2));
+        }
         if is_by_calendar {
             let step = Step::of(id.clone(), target(plan.flow.is_some(), dice));
             by_calendar.entry(household).or_default().push(step);
@@ -144,6 +164,10 @@ impl Farm {
         self.grounds.push(ground);
         Ok(())
     }
+}
+
+fn station_id(zone_idx: usize) -> anyhow::Result<NodeId> {
+    Ok(format!("j{zone_idx:03}").parse()?)
 }
 
 fn sources() -> anyhow::Result<BTreeMap<SourceId, SourcePlan>> {

@@ -91,6 +91,8 @@ pub(super) struct Gateway {
     next_counter: u64,
     pub(super) known: Vec<Known>,
     is_offline: BTreeMap<usize, bool>,
+    /// Whether the first clock that this run of the gateway saw was right: dates of devices are believed by it.
+    is_first_clock_right: Option<bool>,
     /// Epochs that were dated while the clock was right.
     is_dated_well: BTreeMap<(usize, u32), bool>,
 }
@@ -101,6 +103,12 @@ impl Gateway {
         let known = (0..n_zones).map(|_| Known::default()).collect();
         Self { offset_ms: Some(0), known, ..Self::default() }
     }
+
+    /// Notes the first clock of a run.
+    pub(super) fn look_at_clock(&mut self) {
+        let is_right = self.offset_ms.map(|offset_ms| offset_ms == 0);
+        self.is_first_clock_right = self.is_first_clock_right.or(is_right);
+    }
 }
 
 impl World {
@@ -108,7 +116,7 @@ impl World {
         self.gateway.engine.is_some()
     }
 
-    fn now(&self) -> Now {
+    pub(super) fn now(&self) -> Now {
         let wall = self.gateway.offset_ms.map(|offset| UnixMs(self.true_unix().0.saturating_add(offset)));
         Now { mono: MonoMs(self.now_ms), wall }
     }
@@ -150,6 +158,8 @@ impl World {
         let next = CommandId(self.gateway.next_command + RESERVED);
         self.gateway.next_counter += RESERVED;
         let memory = kept.memory.clone();
+        self.gateway.is_first_clock_right = None;
+        self.gateway.look_at_clock();
         self.gateway.sessions = sessions;
         self.gateway.is_offline.clear();
         self.gateway.engine = Some(Engine::new(self.farm.plan.clone(), memory, next, self.now()));
@@ -309,6 +319,12 @@ impl World {
         if is_by_program || (!is_first && known.is_program) {
             return;
         }
+        // A device that dates its own readings is believed by the clock, and the first one of a run stands against nothing.
+        if self.farm.stations.get(&zone_idx).copied().unwrap_or(false)
+            && self.gateway.is_first_clock_right == Some(false)
+        {
+            return;
+        }
         let oldest_ms = now_ms.saturating_sub(u64::from(plan.fresh_s) * 1000 + DATE_MS_MAX);
         let plausible = plan.plausible.0.get()..=plan.plausible.1.get();
         let is_good = |(at_ms, value): &&(u64, Option<u16>)| {
@@ -445,15 +461,28 @@ impl World {
             // Epochs of the past have no true time here; they are older than what is fresh.
             let node = self.nodes.get(node_idx).filter(|node| node.epoch == records.epoch);
             let true_ms = node.map_or(0, |node| node.true_ms(uptime));
-            if let Some(known) = zone_idx.and_then(|idx| self.gateway.known.get_mut(idx)) {
-                let place = known.probes.entry(sample.metric.to_string()).or_default();
-                if true_ms >= place.0 {
-                    *place = (true_ms, moisture.filter(|_| good).map(MoisturePermyriad::get));
-                }
+            // A station's zone does not ask the probes that its node has.
+            if let Some(zone_idx) = zone_idx.filter(|idx| !self.farm.stations.contains_key(idx)) {
+                self.know(zone_idx, &sample.metric, true_ms, moisture.filter(|_| good));
             }
             let age = sample.age;
             self.feed(Input::Reading { device: &node_id, metric: &metric, at, age, moisture, good });
             self.keep(Row::Newest { node_idx, metric, newest: Newest { at, moisture, good } });
+        }
+    }
+
+    /// Notes what was delivered of a zone's probe, and when that was really measured.
+    pub(super) fn know(
+        &mut self,
+        zone_idx: usize,
+        metric: &str,
+        taken_ms: u64,
+        moisture: Option<MoisturePermyriad>,
+    ) {
+        let Some(known) = self.gateway.known.get_mut(zone_idx) else { return };
+        let place = known.probes.entry(metric.to_owned()).or_default();
+        if taken_ms >= place.0 {
+            *place = (taken_ms, moisture.map(MoisturePermyriad::get));
         }
     }
 

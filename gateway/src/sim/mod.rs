@@ -1,8 +1,8 @@
 //! A whole season around the real engine, in simulated time: weather, soil, probes, valves, nodes, links, people, and
 //! everything that goes wrong on a farm. Deterministic from a seed; no sockets, no files, no clock, no async.
 //!
-//! What is real: the engine, the dating and deduplication of records ([`crate::ingest::node`]), the messages' types, the
-//! sky and soils of the simulated board. What is simulated, from the contract: nodes, links, the store's commits and the
+//! What is real: the engine, the dating and deduplication of records ([`crate::ingest::node`]), the decoder of flat JSON
+//! ([`crate::ingest::json`]), the messages' types, the sky and soils of the simulated board. What is simulated, from the contract: nodes, links, the store's commits and the
 //! loss of what was not committed. After every event the promises P1–P7 are checked from what the simulation itself
 //! knows; P10 by the hash over all actions. It must not decide anything about water.
 //!
@@ -11,6 +11,7 @@
 //! | `farm` | the plan: households, sources, zones, programs |
 //! | `field` | sky, soil, pipes |
 //! | `node` | a node as the wire promises it |
+//! | `station` | devices that are no nodes: flat JSON |
 //! | `season` | events in the order of time, links between nodes and gateway |
 //! | `gateway` | engine, ingest and store; restarts and kills |
 //! | `trouble` | what breaks, and what people do |
@@ -24,6 +25,7 @@ mod field;
 mod gateway;
 mod node;
 mod season;
+mod station;
 mod trouble;
 
 use std::collections::BTreeMap;
@@ -93,9 +95,15 @@ pub(crate) fn diary(options: Options) -> anyhow::Result<Vec<giot_engine::Entry>>
 mod tests {
     use super::*;
 
+    /// Seeds that a test lives through: few by default, as many as `GIOT_SIM_SEEDS` says in a long run.
+    fn seeds() -> std::ops::RangeInclusive<u64> {
+        let n = std::env::var("GIOT_SIM_SEEDS").ok().map(|n| n.parse().expect("GIOT_SIM_SEEDS is a number"));
+        1..=n.unwrap_or(3)
+    }
+
     #[test]
     fn seasons_keep_the_promises_and_repeat_bit_by_bit() {
-        for seed in 1..=3 {
+        for seed in seeds() {
             let options = Options { seed, n_days: 30, n_zones: 6 };
             let first = season(options, &mut |_| {}).unwrap();
             assert_eq!(first.n_violations, 0, "seed {seed}: {:?}\n{}", first.first, first.trail.join("\n"));

@@ -19,8 +19,10 @@ use super::farm::Farm;
 use super::field::Field;
 use super::gateway::Gateway;
 use super::node::{Node, Order, Run, WELCOME_MS_MAX};
+use super::station::Station;
 use super::trouble::{ProbeTrouble, Trouble};
 use super::{Options, Report};
+use crate::ingest::json::Names;
 
 /// The season begins on 2026-01-14T17:00:00Z, a midnight in Sơn La in the dry season.
 pub(super) const START: UnixMs = UnixMs(1_768_410_000_000);
@@ -91,6 +93,14 @@ pub(super) enum Happening {
         node_idx: usize,
         session: u32,
     },
+    Station {
+        station_idx: usize,
+    },
+    Json {
+        station_idx: usize,
+        taken_ms: u64,
+        percent: Option<f64>,
+    },
     Commit,
     Noon,
     Begin(Trouble),
@@ -124,6 +134,9 @@ pub(super) struct World {
     pub(super) nodes: Vec<Node>,
     pub(super) links: Vec<Link>,
     pub(super) probes: BTreeMap<(usize, u8), ProbeTrouble>,
+    pub(super) stations: Vec<Station>,
+    pub(super) station_troubles: BTreeMap<usize, ProbeTrouble>,
+    pub(super) names: Names,
     pub(super) gateway: Gateway,
     pub(super) checks: Checks,
     pub(super) report: Report,
@@ -136,8 +149,8 @@ pub(super) struct World {
     n_planned: u64,
     /// By node: when it samples next.
     samples_at_ms: Vec<Vec<u64>>,
-    link_dice: Dice,
-    probe_dice: Dice,
+    pub(super) link_dice: Dice,
+    pub(super) probe_dice: Dice,
     /// When the last word of each node arrives.
     last_up_ms: Vec<u64>,
     /// When the last message to each node arrives that was sent over a good link.
@@ -193,6 +206,9 @@ impl World {
             nodes,
             links: vec![Link::GOOD; n_nodes],
             probes: BTreeMap::new(),
+            stations: farm.new_stations(),
+            station_troubles: BTreeMap::new(),
+            names: Names::default(),
             gateway: Gateway::new(farm.grounds.len()),
             checks: Checks::new(is_trailing),
             report: Report::default(),
@@ -217,6 +233,10 @@ impl World {
         for node_idx in 0..self.nodes.len() {
             let at_ms = self.link_dice.below(SAMPLE_MS.0);
             self.plan_sample(node_idx, at_ms);
+        }
+        for station_idx in 0..self.stations.len() {
+            let at_ms = self.link_dice.below(SAMPLE_MS.0);
+            self.plan(at_ms, Happening::Station { station_idx });
         }
         self.plan(DAY_MS / 2, Happening::Noon);
         self.plan(0, Happening::Chance);
@@ -256,6 +276,10 @@ impl World {
             Happening::Send { node_idx } => self.send_records(node_idx),
             Happening::Connect { node_idx } => self.connect(node_idx),
             Happening::HelloAgain { node_idx, session } => self.hello_again(node_idx, session),
+            Happening::Station { station_idx } => self.station_samples(station_idx),
+            Happening::Json { station_idx, taken_ms, percent } => {
+                self.take_json(station_idx, taken_ms, percent);
+            }
             Happening::Commit => {
                 if self.is_gateway_up() {
                     self.commit();
@@ -650,7 +674,11 @@ impl World {
 }
 
 /// What a probe says of a water content; `None`: nothing at all.
-fn seen(theta: f64, trouble: Option<ProbeTrouble>, chance: u64) -> Option<(Option<i32>, Option<Flaw>)> {
+pub(super) fn seen(
+    theta: f64,
+    trouble: Option<ProbeTrouble>,
+    chance: u64,
+) -> Option<(Option<i32>, Option<Flaw>)> {
     let permyriad = |theta: f64| {
         let percent = (theta * 100.0).clamp(0.0, 100.0);
         giot_shared::units::MoisturePermyriad::from_percent(percent).map(|moisture| i32::from(moisture.get()))

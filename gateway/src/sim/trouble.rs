@@ -29,6 +29,8 @@ pub(super) enum ProbeTrouble {
 pub(super) enum Trouble {
     Probe { node_idx: usize, probe: u8, trouble: ProbeTrouble },
     Pipe { zone_idx: usize, fault: HydraulicFault },
+    StationDown { station_idx: usize },
+    StationProbe { station_idx: usize, trouble: ProbeTrouble },
     LinkDown { node_idx: usize },
     LinkBad { node_idx: usize },
     NodePower { node_idx: usize },
@@ -52,6 +54,8 @@ impl Trouble {
             Self::Pipe { fault: HydraulicFault::Passes { percent: ..100 }, .. } => "line_clogged",
             Self::Pipe { .. } => "line_burst",
             Self::LinkDown { .. } => "link_down",
+            Self::StationDown { .. } => "station_down",
+            Self::StationProbe { .. } => "station_probe",
             Self::LinkBad { .. } => "link_bad",
             Self::NodePower { .. } => "node_power_cut",
             Self::FarmPower => "farm_power_cut",
@@ -80,6 +84,12 @@ impl World {
             let trouble = self.any_farm_trouble();
             self.break_for_a_while(trouble);
         }
+        for station_idx in 0..self.stations.len() {
+            if self.chance.permille(12) {
+                let trouble = self.any_station_trouble(station_idx);
+                self.break_for_a_while(trouble);
+            }
+        }
         for _ in 0..n_nodes {
             if self.chance.permille(8) {
                 self.any_wish();
@@ -90,8 +100,12 @@ impl World {
     fn break_for_a_while(&mut self, trouble: Trouble) {
         let in_ms = self.chance.below(HOUR_MS);
         let span_ms = match trouble {
-            Trouble::Probe { .. } | Trouble::Pipe { .. } => self.chance.between(HOUR_MS, 96 * HOUR_MS),
-            Trouble::LinkDown { .. } | Trouble::Lock { .. } => self.chance.between(MINUTE_MS, 72 * HOUR_MS),
+            Trouble::Probe { .. } | Trouble::StationProbe { .. } | Trouble::Pipe { .. } => {
+                self.chance.between(HOUR_MS, 96 * HOUR_MS)
+            }
+            Trouble::LinkDown { .. } | Trouble::StationDown { .. } | Trouble::Lock { .. } => {
+                self.chance.between(MINUTE_MS, 72 * HOUR_MS)
+            }
             Trouble::LinkBad { .. } => self.chance.between(HOUR_MS, 24 * HOUR_MS),
             Trouble::NodePower { .. } | Trouble::FarmPower => self.chance.between(1000, 6 * HOUR_MS),
             Trouble::GatewayKill | Trouble::GatewayStop => self.chance.between(500, 20 * MINUTE_MS),
@@ -131,6 +145,16 @@ impl World {
         }
     }
 
+    fn any_station_trouble(&mut self, station_idx: usize) -> Trouble {
+        let trouble = match self.chance.below(6) {
+            0 => ProbeTrouble::Stuck { permyriad: 1700 },
+            1 => ProbeTrouble::NoNumber,
+            2 => ProbeTrouble::Wild,
+            _ => return Trouble::StationDown { station_idx },
+        };
+        Trouble::StationProbe { station_idx, trouble }
+    }
+
     fn any_farm_trouble(&mut self) -> Trouble {
         let seconds = i64::try_from(self.chance.between(3, 3 * 86_400)).unwrap_or(3);
         let sign = if self.chance.permille(500) { 1 } else { -1 };
@@ -152,6 +176,10 @@ impl World {
                 self.probes.insert((node_idx, probe), trouble);
             }
             Trouble::Pipe { zone_idx, fault } => self.field.set_fault(zone_idx, fault, self.now_ms),
+            Trouble::StationDown { station_idx } => self.link_station(station_idx, false),
+            Trouble::StationProbe { station_idx, trouble } => {
+                self.station_troubles.insert(station_idx, trouble);
+            }
             Trouble::LinkDown { node_idx } => {
                 if let Some(node) = self.nodes.get_mut(node_idx) {
                     node.is_linked = false;
@@ -180,6 +208,10 @@ impl World {
             Trouble::Pipe { zone_idx, .. } => {
                 self.field.set_fault(zone_idx, HydraulicFault::None, self.now_ms);
             }
+            Trouble::StationDown { station_idx } => self.link_station(station_idx, true),
+            Trouble::StationProbe { station_idx, .. } => {
+                self.station_troubles.remove(&station_idx);
+            }
             Trouble::LinkDown { node_idx } => {
                 if let Some(node) = self.nodes.get_mut(node_idx) {
                     node.is_linked = true;
@@ -204,8 +236,15 @@ impl World {
         }
     }
 
+    fn link_station(&mut self, station_idx: usize, is_linked: bool) {
+        if let Some(station) = self.stations.get_mut(station_idx) {
+            station.is_linked = is_linked;
+        }
+    }
+
     fn set_clock(&mut self, offset_ms: Option<i64>) {
         self.gateway.offset_ms = offset_ms;
+        self.gateway.look_at_clock();
         self.feed(Input::Timeout);
     }
 
@@ -307,6 +346,7 @@ impl World {
     pub(super) fn mend_everything(&mut self) {
         self.gateway.offset_ms = Some(0);
         self.start_gateway();
+        (0..self.stations.len()).for_each(|station_idx| self.link_station(station_idx, true));
         for node_idx in 0..self.nodes.len() {
             self.set_link(node_idx, Link::GOOD);
             if let Some(node) = self.nodes.get_mut(node_idx) {
