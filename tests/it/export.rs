@@ -43,7 +43,7 @@ fn files_say_the_same_to_other_programs() {
     let csv = read(&export(dir.path(), "days.csv", &days));
     let excel = read(&export(dir.path(), "excel.csv", &[&days[..], &["--format", "csv-excel-vi"]].concat()));
     let xlsx = read(&export(dir.path(), "days.xlsx", &days));
-    // Two days and two hours from midnight UTC are four days of a clock at +07:00.
+    // Fifty hours from midnight UTC touch three days of a clock at +07:00.
     assert_eq!(csv["rows"].as_array().unwrap().len(), 3, "{csv}");
     assert_eq!(csv["titles"][0], "from (Asia/Ho_Chi_Minh)");
     assert_eq!(csv["titles"][2], "bench-00000/air_temperature mean (°C)");
