@@ -466,6 +466,7 @@ close-brown-out = the supply was weak
 close-watchdog = the node hung and reset itself
 close-panic = the node's software failed
 close-fault = the valve driver reported a fault
+close-unknown = for a reason that this version does not know
 
 ## Why a node refused a command
 
@@ -481,6 +482,9 @@ refusal-too-new = the command is of a newer version
 refusal-busy = the node is busy
 refusal-low-power = the supply cannot drive a valve
 refusal-locked-locally = the valve is locked at the node
+refusal-bad-setting = the node cannot use such a setting
+refusal-unsupported = the node cannot do this
+refusal-unknown = for a reason that this version does not know
 
 ## Wrong settings
 

@@ -457,6 +457,7 @@ close-brown-out = điện yếu
 close-watchdog = trạm bị treo và tự khởi động lại
 close-panic = phần mềm của trạm gặp lỗi
 close-fault = bộ điều khiển van báo hỏng
+close-unknown = vì lý do mà phiên bản này chưa biết
 
 ## Vì sao trạm từ chối lệnh
 
@@ -472,6 +473,9 @@ refusal-too-new = lệnh thuộc phiên bản mới hơn
 refusal-busy = trạm đang bận
 refusal-low-power = điện không đủ để mở van
 refusal-locked-locally = van bị khoá tại trạm
+refusal-bad-setting = trạm không dùng được cài đặt này
+refusal-unsupported = trạm không làm được việc này
+refusal-unknown = vì lý do mà phiên bản này chưa biết
 
 ## Cài đặt sai
 

@@ -70,7 +70,8 @@ impl From<Flaw> for Quality {
         match flaw {
             Flaw::NoAnswer => Self::Missing,
             Flaw::OutOfRange => Self::OutOfRange,
-            Flaw::Unstable => Self::Unstable,
+            // A flaw of later firmware: the value is kept, and nothing is decided by it.
+            Flaw::Unstable | Flaw::Unknown => Self::Unstable,
             Flaw::Uncalibrated => Self::Uncalibrated,
         }
     }

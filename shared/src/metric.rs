@@ -73,6 +73,12 @@ metrics! {
     WaterVolume = 15, "water_volume", "mL", 0, 0..=2_147_483_647;
     /// Level of a tank, % of its height.
     TankLevel = 16, "tank_level", "%", 2, 0..=10_000;
+    /// Float switch of a tank: 1 while the water reaches it, else 0.
+    TankFloat = 17, "tank_float", "0/1", 0, 0..=1;
+    /// Pressure switch of a pipe: 1 while there is pressure, else 0.
+    PressureSwitch = 18, "pressure_switch", "0/1", 0, 0..=1;
+    /// What is left in a battery, by its voltage at rest, %.
+    BatteryCharge = 19, "battery_charge", "%", 0, 0..=100;
 }
 
 impl Metric {

@@ -2,33 +2,40 @@
 //! never given a second meaning.
 
 /// Declares a one-byte code enum with its stable text and CBOR form (an unsigned integer, RFC 8949 §3.1).
+///
+/// The list is open within a version: a code that a newer peer sent reads as `Unknown`, so that one new word does not
+/// hold up the message that carries it.
 macro_rules! codes {
-    ($(#[$doc:meta])* $name:ident, $what:literal { $($(#[$vdoc:meta])* $variant:ident = $code:literal, $text:literal;)* }) => {
+    ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $code:literal, $text:literal;)* }) => {
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         #[repr(u8)]
-        pub enum $name { $($(#[$vdoc])* $variant = $code,)* }
+        pub enum $name {
+            $($(#[$vdoc])* $variant = $code,)*
+            /// A code that this version does not know.
+            Unknown = 255,
+        }
 
         impl $name {
             /// Every value, in order of its code.
-            pub const ALL: &'static [Self] = &[$(Self::$variant),*];
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)* Self::Unknown];
 
             /// The stable text used in histories, catalogues and interfaces.
             #[must_use]
             pub const fn code(self) -> &'static str {
-                match self { $(Self::$variant => $text,)* }
+                match self { $(Self::$variant => $text,)* Self::Unknown => "unknown" }
             }
 
             /// The value of a code on the wire, `None` where this version does not know it.
             #[must_use]
             pub const fn from_wire(code: u8) -> Option<Self> {
-                match code { $($code => Some(Self::$variant),)* _ => None }
+                match code { $($code => Some(Self::$variant),)* 255 => Some(Self::Unknown), _ => None }
             }
 
             /// The value of a stable text.
             #[must_use]
             pub fn from_code(text: &str) -> Option<Self> {
-                match text { $($text => Some(Self::$variant),)* _ => None }
+                match text { $($text => Some(Self::$variant),)* "unknown" => Some(Self::Unknown), _ => None }
             }
         }
 
@@ -42,7 +49,7 @@ macro_rules! codes {
 
         impl<'b, C> minicbor::Decode<'b, C> for $name {
             fn decode(d: &mut minicbor::Decoder<'b>, _: &mut C) -> Result<Self, minicbor::decode::Error> {
-                Self::from_wire(d.u8()?).ok_or_else(|| minicbor::decode::Error::message($what))
+                Ok(Self::from_wire(d.u8()?).unwrap_or(Self::Unknown))
             }
         }
     };
@@ -51,7 +58,7 @@ pub(crate) use codes;
 
 codes! {
     /// Why a valve closed.
-    CloseReason, "unknown close reason" {
+    CloseReason {
         /// The lease that the command gave was over (P3).
         LeaseEnded = 1, "lease_ended";
         /// The volume that the command gave had flowed.
@@ -77,7 +84,7 @@ codes! {
 
 codes! {
     /// Why a node refused a command.
-    RefusalReason, "unknown refusal reason" {
+    RefusalReason {
         /// The tag does not fit the node's key: forged or damaged.
         BadMac = 1, "bad_mac";
         /// The counter is not above the last accepted one.
@@ -102,6 +109,10 @@ codes! {
         LowPower = 11, "low_power";
         /// A person locked the valve at the node.
         LockedLocally = 12, "locked_locally";
+        /// A setting that the node does not know, or a value that it cannot use.
+        BadSetting = 13, "bad_setting";
+        /// A kind of message that the node does not know, or one that its board cannot do.
+        Unsupported = 14, "unsupported";
     }
 }
 
@@ -120,5 +131,7 @@ mod tests {
             assert_eq!(RefusalReason::from_code(reason.code()), Some(reason));
         }
         assert_eq!(RefusalReason::from_wire(0), None);
+        assert_eq!(minicbor::decode::<RefusalReason>(&[0x18, 200]).ok(), Some(RefusalReason::Unknown));
+        assert!(minicbor::decode::<RefusalReason>(&[0x19, 1, 0]).is_err(), "a code has one byte");
     }
 }

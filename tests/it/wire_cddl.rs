@@ -14,8 +14,8 @@ use giot_shared::units::{Millilitres, Millivolts};
 use giot_shared::valve::{CloseReason, RefusalReason};
 use giot_shared::wire::{
     Ack, Answer, Body, Close, Downlink, Flaw, Health, Hello, Lost, NodeKey, Open, Order, PAYLOAD_LEN_MAX,
-    RECORDS_MAX, Reading, Record, Records, ResetCause, Uplink, VALVES_MAX, ValveEvent, ValveReport, Welcome,
-    seal,
+    RECORDS_MAX, Reading, Record, Records, ResetCause, SETTINGS_LEN_MAX, Settings, SettingsEvent,
+    SettingsOutcome, SettingsText, Uplink, VALVES_MAX, ValveEvent, ValveReport, Welcome, seal,
 };
 use proptest::test_runner::{Config, TestRunner};
 use std::collections::BTreeMap;
@@ -97,7 +97,7 @@ fn random_messages_are_described() -> anyhow::Result<()> {
         check("record", record.encode(&mut [0; Record::LEN_MAX]).map_err(full)?)
     })?;
     runner.run(&(strategies::downlink(), strategies::node_id()), |(message, node)| {
-        let (mut inner, mut outer) = ([0; 96], [0; 160]);
+        let (mut inner, mut outer) = ([0; Downlink::LEN_MAX], [0; Downlink::LEN_MAX + 64]);
         let payload = message.encode(&mut inner).map_err(full)?;
         check("downlink", payload)?;
         check("sealed-downlink", seal(&NodeKey([7; 32]), &node, payload, &mut outer).map_err(full)?)
@@ -179,10 +179,10 @@ fn missing_doubled_and_foreign_parts_are_not_described() -> anyhow::Result<()> {
     check("record-reading", "two bodies", &|v| insert(v, &[5], Value::from(1050)))?;
     check("record-reading", "no body", &|v| remove(v, &[2]))?;
     check("record-reading", "count 0", &|v| insert(v, &[0], Value::from(0)))?;
-    check("record-reading", "an unknown flaw", &|v| insert(v, &[2, 4], Value::from(99)))?;
+    check("record-reading", "a flaw of two bytes", &|v| insert(v, &[2, 4], Value::from(256)))?;
     check("record-reading", "a fraction", &|v| insert(v, &[2, 2], Value::from(23.45)))?;
     check("record-reading", "a value of 33 bits", &|v| insert(v, &[2, 2], Value::from(1_i64 << 31)))?;
-    check("record-valve-closed", "an unknown reason", &|v| insert(v, &[3, 3], Value::from(200)))?;
+    check("record-valve-closed", "a reason of two bytes", &|v| insert(v, &[3, 3], Value::from(256)))?;
     check("uplink-records", "no record", &|v| insert(v, &[2, 3], Value::Array(vec![])))?;
     let record = whole_of("record-health")?;
     check("uplink-records", "one record too many", &|v| {
@@ -211,6 +211,7 @@ fn every_code_has_its_name_in_the_description() {
         .chain(CloseReason::ALL.iter().map(|c| (c.code(), *c as u8)))
         .chain(RefusalReason::ALL.iter().map(|c| (c.code(), *c as u8)))
         .chain(Flaw::ALL.iter().map(|c| (c.code(), *c as u8)))
+        .chain(SettingsOutcome::ALL.iter().map(|c| (c.code(), *c as u8)))
         .chain(ResetCause::ALL.iter().map(|c| (c.code(), *c as u8)));
     for (name, code) in codes {
         let line = format!("\n  {}: {code},", name.replace('_', "-"));

@@ -85,10 +85,10 @@ pub fn downlink(bytes: &[u8]) {
 
 fn check_downlink(node: &NodeId, payload: &[u8]) {
     let Ok(message) = Downlink::decode(payload) else { return };
-    let mut buffer = [0; 96];
-    let written = message.encode(&mut buffer).expect("96 bytes are always enough");
+    let mut buffer = [0; Downlink::LEN_MAX];
+    let written = message.encode(&mut buffer).expect("LEN_MAX is always enough");
     assert_eq!(Downlink::decode(written).as_ref(), Ok(&message));
-    let mut envelope = [0; 96 + 64];
+    let mut envelope = [0; Downlink::LEN_MAX + 64];
     let sealed = wire::seal(&KEY, node, written, &mut envelope).expect("an envelope takes 64 bytes at most");
     assert_eq!(wire::open(&KEY, node, sealed), Ok(written));
 }
@@ -306,6 +306,8 @@ mod tests {
                         Body::Valve(_) => "valve",
                         Body::Health(_) => "health",
                         Body::Lost(_) => "lost",
+                        Body::Settings(_) => "settings-event",
+                        Body::Unknown => "unknown",
                     }))
                 }
                 Err(_) => assert!(file.starts_with("bad-"), "{file} is no message"),
@@ -319,11 +321,12 @@ mod tests {
                 Some(Ok(Downlink::Ack(_))) => drop(kinds.insert("ack")),
                 Some(Ok(Downlink::Order(_, Order::Open(_)))) => drop(kinds.insert("open")),
                 Some(Ok(Downlink::Order(_, Order::Close(_)))) => drop(kinds.insert("close")),
+                Some(Ok(Downlink::Order(_, Order::Settings(_)))) => drop(kinds.insert("settings")),
                 Some(Err(_)) | None => assert!(file.starts_with("bad-"), "{file} is no message"),
             }
         }
-        let all =
-            ["ack", "answer", "close", "health", "hello", "lost", "open", "reading", "valve", "welcome"];
-        assert_eq!(kinds, BTreeSet::from(all));
+        let told = ["answer", "health", "hello", "lost", "reading", "settings-event", "unknown", "valve"];
+        let said = ["ack", "close", "open", "settings", "welcome"];
+        assert_eq!(kinds, told.into_iter().chain(said).collect());
     }
 }

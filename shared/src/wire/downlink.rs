@@ -1,4 +1,4 @@
-//! What a gateway says: Welcome, Ack, Open, Close. Always under the node's key (see [`super::open`], [`super::seal`]).
+//! What a gateway says: Welcome, Ack, Open, Close, Settings. Always under the node's key (see [`super::open`], [`super::seal`]).
 
 use super::{BufferFull, VERSION, WireError, check_version, decode_whole, encode_into};
 use crate::ids::{CommandId, Position, ValveId};
@@ -24,6 +24,8 @@ pub enum Order {
     Open(Open),
     /// Close a valve, or all of them.
     Close(Close),
+    /// Change what a person set up.
+    Settings(Settings),
 }
 
 /// Gives the time. Bound to one Hello by its nonce, so that no old Welcome can set a clock.
@@ -70,11 +72,67 @@ pub struct Close {
     pub valve: Option<ValveId>,
 }
 
+/// Changes what a person set up. The node tries the new settings and goes back to the old ones when it cannot reach its
+/// gateway with them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// The gateway's number of this command.
+    pub command: CommandId,
+    /// What is to change.
+    pub text: SettingsText,
+    /// When a person decided.
+    pub issued_at: UnixMs,
+    /// Seconds after `issued_at` in which a node may still obey.
+    pub ttl_s: u32,
+    /// Seconds in which the node must reach its gateway with them.
+    pub within_s: u32,
+}
+
+/// Longest text of changed settings, bytes: two probes with their curves, or ten short settings.
+pub const SETTINGS_LEN_MAX: usize = 176;
+
+/// Lines of `KEY=VALUE`, kept in place so that a message can be copied.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct SettingsText {
+    len: u8,
+    bytes: [u8; SETTINGS_LEN_MAX],
+}
+
+impl SettingsText {
+    /// The text; `None` when it is longer than [`SETTINGS_LEN_MAX`].
+    #[must_use]
+    pub fn new(text: &str) -> Option<Self> {
+        let mut bytes = [0; SETTINGS_LEN_MAX];
+        bytes.get_mut(..text.len())?.copy_from_slice(text.as_bytes());
+        Some(Self { len: u8::try_from(text.len()).ok()?, bytes })
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        // Only whole texts come in.
+        self.bytes
+            .get(..usize::from(self.len))
+            .and_then(|bytes| core::str::from_utf8(bytes).ok())
+            .unwrap_or("")
+    }
+}
+
+impl core::fmt::Debug for SettingsText {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        // A password may be in it.
+        write!(f, "SettingsText({} bytes)", self.len)
+    }
+}
+
 impl Downlink {
+    /// Longest message without its envelope, bytes: settings of the longest text.
+    pub const LEN_MAX: usize = 64 + SETTINGS_LEN_MAX;
+
     /// Writes the message, without its COSE envelope, into the head of `buffer`.
     ///
     /// # Errors
-    /// [`BufferFull`]; 96 bytes are always enough.
+    /// [`BufferFull`]; [`Self::LEN_MAX`] is always enough.
     pub fn encode<'b>(&self, buffer: &'b mut [u8]) -> Result<&'b [u8], BufferFull> {
         encode_into(self, buffer)
     }
@@ -85,22 +143,33 @@ impl Downlink {
     /// [`WireError`] for anything that `giot.cddl` does not describe.
     pub fn decode(bytes: &[u8]) -> Result<Self, WireError> {
         check_version(bytes)?;
-        let frame: Frame = decode_whole(bytes)?;
-        match (frame.counter, frame.welcome, frame.ack, frame.open, frame.close) {
-            (None, Some(w), None, None, None) => Ok(Self::Welcome(Welcome {
+        let frame: Frame<'_> = decode_whole(bytes)?;
+        match (frame.counter, frame.welcome, frame.ack, frame.open, frame.close, frame.settings) {
+            (None, Some(w), None, None, None, None) => Ok(Self::Welcome(Welcome {
                 nonce: w.nonce,
                 unix: w.unix_ms.map(UnixMs),
                 stored: Position { epoch: w.epoch, seq: w.seq },
             })),
-            (None, None, Some(a), None, None) => {
+            (None, None, Some(a), None, None, None) => {
                 Ok(Self::Ack(Ack { stored: Position { epoch: a.epoch, seq: a.seq } }))
             }
-            (Some(counter), None, None, Some(open), None) => {
+            (Some(counter), None, None, Some(open), None, None) => {
                 Ok(Self::Order(counter, Order::Open(open.into())))
             }
-            (Some(counter), None, None, None, Some(close)) => {
+            (Some(counter), None, None, None, Some(close), None) => {
                 let close = Close { command: CommandId(close.command), valve: close.valve.map(ValveId) };
                 Ok(Self::Order(counter, Order::Close(close)))
+            }
+            (Some(counter), None, None, None, None, Some(form)) => {
+                let text = SettingsText::new(form.text).ok_or(WireError::Malformed)?;
+                let settings = Settings {
+                    command: CommandId(form.command),
+                    text,
+                    issued_at: UnixMs(form.issued_at_ms),
+                    ttl_s: form.ttl_s,
+                    within_s: form.within_s,
+                };
+                Ok(Self::Order(counter, Order::Settings(settings)))
             }
             _ => Err(WireError::UnknownKind),
         }
@@ -114,13 +183,14 @@ impl Order {
         match self {
             Self::Open(open) => open.command,
             Self::Close(close) => close.command,
+            Self::Settings(settings) => settings.command,
         }
     }
 }
 
 #[derive(Decode)]
 #[cbor(map)]
-struct Frame {
+struct Frame<'b> {
     #[n(1)]
     counter: Option<u64>,
     #[n(2)]
@@ -131,6 +201,8 @@ struct Frame {
     open: Option<OpenForm>,
     #[n(5)]
     close: Option<CloseForm>,
+    #[b(7)]
+    settings: Option<SettingsForm<'b>>,
 }
 
 #[derive(Encode, Decode)]
@@ -179,6 +251,21 @@ struct CloseForm {
     command: u64,
     #[n(1)]
     valve: Option<u8>,
+}
+
+#[derive(Encode, Decode)]
+#[cbor(map)]
+struct SettingsForm<'b> {
+    #[n(0)]
+    command: u64,
+    #[b(1)]
+    text: &'b str,
+    #[n(2)]
+    issued_at_ms: i64,
+    #[n(3)]
+    ttl_s: u32,
+    #[n(4)]
+    within_s: u32,
 }
 
 impl From<OpenForm> for Open {
@@ -239,6 +326,21 @@ impl<C> Encode<C> for Downlink {
                 .u64(*counter)?
                 .u8(5)?
                 .encode_with(CloseForm { command: c.command.0, valve: c.valve.map(|v| v.0) }, ctx)?
+                .ok(),
+            Self::Order(counter, Order::Settings(s)) => e
+                .u8(1)?
+                .u64(*counter)?
+                .u8(7)?
+                .encode_with(
+                    SettingsForm {
+                        command: s.command.0,
+                        text: s.text.as_str(),
+                        issued_at_ms: s.issued_at.0,
+                        ttl_s: s.ttl_s,
+                        within_s: s.within_s,
+                    },
+                    ctx,
+                )?
                 .ok(),
         }
     }

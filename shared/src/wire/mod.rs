@@ -4,7 +4,7 @@
 //! node's key around one CBOR map, [`Downlink`]. Both are described by `shared/giot.cddl` (RFC 8610).
 //!
 //! Rules that keep old and new firmware talking: keys are small integers and never change their meaning; an unknown key
-//! is skipped; a reader refuses a `version` above [`VERSION`], which only rises when an old reader would misunderstand.
+//! is skipped, an unknown code reads as `Unknown`, a record of an unknown kind as [`Body::Unknown`]; a reader refuses a `version` above [`VERSION`], which only rises when an old reader would misunderstand.
 //!
 //! | limit | value | why |
 //! |---|---|---|
@@ -17,11 +17,11 @@ mod topic;
 mod uplink;
 
 pub use cose::{BROKER_PASSWORD_LEN, KEY_LEN, MacError, NodeKey, broker_password, open, seal};
-pub use downlink::{Ack, Close, Downlink, Open, Order, Welcome};
+pub use downlink::{Ack, Close, Downlink, Open, Order, SETTINGS_LEN_MAX, Settings, SettingsText, Welcome};
 pub use topic::{PREFIX_DEFAULT, TOPIC_LEN_MAX, Topic, TopicError, topic};
 pub use uplink::{
-    Answer, Body, Flaw, Health, Hello, Lost, Reading, Record, Records, ResetCause, Uplink, ValveEvent,
-    ValveReport,
+    Answer, Body, Flaw, Health, Hello, Lost, Reading, Record, Records, ResetCause, SettingsEvent,
+    SettingsOutcome, Uplink, ValveEvent, ValveReport,
 };
 
 /// Version of the messages that this code writes, and the newest it reads.

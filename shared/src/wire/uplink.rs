@@ -25,7 +25,7 @@ pub enum Uplink {
 
 codes! {
     /// Why the node booted.
-    ResetCause, "unknown reset cause" {
+    ResetCause {
         /// Power came on.
         PowerOn = 1, "power_on";
         /// The supply had dipped.
@@ -41,7 +41,7 @@ codes! {
 
 codes! {
     /// What is wrong with a reading.
-    Flaw, "unknown flaw" {
+    Flaw {
         /// The probe did not answer, or its line is broken: there is no value.
         NoAnswer = 1, "no_answer";
         /// Outside what the probe or nature can give.
@@ -50,6 +50,20 @@ codes! {
         Unstable = 3, "unstable";
         /// The probe has no valid calibration: raw value only.
         Uncalibrated = 4, "uncalibrated";
+    }
+}
+
+codes! {
+    /// What became of settings that came over the air.
+    SettingsOutcome {
+        /// The node reached its gateway with them and keeps them.
+        Confirmed = 1, "confirmed";
+        /// It did not reach the gateway in time and went back to what it had.
+        Unreachable = 2, "unreachable";
+        /// It was reset before it had reached the gateway and went back to what it had.
+        Reset = 3, "reset";
+        /// Its memory could not take them: it has what it had.
+        NotKept = 4, "not_kept";
     }
 }
 
@@ -122,6 +136,10 @@ pub enum Body {
     Health(Health),
     /// Records that the node had to drop.
     Lost(Lost),
+    /// What became of settings that came over the air.
+    Settings(SettingsEvent),
+    /// A kind that this version does not know: it has its place in the count and nothing else.
+    Unknown,
 }
 
 /// One value of one probe.
@@ -180,6 +198,15 @@ pub struct Health {
 pub struct Lost {
     /// The last lost one.
     pub to: u32,
+}
+
+/// What became of settings that came over the air.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SettingsEvent {
+    /// The command that brought them.
+    pub command: CommandId,
+    /// Kept, or not and why.
+    pub outcome: SettingsOutcome,
 }
 
 /// What became of a command.
@@ -253,7 +280,9 @@ impl Record {
     pub const fn last_seq(&self) -> u32 {
         match &self.body {
             Body::Lost(lost) => lost.to,
-            Body::Reading(_) | Body::Valve(_) | Body::Health(_) => self.seq,
+            Body::Reading(_) | Body::Valve(_) | Body::Health(_) | Body::Settings(_) | Body::Unknown => {
+                self.seq
+            }
         }
     }
 
@@ -473,6 +502,8 @@ struct RecordForm {
     health: Option<HealthForm>,
     #[n(5)]
     lost: Option<u32>,
+    #[n(7)]
+    settings: Option<SettingsForm>,
 }
 
 #[derive(Encode, Decode)]
@@ -509,6 +540,15 @@ struct ValveEventForm {
 
 #[derive(Encode, Decode)]
 #[cbor(map)]
+struct SettingsForm {
+    #[n(0)]
+    command: u64,
+    #[n(1)]
+    outcome: SettingsOutcome,
+}
+
+#[derive(Encode, Decode)]
+#[cbor(map)]
 struct HealthForm {
     #[n(0)]
     supply_mv: Option<u16>,
@@ -531,6 +571,7 @@ impl<C> Encode<C> for Record {
             valve: None,
             health: None,
             lost: None,
+            settings: None,
         };
         match &self.body {
             Body::Reading(r) => {
@@ -560,23 +601,36 @@ impl<C> Encode<C> for Record {
                 });
             }
             Body::Lost(lost) => form.lost = Some(lost.to),
+            Body::Settings(s) => {
+                form.settings = Some(SettingsForm { command: s.command.0, outcome: s.outcome });
+            }
+            Body::Unknown => {
+                // The place in the count, and a part that nobody knows.
+                e.map(3)?.u8(0)?.u32(self.seq)?.u8(1)?.u64(self.uptime.0)?;
+                return e.u16(UNKNOWN_BODY_KEY)?.null()?.ok();
+            }
         }
         form.encode(e, ctx)
     }
 }
 
+/// Under this key a record whose kind was not known is written again; no kind will ever have it.
+const UNKNOWN_BODY_KEY: u16 = u16::MAX;
+
 impl<'b, C> Decode<'b, C> for Record {
     fn decode(d: &mut Decoder<'b>, ctx: &mut C) -> Result<Self, minicbor::decode::Error> {
+        // Count, uptime and one part more: a kind that a newer node knows.
+        let has_more = d.probe().map()?.is_some_and(|n_entries| n_entries > 2);
         let form = RecordForm::decode(d, ctx)?;
-        let body = match (form.reading, form.valve, form.health, form.lost) {
-            (Some(r), None, None, None) => Body::Reading(Reading {
+        let body = match (form.reading, form.valve, form.health, form.lost, form.settings) {
+            (Some(r), None, None, None, None) => Body::Reading(Reading {
                 probe: r.probe,
                 metric: r.metric,
                 value: r.value,
                 raw: r.raw,
                 flaw: r.flaw,
             }),
-            (None, Some(v), None, None) => Body::Valve(ValveEvent {
+            (None, Some(v), None, None, None) => Body::Valve(ValveEvent {
                 valve: ValveId(v.valve),
                 open: v.open,
                 command: v.command.map(CommandId),
@@ -584,12 +638,16 @@ impl<'b, C> Decode<'b, C> for Record {
                 run_ms: v.run_ms,
                 volume: v.volume_ml.map(Millilitres),
             }),
-            (None, None, Some(h), None) => Body::Health(Health {
+            (None, None, Some(h), None, None) => Body::Health(Health {
                 supply: h.supply_mv.map(Millivolts),
                 waiting: h.waiting,
                 signal_dbm: h.signal_dbm,
             }),
-            (None, None, None, Some(to)) => Body::Lost(Lost { to }),
+            (None, None, None, Some(to), None) => Body::Lost(Lost { to }),
+            (None, None, None, None, Some(s)) => {
+                Body::Settings(SettingsEvent { command: CommandId(s.command), outcome: s.outcome })
+            }
+            (None, None, None, None, None) if has_more => Body::Unknown,
             _ => return Err(minicbor::decode::Error::message("a record has exactly one body")),
         };
         Ok(Self { seq: form.seq, uptime: UptimeMs(form.uptime), body })

@@ -113,14 +113,17 @@ fn remedy(refusal: RefusalReason) -> Remedy {
     match refusal {
         RefusalReason::NotAnchored | RefusalReason::Expired | RefusalReason::Busy => Remedy::Later,
         RefusalReason::LockedLocally => Remedy::Leave,
-        RefusalReason::LowPower => Remedy::Fail,
+        RefusalReason::LowPower | RefusalReason::Unknown => Remedy::Fail,
         RefusalReason::Replayed => Remedy::Again,
         RefusalReason::BadMac
         | RefusalReason::Misaddressed
         | RefusalReason::UnknownValve
         | RefusalReason::LeaseTooLong
         | RefusalReason::Malformed
-        | RefusalReason::TooNew => Remedy::Latch,
+        | RefusalReason::TooNew
+        // What only settings are refused with would be a node that confuses commands.
+        | RefusalReason::BadSetting
+        | RefusalReason::Unsupported => Remedy::Latch,
     }
 }
 
@@ -134,12 +137,15 @@ pub(super) fn is_final(refusal: RefusalReason) -> bool {
         | RefusalReason::LeaseTooLong
         | RefusalReason::Busy
         | RefusalReason::LowPower
-        | RefusalReason::LockedLocally => true,
+        | RefusalReason::LockedLocally
+        | RefusalReason::BadSetting => true,
         RefusalReason::BadMac
         | RefusalReason::Replayed
         | RefusalReason::Misaddressed
         | RefusalReason::Malformed
-        | RefusalReason::TooNew => false,
+        | RefusalReason::TooNew
+        | RefusalReason::Unsupported
+        | RefusalReason::Unknown => false,
     }
 }
 

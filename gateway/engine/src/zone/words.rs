@@ -291,7 +291,12 @@ impl Zone {
 /// Whether a node's own closing means that something is wrong with it.
 fn is_failure(close: CloseReason) -> bool {
     match close {
-        CloseReason::BrownOut | CloseReason::Watchdog | CloseReason::Panic | CloseReason::Fault => true,
+        CloseReason::BrownOut
+        | CloseReason::Watchdog
+        | CloseReason::Panic
+        | CloseReason::Fault
+        // A reason of later firmware: nobody here knows that it is harmless.
+        | CloseReason::Unknown => true,
         CloseReason::LeaseEnded
         | CloseReason::VolumeReached
         | CloseReason::Commanded

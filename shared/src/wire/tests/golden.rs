@@ -7,7 +7,8 @@
 use super::{
     Ack, Answer, Body, Close, CloseReason, CommandId, Downlink, Flaw, Health, Hello, Lost, Metric,
     Millilitres, Millivolts, NodeId, NodeKey, Open, Order, Position, Reading, Record, Records, RefusalReason,
-    ResetCause, UnixMs, Uplink, UptimeMs, ValveEvent, ValveId, ValveReport, Welcome, WireError, open, seal,
+    ResetCause, Settings, SettingsEvent, SettingsOutcome, SettingsText, UnixMs, Uplink, UptimeMs, ValveEvent,
+    ValveId, ValveReport, Welcome, WireError, open, seal,
 };
 use std::path::PathBuf;
 use std::string::String;
@@ -91,6 +92,7 @@ pub(super) fn downlinks() -> Vec<(&'static str, Downlink)> {
         ("downlink-open-longest", super::longest_downlink()),
         ("downlink-close", Downlink::Order(14, close(Some(ValveId(3))))),
         ("downlink-close-all", Downlink::Order(15, close(None))),
+        ("downlink-settings", Downlink::Order(16, Order::Settings(settings()))),
     ]
 }
 
@@ -106,6 +108,7 @@ pub(super) fn sealed() -> Vec<(&'static str, NodeId, Downlink)> {
         ("sealed-ack", node("n01"), inside("downlink-ack")),
         ("sealed-open", node("n01"), inside("downlink-open")),
         ("sealed-close-all", node("v"), inside("downlink-close-all")),
+        ("sealed-settings", node("n01"), inside("downlink-settings")),
         ("sealed-open-longest", node("abcdefghijklmnopqrstuvwxyz-_0123"), inside("downlink-open-longest")),
     ]
 }
@@ -114,7 +117,16 @@ pub(super) fn sealed() -> Vec<(&'static str, NodeId, Downlink)> {
 pub(super) fn kept() -> Vec<(&'static str, Record)> {
     let names = ["record-reading", "record-reading-failed", "record-valve-opened", "record-valve-closed"];
     let more = ["record-health", "record-lost"];
-    names.into_iter().chain(more).zip(records().records).collect()
+    let settings = Record {
+        seq: 1047,
+        uptime: UptimeMs(628_200_000),
+        body: Body::Settings(SettingsEvent {
+            command: CommandId(4713),
+            outcome: SettingsOutcome::Unreachable,
+        }),
+    };
+    let all = names.into_iter().chain(more).zip(records().records);
+    all.chain([("record-settings", settings)]).collect()
 }
 
 fn folder() -> PathBuf {
@@ -214,6 +226,16 @@ fn records_after_boot() -> Records {
     Records { epoch: 8, after: Position { epoch: 7, seq: 1050 }, records: records.collect() }
 }
 
+fn settings() -> Settings {
+    Settings {
+        command: CommandId(4713),
+        text: SettingsText::new("broker=192.168.1.5:1883\nhealth_s=900").expect("short"),
+        issued_at: UnixMs(1_700_000_000_000),
+        ttl_s: 86_400,
+        within_s: 600,
+    }
+}
+
 fn order_to_open(volume: Option<Millilitres>) -> Open {
     Open {
         command: CommandId(4711),
@@ -282,6 +304,35 @@ fn what_newer_firmware_adds_is_skipped() {
 }
 
 #[test]
+fn new_words_and_kinds_of_newer_firmware_hold_up_no_message() {
+    let name = "newer-uplink-unknown";
+    let Uplink::Records(records) = Uplink::decode(&bytes(name)).expect("decodes") else {
+        panic!("the golden file holds records");
+    };
+    assert!(records.is_contiguous(), "a record of an unknown kind keeps its place");
+    let closed = ValveEvent {
+        valve: ValveId(1),
+        open: false,
+        command: Some(CommandId(5)),
+        closed_by: Some(CloseReason::Unknown),
+        run_ms: Some(1000),
+        volume: Some(Millilitres(77)),
+    };
+    let flawed = Reading { probe: 0, metric: 1, value: Some(2345), raw: None, flaw: Some(Flaw::Unknown) };
+    let bodies: Vec<_> = records.records.iter().map(|record| record.body.clone()).collect();
+    assert_eq!(bodies, [Body::Unknown, Body::Valve(closed), Body::Reading(flawed)]);
+    let answer = bytes("newer-uplink-answer");
+    let refused = Uplink::Answer(Answer {
+        command: Some(CommandId(9)),
+        refused: Some(RefusalReason::Unknown),
+        uptime: UptimeMs(1),
+    });
+    assert_eq!(Uplink::decode(&answer), Ok(refused));
+    // A record must be of one kind, whichever.
+    assert_eq!(Record::decode(&[0xa2, 0x00, 0x01, 0x01, 0x02]), Err(WireError::Malformed));
+}
+
+#[test]
 fn a_newer_version_is_told_from_a_broken_message() {
     assert_eq!(Uplink::decode(&bytes("toonew-uplink")), Err(WireError::TooNew(2)));
     assert_eq!(Downlink::decode(&bytes("toonew-downlink")), Err(WireError::TooNew(2)));
@@ -294,6 +345,7 @@ fn a_newer_version_is_told_from_a_broken_message() {
 fn every_golden_file_is_checked() {
     let mut known: Vec<String> = ["newer-uplink-records", "newer-uplink-hello", "newer-downlink-open"]
         .into_iter()
+        .chain(["newer-uplink-unknown", "newer-uplink-answer"])
         .chain(["toonew-uplink", "toonew-downlink"])
         .chain(uplinks().into_iter().map(|(name, _)| name))
         .chain(downlinks().into_iter().map(|(name, _)| name))

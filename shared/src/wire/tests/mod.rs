@@ -5,8 +5,9 @@ mod strategies;
 
 use super::{
     Ack, Answer, Body, BufferFull, Close, Downlink, Flaw, Health, Hello, Lost, MacError, NodeKey, Open,
-    Order, PAYLOAD_LEN_MAX, RECORDS_MAX, Reading, Record, Records, ResetCause, Uplink, VALVES_MAX,
-    ValveEvent, ValveReport, Welcome, WireError, broker_password, cose, open, seal,
+    Order, PAYLOAD_LEN_MAX, RECORDS_MAX, Reading, Record, Records, ResetCause, SETTINGS_LEN_MAX, Settings,
+    SettingsEvent, SettingsOutcome, SettingsText, Uplink, VALVES_MAX, ValveEvent, ValveReport, Welcome,
+    WireError, broker_password, cose, open, seal,
 };
 use crate::ids::{CommandId, NodeId, Position, ValveId};
 use crate::metric::Metric;
@@ -71,6 +72,21 @@ fn longest_downlink() -> Downlink {
     )
 }
 
+/// The settings that take most bytes.
+fn longest_settings() -> Downlink {
+    let text = core::str::from_utf8(&[b'x'; SETTINGS_LEN_MAX]).ok().and_then(SettingsText::new);
+    Downlink::Order(
+        u64::MAX,
+        Order::Settings(Settings {
+            command: CommandId(u64::MAX),
+            text: text.expect("just fits"),
+            issued_at: UnixMs(i64::MIN + 1),
+            ttl_s: u32::MAX,
+            within_s: u32::MAX,
+        }),
+    )
+}
+
 /// `n` times the same record under the longest head.
 fn run_of(n: usize, record: &Record) -> Records {
     Records { epoch: u32::MAX, after: LARGEST, records: core::iter::repeat_n(record.clone(), n).collect() }
@@ -95,7 +111,11 @@ fn the_longest_record_is_as_long_as_promised() {
         flaw: Some(Flaw::Uncalibrated),
     };
     let health = Health { supply: Some(Millivolts(u16::MAX)), waiting: u32::MAX, signal_dbm: Some(i8::MIN) };
-    for body in [Body::Reading(reading), Body::Health(health), Body::Lost(Lost { to: u32::MAX })] {
+    let settings = SettingsEvent { command: CommandId(u64::MAX), outcome: SettingsOutcome::Unknown };
+    let lost = Body::Lost(Lost { to: u32::MAX });
+    let others =
+        [Body::Reading(reading), Body::Health(health), lost, Body::Settings(settings), Body::Unknown];
+    for body in others {
         let record = Record { seq: u32::MAX, uptime: UptimeMs(u64::MAX), body };
         let length = record.encode(&mut buffer).map(<[u8]>::len).expect("fits");
         assert!(length <= Record::LEN_MAX, "{length} bytes");
@@ -153,15 +173,19 @@ fn what_does_not_fit_is_refused_whole() {
 
 #[test]
 fn the_longest_downlink_and_its_envelope_are_as_short_as_promised() {
-    let mut buffer = [0; 96];
-    let payload = longest_downlink().encode(&mut buffer).expect("96 bytes are enough");
-    let mut envelope = [0; 256];
-    let longest = node("abcdefghijklmnopqrstuvwxyz-_0123");
-    let sealed = seal(&golden::KEY, &longest, payload, &mut envelope).expect("fits").len();
-    assert!(sealed <= payload.len() + 64, "{sealed} bytes around {}", payload.len());
-    for room in 0..sealed {
-        assert_eq!(seal(&golden::KEY, &longest, payload, &mut envelope[..room]), Err(BufferFull));
+    for message in [longest_downlink(), longest_settings()] {
+        let mut buffer = [0; Downlink::LEN_MAX];
+        let payload = message.encode(&mut buffer).expect("LEN_MAX is enough");
+        let mut envelope = [0; Downlink::LEN_MAX + 64];
+        let longest = node("abcdefghijklmnopqrstuvwxyz-_0123");
+        let sealed = seal(&golden::KEY, &longest, payload, &mut envelope).expect("fits").len();
+        assert!(sealed <= payload.len() + 64, "{sealed} bytes around {}", payload.len());
+        for room in 0..sealed {
+            assert_eq!(seal(&golden::KEY, &longest, payload, &mut envelope[..room]), Err(BufferFull));
+        }
     }
+    let too_long = core::str::from_utf8(&[b'x'; SETTINGS_LEN_MAX + 1]).ok().and_then(SettingsText::new);
+    assert_eq!(too_long, None);
 }
 
 #[test]
@@ -281,8 +305,8 @@ fn a_flipped_bit_gives_an_error_or_another_whole_message() {
     for (name, _) in golden::downlinks() {
         each_flip(&golden::bytes(name), |bytes| {
             if let Ok(other) = Downlink::decode(bytes) {
-                let mut buffer = [0; 96];
-                assert_eq!(Downlink::decode(other.encode(&mut buffer).expect("96 bytes")), Ok(other));
+                let mut buffer = [0; Downlink::LEN_MAX];
+                assert_eq!(Downlink::decode(other.encode(&mut buffer).expect("LEN_MAX")), Ok(other));
             }
         });
     }
@@ -377,8 +401,8 @@ proptest! {
         message in strategies::downlink(), node in strategies::node_id(), key in any::<[u8; 32]>(),
     ) {
         let key = NodeKey(key);
-        let (mut inner, mut outer) = ([0; 96], [0; 160]);
-        let payload = message.encode(&mut inner).expect("96 bytes are enough");
+        let (mut inner, mut outer) = ([0; Downlink::LEN_MAX], [0; Downlink::LEN_MAX + 64]);
+        let payload = message.encode(&mut inner).expect("LEN_MAX is enough");
         let bytes = seal(&key, &node, payload, &mut outer).expect("64 more are enough");
         let opened = open(&key, &node, bytes);
         prop_assert_eq!(opened, Ok(payload));

@@ -6,7 +6,8 @@
 use super::{
     Ack, Answer, Body, Close, CloseReason, CommandId, Downlink, Flaw, Health, Hello, Lost, Millilitres,
     Millivolts, NodeId, Open, Order, Position, RECORDS_MAX, Reading, Record, Records, RefusalReason,
-    ResetCause, UnixMs, Uplink, UptimeMs, VALVES_MAX, ValveEvent, ValveId, ValveReport, Welcome,
+    ResetCause, SETTINGS_LEN_MAX, Settings, SettingsEvent, SettingsOutcome, SettingsText, UnixMs, Uplink,
+    UptimeMs, VALVES_MAX, ValveEvent, ValveId, ValveReport, Welcome,
 };
 use proptest::option;
 use proptest::prelude::{Just, Strategy, any, prop_oneof};
@@ -32,6 +33,7 @@ pub(super) fn downlink() -> impl Strategy<Value = Downlink> {
             let close = Close { command: CommandId(command), valve: valve.map(ValveId) };
             Downlink::Order(counter, Order::Close(close))
         }),
+        (number(), settings()).prop_map(|(counter, s)| Downlink::Order(counter, Order::Settings(s))),
     ]
 }
 
@@ -42,6 +44,10 @@ pub(super) fn record() -> impl Strategy<Value = Record> {
         3 => valve_event().prop_map(Body::Valve),
         1 => health().prop_map(Body::Health),
         1 => record_seq().prop_map(|to| Body::Lost(Lost { to })),
+        1 => (number(), select(SettingsOutcome::ALL)).prop_map(|(command, outcome)| {
+            Body::Settings(SettingsEvent { command: CommandId(command), outcome })
+        }),
+        1 => Just(Body::Unknown),
     ];
     (record_seq(), number(), body).prop_map(|(seq, uptime, body)| Record {
         seq,
@@ -147,6 +153,17 @@ fn open() -> impl Strategy<Value = Open> {
             volume: volume.map(Millilitres),
             issued_at,
             ttl_s,
+        },
+    )
+}
+
+fn settings() -> impl Strategy<Value = Settings> {
+    let text = proptest::collection::vec("[ -~\n]", 1..=SETTINGS_LEN_MAX);
+    (number(), text, unix(), small(), small()).prop_filter_map(
+        "a text that fits",
+        |(command, text, issued_at, ttl_s, within_s)| {
+            let text = SettingsText::new(&text.concat())?;
+            Some(Settings { command: CommandId(command), text, issued_at, ttl_s, within_s })
         },
     )
 }
