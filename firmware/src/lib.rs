@@ -9,6 +9,7 @@
 //! | [`settings`] | what a person set up; what survives a reset, key by key |
 //! | [`board`] | the hardware contract |
 //! | [`probe`] | voltage, register or ready value → reading with its flaw |
+//! | [`console`] | how a person at the serial port tells it what it is |
 //! | [`coil`] | how a relay and a latching valve are fed |
 //! | [`drip`] | which valve is open until when: the dead-man close (promise P3) |
 //! | [`node`] | everything the node decides |
@@ -28,6 +29,7 @@ mod nor;
 
 pub mod board;
 pub mod coil;
+pub mod console;
 pub mod drip;
 pub mod link;
 pub mod node;

@@ -14,9 +14,9 @@ use crate::link::LinkMs;
 use crate::link::backoff::Backoff;
 use crate::link::session::{Identity, ONLINE, RX_LEN, TX_LEN};
 use crate::link::window::{Due, Window};
-use crate::node::{Action, Boot, Node, closing_at_boot};
+use crate::node::{Action, Boot, Node, Standing, closing_at_boot};
 use crate::outbox::{Outbox, OutboxError};
-use crate::settings::{NodeConfig, Settings, SettingsError, ValveKind};
+use crate::settings::{NodeConfig, Settings, SettingsError, Setup, Trial, ValveKind};
 use crate::sleep::{Rest, begin_epoch};
 use core::fmt;
 use core::future::Future;
@@ -27,8 +27,8 @@ use embedded_io_async::{Read, Write};
 use embedded_storage_async::nor_flash::MultiwriteNorFlash;
 use giot_shared::ids::Position;
 use giot_shared::time::UptimeMs;
-use giot_shared::valve::CloseReason;
-use giot_shared::wire::{Answer, Hello, PAYLOAD_LEN_MAX, Uplink, VALVES_MAX};
+use giot_shared::valve::{CloseReason, RefusalReason};
+use giot_shared::wire::{Answer, Body, Hello, PAYLOAD_LEN_MAX, Uplink, VALVES_MAX};
 use minimq::{Connection, Error, Publication, QoS, TopicFilter};
 
 /// Time for a stream and the MQTT greeting, ms: a lost SYN is sent again after 1, 3 and 7 s (RFC 6298).
@@ -40,7 +40,7 @@ const SILENCE_MS: u64 = 60_000;
 /// Answers that wait for the link.
 const ANSWERS_MAX: usize = 8;
 
-/// The three flash partitions of a node, each seen from its own address 0.
+/// The flash partitions of a node, each seen from its own address 0.
 #[derive(Debug)]
 pub struct Partitions<F> {
     /// Counters: two pages or more.
@@ -49,6 +49,8 @@ pub struct Partitions<F> {
     pub readings: F,
     /// Valve events: three pages or more.
     pub events: F,
+    /// What a person set up; `None` where it does not come from flash, so that nothing of it can be changed over the air.
+    pub installation: Option<F>,
 }
 
 /// Working memory of the link, kept out of the loop's own frame so that a board can place it.
@@ -146,12 +148,14 @@ pub async fn run<B: Board, C: Connector, F: MultiwriteNorFlash>(
     let tails = settings.lost_tails().await;
     let mut outbox = Outbox::open(flash.readings, flash.events, tails).await?;
     let epoch = begin_epoch(&mut settings, &mut outbox, woken.as_ref()).await?;
+    let mut setup = flash.installation.map(Setup::new);
     let boot = Boot {
         epoch,
         reset: board.reset_cause(),
         kept: settings.kept().await,
         released: settings.released().await,
         nonce_seed: board.random(),
+        standing: standing(&mut setup).await,
     };
     let now = board.uptime();
     let rest = Rest::new(config.sleep, woken.as_ref(), now);
@@ -167,6 +171,7 @@ pub async fn run<B: Board, C: Connector, F: MultiwriteNorFlash>(
         board,
         node,
         settings,
+        setup,
         outbox,
         window: Window::default(),
         backoff: Backoff::default(),
@@ -216,6 +221,7 @@ struct Runner<'a, B, F: MultiwriteNorFlash> {
     board: &'a mut B,
     node: Node,
     settings: Settings<F>,
+    setup: Option<Setup<F>>,
     outbox: Outbox<F>,
     window: Window,
     backoff: Backoff,
@@ -463,8 +469,13 @@ impl<B: Board, F: MultiwriteNorFlash> Runner<'_, B, F> {
                 }
             }
             Action::Keep(at, body) => {
+                let is_outcome = matches!(body, Body::Settings(_));
                 let kept = self.outbox.push(&mut self.settings, at, body).await.is_ok();
                 self.node.handle_outbox(self.outbox.level());
+                if let Some(setup) = self.setup.as_mut().filter(|_| kept && is_outcome) {
+                    // Told again after the next boot otherwise.
+                    let _told = setup.told().await;
+                }
                 let now = self.board.uptime();
                 self.node.handle_kept(now, kept);
             }
@@ -497,6 +508,26 @@ impl<B: Board, F: MultiwriteNorFlash> Runner<'_, B, F> {
                     self.node.close_all(now, CloseReason::Boot);
                     self.end = Some(End::Restart);
                 }
+            }
+            Action::Change(settings) => {
+                let refused = match &mut self.setup {
+                    None => Some(RefusalReason::Unsupported),
+                    Some(setup) => match setup.begin(&settings).await {
+                        Ok(true) => None,
+                        Ok(false) => Some(RefusalReason::BadSetting),
+                        Err(_) => Some(RefusalReason::Busy),
+                    },
+                };
+                let now = self.board.uptime();
+                self.node.handle_changed(now, settings.command, refused);
+            }
+            Action::Settle(event) => {
+                let is_kept = match &mut self.setup {
+                    None => false,
+                    Some(setup) => setup.settle(event.outcome).await.is_ok(),
+                };
+                let now = self.board.uptime();
+                self.node.handle_settled(now, event, is_kept);
             }
             Action::ReadProbe(probe) => {
                 let sample = self.board.read_probe(probe, self.node.valve_deadline()).await;
@@ -542,6 +573,19 @@ impl<B: Board, F: MultiwriteNorFlash> Runner<'_, B, F> {
             self.board.report(&status);
         }
     }
+}
+
+/// Where this boot stands with settings from over the air. A partition that cannot be read keeps none.
+async fn standing<F: MultiwriteNorFlash>(setup: &mut Option<Setup<F>>) -> Standing {
+    let Some(setup) = setup else { return Standing::default() };
+    let Ok(trial) = setup.trial().await else { return Standing::default() };
+    let (last, trying_s, news) = match trial {
+        Trial::None => (None, None, None),
+        Trial::Running { command, within_s } => (Some(command), Some(within_s), None),
+        Trial::Over(event) => (Some(event.command), None, Some(event)),
+        Trial::Told(command) => (Some(command), None, None),
+    };
+    Standing { can_change: true, last, trying_s, news }
 }
 
 fn link_now() -> LinkMs {

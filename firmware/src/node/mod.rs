@@ -9,11 +9,13 @@
 //! cleared; counter and mark are in flash before a valve opens. So a reset at any moment leaves either a closed valve
 //! or a mark from which the next boot records the cut run.
 
+mod change;
 mod orders;
 mod rest;
 mod schedule;
 mod valves;
 
+pub use change::Standing;
 pub use valves::{DriveReason, closing_at_boot};
 
 use crate::board::{Drive, Vitals};
@@ -21,11 +23,12 @@ use crate::drip::{Drip, Request};
 use crate::outbox::Level;
 use crate::probe::{self, ProbeFault, Sample};
 use crate::settings::{Kept, NodeConfig};
+use change::Change;
 use giot_shared::ids::{CommandId, Position, ProbeId};
 use giot_shared::metric::Metric;
 use giot_shared::time::{Anchor, UptimeMs};
 use giot_shared::valve::RefusalReason;
-use giot_shared::wire::{Answer, Body, Health, Hello, ResetCause, VALVES_MAX};
+use giot_shared::wire::{Answer, Body, Health, Hello, ResetCause, Settings, SettingsEvent, VALVES_MAX};
 use orders::Bucket;
 use schedule::Schedule;
 use valves::{Move, Pending};
@@ -37,6 +40,8 @@ pub const FIRMWARE: &str = env!("CARGO_PKG_VERSION");
 const KEEP_AGAIN_MS: u64 = 5000;
 /// Records that may wait for the flash: an opening and a closing of every valve and the meter's total of each.
 const RECORDS_MAX: usize = 3 * VALVES_MAX;
+/// The number under which the battery's charge is told; its metric is its own.
+const BATTERY_PROBE: ProbeId = ProbeId(0);
 /// Answers that may wait for the link: as many as a burst of refusals is answered with.
 const ANSWERS_MAX: usize = 8;
 
@@ -53,6 +58,8 @@ pub struct Boot {
     pub released: Position,
     /// Start of this boot's nonces.
     pub nonce_seed: u64,
+    /// Where this boot stands with settings from over the air.
+    pub standing: Standing,
 }
 
 /// What the caller must do.
@@ -72,8 +79,13 @@ pub enum Action {
     Welcome(Position),
     /// The gateway has everything up to here.
     Release(Position),
-    /// The gateway knows records that this node never made: its flash was lost. Reset, with an epoch above this one.
+    /// Reset, with an epoch above this one: the gateway knows records that this node never made, because its flash was
+    /// lost; or settings change.
     Restart(u32),
+    /// Keep settings for the next boot, then tell [`Node::handle_changed`].
+    Change(Settings),
+    /// Keep what became of the settings on trial, then tell [`Node::handle_settled`].
+    Settle(SettingsEvent),
     /// Read a probe, then tell [`Node::handle_sample`].
     ReadProbe(ProbeId),
     /// Read supply and radio, then tell [`Node::handle_vitals`].
@@ -110,6 +122,7 @@ pub struct Node {
     welcome: Option<Position>,
     release: Option<Position>,
     restart: Option<u32>,
+    change: Change,
     vitals_due: bool,
 }
 
@@ -145,11 +158,15 @@ impl Node {
             welcome: None,
             release: None,
             restart: None,
+            change: Change::new(&boot.standing, now),
             vitals_due: true,
             config,
             boot,
         };
         node.record_cut_runs(now);
+        if let Some(event) = node.boot.standing.news {
+            node.record(now, Body::Settings(event));
+        }
         node
     }
 
@@ -201,6 +218,11 @@ impl Node {
             let health =
                 Health { supply: vitals.supply, waiting: self.level.waiting, signal_dbm: vitals.signal_dbm };
             self.record(now, Body::Health(health));
+            if let (Some(supply), Some(battery)) = (vitals.supply, self.config.battery) {
+                let percent = i32::from(battery.charge_percent(supply));
+                let reading = probe::direct(BATTERY_PROBE, Metric::BatteryCharge, Some(percent));
+                self.record(now, Body::Reading(reading));
+            }
             self.record_water(now);
         }
     }
@@ -245,6 +267,7 @@ impl Node {
                 movement.not_before = None;
             }
         }
+        self.change_timeout(now);
         self.schedule.handle_timeout(now);
         if self.schedule.health_is_due() || self.supply_look_at.is_some_and(|at| at <= now) {
             self.supply_look_at = None;
@@ -280,6 +303,9 @@ impl Node {
         if let Some(epoch) = self.restart.take() {
             return Some(Action::Restart(epoch));
         }
+        if let Some(action) = self.poll_change() {
+            return Some(action);
+        }
         if let Some(stored) = self.welcome.take() {
             return Some(Action::Welcome(stored));
         }
@@ -306,6 +332,7 @@ impl Node {
             self.keep_at,
             self.supply_look_at,
             hello,
+            self.change.next_at(),
             self.schedule.next_at(),
         ];
         times.into_iter().flatten().min()
@@ -338,7 +365,8 @@ impl Node {
     /// The meter's total, so that water outside of runs is accounted for too.
     fn record_water(&mut self, now: UptimeMs) {
         let Some(meter) = self.config.meter else { return };
-        let total = i32::try_from(self.metered_ul / 1000).unwrap_or(i32::MAX);
+        // From 0 again after 2^31 mL: whoever adds up sees a counter that began anew.
+        let total = i32::try_from(self.metered_ul / 1000 % (1 << 31)).unwrap_or(0);
         let reading = probe::direct(meter.probe, Metric::WaterVolume, Some(total));
         self.record(now, Body::Reading(reading));
     }

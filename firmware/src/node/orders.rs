@@ -6,19 +6,21 @@
 //! | key id | Misaddressed | nobody in particular |
 //! | tag | BadMac | nobody in particular |
 //! | version | TooNew | nobody in particular |
+//! | kind | Unsupported | nobody in particular |
 //! | content | Malformed | nobody in particular |
 //! | counter above the last | Replayed | the command |
-//! | Open: time known | NotAnchored | the command |
-//! | Open: issued_at − skew ≤ now ≤ issued_at + ttl | Expired, and the time is asked for again | the command |
+//! | Open, Settings: time known | NotAnchored | the command |
+//! | Open, Settings: issued_at − skew ≤ now ≤ issued_at + ttl | Expired, and the time is asked for again | the command |
 //! | Open: valve, run, supply, room for events | UnknownValve, LeaseTooLong, LowPower, Busy | the command |
+//! | Settings: the board keeps some; no valve open, no other change; known words | Unsupported, Busy, BadSetting | the command |
 //!
 //! Checks run in this order. An order with a good tag and a new counter burns that counter, refused or obeyed, so that it
 //! cannot be kept and played later. Flash that fails keeps the counter in memory only: after a reset such an order is
 //! believed once more, within its ttl. Close needs neither time nor ttl: closing is always safe.
 
-use super::{Node, Request};
+use super::{Change, Node, Request};
 use giot_shared::ids::Position;
-use giot_shared::time::{Anchor, UptimeMs};
+use giot_shared::time::{Anchor, UnixMs, UptimeMs};
 use giot_shared::valve::{CloseReason, RefusalReason};
 use giot_shared::wire::{self, Close, Downlink, MacError, Open, Order, Welcome, WireError};
 
@@ -67,9 +69,8 @@ impl Node {
         let message = opened.and_then(|payload| {
             Downlink::decode(payload).map_err(|error| match error {
                 WireError::TooNew(_) => RefusalReason::TooNew,
-                WireError::TooLong | WireError::Malformed | WireError::UnknownKind => {
-                    RefusalReason::Malformed
-                }
+                WireError::UnknownKind => RefusalReason::Unsupported,
+                WireError::TooLong | WireError::Malformed => RefusalReason::Malformed,
             })
         });
         match message {
@@ -100,6 +101,7 @@ impl Node {
             self.restart = Some(welcome.stored.epoch);
             return;
         }
+        self.confirm_change();
         self.release_to(welcome.stored);
         self.welcome = Some(self.boot.released);
     }
@@ -132,6 +134,11 @@ impl Node {
                     self.answer(now, command, Some(reason));
                 }
             }
+            Order::Settings(settings) => {
+                if let Err(reason) = self.handle_settings(now, settings) {
+                    self.answer(now, command, Some(reason));
+                }
+            }
             Order::Close(close) => {
                 let refused = self.handle_close(now, close).err();
                 self.answer(now, command, refused);
@@ -141,13 +148,10 @@ impl Node {
 
     /// Accepts an opening; it is carried out, and answered, when it is in flash.
     fn handle_open(&mut self, now: UptimeMs, open: &Open) -> Result<(), RefusalReason> {
-        let anchor = self.anchor.ok_or(RefusalReason::NotAnchored)?;
-        let unix = anchor.date(now);
-        let earliest = open.issued_at.minus_ms(SKEW_MS);
-        let latest = open.issued_at.plus_ms(u64::from(open.ttl_s) * 1000);
-        if unix < earliest || unix > latest {
-            self.hello_due = self.connected;
-            return Err(RefusalReason::Expired);
+        self.check_time(now, open.issued_at, open.ttl_s)?;
+        // The restart that follows would cut the run.
+        if matches!(self.change, Change::Asked(_) | Change::Taken(_)) {
+            return Err(RefusalReason::Busy);
         }
         let request = Request {
             valve: open.valve,
@@ -157,6 +161,24 @@ impl Node {
         };
         self.may_open(&request)?;
         self.prepare(request);
+        Ok(())
+    }
+
+    /// Whether an order of that time may still be obeyed.
+    pub(super) fn check_time(
+        &mut self,
+        now: UptimeMs,
+        issued_at: UnixMs,
+        ttl_s: u32,
+    ) -> Result<(), RefusalReason> {
+        let anchor = self.anchor.ok_or(RefusalReason::NotAnchored)?;
+        let unix = anchor.date(now);
+        let earliest = issued_at.minus_ms(SKEW_MS);
+        let latest = issued_at.plus_ms(u64::from(ttl_s) * 1000);
+        if unix < earliest || unix > latest {
+            self.hello_due = self.connected;
+            return Err(RefusalReason::Expired);
+        }
         Ok(())
     }
 

@@ -229,7 +229,7 @@ impl Node {
 
     pub(super) fn record_cut_runs(&mut self, now: UptimeMs) {
         let reason = match self.boot.reset {
-            ResetCause::PowerOn | ResetCause::Software => CloseReason::Boot,
+            ResetCause::PowerOn | ResetCause::Software | ResetCause::Unknown => CloseReason::Boot,
             ResetCause::BrownOut => CloseReason::BrownOut,
             ResetCause::Watchdog => CloseReason::Watchdog,
             ResetCause::Panic => CloseReason::Panic,

@@ -80,7 +80,9 @@ impl Gateway {
         let same_epoch = first.epoch == at.epoch;
         match body {
             Body::Lost(lost) => (same_epoch && at.seq <= lost.to).then_some(body),
-            Body::Reading(_) | Body::Valve(_) | Body::Health(_) => (*first == at).then_some(body),
+            Body::Reading(_) | Body::Valve(_) | Body::Health(_) | Body::Settings(_) | Body::Unknown => {
+                (*first == at).then_some(body)
+            }
         }
     }
 }

@@ -4,9 +4,15 @@
 //! calibrated one. When to read is decided by [`crate::node`]; how a converter is wired by the board.
 
 mod analog;
+mod battery;
+mod contact;
 pub mod modbus;
+mod pulse;
 
 pub use analog::{Adc, Analog, AnalogPlan, SAMPLES_MAX};
+pub use battery::{BatteryPlan, Chemistry};
+pub use contact::{Contacts, Debounce};
+pub use pulse::{PULSE_US_MIN, PulseFilter, PulsePin, Tips, Wrapping};
 
 use crate::settings::ProbePlan;
 use giot_shared::ids::ProbeId;

@@ -5,12 +5,14 @@
 mod install;
 mod kept;
 mod wifi;
+pub mod words;
 
-pub use install::{BAUD_DEFAULT, BROKER_LEN_MAX, Input, InstallError, Installation, Network};
+pub use install::{BAUD_DEFAULT, BROKER_LEN_MAX, Input, InstallError, Installation, Network, Setup, Trial};
 pub(crate) use kept::used_len;
 pub use kept::{Kept, LOST_TAILS_MAX, LostTail, LostTails, Running, Settings, SettingsError};
 pub use wifi::{PASSWORD_LEN, SSID_LEN_MAX, Wifi};
 
+use crate::probe::BatteryPlan;
 use giot_shared::calibration::Calibration;
 use giot_shared::ids::{NodeId, ProbeId, ValveId};
 use giot_shared::metric::Metric;
@@ -40,6 +42,8 @@ pub struct NodeConfig {
     pub meter: Option<MeterPlan>,
     /// When the supply is too low to drive a valve; `None` where the board cannot measure it.
     pub supply: Option<SupplyPlan>,
+    /// The battery behind the supply, where there is one.
+    pub battery: Option<BatteryPlan>,
     /// Time between records of the node's own state, ms.
     pub health_interval_ms: u64,
     /// Time between Hellos of a standing connection, ms: keeps the clock within a second a day of drift.
@@ -62,6 +66,7 @@ impl NodeConfig {
             valves: heapless::Vec::new(),
             meter: None,
             supply: None,
+            battery: None,
             health_interval_ms: 3_600_000,
             hello_interval_ms: 6 * 3_600_000,
             sleep: None,

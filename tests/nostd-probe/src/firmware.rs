@@ -12,15 +12,19 @@ use core::task::{Context, Waker};
 use embedded_storage_async::nor_flash::{ErrorType, MultiwriteNorFlash, NorFlash, ReadNorFlash};
 use giot_firmware::board::{Board, ConnectFault, Connector, Drive, DriveFault, NodeStatus, Vitals, Wake};
 use giot_firmware::coil::{Latching, Relay};
+use giot_firmware::console::{Console, serve};
 use giot_firmware::probe::modbus::{Line, Preset, SCAN_ADDRESSES, scan};
-use giot_firmware::probe::{Adc, Analog, AnalogPlan, ProbeFault, Sample};
+use giot_firmware::probe::{
+    Adc, Analog, AnalogPlan, BatteryPlan, Chemistry, Contacts, PULSE_US_MIN, ProbeFault, PulsePin, Sample,
+    Tips,
+};
 use giot_firmware::run::{Memory, Partitions, run};
-use giot_firmware::settings::{Installation, NodeConfig, ProbePlan, ValvePlan};
+use giot_firmware::settings::{Input, Installation, NodeConfig, ProbePlan, Setup, ValvePlan};
 use giot_shared::ids::{ProbeId, ValveId};
 use giot_shared::metric::Metric;
 use giot_shared::time::{UnixMs, UptimeMs};
 use giot_shared::units::Millivolts;
-use giot_shared::wire::{NodeKey, ResetCause};
+use giot_shared::wire::{NodeKey, ResetCause, SettingsOutcome};
 
 /// Runs the node up to its first wait; `seed` is its random number and its flash content.
 pub fn reach(seed: u32) -> u32 {
@@ -30,7 +34,12 @@ pub fn reach(seed: u32) -> u32 {
         && config.probes.push(ProbePlan::new(ProbeId(0), Metric::SoilMoisture)).is_ok();
     let (mut board, mut connector, mut memory) = (Nothing(seed), Nothing(seed), Memory::new());
     let partition = || Blank(seed.to_le_bytes()[0]);
-    let flash = Partitions { settings: partition(), readings: partition(), events: partition() };
+    let flash = Partitions {
+        settings: partition(),
+        readings: partition(),
+        events: partition(),
+        installation: Some(partition()),
+    };
     let mut node = pin!(run(config, &mut board, &mut connector, flash, &mut memory));
     let ended = is_ready(node.as_mut());
     u32::from(ended) + u32::from(planned) + drivers(seed)
@@ -46,7 +55,26 @@ fn drivers(seed: u32) -> u32 {
     })));
     let driven = is_ready(pin!(Latching::new(Power, Power).drive(true, 1)));
     let relayed = Relay::new(Power).drive(false).is_ok();
-    [installed, sampled, scanned, driven, relayed].into_iter().map(u32::from).sum()
+    [installed, sampled, scanned, driven, relayed, inputs(seed)].into_iter().map(u32::from).sum()
+}
+
+/// The console, settings on trial, switches, pulses and a battery.
+fn inputs(seed: u32) -> bool {
+    let flash = || Blank(seed.to_le_bytes()[0]);
+    let (mut setup, mut output) = (Setup::new(flash()), heapless::String::<64>::new());
+    let booted = is_ready(pin!(setup.boot())) && is_ready(pin!(setup.settle(SettingsOutcome::Confirmed)));
+    let Some(mut console) = Console::new(None) else { return false };
+    let mut flash = flash();
+    let served = is_ready(pin!(serve(&mut console, &mut Typed(b"help\ncommit\n"), &mut output, &mut flash)));
+    let float = ProbePlan::new(ProbeId(1), Metric::TankFloat);
+    let input = Input::Contact { channel: 0, is_inverted: false, hold_ms: 50 };
+    let mut contacts = Contacts::new([(&float, input)], |_| black_box(false));
+    let changed = contacts.look(UptimeMs(u64::from(seed)), |_| black_box(true)).is_some();
+    let mut pulses = PulsePin::new(Power, PULSE_US_MIN);
+    let rained = Tips::new(200, seed).take(pulses.look(u64::from(seed)));
+    let battery = BatteryPlan { chemistry: Chemistry::Lead, n_cells: 6, divider: (300, 100) };
+    black_box((rained, battery.charge_percent(battery.supply(Millivolts(3000)))));
+    booted | served | changed
 }
 
 fn is_ready(future: Pin<&mut impl Future>) -> bool {
@@ -138,6 +166,34 @@ impl embedded_hal::digital::OutputPin for Power {
 
     fn set_high(&mut self) -> Result<(), Infallible> {
         Ok(())
+    }
+}
+
+impl embedded_hal::digital::InputPin for Power {
+    fn is_high(&mut self) -> Result<bool, Infallible> {
+        black_box(Ok(true))
+    }
+
+    fn is_low(&mut self) -> Result<bool, Infallible> {
+        black_box(Ok(false))
+    }
+}
+
+/// What a person typed; nothing comes behind it.
+struct Typed(&'static [u8]);
+
+impl embedded_io_async::ErrorType for Typed {
+    type Error = Infallible;
+}
+
+impl embedded_io_async::Read for Typed {
+    async fn read(&mut self, bytes: &mut [u8]) -> Result<usize, Infallible> {
+        let (Some((byte, rest)), Some(place)) = (self.0.split_first(), bytes.first_mut()) else {
+            return pending().await;
+        };
+        *place = *byte;
+        self.0 = rest;
+        Ok(1)
     }
 }
 

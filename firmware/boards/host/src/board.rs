@@ -3,13 +3,13 @@
 //! The node on it is the firmware itself. Uptime counts simulated milliseconds since the simulated boot.
 
 use crate::clock::SimClock;
-use crate::flash::FlashStore;
+use crate::flash::{FlashRegion, FlashStore};
 use crate::net::TcpConnector;
 use crate::{NodeError, Random};
 use giot_firmware::board::{Board, Drive, DriveFault, NodeStatus, Vitals, Wake};
 use giot_firmware::probe::{ProbeFault, Sample};
-use giot_firmware::run::{End, Memory, run};
-use giot_firmware::settings::NodeConfig;
+use giot_firmware::run::{End, Memory, Partitions, run};
+use giot_firmware::settings::{NodeConfig, Setup};
 use giot_firmware::sleep::{Carry, Woken};
 use giot_shared::ids::{ProbeId, ValveId};
 use giot_shared::time::{UnixMs, UptimeMs};
@@ -266,24 +266,52 @@ pub(crate) async fn stopped(stop: &mut watch::Receiver<bool>) {
 /// # Errors
 /// [`NodeError`] when flash or configuration do not carry a node.
 pub async fn run_node(
-    mut config: NodeConfig,
+    config: NodeConfig,
+    setup: BoardSetup,
+    shutdown: impl Future<Output = ()> + Send,
+) -> Result<(), NodeError> {
+    let (flash, broker) = (setup.flash.clone(), setup.broker.clone());
+    let boot = || async { Ok((config.clone(), broker.clone(), flash.partitions())) };
+    run_boots(boot, setup, shutdown).await
+}
+
+/// As [`run_node`], for a node that is what its flash says: settings can be changed over the air. The broker of `setup`
+/// is not used.
+///
+/// # Errors
+/// [`NodeError`] when nobody set the node up, or flash or configuration do not carry it.
+pub async fn run_installed_node(
+    setup: BoardSetup,
+    shutdown: impl Future<Output = ()> + Send,
+) -> Result<(), NodeError> {
+    let flash = setup.flash.clone();
+    let boot = || async {
+        let installation = Setup::new(flash.installation()).boot().await.map_err(NodeError::Install)?;
+        let partitions = Partitions { installation: Some(flash.installation()), ..flash.partitions() };
+        Ok((installation.config, installation.broker.as_str().to_owned(), partitions))
+    };
+    run_boots(boot, setup, shutdown).await
+}
+
+/// Boots a node again and again; `boot` gives what it is, where its broker is, and its flash.
+async fn run_boots<B: Future<Output = Result<(NodeConfig, String, Partitions<FlashRegion>), NodeError>>>(
+    boot: impl Fn() -> B,
     setup: BoardSetup,
     shutdown: impl Future<Output = ()> + Send,
 ) -> Result<(), NodeError> {
     let stretch = setup.clock.speed().max(1.0).ceil();
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "`as` saturates")]
     let stretch = stretch as u64;
-    config.welcome_within_ms = config.welcome_within_ms.saturating_mul(stretch);
-    let flash = setup.flash.clone();
-    let broker = setup.broker.clone();
     let (stop, stopping) = watch::channel(false);
     let mut board = HostBoard::new(setup, stopping);
     let mut memory = Box::new(Memory::new());
     let node = async {
         loop {
+            let (mut config, broker, partitions) = boot().await?;
+            config.welcome_within_ms = config.welcome_within_ms.saturating_mul(stretch);
             let radio_is_on = board.woken.as_ref().is_none_or(|woken| woken.contact);
-            let mut connector = radio_is_on.then(|| TcpConnector::new(broker.clone()));
-            let end = run(config.clone(), &mut board, &mut connector, flash.partitions(), &mut memory);
+            let mut connector = radio_is_on.then(|| TcpConnector::new(broker));
+            let end = run(config, &mut board, &mut connector, partitions, &mut memory);
             match Box::pin(end).await? {
                 End::Stopped if board.sleep_if_asked().await => {}
                 End::Stopped => return Ok(()),

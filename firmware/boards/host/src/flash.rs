@@ -8,6 +8,7 @@
 //! | 0–1 | settings |
 //! | 2–5 | valve events |
 //! | 6–37 | readings: about 3 600 of them |
+//! | 38–39 | what a person set up, where the node is told by that |
 
 use embedded_storage_async::nor_flash::{
     ErrorType, MultiwriteNorFlash, NorFlash, NorFlashError, NorFlashErrorKind, ReadNorFlash,
@@ -25,7 +26,10 @@ pub const PAGE_LEN: usize = 4096;
 const SETTINGS_PAGES: Range<usize> = 0..2;
 const EVENT_PAGES: Range<usize> = 2..6;
 const READING_PAGES: Range<usize> = 6..38;
-const LEN: usize = READING_PAGES.end * PAGE_LEN;
+const INSTALLATION_PAGES: Range<usize> = 38..40;
+const LEN: usize = INSTALLATION_PAGES.end * PAGE_LEN;
+/// A file from before there was a partition for what a person set up.
+const OLDER_LEN: usize = READING_PAGES.end * PAGE_LEN;
 const ERASED: u8 = 0xff;
 
 /// The flash chip of one node; clones are the same chip.
@@ -56,9 +60,10 @@ impl FlashStore {
         let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
         let mut bytes = Vec::with_capacity(LEN);
         Read::by_ref(&mut file).take(LEN as u64 + 1).read_to_end(&mut bytes)?;
-        if bytes.is_empty() {
+        if bytes.is_empty() || bytes.len() == OLDER_LEN {
+            let n_known = bytes.len();
             bytes.resize(LEN, ERASED);
-            file.write_all(&bytes)?;
+            file.write_all(bytes.get(n_known..).unwrap_or_default())?;
             file.sync_all()?;
         }
         if bytes.len() != LEN {
@@ -68,18 +73,28 @@ impl FlashStore {
         Ok(Self::with(Chip { bytes, file: Some(file), sync }))
     }
 
-    /// The partitions of a node on this chip.
+    /// The partitions of a node that is told by its caller what it is.
     #[must_use]
     pub fn partitions(&self) -> Partitions<FlashRegion> {
-        let region = |pages: Range<usize>| FlashRegion {
+        Partitions {
+            settings: self.region(SETTINGS_PAGES),
+            readings: self.region(READING_PAGES),
+            events: self.region(EVENT_PAGES),
+            installation: None,
+        }
+    }
+
+    /// The partition of what a person set up.
+    #[must_use]
+    pub fn installation(&self) -> FlashRegion {
+        self.region(INSTALLATION_PAGES)
+    }
+
+    fn region(&self, pages: Range<usize>) -> FlashRegion {
+        FlashRegion {
             chip: Arc::clone(&self.chip),
             start: pages.start * PAGE_LEN,
             len: pages.len() * PAGE_LEN,
-        };
-        Partitions {
-            settings: region(SETTINGS_PAGES),
-            readings: region(READING_PAGES),
-            events: region(EVENT_PAGES),
         }
     }
 
@@ -207,12 +222,13 @@ mod tests {
     #[tokio::test]
     async fn partitions_do_not_touch_each_other() {
         let store = FlashStore::memory();
-        let Partitions { mut settings, mut readings, mut events } = store.partitions();
-        for (flash, mark) in [(&mut settings, 1), (&mut readings, 2), (&mut events, 3)] {
+        let Partitions { mut settings, mut readings, mut events, .. } = store.partitions();
+        let mut installed = store.installation();
+        for (flash, mark) in [(&mut settings, 1), (&mut readings, 2), (&mut events, 3), (&mut installed, 4)] {
             let words = vec![mark; flash.capacity()];
             flash.write(0, &words).await.expect("written");
         }
-        for (flash, mark) in [(&mut settings, 1), (&mut readings, 2), (&mut events, 3)] {
+        for (flash, mark) in [(&mut settings, 1), (&mut readings, 2), (&mut events, 3), (&mut installed, 4)] {
             let mut bytes = vec![0; flash.capacity()];
             flash.read(0, &mut bytes).await.expect("read");
             assert!(bytes.iter().all(|&byte| byte == mark));
@@ -228,6 +244,12 @@ mod tests {
         let mut bytes = [0; 4];
         let store = FlashStore::file(&path, false).expect("opened");
         store.partitions().readings.read(8, &mut bytes).await.expect("read");
+        std::fs::write(&path, [3; OLDER_LEN]).expect("written");
+        let older = FlashStore::file(&path, false).expect("opened");
+        let mut ends = [[0; 4]; 2];
+        older.partitions().readings.read(0, &mut ends[0]).await.expect("read");
+        older.installation().read(0, &mut ends[1]).await.expect("read");
+        assert_eq!(ends, [[3; 4], [ERASED; 4]], "an older file grows");
         std::fs::write(&path, b"short").expect("written");
         let refused = FlashStore::file(&path, false).map(|_| ());
         std::fs::remove_file(&path).expect("removed");

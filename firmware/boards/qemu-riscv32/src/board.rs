@@ -10,8 +10,8 @@ use embassy_time::{Instant, Timer};
 use giot_firmware::board::{Board, Drive, DriveFault, NodeStatus, Vitals, Wake};
 use giot_firmware::coil::{Latching, Relay};
 use giot_firmware::probe::modbus::Line;
-use giot_firmware::probe::{ProbeFault, Sample};
-use giot_firmware::settings::{Input, PROBES_MAX, ValveKind};
+use giot_firmware::probe::{BatteryPlan, Contacts, ProbeFault, Sample, Tips, Wrapping};
+use giot_firmware::settings::{Input, Installation, PROBES_MAX, ValveKind};
 use giot_shared::ids::{ProbeId, ValveId};
 use giot_shared::metric::Metric;
 use giot_shared::time::{UnixMs, UptimeMs};
@@ -27,7 +27,7 @@ const VALVES: u8 = 8;
 const FIRST_COIL: u8 = 16;
 
 /// A probe in the installation: its metric and how it is connected.
-pub(crate) type ProbeInputs = heapless::Vec<(ProbeId, Metric, Input), PROBES_MAX>;
+type ProbeInputs = heapless::Vec<(ProbeId, Metric, Input), PROBES_MAX>;
 
 /// The board.
 pub(crate) struct QemuBoard {
@@ -35,10 +35,15 @@ pub(crate) struct QemuBoard {
     watchdog: Watchdog,
     rs485: Line<Serial>,
     probes: ProbeInputs,
+    contacts: Contacts,
+    /// The rain gauge has one counter, so that there is one gauge.
+    tips: Option<Tips>,
+    battery: Option<BatteryPlan>,
     reset: ResetCause,
-    inputs: u32,
-    pulses: u32,
+    buttons: u32,
+    pulses: Wrapping,
     told: Option<&'static str>,
+    has_delivered: bool,
 }
 
 impl QemuBoard {
@@ -47,21 +52,45 @@ impl QemuBoard {
         gpio: Gpio,
         watchdog: Watchdog,
         rs485: Line<Serial>,
-        probes: ProbeInputs,
+        installation: &Installation,
         reset: ResetCause,
     ) -> Self {
-        let (inputs, pulses) = (gpio.inputs(), gpio.pulses());
-        Self { gpio, watchdog, rs485, probes, reset, inputs, pulses, told: None }
+        let plans = || {
+            let plans = installation.config.probes.iter();
+            plans.filter_map(|plan| Some((plan, installation.input(plan.probe)?)))
+        };
+        let contacts = Contacts::new(plans(), |channel| gpio.is_closed(channel));
+        let tips = plans().find_map(|(_, input)| match input {
+            Input::Tips { step, .. } => Some(Tips::new(step, gpio.tips())),
+            Input::Analog(_) | Input::Modbus { .. } | Input::Contact { .. } => None,
+        });
+        let (buttons, pulses) = (gpio.buttons(), Wrapping::new(32, gpio.pulses()));
+        let probes = plans().map(|(plan, input)| (plan.probe, plan.metric, input)).collect();
+        let battery = installation.config.battery;
+        Self {
+            gpio,
+            watchdog,
+            rs485,
+            probes,
+            contacts,
+            tips,
+            battery,
+            reset,
+            buttons,
+            pulses,
+            told: None,
+            has_delivered: false,
+        }
     }
 
     /// The valve whose button went down since the last look.
     fn pressed(&mut self) -> Option<ValveId> {
-        let inputs = self.gpio.inputs();
-        let went_down = inputs & !self.inputs;
+        let buttons = self.gpio.buttons();
+        let went_down = buttons & !self.buttons;
         // One press a look: the others are seen at the next.
         let button = went_down.trailing_zeros();
-        let seen = if went_down == 0 { inputs } else { (self.inputs & inputs) | 1 << button };
-        self.inputs = seen;
+        let seen = if went_down == 0 { buttons } else { (self.buttons & buttons) | 1 << button };
+        self.buttons = seen;
         u8::try_from(button).ok().filter(|button| *button < 32).map(ValveId)
     }
 }
@@ -86,6 +115,13 @@ impl Board for QemuBoard {
 
     async fn drive_valve(&mut self, drive: Drive) -> Result<(), DriveFault> {
         let valve = drive.valve.0;
+        if drive.open {
+            let us = crate::net::last_received().map_or(0, |at| at.elapsed().as_micros());
+            log!(
+                "valve {valve} opens, {us} us after the last packet, stack peak {} bytes",
+                crate::stack::peak()
+            );
+        }
         match drive.kind {
             ValveKind::Relay if valve < VALVES => Relay::new(self.gpio.output(valve)).drive(drive.open),
             ValveKind::Latching if valve < VALVES => {
@@ -99,8 +135,14 @@ impl Board for QemuBoard {
 
     async fn read_probe(&mut self, probe: ProbeId, until: Option<UptimeMs>) -> Result<Sample, ProbeFault> {
         let known = self.probes.iter().find(|(number, _, _)| *number == probe);
-        let Some(&(_, metric, Input::Modbus { address, preset })) = known else {
-            return Err(ProbeFault::NoAnswer);
+        let (metric, address, preset) = match known {
+            Some(&(_, metric, Input::Modbus { address, preset })) => (metric, address, preset),
+            Some((_, _, Input::Contact { .. })) => return self.contacts.sample(probe),
+            Some((_, _, Input::Tips { .. })) => {
+                let count = self.gpio.tips();
+                return self.tips.as_mut().map(|tips| tips.take(count)).ok_or(ProbeFault::NoAnswer);
+            }
+            Some((_, _, Input::Analog(_))) | None => return Err(ProbeFault::NoAnswer),
         };
         let interrupted = async {
             match until {
@@ -115,15 +157,13 @@ impl Board for QemuBoard {
     }
 
     async fn read_vitals(&mut self) -> Vitals {
-        let supply = u16::try_from(self.gpio.supply_mv()).ok().filter(|mv| *mv > 0).map(Millivolts);
+        let measured = u16::try_from(self.gpio.supply_mv()).ok().filter(|mv| *mv > 0).map(Millivolts);
+        let supply = measured.map(|mv| self.battery.map_or(mv, |battery| battery.supply(mv)));
         Vitals { supply, signal_dbm: None }
     }
 
     fn take_pulses(&mut self) -> u32 {
-        let count = self.gpio.pulses();
-        let n_new = count.wrapping_sub(self.pulses);
-        self.pulses = count;
-        n_new
+        self.pulses.advance(self.gpio.pulses())
     }
 
     fn feed_watchdog(&mut self) {
@@ -140,6 +180,10 @@ impl Board for QemuBoard {
         if self.told.replace(link) != Some(link) {
             log!("epoch {}: {link}, {} waiting, {} lost", status.epoch, status.waiting, status.lost);
         }
+        if !self.has_delivered && status.released.epoch == status.epoch && status.released.seq > 0 {
+            self.has_delivered = true;
+            log!("first record acknowledged, stack peak {} bytes", crate::stack::peak());
+        }
     }
 
     async fn wait(&mut self, until: Option<UptimeMs>) -> Wake {
@@ -152,8 +196,13 @@ impl Board for QemuBoard {
                 return Wake::Button(valve);
             }
             let now_ms = Instant::now().as_millis();
+            let gpio = &self.gpio;
+            let changed = self.contacts.look(UptimeMs(now_ms), |channel| gpio.is_closed(channel));
+            if let Some((probe, metric, value)) = changed {
+                return Wake::Value(probe, metric, Some(value));
+            }
             // Water that flows may end a run.
-            if now_ms >= end_ms || self.gpio.pulses() != self.pulses {
+            if now_ms >= end_ms || self.pulses.has_moved(self.gpio.pulses()) {
                 return Wake::Timer;
             }
             Timer::at(Instant::from_millis(end_ms.min(now_ms + LOOK_MS))).await;

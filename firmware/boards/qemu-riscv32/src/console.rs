@@ -1,9 +1,15 @@
-//! Log lines on the console's serial port, one write per line and never waiting for a reader.
+//! The console's serial port: log lines, one write per line and never waiting for a reader; and what a person types.
 
 use crate::mmio::UART0;
+use core::convert::Infallible;
 use core::fmt::{self, Write};
+use embassy_time::Timer;
+use embedded_io_async::{ErrorType, Read};
 
-const TRANSMIT: usize = 0;
+const DATA: usize = 0;
+const FIFO_CONTROL: usize = 2;
+const FIFO_ON: u8 = 0x01;
+const DATA_READY: u8 = 0x01;
 const LINE_STATUS: usize = 5;
 const TRANSMITTER_EMPTY: u8 = 0x20;
 
@@ -14,9 +20,46 @@ impl Write for Console {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         for byte in text.bytes() {
             while UART0.read8(LINE_STATUS) & TRANSMITTER_EMPTY == 0 {}
-            UART0.write8(TRANSMIT, byte);
+            UART0.write8(DATA, byte);
         }
         Ok(())
+    }
+}
+
+/// How often the port is looked at, ms: what comes meanwhile waits in its queue of sixteen bytes, and QEMU sends no more.
+const LOOK_MS: u64 = 10;
+
+/// What a person types.
+pub(crate) struct Input;
+
+impl Input {
+    /// Opens the port for reading.
+    pub(crate) fn open() -> Self {
+        UART0.write8(FIFO_CONTROL, FIFO_ON);
+        Self
+    }
+}
+
+impl ErrorType for Input {
+    type Error = Infallible;
+}
+
+impl Read for Input {
+    async fn read(&mut self, bytes: &mut [u8]) -> Result<usize, Infallible> {
+        loop {
+            let mut n_read = 0;
+            for byte in bytes.iter_mut() {
+                if UART0.read8(LINE_STATUS) & DATA_READY == 0 {
+                    break;
+                }
+                *byte = UART0.read8(DATA);
+                n_read += 1;
+            }
+            if n_read > 0 {
+                return Ok(n_read);
+            }
+            Timer::after_millis(LOOK_MS).await;
+        }
     }
 }
 

@@ -18,3 +18,12 @@ pub(crate) fn commit(fault: u32) {
         _ => {}
     }
 }
+
+/// The power fails: nothing runs any more until it is really cut.
+pub(crate) fn die() -> ! {
+    riscv::interrupt::disable();
+    crate::gpio::tell_failed();
+    loop {
+        core::hint::spin_loop();
+    }
+}

@@ -10,6 +10,7 @@
 //! | 2–3 | counters |
 //! | 4–7 | valve events |
 //! | 8–15 | readings |
+//! | 16–71, 72–127 | two firmware slots, for updates over the air; not used yet |
 
 use crate::mmio::{FLASH, Mmio};
 use core::ops::Range;
@@ -116,6 +117,10 @@ impl NorFlash for Partition {
         let blocks = self.at(from, len, BLOCK_LEN)?;
         for block in (0..len).step_by(BLOCK_LEN) {
             let block = blocks.at(block);
+            #[cfg(feature = "fault-injection")]
+            if crate::gpio::power_fails() {
+                crate::fault::die();
+            }
             block.write32(0, ERASE);
             block.write32(0, CONFIRM);
             finish(block)?;
@@ -130,6 +135,14 @@ impl NorFlash for Partition {
             let old = place.read32(0);
             let new = old & u32::from_le_bytes(*word);
             if new != old {
+                #[cfg(feature = "fault-injection")]
+                if crate::gpio::power_fails() {
+                    // Half of the word's bits have fallen.
+                    place.write32(0, PROGRAM);
+                    place.write32(0, new | old & 0xffff_0000);
+                    let _failed_anyway = finish(place);
+                    crate::fault::die();
+                }
                 place.write32(0, PROGRAM);
                 place.write32(0, new);
                 finish(place)?;

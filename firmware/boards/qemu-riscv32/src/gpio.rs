@@ -3,10 +3,13 @@
 //! | offset | written by | content |
 //! |---|---|---|
 //! | 0 | board | outputs: bit n is the relay of valve n, bits 16 + 2n and 17 + 2n its opening and closing coil |
-//! | 4 | host | inputs: bit n is the button of valve n |
+//! | 4 | host | inputs: bit n is the button of valve n, bit 8 + n the switch of channel n |
 //! | 8 | host | pulses of the water meter since it was made |
 //! | 12 | host | supply, mV; 0 where it is not measured |
 //! | 16 | host | fault to commit, see `fault.rs` |
+//! | 20 | host | tips of the rain gauge since it was made |
+//! | 24 | both | flash words to be written until the power fails, 0: it does not fail; see `fault.rs` |
+//! | 28 | board | 1 when it has failed |
 //!
 //! A file remembers its outputs over a reset; the pins of a chip do not. So the first thing of every boot is [`Gpio::take`],
 //! which makes them low as a chip's reset would.
@@ -25,8 +28,16 @@ const OUTPUTS: usize = 0;
 const INPUTS: usize = 4;
 const PULSES: usize = 8;
 const SUPPLY: usize = 12;
+const TIPS: usize = 20;
+/// The first input that is a switch.
+const FIRST_CONTACT: u8 = 8;
 #[cfg(feature = "fault-injection")]
 const FAULT: usize = 16;
+
+#[cfg(feature = "fault-injection")]
+const WORDS_LEFT: usize = 24;
+#[cfg(feature = "fault-injection")]
+const HAS_FAILED: usize = 28;
 
 /// Where the outputs are, for whoever must close them without owning them.
 static PINS: Mutex<Cell<Option<Mmio>>> = Mutex::new(Cell::new(None));
@@ -52,9 +63,19 @@ impl Gpio {
         Output { pins: self.pins, bit: 1 << (number % 32) }
     }
 
-    /// All inputs.
-    pub(crate) fn inputs(&self) -> u32 {
-        self.pins.read32(INPUTS)
+    /// The buttons of all valves.
+    pub(crate) fn buttons(&self) -> u32 {
+        self.pins.read32(INPUTS) & ((1 << FIRST_CONTACT) - 1)
+    }
+
+    /// Whether the switch of a channel is closed.
+    pub(crate) fn is_closed(&self, channel: u8) -> bool {
+        self.pins.read32(INPUTS) >> (FIRST_CONTACT + channel % 16) & 1 == 1
+    }
+
+    /// The rain gauge's count.
+    pub(crate) fn tips(&self) -> u32 {
+        self.pins.read32(TIPS)
     }
 
     /// The meter's count.
@@ -73,6 +94,23 @@ impl Gpio {
         let fault = self.pins.read32(FAULT);
         self.pins.write32(FAULT, 0);
         fault
+    }
+}
+
+/// Whether the power fails at this word of the flash; counts down to it.
+#[cfg(feature = "fault-injection")]
+pub(crate) fn power_fails() -> bool {
+    let Some(pins) = critical_section::with(|section| PINS.borrow(section).get()) else { return false };
+    let n_left = pins.read32(WORDS_LEFT);
+    pins.write32(WORDS_LEFT, n_left.saturating_sub(1));
+    n_left == 1
+}
+
+/// Tells that the power has failed.
+#[cfg(feature = "fault-injection")]
+pub(crate) fn tell_failed() {
+    if let Some(pins) = critical_section::with(|section| PINS.borrow(section).get()) {
+        pins.write32(HAS_FAILED, 1);
     }
 }
 

@@ -4,6 +4,8 @@
 //! |---|---|
 //! | `mmio` | where everything is |
 //! | `time`, `interrupts`, `reset`, `console` | the hart and its surroundings |
+//! | `terminal` | what a person says at the console |
+//! | `stack` | how much of it was used |
 //! | `pci` | addresses for what sits on PCI |
 //! | `gpio` | valves, buttons, meter and supply, in a file |
 //! | `serial` | RS485 line |
@@ -26,20 +28,22 @@ mod net;
 mod pci;
 mod reset;
 mod serial;
+mod stack;
+mod terminal;
 mod time;
 mod watchdog;
 
-use board::{ProbeInputs, QemuBoard};
+use board::QemuBoard;
 use console::log;
-use core::fmt::Display;
 use embassy_executor::Spawner;
 use embassy_net::{Runner, StackResources};
 use embassy_time::Timer;
 use flash::Partition;
+use giot_firmware::console::Console;
 use giot_firmware::link::tcp::{self, Link, Socket};
 use giot_firmware::probe::modbus::Line;
 use giot_firmware::run::{End, Memory, Partitions, run};
-use giot_firmware::settings::Installation;
+use giot_firmware::settings::{BAUD_DEFAULT, Setup};
 use giot_shared::wire::ResetCause;
 use gpio::Gpio;
 use net::Net;
@@ -50,7 +54,7 @@ use watchdog::Watchdog;
 /// The broker's stream and DHCP.
 const SOCKETS: usize = 2;
 
-/// Half of what the watchdog waits, s.
+/// Rest before a boot that may wear the flash, s.
 const REST_S: u64 = 5;
 
 static STACK: StaticCell<StackResources<SOCKETS>> = StaticCell::new();
@@ -60,22 +64,30 @@ static MEMORY: ConstStaticCell<Memory> = ConstStaticCell::new(Memory::new());
 
 #[embassy_executor::main]
 async fn main(spawner: Spawner) {
+    stack::paint();
     let mut bus = pci::Bus::new();
     let gpio = Gpio::take(&mut bus).expect("ivshmem-plain: the pins");
     time::start();
     interrupts::start();
     let (watchdog, has_fired) = Watchdog::start(&mut bus).expect("i6300esb: the watchdog");
-    let cause = reset::take_cause(has_fired);
+    let (cause, wants_setup) = reset::take_cause(has_fired);
     log!("giot {}, boot by {}", env!("CARGO_PKG_VERSION"), cause.code());
 
-    let installation = match Installation::load(Partition::new(Partition::INSTALLATION)).await {
-        Ok(installation) => installation,
-        Err(error) => return wait_for_installer(watchdog, &error).await,
+    let installed = Setup::new(Partition::new(Partition::INSTALLATION)).boot().await;
+    let baud = installed.as_ref().map_or(BAUD_DEFAULT, |installed| installed.baud);
+    let rs485 = Line::new(Serial::open(&mut bus, baud).expect("pci-serial: the RS485 line"));
+    let installation = match installed {
+        Ok(installation) if !wants_setup => installation,
+        Ok(installation) => {
+            return terminal::set_up(watchdog, rs485, Some(installation), &"no node: setup was asked for")
+                .await;
+        }
+        Err(error) => return terminal::set_up(watchdog, rs485, None, &error).await,
     };
     let Ok(broker) = installation.broker.parse() else {
-        return wait_for_installer(watchdog, &"the broker is no IPv4 address with a port").await;
+        let why = "the broker is no IPv4 address with a port";
+        return terminal::set_up(watchdog, rs485, Some(installation), &why).await;
     };
-    let rs485 = Serial::open(&mut bus, installation.baud).expect("pci-serial: the RS485 line");
     let card = Net::start().expect("virtio-net-device: the network");
     let config = tcp::config(installation.network);
     let (stack, runner) = embassy_net::new(card, config, STACK.init(StackResources::new()), board::random());
@@ -83,13 +95,17 @@ async fn main(spawner: Spawner) {
 
     let socket = SOCKET.init(Socket::new(stack, BUFFERS.take()));
     let mut link = Link::new(stack, broker, socket);
-    let mut board = QemuBoard::new(gpio, watchdog, Line::new(rs485), probe_inputs(&installation), cause);
+    let mut board = QemuBoard::new(gpio, watchdog, rs485, &installation, cause);
     let flash = Partitions {
         settings: Partition::new(Partition::SETTINGS),
         readings: Partition::new(Partition::READINGS),
         events: Partition::new(Partition::EVENTS),
+        installation: Some(Partition::new(Partition::INSTALLATION)),
     };
     log!("node {}, broker {}", installation.config.id, installation.broker);
+    if let Some(console) = Console::new(Some(installation.clone())) {
+        spawner.spawn(terminal::attend(console).expect("its first and only time"));
+    }
     match run(installation.config, &mut board, &mut link, flash, MEMORY.take()).await {
         Ok(End::Stopped | End::Restart) => reset::restart(ResetCause::Software),
         Err(error) => {
@@ -105,16 +121,3 @@ async fn run_network(mut runner: Runner<'static, Net>) -> ! {
     runner.run().await
 }
 
-/// Without an id there is nothing to do but to stay closed and say why.
-async fn wait_for_installer(mut watchdog: Watchdog, why: &dyn Display) {
-    log!("{why}");
-    loop {
-        watchdog.feed();
-        Timer::after_secs(REST_S).await;
-    }
-}
-
-fn probe_inputs(installation: &Installation) -> ProbeInputs {
-    let inputs = installation.config.probes.iter();
-    inputs.filter_map(|plan| Some((plan.probe, plan.metric, installation.input(plan.probe)?))).collect()
-}

@@ -12,6 +12,7 @@ use critical_section::Mutex;
 use embassy_net_driver::{Capabilities, Driver, HardwareAddress, LinkState, RxToken, TxToken};
 use embassy_sync::blocking_mutex::raw::CriticalSectionRawMutex;
 use embassy_sync::waitqueue::GenericAtomicWaker;
+use embassy_time::Instant;
 use static_cell::ConstStaticCell;
 use virtio_drivers::device::net::VirtIONetRaw;
 use virtio_drivers::transport::mmio::{MmioTransport, VirtIOHeader};
@@ -41,6 +42,7 @@ static BUFFERS: ConstStaticCell<[Buffer; N_RECEIVE + N_SEND]> =
     ConstStaticCell::new([[0; BUFFER_LEN]; N_RECEIVE + N_SEND]);
 static READY: GenericAtomicWaker<CriticalSectionRawMutex> =
     GenericAtomicWaker::new(CriticalSectionRawMutex::new());
+static RECEIVED_AT: Mutex<Cell<Option<Instant>>> = Mutex::new(Cell::new(None));
 static REGISTERS: Mutex<Cell<Option<Mmio>>> = Mutex::new(Cell::new(None));
 
 /// The card and its buffers.
@@ -92,6 +94,11 @@ pub(crate) fn on_interrupt() {
         registers.write32(INTERRUPT_ACKNOWLEDGE, registers.read32(INTERRUPT_STATUS));
         READY.wake();
     }
+}
+
+/// When the last packet came, for the latency of commands.
+pub(crate) fn last_received() -> Option<Instant> {
+    critical_section::with(|section| RECEIVED_AT.borrow(section).get())
 }
 
 impl State {
@@ -155,6 +162,7 @@ impl Driver for Net {
             return None;
         };
         drop(state);
+        critical_section::with(|section| RECEIVED_AT.borrow(section).set(Some(Instant::now())));
         let received = Received { net: &self.0, buffer: Some(buffer), packet };
         Some((received, Sending { net: &self.0, buffer: Some(to_send) }))
     }

@@ -23,26 +23,40 @@ const FINISHER_RESET: u32 = 0x7777;
 #[unsafe(link_section = ".uninit.kept")]
 static KEPT: Mutex<Cell<MaybeUninit<[u32; 2]>>> = Mutex::new(Cell::new(MaybeUninit::uninit()));
 
-/// Takes the cause of this boot and marks the node as running.
-pub(crate) fn take_cause(watchdog_has_fired: bool) -> ResetCause {
+/// Asks for a boot without the node; no cause has this code.
+const SETUP: u8 = 200;
+
+/// Takes the cause of this boot, and whether it is one without the node; marks the node as running.
+pub(crate) fn take_cause(watchdog_has_fired: bool) -> (ResetCause, bool) {
     let kept = critical_section::with(|section| KEPT.borrow(section).get());
     // SAFETY: the words lie in memory that exists, and any content of it is a valid pair of numbers.
     let [mark, code] = unsafe { kept.assume_init() };
     keep(RUNNING);
-    if watchdog_has_fired {
-        return ResetCause::Watchdog;
-    }
-    if mark != MARK {
-        return ResetCause::PowerOn;
-    }
-    let announced = u8::try_from(code).ok().and_then(ResetCause::from_wire);
-    announced.unwrap_or(ResetCause::BrownOut)
+    let cause = if watchdog_has_fired {
+        ResetCause::Watchdog
+    } else if mark != MARK {
+        ResetCause::PowerOn
+    } else if code == u32::from(SETUP) {
+        ResetCause::Software
+    } else {
+        u8::try_from(code).ok().and_then(ResetCause::from_wire).unwrap_or(ResetCause::BrownOut)
+    };
+    (cause, mark == MARK && code == u32::from(SETUP))
+}
+
+/// Resets the machine for a boot without the node.
+pub(crate) fn restart_for_setup() -> ! {
+    reset(SETUP)
 }
 
 /// Resets the machine and lets the next boot know why.
 pub(crate) fn restart(cause: ResetCause) -> ! {
+    reset(cause as u8)
+}
+
+fn reset(code: u8) -> ! {
     gpio::close_outputs();
-    keep(cause as u8);
+    keep(code);
     FINISHER.write32(0, FINISHER_RESET);
     // The reset comes within the next instructions.
     loop {

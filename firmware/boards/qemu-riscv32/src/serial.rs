@@ -60,17 +60,25 @@ impl Serial {
         let device = bus.find(PCI_SERIAL)?;
         bus.place_ports(device, 0, PORT);
         let registers = PCI_PORTS.at(PORT as usize);
-        let [_, _, high, low] = (BAUD_BASE / baud.clamp(300, BAUD_BASE)).to_be_bytes();
-        registers.write8(LINE_CONTROL, DIVISOR_ACCESS);
-        registers.write8(DATA, low);
-        registers.write8(INTERRUPT_ENABLE, high);
-        registers.write8(LINE_CONTROL, EIGHT_BITS);
+        let mut serial = Self { registers };
+        serial.set_speed(baud);
         registers.write8(FIFO_CONTROL, FIFO_ON_AND_CLEAR);
         registers.write8(MODEM_CONTROL, OUT_2);
         critical_section::with(|section| PORT_STATE.borrow_ref_mut(section).registers = Some(registers));
         interrupts::enable(Line::of_pci(device.number));
         registers.write8(INTERRUPT_ENABLE, INTERRUPT_ON_DATA);
-        Some(Self { registers })
+        Some(serial)
+    }
+
+    /// Changes the speed, with 8 data bits, no parity, 1 stop bit.
+    pub(crate) fn set_speed(&mut self, baud: u32) {
+        let [_, _, high, low] = (BAUD_BASE / baud.clamp(300, BAUD_BASE)).to_be_bytes();
+        let enabled = self.registers.read8(INTERRUPT_ENABLE);
+        self.registers.write8(LINE_CONTROL, DIVISOR_ACCESS);
+        self.registers.write8(DATA, low);
+        self.registers.write8(INTERRUPT_ENABLE, high);
+        self.registers.write8(LINE_CONTROL, EIGHT_BITS);
+        self.registers.write8(INTERRUPT_ENABLE, enabled);
     }
 }
 

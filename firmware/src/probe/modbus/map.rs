@@ -37,6 +37,17 @@ impl Preset {
         self as u8
     }
 
+    /// The letter by which people call it.
+    #[must_use]
+    pub const fn letter(self) -> &'static str {
+        match self {
+            Self::A => "A",
+            Self::B => "B",
+            Self::C => "C",
+            Self::D => "D",
+        }
+    }
+
     /// What its registers hold.
     #[must_use]
     pub const fn fields(self) -> &'static [Field] {

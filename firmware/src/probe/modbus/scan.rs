@@ -4,6 +4,7 @@
 
 use super::frame::{FrameError, Words};
 use super::{Line, LineError, Patience, Preset};
+use core::fmt;
 use core::ops::RangeInclusive;
 use embedded_io_async::{Read, Write};
 
@@ -29,6 +30,45 @@ impl Found {
     #[must_use]
     pub fn is_plausible(&self) -> bool {
         self.answer.as_ref().is_ok_and(|words| self.preset.is_plausible(words))
+    }
+}
+
+impl fmt::Display for Found {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "address {}, map {}: ", self.address, self.preset.letter())?;
+        let words = match &self.answer {
+            Ok(words) => words,
+            Err(code) => return write!(f, "has no such registers (code {code})"),
+        };
+        let first = self.preset.fields().iter().map(|field| field.register).min().unwrap_or(0);
+        for (idx, field) in self.preset.fields().iter().enumerate() {
+            let word = words.get(usize::from(field.register.saturating_sub(first))).copied().unwrap_or(0);
+            let (value, metric) = (field.value(word), field.metric);
+            let separator = if idx == 0 { "" } else { ", " };
+            write!(
+                f,
+                "{separator}{} {} {}",
+                metric.name(),
+                Decimal(value, metric.decimals()),
+                metric.unit()
+            )?;
+        }
+        if self.is_plausible() { Ok(()) } else { f.write_str(" (impossible: another map)") }
+    }
+}
+
+/// A number in steps of 10^-decimals.
+struct Decimal(i32, u8);
+
+impl fmt::Display for Decimal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scale = 10_u32.pow(u32::from(self.1));
+        let sign = if self.0 < 0 { "-" } else { "" };
+        let (whole, rest) = (self.0.unsigned_abs() / scale, self.0.unsigned_abs() % scale);
+        match self.1 {
+            0 => write!(f, "{sign}{whole}"),
+            decimals => write!(f, "{sign}{whole}.{rest:0width$}", width = usize::from(decimals)),
+        }
     }
 }
 

@@ -306,3 +306,30 @@ fn a_scan_finds_who_is_there_and_in_which_maps() {
         ["1 A Ok(658) true", "1 B Err(2) false", "1 C Ok(658) false", "1 D Ok(658) true", "3 B Ok(45) true"]
     );
 }
+
+#[test]
+fn ten_thousand_answers_of_anything_are_no_reading() {
+    let question = question(1, 0, 3);
+    let good = bytes("010306 0292 FF9B 03E8 D80F");
+    let mut state = 0x5eed_u64;
+    let mut noise = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.to_le_bytes()[3]
+    };
+    for number in 0..10_000_u32 {
+        let mut frame = good.clone();
+        let at = usize::from(noise()) % frame.len();
+        match number % 4 {
+            0 => frame = (0..noise()).map(|_| noise()).collect(),
+            1 => frame[at] ^= noise().max(1),
+            2 => frame.truncate(at),
+            _ => frame.insert(at, noise()),
+        }
+        if frame != good {
+            assert!(question.decode(&frame).is_err(), "{frame:02x?}");
+        }
+    }
+    assert!(question.decode(&good).is_ok());
+}

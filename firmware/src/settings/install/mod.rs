@@ -16,17 +16,24 @@
 //! | 9 | time between records of its own state, s u32 | one hour |
 //! | 10 | name of the wireless network, text | no radio, or nothing to join |
 //! | 11 | its password, text | an open network |
+//! | 12 | battery: kind u8, cells u8, divider u16 u16 | not known |
+//! | 13 | settings from over the air, see `trial` | none were sent |
 //! | 14 | sleep between samples: listening ms u32, patience ms u32 | stays awake |
 //! | 32 + n | valve: number u8, kind u8 (1 relay, 2 latching), longest run s u32, run of the button s u32 | |
 //! | 64 + n | probe: number u8, metric u8, valve u8 (255: none), interval s u32, interval of a run s u32, input | |
 //!
 //! The input of a probe is 1, channel u8, warm-up ms u16, samples u8, then per calibration point mV u16 and moisture in
-//! 1/10 000 u16; or 2, Modbus address u8, preset u8.
+//! 1/10 000 u16; or 2, Modbus address u8, preset u8; or 3, channel u8, inverted u8, time that a change must last ms u16;
+//! or 4, channel u8, steps per tip u16.
+
+mod trial;
+
+pub use trial::{Setup, Trial};
 
 use super::{MeterPlan, NodeConfig, PREFIX_LEN_MAX, PROBES_MAX, ProbePlan, SupplyPlan, ValveKind, ValvePlan};
 use super::{PASSWORD_LEN, SSID_LEN_MAX, SettingsError, SleepPlan, Wifi, used_len};
-use crate::probe::AnalogPlan;
 use crate::probe::modbus::Preset;
+use crate::probe::{AnalogPlan, BatteryPlan, Chemistry};
 use core::fmt;
 use core::net::Ipv4Addr;
 use embedded_storage_async::nor_flash::{MultiwriteNorFlash, NorFlash};
@@ -34,7 +41,7 @@ use giot_shared::calibration::{Calibration, POINTS_MAX, Point};
 use giot_shared::ids::{NODE_ID_LEN_MAX, NodeId, ProbeId, ValveId};
 use giot_shared::metric::Metric;
 use giot_shared::units::{Millivolts, MoisturePermyriad};
-use giot_shared::wire::{KEY_LEN, NodeKey, VALVES_MAX};
+use giot_shared::wire::{KEY_LEN, NodeKey, SETTINGS_LEN_MAX, VALVES_MAX};
 use sequential_storage::cache::{Cache, Uncached};
 use sequential_storage::map::{MapConfig, MapStorage};
 
@@ -45,8 +52,8 @@ pub const BAUD_DEFAULT: u32 = 4800;
 
 /// Most pages of the partition that are used.
 const PAGES_MAX: usize = 8;
-/// Longest value, bytes: an analog probe with a whole curve, or a text.
-const VALUE_LEN_MAX: usize = 64;
+/// Longest value, bytes: the text of settings that are tried.
+const VALUE_LEN_MAX: usize = trial::HEAD_LEN + SETTINGS_LEN_MAX;
 /// Value, key and alignment.
 const BUFFER_LEN: usize = VALUE_LEN_MAX + 32;
 
@@ -61,6 +68,8 @@ const KEY_SUPPLY: u8 = 8;
 const KEY_HEALTH: u8 = 9;
 const KEY_SSID: u8 = 10;
 const KEY_PASSWORD: u8 = 11;
+const KEY_BATTERY: u8 = 12;
+const KEY_TRIAL: u8 = 13;
 const KEY_SLEEP: u8 = 14;
 const KEY_VALVES: u8 = 32;
 const KEY_PROBES: u8 = 64;
@@ -69,6 +78,8 @@ const KIND_RELAY: u8 = 1;
 const KIND_LATCHING: u8 = 2;
 const INPUT_ANALOG: u8 = 1;
 const INPUT_MODBUS: u8 = 2;
+const INPUT_CONTACT: u8 = 3;
+const INPUT_TIPS: u8 = 4;
 const NO_VALVE: u8 = 255;
 
 /// What a person decided when the node was set up.
@@ -99,6 +110,22 @@ pub enum Input {
         address: u8,
         /// Its register map.
         preset: Preset,
+    },
+    /// A switch.
+    Contact {
+        /// Its input.
+        channel: u8,
+        /// Whether it is closed while what it tells of is not there.
+        is_inverted: bool,
+        /// How long a change must last before it counts, ms.
+        hold_ms: u16,
+    },
+    /// A tipping bucket.
+    Tips {
+        /// Its input.
+        channel: u8,
+        /// Rain of one tip in steps of the metric, thousandths of a millimetre.
+        step: u16,
     },
 }
 
@@ -177,6 +204,7 @@ impl Installation {
         }
         config.meter = map.value(KEY_METER, |fields| fields.meter()).await?;
         config.supply = map.value(KEY_SUPPLY, |fields| fields.supply()).await?;
+        config.battery = map.value(KEY_BATTERY, |fields| fields.battery()).await?;
         if let Some(secs) = map.value(KEY_HEALTH, |fields| fields.u32()).await? {
             config.health_interval_ms = u64::from(secs) * 1000;
         }
@@ -206,43 +234,60 @@ impl Installation {
     pub async fn store<F: MultiwriteNorFlash>(&self, flash: F) -> Result<(), InstallError> {
         let mut map = Map::open(flash)?;
         map.erase().await?;
-        map.put(KEY_SECRET, &self.config.key.0).await?;
-        map.put(KEY_PREFIX, self.config.prefix.as_bytes()).await?;
-        map.put(KEY_BROKER, self.broker.as_bytes()).await?;
-        if let Network::Static { address, prefix_len, router } = self.network {
-            let value =
-                Value::default().bytes(&address.octets()).bytes(&[prefix_len]).bytes(&router.octets());
-            map.put(KEY_NETWORK, &value.0).await?;
-        }
-        map.put(KEY_BAUD, &self.baud.to_le_bytes()).await?;
-        if let Some(meter) = self.config.meter {
-            let value = Value::default().bytes(&[meter.probe.0]).u32(meter.microlitres_per_pulse);
-            map.put(KEY_METER, &value.0).await?;
-        }
-        if let Some(supply) = self.config.supply {
-            let value = Value::default().u16(supply.brown_out.0).u16(supply.resume.0);
-            map.put(KEY_SUPPLY, &value.0).await?;
-        }
-        map.put(KEY_HEALTH, &secs(self.config.health_interval_ms).to_le_bytes()).await?;
-        if let Some(plan) = self.config.sleep {
-            let ms = |ms| u32::try_from(ms).unwrap_or(u32::MAX);
-            let value = Value::default().u32(ms(plan.listen_ms)).u32(ms(plan.patience_ms));
-            map.put(KEY_SLEEP, &value.0).await?;
-        }
-        if let Some(wifi) = &self.wifi {
-            map.put(KEY_SSID, wifi.ssid().as_bytes()).await?;
-            if !wifi.password().is_empty() {
-                map.put(KEY_PASSWORD, wifi.password().as_bytes()).await?;
+        self.write(&mut map).await
+    }
+
+    /// Forgets everything that was set up: id, key, networks, probes and valves.
+    ///
+    /// # Errors
+    /// [`InstallError::Flash`].
+    pub async fn forget<F: MultiwriteNorFlash>(flash: F) -> Result<(), InstallError> {
+        Map::open(flash)?.erase().await
+    }
+
+    /// Brings every value of the map to what this says, the id last.
+    async fn write<F: MultiwriteNorFlash>(&self, map: &mut Map<F>) -> Result<(), InstallError> {
+        let some = |bytes: &[u8]| Value::default().bytes(bytes);
+        map.set(KEY_SECRET, some(&self.config.key.0)).await?;
+        map.set(KEY_PREFIX, some(self.config.prefix.as_bytes())).await?;
+        map.set(KEY_BROKER, some(self.broker.as_bytes())).await?;
+        let network = match self.network {
+            Network::Dhcp => Value::default(),
+            Network::Static { address, prefix_len, router } => {
+                some(&address.octets()).bytes(&[prefix_len]).bytes(&router.octets())
             }
+        };
+        map.set(KEY_NETWORK, network).await?;
+        map.set(KEY_BAUD, Value::default().u32(self.baud)).await?;
+        let meter = self.config.meter.map(|meter| some(&[meter.probe.0]).u32(meter.microlitres_per_pulse));
+        map.set(KEY_METER, meter.unwrap_or_default()).await?;
+        let supply = self.config.supply.map(|plan| Value::default().u16(plan.brown_out.0).u16(plan.resume.0));
+        map.set(KEY_SUPPLY, supply.unwrap_or_default()).await?;
+        map.set(KEY_HEALTH, Value::default().u32(secs(self.config.health_interval_ms))).await?;
+        let battery = self.config.battery.map(|battery| {
+            some(&[battery.chemistry as u8, battery.n_cells]).u16(battery.divider.0).u16(battery.divider.1)
+        });
+        map.set(KEY_BATTERY, battery.unwrap_or_default()).await?;
+        let sleep = self.config.sleep.map(|plan| {
+            let ms = |ms| u32::try_from(ms).unwrap_or(u32::MAX);
+            Value::default().u32(ms(plan.listen_ms)).u32(ms(plan.patience_ms))
+        });
+        map.set(KEY_SLEEP, sleep.unwrap_or_default()).await?;
+        let wifi = self.wifi.as_ref();
+        map.set(KEY_SSID, some(wifi.map_or("", Wifi::ssid).as_bytes())).await?;
+        map.set(KEY_PASSWORD, some(wifi.map_or("", Wifi::password).as_bytes())).await?;
+        for (key, idx) in keys(KEY_VALVES, VALVES_MAX).zip(0..) {
+            let value = self.config.valves.get(idx).map(valve_value);
+            map.set(key, value.unwrap_or_default()).await?;
         }
-        for (key, plan) in keys(KEY_VALVES, VALVES_MAX).zip(&self.config.valves) {
-            map.put(key, &valve_value(plan).0).await?;
+        for (key, idx) in keys(KEY_PROBES, PROBES_MAX).zip(0..) {
+            let value = match self.config.probes.get(idx) {
+                Some(plan) => probe_value(plan, self.input(plan.probe).ok_or(InstallError::Value(key))?),
+                None => Value::default(),
+            };
+            map.set(key, value).await?;
         }
-        for (key, plan) in keys(KEY_PROBES, PROBES_MAX).zip(&self.config.probes) {
-            let input = self.input(plan.probe).ok_or(InstallError::Value(key))?;
-            map.put(key, &probe_value(plan, input).0).await?;
-        }
-        map.put(KEY_ID, self.config.id.as_str().as_bytes()).await
+        map.set(KEY_ID, some(self.config.id.as_str().as_bytes())).await
     }
 }
 
@@ -279,6 +324,10 @@ fn probe_value(plan: &ProbePlan, input: Input) -> Value {
             points.iter().fold(value, |value, point| value.u16(point.voltage.0).u16(point.moisture.get()))
         }
         Input::Modbus { address, preset } => value.bytes(&[INPUT_MODBUS, address, preset.code()]),
+        Input::Contact { channel, is_inverted, hold_ms } => {
+            value.bytes(&[INPUT_CONTACT, channel, u8::from(is_inverted)]).u16(hold_ms)
+        }
+        Input::Tips { channel, step } => value.bytes(&[INPUT_TIPS, channel]).u16(step),
     }
 }
 
@@ -301,6 +350,8 @@ impl<F: NorFlash> Map<F> {
     ) -> Result<Option<T>, InstallError> {
         let mut buffer = [0; BUFFER_LEN];
         match self.0.fetch_item::<&[u8]>(&mut buffer, &key).await {
+            // A value that was given up.
+            Ok(Some([])) => Ok(None),
             Ok(Some(bytes)) => {
                 let mut fields = Fields(bytes);
                 let value = read(&mut fields).filter(|_| fields.0.is_empty());
@@ -330,6 +381,16 @@ impl<F: NorFlash> Map<F> {
 impl<F: MultiwriteNorFlash> Map<F> {
     async fn erase(&mut self) -> Result<(), InstallError> {
         self.0.erase_all().await.map_err(|_| InstallError::Flash(SettingsError::Flash))
+    }
+
+    /// Makes the value of a key this one; an empty one stands for none.
+    async fn set(&mut self, key: u8, value: Value) -> Result<(), InstallError> {
+        let mut buffer = [0; BUFFER_LEN];
+        let known = self.0.fetch_item::<&[u8]>(&mut buffer, &key).await.ok().flatten();
+        if known.unwrap_or_default() == value.0.as_slice() {
+            return Ok(());
+        }
+        self.put(key, &value.0).await
     }
 
     async fn put(&mut self, key: u8, value: &[u8]) -> Result<(), InstallError> {
@@ -381,6 +442,10 @@ impl Fields<'_> {
         self.array().map(u32::from_le_bytes)
     }
 
+    fn u64(&mut self) -> Option<u64> {
+        self.array().map(u64::from_le_bytes)
+    }
+
     fn secret(&mut self) -> Option<NodeKey> {
         self.array::<KEY_LEN>().map(NodeKey)
     }
@@ -429,8 +494,24 @@ impl Fields<'_> {
                 let address = self.u8()?;
                 Some((plan, Input::Modbus { address, preset: Preset::from_code(self.u8()?)? }))
             }
+            INPUT_CONTACT => {
+                let channel = self.u8()?;
+                let is_inverted = self.u8().filter(|flag| *flag < 2)? == 1;
+                Some((plan, Input::Contact { channel, is_inverted, hold_ms: self.u16()? }))
+            }
+            INPUT_TIPS => {
+                let channel = self.u8()?;
+                Some((plan, Input::Tips { channel, step: self.u16()? }))
+            }
             _ => None,
         }
+    }
+
+    fn battery(&mut self) -> Option<BatteryPlan> {
+        let chemistry = Chemistry::from_code(self.u8()?)?;
+        let n_cells = self.u8().filter(|n| *n > 0)?;
+        let divider = (self.u16()?, self.u16().filter(|ohms| *ohms > 0)?);
+        Some(BatteryPlan { chemistry, n_cells, divider })
     }
 
     /// The rest of the value; nothing is no curve.

@@ -11,6 +11,9 @@ fn installation() -> Installation {
     made.config.meter = Some(MeterPlan { probe: ProbeId(9), microlitres_per_pulse: 10_000 });
     made.config.supply = Some(SupplyPlan { brown_out: Millivolts(3300), resume: Millivolts(3500) });
     made.config.health_interval_ms = 900_000;
+    made.config.battery =
+        Some(BatteryPlan { chemistry: Chemistry::LiFePo4, n_cells: 4, divider: (300, 100) });
+    made.wifi = Wifi::new("Vườn nhà Lan", "very secret");
     made.network = Network::Static {
         address: Ipv4Addr::new(192, 168, 1, 20),
         prefix_len: 24,
@@ -30,9 +33,13 @@ fn installation() -> Installation {
     let mut modbus = ProbePlan::new(ProbeId(1), Metric::SoilTemperature);
     modbus.valve = Some(ValveId(1));
     modbus.interval_running_ms = 5000;
-    made.config.probes = [analog, modbus].into_iter().collect();
+    let float = ProbePlan::new(ProbeId(2), Metric::TankFloat);
+    let gauge = ProbePlan::new(ProbeId(3), Metric::Rain);
+    made.config.probes = [analog, float, gauge, modbus].into_iter().collect();
     made.inputs = [
         (ProbeId(0), Input::Analog(AnalogPlan::new(3))),
+        (ProbeId(2), Input::Contact { channel: 1, is_inverted: true, hold_ms: 1000 }),
+        (ProbeId(3), Input::Tips { channel: 0, step: 200 }),
         (ProbeId(1), Input::Modbus { address: 17, preset: Preset::B }),
     ]
     .into_iter()
@@ -55,7 +62,8 @@ fn what_was_set_up_comes_back() {
     assert_eq!(read.config.key.0, made.config.key.0, "which is not printed");
     assert_eq!(read.wifi, made.wifi);
     assert_eq!(read.input(ProbeId(1)), Some(Input::Modbus { address: 17, preset: Preset::B }));
-    assert_eq!(read.input(ProbeId(2)), None);
+    assert_eq!(read.input(ProbeId(4)), None);
+    assert_eq!(read.wifi, made.wifi, "the password is not printed");
     // Again, with less: nothing of the first one is left.
     let mut bare = Installation::new(made.config.id.clone(), made.config.key, "h:1").expect("short");
     for wifi in [None, Wifi::new("open", "")] {
@@ -72,7 +80,7 @@ fn a_probe_without_an_input_is_not_stored() {
     let mut made = installation();
     made.inputs.pop();
     let stored = now_or_never(made.store(Nor::new(2, &Power::default())));
-    assert_eq!(stored, Err(InstallError::Value(KEY_PROBES + 1)));
+    assert_eq!(stored, Err(InstallError::Value(KEY_PROBES + 3)));
 }
 
 #[test]
@@ -127,6 +135,10 @@ fn values_of_another_firmware_are_named() {
     check(KEY_VALVES, &[0, 3, 0, 0, 0, 0, 0, 0, 0, 0]);
     check(KEY_PROBES, &[0, 1, 255, 1, 0, 0, 0, 1, 0, 0, 0, 2, 1, 9]);
     check(KEY_PROBES, &[0, 200, 255, 1, 0, 0, 0, 1, 0, 0, 0, 2, 1, 1]);
+    check(KEY_PASSWORD, b"short");
+    check(KEY_BATTERY, &[9, 4, 1, 0, 1, 0]);
+    check(KEY_BATTERY, &[1, 4, 1, 0, 0, 0]);
+    check(KEY_PROBES, &[0, 17, 255, 1, 0, 0, 0, 1, 0, 0, 0, 3, 1, 2, 1, 0]);
     // A curve of one point.
     check(KEY_PROBES, &[0, 1, 255, 1, 0, 0, 0, 1, 0, 0, 0, 1, 3, 44, 1, 9, 1, 2, 3, 4]);
 }

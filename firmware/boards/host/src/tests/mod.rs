@@ -100,7 +100,7 @@ fn valve_events(peer: &Peer) -> Vec<ValveEvent> {
     let seen = peer.seen();
     let event = |body: &Body| match body {
         Body::Valve(event) => Some(*event),
-        Body::Reading(_) | Body::Health(_) | Body::Lost(_) => None,
+        Body::Reading(_) | Body::Health(_) | Body::Lost(_) | Body::Settings(_) | Body::Unknown => None,
     };
     seen.records.iter().filter_map(|(_, record)| event(&record.body)).collect()
 }

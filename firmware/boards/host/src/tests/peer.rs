@@ -245,7 +245,7 @@ impl Gateway {
 pub(crate) fn readings(seen: &Seen) -> Vec<(u8, Option<i32>)> {
     let reading = |(_, record): &(u32, Record)| match &record.body {
         Body::Reading(reading) => Some((reading.metric, reading.value)),
-        Body::Valve(_) | Body::Health(_) | Body::Lost(_) => None,
+        Body::Valve(_) | Body::Health(_) | Body::Lost(_) | Body::Settings(_) | Body::Unknown => None,
     };
     seen.records.iter().filter_map(reading).collect()
 }

@@ -1,0 +1,72 @@
+//! The console's loop: bytes in, lines out, flash in between. It ends only for what the board must do itself.
+
+use super::{Console, Outcome};
+use crate::settings::Installation;
+use core::fmt;
+use embassy_time::Timer;
+use embedded_io_async::Read;
+use embedded_storage_async::nor_flash::MultiwriteNorFlash;
+
+/// Rest after a port that failed, ms.
+const REST_MS: u64 = 100;
+
+/// What the board must do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// Ask the RS485 line, tell what is found, then [`Console::end`]; the console goes on afterwards.
+    Scan,
+    /// Start again.
+    Reboot,
+    /// Start again without the node.
+    Setup,
+}
+
+/// Serves a person or a program at the port. `flash` is the partition of what was set up; no other code writes it while
+/// a command is carried out.
+pub async fn serve<R: Read, W: fmt::Write, F: MultiwriteNorFlash>(
+    console: &mut Console,
+    input: &mut R,
+    output: &mut W,
+    flash: &mut F,
+) -> Ended {
+    let mut bytes = [0; 32];
+    loop {
+        let n_read = match input.read(&mut bytes).await {
+            Ok(n_read) if n_read > 0 => n_read,
+            Ok(_) | Err(_) => {
+                Timer::after_millis(REST_MS).await;
+                0
+            }
+        };
+        for byte in bytes.iter().take(n_read) {
+            // Nobody may be listening.
+            let mut say = |line: fmt::Arguments<'_>| write!(output, "{line}\r\n");
+            let Ok(outcome) = console.handle_byte(*byte, &mut say) else { continue };
+            let ended = match outcome {
+                Outcome::Done => None,
+                Outcome::Scan => Some(Ended::Scan),
+                Outcome::Reboot => Some(Ended::Reboot),
+                Outcome::Setup => Some(Ended::Setup),
+                Outcome::Commit => {
+                    let stored = console.draft().store(&mut *flash).await;
+                    let _heard = console.committed(stored, &mut say);
+                    None
+                }
+                Outcome::FactoryReset => match Installation::forget(&mut *flash).await {
+                    Ok(()) => {
+                        let _heard = Console::end(Ok(()), &mut say);
+                        Some(Ended::Reboot)
+                    }
+                    Err(error) => {
+                        let _heard = Console::end(Err(&error), &mut say);
+                        None
+                    }
+                },
+            };
+            if let Some(ended) = ended {
+                // What came behind the line is lost: whoever waits for answers sends nothing before them.
+                return ended;
+            }
+        }
+    }
+}

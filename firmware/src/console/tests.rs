@@ -1,0 +1,177 @@
+//! What a person can say at the console, and that nothing else gets anywhere.
+
+use super::*;
+use std::string::{String, ToString};
+use std::vec::Vec;
+use std::{format, vec};
+
+/// Types a text and gives the replies and what the board must do.
+fn say(console: &mut Console, text: &str) -> (Vec<String>, Vec<Outcome>) {
+    let (mut replies, mut outcomes) = (vec![], vec![]);
+    for byte in text.bytes() {
+        let told: Result<Outcome, ()> = console.handle_byte(byte, &mut |line| {
+            replies.push(line.to_string());
+            Ok(())
+        });
+        outcomes.extend(told.ok().filter(|outcome| *outcome != Outcome::Done));
+    }
+    (replies, outcomes)
+}
+
+fn fresh() -> Console {
+    Console::new(None).expect("a console")
+}
+
+#[test]
+fn a_fresh_node_is_set_up_line_by_line() {
+    let mut console = fresh();
+    let key = "5a".repeat(KEY_LEN);
+    let (replies, outcomes) = say(&mut console, "commit\nnode v01\ncommit\n");
+    assert_eq!(replies, ["=error node is not set", "=ok", "=error key is not set"]);
+    assert_eq!(outcomes, []);
+    let lines = format!(
+        "key {key}\r\nbroker 192.168.1.5:1883\nwifi HTX mat khau\nset valve.0 relay,7200,600\n\
+         set probe.0 soil_moisture,modbus:1:A,600,60,0\nset baud 9600\ncommit\n"
+    );
+    let (replies, outcomes) = say(&mut console, &lines);
+    assert_eq!(replies, ["=ok"; 6]);
+    assert_eq!(outcomes, [Outcome::Commit]);
+    let draft = console.draft();
+    assert_eq!(draft.config.id.as_str(), "v01");
+    assert_eq!(draft.config.key.0, [0x5a; KEY_LEN]);
+    assert_eq!(draft.wifi.as_ref().map(crate::settings::Wifi::password), Some("mat khau"));
+    assert_eq!((draft.config.valves.len(), draft.config.probes.len(), draft.baud), (1, 1, 9600));
+    let mut last = String::new();
+    let mut keep = |line: fmt::Arguments<'_>| {
+        last = line.to_string();
+        Ok::<(), ()>(())
+    };
+    console.committed(Ok(()), &mut keep).expect("said");
+    assert!(last.starts_with("=ok"), "{last}");
+    let error = InstallError::Flash(crate::settings::SettingsError::Flash);
+    let mut keep = |line: fmt::Arguments<'_>| {
+        last = line.to_string();
+        Ok::<(), ()>(())
+    };
+    console.committed(Err(error), &mut keep).expect("said");
+    assert_eq!(last, "=error not written: the settings flash failed");
+}
+
+#[test]
+fn secrets_are_not_shown_but_can_be_compared() {
+    let mut console = fresh();
+    let (replies, _) = say(&mut console, "show\n");
+    assert!(replies.iter().all(|line| !line.contains("node") && !line.contains("broker")), "{replies:?}");
+    let key = NodeKey([0x5a; KEY_LEN]);
+    let code = to_code(&"v01".parse().expect("an id"), &key).expect("fits");
+    let (replies, _) = say(&mut console, &format!("code {code}\nwifi HTX bi-mat-00\nshow\n"));
+    assert_eq!(replies[..2], ["=ok node v01", "=ok"]);
+    let shown = &replies[2..];
+    assert!(shown.contains(&format!("=show key_digest {}", digest(&key))), "{shown:?}");
+    assert!(shown.contains(&"=show node v01".to_string()) && shown.last() == Some(&"=ok".to_string()));
+    let all = shown.concat();
+    assert!(!all.contains("bi-mat") && !all.contains("5a5a") && !all.contains(&code[6..]), "{all}");
+    let (replies, _) = say(&mut console, &format!("code {}0\n", &code[..code.len() - 1]));
+    assert_eq!(replies, ["=error the code is mistyped: its check does not fit"]);
+}
+
+#[test]
+fn the_board_is_told_what_to_do() {
+    let mut console = fresh();
+    let (replies, outcomes) = say(&mut console, "scan\nsetup\nreboot\nfactory-reset\nfactory-reset yes\n");
+    assert_eq!(outcomes, [Outcome::Scan, Outcome::Setup, Outcome::Reboot, Outcome::FactoryReset]);
+    assert_eq!(replies.len(), 3, "{replies:?}");
+    assert!(replies[2].starts_with("=error this forgets"), "{replies:?}");
+}
+
+#[test]
+fn nonsense_is_said_to_be_nonsense() {
+    let mut console = fresh();
+    for (line, want) in [
+        ("open 1", "=error no such command: `help` lists them"),
+        ("set", "=error the value must be there: set WORD VALUE"),
+        (
+            "set valve.0 open",
+            "=error the value must be relay or latching, then LONGEST_S,BUTTON_S (at most 86400)",
+        ),
+        ("key 12", "=error the value must be 64 hexadecimal digits"),
+        ("code GIOT", "=error this is no code of a node: it begins with GIOT1-"),
+    ] {
+        let (replies, outcomes) = say(&mut console, &format!("{line}\n"));
+        assert_eq!((replies, outcomes), (vec![want.to_string()], vec![]), "{line}");
+    }
+    let (replies, _) = say(&mut console, &format!("{}\nbroker 1.2.3.4:5\n", "x".repeat(LINE_LEN_MAX + 1)));
+    assert_eq!(replies, ["=error the line is longer than 160 bytes", "=ok"], "the next line is read again");
+    // Typing mistakes, escapes, and bytes that are no text.
+    let (replies, _) = say(&mut console, "\u{1b}hexx\u{8}\u{7f}lp\n");
+    assert_eq!(replies.last().map(String::as_str), Some("=ok"));
+    let told: Result<Vec<Outcome>, ()> =
+        [0xff, b'\n'].into_iter().map(|byte| console.handle_byte(byte, &mut |_| Ok(()))).collect();
+    assert_eq!(told, Ok(vec![Outcome::Done; 2]));
+}
+
+#[test]
+fn every_command_of_the_help_exists() {
+    let mut console = fresh();
+    for line in HELP {
+        let command = line.split(' ').next().unwrap_or("");
+        let (replies, _) = say(&mut console, &format!("{command}\n"));
+        assert!(replies.iter().all(|reply| !reply.contains("no such command")), "{command}");
+    }
+}
+
+/// Numbers that look like none, the same in every run.
+fn noise(state: &mut u64) -> u64 {
+    *state ^= *state << 13;
+    *state ^= *state >> 7;
+    *state ^= *state << 17;
+    *state >> 16
+}
+
+/// A draft that was not committed is all that bytes can change, and every bound holds whatever comes.
+#[test]
+fn ten_thousand_lines_of_anything_do_no_harm() {
+    const WORDS: [&str; 12] = [
+        "set ",
+        "valve.",
+        "probe.",
+        "curve.",
+        "code GIOT1-",
+        "wifi ",
+        "broker ",
+        "node ",
+        "key ",
+        "rain,tips:0:1,1,1",
+        "relay,60,60",
+        "none",
+    ];
+    let mut console = fresh();
+    let mut state = 0x5eed;
+    let mut n_taken = 0;
+    for number in 0..10_000_u64 {
+        let mut line: Vec<u8> = vec![];
+        for _ in 0..noise(&mut state) % 6 {
+            match noise(&mut state) % 3 {
+                0 => line.extend((0..noise(&mut state) % 40).map(|_| noise(&mut state).to_le_bytes()[0])),
+                1 => line.extend(format!("{}", noise(&mut state) % 300).bytes()),
+                _ => line.extend(WORDS[usize::try_from(noise(&mut state) % 12).expect("few")].bytes()),
+            }
+        }
+        if number % 16 == 0 {
+            line.splice(..0, *b"set valve.1 relay,60,60 ");
+        }
+        line.push(b'\n');
+        for byte in line {
+            let outcome: Result<Outcome, ()> = console.handle_byte(byte, &mut |reply| {
+                let reply = reply.to_string();
+                assert!(reply.starts_with('='), "{reply}");
+                n_taken += usize::from(reply == "=ok");
+                Ok(())
+            });
+            assert_eq!(outcome, Ok(Outcome::Done), "no word that the board would act on");
+        }
+    }
+    assert!(n_taken > 10, "some of it made sense: {n_taken}");
+    let draft = console.draft();
+    assert!(draft.config.probes.len() <= crate::settings::PROBES_MAX && draft.config.valves.len() <= 8);
+}
