@@ -65,6 +65,12 @@ impl Session {
         let newest = reader.last_values(Some(id.as_str()))?.iter().map(|value| value.sample.at_us).max();
         records.newest = newest.map(|at_us| UnixMs(at_us.div_euclid(1000)));
         session.heard_at = records.newest;
+        // The newest value is of the last stored epoch, which may have been dated by its neighbours.
+        let epoch = records.stored.map_or(0, |stored| stored.epoch);
+        let anchors = reader.anchors(id.as_str())?;
+        let off_ms =
+            anchors.iter().find(|anchor| anchor.epoch == epoch).map_or(0, |anchor| anchor.uncertainty_ms);
+        records.floor = records.newest.map(|newest| newest.minus_ms(off_ms));
         Ok(session)
     }
 }

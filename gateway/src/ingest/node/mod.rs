@@ -23,7 +23,7 @@ use giot_shared::metric::Metric;
 use giot_shared::time::{Anchor, MonoMs, UnixMs, UptimeMs};
 use giot_shared::units::Millilitres;
 use giot_shared::valve::CloseReason;
-use giot_shared::wire::{Body, Health, Hello, Reading, Record, Records};
+use giot_shared::wire::{Body, Health, Hello, Reading, Record, Records, SettingsEvent};
 use line::UptimeLine;
 use std::collections::BTreeMap;
 
@@ -73,6 +73,8 @@ pub struct NodeState {
     pub stored: Option<Position>,
     /// Time of the newest record taken so far.
     pub newest: Option<UnixMs>,
+    /// No record of a later epoch happened before this: the newest one, less what its time may be off.
+    pub floor: Option<UnixMs>,
     datings: BTreeMap<u32, Dating>,
     /// Of the present epoch, once it was heard since the gateway's start.
     line: Option<UptimeLine>,
@@ -136,6 +138,8 @@ pub struct Taken {
     pub last: Position,
     /// The dating of an epoch that had none, made from its neighbours.
     pub new_dating: Option<Dating>,
+    /// What became of settings that this gateway sent.
+    pub settings: Vec<SettingsEvent>,
     /// Records that a newer firmware sent and this version does not know.
     pub n_unknown: usize,
 }
@@ -284,6 +288,7 @@ impl NodeState {
             after: received.max(records.after),
             last: records.last(),
             new_dating,
+            settings: Vec::new(),
             n_unknown: 0,
         };
         for record in &records.records {
@@ -300,7 +305,7 @@ impl NodeState {
     fn date_by_neighbours(&self, epoch: u32, first_uptime: UptimeMs) -> Option<Dating> {
         let next = self.datings.range(epoch.checked_add(1)?..).next().map(|(_, dating)| dating)?;
         let end = next.anchor.unix_at_boot;
-        let floor = self.newest.unwrap_or(self.registered_at).min(end);
+        let floor = self.floor.unwrap_or(self.registered_at).min(end);
         let play_ms = end.since_ms(floor).saturating_sub(first_uptime.0);
         Some(Dating {
             anchor: Anchor { unix_at_boot: floor.plus_ms(play_ms / 2) },
@@ -316,6 +321,8 @@ impl NodeState {
     fn take(&mut self, record: &Record, epoch: u32, dating: Dating, heard: Heard, taken: &mut Taken) {
         let at = dating.date(record.uptime);
         self.newest = Some(self.newest.map_or(at, |newest| newest.max(at)));
+        let surely = at.minus_ms(dating.uncertainty_ms);
+        self.floor = Some(self.floor.map_or(surely, |floor| floor.max(surely)));
         let age_ms = self.line_of(epoch).map(|line| line.age_ms(record.uptime, heard.mono));
         let age = age_ms.map_or(Age::Unknown, Age::Counted);
         let moment = Moment { at, age, is_sure: dating.is_sure() };
@@ -325,6 +332,8 @@ impl NodeState {
             Body::Lost(lost) => {
                 taken.lost.push((Position { epoch, seq: record.seq }, Position { epoch, seq: lost.to }))
             }
+            Body::Settings(event) => taken.settings.push(*event),
+            Body::Unknown => taken.n_unknown += 1,
             Body::Valve(event) => taken.valves.push(DatedValve {
                 position: Position { epoch, seq: record.seq },
                 at,

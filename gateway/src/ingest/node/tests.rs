@@ -118,6 +118,44 @@ fn an_epoch_that_met_nobody_lies_between_its_neighbours() {
     assert_eq!(current.samples.first().map(|s| s.quality), Some(Quality::Good));
 }
 
+/// Two boots in a row without a gateway: the guess of the first one must not push the second one out of its bounds.
+#[test]
+fn lonely_epochs_in_a_row_keep_their_stated_uncertainty() {
+    // Boots of the lonely epochs 2 and 3 and how long they ran, hours from the last record of epoch 1; epoch 4 connects
+    // at the end.
+    let check = |boots: [(u64, u64); 2], end_h: u64| {
+        const HOUR_MS: u64 = 3_600_000;
+        let mut node = NodeState { registered_at: T0, ..NodeState::default() };
+        node.handle_hello(&hello(1, 0, (0, 0)), heard(Some(T0)));
+        taken(node.handle_records(&run(1, (0, 0), &[reading(1, 0, 1)]), heard(Some(T0))));
+        let now = T0.plus_ms(end_h * HOUR_MS);
+        node.handle_hello(&hello(4, 0, (1, 1)), heard(Some(now)));
+        let mut after = (1, 1);
+        for (epoch, (boot_h, ran_h)) in (2..).zip(boots) {
+            let hours: Vec<u64> = (0..=ran_h).collect();
+            for hour in hours {
+                let seq = u32::try_from(hour).expect("few") + 1;
+                let got = run(epoch, after, &[reading(seq, hour * HOUR_MS, 2)]);
+                let got = taken(node.handle_records(&got, heard(Some(now))));
+                after = (epoch, seq);
+                let uncertainty_ms = node.datings[&epoch].uncertainty_ms;
+                let truth = T0.plus_ms((boot_h + hour) * HOUR_MS);
+                let dated = UnixMs(got.samples[0].at_us / 1000);
+                let off_ms = truth.since_ms(dated).max(dated.since_ms(truth));
+                assert!(
+                    off_ms <= uncertainty_ms,
+                    "{boots:?} epoch {epoch}: off by {off_ms} of {uncertainty_ms} ms"
+                );
+            }
+        }
+    };
+    check([(0, 24), (24, 47)], 72);
+    check([(1, 1), (3, 1)], 72);
+    check([(60, 1), (70, 1)], 72);
+    check([(0, 70), (71, 0)], 72);
+    check([(0, 0), (1, 70)], 72);
+}
+
 #[test]
 fn without_a_clock_nothing_is_dated_or_taken() {
     let mut node = NodeState::default();
