@@ -51,7 +51,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 
 /// File in the data folder that holds the admin secret.
-const SECRET_FILE: &str = "admin-secret";
+pub(crate) const SECRET_FILE: &str = "admin-secret";
 
 /// What a gateway is started with.
 #[derive(Clone, Debug)]

@@ -4,12 +4,14 @@
 //! Nothing here decides about water: a wish goes to the hub and comes back granted or refused with a reason.
 
 mod auth;
+pub(crate) mod client;
 mod diary;
 mod error;
 mod events;
 mod export;
 mod history;
 mod model;
+mod nodes;
 mod overview;
 mod page;
 mod past;
@@ -41,6 +43,7 @@ use tokio::sync::{mpsc, watch};
 use utoipa::OpenApi;
 
 pub use auth::Auth;
+pub(crate) use nodes::check as check_node_settings;
 pub use pieces::Places;
 
 /// Longest request body, bytes: the largest is a sentence about a lock.
@@ -103,6 +106,8 @@ pub struct Api {
         rules::test,
         history::zone_history,
         why::why,
+        nodes::change,
+        nodes::changed,
         series::latest,
         series::samples,
         series::spans,
@@ -135,6 +140,7 @@ fn routes(api: Api) -> Router {
         .merge(rules::routes())
         .merge(history::routes())
         .merge(why::routes())
+        .merge(nodes::routes())
         .merge(series::routes())
         .merge(past::routes())
         .merge(export::routes())

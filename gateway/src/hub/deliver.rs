@@ -166,6 +166,7 @@ impl Hub {
             self.own.counters.push(reservation);
         }
         self.send(node, &Downlink::Welcome(Welcome { nonce: hello.nonce, unix: wall, stored }), None);
+        self.say_change(node);
         let valves: Vec<_> =
             hello.valves.iter().map(|valve| (valve.valve, valve.open, valve.command)).collect();
         self.engine.handle(self.now(), Input::NodeOnline { node, valves: &valves });
@@ -183,6 +184,11 @@ impl Hub {
                 && session.asked.take_if(|(asked, _)| *asked == command).is_some()
             {
                 session.records.handle_uptime(answer.uptime, mono);
+            }
+            let at = self.clock.wall_unchecked();
+            let change = self.changes.get_mut(node);
+            if change.is_some_and(|change| change.handle_answer(command, answer.refused, at)) {
+                self.keep_change(node);
             }
             self.engine.handle(self.now(), Input::Answer { command, refused: answer.refused });
             self.act(&mut None);
@@ -233,11 +239,21 @@ impl Hub {
 
     fn keep(&mut self, node: &NodeId, name: Arc<str>, taken: Taken, ack: Ack) {
         if taken.n_unknown > 0 {
-            self.bad(node, &"readings of a metric that this version does not know: update the gateway");
+            self.bad(
+                node,
+                &"records of a kind or a metric that this version does not know: update the gateway",
+            );
         }
         for (from, to) in &taken.lost {
             tracing::warn!(%node, epoch = from.epoch, from = from.seq, to = to.seq,
                 "the node's memory was full: its oldest readings are lost");
+        }
+        for event in &taken.settings {
+            let at = self.clock.wall_unchecked();
+            let change = self.changes.get_mut(node);
+            if change.is_some_and(|change| change.handle_event(*event, at)) {
+                self.keep_change(node);
+            }
         }
         let battery = taken.samples.iter().rfind(|sample| &*sample.metric == Metric::Battery.name());
         if let (Some(battery), Some(session)) = (battery, self.sessions.get_mut(node)) {
@@ -330,6 +346,10 @@ impl Hub {
             };
             self.engine.handle(self.now(), input);
             self.act(&mut Some(batch));
+        }
+        if taken.valves.iter().any(|event| !event.open) {
+            // A node takes no settings while a valve is open.
+            self.say_change(node);
         }
     }
 

@@ -10,6 +10,7 @@
 //!
 //! Wake-ups in order of priority: people's requests, commits, the engine's timer, room in the store, deliveries, the view.
 
+pub mod change;
 pub mod codec;
 mod deliver;
 mod memory;
@@ -31,12 +32,13 @@ use giot_engine::{
 };
 use giot_shared::ids::{CommandId, NodeId, Position};
 use giot_shared::time::{MonoMs, UnixMs};
-use giot_shared::wire::{self, Close, Downlink, Open, Order, Topic};
+use giot_shared::wire::{self, Close, Downlink, Open, Order, Settings as NodeSettings, SettingsText, Topic};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot, watch};
 
+use change::{Change, State};
 use orders::Counter;
 use registry::Registry;
 use rules::Ruling;
@@ -105,6 +107,15 @@ pub enum Wish {
         kind: Pause,
         /// Until when; `None`: no longer.
         until: Option<UnixMs>,
+    },
+    /// Change a node's settings over the air.
+    Settings {
+        /// Which node.
+        node: NodeId,
+        /// Lines of `KEY=VALUE`.
+        text: SettingsText,
+        /// In how many seconds it must be back.
+        within_s: u32,
     },
     /// The gateway stops: close what it opened.
     Shutdown,
@@ -178,6 +189,8 @@ pub struct Hub {
     last_refusal: Option<Reason>,
     /// The last diary entry of each zone from before this start.
     earlier: BTreeMap<ZoneId, DiaryEntry>,
+    /// Settings on their way to nodes.
+    changes: BTreeMap<NodeId, Change>,
     names: Names,
     committed_tx: mpsc::UnboundedSender<Committed>,
     committed: mpsc::UnboundedReceiver<Committed>,
@@ -218,6 +231,9 @@ impl Hub {
         } = parts;
         let rows = reader.memory()?;
         let rule_memory = rules::memory_from_rows(&rows);
+        let change =
+            |(row, json): (&String, &String)| Some((change::node_of(row)?, Change::from_json(json)?));
+        let changes = rows.iter().filter_map(change).collect();
         let memory = memory::memory_from_rows(rows);
         let orders = Counter::new("order", reader.counter("order")?.unwrap_or(0));
         let commands = Counter::new("command", reader.counter("command")?.unwrap_or(0));
@@ -259,6 +275,7 @@ impl Hub {
             watched,
             last_refusal: None,
             earlier: BTreeMap::new(),
+            changes,
             names: Names::default(),
             committed_tx,
             committed,
@@ -451,6 +468,12 @@ impl Hub {
                 answer.send(Ok(())).ok();
                 return;
             }
+            Wish::Settings { node, text, within_s } => {
+                self.change(node, *text, *within_s);
+                // Whoever asked may have gone.
+                answer.send(Ok(())).ok();
+                return;
+            }
             Wish::Start { zone, run_s } => Input::ManualStart { zone, run_s: *run_s, by },
             Wish::Stop { zone } => Input::ManualStop { zone, by },
             Wish::StopAll => Input::StopAll { by },
@@ -466,6 +489,43 @@ impl Hub {
         let result = self.last_refusal.take().map_or(Ok(()), Err);
         // Whoever asked may have gone; the diary has it.
         answer.send(result).ok();
+    }
+
+    /// Takes settings for a node: said now if it is there, and at its next Hello until it has answered.
+    fn change(&mut self, node: &NodeId, text: SettingsText, within_s: u32) {
+        // The engine counts its own commands: these have numbers that it never reaches.
+        let (number, reservation) = self.orders.take();
+        self.own.counters.extend(reservation);
+        let change =
+            Change::new(CommandId(SETTINGS_COMMANDS | number), text, within_s, self.clock.wall_unchecked());
+        self.changes.insert(node.clone(), change);
+        self.keep_change(node);
+        self.say_change(node);
+    }
+
+    /// Says the settings that wait for a node.
+    fn say_change(&mut self, node: &NodeId) {
+        let Some(Change { command, state: State::Waiting { text, within_s }, .. }) = self.changes.get(node)
+        else {
+            return;
+        };
+        let issued_at = self.clock.wall_unchecked();
+        let settings = NodeSettings {
+            command: *command,
+            text: *text,
+            issued_at,
+            ttl_s: CHANGE_TTL_S,
+            within_s: *within_s,
+        };
+        self.order(node, Order::Settings(settings), CHANGE_TTL_S);
+    }
+
+    /// Writes down where a node's settings are.
+    fn keep_change(&mut self, node: &NodeId) {
+        let Some(change) = self.changes.get(node) else { return };
+        let (state, why) = change.state.code();
+        tracing::info!(%node, words = change.words, state, why, "settings of a node");
+        self.own.memory.push((change::row(node), change.to_json()));
     }
 
     /// Closes every valve that this gateway may have opened: a stopped gateway cannot watch it. The nodes record the
@@ -624,6 +684,12 @@ impl Hub {
         }
     }
 }
+
+/// Set in every number of a command that carries settings.
+const SETTINGS_COMMANDS: u64 = 1 << 63;
+
+/// Settings that a node hears later than this are said anew, s: at its next Hello.
+const CHANGE_TTL_S: u32 = 120;
 
 /// A Close is worth sending for as long as any lease can last.
 const CLOSE_TTL_S: u32 = 2 * 3600;

@@ -1,18 +1,26 @@
-//! `giot node`: the registry of devices, also while the gateway runs.
+//! `giot node`: the registry of devices, also while the gateway runs; their setting up over a cable and over the air.
 
 use super::{DataFolder, UsageError, format_time, say};
 use crate::clock::Clock;
+use crate::hub::change::{self, Change};
 use crate::hub::registry::{Device, DeviceKind};
 use crate::store::{Reader, register_device};
 use anyhow::Context;
+use giot_firmware::console::to_code;
 use giot_shared::ids::NodeId;
 use giot_shared::wire::{KEY_LEN, NodeKey, broker_password};
+use qrcode::render::unicode::Dense1x2;
 
-/// Add and list nodes and other devices
+mod provision;
+mod set;
+
+/// Add, list and set up nodes and other devices
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
     Add(AddArgs),
     List(ListArgs),
+    Provision(provision::Args),
+    Set(set::Args),
 }
 
 /// Register a device and print the credentials to put into it
@@ -22,7 +30,8 @@ pub(super) enum Command {
   giot node add met-1 --kind station          a node with a battery-backed clock of its own
   giot node add lora-bridge --kind json       any device that publishes flat JSON
 
-The key is printed once and never again. MQTT: user = the id, password = as printed,
+The key is printed once and never again, in three forms: as it is, as a one-time code for `giot node provision` or the
+node's console, and as a picture of that code. Whoever has one of them can be this node. MQTT: user = the id, password = as printed,
 topics giot/v1/ID/up, /down, /status, /json. A running gateway knows the device at its first login.")]
 pub(super) struct AddArgs {
     #[command(flatten)]
@@ -35,6 +44,9 @@ pub(super) struct AddArgs {
     /// node, station (node with a clock of its own) or json
     #[arg(long, default_value = "node", value_parser = parse_kind)]
     kind: DeviceKind,
+    /// Print no picture of the code
+    #[arg(long)]
+    no_qr: bool,
 }
 
 /// List the registered devices
@@ -55,6 +67,8 @@ pub(super) fn run(command: &Command) -> anyhow::Result<()> {
     match command {
         Command::Add(args) => add(args),
         Command::List(args) => list(args),
+        Command::Provision(args) => provision::run(args),
+        Command::Set(args) => set::run(args),
     }
 }
 
@@ -72,7 +86,20 @@ fn add(args: &AddArgs) -> anyhow::Result<()> {
         crate::hex(&device.key.0),
         args.id,
         String::from_utf8_lossy(&password)
-    ))
+    ))?;
+    if device.kind == DeviceKind::Json {
+        return Ok(());
+    }
+    let code = to_code(&args.id, &device.key).context("make a code of id and key")?;
+    say(&format!("code      {code}"))?;
+    if args.no_qr { Ok(()) } else { say(&picture(&code)?) }
+}
+
+/// A code as blocks of text, dark on light whatever the terminal's colours: two rows of the picture in one line.
+fn picture(code: &str) -> anyhow::Result<String> {
+    let qr =
+        qrcode::QrCode::with_error_correction_level(code, qrcode::EcLevel::L).context("draw the code")?;
+    Ok(qr.render::<Dense1x2>().dark_color(Dense1x2::Light).light_color(Dense1x2::Dark).build())
 }
 
 fn list(args: &ListArgs) -> anyhow::Result<()> {
@@ -82,12 +109,15 @@ fn list(args: &ListArgs) -> anyhow::Result<()> {
         return say("no device is registered: giot node add ID");
     }
     let last = reader.last_values(None)?;
+    let changes = reader.memory()?;
     let width = rows.iter().map(|row| row.id.len()).max().unwrap_or(0).max(2);
-    say(&format!("{:width$}  {:8}  {:27}  label", "id", "kind", "last reading (UTC)"))?;
+    say(&format!("{:width$}  {:8}  {:27}  {:28}  label", "id", "kind", "last reading (UTC)", "settings"))?;
     for row in rows {
         let newest = last.iter().filter(|value| value.device == row.id).map(|value| value.sample.at_us).max();
         let newest = newest.map_or_else(|| "never".to_owned(), format_time);
-        say(&format!("{:width$}  {:8}  {newest:27}  {}", row.id, row.kind, row.label))?;
+        let change = changes.get(&change::row(&row.id.parse()?)).and_then(|json| Change::from_json(json));
+        let settings = change.map_or_else(|| "-".to_owned(), |change| set::in_words(&change));
+        say(&format!("{:width$}  {:8}  {newest:27}  {settings:28}  {}", row.id, row.kind, row.label))?;
     }
     Ok(())
 }

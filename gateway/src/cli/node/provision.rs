@@ -1,0 +1,339 @@
+//! `giot node provision`: sets a node up over its serial console and checks that it took it.
+//!
+//! Speaks the commands of `giot_firmware::console`, one line at a time: nothing is sent before the last line was answered.
+//! Lines of the node's log come in between and are kept for the error message.
+
+use crate::cli::{DataFolder, UsageError, say};
+use crate::clock::monotonic;
+use crate::hub::registry::Device;
+use crate::store::Reader;
+use anyhow::Context;
+use giot_firmware::console::{digest, from_code};
+use giot_shared::ids::NodeId;
+use giot_shared::wire::NodeKey;
+use rustix::termios::{self, ControlModes, OptionalActions, SpecialCodeIndex};
+use std::collections::{BTreeMap, VecDeque};
+use std::fs::{File, OpenOptions};
+use std::io::{ErrorKind, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Speed of every board's console, baud.
+const BAUD: u32 = 115_200;
+/// Longest wait for the answer to one line: a scan asks forty questions of 0.3 s.
+const ANSWER: Duration = Duration::from_secs(30);
+/// Longest wait for a node that starts.
+const BOOT: Duration = Duration::from_secs(60);
+/// How often a silent port is asked again.
+const ASK_EVERY: Duration = Duration::from_secs(2);
+/// Log lines that are kept for the error message.
+const KEPT_LINES: usize = 5;
+/// Longest line that a port may deliver, bytes; what is longer comes from no node.
+const LINE_MAX: usize = 4096;
+
+/// Set a node up over its serial cable
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  giot node add n01 --label \"Lô mận 1\"                       prints the code
+  giot node provision --port /dev/ttyUSB0 --code GIOT1-… --broker 192.168.1.5:1883 \\
+      --wifi \"HTX Mộc Châu\" --wifi-password matkhau123 \\
+      valve.0=relay,7200,600 probe.0=soil_moisture,modbus:1:A,600,60,0 meter=9,10000
+  giot node provision --port /dev/ttyACM0 --node n01 --broker 192.168.1.5:1883      key from the registry here
+  giot node provision --port /dev/ttyUSB0 --show                                    what it is set up as
+  giot node provision --port /dev/ttyUSB0 --scan                                    who is on its RS485 line
+
+The node is told, restarted, and asked what it is. Words: broker prefix network wifi_ssid wifi_password baud meter
+supply battery health_s valve.N probe.N curve.N; `help` at the console says more. The port is opened at 115200 baud.")]
+pub(in crate::cli) struct Args {
+    #[command(flatten)]
+    data: DataFolder,
+    /// Serial port of the node
+    #[arg(long, value_name = "DEVICE")]
+    port: PathBuf,
+    /// The code that `giot node add` printed
+    #[arg(long, conflicts_with = "node")]
+    code: Option<String>,
+    /// A node of this machine's registry instead of a code
+    #[arg(long, value_name = "ID")]
+    node: Option<NodeId>,
+    /// Address of the gateway's broker as the node reaches it
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    broker: Option<String>,
+    /// Name of the wireless network
+    #[arg(long, value_name = "SSID")]
+    wifi: Option<String>,
+    /// Its password
+    #[arg(long, value_name = "PASSWORD", requires = "wifi")]
+    wifi_password: Option<String>,
+    /// Only show what the node is set up as
+    #[arg(long)]
+    show: bool,
+    /// Only ask who is on the node's RS485 line; restarts it twice
+    #[arg(long)]
+    scan: bool,
+    /// More settings
+    #[arg(value_name = "KEY=VALUE")]
+    settings: Vec<String>,
+}
+
+pub(super) fn run(args: &Args) -> anyhow::Result<()> {
+    let lines = if args.show || args.scan { Vec::new() } else { lines(args)? };
+    let mut port = Port::open(&args.port)?;
+    port.wake(BOOT)?;
+    if args.show {
+        for (word, value) in port.show()? {
+            say(&format!("{word}={value}"))?;
+        }
+        return Ok(());
+    }
+    if args.scan {
+        return scan(&mut port);
+    }
+    for line in &lines {
+        port.ask(line).with_context(|| format!("tell the node `{}`", told(line)))?;
+    }
+    port.ask("commit")?;
+    port.ask("reboot")?;
+    // It may say its last words meanwhile; `show` is answered by the one that has started.
+    port.wake(BOOT).context("the node took the settings and does not come back")?;
+    check(&port.show()?, args)
+}
+
+/// The lines that tell the node what it is.
+fn lines(args: &Args) -> anyhow::Result<Vec<String>> {
+    let mut lines = Vec::new();
+    match (&args.code, &args.node) {
+        (Some(code), _) => {
+            from_code(code).map_err(|error| UsageError(format!("--code: {error}")))?;
+            lines.push(format!("code {code}"));
+        }
+        (None, Some(node)) => {
+            lines.push(format!("node {node}"));
+            lines.push(format!("key {}", crate::hex(&registered(&args.data.data, node)?.0)));
+        }
+        // Settings of a node that has id and key already.
+        (None, None) if args.settings.is_empty() && args.broker.is_none() && args.wifi.is_none() => {
+            let what = "nothing to tell the node: give --code or --node, --broker, and KEY=VALUE";
+            return Err(UsageError(what.to_owned()).into());
+        }
+        (None, None) => {}
+    }
+    if let Some(broker) = &args.broker {
+        lines.push(format!("broker {broker}"));
+    }
+    if let Some(ssid) = &args.wifi {
+        lines.push(format!("set wifi_ssid {ssid}"));
+        lines.push(format!("set wifi_password {}", args.wifi_password.as_deref().unwrap_or_default()));
+    }
+    for setting in &args.settings {
+        let (word, value) = setting
+            .split_once('=')
+            .ok_or_else(|| UsageError(format!("{setting}: settings are written KEY=VALUE")))?;
+        lines.push(format!("set {word} {value}"));
+    }
+    Ok(lines)
+}
+
+fn registered(data: &Path, node: &NodeId) -> anyhow::Result<NodeKey> {
+    let rows = Reader::open(data)?.devices()?;
+    let device = rows.iter().filter_map(Device::from_row).find(|(id, _)| id == node);
+    let (_, device) =
+        device.ok_or_else(|| UsageError(format!("{node}: no such node: giot node add {node}")))?;
+    Ok(device.key)
+}
+
+/// Holds what the node says that it is against what it was told.
+fn check(shown: &BTreeMap<String, String>, args: &Args) -> anyhow::Result<()> {
+    let mut want = BTreeMap::new();
+    let credentials = match (&args.code, &args.node) {
+        (Some(code), _) => Some(from_code(code)?),
+        (None, Some(node)) => Some((node.clone(), registered(&args.data.data, node)?)),
+        (None, None) => None,
+    };
+    if let Some((id, key)) = credentials {
+        want.insert("node", id.to_string());
+        want.insert("key_digest", digest(&key).to_string());
+    }
+    want.extend(args.broker.clone().map(|broker| ("broker", broker)));
+    want.extend(args.wifi.clone().map(|ssid| ("wifi_ssid", ssid)));
+    for (word, value) in want {
+        let got = shown.get(word).map_or("nothing", String::as_str);
+        anyhow::ensure!(got == value, "the node has not kept what it was told: {word} is {got}, not {value}");
+    }
+    let name = shown.get("node").map_or("the node", String::as_str);
+    let broker = shown.get("broker").map_or("nowhere", String::as_str);
+    say(&format!("{name} is set up and runs; it looks for its gateway at {broker}"))
+}
+
+fn scan(port: &mut Port) -> anyhow::Result<()> {
+    port.ask("setup")?;
+    port.wake(BOOT)?;
+    let found = port.ask("scan");
+    // Whatever was found, the node goes back to work.
+    let restarted = port.ask("reboot");
+    let found = found.context("scan the RS485 line")?;
+    for line in &found {
+        say(line)?;
+    }
+    if found.is_empty() {
+        say(
+            "nobody answers on the RS485 line: power, A and B wires, and baud (set baud 9600) are the usual reasons",
+        )?;
+    }
+    restarted.map(|_| ())
+}
+
+/// A line without its secret, for a message.
+fn told(line: &str) -> &str {
+    let word = line.strip_prefix("set ").unwrap_or(line).split(' ').next().unwrap_or(line);
+    if matches!(word, "code" | "key" | "wifi_password") { word } else { line }
+}
+
+/// What is usual to be wrong with a port.
+fn remedy(kind: ErrorKind) -> Option<&'static str> {
+    if kind == ErrorKind::NotFound {
+        Some("no such port: is the cable plugged in? `ls /dev/ttyUSB* /dev/ttyACM*`")
+    } else if kind == ErrorKind::PermissionDenied {
+        Some("not allowed: `sudo usermod -aG dialout $USER`, then log in again")
+    } else {
+        None
+    }
+}
+
+/// The serial port, one line at a time.
+struct Port {
+    path: PathBuf,
+    file: File,
+    heard: Vec<u8>,
+    log: VecDeque<String>,
+}
+
+impl Port {
+    fn open(path: &Path) -> anyhow::Result<Self> {
+        let wrong = |why: String| UsageError(format!("{}: {why}", path.display()));
+        // Not to wait for a modem's carrier, and not to become this process's terminal.
+        let flags = rustix::fs::OFlags::NOCTTY | rustix::fs::OFlags::NONBLOCK;
+        let flags = i32::try_from(flags.bits()).context("open flags")?;
+        let opened = OpenOptions::new().read(true).write(true).custom_flags(flags).open(path);
+        let file = opened.map_err(|error| {
+            wrong(match remedy(error.kind()) {
+                Some(remedy) => remedy.to_owned(),
+                None => error.to_string(),
+            })
+        })?;
+        let mut mode = termios::tcgetattr(&file).map_err(|_| wrong("this is no serial port".to_owned()))?;
+        mode.make_raw();
+        mode.control_modes |= ControlModes::CLOCAL | ControlModes::CREAD;
+        mode.set_speed(BAUD).with_context(|| format!("{}: {BAUD} baud", path.display()))?;
+        mode.special_codes[SpecialCodeIndex::VMIN] = 0;
+        mode.special_codes[SpecialCodeIndex::VTIME] = 1;
+        termios::tcsetattr(&file, OptionalActions::Now, &mode).context("set the port up")?;
+        rustix::fs::fcntl_setfl(&file, rustix::fs::OFlags::empty()).context("set the port up")?;
+        Ok(Self { path: path.to_owned(), file, heard: Vec::new(), log: VecDeque::new() })
+    }
+
+    /// Waits until the console answers.
+    fn wake(&mut self, limit: Duration) -> anyhow::Result<()> {
+        let began = monotonic();
+        while began.elapsed() < limit {
+            // The empty line ends whatever half a line was typed before.
+            self.file.write_all(b"\nshow\n").context("write to the port")?;
+            if let Some(reply) = self.reply(ASK_EVERY)?
+                && reply.is_ok()
+            {
+                // Answers to what was asked too often.
+                while self.line(Duration::from_millis(500))?.is_some() {}
+                return Ok(());
+            }
+        }
+        anyhow::bail!(
+            "{}: no answer within {} s: is this the node's console, is the node on, and has no other program the port open?{}",
+            self.path.display(),
+            limit.as_secs(),
+            self.last_words()
+        )
+    }
+
+    fn show(&mut self) -> anyhow::Result<BTreeMap<String, String>> {
+        let lines = self.ask("show")?;
+        let pair = |line: &String| {
+            let (word, value) = line.strip_prefix("show ")?.split_once(' ')?;
+            Some((word.to_owned(), value.to_owned()))
+        };
+        Ok(lines.iter().filter_map(pair).collect())
+    }
+
+    /// One command; gives the lines of its answer.
+    fn ask(&mut self, line: &str) -> anyhow::Result<Vec<String>> {
+        self.file.write_all(format!("{line}\n").as_bytes()).context("write to the port")?;
+        match self.reply(ANSWER)? {
+            Some(Ok(lines)) => Ok(lines),
+            Some(Err(why)) => anyhow::bail!("the node says: {why}"),
+            None => anyhow::bail!("no answer within {} s{}", ANSWER.as_secs(), self.last_words()),
+        }
+    }
+
+    /// The lines up to the end of an answer, or its error; `None` when none comes in time.
+    fn reply(&mut self, limit: Duration) -> anyhow::Result<Option<Result<Vec<String>, String>>> {
+        let mut lines = Vec::new();
+        let began = monotonic();
+        while let Some(rest) = limit.checked_sub(began.elapsed()) {
+            let Some(line) = self.line(rest)? else { break };
+            match line.strip_prefix('=') {
+                Some(reply) if reply == "ok" || reply.starts_with("ok ") => return Ok(Some(Ok(lines))),
+                Some(reply) => match reply.strip_prefix("error ") {
+                    Some(why) => return Ok(Some(Err(why.to_owned()))),
+                    None => lines.push(reply.trim_start().to_owned()),
+                },
+                None => {
+                    self.log.push_back(line);
+                    if self.log.len() > KEPT_LINES {
+                        self.log.pop_front();
+                    }
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// The next line that is not empty.
+    fn line(&mut self, limit: Duration) -> anyhow::Result<Option<String>> {
+        let began = monotonic();
+        loop {
+            if let Some(end) = self.heard.iter().position(|byte| *byte == b'\n') {
+                let line: Vec<u8> = self.heard.drain(..=end).collect();
+                let line = String::from_utf8_lossy(&line).trim().to_owned();
+                if !line.is_empty() {
+                    return Ok(Some(line));
+                }
+                continue;
+            }
+            anyhow::ensure!(
+                self.heard.len() <= LINE_MAX,
+                "{}: this is no node: no line ends",
+                self.path.display()
+            );
+            if began.elapsed() >= limit {
+                return Ok(None);
+            }
+            let mut bytes = [0; 256];
+            match self.file.read(&mut bytes) {
+                // Nothing within a tenth of a second.
+                Ok(n_read) => self.heard.extend(bytes.get(..n_read).unwrap_or_default()),
+                Err(error) if matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::WouldBlock) => {}
+                Err(error) => {
+                    return Err(error).context(format!("{}: the port went away", self.path.display()));
+                }
+            }
+        }
+    }
+
+    fn last_words(&self) -> String {
+        if self.log.is_empty() {
+            return String::new();
+        }
+        let lines: Vec<&str> = self.log.iter().map(String::as_str).collect();
+        format!("\nlast heard:\n  {}", lines.join("\n  "))
+    }
+}
