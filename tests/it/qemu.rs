@@ -13,13 +13,14 @@
 use crate::farm::{Farm, NODE, ZONE};
 use giot_firmware::probe::modbus::Preset;
 use giot_firmware::settings::{
-    Input, Installation, MeterPlan, Network, ProbePlan, SupplyPlan, ValveKind, ValvePlan,
+    Input, Installation, MeterPlan, Network, ProbePlan, SupplyPlan, ValveKind, ValvePlan, words,
 };
 use giot_gateway::clock::monotonic;
 use giot_shared::ids::{ProbeId, ValveId};
 use giot_shared::metric::Metric;
 use giot_shared::units::Millivolts;
 use giot_shared::wire::NodeKey;
+use giot_tests::device::{Connect, Device, Version};
 use giot_tests::giot::{self, wait_for};
 use giot_tests::node::{HARD_MAX_S, Kit, PATIENCE};
 use giot_tests::qemu::{Chip, Fault, HOST, PROBE_ADDRESS, PULSE_UL, image};
@@ -316,4 +317,249 @@ fn a_latching_valve_gets_one_pulse_at_a_time_and_two_to_close_at_boot() {
     farm.until_idle();
     assert_eq!(pulses.seen(), [CLOSING, CLOSING, OPENING, CLOSING]);
     assert_eq!(chip.outputs(), 0, "no coil stays fed");
+}
+
+/// `giot node …` in a farm's data folder.
+fn node(farm: &Farm, args: &[&str]) -> std::process::Output {
+    let data = farm.dir.path().to_str().unwrap();
+    giot::run(&[&["node", args[0], "--data", data], &args[1..]].concat())
+}
+
+fn said(out: &std::process::Output) -> String {
+    giot::text(&out.stdout) + &giot::text(&out.stderr)
+}
+
+#[test]
+fn a_node_from_the_shop_is_set_up_over_its_cable_and_joins() {
+    let farm = Farm::new("automatic = false");
+    let mut chip = Chip::new(image("node"), 2500);
+    chip.power_on();
+    chip.until_says("not set up", 1, PATIENCE);
+    let port = chip.console().to_str().unwrap().to_owned();
+    // Who is on the line is known before anything is set up.
+    let found = node(&farm, &["provision", "--port", &port, "--scan"]);
+    assert!(said(&found).contains("address 1, map A: soil_moisture 25.00 %"), "{}", said(&found));
+    let (_, mqtt_port) = farm.mqtt.rsplit_once(':').unwrap();
+    let broker = format!("{HOST}:{mqtt_port}");
+    let settings = [
+        "valve.0=relay,7200,600",
+        "probe.0=soil_moisture,modbus:1:A,2,1,0",
+        "probe.1=soil_temperature,modbus:1:A,2,1",
+        "meter=9,10000",
+    ];
+    let wrong = node(&farm, &["provision", "--port", &port, "--node", NODE, "--broker", "giot.local:1883"]);
+    assert!(said(&wrong).contains("the value must be ADDRESS:PORT"), "{}", said(&wrong));
+    assert!(!wrong.status.success());
+    let told = node(
+        &farm,
+        &[&["provision", "--port", &port, "--node", NODE, "--broker", &broker], &settings[..]].concat(),
+    );
+    assert!(told.status.success(), "{}\n{}", said(&told), chip.log());
+    assert!(said(&told).contains("v01 is set up and runs"), "{}", said(&told));
+    chip.until_welcomed(PATIENCE);
+    let shown = node(&farm, &["provision", "--port", &port, "--show"]);
+    for line in ["node=v01", "valve.0=relay,7200,600", &format!("broker={broker}"), "key_digest="] {
+        assert!(said(&shown).contains(line), "{line} in {}", said(&shown));
+    }
+    assert!(!said(&shown).contains(&farm.kit().key.0.iter().map(|b| format!("{b:02x}")).collect::<String>()));
+    // It works: a run is opened, metered and closed.
+    farm.start_run(5.0);
+    assert!(chip.is_open());
+    assert_eq!(farm.post(&format!("zones/{ZONE}/stop"), "").0, 202);
+    let closing = farm.until_closing(0);
+    assert!(closing.volume_ml.unwrap() > 0, "{closing:?}");
+    until_open(&chip, false, PATIENCE);
+    // Forgotten again.
+    let n_before = chip.log().matches("not set up").count();
+    chip.type_in(b"factory-reset yes\n");
+    chip.until_says("not set up", n_before + 1, PATIENCE);
+}
+
+/// The last settings of the node as `giot node list` shows them.
+fn settings_of(farm: &Farm) -> String {
+    let listed = said(&node(farm, &["list"]));
+    listed.lines().find(|line| line.starts_with(NODE)).unwrap_or_default().to_owned()
+}
+
+#[test]
+fn settings_over_the_air_are_kept_when_they_work_and_given_back_when_not() {
+    let farm = Farm::new("automatic = false");
+    let chip = chip_of(&farm, "node", 2500);
+    let http = farm.gateway().http.clone();
+    let set = |settings: &[&str]| {
+        node(&farm, &[&["set", NODE, "--http", &http, "--within", "20"], settings].concat())
+    };
+    let kept = set(&["health_s=60", "probe.0=soil_moisture,modbus:1:A,1,1,0", "--wait"]);
+    assert!(kept.status.success(), "{}\n{}", said(&kept), chip.log());
+    assert!(settings_of(&farm).contains("confirmed"), "{}", settings_of(&farm));
+    // A broker that is nobody: the node goes back by itself, and says so.
+    let lost = set(&["broker=10.0.2.2:9", "--wait"]);
+    assert!(said(&lost).contains("did not reach the gateway"), "{}\n{}", said(&lost), chip.log());
+    assert!(settings_of(&farm).contains("given_back (unreachable)"), "{}", settings_of(&farm));
+    // A reset in the middle of a trial ends it.
+    let sent = set(&["broker=10.0.2.2:9"]);
+    assert!(sent.status.success(), "{}", said(&sent));
+    let n_boots = chip.log().matches("boot by software").count();
+    chip.until_says("boot by software", n_boots + 1, PATIENCE);
+    chip.until_says("broker 10.0.2.2:9", 2, PATIENCE);
+    chip.dip_supply();
+    wait_for("the outcome", PATIENCE, || settings_of(&farm).contains("given_back (reset)").then_some(()));
+    // What no node takes is said at once; what this node does not take, by the node.
+    let nonsense = set(&["colour=red"]);
+    assert!(said(&nonsense).contains("colour=red: no such setting"), "{}", said(&nonsense));
+    let refused = set(&["curve.7=2700:0,1200:100", "--wait"]);
+    assert!(said(&refused).contains("knows no such setting"), "{}", said(&refused));
+    // Not while water flows: it is said again when the valve closes.
+    farm.start_run(5.0);
+    assert!(set(&["health_s=120"]).status.success());
+    std::thread::sleep(Duration::from_secs(2));
+    assert!(chip.is_open() && settings_of(&farm).contains("waiting"), "{}", settings_of(&farm));
+    assert_eq!(farm.post(&format!("zones/{ZONE}/stop"), "").0, 202);
+    wait_for("the settings", PATIENCE, || settings_of(&farm).contains("confirmed").then_some(()));
+    // Everything is still told, each reading once.
+    let rows = giot::export(farm.dir.path(), NODE, "soil_moisture");
+    assert!(rows.windows(2).all(|pair| pair[0].0 < pair[1].0), "{rows:?}");
+}
+
+#[test]
+fn switches_a_rain_gauge_and_a_battery_are_in_the_history() {
+    let farm = Farm::new("automatic = false");
+    let mut installation = installation(&farm.kit());
+    words::set(&mut installation, "probe.2", "tank_float,contact:0:200,3600,3600").unwrap();
+    words::set(&mut installation, "probe.3", "pressure_switch,contact:3:0:inverted,3600,3600").unwrap();
+    words::set(&mut installation, "probe.4", "rain,tips:0:200,2,2").unwrap();
+    words::set(&mut installation, "battery", "lifepo4,4,300,100").unwrap();
+    let mut chip = Chip::new(image("node"), 2500);
+    chip.install(&installation);
+    // A quarter of 13.2 V.
+    chip.set_supply(3300);
+    chip.power_on();
+    chip.until_welcomed(PATIENCE);
+    let values = |metric: &str| -> Vec<f64> {
+        let rows = giot::export(farm.dir.path(), NODE, metric);
+        rows.iter().map(|(_, value, _)| value.parse().unwrap()).collect()
+    };
+    let until = |metric: &str, want: &[f64]| {
+        wait_for(&format!("{metric} {want:?}"), PATIENCE, || (values(metric) == want).then_some(()));
+    };
+    until("tank_float_2", &[0.0]);
+    until("pressure_switch_3", &[1.0]);
+    chip.close_contacts(0b1001);
+    until("tank_float_2", &[0.0, 1.0]);
+    until("pressure_switch_3", &[1.0, 0.0]);
+    chip.tip(5);
+    let rain = || values("rain_4").iter().sum::<f64>();
+    wait_for("five tips", PATIENCE, || (rain() > 0.99).then_some(()));
+    assert!((rain() - 1.0).abs() < 1e-9, "five tips of 0.2 mm: {}", rain());
+    assert_eq!(values("battery"), [13_200.0]);
+    assert_eq!(values("battery_charge"), [60.0]);
+}
+
+/// Payloads of nonsense, half of them with the envelope of a sealed message around it.
+fn publish_noise(mqtt: &str, topic: &str, n: u64) {
+    let port: u16 = mqtt.rsplit_once(':').unwrap().1.parse().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let options =
+            Connect { version: Version::V311, client_id: "noise", login: None, clean: true, will: None };
+        let mut device = Device::connect(port, options).await.unwrap().expect("an open broker");
+        let mut state = 99_u64;
+        for number in 0..n {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(number);
+            let noise = state.to_be_bytes().repeat(usize::try_from(state >> 58).unwrap());
+            let envelope: &[u8] = b"\x84\x4a\xa2\x01\x04\x04\x43v01\xa0\x58";
+            let payload = if number % 2 == 0 { noise } else { [envelope, &noise].concat() };
+            device.publish(topic, &payload, 0, 0).await.unwrap();
+        }
+        device.until_pong().await.unwrap();
+    });
+}
+
+#[test]
+fn noise_at_every_input_moves_no_valve_and_stops_nothing() {
+    let farm = Farm::new("automatic = false");
+    let chip = chip_of(&farm, "node", 2500);
+    farm.until_idle();
+    let pulses = chip.watch_outputs();
+    chip.soil.be_noisy(30);
+    // Lines of noise, the words of the console among them; none that ends the boot.
+    let mut state = 7_u64;
+    let mut noise = Vec::new();
+    for n in 0..400_u32 {
+        let words = ["set valve.0 ", "code GIOT1-", "probe ", "open 0", "show", "\u{1b}[A", "broker "];
+        noise.extend(words[usize::try_from(n).unwrap() % words.len()].as_bytes());
+        for _ in 0..n % 60 {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            noise.push(state.to_be_bytes()[0]);
+        }
+        noise.push(b'\n');
+    }
+    chip.type_in(&noise);
+    // From whoever has the broker: the answers of the node are bounded, and it keeps them short.
+    let topic = format!("giot/v1/{NODE}/down");
+    publish_noise(&farm.mqtt, &topic, 2000);
+    wait_for("the end of the noise on the line", PATIENCE, || (chip.soil.n_noise() == 0).then_some(()));
+    chip.type_in(b"show\n");
+    chip.until_says("=show key_digest", 1, PATIENCE);
+    assert_eq!((pulses.seen(), chip.outputs()), (vec![], 0));
+    assert_eq!(chip.log().matches("boot by").count(), 1, "{}", chip.log());
+    // And it still works.
+    farm.start_run(5.0);
+    assert!(chip.is_open());
+}
+
+/// The number that stands before `unit` in the last line of the log that holds `what`.
+fn figure(chip: &Chip, what: &str, unit: &str) -> u64 {
+    let log = chip.log();
+    let line =
+        log.lines().rev().find(|line| line.contains(what)).unwrap_or_else(|| panic!("no {what}: {log}"));
+    let before = line.split(unit).next().unwrap();
+    let digits = before.rsplit(|c: char| !c.is_ascii_digit()).find(|part| !part.is_empty());
+    digits.unwrap_or_else(|| panic!("no number before {unit}: {line}")).parse().unwrap()
+}
+
+/// Prints what the README tells of the image, and holds the stack against its bound.
+#[test]
+fn figures_of_the_image() {
+    /// A tenth of an ESP32-C3's RAM.
+    const STACK_MAX: u64 = 40 << 10;
+    let farm = Farm::new("automatic = false");
+    let chip = chip_of(&farm, "node", 2500);
+    chip.until_says("first record acknowledged", 1, PATIENCE);
+    let log = chip.log();
+    let acknowledged = log.lines().find(|line| line.contains("first record acknowledged")).unwrap();
+    let since_power_on: f64 = acknowledged.trim().split(' ').next().unwrap().parse().unwrap();
+    farm.start_run(5.0);
+    chip.until_says("valve 0 opens", 1, PATIENCE);
+    let latency_us = figure(&chip, "valve 0 opens", " us after");
+    let stack = figure(&chip, "valve 0 opens", " bytes");
+    let told = format!(
+        "peak stack {stack} bytes of at most {STACK_MAX}; power-on to first acknowledged record {since_power_on:.3} s; \
+         last packet of a command to its valve {latency_us} us"
+    );
+    println!("{told}");
+    if let Some(file) = std::env::var_os("GIOT_QEMU_FIGURES") {
+        std::fs::write(file, told + "\n").unwrap();
+    }
+    assert!(stack > 1000 && stack <= STACK_MAX, "{stack} bytes of stack");
+    assert!(since_power_on < 30.0 && latency_us < 5_000_000, "{since_power_on} s, {latency_us} us");
+}
+
+#[test]
+fn power_that_fails_in_the_middle_of_a_flash_word_loses_nothing() {
+    // In a boot before it has its epoch, while it takes it, at the first records, at later ones.
+    const WORDS: [u32; 9] = [1, 2, 4, 7, 11, 18, 30, 47, 75];
+    let farm = Farm::new("automatic = false");
+    let mut chip = chip_of(&farm, "node-faults", 2500);
+    chip.cut_power();
+    for n in WORDS {
+        chip.fail_at_word(n, PATIENCE);
+        assert_eq!(chip.outputs(), 0);
+    }
+    chip.power_on();
+    chip.until_welcomed(PATIENCE);
+    check_history(&farm, &chip, WORDS.len() + 2);
+    let epochs = epochs(&chip);
+    assert!(epochs.windows(2).all(|pair| pair[0] < pair[1]), "{epochs:?}");
+    assert!(!chip.log().contains("panic"), "{}", chip.log());
 }

@@ -12,10 +12,10 @@ FUZZ=$ROOT/tests/fuzz
 QEMU_BOARD=$ROOT/firmware/boards/qemu-riscv32
 FIELD_BOARD=$ROOT/firmware/boards/esp32c3
 EMBEDDED_TARGET=riscv32imc-unknown-none-elf
-# Bounds of the node's image, bytes: a sixteenth of an ESP32-C3's usual 4 MiB of flash, and a fifth of its 400 KiB of RAM, which
-# leaves room for a radio, a second slot and the stack.
-QEMU_FLASH_MAX=262144
-QEMU_RAM_MAX=81920
+# Bounds of the node's image, bytes: a fifth of one of the two firmware slots of 1.5 MiB that an ESP32-C3's usual 4 MiB of flash
+# have room for, and a quarter of its 400 KiB of RAM, which leaves room for a radio and the stack.
+QEMU_FLASH_MAX=314572
+QEMU_RAM_MAX=102400
 # Bounds of the field board's image, bytes: half of one of its two slots, and of RAM, in which some of the radio's code runs,
 # what leaves 150 KiB to the stack.
 FIELD_FLASH_MAX=786432
@@ -238,7 +238,11 @@ stage_qemu() {
     build_image "$QEMU_BOARD" node-faults --features fault-injection && build_image "$QEMU_BOARD" node || return 1
     check_size "$IMAGES/node" "$QEMU_FLASH_MAX" "$QEMU_RAM_MAX"
     need_build || return 1
-    GIOT_QEMU_IMAGES=$IMAGES run_programs tests it qemu::
+    rm -f "$LOGS/qemu-figures"
+    GIOT_QEMU_IMAGES=$IMAGES GIOT_QEMU_FIGURES=$LOGS/qemu-figures run_programs tests it qemu::
+    local code=$?
+    [ -f "$LOGS/qemu-figures" ] && say "   $(cat "$LOGS/qemu-figures")"
+    return "$code"
 }
 
 # partitions_fit CSV FLASH-LENGTH IMAGE-LENGTH: the table is in order, aligned and inside the flash, and each of its two

@@ -3,8 +3,8 @@
 //!
 //! Time runs as fast as the world unless a test asks otherwise: the gateways it talks to are processes of their own.
 
-use giot_board_host::{BoardSetup, FlashStore, NodeStatus, Sample, SimClock, run_node};
-use giot_firmware::settings::{MeterPlan, NodeConfig, ProbePlan, ValvePlan};
+use giot_board_host::{BoardSetup, FlashStore, NodeStatus, Sample, SimClock, run_installed_node, run_node};
+use giot_firmware::settings::{Installation, MeterPlan, NodeConfig, ProbePlan, ValvePlan, words};
 use giot_gateway::clock::Clock;
 use giot_shared::ids::{CommandId, NodeId, ProbeId, ValveId};
 use giot_shared::metric::Metric;
@@ -125,6 +125,46 @@ impl Kit {
         let mut setup = self.setup(reset);
         setup.status = Some(sender);
         let node = run_node(self.config(), setup, async {
+            // Without a sender nobody stops it: only cutting its power does.
+            if stopped.await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        });
+        let task = tokio::spawn(async { node.await.expect("the node runs") });
+        FieldNode { kit: self.clone(), stop: Some(stop), task, status }
+    }
+
+    /// The same node with a clock that runs so many times faster.
+    #[must_use]
+    pub fn at_speed(mut self, speed: f64) -> Self {
+        self.clock = SimClock::new(Clock::system(None).wall_unchecked(), speed);
+        self
+    }
+
+    /// Writes into its flash what an installer would: one valve, one probe, and its broker.
+    ///
+    /// # Panics
+    /// When it does not fit.
+    pub async fn install(&self) {
+        let mut made = Installation::new(self.id.clone(), self.key.clone(), &self.broker).expect("short");
+        for (word, value) in [
+            ("valve.0", "relay,7200,600"),
+            ("probe.0", "soil_moisture,modbus:1:A,60,60"),
+            ("meter", "9,10000"),
+        ] {
+            words::set(&mut made, word, value).expect(word);
+        }
+        made.store(self.flash.installation()).await.expect("stored");
+    }
+
+    /// Switches it on as what its flash says, in a tokio runtime.
+    #[must_use]
+    pub fn boot_installed(&self, reset: ResetCause) -> FieldNode {
+        let (stop, stopped) = oneshot::channel();
+        let (sender, status) = watch::channel(NodeStatus::default());
+        let mut setup = self.setup(reset);
+        setup.status = Some(sender);
+        let node = run_installed_node(setup, async {
             // Without a sender nobody stops it: only cutting its power does.
             if stopped.await.is_err() {
                 std::future::pending::<()>().await;

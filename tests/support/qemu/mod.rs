@@ -15,12 +15,13 @@ use crate::giot::wait_for;
 use bank::installed;
 use giot_firmware::settings::Installation;
 use giot_gateway::clock::monotonic;
-use pins::{FAULT, INPUTS, OUTPUTS, Pins, SUPPLY};
-use std::fs::OpenOptions;
-use std::io::{Read, Write};
+use pins::{FAULT, FIRST_CONTACT, HAS_FAILED, INPUTS, OUTPUTS, Pins, SUPPLY, TIPS, WORDS_LEFT};
+use rustix::termios::{OptionalActions, SpecialCodeIndex, tcgetattr, tcsetattr};
+use std::fs::{File, OpenOptions};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::fs::FileExt;
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 use tempfile::TempDir;
@@ -46,6 +47,8 @@ pub struct Chip {
     image: PathBuf,
     pins: Pins,
     power: Option<Child>,
+    /// The terminal of its console.
+    console: PathBuf,
     /// Length of the console's log when it was last switched on.
     booted_at: usize,
     /// The soil around its probe.
@@ -76,7 +79,7 @@ impl Chip {
         std::fs::write(path("flash"), vec![0xff; FLASH_LEN]).expect("a flash bank");
         let pins = Pins::make(&path("pins"));
         let soil = Soil::start(&path("rs485"), pins.clone(), moisture);
-        Self { image, pins, power: None, booted_at: 0, soil, folder }
+        Self { image, pins, power: None, console: PathBuf::new(), booted_at: 0, soil, folder }
     }
 
     /// Sets the node up as an installer would.
@@ -101,7 +104,8 @@ impl Chip {
         qemu.args(["-display", "none", "-nodefaults", "-action", "watchdog=reset", "-device", "i6300esb"]);
         qemu.args(["-netdev", "user,id=cable", "-device", "virtio-net-device,netdev=cable"]);
         qemu.args(["-global", "virtio-mmio.force-legacy=false"]);
-        qemu.args(["-chardev", &format!("file,id=console,path={},append=on", file("console"))]);
+        // A terminal that a program can open; what is said goes into the file whether anybody listens or not.
+        qemu.args(["-chardev", &format!("pty,id=console,logfile={},logappend=on", file("console"))]);
         qemu.args(["-serial", "chardev:console"]);
         qemu.args(["-monitor", &format!("unix:{},server=on,wait=off", file("monitor"))]);
         qemu.args(["-chardev", &format!("socket,id=rs485,path={}", file("rs485"))]);
@@ -114,8 +118,58 @@ impl Chip {
             "ivshmem-plain,memdev=pins",
         ]);
         self.booted_at = self.log().len();
-        let started = qemu.stdin(Stdio::null()).stdout(Stdio::null()).spawn();
-        self.power = Some(started.expect("qemu-system-riscv32 starts: apt-get install qemu-system-misc"));
+        let started = qemu.stdin(Stdio::null()).stdout(Stdio::piped()).spawn();
+        let mut power = started.expect("qemu-system-riscv32 starts: apt-get install qemu-system-misc");
+        // "char device redirected to /dev/pts/3 (label console)"
+        let mut said = String::new();
+        let stdout = power.stdout.as_mut().expect("a pipe");
+        BufReader::new(stdout).read_line(&mut said).expect("QEMU says where the terminal is");
+        let port = said.split(' ').find(|word| word.starts_with("/dev/"));
+        self.console = PathBuf::from(port.unwrap_or_else(|| panic!("no terminal in {said:?}")));
+        self.power = Some(power);
+    }
+
+    /// The terminal of its console, until it is switched off.
+    #[must_use]
+    pub fn console(&self) -> &Path {
+        &self.console
+    }
+
+    /// Types something at its console; what it says meanwhile is in [`Self::log`].
+    ///
+    /// # Panics
+    /// When the terminal cannot be opened.
+    pub fn type_in(&self, bytes: &[u8]) {
+        let mut terminal = OpenOptions::new().read(true).write(true).open(&self.console).expect("a terminal");
+        let mut mode = tcgetattr(&terminal).expect("a terminal");
+        mode.make_raw();
+        // A read gives what is there.
+        mode.special_codes[SpecialCodeIndex::VMIN] = 0;
+        mode.special_codes[SpecialCodeIndex::VTIME] = 1;
+        tcsetattr(&terminal, OptionalActions::Now, &mode).expect("raw");
+        // Whoever has the terminal must listen, or the chip waits for him.
+        let drain = |terminal: &mut File, quiet: usize| {
+            let mut n_silent = 0;
+            while n_silent < quiet {
+                let n_read = terminal.read(&mut [0; 4096]).expect("readable");
+                n_silent = if n_read == 0 { n_silent + 1 } else { 0 };
+            }
+        };
+        for part in bytes.chunks(256) {
+            terminal.write_all(part).expect("written");
+            drain(&mut terminal, 1);
+        }
+        drain(&mut terminal, 20);
+    }
+
+    /// Opens or closes its switches, by bits.
+    pub fn close_contacts(&self, contacts: u32) {
+        self.pins.write(INPUTS, contacts << FIRST_CONTACT);
+    }
+
+    /// Lets rain tip the gauge's bucket so many times.
+    pub fn tip(&self, n_tips: u32) {
+        self.pins.write(TIPS, self.pins.read(TIPS).wrapping_add(n_tips));
     }
 
     /// Cuts its power. The pins' file keeps its outputs, as latching valves would.
@@ -170,6 +224,23 @@ impl Chip {
     /// Makes it fail; needs the image `node-faults`.
     pub fn commit(&self, fault: Fault) {
         self.pins.write(FAULT, fault as u32);
+    }
+
+    /// Lets its power fail at the `n`th word that it writes to its flash from here on; needs the image `node-faults`. Then
+    /// cuts it.
+    ///
+    /// # Panics
+    /// When it takes longer than `limit`.
+    pub fn fail_at_word(&mut self, n: u32, limit: Duration) {
+        self.pins.write(HAS_FAILED, 0);
+        self.pins.write(WORDS_LEFT, n);
+        if self.power.is_none() {
+            self.power_on();
+        }
+        let failed = || self.pins.read(HAS_FAILED) == 1;
+        assert!(within(limit, failed), "not {n} words within {limit:?}\n{}", self.log());
+        self.cut_power();
+        self.pins.write(WORDS_LEFT, 0);
     }
 
     /// Everything that it has said on its console, over all boots.

@@ -15,6 +15,11 @@ pub(super) const INPUTS: u64 = 4;
 pub(super) const PULSES: u64 = 8;
 pub(super) const SUPPLY: u64 = 12;
 pub(super) const FAULT: u64 = 16;
+pub(super) const TIPS: u64 = 20;
+pub(super) const WORDS_LEFT: u64 = 24;
+pub(super) const HAS_FAILED: u64 = 28;
+/// The first input that is a switch.
+pub(super) const FIRST_CONTACT: u32 = 8;
 
 /// The file that the machine maps as its pins.
 #[derive(Clone, Debug)]

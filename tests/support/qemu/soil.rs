@@ -30,6 +30,8 @@ struct SoilState {
     /// Change in hundredths of a percent each second, while dry and while watered.
     rates: Mutex<(i32, i32)>,
     n_questions: AtomicU32,
+    /// How many of the next answers are noise.
+    n_noise: AtomicU32,
     ended: AtomicBool,
 }
 
@@ -43,6 +45,7 @@ impl Soil {
             moisture: AtomicI32::new(moisture),
             rates: Mutex::new((-2, 100)),
             n_questions: AtomicU32::new(0),
+            n_noise: AtomicU32::new(0),
             ended: AtomicBool::new(false),
         });
         let listener = UnixListener::bind(socket).expect("a line");
@@ -61,6 +64,17 @@ impl Soil {
     /// Changes how fast it gets dry and wet, hundredths of a percent each second.
     pub fn set_rates(&self, dry: i32, wet: i32) {
         *self.state.rates.lock().unwrap_or_else(PoisonError::into_inner) = (dry, wet);
+    }
+
+    /// Makes the probe answer the next `n` questions with noise.
+    pub fn be_noisy(&self, n: u32) {
+        self.state.n_noise.store(n, Ordering::Relaxed);
+    }
+
+    /// How many noisy answers are still to come.
+    #[must_use]
+    pub fn n_noise(&self) -> u32 {
+        self.state.n_noise.load(Ordering::Relaxed)
     }
 
     /// How often the probe was asked.
@@ -142,6 +156,11 @@ impl SoilState {
         }
         let question: Vec<u8> = std::mem::take(heard);
         self.n_questions.fetch_add(1, Ordering::Relaxed);
+        let n_noise = self.n_noise.load(Ordering::Relaxed);
+        if n_noise > 0 {
+            self.n_noise.store(n_noise - 1, Ordering::Relaxed);
+            return socket.write_all(&noise(n_noise)).is_ok();
+        }
         self.answer(&question).is_none_or(|answer| socket.write_all(&answer).is_ok())
     }
 
@@ -166,4 +185,21 @@ impl SoilState {
         };
         Some(framed(&answer))
     }
+}
+
+/// Bytes that look like an answer in their first ones, and are none; other ones for each number.
+fn noise(number: u32) -> Vec<u8> {
+    let mut state = u64::from(number).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.to_le_bytes()[3]
+    };
+    let len = usize::from(next() % 40);
+    let mut bytes: Vec<u8> = (0..len).map(|_| next()).collect();
+    for (byte, head) in bytes.iter_mut().zip([PROBE_ADDRESS, 3, 2]).take(usize::from(next() % 4)) {
+        *byte = head;
+    }
+    bytes
 }
