@@ -16,9 +16,9 @@ EMBEDDED_TARGET=riscv32imc-unknown-none-elf
 # have room for, and a quarter of its 400 KiB of RAM, which leaves room for a radio and the stack.
 QEMU_FLASH_MAX=314572
 QEMU_RAM_MAX=102400
-# Bounds of the field board's image, bytes: half of one of its two slots, and of RAM, in which some of the radio's code runs,
+# Bounds of the field board's image, bytes: six tenths of one of its two slots, and of RAM, in which some of the radio's code runs,
 # what leaves 150 KiB to the stack.
-FIELD_FLASH_MAX=786432
+FIELD_FLASH_MAX=943718
 FIELD_RAM_MAX=163840
 FIELD_FLASH_LEN=$((4 * 1024 * 1024))
 

@@ -12,6 +12,7 @@
 //! | `meter` | `PROBE,MICROLITRES_PER_PULSE`, or `none` |
 //! | `supply` | `CLOSE_BELOW_MV,OPEN_FROM_MV`, or `none` |
 //! | `battery` | `lifepo4`, `lead` or `liion`, then `,CELLS,OHMS_ABOVE,OHMS_BELOW`; or `none` |
+//! | `sleep` | deep sleep between samples: `LISTEN_MS,PATIENCE_MS`; or `none` |
 //! | `health_s` | seconds between records of the node's own state |
 //! | `valve.N` | `relay` or `latching`, then `,LONGEST_S,BUTTON_S`; or `none` |
 //! | `probe.N` | `METRIC,INPUT,SECONDS,SECONDS_RUNNING` and, where a valve waters it, `,VALVE`; or `none` |
@@ -22,7 +23,9 @@
 //!
 //! A change is whole or not at all, and every bound of [`NodeConfig`](super::NodeConfig) holds afterwards.
 
-use super::{Input, Installation, MeterPlan, Network, ProbePlan, SupplyPlan, ValveKind, ValvePlan, Wifi};
+use super::{
+    Input, Installation, MeterPlan, Network, ProbePlan, SleepPlan, SupplyPlan, ValveKind, ValvePlan, Wifi,
+};
 use crate::probe::modbus::Preset;
 use crate::probe::{AnalogPlan, BatteryPlan, Chemistry, SAMPLES_MAX};
 use core::fmt::{self, Write};
@@ -120,6 +123,7 @@ pub fn set(made: &mut Installation, word: &str, value: &str) -> Result<(), WordE
         "meter" => config.meter = optional(value, meter_of)?,
         "supply" => config.supply = optional(value, supply_of)?,
         "battery" => config.battery = optional(value, battery_of)?,
+        "sleep" => config.sleep = optional(value, sleep_of)?,
         "health_s" => {
             let secs: u32 = number(value, 10, INTERVAL_S_MAX, "10 to 86400 (s)")?;
             config.health_interval_ms = u64::from(secs) * 1000;
@@ -176,6 +180,9 @@ pub fn show<E>(made: &Installation, mut tell: impl FnMut(&str, &str) -> Result<(
     if let Some(battery) = config.battery {
         let BatteryPlan { chemistry, n_cells, divider: (above, below) } = battery;
         line(format_args!("battery"), format_args!("{},{n_cells},{above},{below}", chemistry.name()))?;
+    }
+    if let Some(sleep) = config.sleep {
+        line(format_args!("sleep"), format_args!("{},{}", sleep.listen_ms, sleep.patience_ms))?;
     }
     line(format_args!("health_s"), format_args!("{}", config.health_interval_ms / 1000))?;
     for plan in &config.valves {
@@ -386,6 +393,13 @@ fn battery_of(value: &str) -> Result<BatteryPlan, WordError> {
     Ok(BatteryPlan { chemistry, n_cells, divider })
 }
 
+fn sleep_of(value: &str) -> Result<SleepPlan, WordError> {
+    const FORM: WordError = WordError::Value("LISTEN_MS,PATIENCE_MS, such as 3000,30000");
+    let [listen, patience] = fields(value).ok_or(FORM)?;
+    let listen_ms = within(listen, 0, 60_000).ok_or(FORM)?;
+    Ok(SleepPlan { listen_ms, patience_ms: within(patience, 1000, 600_000).ok_or(FORM)? })
+}
+
 fn broker_of<const N: usize>(value: &str) -> Result<heapless::String<N>, WordError> {
     const FORM: WordError = WordError::Value("ADDRESS:PORT, such as 192.168.1.5:1883");
     let address: SocketAddrV4 = value.parse().map_err(|_| FORM)?;
@@ -479,7 +493,7 @@ mod tests {
 
     const ALL: &str = "broker=192.168.1.5:1883\nprefix=htx/giot\nnetwork=192.168.1.20/24,192.168.1.1\n\
         wifi_ssid=HTX Moc Chau\nwifi_password=man, 1=2 nuoc\nbaud=9600\nmeter=9,10000\nsupply=3300,3500\n\
-        battery=lifepo4,4,300,100\nhealth_s=900\nvalve.0=relay,7200,600\nvalve.3=latching,600,60\n\
+        battery=lifepo4,4,300,100\nsleep=3000,30000\nhealth_s=900\nvalve.0=relay,7200,600\nvalve.3=latching,600,60\n\
         probe.0=soil_moisture,analog:2:300:9,600,60,3\nprobe.1=soil_temperature,modbus:17:B,600,60\n\
         probe.2=tank_float,contact:0:1000:inverted,3600,3600\nprobe.3=rain,tips:1:200,300,300\n\
         curve.0=1200:100.00,2200:15.00,2700:0.00";
@@ -504,7 +518,7 @@ mod tests {
     #[test]
     fn what_was_set_can_be_taken_back() {
         let made = changed(&bare(), ALL).expect("all of it");
-        let back = "network=dhcp\nwifi_ssid=\nmeter=none\nsupply=none\nbattery=none\nvalve.0=none\nvalve.3=none\n\
+        let back = "network=dhcp\nwifi_ssid=\nmeter=none\nsupply=none\nbattery=none\nsleep=none\nvalve.0=none\nvalve.3=none\n\
             probe.0=none\nprobe.1=none\nprobe.2=none\nprobe.3=none\nbroker=10.0.0.1:1883\nprefix=giot/v1\n\
             health_s=3600\nbaud=4800";
         assert_eq!(shown(&changed(&made, back).expect("back")), shown(&bare()));
@@ -536,6 +550,8 @@ mod tests {
             "battery=lead,0,0,1",
             "battery=lead,6,1,0",
             "health_s=1",
+            "sleep=1",
+            "sleep=1,1",
             "valve.0=relay,0,0",
             "valve.0=relay,60,61",
             "valve.0=relay,86401,60",

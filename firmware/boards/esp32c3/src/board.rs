@@ -120,6 +120,8 @@ impl Board for FieldBoard {
                 let until = until.unwrap_or(Instant::MAX);
                 with_deadline(until, sample).await.unwrap_or(Err(ProbeFault::Interrupted))
             }
+            // Every contact of this board is a button or the meter.
+            Input::Contact { .. } | Input::Tips { .. } => Err(ProbeFault::NoAnswer),
         }
     }
 

@@ -61,6 +61,7 @@ pub(crate) fn partitions(flash: FLASH<'static>) -> Result<(Partition, Partitions
         settings: partition(settings),
         readings: partition(readings),
         events: partition(events),
+        installation: Some(partition(installation)),
     };
     Ok((partition(installation), partitions))
 }

@@ -10,7 +10,7 @@
 //! | `wifi` | radio |
 //! | `reset`, `brownout`, `watchdog` | what ends a boot, and why |
 //! | `sleep` | deep sleep |
-//! | `console` | log lines on USB |
+//! | `console`, `terminal` | log lines on USB, and what a person says there |
 //! | `board` | what the node sees of all that |
 #![no_std]
 #![no_main]
@@ -25,23 +25,24 @@ mod pins;
 mod reset;
 mod serial;
 mod sleep;
+mod terminal;
 mod watchdog;
 mod wifi;
 
 use adc::Converter;
 use board::{FieldBoard, Parts, ProbeInputs};
 use console::log;
-use core::fmt::Display;
 use embassy_executor::Spawner;
 use embassy_net::StackResources;
 use embassy_time::Timer;
 use esp_hal::clock::CpuClock;
 use esp_hal::rtc_cntl::Rtc;
 use esp_hal::timer::timg::TimerGroup;
+use giot_firmware::console::Console;
 use giot_firmware::link::tcp::{self, Link, Socket};
 use giot_firmware::probe::modbus::Line;
 use giot_firmware::run::{End, Memory, run};
-use giot_firmware::settings::{Installation, ValveKind};
+use giot_firmware::settings::{Installation, Setup, ValveKind};
 use giot_shared::wire::ResetCause;
 use pins::{ActiveLow, Pins, Valves, contact, waking};
 use serial::Serial;
@@ -55,7 +56,7 @@ const SOCKETS: usize = 2;
 /// The radio's heap, bytes: what its documentation starts with; the bootloader's memory is free once it has run.
 const HEAP_RECLAIMED_LEN: usize = 64 * 1024;
 const HEAP_LEN: usize = 36 * 1024;
-/// Half of what the watchdog waits, s.
+/// Rest before a boot that may wear the flash, s.
 const REST_S: u64 = 5;
 
 static STACK: StaticCell<StackResources<SOCKETS>> = StaticCell::new();
@@ -79,34 +80,36 @@ async fn main(spawner: Spawner) {
 
     let (place, flash) = match flash::partitions(chip.FLASH) {
         Ok(partitions) => partitions,
-        Err(missing) => return wait_for_installer(watchdog, &missing).await,
+        Err(missing) => return terminal::stay_closed(watchdog, &missing).await,
     };
-    let installation = match Installation::load(place).await {
+    let installation = match Setup::new(place.clone()).boot().await {
         Ok(installation) => installation,
-        Err(error) => return wait_for_installer(watchdog, &error).await,
+        Err(error) => return terminal::set_up(watchdog, place, None, &error).await,
     };
     let Ok(broker) = installation.broker.parse() else {
-        return wait_for_installer(watchdog, &"the broker is no IPv4 address with a port").await;
+        let why = "the broker is no IPv4 address with a port";
+        return terminal::set_up(watchdog, place, Some(installation), &why).await;
     };
-    let Some(network) = &installation.wifi else {
-        return wait_for_installer(watchdog, &"no wireless network is set").await;
-    };
+    if installation.wifi.is_none() {
+        return terminal::set_up(watchdog, place, Some(installation), &"no wireless network is set").await;
+    }
     let coils = Pins { coil_a: chip.GPIO6, coil_b: chip.GPIO7 };
     let valves = match Valves::new(coils, &installation.config.valves) {
         Ok(valves) => valves,
-        Err(why) => return wait_for_installer(watchdog, &why).await,
+        Err(why) => return terminal::set_up(watchdog, place, Some(installation), &why).await,
     };
     if installation.config.valves.iter().any(|plan| plan.kind == ValveKind::Latching) {
         brownout::expect_latching();
     }
     let Some(rs485) = Serial::open(chip.UART1, chip.GPIO20, chip.GPIO21, chip.GPIO10, installation.baud)
     else {
-        return wait_for_installer(watchdog, &"the RS485 line cannot have this speed").await;
+        let why = "the RS485 line cannot have this speed";
+        return terminal::set_up(watchdog, place, Some(installation), &why).await;
     };
     inputs::watch(spawner, [waking(contact(chip.GPIO4)), contact(chip.GPIO9)], contact(chip.GPIO5));
 
     let radio_is_on = woken.as_ref().is_none_or(|woken| woken.contact);
-    let mut link = radio_is_on.then(|| {
+    let mut link = installation.wifi.as_ref().filter(|_| radio_is_on).map(|network| {
         let (card, controller) = wifi::start(chip.WIFI, network).expect("the radio starts");
         let config = tcp::config(installation.network);
         let (stack, runner) =
@@ -125,6 +128,9 @@ async fn main(spawner: Spawner) {
     };
     let mut board = FieldBoard::new(parts, probe_inputs(&installation), cause, woken);
     log!("node {}, broker {}", installation.config.id, installation.broker);
+    if let Some(console) = Console::new(Some(installation.clone())) {
+        spawner.spawn(terminal::attend(console, place).expect("its first and only time"));
+    }
     match run(installation.config, &mut board, &mut link, flash, MEMORY.take()).await {
         Ok(End::Stopped | End::Restart) => reset::restart(ResetCause::Software),
         Err(error) => {
@@ -132,15 +138,6 @@ async fn main(spawner: Spawner) {
             Timer::after_secs(REST_S).await;
             panic!("{error}")
         }
-    }
-}
-
-/// Without an installation there is nothing to do but to stay closed and say why.
-async fn wait_for_installer(mut watchdog: Watchdog, why: &dyn Display) {
-    log!("{why}");
-    loop {
-        watchdog.feed();
-        Timer::after_secs(REST_S).await;
     }
 }
 

@@ -44,7 +44,7 @@ const LINE_MAX: usize = 4096;
   giot node provision --port /dev/ttyUSB0 --scan                                    who is on its RS485 line
 
 The node is told, restarted, and asked what it is. Words: broker prefix network wifi_ssid wifi_password baud meter
-supply battery health_s valve.N probe.N curve.N; `help` at the console says more. The port is opened at 115200 baud.")]
+supply battery sleep health_s valve.N probe.N curve.N; `help` at the console says more. The port is opened at 115200 baud.")]
 pub(in crate::cli) struct Args {
     #[command(flatten)]
     data: DataFolder,
