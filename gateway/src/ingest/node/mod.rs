@@ -36,6 +36,10 @@ const LIVE_MAX_MS: u64 = 120_000;
 /// How far a Hello's anchor may be off: its way through broker and queue.
 const HELLO_UNCERTAINTY_MS: u64 = 1_000;
 
+/// How far a node's uptime may run from civil time, millionths: a crystal of 20 ppm, its age and the heat of a field (the
+/// ESP32-C3's and any usual board's is within 50).
+const DRIFT_PPM: u64 = 50;
+
 /// Ties an epoch to civil time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Dating {
@@ -76,6 +80,8 @@ pub struct NodeState {
     /// No record of a later epoch happened before this: the newest one, less what its time may be off.
     pub floor: Option<UnixMs>,
     datings: BTreeMap<u32, Dating>,
+    /// Uptime of the last Hello: the present epoch was anchored no later.
+    greeted_at: UptimeMs,
     /// Of the present epoch, once it was heard since the gateway's start.
     line: Option<UptimeLine>,
 }
@@ -199,6 +205,7 @@ impl NodeState {
             self.received = Some(stored);
         }
         self.epoch = Some(hello.epoch);
+        self.greeted_at = hello.uptime;
         match &mut self.line {
             Some(line) if line.epoch == hello.epoch => line.hear(hello.uptime, heard.mono),
             line => *line = Some(UptimeLine::new(hello.epoch, hello.uptime, heard.mono)),
@@ -314,6 +321,20 @@ impl NodeState {
         })
     }
 
+    /// How far a record's date may be off because the node's crystal is: for the whole time between it and the moment at which
+    /// its epoch was anchored, which is not kept and lies within the epoch.
+    fn drift_ms(&self, epoch: u32, uptime: UptimeMs) -> u64 {
+        let lasted_ms = if self.epoch == Some(epoch) {
+            self.greeted_at.0
+        } else {
+            let boot = |dating: &Dating| dating.anchor.unix_at_boot;
+            let own = self.datings.get(&epoch).map(boot);
+            let next = epoch.checked_add(1).and_then(|next| self.datings.range(next..).next());
+            own.zip(next).map_or(0, |(own, (_, next))| boot(next).since_ms(own))
+        };
+        lasted_ms.max(uptime.0).saturating_mul(DRIFT_PPM) / 1_000_000
+    }
+
     fn line_of(&mut self, epoch: u32) -> Option<&mut UptimeLine> {
         self.line.as_mut().filter(|line| line.epoch == epoch)
     }
@@ -321,7 +342,8 @@ impl NodeState {
     fn take(&mut self, record: &Record, epoch: u32, dating: Dating, heard: Heard, taken: &mut Taken) {
         let at = dating.date(record.uptime);
         self.newest = Some(self.newest.map_or(at, |newest| newest.max(at)));
-        let surely = at.minus_ms(dating.uncertainty_ms);
+        let uncertainty_ms = dating.uncertainty_ms.saturating_add(self.drift_ms(epoch, record.uptime));
+        let surely = at.minus_ms(uncertainty_ms);
         self.floor = Some(self.floor.map_or(surely, |floor| floor.max(surely)));
         let age_ms = self.line_of(epoch).map(|line| line.age_ms(record.uptime, heard.mono));
         let age = age_ms.map_or(Age::Unknown, Age::Counted);
@@ -337,7 +359,7 @@ impl NodeState {
             Body::Valve(event) => taken.valves.push(DatedValve {
                 position: Position { epoch, seq: record.seq },
                 at,
-                uncertainty_ms: dating.uncertainty_ms,
+                uncertainty_ms,
                 live: match age_ms {
                     Some(age_ms) => age_ms <= LIVE_MAX_MS,
                     // A node that has not been heard otherwise since the gateway's start: its date must do.

@@ -156,6 +156,42 @@ fn lonely_epochs_in_a_row_keep_their_stated_uncertainty() {
     check([(0, 0), (1, 70)], 72);
 }
 
+/// A node whose crystal is 50 ppm off, a month without a network: the closing of its first day is dated within what it says.
+#[test]
+fn a_slow_crystal_stays_within_the_stated_uncertainty() {
+    for ppm in [-50_i64, 50] {
+        let true_ms =
+            |uptime_ms: u64| uptime_ms.saturating_add_signed(-uptime_ms.cast_signed() * ppm / 1_000_000);
+        let mut node = NodeState { registered_at: T0, ..NodeState::default() };
+        let greeted = 30 * DAY_MS;
+        let now = T0.plus_ms(true_ms(greeted));
+        node.handle_hello(&hello(1, greeted, (0, 0)), heard(Some(now)));
+        let mut before = (1, 0);
+        for (seq, day) in (1..).zip([1, 15, 29]) {
+            let body = Body::Valve(ValveEvent {
+                valve: ValveId(0),
+                open: false,
+                command: None,
+                closed_by: Some(CloseReason::LeaseEnded),
+                run_ms: Some(60_000),
+                volume: None,
+            });
+            let event = Record { seq, uptime: UptimeMs(day * DAY_MS), body };
+            let got = taken(node.handle_records(&run(1, before, &[event]), heard(Some(now))));
+            before = (1, seq);
+            let event = got.valves.first().expect("an event");
+            let truth = T0.plus_ms(true_ms(day * DAY_MS));
+            let off_ms = truth.since_ms(event.at).max(event.at.since_ms(truth));
+            assert!(
+                off_ms <= event.uncertainty_ms,
+                "day {day}: off by {off_ms} of {} ms",
+                event.uncertainty_ms
+            );
+            assert!(event.uncertainty_ms <= 1000 + 30 * 4320, "50 ppm are 4.32 s a day");
+        }
+    }
+}
+
 #[test]
 fn without_a_clock_nothing_is_dated_or_taken() {
     let mut node = NodeState::default();
