@@ -83,12 +83,13 @@ fn numbers_come_with_units_and_ids_with_names() {
     assert_eq!(closed.as_deref(), Some("Trạm tự đóng van: điện yếu."));
 }
 
-/// Issue: every start, stop, skip, refusal and fault of a simulated month is explained in both languages.
+/// Issue: every start, stop, skip, refusal and fault of a simulated month is explained in both languages; of several months,
+/// because not every month has a fault.
 #[test]
-fn every_entry_of_a_simulated_month_is_explained_in_both_languages() {
+fn every_entry_of_simulated_months_is_explained_in_both_languages() {
     let words = Words::default();
-    let options = sim::Options { seed: 5, n_days: 30, n_zones: 6 };
-    let entries = sim::diary(options).unwrap();
+    let month = |seed| sim::diary(sim::Options { seed, n_days: 30, n_zones: 6 }).unwrap();
+    let entries: Vec<_> = (5..=8).flat_map(month).collect();
     for entry in &entries {
         for lang in Lang::ALL {
             assert!(sentence(&words, lang, &entry.reason).is_some(), "{entry:?} in {lang:?}");
@@ -98,6 +99,6 @@ fn every_entry_of_a_simulated_month_is_explained_in_both_languages() {
     }
     let n_of = |event| entries.iter().filter(|entry| entry.event == event).count();
     for event in [Event::Started, Event::Stopped, Event::Skipped, Event::Fault] {
-        assert!(n_of(event) > 0, "the month has no {event:?} to explain: {} entries", entries.len());
+        assert!(n_of(event) > 0, "the months have no {event:?} to explain: {} entries", entries.len());
     }
 }
