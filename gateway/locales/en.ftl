@@ -609,3 +609,18 @@ why-moist = Not watered because the soil was not dry: moisture from { $low } to 
 why-quiet = Not watered, and the diary has no cause. The gateway may have been off, or got no readings.
 why-future = This day has not come yet.
 why-before = before
+
+## Stores outside that get the history
+
+sinks = Stores outside that get the history
+sink-new = Not reached yet
+sink-ok = Takes everything
+sink-away = Cannot be reached
+sink-busy = Too busy, tried again
+sink-forbidden = Does not let us in: check the token
+sink-unknown = Does not know the bucket
+sink-rejecting = Refuses everything
+sink-taken = Last sent
+sink-waiting = Readings that wait
+sink-oldest = the oldest of { $time }
+sink-refused = Readings it refused

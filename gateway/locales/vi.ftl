@@ -600,3 +600,18 @@ why-moist = Không tưới vì đất chưa khô: độ ẩm từ { $low } đế
 why-quiet = Không tưới, và nhật ký không ghi lý do nào. Có thể thiết bị trung tâm đã ngừng hoặc không nhận được số đo.
 why-future = Ngày này chưa đến.
 why-before = từ trước
+
+## Kho dữ liệu bên ngoài nhận lịch sử
+
+sinks = Kho dữ liệu bên ngoài nhận lịch sử
+sink-new = Chưa kết nối lần nào
+sink-ok = Nhận đủ
+sink-away = Không kết nối được
+sink-busy = Đang quá tải, sẽ gửi lại
+sink-forbidden = Không cho vào: kiểm tra mã truy cập (token)
+sink-unknown = Không có kho (bucket) này
+sink-rejecting = Từ chối tất cả
+sink-taken = Gửi lần cuối
+sink-waiting = Số đo đang chờ gửi
+sink-oldest = cũ nhất lúc { $time }
+sink-refused = Số đo bị từ chối

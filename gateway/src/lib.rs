@@ -5,6 +5,7 @@
 //!                            │
 //!                            ├─▶ engine (only what changed) ─▶ signed commands ─▶ mqtt ─▶ valves
 //!                            └─▶ view ─▶ api ─▶ page
+//!                       store ─▶ sinks ─▶ time-series stores outside, when they can be reached
 //! ```
 //! The modules are shells around pure cores: rules about water are in `giot-engine`, rules about records in [`ingest`].
 //! [`Gateway`] wires them and owns the order of stopping: sources first, then what they feed.
@@ -17,12 +18,14 @@ pub mod config;
 pub mod demo;
 pub mod history;
 pub mod hub;
+pub mod import;
 pub mod ingest;
 pub mod mqtt;
 pub mod quality;
 pub mod replay;
 pub mod rules;
 pub mod sim;
+pub mod sinks;
 pub mod store;
 pub mod supervisor;
 pub mod why;
@@ -124,18 +127,7 @@ impl Gateway {
             Some(broker) => external(broker, &settings, &data)?,
         };
         let (requests, requests_rx) = mpsc::channel(hub::REQUESTS_MAX);
-        let empty = FarmView {
-            now: clock.wall_unchecked(),
-            mono: clock.mono(),
-            clock_set: false,
-            zones: vec![],
-            programs: vec![],
-            rules: vec![],
-            farm: FarmState::default(),
-            earlier: BTreeMap::new(),
-            devices: vec![],
-        };
-        let (view, view_rx) = watch::channel(Arc::new(empty));
+        let (view, view_rx) = watch::channel(Arc::new(unseen(&clock)));
         let (diary, diary_rx) = watch::channel(0);
         let (stopping, stopping_rx) = watch::channel(false);
         let hub = Hub::new(Parts {
@@ -152,8 +144,18 @@ impl Gateway {
             diary,
         })
         .await?;
+        let mut tasks = Supervisor::default();
+        let around = sinks::Around {
+            settings: &settings,
+            reader: reader.clone(),
+            writer: store.writer(),
+            clock,
+            stopping: stopping_rx.clone(),
+        };
+        let sinks = sinks::start(&around, &mut tasks)?;
         let api = api::Api {
             auth,
+            sinks: Arc::new(sinks),
             clock,
             settings: Arc::new(settings),
             view: view_rx,
@@ -164,7 +166,6 @@ impl Gateway {
             words: Arc::new(words::Words::default()),
             stopping: stopping_rx,
         };
-        let mut tasks = Supervisor::default();
         tasks.spawn("hub", hub.run());
         tasks.spawn("http", api::serve(listener, api));
         tasks.spawn("upkeep", upkeep(store.writer(), clock, stopping.subscribe()));
@@ -224,6 +225,21 @@ impl Gateway {
             // An error means that the hub is gone: the nodes' leases close what is open.
             answered.await.ok();
         }
+    }
+}
+
+/// The farm before the first look.
+fn unseen(clock: &Clock) -> FarmView {
+    FarmView {
+        now: clock.wall_unchecked(),
+        mono: clock.mono(),
+        clock_set: false,
+        zones: vec![],
+        programs: vec![],
+        rules: vec![],
+        farm: FarmState::default(),
+        earlier: BTreeMap::new(),
+        devices: vec![],
     }
 }
 

@@ -25,5 +25,6 @@ mod provision;
 mod qemu;
 mod replay;
 mod settings;
+mod sinks;
 mod store;
 mod wire_cddl;

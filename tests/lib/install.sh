@@ -106,6 +106,10 @@ need_mosquitto() {
     export PATH=$PATH:/usr/sbin
 }
 
+need_tsdb() {
+    need_command victoria-metrics victoria-metrics && need_command influxd influxdb && need_command nginx nginx-light
+}
+
 need_chromium() {
     need_command chromium chromium fonts-dejavu-core
 }

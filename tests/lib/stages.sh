@@ -185,7 +185,12 @@ stage_fuzz() {
 
 stage_it() {
     need_mosquitto && need_command sqlite3 sqlite3 && need_python && need_build || return 1
-    run_programs tests it --skip qemu::
+    run_programs tests it --skip qemu:: --skip sinks::
+}
+
+stage_sink() {
+    need_mosquitto && need_tsdb && need_build || return 1
+    run_programs tests it sinks::
 }
 
 # ---- the node on a chip --------------------------------------------------------------------------------------------

@@ -17,3 +17,4 @@ pub mod modbus;
 pub mod mosquitto;
 pub mod node;
 pub mod qemu;
+pub mod tsdb;

@@ -26,6 +26,7 @@ use crate::clock::Clock;
 use crate::config::Settings;
 use crate::hub::Request;
 use crate::hub::view::FarmView;
+use crate::sinks::sender::Views;
 use crate::store::Reader;
 use crate::words::Words;
 use anyhow::Context;
@@ -70,6 +71,8 @@ pub struct Api {
     pub places: Places,
     /// The catalogues.
     pub words: Arc<Words>,
+    /// How the sinks do.
+    pub sinks: Arc<Views>,
     /// Turns true when the gateway stops: open streams end.
     pub stopping: watch::Receiver<bool>,
 }

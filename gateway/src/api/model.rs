@@ -13,6 +13,7 @@ use crate::clock::Clock;
 use crate::config::Settings;
 use crate::hub::codec;
 use crate::hub::view::{DeviceState, FarmView};
+use crate::sinks::sender::{SinkView, Views};
 use crate::store;
 
 /// The farm at one look.
@@ -38,6 +39,26 @@ pub(crate) struct Overview {
     zones: Vec<Zone>,
     /// Devices by id.
     nodes: Vec<Node>,
+    /// Stores outside that get the history.
+    sinks: Vec<Sink>,
+}
+
+/// A time-series store outside.
+#[derive(Debug, Serialize, ToSchema)]
+struct Sink {
+    name: String,
+    /// new, ok, away, busy, forbidden, unknown or rejecting.
+    state: &'static str,
+    /// Since when.
+    since: i64,
+    /// When it last took something.
+    taken_at: Option<i64>,
+    /// Readings and diary entries that wait for it, about.
+    waiting: u64,
+    /// The earliest of them.
+    oldest: Option<i64>,
+    /// Lines that it refused for good.
+    refused: u64,
 }
 
 /// A simulation's pace.
@@ -188,7 +209,7 @@ pub(super) fn diary_entry(row: &store::DiaryRow) -> DiaryEntry {
 }
 
 /// The farm for JSON.
-pub(super) fn overview(view: &FarmView, settings: &Settings, clock: &Clock) -> Overview {
+pub(super) fn overview(view: &FarmView, settings: &Settings, clock: &Clock, sinks: &Views) -> Overview {
     Overview {
         now: view.now.0,
         clock_set: view.clock_set,
@@ -200,6 +221,19 @@ pub(super) fn overview(view: &FarmView, settings: &Settings, clock: &Clock) -> O
         programs: named(&settings.program_names),
         zones: view.zones.iter().filter_map(|zone_view| zone(zone_view, view, settings)).collect(),
         nodes: view.devices.iter().map(node).collect(),
+        sinks: sinks.values().map(|sink| self::sink(&sink.borrow())).collect(),
+    }
+}
+
+fn sink(sink: &SinkView) -> Sink {
+    Sink {
+        name: sink.name.clone(),
+        state: sink.state,
+        since: sink.since_ms,
+        taken_at: sink.taken_ms,
+        waiting: sink.n_waiting,
+        oldest: sink.oldest_ms,
+        refused: sink.n_parked,
     }
 }
 

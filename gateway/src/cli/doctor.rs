@@ -109,6 +109,14 @@ fn check_store(args: &Args, settings: Option<&Settings>, findings: &mut Findings
         ))?;
     }
     check_series(&reader, findings)?;
+    for sink in reader.sinks()? {
+        let what = super::sink::describe(&reader, &sink)?;
+        if super::sink::needs_attention(&sink) {
+            findings.bad(&format!("{what}: giot sink status"))?;
+        } else {
+            findings.good(&what)?;
+        }
+    }
     match reader.verify_diary()? {
         DiaryProof::Whole { n_rows, .. } => {
             findings.good(&format!("diary: {n_rows} entries, the chain is whole"))?

@@ -13,12 +13,14 @@ mod bench;
 mod demo;
 mod doctor;
 mod export;
+mod import;
 mod node;
 mod reasons;
 mod replay;
 mod rules;
 mod serve;
 mod sim;
+mod sink;
 mod store;
 mod why;
 
@@ -48,6 +50,8 @@ enum Command {
     Node(node::Command),
     Export(export::Args),
     #[command(subcommand)]
+    Import(import::Command),
+    #[command(subcommand)]
     Agro(agro::Command),
     Doctor(doctor::Args),
     Why(why::Args),
@@ -58,6 +62,8 @@ enum Command {
     Bench(bench::Command),
     #[command(subcommand)]
     Sim(sim::Command),
+    #[command(subcommand)]
+    Sink(sink::Command),
     #[command(subcommand)]
     Store(store::Command),
     Backup(backup::BackupArgs),
@@ -99,6 +105,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Replay(args) => replay::run(&args),
         Command::Node(command) => quietly(node::run(&command)),
         Command::Export(args) => quietly(export::run(&args)),
+        Command::Import(command) => quietly(import::run(&command)),
         Command::Agro(command) => quietly(agro::run(&command)),
         Command::Rules(command) => quietly(rules::run(&command)),
         Command::Why(args) => quietly(why::run(&args)),
@@ -109,6 +116,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Store(command) => quietly(store::run(&command)),
         Command::Backup(args) => quietly(backup::back_up(&args)),
         Command::Restore(args) => quietly(backup::restore(&args)),
+        Command::Sink(command) => quietly(sink::run(&command)),
     }
 }
 
@@ -200,7 +208,7 @@ fn read_file(path: &Path) -> anyhow::Result<String> {
 }
 
 /// A point in time as the operator writes it: RFC 3339, or a date, which means its first moment in UTC.
-fn parse_time(text: &str) -> Result<i64, String> {
+pub(crate) fn parse_time(text: &str) -> Result<i64, String> {
     if let Ok(time) = chrono::DateTime::parse_from_rfc3339(text) {
         return Ok(time.timestamp_micros());
     }
@@ -212,7 +220,7 @@ fn parse_time(text: &str) -> Result<i64, String> {
 }
 
 /// Microseconds since 1970 as RFC 3339 in UTC, without a fraction where there is none.
-fn format_time(at_us: i64) -> String {
+pub(crate) fn format_time(at_us: i64) -> String {
     chrono::DateTime::from_timestamp_micros(at_us)
         .map_or_else(|| at_us.to_string(), |time| time.to_rfc3339_opts(chrono::SecondsFormat::AutoSi, true))
 }

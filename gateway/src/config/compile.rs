@@ -139,6 +139,19 @@ impl Compiler<'_> {
         }
         let scope = self.scope(&settings.plan, &raw.series, &raw.weather);
         settings.rules = self.rules(raw.rule, &settings.plan, &scope);
+        for (idx, sink) in raw.sink.into_iter().enumerate() {
+            let field = format!("sink[{idx}]");
+            let span = sink.name.span();
+            let Some(sink) = self.sink(sink, &field) else { continue };
+            if settings.sinks.iter().any(|other| other.name == sink.name) {
+                self.problem(
+                    span,
+                    &format!("{field}.name"),
+                    format!("a second sink is called {}", sink.name),
+                );
+            }
+            settings.sinks.push(sink);
+        }
         self.plan_problems(&settings.plan, &lines);
         settings
     }

@@ -7,6 +7,7 @@ mod compile;
 mod program;
 mod raw;
 mod rule;
+mod sink;
 
 use crate::history::timezone::TimeZone;
 use giot_engine::{Plan, ProbeRef, ProgramId, SourceId, ZoneId};
@@ -17,6 +18,8 @@ use crate::rules::Rule;
 
 pub use compile::compile;
 pub(crate) use compile::{line_of, parse_utc_offset};
+pub(crate) use sink::check_token;
+pub use sink::{SinkPlan, Token};
 
 /// A file with every key, its default and its meaning.
 pub const REFERENCE: &str = include_str!("reference.toml");
@@ -42,6 +45,8 @@ pub struct Settings {
     pub program_names: BTreeMap<ProgramId, String>,
     /// Rules, in the order of their names.
     pub rules: Vec<Rule>,
+    /// Time-series stores that get the history.
+    pub sinks: Vec<SinkPlan>,
 }
 
 /// An MQTT broker outside this process.
@@ -82,6 +87,7 @@ impl Default for Settings {
             source_names: BTreeMap::new(),
             program_names: BTreeMap::new(),
             rules: Vec::new(),
+            sinks: Vec::new(),
         }
     }
 }

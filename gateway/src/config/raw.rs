@@ -28,6 +28,8 @@ pub(super) struct File {
     pub(super) weather: BTreeMap<String, Spanned<String>>,
     #[serde(default)]
     pub(super) rule: Vec<Rule>,
+    #[serde(default)]
+    pub(super) sink: Vec<Sink>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -56,6 +58,31 @@ pub(super) struct Effect {
     pub(super) adjust: Option<String>,
     pub(super) minutes: Option<f64>,
     pub(super) percent: Option<u16>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Sink {
+    pub(super) name: Spanned<String>,
+    pub(super) url: Spanned<String>,
+    pub(super) org: Option<String>,
+    pub(super) bucket: Spanned<String>,
+    pub(super) token: Option<Spanned<String>>,
+    pub(super) token_file: Option<String>,
+    pub(super) ca_file: Option<String>,
+    pub(super) gateway: Option<Spanned<String>>,
+    pub(super) metrics: Option<Spanned<Vec<String>>>,
+    pub(super) since: Option<Spanned<String>>,
+    pub(super) lag_min: Option<Spanned<f64>>,
+    pub(super) interval_s: Option<Spanned<f64>>,
+    pub(super) gzip: Option<bool>,
+}
+
+/// Shown without the token.
+impl std::fmt::Debug for Sink {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Sink").field("name", &self.name).field("url", &self.url).finish_non_exhaustive()
+    }
 }
 
 #[derive(Debug, Deserialize)]

@@ -161,6 +161,12 @@ pub(super) fn read(conn: &Connection, filter: &DiaryFilter) -> rusqlite::Result<
     rows.collect()
 }
 
+/// Rows after one, oldest first.
+pub(super) fn read_after(conn: &Connection, after: i64, limit: u32) -> rusqlite::Result<Vec<DiaryRow>> {
+    let sql = format!("SELECT {COLUMNS} FROM diary WHERE id > ?1 ORDER BY id LIMIT ?2");
+    conn.prepare(&sql)?.query_map(params![after, limit.min(ROWS_MAX)], row_of)?.collect()
+}
+
 /// Recomputes the whole chain.
 pub(super) fn verify(conn: &Connection) -> rusqlite::Result<DiaryProof> {
     let mut statement = conn.prepare(&format!("SELECT {COLUMNS} FROM diary ORDER BY id"))?;

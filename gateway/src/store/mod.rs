@@ -14,6 +14,7 @@
 //! | `check.rs` `rows.rs` `sizes.rs` | every checksum; tables with bad pages; where the bytes go |
 //! | `backup.rs` | copies that prove themselves; restore |
 //! | `register.rs` | the one write from outside: a device's row |
+//! | `backlog/` | what sinks have got, and what they have not |
 //! | `diary.rs` | hash chain of the irrigation diary |
 //! | `bench/` | the load that measures it |
 //!
@@ -24,6 +25,7 @@
 //! Invariants: a batch is kept whole or not at all; [`Done`] hears `Ok` only after the commit is on disk; killing the process at
 //! any instant loses nothing that was told `Ok`; damage is found by checksums, told, and costs at most the damaged part.
 
+mod backlog;
 mod backup;
 pub mod bench;
 mod buckets;
@@ -57,6 +59,10 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
+pub use self::backlog::{
+    BacklogSize, DiaryPart, DueSpan, JournalPart, JournalSample, ParkedLine, SentSpan, SeriesNames,
+    SinkPlace, SinkRow, SinkSave, SinkState, SinkWish, forget as forget_sink, resend as resend_sink,
+};
 pub use self::backup::{BackupError, Proof, Stage, TableProof, back_up, restore};
 pub use self::check::{CheckReport, FINDINGS_MAX, Finding, Place, check_store};
 pub use self::commit::BATCH_SAMPLES_MAX;

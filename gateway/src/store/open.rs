@@ -26,8 +26,11 @@ const LOCK_NAME: &str = "giot.lock";
 const APPLICATION_ID: i32 = 0x4769_6f74;
 
 /// Every schema change so far, in order; number N brings version N-1 to N.
-pub(super) const MIGRATIONS: [&str; 2] =
-    [include_str!("migrations/0001_first.sql"), include_str!("migrations/0002_hours.sql")];
+pub(super) const MIGRATIONS: [&str; 3] = [
+    include_str!("migrations/0001_first.sql"),
+    include_str!("migrations/0002_hours.sql"),
+    include_str!("migrations/0003_sinks.sql"),
+];
 
 /// Files of an earlier schema cannot give pages back until they are rewritten once.
 const VACUUM_SINCE: u32 = 2;

@@ -35,7 +35,7 @@ pub struct Reader {
     dir: Arc<Path>,
     idle: Arc<Mutex<Vec<Connection>>>,
     /// Latest samples, known without asking when the writer is in this process.
-    shared: Option<Arc<Shared>>,
+    pub(super) shared: Option<Arc<Shared>>,
 }
 
 impl Reader {
@@ -53,7 +53,10 @@ impl Reader {
     }
 
     /// Runs `ask` with a connection and keeps the connection for later.
-    fn with<T>(&self, ask: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, ReadError> {
+    pub(super) fn with<T>(
+        &self,
+        ask: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, ReadError> {
         let idle = || self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         let kept = idle().pop();
         let conn = match kept {

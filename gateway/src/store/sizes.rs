@@ -57,12 +57,13 @@ impl Sizes {
 }
 
 /// Kinds and the tables that belong to them; indexes go with their table.
-const KINDS: [(&str, &[&str]); 6] = [
+const KINDS: [(&str, &[&str]); 7] = [
     ("readings in chunks", &["chunk"]),
     ("readings in the journal", &["journal"]),
     ("diary", &["diary"]),
     ("valve events", &["valve_event"]),
     ("damaged parts set aside", &["damaged"]),
+    ("what sinks have not got", &["sink", "sink_span", "sink_parked"]),
     (
         "registry and memory",
         &["series", "device", "node_mark", "node_anchor", "counter", "zone_memory", "meta"],

@@ -16,6 +16,7 @@ use std::time::Duration;
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
+use super::backlog::{self, SinkPlaces, SinkRow, SinkWish};
 use super::catalog::SharedCatalog;
 use super::commit::{self, Group};
 use super::diary;
@@ -107,6 +108,8 @@ pub(super) enum Message {
     Compact(Asked),
     /// Do a round of what the store does by itself; one that comes while another is on its way is left out.
     Tend(Upkeep),
+    /// Keep what a sink has got, then answer.
+    Sink(Box<SinkWish>, oneshot::Sender<backlog::Answer>),
     /// Commit what is queued, fold a little if asked, end.
     Close {
         /// Whether to fold.
@@ -186,6 +189,18 @@ impl Writer {
         receiver.await.map_err(|_| closed())?
     }
 
+    /// Asks for something about a sink and waits until it is on disk. Not cancel-safe: a dropped call may still be kept.
+    ///
+    /// # Errors
+    /// [`CommitError::Unavailable`] when the disk does not take it or the store is closed.
+    pub async fn sink(&self, wish: SinkWish) -> Result<SinkRow, CommitError> {
+        let closed = || CommitError::Unavailable(Closed.to_string().into());
+        let (sender, receiver) = oneshot::channel();
+        let message = Message::Sink(Box::new(wish), sender);
+        self.queue.send(message).await.map_err(|_| closed())?;
+        receiver.await.map_err(|_| closed())?
+    }
+
     /// As [`Self::commit`] for a thread that may block; must not be called on an async task.
     ///
     /// # Errors
@@ -228,9 +243,11 @@ impl Writer {
 fn refused(message: Message, why: impl Fn(Box<(Batch, Done)>) -> SubmitError) -> SubmitError {
     match message {
         Message::Batch(batch, done) => why(Box::new((batch, done))),
-        Message::Fold(_) | Message::Compact(_) | Message::Tend(_) | Message::Close { .. } => {
-            why(Box::new((Batch::default(), Done::Ignore)))
-        }
+        Message::Fold(_)
+        | Message::Compact(_)
+        | Message::Tend(_)
+        | Message::Sink(..)
+        | Message::Close { .. } => why(Box::new((Batch::default(), Done::Ignore))),
     }
 }
 
@@ -238,6 +255,7 @@ fn refused(message: Message, why: impl Fn(Box<(Batch, Done)>) -> SubmitError) ->
 #[derive(Debug, Default)]
 pub(super) struct Shared {
     pub(super) catalog: SharedCatalog,
+    pub(super) sinks: SinkPlaces,
     /// Commits that did not succeed at the first try.
     pub(super) n_retries: AtomicU64,
     /// Rounds of upkeep that have ended.
@@ -361,6 +379,7 @@ impl<'c> Loop<'c> {
                         self.round = Some(self.rounds.begin(&upkeep));
                     }
                 }
+                Message::Sink(wish, answer) => drop(answer.send(self.keep_for_sink(&wish))),
                 Message::Close { folds } => {
                     queue.close();
                     self.drain(queue, &mut waiting);
@@ -385,6 +404,7 @@ impl<'c> Loop<'c> {
                 }
                 Message::Fold(answer) => drop(answer.send(Ok(()))),
                 Message::Compact(answer) => drop(answer.send(Told::End(Ok(())))),
+                Message::Sink(wish, answer) => drop(answer.send(self.keep_for_sink(&wish))),
                 Message::Tend(_) | Message::Close { .. } => {}
             }
         }
@@ -477,6 +497,12 @@ impl<'c> Loop<'c> {
             catalog.note(keyed.series, keyed.point);
         }
         Ok(())
+    }
+
+    /// What a sink has got is let go of only once that is on disk.
+    fn keep_for_sink(&mut self, wish: &SinkWish) -> backlog::Answer {
+        let kept = self.set_sync(true).and_then(|()| backlog::fulfil(self.conn, wish));
+        kept.map_err(|error| CommitError::Unavailable(error.to_string().into()))
     }
 
     /// No commit that somebody is told about passes here without sync: a failure to switch fails the commit.
@@ -592,7 +618,8 @@ impl<'c> Loop<'c> {
             return Ok(fold::Progress::Done);
         };
         let freed_before = job.freed;
-        let progress = job.step(self.conn, &mut self.fold_statements, &self.shared.catalog)?;
+        let progress =
+            job.step(self.conn, &mut self.fold_statements, &self.shared.catalog, &self.shared.sinks)?;
         self.n_rows = self.n_rows.saturating_sub(job.freed.n_rows - freed_before.n_rows);
         self.n_bytes = self.n_bytes.saturating_sub(job.freed.n_bytes - freed_before.n_bytes);
         if progress == fold::Progress::Done {

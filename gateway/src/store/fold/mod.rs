@@ -6,6 +6,8 @@
 //!
 //! Folding need not wait for the disk: the log keeps the order of transactions, so a power cut leaves the journal or the chunks.
 //!
+//! What sinks have not got of the rows is noted with the series they are sealed into (see `backlog`).
+//!
 //! Must not decide when to fold (the writer does) and must not lose a blob: what fails its checksum is moved to the table
 //! `damaged`, told, and the rest goes on.
 //! Invariants: chunks of one series never overlap; memory is bounded by [`LOAD_SAMPLES_MAX`].
@@ -23,6 +25,7 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 pub(super) use self::compact::{Compaction, Zeal};
 pub(super) use self::seal::Statements;
 use self::seal::seal;
+use super::backlog::{Leftovers, SinkPlaces};
 use super::catalog::SharedCatalog;
 use super::journal::{Journal, Keyed};
 use super::types::Point;
@@ -66,6 +69,8 @@ pub(super) struct Job {
     loaded: Vec<Keyed>,
     /// What of `loaded` is sealed.
     n_done: usize,
+    /// What of `loaded` sinks have not got.
+    leftovers: Leftovers,
     pub(super) freed: Freed,
 }
 
@@ -86,7 +91,14 @@ impl Job {
         let Some(upto_id) = upto_id else { return Ok(None) };
         let fits = usize::try_from(n_samples).is_ok_and(|n_samples| n_samples <= LOAD_SAMPLES_MAX);
         let portions = if fits { VecDeque::from([0..=u32::MAX]) } else { portions(conn, upto_id)? };
-        Ok(Some(Self { upto_id, portions, loaded: Vec::new(), n_done: 0, freed: Freed::default() }))
+        Ok(Some(Self {
+            upto_id,
+            portions,
+            loaded: Vec::new(),
+            n_done: 0,
+            leftovers: Leftovers::default(),
+            freed: Freed::default(),
+        }))
     }
 
     /// Does one bounded part of the work in one transaction.
@@ -95,10 +107,12 @@ impl Job {
         conn: &Connection,
         statements: &mut Statements<'_>,
         catalog: &SharedCatalog,
+        sinks: &SinkPlaces,
     ) -> rusqlite::Result<Progress> {
         if self.n_done == self.loaded.len() {
             let Some(portion) = self.portions.front() else { return self.delete_rows(conn) };
-            self.loaded = load(conn, self.upto_id, portion)?;
+            self.leftovers = Leftovers::begin(conn, sinks)?;
+            self.loaded = load(conn, self.upto_id, portion, &mut self.leftovers)?;
             self.n_done = 0;
             self.portions.pop_front();
         }
@@ -109,6 +123,7 @@ impl Job {
             let Some(first) = group.first() else { continue };
             let points: Vec<Point> = group.iter().map(|keyed| keyed.point).collect();
             let sealed = seal(statements, first.series, &points)?;
+            self.leftovers.note(&mut statements.leftovers, first.series)?;
             if let Some(last) = catalog.lock().last(first.series) {
                 let value = (!last.is_missing()).then_some(last.value);
                 statements.set_last(first.series, last.at_us, value, last.quality)?;
@@ -176,14 +191,15 @@ impl Job {
 fn for_each_group(
     conn: &Connection,
     upto_id: i64,
-    mut each: impl FnMut(super::journal::Group<'_>),
+    mut each: impl FnMut(i64, super::journal::Group<'_>),
 ) -> rusqlite::Result<()> {
-    let mut rows = conn.prepare("SELECT blob FROM journal WHERE id <= ?1 ORDER BY id")?;
+    let mut rows = conn.prepare("SELECT blob, id FROM journal WHERE id <= ?1 ORDER BY id")?;
     let mut rows = rows.query([upto_id])?;
     while let Some(row) = rows.next()? {
         if let Ok(journal) = Journal::open(row.get_ref(0)?.as_blob()?) {
+            let id = row.get(1)?;
             // A row that only breaks inside is told when it is deleted; what was readable is kept.
-            let _readable_part = journal.groups(&mut each);
+            let _readable_part = journal.groups(|group| each(id, group));
         }
     }
     Ok(())
@@ -200,7 +216,9 @@ fn is_whole(blob: &[u8]) -> bool {
 /// Cuts the series into ranges whose samples fit into memory.
 fn portions(conn: &Connection, upto_id: i64) -> rusqlite::Result<VecDeque<RangeInclusive<u32>>> {
     let mut n_by_series = BTreeMap::<u32, usize>::new();
-    for_each_group(conn, upto_id, |group| *n_by_series.entry(group.series).or_default() += group.n_samples)?;
+    for_each_group(conn, upto_id, |_, group| {
+        *n_by_series.entry(group.series).or_default() += group.n_samples
+    })?;
     let mut portions = VecDeque::new();
     let (mut from, mut n) = (0, 0);
     for (series, n_samples) in n_by_series {
@@ -214,12 +232,23 @@ fn portions(conn: &Connection, upto_id: i64) -> rusqlite::Result<VecDeque<RangeI
     Ok(portions)
 }
 
-fn load(conn: &Connection, upto_id: i64, portion: &RangeInclusive<u32>) -> rusqlite::Result<Vec<Keyed>> {
+fn load(
+    conn: &Connection,
+    upto_id: i64,
+    portion: &RangeInclusive<u32>,
+    leftovers: &mut Leftovers,
+) -> rusqlite::Result<Vec<Keyed>> {
     let mut loaded = Vec::new();
-    for_each_group(conn, upto_id, |group| {
+    let is_wanted = !leftovers.needs_nothing(upto_id);
+    for_each_group(conn, upto_id, |id, group| {
         if portion.contains(&group.series) {
             let series = group.series;
-            let _readable_part = group.points(|point| loaded.push(Keyed { series, point }));
+            let _readable_part = group.points(|point| {
+                if is_wanted {
+                    leftovers.add(id, series, point.at_us);
+                }
+                loaded.push(Keyed { series, point });
+            });
         }
     })?;
     loaded.sort_by_key(|keyed| (keyed.series, keyed.point.at_us));

@@ -5,6 +5,7 @@
 
 use rusqlite::{Connection, OptionalExtension, Row, Statement, params};
 
+use super::super::backlog;
 use super::super::chunk::{Effort, Sealed, checksum};
 use super::super::types::{Point, keep_latest};
 use super::compact::Zeal;
@@ -24,6 +25,8 @@ pub(in super::super) struct Statements<'c> {
     add_chunk: Statement<'c>,
     add_damaged: Statement<'c>,
     last: Statement<'c>,
+    /// What sinks have not got.
+    pub(super) leftovers: backlog::Statements<'c>,
 }
 
 impl<'c> Statements<'c> {
@@ -48,6 +51,7 @@ impl<'c> Statements<'c> {
                  VALUES ('chunk', ?1, ?2, ?3, ?4, 'checksum', ?5)",
             )?,
             last: conn.prepare("UPDATE series SET last_us = ?2, last_value = ?3, last_quality = ?4 WHERE id = ?1")?,
+            leftovers: backlog::Statements::prepare(conn)?,
         })
     }
 

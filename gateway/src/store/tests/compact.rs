@@ -91,7 +91,7 @@ fn an_older_store_is_copied_migrated_and_read() {
     )
     .unwrap();
     conn.close().unwrap();
-    assert!(matches!(Reader::open(dir.path()), Err(OpenError::OlderSchema { found: 1, known: 2 })));
+    assert!(matches!(Reader::open(dir.path()), Err(OpenError::OlderSchema { found: 1, known: 3 })));
 
     let store = Store::open(dir.path()).unwrap();
     let values = |reader: &Reader| samples(reader, "n01", "soil").iter().map(|s| s.value).collect::<Vec<_>>();

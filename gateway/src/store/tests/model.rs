@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
+use super::super::backlog::SinkPlaces;
 use super::super::fold::{Job, Progress, Statements};
 use super::super::{catalog::SharedCatalog, open, reader};
 use super::spans::assert_same_spans;
@@ -202,5 +203,7 @@ fn fold_steps(dir: &Path, n_steps: usize) -> bool {
     let catalog = SharedCatalog::new(reader::load_catalog(&conn).unwrap());
     let mut statements = Statements::prepare(&conn).unwrap();
     let mut job = Job::plan(&conn, u64::MAX).unwrap().unwrap();
-    (0..n_steps).any(|_| job.step(&conn, &mut statements, &catalog).unwrap() == Progress::Done)
+    (0..n_steps).any(|_| {
+        job.step(&conn, &mut statements, &catalog, &SinkPlaces::default()).unwrap() == Progress::Done
+    })
 }

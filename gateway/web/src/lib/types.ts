@@ -64,6 +64,17 @@ export interface Node {
   registered: boolean;
 }
 
+/** A time-series store outside that gets the history. */
+export interface Sink {
+  name: string;
+  state: 'new' | 'ok' | 'away' | 'busy' | 'forbidden' | 'unknown' | 'rejecting';
+  since: number;
+  taken_at: number | null;
+  waiting: number;
+  oldest: number | null;
+  refused: number;
+}
+
 export interface Overview {
   now: number;
   clock_set: boolean;
@@ -75,6 +86,7 @@ export interface Overview {
   programs: { id: string; name: string }[];
   zones: Zone[];
   nodes: Node[];
+  sinks: Sink[];
 }
 
 /** One stretch of a series: time, smallest, largest and mean value. */

@@ -1,0 +1,143 @@
+//! Sinks: time-series stores outside that get the history and the irrigation diary, whenever they can be reached.
+//!
+//! | file | what |
+//! |---|---|
+//! | `line.rs` | how points are called: measurement, tags, fields |
+//! | `verdict.rs` `delivery.rs` `pace.rs` `window.rs` | decisions: what an answer means, halving, pauses, what is safe |
+//! | `source.rs` | reading from the store, by its cursor (`store/backlog`) |
+//! | `sender.rs` | the loop |
+//! | `influx.rs` `tripwire.rs` | the way out, and how a restart of the other side is noticed |
+//!
+//! Responsible for: every point there in the end, once (P8); nothing here in memory that grows while a sink is away (P9). Must not
+//! slow ingest, and never ends the gateway.
+
+pub mod delivery;
+pub mod influx;
+pub mod line;
+pub mod pace;
+pub mod sender;
+pub mod source;
+pub mod tripwire;
+pub mod verdict;
+pub mod window;
+
+use std::future::Future;
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::Context;
+use tokio::sync::watch;
+
+use crate::cli::UsageError;
+use crate::clock::Clock;
+use crate::config::{Settings, SinkPlan, Token, check_token};
+use crate::store::{Reader, Writer};
+use crate::supervisor::Supervisor;
+
+use self::influx::{Influx, Target};
+use self::line::{Mapping, ProbeLabel};
+use self::sender::{Door, Parts, SinkView, Views};
+use self::verdict::Answer;
+
+/// What all sinks share.
+#[derive(Debug)]
+pub struct Around<'s> {
+    /// The gateway's settings.
+    pub settings: &'s Settings,
+    /// To the history.
+    pub reader: Reader,
+    /// To the cursors.
+    pub writer: Writer,
+    /// The gateway's time.
+    pub clock: Clock,
+    /// Turns true when the gateway stops.
+    pub stopping: watch::Receiver<bool>,
+}
+
+/// Starts a task for each sink of the settings.
+///
+/// # Errors
+/// A file that a sink needs cannot be read, or its URL or certificate cannot be used: the operator's to mend.
+pub fn start(around: &Around<'_>, tasks: &mut Supervisor) -> anyhow::Result<Views> {
+    let mut views = Views::new();
+    for plan in &around.settings.sinks {
+        let door = open(plan)?;
+        let (view, seen) = watch::channel(SinkView::new(plan.name.clone()));
+        views.insert(plan.name.clone(), seen);
+        let parts = Parts {
+            plan: plan.clone(),
+            door,
+            mapping: Arc::new(mapping(around.settings, plan)),
+            reader: around.reader.clone(),
+            writer: around.writer.clone(),
+            clock: around.clock,
+            view,
+            stopping: around.stopping.clone(),
+        };
+        tasks.spawn("sink", sender::run(parts));
+    }
+    Ok(views)
+}
+
+/// The way to a sink.
+///
+/// # Errors
+/// As [`start`].
+pub fn open(plan: &SinkPlan) -> anyhow::Result<Influx> {
+    let name = &plan.name;
+    let read = |what: &str, file: &str| {
+        std::fs::read(Path::new(file))
+            .map_err(|error| UsageError(format!("sink {name}: {what} {file}: {error}")))
+    };
+    let token = match &plan.token {
+        Token::None => String::new(),
+        Token::Text(text) => text.clone(),
+        Token::File(file) => {
+            let text = String::from_utf8_lossy(&read("token_file", file)?).into_owned();
+            let token = text.lines().next().unwrap_or_default().trim().to_owned();
+            check_token(&token)
+                .map_err(|what| UsageError(format!("sink {name}: token_file {file}: {what}")))?;
+            token
+        }
+    };
+    let ca_pem = plan.ca_file.as_ref().map(|file| read("ca_file", file)).transpose()?;
+    let target =
+        Target { url: plan.url.clone(), org: plan.org.clone(), bucket: plan.bucket.clone(), token, ca_pem };
+    Influx::new(&target).with_context(|| format!("sink {name}"))
+}
+
+/// Names and tags of a sink.
+#[must_use]
+pub fn mapping(settings: &Settings, plan: &SinkPlan) -> Mapping {
+    let mut mapping = Mapping {
+        cooperative: settings.cooperative.clone(),
+        gateway: plan.gateway.clone(),
+        ..Mapping::default()
+    };
+    for (id, zone) in &settings.plan.zones {
+        let label = settings.zone_labels.get(id).cloned().unwrap_or_default();
+        mapping.households.insert(id.to_string(), label.household.clone());
+        for probe in &zone.probes {
+            let place = ProbeLabel {
+                zone: id.to_string(),
+                household: label.household.clone(),
+                depth_cm: label.depth_cm.get(probe).copied(),
+            };
+            mapping.probes.insert((probe.device.to_string(), probe.metric.to_string()), place);
+        }
+    }
+    mapping
+}
+
+impl Door for Influx {
+    fn write(&self, lines: Vec<u8>, is_compressed: bool) -> impl Future<Output = Answer> + Send {
+        Self::write(self, lines, is_compressed)
+    }
+
+    fn ping(&self) -> impl Future<Output = Answer> + Send {
+        Self::ping(self)
+    }
+}
+
+#[cfg(test)]
+mod tests;
