@@ -24,8 +24,8 @@ use tokio::time::timeout;
 
 /// Twelve hours a second.
 const SPEED: u32 = 43_200;
-/// What a tenth of a second of this machine is in simulated time: the way of a Hello, and of a look at the clock.
-const STRETCH_MS: u64 = 100 * SPEED as u64;
+/// What half a second of a busy machine is in simulated time: the way of a Hello, and of a look at the clock.
+const STRETCH_MS: u64 = 500 * SPEED as u64;
 const NODE: &str = "v01";
 const VALVE: ValveId = ValveId(0);
 
@@ -110,7 +110,7 @@ impl Node {
     /// Opens the valve for its ten minutes, and waits until it is closed again.
     async fn run_at_button(&self, clock: SimClock) {
         self.button.send(VALVE).await.unwrap();
-        clock.sleep_until(clock.unix().plus_ms(1_800_000)).await;
+        clock.sleep_until(clock.unix().plus_ms(600_000 + STRETCH_MS)).await;
     }
 
     async fn cut_power(self) {

@@ -8,6 +8,7 @@ use giot_firmware::console::{Console, Ended, from_code, serve};
 use giot_firmware::settings::Installation;
 use giot_tests::giot;
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use rustix::termios::{OptionalActions, tcgetattr, tcsetattr};
 use std::fs::File;
 use std::io::{self, Write as _};
 use std::process::Output;
@@ -40,6 +41,10 @@ fn plug_in(flash: FlashStore) -> String {
     let port = ptsname(&node, Vec::new()).unwrap().into_string().unwrap();
     // Kept open, so that the cable stays plugged while no program has the port.
     let held = File::options().read(true).write(true).open(&port).unwrap();
+    // A serial cable has no echo.
+    let mut mode = tcgetattr(&held).unwrap();
+    mode.make_raw();
+    tcsetattr(&held, OptionalActions::Now, &mode).unwrap();
     std::thread::spawn(move || {
         let _held = held;
         let mut cable = Cable(File::from(node));
