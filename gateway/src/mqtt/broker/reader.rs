@@ -17,11 +17,15 @@ use super::shared::{Channel, channel, now};
 use crate::mqtt::acl::TOPIC_LEN_MAX;
 use crate::mqtt::{Ack, Delivery, Meter};
 use bytes::Bytes;
+use socket2::SockRef;
 use std::cell::RefCell;
 use std::future::Future;
+use std::io::{ErrorKind, Read};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use tokio::io::Interest;
+use tokio::net::TcpStream;
 use tokio::sync::mpsc::{self, OwnedPermit, error::TrySendError};
 
 /// What a thread reads at once at most: a full window of small messages and more.
@@ -158,10 +162,10 @@ impl Reader {
 
     fn read(&mut self, buffer: &mut Vec<u8>) -> Result<(), End> {
         buffer.resize(READ_LEN, 0);
-        let n_bytes = match self.connection.socket.try_read(buffer) {
+        let n_bytes = match read_once(&self.connection.socket, buffer) {
             Ok(0) => return Err(End::Lost),
             Ok(n_bytes) => n_bytes,
-            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return Ok(()),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
             Err(_) => return Err(End::Lost),
         };
         self.connection.heard();
@@ -376,6 +380,19 @@ impl Reader {
             self.connection.append(|out| codec::unsuback(out, *version, unsubscribe.id, &codes));
         });
     }
+}
+
+/// Reads what a socket has, with one call to the system: fewer bytes than there was room for are all there were, so the socket
+/// counts as empty without being asked again. A device with one message in flight would cost two calls a message.
+fn read_once(socket: &TcpStream, buffer: &mut [u8]) -> std::io::Result<usize> {
+    let plain = SockRef::from(socket);
+    let (mut n_read, len) = (None, buffer.len());
+    let outcome = socket.try_io(Interest::READABLE, || {
+        let n_bytes = (&*plain).read(buffer)?;
+        n_read = Some(n_bytes);
+        if n_bytes < len { Err(ErrorKind::WouldBlock.into()) } else { Ok(n_bytes) }
+    });
+    n_read.map_or(outcome, Ok)
 }
 
 impl Drop for Reader {
