@@ -45,7 +45,7 @@ const CHECKPOINT_PAGES: i64 = 4_096;
 const LOG_SIZE_MAX: i64 = 32 << 20;
 
 /// Page cache of the writing connection (KiB).
-const WRITER_CACHE_KIB: i64 = 8_192;
+const WRITER_CACHE_KIB: i64 = 4_096;
 
 /// Page cache of a reading connection (KiB); a few of them may exist.
 const READER_CACHE_KIB: i64 = 1_024;
