@@ -1,7 +1,8 @@
 //! P1 and P2: a station's history arrives in the store whole and once, at its true times, whoever is killed meanwhile.
 //!
 //! The file is held against `giot export`, line by line, by code that shares nothing with the replay's own comparison.
-//! Kills come at random points of the way; the seed is printed, and `GIOT_SEED` repeats it.
+//! Kills come at random points of the way; the seed is printed, and `GIOT_SEED` repeats it. `GIOT_STATION=FILE` takes a real
+//! station's file in the place of a generated one.
 
 #![allow(
     clippy::unwrap_used,
@@ -160,7 +161,12 @@ impl Stage {
     fn new(n_rows: u64) -> Self {
         let mut dice = Dice::new();
         let dir = TempDir::with_prefix("giot-replay-").unwrap();
-        let csv = station_csv(&mut dice, n_rows);
+        let csv = std::env::var_os("GIOT_STATION").map_or_else(
+            || station_csv(&mut dice, n_rows),
+            |file| {
+                std::fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
+            },
+        );
         std::fs::write(dir.path().join("station.csv"), &csv).unwrap();
         Self { dir, csv, dice }
     }
@@ -174,7 +180,9 @@ impl Stage {
     }
 
     fn n_records(&self) -> u64 {
-        u64::try_from((self.csv.lines().count() - 1) * 6).unwrap()
+        let headings: Vec<&str> = self.csv.lines().next().unwrap().split(',').collect();
+        let n_series = SERIES.iter().filter(|series| headings.contains(&series.0)).count();
+        u64::try_from((self.csv.lines().count() - 1) * n_series).unwrap()
     }
 
     /// `giot replay` through a broker, as its own process.
@@ -270,7 +278,7 @@ fn mosquitto_is_killed_twice_and_the_gateway_once() {
     let data = stage.data();
     std::fs::create_dir_all(&data).unwrap();
     let mut broker = Mosquitto::start("giot/v1", &[]).unwrap();
-    for id in ["depth-5cm", "depth-20cm", "weather"] {
+    for id in ["depth-5cm", "depth-20cm", "depth-40cm", "weather"] {
         broker.add_device(id, &giot::add_node(&data, id, "station").password).unwrap();
     }
     broker.restart().unwrap();
