@@ -71,6 +71,7 @@ struct Rig {
 
 impl Rig {
     fn with(config: NodeConfig, boot: Boot) -> Self {
+        let kept = boot.kept.clone();
         let mut node = Node::new(config, boot, at(0));
         let last = Position { epoch: 4, seq: 0 };
         node.handle_outbox(Level { waiting: 0, events_room: 100, last, lost: 0 });
@@ -84,7 +85,7 @@ impl Rig {
             hellos: Vec::new(),
             releases: Vec::new(),
             others: Vec::new(),
-            kept: Kept::default(),
+            kept,
             supply: Millivolts(4000),
             flash_works: true,
             drive_works: true,
@@ -379,6 +380,28 @@ fn ten_thousand_frames_of_anything_move_no_valve() {
     assert_eq!((rig.moves.len(), rig.open[0]), (n_moves, false));
     rig.down_bytes(&good);
     assert!(rig.open[0], "unharmed it opens");
+}
+
+/// A boot that has nothing to write leaves in flash what is there.
+#[test]
+fn a_refused_order_stays_spent_over_two_resets() {
+    let mut rig = Rig::anchored();
+    rig.supply = Millivolts(3000);
+    rig.go(at(3_600_000));
+    rig.counter += 1;
+    let order = seal(&id(), &key(), Downlink::Order(rig.counter, Order::Open(rig.opening(0, 1))));
+    rig.down_bytes(&order);
+    assert_eq!(rig.answers.last().expect("an answer").1, Some(RefusalReason::LowPower));
+    for _ in 0..2 {
+        rig = Rig::with(config(), boot(ResetCause::Watchdog, rig.kept.clone()));
+        rig.connect();
+        rig.welcome(Some(UNIX.plus_ms(3_600_000)));
+    }
+    rig.down_bytes(&order);
+    assert_eq!(
+        (rig.answers.last().expect("an answer").1, rig.open),
+        (Some(RefusalReason::Replayed), [false; 2])
+    );
 }
 
 #[test]
