@@ -470,9 +470,7 @@ impl Hub {
             }
             Wish::Settings { node, text, within_s } => {
                 self.change(node, *text, *within_s);
-                // Whoever asked may have gone.
-                answer.send(Ok(())).ok();
-                return;
+                return self.answer_when_kept(answer);
             }
             Wish::Start { zone, run_s } => Input::ManualStart { zone, run_s: *run_s, by },
             Wish::Stop { zone } => Input::ManualStop { zone, by },
@@ -489,6 +487,23 @@ impl Hub {
         let result = self.last_refusal.take().map_or(Ok(()), Err);
         // Whoever asked may have gone; the diary has it.
         answer.send(result).ok();
+    }
+
+    /// Says yes when what the hub wants kept is on the disk, so that whoever asks next finds it; at once where the store is
+    /// behind, because people do not wait for telemetry.
+    fn answer_when_kept(&mut self, answer: oneshot::Sender<Result<(), Reason>>) {
+        if self.waiting.is_some() {
+            // Whoever asked may have gone.
+            answer.send(Ok(())).ok();
+            return;
+        }
+        let batch = std::mem::take(&mut self.own);
+        let done = self.done(!batch.diary.is_empty(), move |is_stored| {
+            if is_stored {
+                answer.send(Ok(())).ok();
+            }
+        });
+        self.submit(batch, done);
     }
 
     /// Takes settings for a node: said now if it is there, and at its next Hello until it has answered.
