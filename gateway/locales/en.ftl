@@ -554,6 +554,7 @@ do-stale-reading = Check the node's power and signal, and the probe's cable.
 do-no-reading = Check that the probe is connected, and the names of device and metric in the configuration.
 do-faulty-reading = Check the probe's cable and plug; replace it if it goes on.
 do-reading-ahead = Check the clocks of the gateway and of the device.
+do-age-unknown = Wait for a new reading; if none comes, check the node's power and signal.
 do-implausible-reading = Check that the probe sits in soil and not in a puddle; calibrate it if needed.
 do-probe-jump = Check whether somebody moved the probe or watered by other means; steady readings end this by themselves.
 do-probe-stuck = Take the probe out and put it back; replace it if the value still stands.

@@ -545,6 +545,7 @@ do-stale-reading = Xem trạm còn điện, còn sóng không, và dây của đ
 do-no-reading = Xem đầu dò đã nối chưa, mã trạm và tên đại lượng trong tệp cấu hình có đúng không.
 do-faulty-reading = Xem dây và đầu nối của đầu dò; nếu vẫn báo lỗi thì thay.
 do-reading-ahead = Xem giờ của thiết bị trung tâm và của thiết bị đo.
+do-age-unknown = Đợi số đo mới; nếu lâu không có thì xem trạm còn điện, còn sóng không.
 do-implausible-reading = Xem đầu dò có nằm trong đất không, có ngập nước không; hiệu chuẩn lại nếu cần.
 do-probe-jump = Xem có ai chạm vào đầu dò hay tưới bằng cách khác không; số đo ổn định lại thì tự hết.
 do-probe-stuck = Nhấc đầu dò ra rồi cắm lại; nếu số đo vẫn đứng yên thì thay.
