@@ -120,4 +120,3 @@ async fn main(spawner: Spawner) {
 async fn run_network(mut runner: Runner<'static, Net>) -> ! {
     runner.run().await
 }
-

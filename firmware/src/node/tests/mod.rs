@@ -1,6 +1,8 @@
 //! The node step by step with explicit time: boot, orders (promise P4), leases (promise P3), sampling, supply, faults;
 //! and as a property over any order of events.
 
+mod noise;
+
 use super::*;
 use crate::board::Drive;
 use crate::settings::{MeterPlan, ProbePlan, Running, SupplyPlan, ValveKind, ValvePlan};
@@ -347,39 +349,6 @@ fn the_meter_ends_a_run_and_its_water_is_accounted() {
         | Body::Unknown => None,
     });
     assert_eq!(total, Some(20_500));
-}
-
-/// Numbers that look like none, the same in every run.
-fn noise(state: &mut u64) -> u64 {
-    *state ^= *state << 13;
-    *state ^= *state >> 7;
-    *state ^= *state << 17;
-    *state
-}
-
-#[test]
-fn ten_thousand_frames_of_anything_move_no_valve() {
-    let mut rig = Rig::anchored();
-    let good = seal(&id(), &key(), Downlink::Order(rig.counter + 1, Order::Open(rig.opening(0, 60))));
-    let n_moves = rig.moves.len();
-    let mut state = 0x5eed;
-    for number in 0..10_000_u32 {
-        let mut frame = good.clone();
-        let at = usize::try_from(noise(&mut state) >> 32).expect("32 bits") % frame.len();
-        let byte = noise(&mut state).to_le_bytes()[3];
-        match number % 4 {
-            0 => frame = (0..at * 3).map(|_| noise(&mut state).to_le_bytes()[4]).collect(),
-            1 => frame[at] ^= byte.max(1),
-            2 => frame.truncate(at),
-            _ => frame.insert(at, byte),
-        }
-        if frame != good {
-            rig.down_bytes(&frame);
-        }
-    }
-    assert_eq!((rig.moves.len(), rig.open[0]), (n_moves, false));
-    rig.down_bytes(&good);
-    assert!(rig.open[0], "unharmed it opens");
 }
 
 /// A boot that has nothing to write leaves in flash what is there.
