@@ -196,7 +196,9 @@ proptest! {
         match et0_day(&site, &weather, &Et0Choice { standard, temperature_only, ..Et0Choice::default() }) {
             Ok(et0) => {
                 prop_assert!(et0.et0_mm.is_finite());
-                prop_assert!((-8.0..60.0).contains(&et0.et0_mm), "{et0:?}");
+                // With ever more wind the aerodynamic term tends to Cn/(Cd (T + 273)) (es - ea): for the tall reference
+                // (1600, 0.38) at 60 °C and es = 19.9 kPa 252 mm, and radiation adds a little.
+                prop_assert!((-8.0..280.0).contains(&et0.et0_mm), "{et0:?}");
             }
             Err(error) => prop_assert_eq!(error.field(), "latitude_deg", "{}", error),
         }
