@@ -561,18 +561,20 @@ mod embedded_only {
     #[tokio::test]
     async fn too_many_kept_sessions_are_refused() {
         let addr = (Ipv4Addr::LOCALHOST, 0).into();
-        let limits = Limits { sessions_max: 2, ..Limits::default() };
+        let limits = Limits { sessions_max: 3, ..Limits::default() };
         let started = broker::start(addr, Arc::new(Rules), PREFIX, limits).await.unwrap();
         let tcp = started.addr.port();
-        let connect = async |client_id: &str, clean| {
-            let device = Device::connect(tcp, Connect { client_id, clean, ..login("n1") }).await.unwrap();
+        let connect = async |user: &'static str, client_id: &str, clean| {
+            let device = Device::connect(tcp, Connect { client_id, clean, ..login(user) }).await.unwrap();
             device.map(drop)
         };
-        assert_eq!(connect("a", false).await, Ok(()));
-        assert_eq!(connect("b", false).await, Ok(()));
-        assert!(connect("c", false).await.is_err());
-        assert_eq!(connect("c", true).await, Ok(()), "without a session there is always room");
-        assert_eq!(connect("a", false).await, Ok(()), "whoever has one may come back");
+        assert_eq!(connect("n1", "a", false).await, Ok(()));
+        assert_eq!(connect("n1", "b", false).await, Ok(()));
+        assert!(connect("n1", "c", false).await.is_err(), "one user keeps half of them, rounded up");
+        assert_eq!(connect("n2", "a", false).await, Ok(()), "another has room");
+        assert!(connect("n2", "b", false).await.is_err(), "there is no more for anybody");
+        assert_eq!(connect("n2", "b", true).await, Ok(()), "without a session there is always room");
+        assert_eq!(connect("n1", "a", false).await, Ok(()), "whoever has one may come back");
     }
 }
 

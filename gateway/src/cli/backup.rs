@@ -96,7 +96,11 @@ fn explained(error: BackupError, remedy: &str) -> anyhow::Error {
     if matches!(error, BackupError::Exists { .. }) {
         return UsageError(format!("{error}: {remedy}")).into();
     }
-    error.into()
+    match error {
+        // As itself, so that its cause decides the exit code.
+        BackupError::Open(error) => error.into(),
+        other => other.into(),
+    }
 }
 
 fn name(path: &Path) -> String {
