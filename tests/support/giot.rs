@@ -2,8 +2,10 @@
 
 use giot_gateway::clock::monotonic;
 use std::io::{BufRead, BufReader, Read};
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 /// How long a gateway may take to become ready on a loaded machine.
@@ -41,6 +43,20 @@ pub fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
+/// A free address whose port the system gives to nobody by itself, as it does those from 32768: devices that knock while a
+/// gateway is down would else take its port for themselves now and then.
+fn lasting_address() -> String {
+    static N_GIVEN: AtomicU32 = AtomicU32::new(0);
+    for _ in 0..1000 {
+        let n = N_GIVEN.fetch_add(1, Ordering::Relaxed);
+        let address = format!("127.0.0.1:{}", 20_000 + (std::process::id() * 64 + n) % 12_000);
+        if TcpListener::bind(&address).is_ok() {
+            return address;
+        }
+    }
+    panic!("no free port from 20000 to 31999");
+}
+
 /// A running gateway; dropped, it is killed.
 #[derive(Debug)]
 pub struct Giot {
@@ -52,10 +68,13 @@ pub struct Giot {
 }
 
 impl Giot {
-    /// `giot serve` on free ports.
+    /// `giot serve` on free ports; that of the broker stays free while the gateway is down.
+    ///
+    /// # Panics
+    /// When no such port is found.
     #[must_use]
     pub fn serve(data: &Path, more: &[&str]) -> Self {
-        Self::serve_at(data, "127.0.0.1:0", more)
+        Self::serve_at(data, &lasting_address(), more)
     }
 
     /// `giot serve` with the broker on a given address.
