@@ -91,15 +91,15 @@ fn tell(bar: &ProgressBar, stage: Stage, n_done: u64, n_all: u64) {
     show(bar, n_done, n_all);
 }
 
-/// A name that is taken is the operator's to choose otherwise.
+/// A name that is taken is the operator's to choose otherwise; a store that cannot be opened decides the exit code itself.
 fn explained(error: BackupError, remedy: &str) -> anyhow::Error {
-    if matches!(error, BackupError::Exists { .. }) {
-        return UsageError(format!("{error}: {remedy}")).into();
-    }
     match error {
-        // As itself, so that its cause decides the exit code.
+        BackupError::Exists { .. } => UsageError(format!("{error}: {remedy}")).into(),
         BackupError::Open(error) => error.into(),
-        other => other.into(),
+        BackupError::Differs { .. }
+        | BackupError::Damaged { .. }
+        | BackupError::Io { .. }
+        | BackupError::Sqlite { .. } => error.into(),
     }
 }
 
