@@ -108,6 +108,8 @@ struct Known {
     samples: Vec<(u64, u16)>,
     n_confirmed: u32,
     is_started: bool,
+    /// Opens since the run before ended.
+    n_opens: u32,
 }
 
 /// The world.
@@ -242,6 +244,11 @@ impl World {
     }
 
     fn read(&mut self, zone: usize, value: Option<u16>, age_s: u64, told: Told) {
+        // A device cannot date by a clock that shows nothing. One that dates by its own, to a gateway whose clock is unset and
+        // then set behind by as much as the reading is old, is believed: the changelog says so.
+        if told == Told::Dated && self.now().wall.is_none() {
+            return;
+        }
         let probe = self.zones[zone].1.probes[0].clone();
         let shown_ms = self.now().wall.map_or(WALL_MS, |wall| wall.0);
         let true_ms = WALL_MS - 1_000_000 + i64::try_from(self.mono_ms).unwrap();
@@ -412,6 +419,7 @@ impl World {
                 Action::Open { command, zone, run_s, ttl_s, reason, .. } => {
                     let zone = self.index(&zone);
                     self.check_open(zone, command, run_s, ttl_s, &reason);
+                    self.known[zone].n_opens += 1;
                     let issued_ms = self.mono_ms;
                     self.send(zone, Order { command, run_s: Some(run_s), issued_ms, ttl_s });
                 }
@@ -432,7 +440,7 @@ impl World {
                             assert!(!known.is_started, "two starts without a stop");
                             known.is_started = true;
                         }
-                        Event::Stopped => known.is_started = false,
+                        Event::Stopped => (known.is_started, known.n_opens) = (false, 0),
                         Event::Confirmed => known.n_confirmed += 1,
                         Event::Stopping
                         | Event::Reported
@@ -492,7 +500,9 @@ impl World {
             return;
         }
         let oldest_ms = self.mono_ms.saturating_sub(u64::from(plan.fresh_s) * 1000);
-        let wanted = if is_first { 0..plan.start_below.get() } else { 0..plan.stop_above.get() + 1 };
+        // An Open that is given again carries the reason of its run, whose soil may have come above the start since.
+        let is_beginning = is_first && known.n_opens == 0;
+        let wanted = if is_beginning { 0..plan.start_below.get() } else { 0..plan.stop_above.get() + 1 };
         let is_plausible = |value: u16| (plan.plausible.0.get()..=plan.plausible.1.get()).contains(&value);
         let mut samples = known.samples.iter().rev();
         let is_founded = samples
