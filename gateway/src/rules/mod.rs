@@ -12,7 +12,7 @@
 //! | [`book`] | the rules at work: for, until, cooldown, repeats, bounds |
 //! | [`rehearse()`] | the same rules over a history |
 //! | `past` | that history, read from the store |
-//! | [`bench`] | a made-up farm that measures engine and rules |
+//! | [`mod@bench`] | a made-up farm that measures engine and rules |
 //! | `nearest` | names that were meant |
 //!
 //! Promises: a rule is looked at only when something that it reads has changed, or its time has come; a condition with an input that is missing or too old

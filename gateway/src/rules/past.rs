@@ -31,7 +31,7 @@ const BEFORE_MS: u64 = 86_400_000;
 /// Rules over the history from `from` to `to`, as they would have fired.
 ///
 /// # Errors
-/// When the store cannot be read, or holds more than [`READINGS_MAX`] readings that the rules ask for.
+/// When the store cannot be read, or holds more than `READINGS_MAX` readings that the rules ask for.
 pub fn rehearse_store(
     reader: &Reader,
     settings: &Settings,

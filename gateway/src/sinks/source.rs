@@ -2,7 +2,7 @@
 //!
 //! New commits go first, so that today is on the chart within seconds even while a month is made up for; they take at most
 //! three quarters of a delivery while spans wait. Invariants: what [`Source::collect`] hands over is everything that lies between the
-//! cursor and the places it names, except series that are not wanted or cannot be named; memory is bounded by [`ITEMS_MAX`] and one
+//! cursor and the places it names, except series that are not wanted or cannot be named; memory is bounded by `ITEMS_MAX` and one
 //! commit.
 
 use std::collections::BTreeMap;

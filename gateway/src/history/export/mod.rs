@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`text`] | CSV that spreadsheet programs and people read alike |
 //! | [`xlsx`] | a spreadsheet with real numbers and dates |
-//! | [`parquet`] | columns for analysis (feature `parquet`) |
+//! | `parquet` | columns for analysis (feature `parquet`) |
 //!
 //! Responsible for the columns and their order; a [`Sink`] knows one format. Units and the time zone stand in the head. Must not hold a
 //! series in memory. Invariant: a time without a value has an empty cell, never a number.

@@ -7,7 +7,7 @@
 //! | values | DOUBLE, optional: null where nothing was measured |
 //! | counts | INT64 |
 //!
-//! Time zone and bucket stand in the file's key-value metadata. Memory: one row group of [`GROUP_ROWS`] rows. Source to read first: the
+//! Time zone and bucket stand in the file's key-value metadata. Memory: one row group of `GROUP_ROWS` rows. Source to read first: the
 //! format's own description, github.com/apache/parquet-format.
 
 use super::{Cell, Column, Kind, Sink, library_error};

@@ -145,7 +145,7 @@ impl fmt::Display for ExprError {
     }
 }
 
-/// A condition ready to be evaluated: input number `n` is the variable [`place`]`(n)`.
+/// A condition ready to be evaluated: input number `n` is the variable `place(n)`.
 #[derive(Clone, Debug)]
 pub struct Condition {
     pub(super) expr: IdedExpr,
