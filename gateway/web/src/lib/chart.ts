@@ -1,8 +1,8 @@
 // Draws a zone's history with uPlot: a line per probe, a thin band of its spread, both thresholds, and the runs shaded.
 // Axis and cursor times are the farm's, not the browser's. The caller owns the element and the words.
 import uPlot from 'uplot';
-import { columns, range, ticks } from './chartdata';
-import { formatClock, formatDayMonth, formatNumber, type Lang } from './format';
+import { columns, nearest, range, ticks } from './chartdata';
+import { axisLabel, formatNumber, type Lang } from './format';
 import type { History } from './types';
 
 /** Dark enough for sunlight, told apart by dashes too. */
@@ -152,7 +152,7 @@ export function draw(target: HTMLElement, history: History, options: ChartOption
               options.onCursor(null);
               return;
             }
-            const values = history.series.map((_, i) => nearest(u.data[1 + i * perProbe], at));
+            const values = history.series.map((_, i) => nearest(u.data[1 + i * perProbe], at, LOOK_BACK));
             options.onCursor({ at: time * 1000, values });
           },
         ],
@@ -163,21 +163,5 @@ export function draw(target: HTMLElement, history: History, options: ChartOption
   );
 }
 
-/** Midnight is told as a date, any other time as a time. */
-function axisLabel(lang: Lang, ms: number, offsetMin: number): string {
-  const clock = formatClock(ms, offsetMin);
-  return clock === '00:00' ? formatDayMonth(lang, ms, offsetMin) : clock;
-}
-
 /** Steps back over the points of other series, as many as can share one moment's neighbourhood. */
 const LOOK_BACK = 12;
-
-function nearest(values: ArrayLike<number | null | undefined> | undefined, at: number): number | null {
-  if (!values) return null;
-  for (let i = at; i >= Math.max(0, at - LOOK_BACK); i -= 1) {
-    const value = values[i];
-    if (value === null) return null;
-    if (value !== undefined) return value;
-  }
-  return null;
-}

@@ -148,3 +148,14 @@ export function tableRows(history: History, most: number): { at: number; values:
   }
   return rows;
 }
+
+/** The value of a series at a point; where other series have points of their own, its last one at most `lookBack` points before. */
+export function nearest(values: ArrayLike<number | null | undefined> | undefined, at: number, lookBack: number): number | null {
+  if (!values) return null;
+  for (let i = at; i >= Math.max(0, at - lookBack); i -= 1) {
+    const value = values[i];
+    if (value === null) return null;
+    if (value !== undefined) return value;
+  }
+  return null;
+}

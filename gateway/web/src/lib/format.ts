@@ -113,3 +113,9 @@ export function spanUnits(ms: number): { unit: 'day' | 'h' | 'min' | 's'; n: num
   if (first < 0) return [{ unit: 's', n: 0 }];
   return all.slice(first, first + 2).filter((part) => part.n > 0);
 }
+
+/** Midnight is told as a date, any other time as a time. */
+export function axisLabel(lang: Lang, ms: number, offsetMin: number): string {
+  const clock = formatClock(ms, offsetMin);
+  return clock === '00:00' ? formatDayMonth(lang, ms, offsetMin) : clock;
+}

@@ -1,8 +1,8 @@
 // Draws series of any kind with uPlot: one axis per unit, at the left and at the right, a band from smallest to largest where a point is
 // a span. Lines end where nothing was measured. The caller owns the element and the words.
 import uPlot from 'uplot';
-import { ticks } from './chartdata';
-import { formatClock, formatDayMonth, formatNumber, type Lang } from './format';
+import { nearest, ticks } from './chartdata';
+import { axisLabel, formatNumber, type Lang } from './format';
 import { decimalsOf, rangeOf, type Drawing } from './past';
 
 /** Dark enough for sunlight, told apart by dashes too. */
@@ -107,7 +107,7 @@ export function drawPast(target: HTMLElement, drawing: Drawing, options: PastOpt
               options.onCursor(null);
               return;
             }
-            options.onCursor({ at: time * 1000, values: columns.map((column) => nearest(u.data[column], at)) });
+            options.onCursor({ at: time * 1000, values: columns.map((column) => nearest(u.data[column], at, LOOK_BACK)) });
           },
         ],
       },
@@ -117,21 +117,5 @@ export function drawPast(target: HTMLElement, drawing: Drawing, options: PastOpt
   );
 }
 
-/** Midnight is told as a date, any other time as a time. */
-function axisLabel(lang: Lang, ms: number, offsetMin: number): string {
-  const clock = formatClock(ms, offsetMin);
-  return clock === '00:00' ? formatDayMonth(lang, ms, offsetMin) : clock;
-}
-
 /** Steps back over the points of other series, as many as can share one moment's neighbourhood. */
 const LOOK_BACK = 24;
-
-function nearest(values: ArrayLike<number | null | undefined> | undefined, at: number): number | null {
-  if (!values) return null;
-  for (let i = at; i >= Math.max(0, at - LOOK_BACK); i -= 1) {
-    const value = values[i];
-    if (value === null) return null;
-    if (value !== undefined) return value;
-  }
-  return null;
-}
