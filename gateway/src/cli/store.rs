@@ -34,7 +34,7 @@ pub(super) struct StatsArgs {
   giot store check --data /var/lib/giot --json | jq .findings
 
 Changes nothing; works while the gateway runs. Exit code 1 when something is damaged: each damage is named with its
-row, series and time. `giot store repair` sets damaged parts aside.")]
+row, series and time; the rest stays readable. `giot restore` brings a backup back.")]
 pub(super) struct CheckArgs {
     #[command(flatten)]
     data: DataFolder,
@@ -139,7 +139,7 @@ fn check(args: &CheckArgs) -> anyhow::Result<()> {
 pub(super) fn verdict(report: &CheckReport) -> anyhow::Result<()> {
     anyhow::ensure!(
         report.is_clean(),
-        "{} damage(s) found; `giot store repair` sets damaged parts aside",
+        "{} damage(s) found; the rest is readable: keep a copy of the folder, or bring a backup back with `giot restore`",
         report.n_findings
     );
     Ok(())
