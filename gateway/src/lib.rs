@@ -48,7 +48,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
-use store::{Reader, Store, StoreOptions, Upkeep, Writer};
+use store::{Reader, Retention, Store, StoreOptions, Upkeep, Writer};
 use supervisor::Supervisor;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
@@ -153,6 +153,7 @@ impl Gateway {
             stopping: stopping_rx.clone(),
         };
         let sinks = sinks::start(&around, &mut tasks)?;
+        let retention = Arc::new(settings.retention.clone());
         let api = api::Api {
             auth,
             sinks: Arc::new(sinks),
@@ -168,7 +169,7 @@ impl Gateway {
         };
         tasks.spawn("hub", hub.run());
         tasks.spawn("http", api::serve(listener, api));
-        tasks.spawn("upkeep", upkeep(store.writer(), clock, stopping.subscribe()));
+        tasks.spawn("upkeep", upkeep(store.writer(), retention, clock, stopping.subscribe()));
         let (link, running, mqtt) = (transport.link, transport.running, transport.address);
         Ok(Self { http, mqtt, clock, store, link, running, requests, tasks, stopping })
     }
@@ -342,17 +343,23 @@ fn newest(reader: &Reader) -> anyhow::Result<Option<UnixMs>> {
 const UPKEEP_EVERY: Duration = Duration::from_secs(600);
 
 /// Reminds the store, from time to time, of what it does by itself at quiet moments.
-async fn upkeep(writer: Writer, clock: Clock, mut stopping: watch::Receiver<bool>) -> anyhow::Result<()> {
+async fn upkeep(
+    writer: Writer,
+    retention: Arc<Retention>,
+    clock: Clock,
+    mut stopping: watch::Receiver<bool>,
+) -> anyhow::Result<()> {
     loop {
         tokio::select! {
             // An error means that the gateway is gone.
             _ = stopping.wait_for(|stopping| *stopping) => return Ok(()),
             () = tokio::time::sleep(clock.real(UPKEEP_EVERY)) => {}
         }
+        // While the clock is not set, nothing has an age.
+        let retention = clock.wall().map(|_| retention.clone());
+        let upkeep = Upkeep { now_us: clock.wall_us_unchecked(), retention };
         // A store that is busy is reminded again the next time.
-        writer
-            .tend(Upkeep { now_us: clock.wall_us_unchecked() })
-            .context("remind the store of its upkeep")?;
+        writer.tend(upkeep).context("remind the store of its upkeep")?;
     }
 }
 

@@ -34,10 +34,14 @@ fn stats_and_check_read_beside_a_gateway_and_compact_waits_for_its_end() {
     assert!(text(&stats.stdout).contains("\"bytes_per_sample\""), "{}", text(&stats.stdout));
     let check = giot(dir.path(), &["store", "check"], 0);
     assert!(text(&check.stdout).starts_with("ok"), "{}", text(&check.stdout));
-    let compact = giot(dir.path(), &["store", "compact"], 3);
-    assert!(text(&compact.stderr).contains("in use"), "{}", text(&compact.stderr));
+    for args in [["store", "compact"], ["store", "repair"]] {
+        let out = giot(dir.path(), &args, 3);
+        assert!(text(&out.stderr).contains("in use"), "{}", text(&out.stderr));
+    }
     assert_eq!(gateway.stop().code(), Some(0));
     giot(dir.path(), &["store", "compact"], 0);
+    let repair = giot(dir.path(), &["store", "repair"], 0);
+    assert!(text(&repair.stdout).contains("nothing is damaged"), "{}", text(&repair.stdout));
 }
 
 #[test]

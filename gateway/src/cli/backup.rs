@@ -52,7 +52,7 @@ pub(super) struct RestoreArgs {
 }
 
 /// The time for a file's name: 20260301T060000Z.
-fn stamp() -> String {
+pub(super) fn stamp() -> String {
     let at = chrono::DateTime::from_timestamp_micros(Clock::system(None).wall_us_unchecked());
     at.map_or_else(|| "undated".to_owned(), |at| at.format("%Y%m%dT%H%M%SZ").to_string())
 }

@@ -108,6 +108,7 @@ fn check_store(args: &Args, settings: Option<&Settings>, findings: &mut Findings
             stats.n_damaged
         ))?;
     }
+    check_room(&reader, findings)?;
     check_series(&reader, findings)?;
     for sink in reader.sinks()? {
         let what = super::sink::describe(&reader, &sink)?;
@@ -143,6 +144,30 @@ fn check_store(args: &Args, settings: Option<&Settings>, findings: &mut Findings
             newest.map_or_else(|| "none".to_owned(), |at| format_time(at.0.saturating_mul(1000)))
         )),
     }
+}
+
+/// What was given up because the store was larger than it may be.
+fn check_room(reader: &Reader, findings: &mut Findings) -> anyhow::Result<()> {
+    let Some(room) = reader.room()? else { return Ok(()) };
+    let (used, max) = (mebibytes(room.used_bytes), mebibytes(room.bytes_max));
+    if room.is_over {
+        findings.bad(&format!(
+            "store: {used:.1} MiB in use, {max:.1} MiB allowed (store.disk_mib_max), and nothing is left that may be given up"
+        ))?;
+    }
+    let at = format_time(room.at_us);
+    if let Some(before_us) = room.readings_before_us {
+        let before = format_time(before_us);
+        findings.bad(&format!(
+            "store: on {at} readings before {before} were given up for room (store.disk_mib_max); their hours and days stay"
+        ))?;
+    }
+    if let Some(before_us) = room.hours_before_us {
+        let before = format_time(before_us);
+        findings
+            .bad(&format!("store: on {at} hours before {before} were given up for room; their days stay"))?;
+    }
+    Ok(())
 }
 
 /// Reads every series to its end: only so damage shows that no one has met yet.

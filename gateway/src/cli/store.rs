@@ -1,7 +1,7 @@
 //! `giot store`: the history's file as an operator sees it: how full, how sound, smaller.
 
 use super::{DataFolder, format_time, say};
-use crate::store::{CheckReport, Sizes, Store, check_store, measure};
+use crate::store::{self, CheckReport, Sizes, Store, check_store, measure};
 use indicatif::{ProgressBar, ProgressStyle};
 
 /// Look at the store, check it, make it small
@@ -10,6 +10,7 @@ pub(super) enum Command {
     Stats(StatsArgs),
     Check(CheckArgs),
     Compact(CompactArgs),
+    Repair(RepairArgs),
 }
 
 /// Say what the store holds and where its bytes go
@@ -56,11 +57,30 @@ pub(super) struct CompactArgs {
     data: DataFolder,
 }
 
+/// Set damaged parts aside, so that the rest is readable, and prove it
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  giot store repair
+  giot store repair --data /var/lib/giot --json
+
+Only while no gateway runs on the folder (exit code 3 otherwise). Deletes nothing: damaged rows stay in the store's table
+of damaged parts; where pages are damaged, all that can be read is copied to a new file, and the old one is kept as
+giot-damaged-TIME.sqlite. What is lost is named. A break in the diary's chain stays: it proves that something is missing.
+Exit code 1 when the check afterwards finds damage still. Where there is a recent backup, `giot restore` may save more.")]
+pub(super) struct RepairArgs {
+    #[command(flatten)]
+    data: DataFolder,
+    /// Print one JSON line
+    #[arg(long)]
+    json: bool,
+}
+
 pub(super) fn run(command: &Command) -> anyhow::Result<()> {
     match command {
         Command::Stats(args) => stats(args),
         Command::Check(args) => check(args),
         Command::Compact(args) => compact(args),
+        Command::Repair(args) => repair(args),
     }
 }
 
@@ -164,6 +184,7 @@ pub(super) fn report_json(report: &CheckReport) -> String {
         "clean": report.is_clean(),
         "pages": report.n_pages,
         "chunks": report.n_chunks,
+        "summaries": report.n_summaries,
         "journal_rows": report.n_journal_rows,
         "samples": report.n_samples,
         "diary_rows": report.n_diary_rows,
@@ -221,4 +242,40 @@ fn compact(args: &CompactArgs) -> anyhow::Result<()> {
         after.file_bytes + after.log_bytes,
         ratio(after.bytes_per_sample())
     ))
+}
+
+fn repair(args: &RepairArgs) -> anyhow::Result<()> {
+    let bar = bar("repairing")?;
+    let old_name = format!("giot-damaged-{}.sqlite", super::backup::stamp());
+    let mended = store::repair(&args.data.data, &old_name, &mut |n_done, n_all| show(&bar, n_done, n_all))?;
+    bar.finish_and_clear();
+    let replaced = mended.replaced.as_ref().map(|path| path.display().to_string());
+    if args.json {
+        say(&serde_json::json!({
+            "was_clean": mended.before.is_clean(),
+            "set_aside": mended.n_set_aside,
+            "summed_up_anew": mended.n_summed_up,
+            "lost": mended.lost,
+            "replaced": replaced,
+            "n_findings_after": mended.after.n_findings,
+        })
+        .to_string())?;
+    } else if mended.before.is_clean() {
+        say("nothing is damaged")?;
+    } else {
+        say(&report_text(&mended.before))?;
+        say(&format!(
+            "{} damaged rows set aside, {} chunks summed up anew",
+            mended.n_set_aside, mended.n_summed_up
+        ))?;
+        for lost in &mended.lost {
+            say(&format!("lost  {lost}"))?;
+        }
+        if let Some(replaced) = replaced {
+            say(&format!("what can be read is in a new file; the old one is {replaced}"))?;
+        }
+        say("afterwards:")?;
+        say(&report_text(&mended.after))?;
+    }
+    verdict(&mended.after)
 }

@@ -102,6 +102,7 @@ impl Compiler<'_> {
             settings.plan.utc_offset_min = self.utc_offset(&offset);
         }
         settings.time_zone = self.time_zone(raw.time_zone.as_ref(), settings.plan.utc_offset_min);
+        settings.retention = self.store(raw.store, settings.plan.utc_offset_min);
         let mut lines = Lines::default();
         settings.plan.place = self.place(raw.latitude_deg.as_ref(), raw.longitude_deg.as_ref());
         for (idx, source) in raw.source.into_iter().enumerate() {

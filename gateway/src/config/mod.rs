@@ -8,8 +8,10 @@ mod program;
 mod raw;
 mod rule;
 mod sink;
+mod store;
 
 use crate::history::timezone::TimeZone;
+use crate::store::Retention;
 use giot_engine::{Plan, ProbeRef, ProgramId, SourceId, ZoneId};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -47,6 +49,8 @@ pub struct Settings {
     pub rules: Vec<Rule>,
     /// Time-series stores that get the history.
     pub sinks: Vec<SinkPlan>,
+    /// How long the history is kept.
+    pub retention: Retention,
 }
 
 /// An MQTT broker outside this process.
@@ -88,6 +92,7 @@ impl Default for Settings {
             program_names: BTreeMap::new(),
             rules: Vec::new(),
             sinks: Vec::new(),
+            retention: store::default_retention(compile::UTC_OFFSET_MIN_DEFAULT),
         }
     }
 }

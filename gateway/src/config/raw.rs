@@ -16,6 +16,7 @@ pub(super) struct File {
     pub(super) latitude_deg: Option<Spanned<f64>>,
     pub(super) longitude_deg: Option<Spanned<f64>>,
     pub(super) broker: Option<Broker>,
+    pub(super) store: Option<Store>,
     #[serde(default)]
     pub(super) source: Vec<Source>,
     #[serde(default)]
@@ -92,6 +93,26 @@ pub(super) struct Broker {
     pub(super) port: Option<u16>,
     pub(super) user: Option<String>,
     pub(super) password_file: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Store {
+    pub(super) raw_days: Option<Spanned<u32>>,
+    pub(super) hourly_days: Option<Spanned<u32>>,
+    pub(super) daily_days: Option<Spanned<u32>>,
+    pub(super) valve_events_days: Option<Spanned<u32>>,
+    pub(super) disk_mib_max: Option<Spanned<u32>>,
+    #[serde(default)]
+    pub(super) keep: Vec<Spanned<Keep>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Keep {
+    pub(super) metric: String,
+    pub(super) raw_days: Option<u32>,
+    pub(super) hourly_days: Option<u32>,
 }
 
 #[derive(Debug, Deserialize)]

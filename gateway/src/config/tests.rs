@@ -221,3 +221,35 @@ then = []
     has("24 rule[1].then[3]: exactly one of");
     has("28 rule[2].then: between 1 and 10");
 }
+
+#[test]
+fn the_history_is_kept_as_written_and_defaults_are_the_reference_files() {
+    let short = compile("a", "").expect("valid").retention;
+    let long = compile("b", REFERENCE).expect("valid").retention;
+    let days = |r: &Retention| (r.raw_days, r.hourly_days, r.daily_days, r.valve_events_days);
+    assert_eq!(days(&short), days(&long));
+    assert_eq!((short.bytes_max, short.keep.len(), short.utc_offset_min), (None, 0, 420));
+    assert_eq!((long.bytes_max, long.keep.len()), (Some(8 << 30), 2));
+    assert_eq!((long.keep[0].raw_days, long.keep[0].hourly_days), (Some(365), Some(3_653)));
+    let forever = compile("c", "[store]\nraw_days = 0\n").expect("valid").retention;
+    assert_eq!((forever.raw_days, forever.hourly_days), (None, None));
+}
+
+#[test]
+fn a_history_that_cannot_be_kept_so_names_its_line() {
+    let text = "[store]\nraw_days = 3\nhourly_days = 40\ndaily_days = 30\nvalve_events_days = 100\ndisk_mib_max = 1\n\
+                keep = [{ metric = \"a*b\" }, { metric = \"soil_*\", raw_days = 100 }, { metric = \"x\", raw_days = 7 }]\n";
+    let want = [
+        (2, "store.raw_days"),
+        (4, "store.daily_days"),
+        (5, "store.valve_events_days"),
+        (6, "store.disk_mib_max"),
+        (7, "store.keep[0].metric"),
+        (7, "store.keep[1].hourly_days"),
+        (7, "store.keep[2].raw_days"),
+    ];
+    assert_eq!(problems(text), want.map(|(line, field)| (Some(line), field.to_owned())));
+    assert_eq!(problems("[store]\nraw_days = -1\n").first().and_then(|problem| problem.0), Some(2));
+    let crossed = "[store]\nraw_days = 400\nhourly_days = 300\n";
+    assert_eq!(problems(crossed), [(Some(3), "store.hourly_days".to_owned())]);
+}

@@ -26,7 +26,7 @@ const STEP_PAGES: i32 = 256;
 #[derive(Debug, thiserror::Error)]
 pub enum BackupError {
     /// A store cannot be used.
-    #[error(transparent)]
+    #[error("open the store")]
     Open(#[from] OpenError),
     /// The wanted name is taken.
     #[error("{} exists already", path.display())]
@@ -113,7 +113,7 @@ pub(super) fn io(what: impl Into<String>) -> impl FnOnce(std::io::Error) -> Back
     move |source| BackupError::Io { what, source }
 }
 
-fn sqlite(what: impl Into<String>) -> impl FnOnce(rusqlite::Error) -> BackupError {
+pub(super) fn sqlite(what: impl Into<String>) -> impl FnOnce(rusqlite::Error) -> BackupError {
     let what = what.into();
     move |source| BackupError::Sqlite { what, source }
 }
@@ -184,14 +184,14 @@ fn finish(
 }
 
 /// The name of a copy that is not proved yet.
-fn part_of(to: &Path) -> PathBuf {
+pub(super) fn part_of(to: &Path) -> PathBuf {
     let mut name = to.as_os_str().to_owned();
     name.push(".part");
     name.into()
 }
 
 /// Gives the store of a folder another name. Its log is copied into it first; what cannot be is set aside with it.
-fn set_aside(dir: &Path, name: &str) -> Result<PathBuf, BackupError> {
+pub(super) fn set_aside(dir: &Path, name: &str) -> Result<PathBuf, BackupError> {
     let (from, to) = (dir.join(FILE_NAME), dir.join(name));
     if to.exists() {
         return Err(BackupError::Exists { path: to });
@@ -258,13 +258,7 @@ pub(super) fn copy_pages(
     progress: Progress<'_>,
 ) -> Result<(), BackupError> {
     let name = part.display();
-    match std::fs::remove_file(part) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            return Err(io(format!("replace {name}"))(error));
-        }
-        _ => {}
-    }
-    open::create_private(part).map_err(io(format!("create {name}")))?;
+    make_part(part)?;
     let mut copy = Connection::open_with_flags(part, OpenFlags::SQLITE_OPEN_READ_WRITE)
         .map_err(sqlite(format!("open {name}")))?;
     // A copy cut short is thrown away, so it needs no journal of its own; it is brought to the disk as a whole below.
@@ -293,7 +287,24 @@ pub(super) fn copy_pages(
     copy.pragma_update_and_check(None, "journal_mode", "delete", |_| Ok(()))
         .map_err(sqlite(format!("end to write {name}")))?;
     copy.close().map_err(|(_, error)| error).map_err(sqlite(format!("close {name}")))?;
-    File::open(part).and_then(|file| file.sync_all()).map_err(io(format!("bring {name} to the disk")))
+    sync(part)
+}
+
+/// Makes an empty file for a copy, in place of what an earlier try left.
+pub(super) fn make_part(part: &Path) -> Result<(), BackupError> {
+    match std::fs::remove_file(part) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            return Err(io(format!("replace {}", part.display()))(error));
+        }
+        _ => {}
+    }
+    open::create_private(part).map_err(io(format!("create {}", part.display())))
+}
+
+/// Brings a file to the disk.
+pub(super) fn sync(path: &Path) -> Result<(), BackupError> {
+    let synced = File::open(path).and_then(|file| file.sync_all());
+    synced.map_err(io(format!("bring {} to the disk", path.display())))
 }
 
 /// What both hold, if it is the same.

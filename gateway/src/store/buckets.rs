@@ -1,4 +1,4 @@
-//! Reading one series span by span: sealed hours where they do, points where they must.
+//! Reading one series span by span: hours and days where readings were given up, sealed hours where they do, points where they must.
 //!
 //! A span depends on the sample before it (which holds into it, and from which a counter rises) and on the one after it (until which its
 //! last value holds), so a walk begins before the first edge and ends behind the last. Must not write. Memory is bounded as in `samples`,
@@ -8,7 +8,8 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::chunk::hours::Hours;
 use super::samples::{Part, Position};
-use super::tally::{HOLD_MAX_US, HOUR_US, Spans, Tallier};
+use super::summary::Summaries;
+use super::tally::{HOLD_MAX_US, HOUR_US, Spans, Tallier, Tally};
 use super::types::{Bucket, ReadSummary};
 
 /// A read on its way.
@@ -18,6 +19,12 @@ pub(super) struct Walk<'e> {
     rises: bool,
     position: Position,
     tallier: Tallier<'e>,
+    summaries: Summaries,
+    /// Points before are in a span that was counted.
+    summed_us: i64,
+    /// Points that are in such a span, and therefore not counted again.
+    n_summed: u64,
+    by_points: bool,
 }
 
 impl<'e> Walk<'e> {
@@ -39,14 +46,35 @@ impl<'e> Walk<'e> {
         while rises && !has_value(conn, series, from_us, first)? {
             from_us = match chunk_before(conn, series, from_us)? {
                 Some(earlier) => earlier,
-                None if from_us == i64::MIN => break,
+                // What was counted before readings were given up is in their spans.
+                None if from_us == i64::MIN || has_span(conn, series, first)? => break,
                 None => i64::MIN,
             };
         }
         let to_us = last.saturating_add(HOLD_MAX_US).saturating_add(1);
         let position = Position::new(series, &(from_us..to_us));
         let tallier = Tallier::new(Spans::Edges(edges));
-        Ok(Some(Self { edges, rises, position, tallier }))
+        let summaries = Summaries::before(conn, series, from_us)?;
+        let by_points = false;
+        Ok(Some(Self {
+            edges,
+            rises,
+            position,
+            tallier,
+            summaries,
+            summed_us: i64::MIN,
+            n_summed: 0,
+            by_points,
+        }))
+    }
+
+    /// As [`Self::begin`] with rises, but never by the hours of a chunk: for sums that are to be kept.
+    pub(super) fn by_points(
+        conn: &Connection,
+        series: u32,
+        edges: &'e [i64],
+    ) -> rusqlite::Result<Option<Self>> {
+        Ok(Self::begin(conn, series, edges, true)?.map(|walk| Self { by_points: true, ..walk }))
     }
 
     /// True when nothing follows.
@@ -56,7 +84,9 @@ impl<'e> Walk<'e> {
 
     /// Collects the next slice.
     pub(super) fn next_slice(&mut self, conn: &Connection) -> rusqlite::Result<Vec<Part>> {
-        self.position.next_slice(conn)
+        let parts = self.position.next_slice(conn)?;
+        self.summaries.read_until(conn, self.position.reached_us())?;
+        Ok(parts)
     }
 
     /// Counts a slice.
@@ -66,7 +96,26 @@ impl<'e> Walk<'e> {
                 continue;
             }
             for point in self.position.open(part) {
-                self.tallier.add(&point);
+                self.add_spans(point.at_us);
+                if point.at_us < self.summed_us {
+                    self.n_summed += 1;
+                } else {
+                    self.tallier.add(&point);
+                }
+            }
+        }
+        if self.is_done() {
+            self.add_spans(i64::MAX);
+        }
+    }
+
+    /// Counts the spans that begin up to a moment.
+    fn add_spans(&mut self, upto_us: i64) {
+        while let Some(span) = self.summaries.next_until(upto_us) {
+            // Of spans that lie over each other, after a change of the farm's offset from UTC, the first counts.
+            if span.tally.from_us >= self.summed_us {
+                self.tallier.add_span(&span.tally, span.span_us);
+                self.summed_us = span.end_us();
             }
         }
     }
@@ -74,6 +123,13 @@ impl<'e> Walk<'e> {
     /// Counts a chunk by its hours; `false` when it must be unpacked.
     fn add_hours(&mut self, part: &Part) -> bool {
         let Part::Chunk(chunk) = part else { return false };
+        if self.by_points {
+            return false;
+        }
+        self.add_spans(chunk.from_us);
+        if self.summed_us > chunk.from_us || self.summaries.begins_by(chunk.to_us) {
+            return false;
+        }
         if !self.are_hours_whole(chunk.from_us, chunk.to_us) {
             return false;
         }
@@ -91,8 +147,16 @@ impl<'e> Walk<'e> {
         within.iter().all(|edge| edge.rem_euclid(HOUR_US) == 0)
     }
 
+    /// The spans as they are to be kept, and how many points were in a span already.
+    pub(super) fn finish_tallies(self) -> (Vec<Tally>, u64) {
+        (self.tallier.finish_tallies(), self.n_summed)
+    }
+
     /// The spans that hold a value.
-    pub(super) fn finish(self) -> (Vec<Bucket>, ReadSummary) {
+    pub(super) fn finish(mut self) -> (Vec<Bucket>, ReadSummary) {
+        for gap in std::mem::take(&mut self.summaries.gaps) {
+            self.position.note_gap(true, gap);
+        }
         let mut buckets = self.tallier.finish();
         if !self.rises {
             buckets.iter_mut().for_each(|bucket| bucket.rise = None);
@@ -106,6 +170,12 @@ impl<'e> Walk<'e> {
 fn chunk_before(conn: &Connection, series: u32, at_us: i64) -> rusqlite::Result<Option<i64>> {
     let mut found = conn.prepare("SELECT max(from_us) FROM chunk WHERE series = ?1 AND from_us < ?2")?;
     Ok(found.query_row(params![series, at_us], |row| row.get(0)).optional()?.flatten())
+}
+
+/// True when the series has spans before a moment.
+fn has_span(conn: &Connection, series: u32, at_us: i64) -> rusqlite::Result<bool> {
+    conn.prepare("SELECT 1 FROM summary WHERE series = ?1 AND from_us < ?2 LIMIT 1")?
+        .exists(params![series, at_us])
 }
 
 /// True when the series has a value in a range.

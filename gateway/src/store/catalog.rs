@@ -116,6 +116,17 @@ impl Catalog {
         later.map(|(id, _)| *id).take(n).collect()
     }
 
+    /// As [`Self::ids_after`], with the metric of each.
+    pub(super) fn metrics_after(&self, after: u32, n: usize) -> Vec<(u32, Arc<str>)> {
+        let later = self.by_id.range((Bound::Excluded(after), Bound::Unbounded));
+        later.map(|(id, entry)| (*id, entry.metric.clone())).take(n).collect()
+    }
+
+    /// The latest moment of any sample.
+    pub(super) fn newest_us(&self) -> Option<i64> {
+        self.by_id.values().filter_map(|entry| entry.last).map(|last| last.at_us).max()
+    }
+
     /// Latest samples of one device or of all, by device and metric.
     pub(super) fn last_values(&self, device: Option<&str>) -> Vec<LastValue> {
         let one = |id: &u32| {

@@ -16,6 +16,7 @@ use super::error::ReadError;
 use super::journal::Journal;
 use super::open;
 use super::rows::{Table, is_damage};
+use super::summary::unpack;
 use super::types::{DiaryProof, Point};
 
 /// Damages named one by one.
@@ -33,6 +34,12 @@ pub(super) const CHUNKS: Table<'_> = Table {
 pub(super) const JOURNAL: Table<'_> =
     Table { name: "journal", columns: "id, from_us, to_us, n_samples, n_bytes, blob", key: "id" };
 
+pub(super) const SUMMARIES: Table<'_> = Table {
+    name: "summary",
+    columns: "id, series, from_us, to_us, n_spans, span_us, crc32, blob",
+    key: "id",
+};
+
 /// Where a damage is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Place {
@@ -40,6 +47,8 @@ pub enum Place {
     Pages,
     /// A sealed chunk.
     Chunk,
+    /// Hours or days of readings that were given up.
+    Summary,
     /// A commit that is not folded yet.
     Journal,
     /// The diary.
@@ -53,6 +62,7 @@ impl Place {
         match self {
             Self::Pages => "pages",
             Self::Chunk => "chunk",
+            Self::Summary => "summary",
             Self::Journal => "journal",
             Self::Diary => "diary",
         }
@@ -94,6 +104,8 @@ pub struct CheckReport {
     pub n_pages: u64,
     /// Chunks read.
     pub n_chunks: u64,
+    /// Rows of hours and days read.
+    pub n_summaries: u64,
     /// Journal rows read.
     pub n_journal_rows: u64,
     /// Readings in them; one sent again and not folded yet counts twice.
@@ -145,7 +157,9 @@ pub(super) fn check(conn: &Connection, progress: &mut dyn FnMut(u64, u64)) -> ru
     report.n_pages = count("PRAGMA page_count")?;
     report.n_set_aside = count("SELECT count(*) FROM damaged")?;
     // A page takes about as long to look at as the row that lies on it.
-    let n_rows = count("SELECT count(*) FROM chunk")? + count("SELECT count(*) FROM journal")?;
+    let n_rows = ["chunk", "summary", "journal"].iter().try_fold(0, |n, table| {
+        Ok::<_, rusqlite::Error>(n + count(&format!("SELECT count(*) FROM {table}"))?)
+    })?;
     let n_steps = report.n_pages + n_rows;
     check_pages(&tx, &mut report)?;
     let mut n_done = report.n_pages;
@@ -158,6 +172,7 @@ pub(super) fn check(conn: &Connection, progress: &mut dyn FnMut(u64, u64)) -> ru
         }
     };
     check_chunks(&tx, &names, &mut report, &mut step)?;
+    check_summaries(&tx, &names, &mut report, &mut step)?;
     check_journal(&tx, &names, &mut report, &mut step)?;
     check_diary(&tx, &mut report)?;
     // Nothing was written; after a bad page SQLite would refuse to commit even that.
@@ -283,6 +298,44 @@ fn check_overlaps(
         }
         before = Some((series, to_us));
     }
+}
+
+fn check_summaries(
+    conn: &Connection,
+    names: &BTreeMap<i64, String>,
+    report: &mut CheckReport,
+    step: &mut dyn FnMut(),
+) -> rusqlite::Result<()> {
+    let holes = SUMMARIES.walk(conn, |row| {
+        step();
+        report.n_summaries += 1;
+        let series: i64 = row.get(1)?;
+        let flaw =
+            summary_flaw(row)?.or_else(|| (!names.contains_key(&series)).then_some("its series is unknown"));
+        if let Some(flaw) = flaw {
+            report.note(Finding {
+                place: Place::Summary,
+                row: Some(row.get(0)?),
+                series: names.get(&series).cloned(),
+                range_us: Some((row.get(2)?, row.get(3)?)),
+                what: flaw.to_owned(),
+            });
+        }
+        Ok(())
+    })?;
+    note_holes(report, Place::Summary, holes);
+    Ok(())
+}
+
+/// What is wrong with a row of hours or days, if anything.
+pub(super) fn summary_flaw(row: &Row<'_>) -> rusqlite::Result<Option<&'static str>> {
+    let (Ok(series), Ok(n_spans), Ok(crc)) =
+        (row.get::<_, u32>(1), row.get::<_, u32>(4), row.get::<_, u32>(6))
+    else {
+        return Ok(Some("its numbers are none that a store writes"));
+    };
+    let Ok(blob) = row.get_ref(7)?.as_blob() else { return Ok(Some("it holds no blob")) };
+    Ok(unpack(series, row.get(5)?, row.get(2)?, row.get(3)?, n_spans, crc, blob).err())
 }
 
 fn check_journal(

@@ -10,9 +10,11 @@
 //! | `catalog.rs` | series numbers, latest samples |
 //! | `reader.rs` `samples.rs` `history.rs` | questions, streaming, charts |
 //! | `buckets.rs` `tally.rs` | spans of time: extremes, means, what a counter counted |
-//! | `upkeep.rs` | what a running store does by itself, at quiet moments |
+//! | `upkeep.rs` `retention.rs` | what a running store does by itself, at quiet moments; how long what is kept |
+//! | `thin.rs` `summary.rs` | readings that are given up become hours and days |
 //! | `check.rs` `rows.rs` `sizes.rs` | every checksum; tables with bad pages; where the bytes go |
 //! | `backup.rs` | copies that prove themselves; restore |
+//! | `repair.rs` `pages.rs` | mending: what can be read stays, what cannot is set aside |
 //! | `register.rs` | the one write from outside: a device's row |
 //! | `backlog/` | what sinks have got, and what they have not |
 //! | `diary.rs` | hash chain of the irrigation diary |
@@ -41,12 +43,17 @@ mod fold;
 mod history;
 mod journal;
 mod open;
+mod pages;
 mod reader;
 mod register;
+mod repair;
+mod retention;
 mod rows;
 mod samples;
 mod sizes;
+mod summary;
 mod tally;
+mod thin;
 mod types;
 mod upkeep;
 mod writer;
@@ -70,10 +77,12 @@ pub use self::error::{Closed, CommitError, OpenError, ReadError, SubmitError};
 pub use self::history::CHART_POINTS_MAX;
 pub use self::reader::Reader;
 pub use self::register::register_device;
+pub use self::repair::{Repair, repair};
+pub use self::retention::{Keep, RAW_DAYS_MIN, Retention};
 pub use self::sizes::{Room, Sizes, measure};
 pub use self::types::{
     Anchor, Batch, Bucket, ChartPoint, DeviceRow, DeviceSamples, DiaryEntry, DiaryFilter, DiaryProof,
-    DiaryRow, Gap, LastValue, Mark, MetricSample, ReadSummary, Sample, SeriesInfo, StoreStats,
+    DiaryRow, Gap, LastValue, Mark, MetricSample, ReadSummary, RoomNote, Sample, SeriesInfo, StoreStats,
     ValveEventFilter, ValveEventRow,
 };
 pub use self::upkeep::Upkeep;

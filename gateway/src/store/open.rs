@@ -26,10 +26,11 @@ const LOCK_NAME: &str = "giot.lock";
 const APPLICATION_ID: i32 = 0x4769_6f74;
 
 /// Every schema change so far, in order; number N brings version N-1 to N.
-pub(super) const MIGRATIONS: [&str; 3] = [
+pub(super) const MIGRATIONS: [&str; 4] = [
     include_str!("migrations/0001_first.sql"),
     include_str!("migrations/0002_hours.sql"),
     include_str!("migrations/0003_sinks.sql"),
+    include_str!("migrations/0004_summaries.sql"),
 ];
 
 /// Files of an earlier schema cannot give pages back until they are rewritten once.
@@ -178,6 +179,12 @@ pub(super) fn open_file(path: &Path) -> Result<Connection, OpenError> {
         0 => Err(OpenError::Foreign { path: path.to_owned() }),
         _ => Ok(conn),
     }
+}
+
+/// Makes the tables of a store in an empty file.
+pub(super) fn make_schema(conn: &mut Connection) -> rusqlite::Result<()> {
+    set_incremental(conn)?;
+    migrate(conn, 0)
 }
 
 /// Brings a copy that nobody else knows up to date.

@@ -17,10 +17,12 @@ use super::history::Thinner;
 use super::journal::Journal;
 use super::open;
 use super::samples::{Position, series_id};
+use super::summary::coarse_until;
 use super::types::{
     Anchor, Bucket, ChartPoint, DeviceRow, DiaryFilter, DiaryProof, DiaryRow, LastValue, Mark, Point,
-    ReadSummary, Sample, SeriesInfo, StoreStats, ValveEventFilter, ValveEventRow,
+    ReadSummary, RoomNote, Sample, SeriesInfo, StoreStats, ValveEventFilter, ValveEventRow,
 };
+use super::upkeep::ROOM_KEY;
 use super::writer::Shared;
 
 /// Connections kept for the next question; more exist only while more questions are asked at once.
@@ -132,7 +134,8 @@ impl Reader {
                 position.deliver(part, each);
             }
         }
-        Ok(position.into_summary())
+        let coarse_until_us = self.with(|conn| coarse_until(conn, series, &range_us))?;
+        Ok(ReadSummary { coarse_until_us, ..position.into_summary() })
     }
 
     /// What a series did between each two neighbours of `edges_us` (ascending); spans without a value are left out. Sealed hours are
@@ -158,7 +161,10 @@ impl Reader {
             let parts = self.with(|conn| walk.next_slice(conn))?;
             walk.add(parts);
         }
-        Ok(walk.finish())
+        let (buckets, summary) = walk.finish();
+        let range_us = edges_us.first().copied().unwrap_or(0)..edges_us.last().copied().unwrap_or(0);
+        let coarse_until_us = self.with(|conn| coarse_until(conn, series, &range_us))?;
+        Ok((buckets, ReadSummary { coarse_until_us, ..summary }))
     }
 
     /// At most `n_points` columns that draw a series; every extreme is kept.
@@ -277,6 +283,14 @@ impl Reader {
         self.with(|conn| {
             conn.query_row("SELECT value FROM meta WHERE key = ?1", [key], |row| row.get(0)).optional()
         })
+    }
+
+    /// What was last given up for room, if anything ever was.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub fn room(&self) -> Result<Option<RoomNote>, ReadError> {
+        Ok(self.meta(ROOM_KEY)?.as_deref().and_then(RoomNote::parse))
     }
 
     /// Diary rows, newest first.

@@ -64,6 +64,11 @@ impl Position {
         self.is_done
     }
 
+    /// Everything before was collected.
+    pub(super) fn reached_us(&self) -> i64 {
+        if self.is_done { self.range.end } else { self.from_us }
+    }
+
     /// What was met so far.
     pub(super) fn into_summary(self) -> ReadSummary {
         self.summary

@@ -57,8 +57,9 @@ impl Sizes {
 }
 
 /// Kinds and the tables that belong to them; indexes go with their table.
-const KINDS: [(&str, &[&str]); 7] = [
+const KINDS: [(&str, &[&str]); 8] = [
     ("readings in chunks", &["chunk"]),
+    ("hours and days", &["summary"]),
     ("readings in the journal", &["journal"]),
     ("diary", &["diary"]),
     ("valve events", &["valve_event"]),

@@ -18,9 +18,10 @@ pub(super) const HOLD_MAX_US: i64 = 3_600_000_000;
 
 /// A sum of values: decimals exactly, in ten-thousandths, everything else in order.
 #[derive(Debug, Clone, Copy, Default)]
-struct Sum {
-    exact: i128,
-    rest: f64,
+pub(super) struct Sum {
+    /// Ten-thousandths.
+    pub(super) exact: i128,
+    pub(super) rest: f64,
 }
 
 impl Sum {
@@ -29,6 +30,11 @@ impl Sum {
             Some(exact) => self.exact = self.exact.saturating_add(exact.saturating_mul(times.into())),
             None => self.rest += number.value * times as f64,
         }
+    }
+
+    fn merge(&mut self, other: Self) {
+        self.exact = self.exact.saturating_add(other.exact);
+        self.rest += other.rest;
     }
 
     fn total(&self) -> f64 {
@@ -71,22 +77,24 @@ pub(super) fn rise_beyond(a: f64, b: f64) -> f64 {
 
 /// One span.
 #[derive(Debug, Clone)]
-struct Tally {
-    from_us: i64,
-    n_values: u64,
-    n_flagged: u64,
-    min: f64,
-    max: f64,
-    last: f64,
-    sum: Sum,
+pub(super) struct Tally {
+    pub(super) from_us: i64,
+    pub(super) n_values: u64,
+    pub(super) n_flagged: u64,
+    pub(super) min: f64,
+    pub(super) max: f64,
+    pub(super) last: f64,
+    pub(super) sum: Sum,
     /// Value times the µs it held.
-    area: Sum,
-    held_us: i64,
-    rise: Sum,
+    pub(super) area: Sum,
+    pub(super) held_us: i64,
+    pub(super) rise: Sum,
+    /// From the last sample to the end of the span, 0 if that sample had no value: so long it may hold beyond.
+    pub(super) open_us: i64,
 }
 
 impl Tally {
-    fn new(from_us: i64) -> Self {
+    pub(super) fn new(from_us: i64) -> Self {
         Self {
             from_us,
             n_values: 0,
@@ -98,7 +106,23 @@ impl Tally {
             area: Sum::default(),
             held_us: 0,
             rise: Sum::default(),
+            open_us: 0,
         }
+    }
+
+    /// Adds what came later within the same span, or in a later part of it.
+    pub(super) fn merge(&mut self, later: &Self) {
+        if later.n_values > 0 {
+            self.stretch(later.min, later.max);
+            self.last = later.last;
+        }
+        self.n_values = self.n_values.saturating_add(later.n_values);
+        self.n_flagged = self.n_flagged.saturating_add(later.n_flagged);
+        self.sum.merge(later.sum);
+        self.area.merge(later.area);
+        self.rise.merge(later.rise);
+        self.held_us = self.held_us.saturating_add(later.held_us);
+        self.open_us = later.open_us;
     }
 
     fn stretch(&mut self, min: f64, max: f64) {
@@ -170,17 +194,20 @@ pub(super) struct Tallier<'e> {
     held: Option<(i64, Number)>,
     /// The latest value, whatever came after.
     before: Option<Number>,
+    /// Holds are counted up to here already.
+    counted_us: i64,
 }
 
 impl<'e> Tallier<'e> {
     pub(super) fn new(spans: Spans<'e>) -> Self {
-        Self { spans, current: None, done: Vec::new(), held: None, before: None }
+        Self { spans, current: None, done: Vec::new(), held: None, before: None, counted_us: i64::MIN }
     }
 
     /// The next point, later than all before.
     pub(super) fn add(&mut self, point: &Point) {
         if point.is_missing() {
             self.reach(point.at_us);
+            self.note_open(point.at_us, false);
             self.held = None;
             return;
         }
@@ -194,6 +221,7 @@ impl<'e> Tallier<'e> {
             tally.last = number.value;
             tally.sum.add(number, 1);
         }
+        self.note_open(point.at_us, true);
         self.held = Some((point.at_us, number));
         self.before = Some(number);
     }
@@ -223,9 +251,35 @@ impl<'e> Tallier<'e> {
             }
             before = last;
         }
+        self.note_open(chunk.to_us, true);
         self.held = Some((chunk.to_us, last));
         self.before = Some(last);
         true
+    }
+
+    /// A span that was summed up before, of this length; later than all before. One that lies in no span of this tally is passed by.
+    pub(super) fn add_span(&mut self, span: &Tally, length_us: i64) {
+        let end_us = span.from_us.saturating_add(length_us);
+        // What held into it is in its own sums.
+        self.held = None;
+        self.turn_to(span.from_us);
+        if let Some((tally, tally_end_us)) = &mut self.current
+            && end_us <= *tally_end_us
+        {
+            tally.merge(span);
+        }
+        if span.n_values > 0 {
+            let last = Number::new(span.last);
+            self.before = Some(last);
+            self.held = (span.open_us > 0).then(|| (end_us.saturating_sub(span.open_us), last));
+        }
+        self.counted_us = end_us;
+    }
+
+    /// The spans themselves, those too that only held a value from before.
+    pub(super) fn finish_tallies(mut self) -> Vec<Tally> {
+        self.close();
+        self.done.into_iter().filter(|tally| tally.n_values > 0 || tally.held_us > 0).collect()
     }
 
     /// The spans that hold a value.
@@ -273,7 +327,7 @@ impl<'e> Tallier<'e> {
     /// Counts the part of a hold that lies in the current span.
     fn hold(&mut self, held: Option<(i64, Number)>, to_us: i64) {
         let (Some((tally, end_us)), Some((from_us, number))) = (&mut self.current, held) else { return };
-        let span_us = to_us.min(*end_us).saturating_sub(from_us.max(tally.from_us));
+        let span_us = to_us.min(*end_us).saturating_sub(from_us.max(tally.from_us).max(self.counted_us));
         if span_us > 0 {
             tally.held_us = tally.held_us.saturating_add(span_us);
             tally.area.add(number, span_us);
@@ -288,6 +342,13 @@ impl<'e> Tallier<'e> {
         self.close();
         self.current = self.spans.around(at_us).map(|(from_us, end_us)| (Tally::new(from_us), end_us));
         true
+    }
+
+    /// Notes the last sample of the current span.
+    fn note_open(&mut self, at_us: i64, has_value: bool) {
+        if let Some((tally, end_us)) = &mut self.current {
+            tally.open_us = if has_value { end_us.saturating_sub(at_us) } else { 0 };
+        }
     }
 
     fn rise_to(&mut self, number: Number) {

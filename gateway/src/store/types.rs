@@ -224,6 +224,8 @@ pub struct ReadSummary {
     pub n_damaged_journal_rows: u64,
     /// Where, for the first damaged parts.
     pub gaps: Vec<Gap>,
+    /// Readings of the range before this were given up: hours or days stand for them, and narrower spans are left out.
+    pub coarse_until_us: Option<i64>,
 }
 
 impl ReadSummary {
@@ -343,6 +345,58 @@ pub struct StoreStats {
     pub n_damaged: u64,
     /// Size of the database file and its write-ahead log in bytes.
     pub file_bytes: u64,
+}
+
+/// What was given up because the store was larger than it may be.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct RoomNote {
+    /// When.
+    pub at_us: i64,
+    /// Bytes in use afterwards.
+    pub used_bytes: u64,
+    /// Bytes allowed.
+    pub bytes_max: u64,
+    /// Readings before became hours and days.
+    pub readings_before_us: Option<i64>,
+    /// Hours before were given up; their days stay.
+    pub hours_before_us: Option<i64>,
+    /// It is still too large, and nothing is left that may be given up.
+    pub is_over: bool,
+}
+
+impl RoomNote {
+    /// As it is kept: its fields in order, absent ones as `-`.
+    pub(super) fn text(&self) -> String {
+        let optional = |at_us: Option<i64>| at_us.map_or_else(|| "-".to_owned(), |at_us| at_us.to_string());
+        format!(
+            "1 {} {} {} {} {} {}",
+            self.at_us,
+            self.used_bytes,
+            self.bytes_max,
+            optional(self.readings_before_us),
+            optional(self.hours_before_us),
+            u8::from(self.is_over)
+        )
+    }
+
+    /// The other way round; `None` for another form.
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        let fields: Vec<&str> = text.split(' ').collect();
+        let &["1", at_us, used_bytes, bytes_max, readings_before_us, hours_before_us, is_over] =
+            fields.as_slice()
+        else {
+            return None;
+        };
+        let optional = |text: &str| if text == "-" { Some(None) } else { text.parse().ok().map(Some) };
+        Some(Self {
+            at_us: at_us.parse().ok()?,
+            used_bytes: used_bytes.parse().ok()?,
+            bytes_max: bytes_max.parse().ok()?,
+            readings_before_us: optional(readings_before_us)?,
+            hours_before_us: optional(hours_before_us)?,
+            is_over: is_over == "1",
+        })
+    }
 }
 
 /// A sample inside the store: fixed size, a missing value is NaN.

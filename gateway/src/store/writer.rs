@@ -52,6 +52,9 @@ const FOLD_BYTES_AT_CLOSE: u64 = 4 << 20;
 /// Commits before folding is tried again after it failed.
 const FOLD_PAUSE_COMMITS: u64 = 1_024;
 
+/// A round of upkeep waits for a quiet moment for so many commits per step.
+const ROUND_COMMITS: u32 = 64;
+
 /// Pause between tries to put a control message into a full queue.
 const CONTROL_WAIT: Duration = Duration::from_millis(1);
 
@@ -306,6 +309,8 @@ struct Loop<'c> {
     compaction: Option<(Compaction, Asked)>,
     rounds: Rounds,
     round: Option<Round>,
+    /// Commits since a step of the round that none waited for.
+    n_commits_of_round: u32,
     group: Group,
     /// Whether the connection waits for the disk; only folding may do without.
     is_synced: bool,
@@ -339,6 +344,7 @@ impl<'c> Loop<'c> {
             compaction: None,
             rounds: Rounds::default(),
             round: None,
+            n_commits_of_round: 0,
             group: Group::default(),
             is_synced: true,
             marks: reader::marks(conn)?.into_iter().map(|mark| (mark.node, (mark.epoch, mark.seq))).collect(),
@@ -376,7 +382,8 @@ impl<'c> Loop<'c> {
                 Message::Compact(answer) => self.begin_compaction(answer),
                 Message::Tend(upkeep) => {
                     if self.round.is_none() {
-                        self.round = Some(self.rounds.begin(&upkeep));
+                        let newest_us = self.shared.catalog.lock().newest_us();
+                        self.round = Some(self.rounds.begin(&upkeep, newest_us));
                     }
                 }
                 Message::Sink(wish, answer) => drop(answer.send(self.keep_for_sink(&wish))),
@@ -528,6 +535,14 @@ impl<'c> Loop<'c> {
     }
 
     fn fold_between_commits(&mut self) {
+        self.n_commits_of_round += 1;
+        if self.n_commits_of_round >= ROUND_COMMITS
+            && let Some(round) = self.round.take()
+        {
+            // No quiet moment for long: a flood must not keep the store from making room.
+            self.n_commits_of_round = 0;
+            self.round = self.round_step(round);
+        }
         if !self.is_busy() {
             return;
         }

@@ -21,6 +21,7 @@
 
 mod bits;
 pub(super) mod hours;
+pub(super) mod spans;
 mod times;
 mod values;
 
@@ -43,6 +44,8 @@ const FLAG_HOURS: u8 = 4;
 
 /// Below this count plain varints are smaller than pco's own header, and far quicker.
 const PCO_MIN: usize = 48;
+
+const WRONG_HOURS: &str = "its hours are not those of its readings";
 
 /// How hard packing tries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,6 +95,11 @@ impl<'a> Sealed<'a> {
         decode_hours(self.checked()?)
     }
 
+    /// True when only its hours are wrong.
+    pub(super) fn has_wrong_hours(&self) -> bool {
+        self.flaw() == Some(WRONG_HOURS)
+    }
+
     /// What is wrong with the chunk, if anything: unpacks it and sums its hours up anew.
     pub(super) fn flaw(&self) -> Option<&'static str> {
         let Ok(blob) = self.checked() else { return Some("its checksum does not hold") };
@@ -106,7 +114,7 @@ impl<'a> Sealed<'a> {
             return Some("its readings are not in order");
         }
         let are_same = |hours: &Hours| hours::sum_up(&points, hours.scale).as_ref() == Some(hours);
-        (!hours.as_ref().is_none_or(are_same)).then_some("its hours are not those of its readings")
+        (!hours.as_ref().is_none_or(are_same)).then_some(WRONG_HOURS)
     }
 }
 

@@ -54,7 +54,7 @@ impl Compaction {
         catalog: &SharedCatalog,
     ) -> rusqlite::Result<Progress> {
         if self.has_all {
-            return give_back(conn, self.zeal);
+            return give_back(conn, self.zeal, None);
         }
         let series = catalog.lock().ids_after(self.upto, STEP_SERIES_MAX);
         let tx = Transaction::new_unchecked(conn, TransactionBehavior::Immediate)?;
@@ -75,20 +75,26 @@ impl Compaction {
     }
 }
 
-/// Cuts some free pages off the file.
-pub(in super::super) fn give_back(conn: &Connection, zeal: Zeal) -> rusqlite::Result<Progress> {
+/// Cuts some free pages off the file; with `pages_max` until the file is no longer than that, if it can be.
+pub(in super::super) fn give_back(
+    conn: &Connection,
+    zeal: Zeal,
+    pages_max: Option<u32>,
+) -> rusqlite::Result<Progress> {
     let number = |pragma: &str| conn.pragma_query_value(None, pragma, |row| row.get::<_, u32>(0));
     let before = number("freelist_count")?;
+    let n_pages = number("page_count")?;
     let spare = match zeal {
         Zeal::Full => 0,
-        Zeal::Gentle => SPARE_PAGES.max(number("page_count")? / SPARE_SHARE),
+        Zeal::Gentle => SPARE_PAGES.max(n_pages / SPARE_SHARE),
     };
+    let spare = pages_max.map_or(spare, |max| spare.min(max.saturating_sub(n_pages - before)));
     if before <= spare {
         return Ok(Progress::Done);
     }
     // One row, and one page, a step of the statement.
-    let n_pages = STEP_PAGES.min(before - spare);
-    let mut pages = conn.prepare(&format!("PRAGMA incremental_vacuum({n_pages})"))?;
+    let n_now = STEP_PAGES.min(before - spare);
+    let mut pages = conn.prepare(&format!("PRAGMA incremental_vacuum({n_now})"))?;
     let mut pages = pages.query([])?;
     while pages.next()?.is_some() {}
     // A file of an earlier schema that could not be rewritten keeps its free pages.

@@ -22,9 +22,10 @@ use std::ops::RangeInclusive;
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
-pub(super) use self::compact::{Compaction, Zeal};
-pub(super) use self::seal::Statements;
+pub(super) use self::compact::{Compaction, Zeal, give_back};
+pub(super) use self::plan::Head;
 use self::seal::seal;
+pub(super) use self::seal::{Statements, cut_off};
 use super::backlog::{Leftovers, SinkPlaces};
 use super::catalog::SharedCatalog;
 use super::journal::Journal;

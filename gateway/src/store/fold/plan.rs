@@ -25,15 +25,27 @@ const WINDOW_US: i64 = 128 * 86_400 * 1_000_000;
 
 /// A chunk on disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Head {
-    pub(super) id: i64,
-    pub(super) from_us: i64,
-    pub(super) to_us: i64,
-    pub(super) n_samples: usize,
-    pub(super) n_bytes: usize,
+pub(in super::super) struct Head {
+    pub(in super::super) id: i64,
+    pub(in super::super) from_us: i64,
+    pub(in super::super) to_us: i64,
+    pub(in super::super) n_samples: usize,
+    pub(in super::super) n_bytes: usize,
 }
 
 impl Head {
+    /// From a row of id, first time, last time, samples, bytes.
+    pub(in super::super) fn from_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<Self> {
+        let number = |idx| row.get::<_, u32>(idx).map(|number| usize::try_from(number).unwrap_or(usize::MAX));
+        Ok(Self {
+            id: row.get(0)?,
+            from_us: row.get(1)?,
+            to_us: row.get(2)?,
+            n_samples: number(3)?,
+            n_bytes: number(4)?,
+        })
+    }
+
     fn is_full(&self) -> bool {
         is_full(self.n_samples, self.n_bytes)
     }

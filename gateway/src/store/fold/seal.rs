@@ -3,7 +3,7 @@
 //! Must not decide what is joined (`plan` does) nor where it is cut (`cut` does). Invariant: chunks of one series never overlap; a chunk
 //! whose checksum does not hold is moved to the table `damaged`, told, and the rest goes on.
 
-use rusqlite::{Connection, OptionalExtension, Row, Statement, params};
+use rusqlite::{Connection, OptionalExtension, Statement, params};
 
 use super::super::backlog;
 use super::super::chunk::{Effort, Sealed, checksum};
@@ -57,7 +57,7 @@ impl<'c> Statements<'c> {
 
     /// The chunk that begins last before `from_us` and small ones before it, ascending.
     fn before(&mut self, series: u32, from_us: i64) -> rusqlite::Result<Vec<Head>> {
-        let heads = self.before.query_map(params![series, from_us, PREDECESSORS_MAX], head_of)?;
+        let heads = self.before.query_map(params![series, from_us, PREDECESSORS_MAX], Head::from_row)?;
         let mut heads = heads.collect::<rusqlite::Result<Vec<Head>>>()?;
         heads.reverse();
         Ok(heads)
@@ -65,7 +65,7 @@ impl<'c> Statements<'c> {
 
     /// Chunks that begin within a range, both ends included.
     fn within(&mut self, series: u32, from_us: i64, to_us: i64) -> rusqlite::Result<Vec<Head>> {
-        self.within.query_map(params![series, from_us, to_us], head_of)?.collect()
+        self.within.query_map(params![series, from_us, to_us], Head::from_row)?.collect()
     }
 
     fn add(&mut self, series: u32, points: &[Point], blob: &[u8]) -> rusqlite::Result<()> {
@@ -89,22 +89,11 @@ impl<'c> Statements<'c> {
     }
 }
 
-fn head_of(row: &Row<'_>) -> rusqlite::Result<Head> {
-    let number = |idx| row.get::<_, u32>(idx).map(|number| usize::try_from(number).unwrap_or(usize::MAX));
-    Ok(Head {
-        id: row.get(0)?,
-        from_us: row.get(1)?,
-        to_us: row.get(2)?,
-        n_samples: number(3)?,
-        n_bytes: number(4)?,
-    })
-}
-
 /// What was done to chunks.
 #[derive(Debug, Default)]
-pub(super) struct Written {
-    pub(super) n_samples: usize,
-    pub(super) n_damaged: u64,
+pub(in super::super) struct Written {
+    pub(in super::super) n_samples: usize,
+    pub(in super::super) n_damaged: u64,
 }
 
 /// Brings new points of one series into its chunks.
@@ -177,6 +166,28 @@ fn take_chunk(
     }
     statements.drop_chunk.execute([head.id])?;
     Ok(decoded.is_ok())
+}
+
+/// Takes chunks away but for their points from a moment on.
+pub(in super::super) fn cut_off(
+    statements: &mut Statements<'_>,
+    series: u32,
+    heads: &[Head],
+    from_us: i64,
+) -> rusqlite::Result<Written> {
+    let mut written = Written::default();
+    let mut points = Vec::new();
+    for head in heads {
+        if !take_chunk(statements, series, head, &mut points)? {
+            written.n_damaged += 1;
+        }
+        points.retain(|point| point.at_us >= from_us);
+    }
+    for Piece { points, blob } in cut(&points, Effort::Thorough) {
+        statements.add(series, points, &blob)?;
+        written.n_samples += points.len();
+    }
+    Ok(written)
 }
 
 /// Joins the chunks of one series that are not full.

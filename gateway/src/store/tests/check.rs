@@ -162,3 +162,84 @@ fn sizes_add_up_to_the_file() {
     assert_eq!((sizes.oldest_us, sizes.newest_us), (Some(T0 - 1), Some(T0 + 2_999 * 2_999 * MINUTE)));
     assert!(sizes.bytes_per_sample().unwrap() > 1.0);
 }
+
+#[test]
+fn damaged_rows_are_set_aside_and_the_rest_is_clean() {
+    let dir = tempfile::tempdir().unwrap();
+    varied(dir.path());
+    let flip = |table: &str| {
+        format!(
+            "UPDATE {table} SET blob = CAST(substr(blob, 1, 30) || x'f7f6' || substr(blob, 33) AS BLOB)
+             WHERE id = (SELECT max(id) FROM {table});"
+        )
+    };
+    tool(dir.path()).execute_batch(&(flip("chunk") + &flip("journal"))).unwrap();
+    let before = report(dir.path());
+    assert_eq!(before.n_findings, 2, "{before:?}");
+    let store = Store::open(dir.path()).unwrap();
+    let in_use = repair(dir.path(), "old.sqlite", &mut |_, _| {});
+    assert!(matches!(in_use, Err(BackupError::Open(OpenError::InUse { .. }))));
+    drop(store);
+    let mended = repair(dir.path(), "old.sqlite", &mut |_, _| {}).unwrap();
+    assert!(mended.after.is_clean(), "{mended:?}");
+    assert_eq!((mended.n_set_aside, mended.replaced, mended.lost.len()), (2, None, 0));
+    let after = report(dir.path());
+    assert_eq!((after.n_findings, after.n_set_aside), (0, 2));
+    let reader = Reader::open(dir.path()).unwrap();
+    let n = |metric: &str| samples(&reader, "n01", metric).len();
+    assert_eq!((n("soil"), n("battery"), n("steady")), (2, 1, 3_000));
+    assert!(
+        repair(dir.path(), "old.sqlite", &mut |_, _| {}).unwrap().before.is_clean(),
+        "a second time there is nothing"
+    );
+}
+
+#[test]
+fn damaged_pages_cost_their_rows_and_the_old_file_is_kept() {
+    for (table, kind) in [
+        ("chunk", "leaf"),
+        ("chunk", "internal"),
+        ("chunk_by_time", "leaf"),
+        ("diary", "leaf"),
+        ("device", "leaf"),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        store.writer().commit_blocking(full_batch()).unwrap();
+        for n in 0..40 {
+            let values = (0..500).map(|at| (T0 + (n * 1_000 + at) * MINUTE, Some((at as f64).sin())));
+            let diary = (0..20).map(|_| entry("started", T0)).collect();
+            let batch = Batch { diary, ..readings("n07", &format!("m{n}"), values) };
+            store.writer().commit_blocking(batch).unwrap();
+        }
+        store.fold().unwrap();
+        store.close().unwrap();
+        let page: i64 = tool(dir.path())
+            .query_row(
+                "SELECT pageno FROM dbstat WHERE name = ?1 AND pagetype = ?2 ORDER BY pageno * ?3 LIMIT 1",
+                // Of the diary the first: entries cut off its end are only missed by who kept the head's hash.
+                rusqlite::params![table, kind, if table == "diary" { 1 } else { -1 }],
+                |row| row.get(0),
+            )
+            .unwrap();
+        let file = dir.path().join("giot.sqlite");
+        let mut bytes = std::fs::read(&file).unwrap();
+        bytes[(usize::try_from(page).unwrap() - 1) * 4_096..][..4_096].fill(0x5a);
+        std::fs::write(&file, &bytes).unwrap();
+        let mended = repair(dir.path(), "old.sqlite", &mut |_, _| {}).unwrap();
+        let what = format!("{table} {kind}: {mended:?}");
+        assert!(!mended.before.is_clean(), "{what}");
+        assert_eq!(std::fs::read(dir.path().join("old.sqlite")).unwrap().len(), bytes.len(), "{what}");
+        let after = report(dir.path());
+        let is_diary = |finding: &Finding| finding.place == Place::Diary;
+        assert!(after.findings.iter().all(is_diary) && after.is_clean() == (table != "diary"), "{what}");
+        // What the page did not hold is there, and the store takes more.
+        let n_chunks = if (table, kind) == ("chunk", "leaf") { 39..43 } else { 43..44 };
+        assert!(n_chunks.contains(&after.n_chunks), "{} chunks, {what}", after.n_chunks);
+        assert_eq!(mended.lost.is_empty(), table == "chunk_by_time", "{what}");
+        let store = Store::open(dir.path()).unwrap();
+        store.writer().commit_blocking(readings("n07", "m0", [(T0 - MINUTE, Some(1.0))])).unwrap();
+        store.fold().unwrap();
+        assert_eq!(store.reader().devices().unwrap().len(), usize::from(table != "device"));
+    }
+}

@@ -242,7 +242,8 @@ fn damaged_journal_rows_cost_only_themselves() {
             ControlFlow::Continue(())
         });
         let gaps = vec![Gap { from_us: T0 + 3, to_us: T0 + 3, n_samples: 1 }];
-        let expected = ReadSummary { n_samples: 9, n_damaged_journal_rows: 1, n_damaged_chunks: 0, gaps };
+        let expected =
+            ReadSummary { n_samples: 9, n_damaged_journal_rows: 1, gaps, ..ReadSummary::default() };
         assert_eq!((n, summary.unwrap()), (9, expected));
     };
     check(&store.reader());

@@ -3,8 +3,10 @@
 mod backup;
 mod check;
 mod compact;
+mod crash;
 mod faults;
 mod model;
+mod retention;
 mod spans;
 
 use std::ops::ControlFlow;
@@ -94,7 +96,7 @@ fn newer_foreign_and_missing_stores_are_refused_unchanged() {
     let file = dir.path().join("giot.sqlite");
     rusqlite::Connection::open(&file).unwrap().pragma_update(None, "user_version", 99).unwrap();
     let before = std::fs::read(&file).unwrap();
-    let newer = |error| matches!(error, OpenError::NewerSchema { found: 99, known: 3 });
+    let newer = |error| matches!(error, OpenError::NewerSchema { found: 99, known: 4 });
     assert!(newer(Store::open(dir.path()).unwrap_err()));
     assert!(newer(Reader::open(dir.path()).unwrap_err()));
     assert_eq!(std::fs::read(&file).unwrap(), before);
@@ -272,6 +274,16 @@ pub(super) fn readings(
         .map(|(at_us, value)| MetricSample { metric: metric.clone(), at_us, value, quality: 0 })
         .collect();
     Batch { samples: vec![DeviceSamples { device: device.into(), samples }], ..Batch::default() }
+}
+
+/// Asks for a round of upkeep and waits for its end.
+pub(super) fn tend(store: &Store, now_us: i64, retention: Option<&Retention>) {
+    let before = store.n_rounds();
+    let retention = retention.map(|retention| Arc::new(retention.clone()));
+    assert!(store.writer().tend(Upkeep { now_us, retention }).unwrap());
+    while store.n_rounds() == before {
+        std::thread::yield_now();
+    }
 }
 
 pub(super) fn samples(reader: &Reader, device: &str, metric: &str) -> Vec<Sample> {

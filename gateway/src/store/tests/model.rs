@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use super::super::backlog::SinkPlaces;
 use super::super::fold::{Job, Progress, Statements};
 use super::super::{catalog::SharedCatalog, open, reader};
+use super::check::report;
 use super::spans::assert_same_spans;
 use super::*;
 
@@ -20,6 +21,10 @@ enum Step {
     Bulk(u8, i64, i64),
     Fold,
     Compact,
+    /// A round of upkeep: chunks are joined where that pays.
+    Tend,
+    /// A copy, restored elsewhere, goes on as the store.
+    Backup,
     Restart,
     Drop,
     /// The files as they are, in another folder, as after a power cut.
@@ -43,6 +48,8 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (0_u8..5, 0_i64..50_000, 1_i64..5_000).prop_map(|(series, from, n)| Step::Bulk(series, from, n)),
         3 => Just(Step::Fold),
         1 => Just(Step::Compact),
+        1 => Just(Step::Tend),
+        1 => Just(Step::Backup),
         1 => Just(Step::Restart),
         1 => Just(Step::Drop),
         1 => Just(Step::Crash),
@@ -110,13 +117,19 @@ fn assert_chunks_apart(dir: &Path) {
     assert!(chunks.iter().all(|chunk| chunk.1 <= chunk.2 && chunk.3 <= 32_768));
 }
 
+fn n_cases() -> u32 {
+    std::env::var("GIOT_MODEL_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(32)
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 32, ..ProptestConfig::default() })]
+    // GIOT_MODEL_CASES=N runs more; a failing case is printed with its seed.
+    #![proptest_config(ProptestConfig { cases: n_cases(), ..ProptestConfig::default() })]
     #[test]
     fn the_store_is_a_map(steps in prop::collection::vec(step(), 1..20)) {
         let mut dir = tempfile::tempdir().unwrap();
         let mut store = Store::open(dir.path()).unwrap();
         let mut model = Model::new();
+        let mut day = 0;
         for step in steps {
             match step {
                 Step::Write(series, samples) => {
@@ -137,6 +150,21 @@ proptest! {
                     store.compact().unwrap();
                     assert_chunks_apart(dir.path());
                     assert_eq!(store.reader().stats().unwrap().n_journal_rows, 0);
+                }
+                Step::Tend => {
+                    // A day later each time, so that it looks at the chunks.
+                    day += 86_400_000_000;
+                    tend(&store, T0 + day, None);
+                    assert_chunks_apart(dir.path());
+                    assert!(report(dir.path()).is_clean());
+                }
+                Step::Backup => {
+                    let (copy, other) = (dir.path().join("copy.sqlite"), tempfile::tempdir().unwrap());
+                    back_up(dir.path(), &copy, &mut |_, _, _| {}).unwrap();
+                    restore(&copy, other.path(), None, &mut |_, _, _| {}).unwrap();
+                    drop(store);
+                    store = Store::open(other.path()).unwrap();
+                    dir = other;
                 }
                 Step::Restart => {
                     store.close().unwrap();

@@ -41,7 +41,7 @@ pub(super) fn assert_same_spans(reader: &Reader, device: &str, metric: &str, poi
     }
 }
 
-fn bits(bucket: &Bucket, rises: bool) -> [u64; 9] {
+pub(super) fn bits(bucket: &Bucket, rises: bool) -> [u64; 9] {
     let Bucket { from_us, n_values, n_flagged, min, max, mean, last, time_mean, rise } = *bucket;
     let rise = if rises { rise.unwrap().to_bits() } else { 0 };
     let [min, max, mean, last, time_mean] = [min, max, mean, last, time_mean].map(f64::to_bits);

@@ -1,0 +1,393 @@
+//! Mending a damaged store: what can be read stays, what cannot is set aside and named, nothing is deleted.
+//!
+//! Damaged rows go to the table `damaged`. Damaged pages cannot be mended in their file: every row that can be read is copied into a new
+//! one, which takes the store's name when it has proved itself; the old file keeps its content under another name. A break in the
+//! diary's chain stays a break: it is the proof that something is missing, and no program may mend it.
+//!
+//! Must not run beside a writer. Invariants: at every moment the folder holds the old store or the mended one under its own name; what
+//! is mended was checked before.
+
+use std::path::{Path, PathBuf};
+
+use rusqlite::types::Value;
+use rusqlite::{
+    Connection, OpenFlags, OptionalExtension, Row, TransactionBehavior, params, params_from_iter,
+};
+
+use super::backup::{self, BackupError, io, sqlite};
+use super::check::{
+    CHUNKS, CheckReport, JOURNAL, Place, SUMMARIES, check, chunk_flaw, journal_flaw, series_names,
+    summary_flaw,
+};
+use super::chunk::{Effort, Sealed, checksum, encode};
+use super::open::{self, FILE_NAME};
+use super::pages::{Found, scan};
+use super::rows::{Table, is_damage};
+
+/// Tables with whole numbers as keys, in the order in which they are copied, and what their columns hold: n the number itself, i a whole
+/// number, t text, b bytes, `-` anything or nothing. No two are alike, so that a row found without its table tells which it is of.
+const NUMBERED: [(&str, &str); 10] = [
+    ("series", "ntt---"),
+    ("journal", "niiiib"),
+    ("chunk", "niiiiiib"),
+    ("summary", "niiiiiiib"),
+    ("damaged", "nt-iiitb"),
+    ("diary", "n-i-t-t-tt--b"),
+    ("valve_event", "ntiiii--i-ii"),
+    ("sink", "nttiiiiiiitt--"),
+    ("sink_span", "niiiiiii"),
+    ("sink_parked", "niitt"),
+];
+
+/// The others, and their keys.
+const NAMED: [(&str, &str); 6] = [
+    ("meta", "key"),
+    ("device", "id"),
+    ("node_mark", "node"),
+    ("node_anchor", "node, epoch"),
+    ("counter", "name"),
+    ("zone_memory", "zone"),
+];
+
+/// What a repair has done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Repair {
+    /// What was wrong.
+    pub before: CheckReport,
+    /// What is wrong still: at most a break in the diary's chain.
+    pub after: CheckReport,
+    /// Rows set aside in the table `damaged`.
+    pub n_set_aside: u64,
+    /// Chunks whose hours were summed up anew.
+    pub n_summed_up: u64,
+    /// Parts of tables that could not be read.
+    pub lost: Vec<String>,
+    /// The old file, when a new one was needed.
+    pub replaced: Option<PathBuf>,
+}
+
+/// Mends the store in `dir`; a file that is replaced is kept as `old_name`. Blocks.
+///
+/// # Errors
+/// The folder is in use, the store is of another schema or cannot be opened at all, or the disk refuses; the store is then as it was.
+pub fn repair(dir: &Path, old_name: &str, progress: &mut dyn FnMut(u64, u64)) -> Result<Repair, BackupError> {
+    drop(open::open_reader(dir)?);
+    let lock = open::lock_folder(dir)?;
+    let path = dir.join(FILE_NAME);
+    let mut conn = Connection::open_with_flags(&path, OpenFlags::SQLITE_OPEN_READ_WRITE)
+        .map_err(sqlite(format!("open {}", path.display())))?;
+    let before = check(&conn, progress).map_err(sqlite("check the store"))?;
+    // The diary's chain is whole rows, however it is broken.
+    let is_unreadable =
+        |place: Place, row: Option<i64>| place == Place::Pages || place != Place::Diary && row.is_none();
+    let mut mended = Repair {
+        after: before.clone(),
+        before,
+        n_set_aside: 0,
+        n_summed_up: 0,
+        lost: Vec::new(),
+        replaced: None,
+    };
+    if mended.before.is_clean() {
+        return Ok(mended);
+    }
+    if mended.before.findings.iter().any(|finding| is_unreadable(finding.place, finding.row)) {
+        let part = backup::part_of(&path);
+        let copied = copy_readable(&conn, &path, &part, &mut mended, progress);
+        conn.close().map_err(|(_, error)| error).map_err(sqlite("close the damaged store"))?;
+        if let Err(error) = copied {
+            // What is left of it is worth nothing; a file that cannot be removed is replaced by the next try.
+            std::fs::remove_file(&part).ok();
+            return Err(error);
+        }
+        mended.replaced = Some(backup::set_aside(dir, old_name)?);
+        open::move_to_disk(&part, &path)
+            .map_err(io(format!("move the mended store to {}", path.display())))?;
+    } else {
+        set_rows_aside(&mut conn, &mut mended).map_err(sqlite("set damaged rows aside"))?;
+        mended.after = check(&conn, progress).map_err(sqlite("check the mended store"))?;
+    }
+    drop(lock);
+    Ok(mended)
+}
+
+/// Copies every row that can be read into a new file, sets damaged ones aside there, and brings it to the disk.
+fn copy_readable(
+    from: &Connection,
+    path: &Path,
+    part: &Path,
+    mended: &mut Repair,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<(), BackupError> {
+    backup::make_part(part)?;
+    let name = part.display();
+    let mut to = Connection::open_with_flags(part, OpenFlags::SQLITE_OPEN_READ_WRITE)
+        .map_err(sqlite(format!("open {name}")))?;
+    // Cut short it is thrown away; it is brought to the disk as a whole below.
+    to.execute_batch("PRAGMA synchronous = off").map_err(sqlite(format!("set up {name}")))?;
+    open::make_schema(&mut to).map_err(sqlite(format!("set up {name}")))?;
+    // Pages are looked at in the database itself, so what its log holds must be there; a log that cannot be copied has none of them.
+    from.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).ok();
+    let copied = copy_tables(from, path, &mut to, mended).and_then(|()| set_rows_aside(&mut to, mended));
+    copied.map_err(sqlite("copy what can be read"))?;
+    mended.after = check(&to, progress).map_err(sqlite("check the mended store"))?;
+    to.close().map_err(|(_, error)| error).map_err(sqlite(format!("close {name}")))?;
+    backup::sync(part)
+}
+
+fn copy_tables(
+    from: &Connection,
+    path: &Path,
+    to: &mut Connection,
+    mended: &mut Repair,
+) -> rusqlite::Result<()> {
+    let tx = to.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let mut has_holes = false;
+    for (name, _) in NUMBERED {
+        let columns = columns(&tx, name)?;
+        let mut insert = tx.prepare(&insert(name, &columns))?;
+        let table = Table { name, columns: &columns.join(", "), key: "id" };
+        let holes = table.walk(from, |row| {
+            insert.execute(params_from_iter(values(row, columns.len())?))?;
+            Ok(())
+        })?;
+        let lost = holes.into_iter().map(|hole| format!("{name}: rows {} to {}", hole.start(), hole.end()));
+        mended.lost.extend(lost);
+        has_holes = has_holes || mended.lost.iter().any(|lost| lost.starts_with(name));
+    }
+    if has_holes {
+        let n_found = copy_scattered(path, &tx)?;
+        if n_found > 0 {
+            mended.lost.push(format!("of these, {n_found} rows were found on their pages and kept"));
+        }
+    }
+    for (name, key) in NAMED {
+        let columns = columns(&tx, name)?;
+        let mut insert = tx.prepare(&insert(name, &columns))?;
+        let list = columns.join(", ");
+        let backwards: Vec<String> = key.split(", ").map(|part| format!("{part} DESC")).collect();
+        // From both ends towards the damage.
+        for order in [key.to_owned(), backwards.join(", ")] {
+            let read = copy_in_order(from, &format!("SELECT {list} FROM {name} ORDER BY {order}"), |row| {
+                insert.execute(params_from_iter(values(row, columns.len())?)).map(drop)
+            });
+            match read {
+                Ok(()) => break,
+                Err(error) if is_damage(&error) => {
+                    let what = format!("{name}: rows that could not be read");
+                    if !mended.lost.contains(&what) {
+                        mended.lost.push(what);
+                    }
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+    // A cursor over the journal stays valid: no number is given out twice.
+    let last = from
+        .query_row("SELECT seq FROM sqlite_sequence WHERE name = 'journal'", [], |row| row.get::<_, i64>(0))
+        .optional();
+    if let Ok(Some(last)) = last {
+        tx.execute("DELETE FROM sqlite_sequence WHERE name = 'journal'", [])?;
+        tx.execute("INSERT INTO sqlite_sequence (name, seq) VALUES ('journal', ?1)", [last])?;
+    }
+    tx.commit()
+}
+
+/// Copies rows that are whole but cannot be reached by asking; how many were not there already.
+fn copy_scattered(path: &Path, to: &Connection) -> rusqlite::Result<usize> {
+    let mut inserts = Vec::new();
+    for (name, shape) in NUMBERED {
+        inserts.push((shape, to.prepare(&insert(name, &columns(to, name)?))?));
+    }
+    let (mut n_found, mut failed) = (0, None);
+    let scanned = scan(path, &mut |Found { id, mut values }| {
+        let Some((_, insert)) = inserts.iter_mut().find(|(shape, _)| fits(&values, shape)) else { return };
+        if let Some(first) = values.first_mut() {
+            *first = Value::Integer(id);
+        }
+        match insert.execute(params_from_iter(values)) {
+            Ok(n) => n_found += n,
+            Err(error) => failed = Some(error),
+        }
+    });
+    if let Err(error) = scanned {
+        // What was found until then is kept.
+        tracing::warn!(%error, "the pages of the damaged store could not all be looked at");
+    }
+    failed.map_or(Ok(n_found), Err)
+}
+
+/// True when the columns are those of a table.
+fn fits(values: &[Value], shape: &str) -> bool {
+    let is_kind = |value: &Value, kind: u8| match kind {
+        b'n' => *value == Value::Null,
+        b'i' => matches!(value, Value::Integer(_)),
+        b't' => matches!(value, Value::Text(_)),
+        b'b' => matches!(value, Value::Blob(_)),
+        _ => true,
+    };
+    values.len() == shape.len() && values.iter().zip(shape.bytes()).all(|(value, kind)| is_kind(value, kind))
+}
+
+fn copy_in_order(
+    from: &Connection,
+    sql: &str,
+    mut each: impl FnMut(&Row<'_>) -> rusqlite::Result<()>,
+) -> rusqlite::Result<()> {
+    let mut rows = from.prepare(sql)?;
+    let mut rows = rows.query([])?;
+    while let Some(row) = rows.next()? {
+        each(row)?;
+    }
+    Ok(())
+}
+
+/// A table's columns, its key first.
+fn columns(conn: &Connection, name: &str) -> rusqlite::Result<Vec<String>> {
+    conn.prepare(&format!("SELECT name FROM pragma_table_info('{name}') ORDER BY cid"))?
+        .query_map([], |row| row.get(0))?
+        .collect()
+}
+
+fn insert(name: &str, columns: &[String]) -> String {
+    let marks = vec!["?"; columns.len()].join(", ");
+    // A row that meets one already copied, or that breaks a rule of its table, is none that a store wrote.
+    format!("INSERT OR IGNORE INTO {name} ({}) VALUES ({marks})", columns.join(", "))
+}
+
+fn values(row: &Row<'_>, n: usize) -> rusqlite::Result<Vec<Value>> {
+    (0..n).map(|idx| row.get(idx)).collect()
+}
+
+/// A row that is not what it should be.
+struct Bad {
+    kind: &'static str,
+    id: i64,
+    why: &'static str,
+}
+
+/// Moves damaged rows to the table `damaged`, and sums hours up anew where only they are wrong.
+fn set_rows_aside(conn: &mut Connection, mended: &mut Repair) -> rusqlite::Result<()> {
+    let names = series_names(conn)?;
+    let is_known = |row: &Row<'_>| row.get::<_, i64>(1).map(|series| names.contains_key(&series));
+    let mut bad = Vec::new();
+    CHUNKS.walk(conn, |row| {
+        let flaw = chunk_flaw(row)?.err();
+        let flaw = if is_known(row)? { flaw } else { flaw.or(Some("its series is unknown")) };
+        bad.extend(flaw.map(|why| row.get(0).map(|id| Bad { kind: "chunk", id, why })).transpose()?);
+        Ok(())
+    })?;
+    SUMMARIES.walk(conn, |row| {
+        let flaw = summary_flaw(row)?;
+        let flaw = if is_known(row)? { flaw } else { flaw.or(Some("its series is unknown")) };
+        bad.extend(flaw.map(|why| row.get(0).map(|id| Bad { kind: "summary", id, why })).transpose()?);
+        Ok(())
+    })?;
+    JOURNAL.walk(conn, |row| {
+        let flaw = journal_flaw(row, &names)?.err();
+        bad.extend(flaw.map(|why| row.get(0).map(|id| Bad { kind: "journal", id, why })).transpose()?);
+        Ok(())
+    })?;
+    bad.extend(overlapping(conn)?);
+    let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    for Bad { kind, id, why } in bad {
+        if kind == "chunk" && sum_up_anew(&tx, id)? {
+            mended.n_summed_up += 1;
+            continue;
+        }
+        let (series, n) = match kind {
+            "chunk" => ("series", "n_samples"),
+            "summary" => ("series", "n_spans"),
+            _ => ("NULL", "n_samples"),
+        };
+        let n_moved = tx.execute(
+            &format!(
+                "INSERT INTO damaged (kind, series, from_us, to_us, n_samples, reason, blob)
+                 SELECT ?1, {series}, from_us, to_us, max(0, {n}), ?2, CAST(blob AS BLOB) FROM {kind} WHERE id = ?3"
+            ),
+            params![kind, why, id],
+        )?;
+        tx.execute(&format!("DELETE FROM {kind} WHERE id = ?1"), [id])?;
+        mended.n_set_aside += u64::try_from(n_moved).unwrap_or(0);
+    }
+    tx.commit()
+}
+
+/// Chunks that begin within the one before them.
+fn overlapping(conn: &Connection) -> rusqlite::Result<Vec<Bad>> {
+    let mut heads = conn.prepare("SELECT id, series, from_us, to_us FROM chunk ORDER BY series, from_us")?;
+    let mut heads = heads.query([])?;
+    let mut bad = Vec::new();
+    let mut before: Option<(i64, i64)> = None;
+    while let Some(row) = heads.next()? {
+        let (id, series, from_us, to_us): (i64, i64, i64, i64) =
+            (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?);
+        if before.is_some_and(|(other, end_us)| other == series && end_us >= from_us) {
+            bad.push(Bad { kind: "chunk", id, why: "it overlaps the chunk before it" });
+        } else {
+            before = Some((series, to_us));
+        }
+    }
+    Ok(bad)
+}
+
+/// Writes a chunk anew whose readings are whole and only its hours are not; `false` for any other.
+fn sum_up_anew(conn: &Connection, id: i64) -> rusqlite::Result<bool> {
+    let sql = "SELECT series, from_us, to_us, n_samples, crc32, blob FROM chunk WHERE id = ?1";
+    let row = conn.query_row(sql, [id], |row| {
+        Ok((
+            row.get::<_, u32>(0)?,
+            row.get::<_, i64>(1)?,
+            row.get::<_, i64>(2)?,
+            row.get::<_, u32>(3)?,
+            row.get::<_, u32>(4)?,
+            row.get::<_, Vec<u8>>(5)?,
+        ))
+    });
+    let Ok((series, from_us, to_us, n_samples, crc, blob)) = row else { return Ok(false) };
+    let sealed = Sealed { series, from_us, to_us, n_samples, crc, blob: &blob };
+    if !sealed.has_wrong_hours() {
+        return Ok(false);
+    }
+    let Ok(points) = sealed.points() else { return Ok(false) };
+    let blob = encode(&points, Effort::Thorough);
+    let crc = checksum(series, from_us, to_us, n_samples, &blob);
+    let n_bytes = i64::try_from(blob.len()).unwrap_or(i64::MAX);
+    conn.execute(
+        "UPDATE chunk SET n_bytes = ?2, crc32 = ?3, blob = ?4 WHERE id = ?1",
+        params![id, n_bytes, crc, blob],
+    )?;
+    Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_table_is_copied_and_no_two_look_alike() {
+        let mut conn = Connection::open_in_memory().unwrap();
+        open::make_schema(&mut conn).unwrap();
+        let mut tables: Vec<String> = conn
+            .prepare("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'")
+            .unwrap()
+            .query_map([], |row| row.get(0))
+            .unwrap()
+            .map(Result::unwrap)
+            .collect();
+        tables.sort();
+        let numbered = NUMBERED.iter().map(|(name, _)| *name);
+        let mut known: Vec<&str> = numbered.chain(NAMED.iter().map(|(name, _)| *name)).collect();
+        known.sort_unstable();
+        assert_eq!(tables, known);
+        for (idx, (name, shape)) in NUMBERED.iter().enumerate() {
+            assert_eq!(columns(&conn, name).unwrap().len(), shape.len(), "{name}");
+            let is_like = |other: &str| {
+                let differs = |(a, b)| a != b && a != b'-' && b != b'-';
+                other.len() == shape.len() && !shape.bytes().zip(other.bytes()).any(differs)
+            };
+            assert!(!NUMBERED.iter().skip(idx + 1).any(|(_, other)| is_like(other)), "{name}");
+        }
+    }
+}
