@@ -17,7 +17,8 @@ use giot_engine::program::{
     Target, Windows,
 };
 use giot_engine::{
-    By, DayWindow, Entry, Event, ProbeRef, Reason, SourceId, SourcePlan, Timing, ValveRef, ZoneId, ZonePlan,
+    By, DayWindow, Entry, Event, ProbeRef, Reason, SourceId, SourcePlan, Timing, ValveRef, ZoneGuards,
+    ZoneId, ZonePlan,
 };
 use giot_firmware::probe::{ProbeFault, Sample};
 use giot_firmware::settings::{MeterPlan, NodeConfig, ProbePlan, ValveKind, ValvePlan};
@@ -358,6 +359,7 @@ fn zone_plan(zone: &ZoneSpec, source: SourceId, valve: ValveRef, probes: Vec<Pro
         rate_max: permyriad(1000),
         stuck_s: 24 * 3600,
         automatic: true,
+        guards: ZoneGuards::default(),
     }
 }
 

@@ -88,6 +88,7 @@ fn plan(devices: &[NodeId], metric: &MetricName) -> Result<Plan, Box<dyn std::er
             rate_max: permyriad(1000)?,
             stuck_s: 86_400,
             automatic: true,
+            guards: giot_engine::ZoneGuards::default(),
         };
         plan.zones.insert(format!("z{n}").parse()?, zone);
     }

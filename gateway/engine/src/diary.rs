@@ -7,8 +7,8 @@ use giot_shared::ids::CommandId;
 use giot_shared::time::{MonoMs, UnixMs};
 use giot_shared::units::Millilitres;
 
-use crate::ids::{ProgramId, RuleId, ValveRef, ZoneId};
-use crate::memory::ZoneMemory;
+use crate::ids::{ProgramId, RuleId, SourceId, ValveRef, ZoneId};
+use crate::memory::{GuardMemory, SourceMemory, ZoneMemory};
 use crate::program::{Control, FarmState};
 use crate::reason::Reason;
 
@@ -25,6 +25,8 @@ pub enum Action {
         valve: ValveRef,
         /// Lease: the node closes by itself this many seconds after it accepts.
         run_s: u32,
+        /// The node closes by itself when that much has flowed from its acceptance on; `None`: no limit.
+        volume: Option<Millilitres>,
         /// The node must refuse when it sees the command later than this many seconds after this action.
         ttl_s: u32,
         /// Why.
@@ -62,6 +64,51 @@ pub enum Action {
     RememberFarm {
         /// Pauses of the whole farm.
         farm: FarmState,
+    },
+    /// Something about a pump or master valve.
+    Pump(PumpAction),
+    /// Keep this over a restart, in place of what was kept of the guards.
+    RememberGuards {
+        /// All of it.
+        memory: GuardMemory,
+    },
+}
+
+/// What the shell must do about a pump or master valve.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PumpAction {
+    /// Send an Open, as for a zone's valve.
+    Open {
+        /// Number of the command, higher than every one before.
+        command: CommandId,
+        /// The source that it gives water.
+        source: SourceId,
+        /// The output.
+        valve: ValveRef,
+        /// Lease: the node switches off by itself this many seconds after it accepts.
+        run_s: u32,
+        /// The node must refuse when it sees the command later than this many seconds after this action.
+        ttl_s: u32,
+        /// Why.
+        reason: Reason,
+    },
+    /// Send a Close.
+    Close {
+        /// Number of the command, higher than every one before.
+        command: CommandId,
+        /// The source.
+        source: SourceId,
+        /// The output.
+        valve: ValveRef,
+        /// Why.
+        reason: Reason,
+    },
+    /// Keep this over a restart, in place of what was kept of this source.
+    Remember {
+        /// The source.
+        source: SourceId,
+        /// All of it.
+        memory: SourceMemory,
     },
 }
 
@@ -144,7 +191,7 @@ pub struct Entry {
     pub at: Option<UnixMs>,
     /// When, on the monotonic line.
     pub mono: MonoMs,
-    /// Which zone; `None` for the whole farm.
+    /// Which zone; `None` for the whole farm, or a source that its reason or command names.
     pub zone: Option<ZoneId>,
     /// What.
     pub event: Event,

@@ -111,6 +111,17 @@ impl Flight {
         self.open.is_empty() && self.obeyed.is_none()
     }
 
+    /// Until when the valve is open at least, whichever of the Opens the node obeyed last; `None` while none is known to be
+    /// obeyed. The node's clock may run fast by 1/50; a lease begins no earlier than its Open was sent.
+    pub(crate) fn certain_until(&self) -> Option<MonoMs> {
+        let (obeyed, _) = self.obeyed?;
+        let least_end = |sent: &SentOpen| {
+            let lease_ms = u64::from(sent.run_s) * 1000;
+            sent.sent_at.plus_ms(lease_ms - lease_ms / DRIFT_DIVISOR)
+        };
+        self.open.iter().chain([&obeyed]).map(least_end).min()
+    }
+
     /// The moment from which no Open of the run can be in force, whatever became of the messages.
     pub(crate) fn over_at(&self) -> MonoMs {
         self.open
@@ -161,6 +172,18 @@ mod tests {
         flight.refuse(CommandId(9));
         assert!(!flight.is_uncertain() && !flight.is_dry());
         assert_eq!(flight.over_at(), MonoMs((11 + 102 + 5) * 1000));
+    }
+
+    #[test]
+    fn what_is_open_for_certain_ends_with_the_earliest_lease_that_may_be_in_force() {
+        let mut flight = Flight::new(sent(5, 0), 5);
+        assert_eq!(flight.certain_until(), None, "nothing is known of it");
+        flight.obey(CommandId(5), MonoMs(20_000));
+        assert_eq!(flight.certain_until(), Some(MonoMs(98_000)), "it may have been obeyed when it was sent");
+        flight.send(SentOpen { run_s: 10, ..sent(9, 60) });
+        assert_eq!(flight.certain_until(), Some(MonoMs(69_800)), "a renewal may shorten the lease");
+        flight.refuse(CommandId(9));
+        assert_eq!(flight.certain_until(), Some(MonoMs(98_000)));
     }
 
     #[test]

@@ -83,6 +83,13 @@ names! {
     MetricName, METRIC_LEN_MAX, is_metric;
 }
 
+impl ProgramId {
+    /// A name that the engine itself gives; it begins with '_'.
+    pub(crate) fn reserved(name: &'static str) -> Self {
+        Self(Arc::from(name))
+    }
+}
+
 fn is_slug(c: char) -> bool {
     c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_'
 }

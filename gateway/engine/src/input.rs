@@ -5,7 +5,7 @@ use giot_shared::time::UnixMs;
 use giot_shared::units::{Millilitres, MoisturePermyriad};
 use giot_shared::valve::{CloseReason, RefusalReason};
 
-use crate::ids::{MetricName, ProgramId, RuleId, ValveRef, ZoneId};
+use crate::ids::{MetricName, ProgramId, RuleId, SourceId, ValveRef, ZoneId};
 use crate::program::Percent;
 
 /// What a person wants of a program.
@@ -64,6 +64,15 @@ pub enum RuleWish<'a> {
     },
 }
 
+/// What a person asks for in one go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RunSet {
+    /// Each valve shortly, one after another.
+    Test,
+    /// A set of runs once, as pipes have room for them.
+    Once,
+}
+
 /// A pause of all programs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pause {
@@ -103,6 +112,19 @@ pub enum Input<'a> {
         moisture: Option<MoisturePermyriad>,
         /// Whether device and ingest found nothing wrong with it.
         good: bool,
+    },
+    /// A gauge that some guard reads was read.
+    Gauge {
+        /// The device.
+        device: &'a NodeId,
+        /// Which of its values.
+        metric: &'a MetricName,
+        /// When it was read.
+        at: UnixMs,
+        /// How old it was when it came in.
+        age: Age,
+        /// Thousandths of the metric's unit; `None` where it gave nothing that device and ingest found good.
+        milli: Option<i64>,
     },
     /// A node reported that a valve opened or closed.
     ValveState {
@@ -149,6 +171,26 @@ pub enum Input<'a> {
         /// Who.
         by: &'a str,
     },
+    /// A person makes the run of a zone that is under way longer; it stays within the zone's longest run.
+    Extend {
+        /// The zone.
+        zone: &'a ZoneId,
+        /// By how much, seconds.
+        by_s: u32,
+        /// Who.
+        by: &'a str,
+    },
+    /// A person tells that a zone was watered otherwise: by hose, or by a valve that is turned by hand.
+    Irrigated {
+        /// The zone.
+        zone: &'a ZoneId,
+        /// For how long, seconds.
+        run_s: u32,
+        /// How much, as that person says.
+        litres: u32,
+        /// Who.
+        by: &'a str,
+    },
     /// A person stops a zone; its automatic watering rests for a while.
     ManualStop {
         /// The zone.
@@ -176,6 +218,22 @@ pub enum Input<'a> {
     ClearFault {
         /// The zone.
         zone: &'a ZoneId,
+        /// Who.
+        by: &'a str,
+    },
+    /// A person asks for a set of runs.
+    Runs {
+        /// What for.
+        set: RunSet,
+        /// Zones and seconds; each brought into 1 … the zone's longest run.
+        runs: &'a [(ZoneId, u32)],
+        /// Who.
+        by: &'a str,
+    },
+    /// A person clears fault and pause of a source's pump or master valve.
+    ClearSource {
+        /// The source.
+        source: &'a SourceId,
         /// Who.
         by: &'a str,
     },
@@ -211,6 +269,8 @@ pub enum Input<'a> {
         /// Who.
         by: &'a str,
     },
+    /// The gateway stops: what runs ends, nothing starts any more.
+    Shutdown,
     /// The time of [`Engine::poll_timeout`](crate::Engine::poll_timeout) is reached.
     Timeout,
 }

@@ -23,6 +23,8 @@
 //! | `flight` | which Opens may be in force, until when |
 //! | `zone` | one zone: the soil's verdict, the valve's states |
 //! | `network` | sources and pipes, what each carries, who holds them and who waits |
+//! | `guard` | flow, tanks, pressure, rain and frost: what they find and what they hold back |
+//! | `pump` | pumps and master valves: leases no longer than what is open for certain |
 //! | [`program`] | programs by the calendar: starts, sequences, hours, preview |
 //! | `schedule`, `rules` | the programs at work; what zones must know of them |
 //! | [`Engine`] (`engine`) | dispatch of inputs, timers, the queue |
@@ -32,6 +34,7 @@ pub mod agro;
 mod diary;
 mod engine;
 mod flight;
+mod guard;
 mod ids;
 mod input;
 mod memory;
@@ -39,27 +42,30 @@ mod network;
 mod plan;
 mod probe;
 pub mod program;
+mod pump;
 mod reason;
 mod rules;
 mod schedule;
 mod view;
 mod zone;
 
-pub use diary::{Action, By, Entry, Event};
+pub use diary::{Action, By, Entry, Event, PumpAction};
 pub use engine::{Engine, ZoneSigns};
 pub use ids::{
     METRIC_LEN_MAX, MetricName, NameError, ProbeRef, ProgramId, RuleId, SLUG_LEN_MAX, SourceId, ValveRef,
     ZoneId,
 };
-pub use input::{Age, Input, Pause, ProgramWish, RuleWish};
-pub use memory::{Lock, Memory, OpenMemory, Rest, ZoneMemory};
+pub use input::{Age, Input, Pause, ProgramWish, RuleWish, RunSet};
+pub use memory::{GuardMemory, Lock, Memory, OpenMemory, Rest, RunMemory, SourceMemory, ZoneMemory};
 pub use plan::{
-    DayWindow, HYSTERESIS_PERMYRIAD_MIN, Plan, PlanProblem, ProblemKind, RUN_S_MAX, SourcePlan, Timing,
-    ZonePlan,
+    ADJUST_S_MAX, ContactGuard, DayWindow, FarmGuards, FlowLimits, FrostGuard, GuardAction, GuardProblem,
+    HYSTERESIS_PERMYRIAD_MIN, Ignores, Meter, MeterKind, Plan, PlanProblem, PressureGuard, ProblemKind,
+    PumpKind, PumpPlan, PumpProblem, RUN_S_MAX, RainGuard, SourceGuards, SourcePlan, TankGuard, Timing,
+    ZoneGuards, ZonePlan,
 };
 pub use probe::ProbeQuality;
 pub use reason::{Arg, ArgValue, Reason};
-pub use view::{LastDecision, ProbeView, ProgramView, ZoneState, ZoneView};
+pub use view::{FlowView, LastDecision, ProbeView, ProgramView, PumpState, PumpView, ZoneState, ZoneView};
 pub use zone::Errand;
 
 use giot_shared::time::{MonoMs, UnixMs};

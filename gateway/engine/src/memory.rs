@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use giot_shared::ids::CommandId;
 use giot_shared::time::UnixMs;
 
-use crate::ids::{ProgramId, ZoneId};
+use crate::ids::{ProgramId, SourceId, ZoneId};
 use crate::program::{Control, FarmState};
 use crate::reason::Reason;
 use crate::zone::Errand;
@@ -33,6 +33,39 @@ pub struct ZoneMemory {
     pub open: Option<OpenMemory>,
     /// The runs that programs want and that have not begun, by their moments.
     pub errands: Vec<Errand>,
+    /// The run of a program that is under way: what an interruption leaves of it is made up for.
+    pub run: Option<RunMemory>,
+}
+
+/// A program's run that is under way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunMemory {
+    /// What began it.
+    pub errand: Errand,
+    /// When it began, by the clock of that moment.
+    pub started_at: UnixMs,
+}
+
+/// What of one source's pump or master valve must survive a restart.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SourceMemory {
+    /// The fault that waits for a person.
+    pub fault: Option<Reason>,
+    /// Failures in a row.
+    pub failures: u32,
+    /// The last Open that may still be in force.
+    pub open: Option<OpenMemory>,
+    /// Starts within the hour before the last one, for the limit of starts an hour.
+    pub starts: Vec<UnixMs>,
+}
+
+/// What of the guards beside the soil must survive a restart.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct GuardMemory {
+    /// Flow of each zone's last good runs, L/h.
+    pub learned: BTreeMap<ZoneId, Vec<u32>>,
+    /// Faults of sources that wait for a person.
+    pub faults: BTreeMap<SourceId, Reason>,
 }
 
 /// What of the whole farm must survive a restart.
@@ -44,6 +77,10 @@ pub struct Memory {
     pub programs: BTreeMap<ProgramId, Control>,
     /// Pauses of the whole farm.
     pub farm: FarmState,
+    /// Of each source with a pump or master valve.
+    pub sources: BTreeMap<SourceId, SourceMemory>,
+    /// Of the guards beside the soil.
+    pub guards: GuardMemory,
 }
 
 /// A person's lock on a zone.

@@ -4,12 +4,13 @@
 
 use giot_shared::ids::CommandId;
 use giot_shared::time::{MonoMs, UnixMs};
-use giot_shared::units::MoisturePermyriad;
+use giot_shared::units::{LitresPerHour, MoisturePermyriad};
 
 use crate::Now;
 use crate::diary::Event;
-use crate::ids::{ProbeRef, ProgramId, ZoneId};
+use crate::ids::{ProbeRef, ProgramId, ValveRef, ZoneId};
 use crate::memory::Lock;
+use crate::plan::PumpKind;
 use crate::probe::ProbeQuality;
 use crate::program::Control;
 use crate::reason::Reason;
@@ -52,6 +53,65 @@ pub struct ProgramView {
     pub next_start: Option<UnixMs>,
     /// Code of the plan's first problem with it: it is then never started.
     pub invalid: Option<String>,
+}
+
+/// What a zone's meter shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FlowView {
+    /// The last flow.
+    pub flow: LitresPerHour,
+    /// When that was.
+    pub at: MonoMs,
+    /// What is expected while it waters: learned of its last good runs, or the plan's.
+    pub expected: Option<LitresPerHour>,
+    /// Whether the run that is under way has its flow: the valve is open indeed.
+    pub is_confirmed: bool,
+}
+
+/// A pump or master valve at a moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PumpView {
+    /// What it is.
+    pub kind: PumpKind,
+    /// The output that switches it.
+    pub valve: ValveRef,
+    /// As far as is known.
+    pub state: PumpState,
+    /// Since when it is on.
+    pub on_since: Option<MonoMs>,
+    /// Why no zone can start with it; `None`: nothing of it keeps them.
+    pub why_not: Option<Reason>,
+    /// The fault that waits for a person.
+    pub fault: Option<Reason>,
+}
+
+/// The state of a pump's output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PumpState {
+    /// Nothing was heard of it since the gateway's start.
+    Unknown,
+    /// Off for certain.
+    Off,
+    /// An Open was sent.
+    Starting,
+    /// Its node reported it on.
+    On,
+    /// It is being switched off.
+    Stopping,
+}
+
+impl PumpState {
+    /// The stable code: snake_case.
+    #[must_use]
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::Off => "off",
+            Self::Starting => "starting",
+            Self::On => "on",
+            Self::Stopping => "stopping",
+        }
+    }
 }
 
 /// A probe at a moment.

@@ -19,6 +19,7 @@ mod pieces;
 mod programs;
 mod rules;
 mod series;
+mod sources;
 mod why;
 mod zones;
 
@@ -91,11 +92,17 @@ pub struct Api {
         auth::sign_out,
         overview::overview,
         zones::start,
+        zones::extend,
+        zones::irrigated,
         zones::stop,
         zones::stop_all,
+        zones::test_valves,
+        zones::run_once,
         zones::lock,
         zones::unlock,
         zones::clear_fault,
+        sources::list,
+        sources::clear_fault,
         programs::list,
         programs::preview,
         programs::start,
@@ -139,6 +146,7 @@ fn routes(api: Api) -> Router {
         .merge(auth::routes())
         .merge(overview::routes())
         .merge(zones::routes())
+        .merge(sources::routes())
         .merge(programs::routes())
         .merge(rules::routes())
         .merge(history::routes())

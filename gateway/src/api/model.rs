@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use utoipa::ToSchema;
 
+use super::sources::{self, Source};
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::hub::codec;
@@ -32,7 +33,7 @@ pub(crate) struct Overview {
     /// Name of the cooperative.
     cooperative: String,
     /// Water sources.
-    sources: Vec<Named>,
+    sources: Vec<Source>,
     /// Programs.
     programs: Vec<Named>,
     /// Zones by id.
@@ -68,7 +69,7 @@ struct Demo {
     speed: u32,
 }
 
-/// What people call a source or a program.
+/// What people call a program.
 #[derive(Debug, Serialize, ToSchema)]
 struct Named {
     id: String,
@@ -217,7 +218,7 @@ pub(super) fn overview(view: &FarmView, settings: &Settings, clock: &Clock, sink
         version: env!("CARGO_PKG_VERSION"),
         utc_offset_min: settings.plan.utc_offset_min,
         cooperative: settings.cooperative.clone(),
-        sources: named(&settings.source_names),
+        sources: sources::all(view, settings),
         programs: named(&settings.program_names),
         zones: view.zones.iter().filter_map(|zone_view| zone(zone_view, view, settings)).collect(),
         nodes: view.devices.iter().map(node).collect(),

@@ -3,7 +3,7 @@
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::{Json, Router, routing::post};
-use giot_engine::ZoneId;
+use giot_engine::{RunSet, ZoneId};
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 use utoipa::ToSchema;
@@ -16,6 +16,9 @@ use crate::hub::{Request, Wish};
 /// Longest note of a lock, characters.
 const NOTE_LEN_MAX: usize = 200;
 
+/// Longest test of one valve, seconds: who walks along the zones needs no longer.
+const TEST_S_MAX: u32 = 600;
+
 /// Who acts while there is one account only.
 const PERSON: &str = "admin";
 
@@ -25,6 +28,47 @@ const PERSON: &str = "admin";
 pub(crate) struct Start {
     /// Minutes; more than nothing, at most the zone's `run_minutes_max`.
     #[schema(minimum = 0.0, exclusive_minimum = 0.0)]
+    minutes: f64,
+}
+
+/// What was watered otherwise.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Irrigated {
+    /// Minutes; more than nothing, at most 1440.
+    #[schema(minimum = 0.0, exclusive_minimum = 0.0, maximum = 1440.0)]
+    minutes: f64,
+    /// Litres, as the person says; 0: not known.
+    #[serde(default)]
+    litres: u32,
+}
+
+/// Which valves are tested.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct TestValves {
+    /// Each for so long, 1 to 600.
+    #[schema(minimum = 1, maximum = 600)]
+    seconds: u32,
+    /// Ids of zones, in their order; all where it is left out.
+    zones: Option<Vec<String>>,
+}
+
+/// A set of runs.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RunOnce {
+    runs: Vec<OneRun>,
+}
+
+/// One of them.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct OneRun {
+    /// Id of the zone.
+    zone: String,
+    /// Minutes; more than nothing, at most 1440.
+    #[schema(minimum = 0.0, exclusive_minimum = 0.0, maximum = 1440.0)]
     minutes: f64,
 }
 
@@ -48,11 +92,15 @@ pub(super) type Answer = Result<(StatusCode, Json<Accepted>), Problem>;
 pub(super) fn routes() -> Router<Api> {
     Router::new()
         .route("/api/v1/zones/{id}/start", post(start))
+        .route("/api/v1/zones/{id}/extend", post(extend))
+        .route("/api/v1/zones/{id}/irrigated", post(irrigated))
         .route("/api/v1/zones/{id}/stop", post(stop))
         .route("/api/v1/zones/{id}/lock", post(lock))
         .route("/api/v1/zones/{id}/unlock", post(unlock))
         .route("/api/v1/zones/{id}/clear-fault", post(clear_fault))
         .route("/api/v1/stop-all", post(stop_all))
+        .route("/api/v1/test-valves", post(test_valves))
+        .route("/api/v1/run-once", post(run_once))
 }
 
 /// Waters a zone for some minutes.
@@ -81,6 +129,50 @@ pub(crate) async fn start(
     wish(&api, Wish::Start { zone, run_s }).await
 }
 
+/// Makes the run of a zone that is under way longer; it stays within the zone's longest run.
+#[utoipa::path(post, path = "/api/v1/zones/{id}/extend", request_body = Start, params(("id" = String, Path)), responses(
+    (status = 202, body = Accepted),
+    (status = 400, body = Problem), (status = 401, body = Problem), (status = 404, body = Problem),
+    (status = 409, body = Problem, description = "Refused; `code` is the engine's reason")
+))]
+pub(crate) async fn extend(
+    _: SignedIn,
+    State(api): State<Api>,
+    Path(id): Path<String>,
+    Json(body): Json<Start>,
+) -> Answer {
+    let zone = zone(&api, &id)?;
+    let by_s = seconds(body.minutes)?;
+    wish(&api, Wish::Extend { zone, by_s }).await
+}
+
+/// Notes in the diary that a zone was watered by hose, or by a valve that is turned by hand; it rests as after a run.
+#[utoipa::path(post, path = "/api/v1/zones/{id}/irrigated", request_body = Irrigated, params(("id" = String, Path)), responses(
+    (status = 202, body = Accepted),
+    (status = 400, body = Problem), (status = 401, body = Problem), (status = 404, body = Problem)
+))]
+pub(crate) async fn irrigated(
+    _: SignedIn,
+    State(api): State<Api>,
+    Path(id): Path<String>,
+    Json(body): Json<Irrigated>,
+) -> Answer {
+    let zone = zone(&api, &id)?;
+    let run_s = seconds(body.minutes)?;
+    wish(&api, Wish::Irrigated { zone, run_s, litres: body.litres }).await
+}
+
+/// Minutes of a wish as seconds: at least one, at most a day.
+fn seconds(minutes: f64) -> Result<u32, Problem> {
+    let seconds = minutes * 60.0;
+    if !(1.0..=86_400.0).contains(&seconds) {
+        return Err(Problem::bad_request("minutes: more than nothing and at most 1440"));
+    }
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "range checked above")]
+    let seconds = seconds.round() as u32;
+    Ok(seconds)
+}
+
 /// Stops a zone.
 #[utoipa::path(post, path = "/api/v1/zones/{id}/stop", params(("id" = String, Path)), responses(
     (status = 202, body = Accepted), (status = 401, body = Problem), (status = 404, body = Problem)
@@ -96,6 +188,36 @@ pub(crate) async fn stop(_: SignedIn, State(api): State<Api>, Path(id): Path<Str
 ))]
 pub(crate) async fn stop_all(_: SignedIn, State(api): State<Api>) -> Answer {
     wish(&api, Wish::StopAll).await
+}
+
+/// Opens each valve shortly, one after another.
+#[utoipa::path(post, path = "/api/v1/test-valves", request_body = TestValves, responses(
+    (status = 202, body = Accepted), (status = 400, body = Problem), (status = 401, body = Problem),
+    (status = 404, body = Problem), (status = 409, body = Problem, description = "Refused; `code` is the engine's reason")
+))]
+pub(crate) async fn test_valves(_: SignedIn, State(api): State<Api>, Json(body): Json<TestValves>) -> Answer {
+    if !(1..=TEST_S_MAX).contains(&body.seconds) {
+        return Err(Problem::bad_request(format!("seconds: 1 to {TEST_S_MAX}")));
+    }
+    let zones = match body.zones {
+        Some(ids) => ids.iter().map(|id| zone(&api, id)).collect::<Result<Vec<_>, _>>()?,
+        None => api.settings.plan.zones.keys().cloned().collect(),
+    };
+    let runs = zones.into_iter().map(|zone| (zone, body.seconds)).collect();
+    wish(&api, Wish::Runs { set: RunSet::Test, runs }).await
+}
+
+/// Waters a set of zones once, as far as pipes and pumps have room for them.
+#[utoipa::path(post, path = "/api/v1/run-once", request_body = RunOnce, responses(
+    (status = 202, body = Accepted), (status = 400, body = Problem), (status = 401, body = Problem),
+    (status = 404, body = Problem), (status = 409, body = Problem, description = "Refused; `code` is the engine's reason")
+))]
+pub(crate) async fn run_once(_: SignedIn, State(api): State<Api>, Json(body): Json<RunOnce>) -> Answer {
+    let run = |run: &OneRun| -> Result<(ZoneId, u32), Problem> {
+        Ok((zone(&api, &run.zone)?, seconds(run.minutes)?))
+    };
+    let runs = body.runs.iter().map(run).collect::<Result<Vec<_>, Problem>>()?;
+    wish(&api, Wish::Runs { set: RunSet::Once, runs }).await
 }
 
 /// Locks a zone: nothing starts it until somebody unlocks it.

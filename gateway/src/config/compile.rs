@@ -73,6 +73,7 @@ struct Lines {
     sources: BTreeMap<SourceId, (Range<usize>, String)>,
     zones: BTreeMap<ZoneId, (Range<usize>, String)>,
     programs: BTreeMap<ProgramId, (Range<usize>, String)>,
+    guards: Option<Range<usize>>,
 }
 
 pub(super) struct Compiler<'t> {
@@ -103,14 +104,19 @@ impl Compiler<'_> {
         }
         settings.time_zone = self.time_zone(raw.time_zone.as_ref(), settings.plan.utc_offset_min);
         settings.retention = self.store(raw.store, settings.plan.utc_offset_min);
-        let mut lines = Lines::default();
+        settings.plan.guards =
+            raw.guards.as_ref().map(|guards| self.farm_guards(guards.get_ref())).unwrap_or_default();
+        let mut lines = Lines { guards: raw.guards.as_ref().map(Spanned::span), ..Lines::default() };
         settings.plan.place = self.place(raw.latitude_deg.as_ref(), raw.longitude_deg.as_ref());
         for (idx, source) in raw.source.into_iter().enumerate() {
             let field = format!("source[{idx}]");
             let fed_by = source.fed_by.as_ref().map(|id| self.id::<SourceId>(id, &format!("{field}.fed_by")));
             let Some(id) = self.id::<SourceId>(&source.id, &format!("{field}.id")) else { continue };
             let capacity = source.capacity_l_per_h.map(LitresPerHour);
-            let plan = SourcePlan { fed_by: fed_by.flatten(), capacity };
+            let pump = source.pump.as_ref().and_then(|pump| self.pump(pump, &format!("{field}.pump")));
+            let stagger_s = source.stagger_s.unwrap_or(0);
+            let guards = self.source_guards(&source, &field);
+            let plan = SourcePlan { fed_by: fed_by.flatten(), capacity, pump, stagger_s, guards };
             lines.sources.insert(id.clone(), (source.id.span(), field.clone()));
             if settings.plan.sources.insert(id.clone(), plan).is_some() {
                 let what = format!("a second source is called {id}");
@@ -163,7 +169,9 @@ impl Compiler<'_> {
             let of_zone = problem.zone.as_ref().and_then(|id| lines.zones.get(id));
             let of_source = problem.source.as_ref().and_then(|id| lines.sources.get(id));
             let of_program = problem.program.as_ref().and_then(|id| lines.programs.get(id));
-            let place = of_zone.or(of_source).or(of_program);
+            let of_guards = lines.guards.as_ref().filter(|_| matches!(problem.kind, ProblemKind::Guard(_)));
+            let of_guards = of_guards.map(|span| (span.clone(), "guards".to_owned()));
+            let place = of_zone.or(of_source).or(of_program).or(of_guards.as_ref());
             match place {
                 Some((span, field)) => {
                     let field = key_of(&problem.kind).map_or(field.clone(), |key| format!("{field}.{key}"));
@@ -303,6 +311,7 @@ impl Compiler<'_> {
             || MoisturePermyriad::from_percent(RATE_MAX_PERCENT_DEFAULT),
             |rate| self.moisture(rate, &format!("{field}.rate_max_percent")),
         );
+        let guards = self.zone_guards(&zone, field);
         let id = id?;
         let label = ZoneLabel {
             name: zone.name.unwrap_or_else(|| id.to_string()),
@@ -330,6 +339,7 @@ impl Compiler<'_> {
             rate_max: rate_max?,
             stuck_s: to_whole(stuck_s? * 3600.0),
             automatic: zone.automatic.unwrap_or(true),
+            guards,
         };
         Some((id, plan, label))
     }
@@ -407,7 +417,7 @@ impl Compiler<'_> {
         parsed
     }
 
-    fn seconds(
+    pub(super) fn seconds(
         &mut self,
         minutes: Option<&Spanned<f64>>,
         field: &str,
@@ -439,6 +449,9 @@ fn key_of(kind: &ProblemKind) -> Option<&'static str> {
         ProblemKind::RunTooLong => Some("run_max_min"),
         ProblemKind::FreshZero => Some("fresh_min"),
         ProblemKind::StuckBelowFresh => Some("stuck_hours"),
+        ProblemKind::StaggerTooLong => Some("stagger_s"),
+        ProblemKind::Pump(problem) => problem.key(),
+        ProblemKind::Guard(problem) => problem.key(),
         ProblemKind::UtcOffset | ProblemKind::Timing | ProblemKind::Program(_) => None,
     }
 }

@@ -4,7 +4,9 @@
 //! the caller reads the file. `reference.toml` shows every key with its default and is checked by a test.
 
 mod compile;
+mod guard;
 mod program;
+mod pump;
 mod raw;
 mod rule;
 mod sink;
@@ -20,6 +22,7 @@ use crate::rules::Rule;
 
 pub use compile::compile;
 pub(crate) use compile::{line_of, parse_utc_offset};
+pub(crate) use guard::to_milli;
 pub(crate) use sink::check_token;
 pub use sink::{SinkPlan, Token};
 

@@ -49,6 +49,13 @@ impl Compiler<'_> {
         let allowed = self.windows(&raw.allowed, &format!("{field}.allowed"));
         let no_water = self.windows(&raw.no_water, &format!("{field}.no_water"));
         let id = id?;
+        if id.as_str().starts_with('_') {
+            self.problem(
+                raw.id.span(),
+                &format!("{field}.id"),
+                "names that begin with '_' are the gateway's own",
+            );
+        }
         let name = raw.name.unwrap_or_else(|| id.to_string());
         let sequence = Sequence {
             order: Order { by: by?, direction: direction? },
@@ -69,7 +76,7 @@ impl Compiler<'_> {
     }
 
     /// The value behind one of several words; the first is the default.
-    fn word<T: Copy>(
+    pub(super) fn word<T: Copy>(
         &mut self,
         text: Option<&Spanned<String>>,
         field: &str,

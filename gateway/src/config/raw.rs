@@ -17,6 +17,7 @@ pub(super) struct File {
     pub(super) longitude_deg: Option<Spanned<f64>>,
     pub(super) broker: Option<Broker>,
     pub(super) store: Option<Store>,
+    pub(super) guards: Option<Spanned<Guards>>,
     #[serde(default)]
     pub(super) source: Vec<Source>,
     #[serde(default)]
@@ -122,6 +123,104 @@ pub(super) struct Source {
     pub(super) name: Option<String>,
     pub(super) fed_by: Option<Spanned<String>>,
     pub(super) capacity_l_per_h: Option<u32>,
+    pub(super) stagger_s: Option<u32>,
+    pub(super) pump: Option<Pump>,
+    pub(super) meter: Option<Gauge>,
+    pub(super) flow: Option<Flow>,
+    pub(super) tank: Option<Tank>,
+    pub(super) pressure: Option<Pressure>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Guards {
+    pub(super) rain: Option<Rain>,
+    pub(super) rain_contact: Option<RainContact>,
+    pub(super) frost: Option<Frost>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Gauge {
+    pub(super) device: Spanned<String>,
+    pub(super) metric: Spanned<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Rain {
+    pub(super) gauge: Gauge,
+    pub(super) limit_mm: Spanned<f64>,
+    pub(super) hours: Option<u32>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RainContact {
+    pub(super) gauge: Gauge,
+    pub(super) on_delay_min: Option<Spanned<f64>>,
+    pub(super) off_delay_min: Option<Spanned<f64>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Frost {
+    pub(super) gauge: Gauge,
+    pub(super) below_c: Option<Spanned<f64>>,
+    pub(super) clear_c: Option<Spanned<f64>>,
+    pub(super) fresh_min: Option<Spanned<f64>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Tank {
+    pub(super) gauge: Gauge,
+    pub(super) min: Spanned<f64>,
+    pub(super) resume: Option<Spanned<f64>>,
+    pub(super) fresh_min: Option<Spanned<f64>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Pressure {
+    pub(super) gauge: Gauge,
+    pub(super) min_kpa: Option<Spanned<f64>>,
+    pub(super) max_kpa: Option<Spanned<f64>>,
+    pub(super) delay_s: Option<u32>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Flow {
+    pub(super) ignore_s: Option<u32>,
+    pub(super) high_percent: Option<u16>,
+    pub(super) high_delay_s: Option<u32>,
+    pub(super) high: Option<Spanned<String>>,
+    pub(super) low_percent: Option<u16>,
+    pub(super) low_delay_s: Option<u32>,
+    pub(super) low: Option<Spanned<String>>,
+    pub(super) none_percent: Option<u16>,
+    pub(super) none_delay_s: Option<u32>,
+    pub(super) none: Option<Spanned<String>>,
+    pub(super) leak_l_per_h: Option<u32>,
+    pub(super) leak_ignore_s: Option<u32>,
+    pub(super) leak_delay_s: Option<u32>,
+    pub(super) leak: Option<Spanned<String>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Pump {
+    pub(super) node: Spanned<String>,
+    pub(super) valve: Option<Spanned<u8>>,
+    pub(super) kind: Option<Spanned<String>>,
+    pub(super) on_adjust_s: Option<i32>,
+    pub(super) off_adjust_s: Option<i32>,
+    pub(super) fill_s: Option<u32>,
+    pub(super) run_min_s: Option<u32>,
+    pub(super) off_min_s: Option<u32>,
+    pub(super) starts_per_hour_max: Option<u32>,
+    pub(super) lease_s: Option<u32>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -151,6 +250,10 @@ pub(super) struct Zone {
     pub(super) rate_max_percent: Option<Spanned<f64>>,
     pub(super) stuck_hours: Option<Spanned<f64>>,
     pub(super) automatic: Option<bool>,
+    pub(super) meter: Option<Gauge>,
+    pub(super) flow: Option<Flow>,
+    pub(super) ignores: Option<Spanned<Vec<String>>>,
+    pub(super) volume_max_l: Option<Spanned<f64>>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -89,6 +89,85 @@ fn a_source_that_cannot_be_right_names_its_own_line() {
 }
 
 #[test]
+fn a_pump_is_read_with_its_kinds_defaults() {
+    use giot_engine::{PumpKind, PumpPlan, SourceId};
+    let pump = |text: &str, id: &str| {
+        let id: SourceId = id.parse().expect("an id");
+        compile("f", text)
+            .expect("valid")
+            .plan
+            .sources
+            .remove(&id)
+            .and_then(|source| source.pump)
+            .expect("a pump")
+    };
+    let reference = pump(REFERENCE, "pump-1");
+    assert_eq!(
+        reference,
+        PumpPlan::new(PumpKind::Pump, reference.valve.clone()),
+        "the file shows the defaults"
+    );
+    let master =
+        "[[source]]\nid = \"s\"\n[source.pump]\nnode = \"b1\"\nkind = \"master_valve\"\non_adjust_s = -30\n";
+    let master = pump(master, "s");
+    assert_eq!((master.kind, master.on_adjust_s, master.off_s_min), (PumpKind::Master, -30, 0));
+}
+
+#[test]
+fn guards_are_read_with_their_defaults() {
+    use giot_engine::{FlowLimits, MeterKind};
+    let plan = compile("reference.toml", REFERENCE).expect("valid").plan;
+    let source = plan.sources.get(&"pump-1".parse().expect("an id")).expect("the pump");
+    assert_eq!(source.guards.flow, FlowLimits::default(), "the file shows the defaults");
+    assert_eq!(source.guards.tank.as_ref().map(|tank| (tank.min_milli, tank.fresh_s)), Some((20_000, 1800)));
+    let zone = plan.zones.values().next().expect("zone");
+    assert_eq!(zone.guards.meter.as_ref().map(|meter| meter.kind), Some(MeterKind::Volume));
+    assert_eq!(zone.guards.volume_max.map(|volume| volume.0), Some(2_000_000));
+    let short = r#"
+[guards]
+rain = { gauge = { device = "st01", metric = "rain" }, limit_mm = 8 }
+rain_contact = { gauge = { device = "st01", metric = "rain_contact" } }
+frost = { gauge = { device = "st01", metric = "air_temperature" } }
+"#;
+    assert_eq!(compile("f", short).expect("valid").plan.guards, plan.guards);
+    assert_eq!(plan.gauges().count(), 7);
+}
+
+#[test]
+fn a_guard_that_cannot_be_right_names_its_field() {
+    let rain = "[guards.rain]\ngauge = { device = \"st\", metric = \"rain\" }\nlimit_mm = 0\n";
+    assert_eq!(problems(rain), [(Some(1), "guards.rain".to_owned())]);
+    let zone = |keys: &str| {
+        let found = problems(&format!("{GOOD_ZONE}{keys}"));
+        found.into_iter().map(|(_, field)| field).collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(zone("meter = { device = \"m\", metric = \"rain\" }"), "zone[0].meter.metric");
+    assert_eq!(zone("ignores = [\"snow\"]"), "zone[0].ignores");
+    assert_eq!(zone("flow = { high = \"explode\" }"), "zone[0].flow.high");
+    assert_eq!(zone("flow = { low_percent = 5 }"), "zone[0].flow");
+    assert_eq!(zone("volume_max_l = 0"), "zone[0].volume_max_l");
+}
+
+#[test]
+fn a_pump_that_cannot_be_right_names_its_table() {
+    let pump = |keys: &str| {
+        let head = GOOD_ZONE.replacen(
+            "id = \"pump-1\"",
+            &format!("id = \"pump-1\"\npump = {{ node = \"b1\", {keys} }}"),
+            1,
+        );
+        let found = problems(&head);
+        let fields: Vec<String> = found.into_iter().map(|(_, field)| field).collect();
+        fields.join(" ")
+    };
+    assert_eq!(pump("valve = 200"), "source[0].pump.valve");
+    assert_eq!(pump("kind = \"motor\""), "source[0].pump.kind");
+    assert_eq!(pump("off_adjust_s = 5"), "source[0].pump");
+    assert_eq!(pump("lease_s = 5"), "source[0].pump.lease_s");
+    assert_eq!(pump("lease_s = 900"), "zone[0].lease_min");
+}
+
+#[test]
 fn every_problem_of_a_program_is_reported_with_its_line() {
     let program = r#"
 [[program]]

@@ -6,7 +6,7 @@ use crate::ingest::{self, Sample, json};
 use crate::mqtt::{Ack, Delivery};
 use crate::quality::Quality;
 use crate::store::{Anchor, Batch, DeviceSamples, LastValue, Mark, MetricSample};
-use giot_engine::{Age, Input, ProbeRef, ValveRef};
+use giot_engine::{Age, Input, MetricName, ProbeRef, ValveRef};
 use giot_shared::ids::{CommandId, NodeId, ValveId};
 use giot_shared::metric::Metric;
 use giot_shared::time::UnixMs;
@@ -288,6 +288,14 @@ impl Hub {
 
     /// Shows the engine the readings that some zone decides by.
     fn feed(&mut self, node: &NodeId, samples: &[Sample], batch: &mut Batch) {
+        if let Some(metrics) = self.gauges.get(node).cloned() {
+            for sample in samples {
+                if let Some(metric) = metrics.iter().find(|metric| metric.as_str() == &*sample.metric) {
+                    self.feed_gauge(node, metric, (sample.at_us, sample.age), sample.value, sample.quality);
+                }
+            }
+            self.act(&mut Some(&mut *batch));
+        }
         self.feed_rules(node, samples);
         let Some(watched) = self.watched.get(node) else {
             self.act(&mut Some(batch));
@@ -329,6 +337,21 @@ impl Hub {
         let input = Input::Reading { device: &probe.device, metric: &probe.metric, at, age, moisture, good };
         self.engine.handle(self.now(), input);
         self.ruling.touch_probe(probe);
+        self.is_view_old = true;
+    }
+
+    /// Shows the engine a reading that some guard decides by.
+    pub(super) fn feed_gauge(
+        &mut self,
+        device: &NodeId,
+        metric: &MetricName,
+        (at_us, age): (i64, Age),
+        value: Option<f64>,
+        quality: Quality,
+    ) {
+        let at = UnixMs(at_us.div_euclid(1000));
+        let milli = value.filter(|_| quality == Quality::Good).and_then(crate::config::to_milli);
+        self.engine.handle(self.now(), Input::Gauge { device, metric, at, age, milli });
         self.is_view_old = true;
     }
 

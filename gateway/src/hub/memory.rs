@@ -1,10 +1,13 @@
 //! What zones and programs must not forget, as the store keeps it: JSON under a name. Pure.
 //!
-//! One row a zone under its id, one a program under `program/ID`, one for the farm under `farm/`; ids have no slash. What
+//! One row a zone under its id, one a program under `program/ID`, one a source under `source/ID`, one for the farm under `farm/`; ids have no slash. What
 //! cannot be read counts as never kept: the engine then waits the whole span again.
 
 use giot_engine::program::{Control, FarmState, Percent};
-use giot_engine::{ArgValue, Errand, Lock, Memory, OpenMemory, Reason, Rest, ZoneMemory};
+use giot_engine::{
+    ArgValue, Errand, GuardMemory, Lock, Memory, OpenMemory, Reason, Rest, RunMemory, SourceMemory,
+    ZoneMemory,
+};
 use giot_shared::ids::CommandId;
 use giot_shared::time::UnixMs;
 use serde_json::{Map, Value, json};
@@ -12,7 +15,16 @@ use std::collections::BTreeMap;
 
 /// The row of the farm.
 pub(super) const FARM_ROW: &str = "farm/";
+/// The row of the guards.
+pub(super) const GUARDS_ROW: &str = "guards/";
 const PROGRAM_ROW: &str = "program/";
+const SOURCE_ROW: &str = "source/";
+
+/// The row of a source.
+#[must_use]
+pub(super) fn source_row(source: &giot_engine::SourceId) -> String {
+    format!("{SOURCE_ROW}{source}")
+}
 
 /// The row of a program.
 #[must_use]
@@ -26,8 +38,12 @@ pub(super) fn memory_from_rows(rows: impl IntoIterator<Item = (String, String)>)
     for (name, text) in rows {
         if name == FARM_ROW {
             memory.farm = farm_from_json(&text).unwrap_or_default();
+        } else if name == GUARDS_ROW {
+            memory.guards = guards_from_json(&text).unwrap_or_default();
         } else if let Some(program) = name.strip_prefix(PROGRAM_ROW).and_then(|id| id.parse().ok()) {
             memory.programs.extend(control_from_json(&text).map(|control| (program, control)));
+        } else if let Some(source) = name.strip_prefix(SOURCE_ROW).and_then(|id| id.parse().ok()) {
+            memory.sources.extend(source_from_json(&text).map(|kept| (source, kept)));
         } else if let Ok(zone) = name.parse() {
             memory.zones.extend(memory_from_json(&text).map(|kept| (zone, kept)));
         }
@@ -46,10 +62,11 @@ pub(super) fn memory_to_json(memory: &ZoneMemory) -> String {
         "paused_until": unix(memory.paused_until),
         "rest": memory.rest.as_ref().map(|rest| json!({ "by": rest.by, "until": unix(rest.until) })),
         "last_closed_at": unix(memory.last_closed_at),
-        "open": memory.open.map(|open| json!({
-            "command": open.command.0, "run_s": open.run_s, "until": unix(open.until), "manual": open.manual,
-        })),
+        "open": memory.open.map(open_to_json),
         "errands": memory.errands.iter().map(errand_to_json).collect::<Vec<_>>(),
+        "run": memory.run.as_ref().map(|run| {
+            json!({ "errand": errand_to_json(&run.errand), "started_at": run.started_at.0 })
+        }),
     })
     .to_string()
 }
@@ -79,12 +96,7 @@ fn memory_from_json(text: &str) -> Option<ZoneMemory> {
         },
         last_closed_at: unix(value.get("last_closed_at")),
         open: match present("open") {
-            Some(open) => Some(OpenMemory {
-                command: CommandId(open.get("command")?.as_u64()?),
-                run_s: u32::try_from(open.get("run_s")?.as_u64()?).ok()?,
-                until: unix(open.get("until")),
-                manual: open.get("manual")?.as_bool()?,
-            }),
+            Some(open) => Some(open_from_json(open)?),
             None => None,
         },
         // A memory from before there were programs has none.
@@ -92,6 +104,93 @@ fn memory_from_json(text: &str) -> Option<ZoneMemory> {
             Some(errands) => errands.iter().map(errand_from_json).collect::<Option<_>>()?,
             None => Vec::new(),
         },
+        run: match present("run") {
+            Some(run) => Some(RunMemory {
+                errand: errand_from_json(run.get("errand")?)?,
+                started_at: UnixMs(run.get("started_at")?.as_i64()?),
+            }),
+            None => None,
+        },
+    })
+}
+
+fn open_to_json(open: OpenMemory) -> Value {
+    let until = open.until.map(|at| at.0);
+    json!({ "command": open.command.0, "run_s": open.run_s, "until": until, "manual": open.manual })
+}
+
+fn open_from_json(value: &Value) -> Option<OpenMemory> {
+    Some(OpenMemory {
+        command: CommandId(value.get("command")?.as_u64()?),
+        run_s: u32::try_from(value.get("run_s")?.as_u64()?).ok()?,
+        until: value.get("until").and_then(Value::as_i64).map(UnixMs),
+        manual: value.get("manual")?.as_bool()?,
+    })
+}
+
+/// The memory of a source's pump as the store keeps it.
+#[must_use]
+pub(super) fn source_to_json(memory: &SourceMemory) -> String {
+    json!({
+        "fault": memory.fault.as_ref().map(reason_to_json),
+        "failures": memory.failures,
+        "open": memory.open.map(open_to_json),
+        "starts": memory.starts.iter().map(|at| at.0).collect::<Vec<_>>(),
+    })
+    .to_string()
+}
+
+/// What [`source_to_json`] wrote; `None` for anything else.
+#[must_use]
+fn source_from_json(text: &str) -> Option<SourceMemory> {
+    let value: Value = serde_json::from_str(text).ok()?;
+    let present = |key: &str| value.get(key).filter(|value| !value.is_null());
+    Some(SourceMemory {
+        fault: match present("fault") {
+            Some(fault) => Some(reason_from_json(fault)?),
+            None => None,
+        },
+        failures: u32::try_from(value.get("failures")?.as_u64()?).ok()?,
+        open: match present("open") {
+            Some(open) => Some(open_from_json(open)?),
+            None => None,
+        },
+        starts: value
+            .get("starts")?
+            .as_array()?
+            .iter()
+            .map(|at| at.as_i64().map(UnixMs))
+            .collect::<Option<_>>()?,
+    })
+}
+
+/// The memory of the guards as the store keeps it.
+#[must_use]
+pub(super) fn guards_to_json(memory: &GuardMemory) -> String {
+    let learned: Map<String, Value> =
+        memory.learned.iter().map(|(zone, runs)| (zone.to_string(), json!(runs))).collect();
+    let faults: Map<String, Value> =
+        memory.faults.iter().map(|(source, fault)| (source.to_string(), reason_to_json(fault))).collect();
+    json!({ "learned_l_per_h": learned, "faults": faults }).to_string()
+}
+
+/// What [`guards_to_json`] wrote; `None` for anything else.
+#[must_use]
+fn guards_from_json(text: &str) -> Option<GuardMemory> {
+    let value: Value = serde_json::from_str(text).ok()?;
+    let flow = |flow: &Value| flow.as_u64().and_then(|flow| u32::try_from(flow).ok());
+    let runs = |runs: &Value| runs.as_array()?.iter().map(flow).collect::<Option<Vec<u32>>>();
+    let learned = value.get("learned_l_per_h")?.as_object()?;
+    let faults = value.get("faults")?.as_object()?;
+    Some(GuardMemory {
+        learned: learned
+            .iter()
+            .map(|(zone, kept)| Some((zone.parse().ok()?, runs(kept)?)))
+            .collect::<Option<_>>()?,
+        faults: faults
+            .iter()
+            .map(|(source, fault)| Some((source.parse().ok()?, reason_from_json(fault)?)))
+            .collect::<Option<_>>()?,
     })
 }
 
@@ -216,7 +315,17 @@ mod tests {
     fn a_memory_comes_back_whole() {
         let empty = ZoneMemory::default();
         assert_eq!(memory_from_json(&memory_to_json(&empty)), Some(empty));
+        let errand = Errand {
+            program: "dem".parse().expect("a name"),
+            from: UnixMs(1_700_000_000_000),
+            run_s: 600,
+            cycle: 2,
+            n_cycles: 3,
+            by_hand: true,
+        };
         let full = ZoneMemory {
+            run: Some(RunMemory { errand: errand.clone(), started_at: UnixMs(8) }),
+            errands: vec![errand],
             lock: Some(Lock { by: "Minh".to_owned(), note: "thay van".to_owned() }),
             fault: Some(Reason::CommandUnanswered { waited_s: 30, attempts: 3 }),
             failures: 3,
@@ -229,14 +338,6 @@ mod tests {
                 until: Some(UnixMs(9)),
                 manual: true,
             }),
-            errands: vec![Errand {
-                program: "dem".parse().expect("a name"),
-                from: UnixMs(1_700_000_000_000),
-                run_s: 600,
-                cycle: 2,
-                n_cycles: 3,
-                by_hand: true,
-            }],
         };
         assert_eq!(memory_from_json(&memory_to_json(&full)), Some(full));
     }
@@ -278,6 +379,35 @@ mod tests {
             assert_eq!(control_from_json(bad), None, "{bad}");
             assert_eq!(farm_from_json(bad), None, "{bad}");
         }
+    }
+
+    #[test]
+    fn a_pump_comes_back_whole() {
+        let full = SourceMemory {
+            fault: Some(Reason::ValveNotConfirmed { waited_s: 15 }),
+            failures: 3,
+            open: Some(OpenMemory { command: CommandId(9), run_s: 60, until: None, manual: false }),
+            starts: vec![UnixMs(1), UnixMs(2)],
+        };
+        for memory in [full, SourceMemory::default()] {
+            let rows = [("source/well".to_owned(), source_to_json(&memory))];
+            let back = memory_from_rows(rows).sources.into_values().next();
+            assert_eq!(back, Some(memory));
+        }
+        assert_eq!(source_from_json("{\"failures\":0}"), None);
+    }
+
+    #[test]
+    fn what_the_guards_learned_comes_back_whole() {
+        let full = GuardMemory {
+            learned: [("a".parse().expect("a name"), vec![700, 710])].into(),
+            faults: [("well".parse().expect("a name"), Reason::ClockUnset {})].into(),
+        };
+        for memory in [full, GuardMemory::default()] {
+            let rows = [(GUARDS_ROW.to_owned(), guards_to_json(&memory))];
+            assert_eq!(memory_from_rows(rows).guards, memory);
+        }
+        assert_eq!(guards_from_json("{}"), None);
     }
 
     #[test]

@@ -24,14 +24,16 @@ use crate::clock::{Clock, monotonic};
 use crate::config::Settings;
 use crate::ingest::json::Names;
 use crate::mqtt::{Delivery, Incoming, Link, Qos};
+use crate::quality::Quality;
 use crate::rules::RuleBook;
 use crate::store::{Batch, CommitError, DiaryEntry, DiaryFilter, Done, Reader, SubmitError, Writer};
 use giot_engine::{
-    Action, By, Engine, Entry, Event, Input, Now, Pause, ProbeRef, ProgramId, ProgramWish, Reason, ZoneId,
-    ZoneState,
+    Action, Age, By, Engine, Event, FlowView, Input, MetricName, Now, Pause, ProbeRef, ProgramId,
+    ProgramWish, PumpAction, PumpView, Reason, RunSet, SourceId, ValveRef, ZoneId,
 };
 use giot_shared::ids::{CommandId, NodeId, Position};
 use giot_shared::time::{MonoMs, UnixMs};
+use giot_shared::units::Millilitres;
 use giot_shared::wire::{self, Close, Downlink, Open, Order, Settings as NodeSettings, SettingsText, Topic};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -57,6 +59,10 @@ pub const REQUESTS_MAX: usize = 64;
 /// How often the page's view is made anew at most, in real time.
 const VIEW_EVERY: Duration = Duration::from_millis(250);
 
+/// So long a stop waits for pumps to go off before the valves below them are closed, in real time: their nodes answer within
+/// a second, and those that do not are left to their leases.
+const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(3);
+
 /// The view is made anew at least this often, in the gateway's time.
 const VIEW_AGE_MAX_MS: u64 = 5_000;
 
@@ -69,6 +75,22 @@ pub enum Wish {
         zone: ZoneId,
         /// For how long.
         run_s: u32,
+    },
+    /// Make the run of a zone longer.
+    Extend {
+        /// Which zone.
+        zone: ZoneId,
+        /// By how much.
+        by_s: u32,
+    },
+    /// Note that a zone was watered otherwise.
+    Irrigated {
+        /// Which zone.
+        zone: ZoneId,
+        /// For how long.
+        run_s: u32,
+        /// How much.
+        litres: u32,
     },
     /// Stop a zone.
     Stop {
@@ -93,6 +115,18 @@ pub enum Wish {
     ClearFault {
         /// Which zone.
         zone: ZoneId,
+    },
+    /// Water a set of zones, or test their valves.
+    Runs {
+        /// What for.
+        set: RunSet,
+        /// Zones and seconds.
+        runs: Vec<(ZoneId, u32)>,
+    },
+    /// Clear the fault of a source's pump.
+    ClearSource {
+        /// Which source.
+        source: SourceId,
     },
     /// Something of a program.
     Program {
@@ -185,6 +219,8 @@ pub struct Hub {
     sessions: BTreeMap<NodeId, Session>,
     /// Probes that some zone decides by, with the device's metrics.
     watched: BTreeMap<NodeId, BTreeSet<ProbeRef>>,
+    /// Gauges that some guard reads, by device.
+    gauges: BTreeMap<NodeId, BTreeSet<MetricName>>,
     /// Why the engine refused a person's last wish.
     last_refusal: Option<Reason>,
     /// The last diary entry of each zone from before this start.
@@ -202,6 +238,8 @@ pub struct Hub {
     shown_at: MonoMs,
     n_bad: u64,
     last_bad_at: Option<Instant>,
+    /// Who wants the gateway to stop, and until when its last Closes may take.
+    stopping: Option<(oneshot::Sender<Result<(), Reason>>, Instant)>,
 }
 
 impl std::fmt::Debug for Hub {
@@ -245,10 +283,7 @@ impl Hub {
         let engine = Engine::new(settings.plan.clone(), memory, CommandId(commands.next()), now);
         let book = RuleBook::new(&settings.rules, &rule_memory, settings.plan.utc_offset_min, now);
         let ruling = Ruling::new(book, &settings);
-        let mut watched: BTreeMap<NodeId, BTreeSet<ProbeRef>> = BTreeMap::new();
-        for probe in settings.plan.zones.values().flat_map(|zone| &zone.probes) {
-            watched.entry(probe.device.clone()).or_default().insert(probe.clone());
-        }
+        let (watched, gauges) = watched_series(&settings);
         let mut sessions = BTreeMap::new();
         for (id, device) in registry.all() {
             let session = Session::restore(&id, &device, &reader)?;
@@ -273,6 +308,7 @@ impl Hub {
             commands,
             sessions,
             watched,
+            gauges,
             last_refusal: None,
             earlier: BTreeMap::new(),
             changes,
@@ -285,6 +321,7 @@ impl Hub {
             shown_at: clock.mono(),
             n_bad: 0,
             last_bad_at: None,
+            stopping: None,
         };
         hub.recall()?;
         hub.act(&mut None);
@@ -300,6 +337,15 @@ impl Hub {
             for last in self.reader.last_values(Some(device.as_str()))? {
                 if let Some(probe) = probes.iter().find(|probe| probe.metric.as_str() == &*last.metric) {
                     self.recall_one(probe, &last);
+                }
+            }
+        }
+        for (device, metrics) in self.gauges.clone() {
+            for last in self.reader.last_values(Some(device.as_str()))? {
+                if let Some(metric) = metrics.iter().find(|metric| metric.as_str() == &*last.metric) {
+                    let sample = last.sample;
+                    let quality = Quality::from_byte(sample.quality);
+                    self.feed_gauge(&device, metric, (sample.at_us, Age::Unknown), sample.value, quality);
                 }
             }
         }
@@ -340,6 +386,7 @@ impl Hub {
                 }
                 _ = view_tick.tick() => self.show(),
             }
+            self.answer_shut_down();
             self.flush();
         }
         self.last_words().await
@@ -384,20 +431,20 @@ impl Hub {
         while let Some(action) = self.engine.poll_action() {
             self.is_view_old = true;
             match action {
-                Action::Open { command, valve, run_s, ttl_s, .. } => {
-                    let open = Open {
-                        command,
-                        valve: valve.valve,
-                        run_s,
-                        volume: None,
-                        issued_at: self.clock.wall_unchecked(),
-                        ttl_s,
-                    };
-                    self.order(&valve.node, Order::Open(open), ttl_s);
+                Action::Open { command, valve, run_s, volume, ttl_s, .. } => {
+                    self.order_open(&valve, command, run_s, volume, ttl_s);
                 }
-                Action::Close { command, valve, .. } => {
+                Action::Pump(PumpAction::Open { command, valve, run_s, ttl_s, .. }) => {
+                    self.order_open(&valve, command, run_s, None, ttl_s);
+                }
+                Action::Close { command, valve, .. }
+                | Action::Pump(PumpAction::Close { command, valve, .. }) => {
                     let close = Close { command, valve: Some(valve.valve) };
                     self.order(&valve.node, Order::Close(close), CLOSE_TTL_S);
+                }
+                Action::Pump(PumpAction::Remember { source, memory }) => {
+                    let row = (memory::source_row(&source), memory::source_to_json(&memory));
+                    batch.as_deref_mut().unwrap_or(&mut self.own).memory.push(row);
                 }
                 Action::Diary(entry) => {
                     if entry.event == Event::Refused && matches!(entry.by, By::Person(_)) {
@@ -422,6 +469,10 @@ impl Hub {
                     let row = (memory::program_row(&program), memory::control_to_json(&control));
                     batch.as_deref_mut().unwrap_or(&mut self.own).memory.push(row);
                 }
+                Action::RememberGuards { memory } => {
+                    let row = (memory::GUARDS_ROW.to_owned(), memory::guards_to_json(&memory));
+                    batch.as_deref_mut().unwrap_or(&mut self.own).memory.push(row);
+                }
                 Action::RememberFarm { farm } => {
                     let row = (memory::FARM_ROW.to_owned(), memory::farm_to_json(&farm));
                     batch.as_deref_mut().unwrap_or(&mut self.own).memory.push(row);
@@ -431,6 +482,19 @@ impl Hub {
         if let Some(reservation) = self.commands.skip_to(self.engine.next_command().0) {
             self.own.counters.push(reservation);
         }
+    }
+
+    fn order_open(
+        &mut self,
+        valve: &ValveRef,
+        command: CommandId,
+        run_s: u32,
+        volume: Option<Millilitres>,
+        ttl_s: u32,
+    ) {
+        let issued_at = self.clock.wall_unchecked();
+        let open = Open { command, valve: valve.valve, run_s, volume, issued_at, ttl_s };
+        self.order(&valve.node, Order::Open(open), ttl_s);
     }
 
     fn order(&mut self, node: &NodeId, order: Order, ttl_s: u32) {
@@ -462,19 +526,20 @@ impl Hub {
         let Request { wish, by, answer } = request;
         let by = by.as_str();
         let input = match &wish {
-            Wish::Shutdown => {
-                self.close_all();
-                // Whoever asked may have gone.
-                answer.send(Ok(())).ok();
-                return;
-            }
+            Wish::Shutdown => return self.shut_down(answer),
             Wish::Settings { node, text, within_s } => {
                 self.change(node, *text, *within_s);
                 return self.answer_when_kept(answer);
             }
             Wish::Start { zone, run_s } => Input::ManualStart { zone, run_s: *run_s, by },
+            Wish::Extend { zone, by_s } => Input::Extend { zone, by_s: *by_s, by },
+            Wish::Irrigated { zone, run_s, litres } => {
+                Input::Irrigated { zone, run_s: *run_s, litres: *litres, by }
+            }
             Wish::Stop { zone } => Input::ManualStop { zone, by },
             Wish::StopAll => Input::StopAll { by },
+            Wish::Runs { set, runs } => Input::Runs { set: *set, runs, by },
+            Wish::ClearSource { source } => Input::ClearSource { source, by },
             Wish::Lock { zone, note } => Input::Lock { zone, by, note },
             Wish::Unlock { zone } => Input::Unlock { zone, by },
             Wish::ClearFault { zone } => Input::ClearFault { zone, by },
@@ -543,44 +608,24 @@ impl Hub {
         self.own.memory.push((change::row(node), change.to_json()));
     }
 
-    /// Closes every valve that this gateway may have opened: a stopped gateway cannot watch it. The nodes record the
-    /// closing, and the next start reads it from them.
-    fn close_all(&mut self) {
-        let now = self.now();
-        let zones = self.settings.plan.zones.iter();
-        let open: Vec<_> = zones
-            .filter(|(id, _)| {
-                let state = self.engine.zone_view(id, now).map(|view| view.state);
-                matches!(
-                    state,
-                    Some(
-                        ZoneState::Open { command: Some(_), .. }
-                            | ZoneState::Sent { .. }
-                            | ZoneState::Accepted { .. }
-                            | ZoneState::Closing { .. }
-                    )
-                )
-            })
-            .map(|(id, plan)| (id.clone(), plan.valve.clone()))
-            .collect();
-        for (zone, valve) in open {
-            let (command, reservation) = self.commands.take();
-            self.own.counters.extend(reservation);
-            let command = CommandId(command);
-            let close = Close { command, valve: Some(valve.valve) };
-            self.order(&valve.node, Order::Close(close), CLOSE_TTL_S);
-            let entry = Entry {
-                at: now.wall,
-                mono: now.mono,
-                zone: Some(zone),
-                event: Event::Stopping,
-                command: Some(command),
-                by: By::Engine,
-                reason: Reason::GatewayStopping {},
-                run_ms: None,
-                volume: None,
-            };
-            self.own.diary.push(codec::diary_entry(&entry, self.clock.wall_us_unchecked()));
+    /// Closes what this gateway opened: a stopped gateway cannot watch it. The nodes record the closing, and the next start
+    /// reads it from them. Whoever asked gets the answer when every Close is sent; valves that a pump relies on follow it.
+    fn shut_down(&mut self, answer: oneshot::Sender<Result<(), Reason>>) {
+        self.engine.handle(self.now(), Input::Shutdown);
+        self.act(&mut None);
+        self.stopping = Some((answer, monotonic() + SHUTDOWN_PATIENCE));
+        self.answer_shut_down();
+    }
+
+    /// Answers the wish to stop once its Closes are sent, or when its patience is over: leases guard what is left.
+    fn answer_shut_down(&mut self) {
+        let is_over = self
+            .stopping
+            .as_ref()
+            .is_some_and(|(_, until)| self.engine.is_shut_down() || monotonic() >= *until);
+        if let Some((answer, _)) = self.stopping.take_if(|_| is_over) {
+            // Whoever asked may have gone.
+            answer.send(Ok(())).ok();
         }
     }
 
@@ -680,6 +725,9 @@ impl Hub {
             mono: now.mono,
             clock_set: now.wall.is_some(),
             zones,
+            pumps: self.pumps(now),
+            source_faults: self.source_faults(),
+            flows: self.flows(),
             programs: self.engine.program_ids().filter_map(|id| self.engine.program_view(id)).collect(),
             farm: self.engine.farm_state().clone(),
             rules: self.ruling.book.states(now).collect(),
@@ -687,6 +735,21 @@ impl Hub {
             devices: devices.collect(),
         };
         self.view.send_replace(Arc::new(view));
+    }
+
+    fn source_faults(&self) -> BTreeMap<SourceId, Reason> {
+        let sources = self.settings.plan.sources.keys();
+        sources.filter_map(|id| Some((id.clone(), self.engine.source_fault(id)?.clone()))).collect()
+    }
+
+    fn flows(&self) -> BTreeMap<ZoneId, FlowView> {
+        let zones = self.settings.plan.zones.keys();
+        zones.filter_map(|id| Some((id.clone(), self.engine.flow_view(id)?))).collect()
+    }
+
+    fn pumps(&self, now: Now) -> BTreeMap<SourceId, PumpView> {
+        let sources = self.settings.plan.sources.keys();
+        sources.filter_map(|id| Some((id.clone(), self.engine.pump_view(id, now)?))).collect()
     }
 
     /// Counts what could not be used and logs it, at most once a second: a broken device must not fill the disk.
@@ -705,6 +768,21 @@ const SETTINGS_COMMANDS: u64 = 1 << 63;
 
 /// Settings that a node hears later than this are said anew, s: at its next Hello.
 const CHANGE_TTL_S: u32 = 120;
+
+/// By device: the probes that some zone decides by, and the gauges that some guard reads.
+fn watched_series(
+    settings: &Settings,
+) -> (BTreeMap<NodeId, BTreeSet<ProbeRef>>, BTreeMap<NodeId, BTreeSet<MetricName>>) {
+    let mut watched: BTreeMap<NodeId, BTreeSet<ProbeRef>> = BTreeMap::new();
+    for probe in settings.plan.zones.values().flat_map(|zone| &zone.probes) {
+        watched.entry(probe.device.clone()).or_default().insert(probe.clone());
+    }
+    let mut gauges: BTreeMap<NodeId, BTreeSet<MetricName>> = BTreeMap::new();
+    for gauge in settings.plan.gauges() {
+        gauges.entry(gauge.device.clone()).or_default().insert(gauge.metric.clone());
+    }
+    (watched, gauges)
+}
 
 /// A Close is worth sending for as long as any lease can last.
 const CLOSE_TTL_S: u32 = 2 * 3600;

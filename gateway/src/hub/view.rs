@@ -1,7 +1,7 @@
 //! What the page sees of the farm at one moment: plain data, made by the hub, turned into JSON by the API.
 
 use giot_engine::program::FarmState;
-use giot_engine::{ProgramView, ZoneId, ZoneView};
+use giot_engine::{FlowView, ProgramView, PumpView, Reason, SourceId, ZoneId, ZoneView};
 use giot_shared::ids::NodeId;
 use giot_shared::time::{MonoMs, UnixMs};
 use std::collections::BTreeMap;
@@ -18,6 +18,12 @@ pub struct FarmView {
     pub clock_set: bool,
     /// Zones by id.
     pub zones: Vec<ZoneView>,
+    /// Pumps and master valves by their source.
+    pub pumps: BTreeMap<SourceId, PumpView>,
+    /// Faults that the guards of sources found.
+    pub source_faults: BTreeMap<SourceId, Reason>,
+    /// Flow of the zones that have a meter.
+    pub flows: BTreeMap<ZoneId, FlowView>,
     /// Programs by id.
     pub programs: Vec<ProgramView>,
     /// Rules by id, those that are switched on.

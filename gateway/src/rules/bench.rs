@@ -247,7 +247,9 @@ impl Farm {
                     Action::Diary(_)
                     | Action::Remember { .. }
                     | Action::RememberProgram { .. }
-                    | Action::RememberFarm { .. } => {}
+                    | Action::RememberFarm { .. }
+                    | Action::RememberGuards { .. }
+                    | Action::Pump(_) => {}
                 }
             }
             let mut has_wished = false;
@@ -332,6 +334,7 @@ fn farm_plan(plan: BenchPlan, series: &[ProbeRef]) -> anyhow::Result<(Plan, BTre
             rate_max: permyriad(6000)?,
             stuck_s: 86_400,
             automatic: n % 2 == 0,
+            guards: giot_engine::ZoneGuards::default(),
         };
         farm.zones.insert(id, zone);
     }

@@ -12,7 +12,8 @@ use giot_engine::program::{
     SunOffset, Target, Window, Windows,
 };
 use giot_engine::{
-    DayWindow, Plan, ProbeRef, ProgramId, SourceId, SourcePlan, Timing, ValveRef, ZoneId, ZonePlan,
+    DayWindow, Plan, ProbeRef, ProgramId, SourceId, SourcePlan, Timing, ValveRef, ZoneGuards, ZoneId,
+    ZonePlan,
 };
 use giot_shared::ids::{NodeId, ValveId};
 use giot_shared::metric::Metric;
@@ -174,7 +175,10 @@ fn sources() -> anyhow::Result<BTreeMap<SourceId, SourcePlan>> {
     let mut sources = BTreeMap::new();
     let mut add = |id: String, fed_by: Option<&str>, capacity: Option<u32>| -> anyhow::Result<()> {
         let fed_by = fed_by.map(str::parse).transpose()?;
-        sources.insert(id.parse()?, SourcePlan { fed_by, capacity: capacity.map(LitresPerHour) });
+        sources.insert(
+            id.parse()?,
+            SourcePlan { fed_by, capacity: capacity.map(LitresPerHour), ..SourcePlan::default() },
+        );
         Ok(())
     };
     add("lake".to_owned(), None, Some(24_000))?;
@@ -222,6 +226,7 @@ fn zone_plan(
         rate_max: moisture(0.10)?,
         stuck_s: 24 * 3600,
         automatic,
+        guards: ZoneGuards::default(),
     })
 }
 

@@ -55,7 +55,7 @@ struct Newest {
 /// A change on its way to the store.
 #[derive(Debug)]
 enum Row {
-    Zone(ZoneId, ZoneMemory),
+    Zone(ZoneId, Box<ZoneMemory>),
     Program(ProgramId, Control),
     Farm(FarmState),
     Mark { node_idx: usize, after: Position, last: Position, n_records: u64 },
@@ -216,7 +216,7 @@ impl World {
                 self.checks.note(now_ms, || format!("{action:?}"));
             }
             match action {
-                Action::Open { command, zone, valve, run_s, ttl_s, reason } => {
+                Action::Open { command, zone, valve, run_s, ttl_s, reason, .. } => {
                     let Some(zone_idx) = self.zone_idx(&zone) else { continue };
                     self.check_open(zone_idx, command, run_s, &reason);
                     let issued_at = UnixMs(
@@ -240,10 +240,16 @@ impl World {
                     if let Some(known) = known {
                         known.has_fault = memory.fault.is_some();
                     }
-                    self.keep(Row::Zone(zone, memory));
+                    self.keep(Row::Zone(zone, Box::new(memory)));
                 }
                 Action::RememberProgram { program, control } => self.keep(Row::Program(program, control)),
                 Action::RememberFarm { farm } => self.keep(Row::Farm(farm)),
+                // The season's farm has no gauges, so nothing is learned.
+                Action::RememberGuards { .. } => {}
+                Action::Pump(_) => {
+                    let now_ms = self.now_ms;
+                    self.checks.demand(false, now_ms, || "the season's farm has no pumps".to_owned());
+                }
             }
         }
     }
@@ -517,7 +523,7 @@ impl World {
             is_about_water |= matches!(row, Row::Heard { .. } | Row::Told { .. });
             match row {
                 Row::Zone(zone, memory) => {
-                    kept.memory.zones.insert(zone, memory);
+                    kept.memory.zones.insert(zone, *memory);
                 }
                 Row::Program(program, control) => {
                     kept.memory.programs.insert(program, control);

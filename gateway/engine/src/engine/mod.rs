@@ -21,14 +21,20 @@ use crate::reason::Reason;
 use crate::rules::Rules;
 use crate::schedule::Schedule;
 use crate::view::ZoneView;
-use crate::zone::{Measured, Phase, RunKind, Turn, ValveWord, Verdict, Zone};
+use guards::Guards;
+use pumps::Pumps;
+
+use crate::zone::{Measured, Phase, RunKind, Turn, ValveWord, Verdict, Zone, is_ad_hoc};
 
 /// Civil and monotonic time may drift apart by so much before everything is looked at anew: clocks are slewed, not only
 /// stepped, and two seconds matter to no window.
 const CLOCK_STEP_MS: u64 = 2000;
 
+mod guards;
 mod programs;
+mod pumps;
 mod rules;
+mod sets;
 
 pub use rules::ZoneSigns;
 
@@ -43,9 +49,13 @@ pub struct Engine {
     probes: BTreeMap<NodeId, BTreeMap<MetricName, Vec<(usize, usize)>>>,
     valves: BTreeMap<NodeId, BTreeMap<ValveId, usize>>,
     network: Network,
+    pumps: Pumps,
+    guards: Guards,
     schedule: Schedule,
     /// When the next program starts.
     schedule_at: Option<MonoMs>,
+    /// The gateway stops: nothing starts any more.
+    is_stopping: bool,
     timers: BTreeSet<(MonoMs, usize)>,
     last_mono: MonoMs,
     /// Civil minus monotonic time when everything was last looked at.
@@ -89,13 +99,15 @@ impl Engine {
     /// before a crash: reserve numbers in blocks. Zones that [`Plan::check`] objects to are kept but never opened.
     #[must_use]
     pub fn new(plan: Plan, memory: Memory, next_command: CommandId, now: Now) -> Self {
-        let Memory { zones: mut memory, programs, farm } = memory;
+        let Memory { zones: mut memory, programs, farm, sources, guards } = memory;
         let mut problems = plan.problems_by_zone();
         let rules = Rules::new(&plan);
         let schedule = Schedule::new(&rules, programs, farm, &plan.problems_by_program());
-        let last_remembered = memory.values().filter_map(|kept| kept.open.map(|open| open.command.0)).max();
+        let opens = memory.values().map(|kept| kept.open).chain(sources.values().map(|kept| kept.open));
+        let last_remembered = opens.flatten().map(|open| open.command.0).max();
         let next_command =
             CommandId(next_command.0.max(last_remembered.map_or(0, |last| last.saturating_add(1))));
+        let pumps = Pumps::new(&plan, sources, now, next_command);
         let mut engine = Self {
             out: Out {
                 started_at: now.mono,
@@ -110,8 +122,11 @@ impl Engine {
             probes: BTreeMap::new(),
             valves: BTreeMap::new(),
             network: Network::new(&plan),
+            pumps,
+            guards: Guards::new(&plan, guards, now),
             schedule,
             schedule_at: None,
+            is_stopping: false,
             timers: BTreeSet::new(),
             last_mono: now.mono,
             clock_offset_ms: clock_offset_ms(now),
@@ -136,15 +151,19 @@ impl Engine {
             if is_shared {
                 zone.mute();
             }
+            zone.set_slack_s(engine.pumps.slack_s(idx, zone.plan.lease_s, &engine.out.timing));
             engine.zones.push(zone);
         }
+        engine.hold_closes();
         for idx in 0..engine.zones.len() {
             engine.hold(idx);
         }
         for idx in 0..engine.zones.len() {
             engine.settle(idx, now);
         }
+        engine.run_guards(now);
         engine.run_programs(now);
+        engine.run_pumps(now);
         engine
     }
 
@@ -164,6 +183,7 @@ impl Engine {
         }
         self.settle_all(&mut touched, now);
         self.apply(now, input, &mut touched);
+        self.run_guards(now);
         if self.is_clock_stepped(now) {
             self.schedule.forget_starts();
             let doubt_ms = self.clock_doubt_ms(now);
@@ -174,6 +194,10 @@ impl Engine {
         self.settle_all(&mut touched, now);
         self.touched = touched;
         self.run_programs(now);
+        self.run_pumps(now);
+        self.call_staggered(now);
+        self.run_guards(now);
+        self.run_pumps(now);
     }
 
     /// The next thing to do; drain after each [`Self::handle`] and after [`Self::new`].
@@ -185,7 +209,9 @@ impl Engine {
     #[must_use]
     pub fn poll_timeout(&self) -> Option<MonoMs> {
         let zone_at = self.timers.first().map(|(at, _)| *at);
-        zone_at.into_iter().chain(self.schedule_at).min()
+        let pump_at = self.pumps.wake_at(self.last_mono);
+        let stagger_at = self.network.stagger_over_at();
+        [zone_at, self.schedule_at, pump_at, stagger_at, self.guards.wake_at()].into_iter().flatten().min()
     }
 
     /// The number that the next command will have.
@@ -204,7 +230,7 @@ impl Engine {
     pub fn zone_view(&self, zone: &ZoneId, now: Now) -> Option<ZoneView> {
         let idx = *self.zone_idx.get(zone)?;
         let zone = self.zones.get(idx)?;
-        Some(zone.view(now, &self.out.rules, self.no_room(idx)))
+        Some(zone.view(now, &self.out.rules, self.no_room(idx, now)))
     }
 
     fn apply(&mut self, now: Now, input: Input<'_>, touched: &mut Vec<usize>) {
@@ -220,31 +246,44 @@ impl Engine {
                     }
                 }
             }
+            Input::Gauge { device, metric, at, age, milli } => {
+                self.gauge(now, device, metric, (at, age), milli);
+            }
             Input::ValveState { valve, open, command, closed_by, run_ms, volume, live } => {
                 let measured = Measured { run_ms: (!open).then_some(run_ms), volume };
                 let word = ValveWord { is_open: open, command, closed_by, measured, is_live: live };
                 let idx = self.valves.get(&valve.node).and_then(|valves| valves.get(&valve.valve)).copied();
+                if let Some(idx) = idx.filter(|_| live && !open) {
+                    self.whole_run(now, idx, run_ms, volume);
+                }
                 self.with(now, idx, touched, |zone, turn| zone.valve_word(turn, word));
+                if let Some(idx) = self.pumps.by_valve(&valve.node, valve.valve) {
+                    self.with_pump(now, idx, |pump, turn| pump.valve_word(turn, word));
+                }
             }
             Input::Answer { command, refused } => {
                 let idx = self.out.owners.get(&command).copied();
                 self.with(now, idx, touched, |zone, turn| zone.answer(turn, command, refused));
-            }
-            Input::NodeOnline { node, valves } => {
-                for (valve, idx) in self.valves.get(node).cloned().unwrap_or_default() {
-                    let state = valves
-                        .iter()
-                        .find(|(id, _, _)| *id == valve)
-                        .map(|(_, open, command)| (*open, *command));
-                    self.with(now, Some(idx), touched, |zone, turn| zone.node_online(turn, state));
+                if let Some(idx) = self.pumps.owners.get(&command).copied() {
+                    self.with_pump(now, idx, |pump, turn| pump.answer(turn, command, refused));
                 }
             }
+            Input::NodeOnline { node, valves } => self.node_online(now, node, valves, touched),
             Input::NodeOffline { node } => {
+                for (_, idx) in self.pumps.node_valves(node) {
+                    self.with_pump(now, idx, |pump, turn| pump.node_offline(turn));
+                }
                 for idx in self.valves.get(node).cloned().unwrap_or_default().into_values() {
                     self.with(now, Some(idx), touched, |zone, turn| zone.node_offline(turn));
                 }
             }
             Input::ManualStart { zone, run_s, by } => self.manual_start(now, zone, run_s, by, touched),
+            Input::Extend { zone, by_s, by } => {
+                self.wish(now, zone, by, touched, |zone, turn| zone.extend(turn, by_s, by));
+            }
+            Input::Irrigated { zone, run_s, litres, by } => {
+                self.wish(now, zone, by, touched, |zone, turn| zone.irrigated(turn, run_s, litres, by));
+            }
             Input::ManualStop { zone, by } => self.wish(now, zone, by, touched, |zone, turn| {
                 zone.manual_stop(turn, Reason::ManualStop {}, by);
             }),
@@ -257,11 +296,34 @@ impl Engine {
             Input::ClearFault { zone, by } => {
                 self.wish(now, zone, by, touched, |zone, turn| zone.clear_fault(turn, by));
             }
+            Input::Runs { set, runs, by } => self.run_set(now, set, runs, by),
+            Input::ClearSource { source, by } => self.clear_source(now, source, by),
             Input::Program { program, wish, by } => self.program_wish(now, program, wish, by, touched),
             Input::Rule { rule, wish, values } => self.rule_wish(now, rule, wish, values, touched),
             Input::Pause { kind, until, by } => self.pause(now, kind, until, by),
             Input::StopAll { by } => self.stop_all(now, by, touched),
+            Input::Shutdown => self.shut_down(now, touched),
             Input::Timeout => {}
+        }
+    }
+
+    fn node_online(
+        &mut self,
+        now: Now,
+        node: &NodeId,
+        valves: &[(ValveId, bool, Option<CommandId>)],
+        touched: &mut Vec<usize>,
+    ) {
+        let state_of = |valve: ValveId| {
+            let state = valves.iter().find(|(id, _, _)| *id == valve);
+            state.map(|(_, open, command)| (*open, *command))
+        };
+        for (valve, idx) in self.pumps.node_valves(node) {
+            self.with_pump(now, idx, |pump, turn| pump.node_online(turn, state_of(valve)));
+        }
+        for (valve, idx) in self.valves.get(node).cloned().unwrap_or_default() {
+            let state = state_of(valve);
+            self.with(now, Some(idx), touched, |zone, turn| zone.node_online(turn, state));
         }
     }
 
@@ -296,11 +358,43 @@ impl Engine {
     }
 
     fn manual_start(&mut self, now: Now, id: &ZoneId, run_s: u32, by: &str, touched: &mut Vec<usize>) {
-        let no_room = self.zone_idx.get(id).and_then(|idx| self.no_room(*idx));
+        let no_room = self.no_room_at_once(id, now);
+        let mut is_started = false;
         self.wish(now, id, by, touched, |zone, turn| match zone.manual_bar(turn).or(no_room) {
             Some(reason) => zone.refuse(turn, reason, by),
-            None => zone.manual_start(turn, run_s, by),
+            None => {
+                zone.manual_start(turn, run_s, by);
+                is_started = true;
+            }
         });
+        if let Some(idx) = self.zone_idx.get(id).filter(|_| is_started) {
+            self.network.note_start(*idx, now.mono);
+        }
+    }
+
+    /// Why the network has no water for a zone that is to start at once or not at all. It waits for no master valve, which
+    /// opens together with the zone's.
+    fn no_room_at_once(&self, zone: &ZoneId, now: Now) -> Option<Reason> {
+        let no_room = self.zone_idx.get(zone).and_then(|idx| self.no_room(*idx, now));
+        let no_room = no_room.filter(|reason| !matches!(reason, Reason::PumpLead { .. }));
+        no_room.or_else(|| self.is_stopping.then_some(Reason::GatewayStopping {}))
+    }
+
+    /// Whether every Close is on its way that [`Input::Shutdown`] calls for; those of valves that a pump relies on follow
+    /// once it is off.
+    #[must_use]
+    pub fn is_shut_down(&self) -> bool {
+        self.is_stopping && self.zones.iter().all(|zone| !zone.is_running() && !zone.is_close_owed())
+    }
+
+    fn shut_down(&mut self, now: Now, touched: &mut Vec<usize>) {
+        self.is_stopping = true;
+        for idx in 0..self.zones.len() {
+            let is_running = self.zones.get(idx).is_some_and(Zone::is_running);
+            self.with(now, Some(idx).filter(|_| is_running), touched, |zone, turn| {
+                zone.stop_for(turn, Reason::GatewayStopping {});
+            });
+        }
     }
 
     fn stop_all(&mut self, now: Now, by: &str, touched: &mut Vec<usize>) {
@@ -362,10 +456,25 @@ impl Engine {
         if matches!(zone.phase, Phase::Local(_)) {
             self.yield_to_local(idx, now);
         }
+        self.pumps.touch_zone(idx);
+        self.guards.touch_zone(idx);
         self.hold(idx);
         self.queue(idx, now);
         self.dispatch(idx, now);
         self.keep_books(idx, now);
+    }
+
+    /// Zones that waited because another one had just started are called when that is over.
+    fn call_staggered(&mut self, now: Now) {
+        if self.network.stagger_over_at().is_none_or(|at| at > now.mono) {
+            return;
+        }
+        self.network.forget_staggers(now.mono);
+        for idx in self.network.first_waiting() {
+            self.network.poke(idx);
+            self.settle(idx, now);
+        }
+        self.run_pumps(now);
     }
 
     /// Water that someone draws at a node cannot be refused: as many other runs end, the youngest first, as the network
@@ -398,9 +507,15 @@ impl Engine {
     }
 
     /// Why the network has no water for a zone, in words for the diary.
-    fn no_room(&self, idx: usize) -> Option<Reason> {
+    fn no_room(&self, idx: usize, now: Now) -> Option<Reason> {
         let name = |idx: usize| self.zones.get(idx).map(|zone| zone.desk.id.clone());
-        match self.network.barrier(idx)? {
+        let Some(barrier) = self.network.barrier(idx, now.mono) else {
+            return self.pumps.barrier(idx, now).or_else(|| self.pumps.lead(idx, now));
+        };
+        match barrier {
+            Barrier::Staggered { source, remaining_ms } => {
+                Some(Reason::Staggered { source, remaining_s: remaining_ms.div_ceil(1000) })
+            }
             Barrier::Busy { zone_idx } => Some(Reason::SourceBusy { zone: name(zone_idx)? }),
             Barrier::Kept { zone_idx } => Some(Reason::CapacityKept { zone: name(zone_idx)? }),
             Barrier::Full { source, in_use, wanted, capacity } => Some(Reason::CapacityFull {
@@ -414,7 +529,7 @@ impl Engine {
 
     /// Puts a closed zone into the queue, or says why not.
     fn queue(&mut self, idx: usize, now: Now) {
-        let no_room = self.no_room(idx);
+        let no_room = self.no_room(idx, now);
         let Some(zone) = self.zones.get_mut(idx).filter(|zone| !zone.holds_source()) else { return };
         let verdict = zone.verdict(now, &self.out.rules);
         let is_ready = matches!(verdict, Verdict::Ready { .. });
@@ -433,6 +548,9 @@ impl Engine {
     /// equals. One that finds no room is overtaken by smaller ones until its patience ends; then its branch is kept for it.
     /// The others hear why they wait.
     fn dispatch(&mut self, of_zone: usize, now: Now) {
+        if self.is_stopping {
+            return;
+        }
         let waiting = self.network.take_waiting(of_zone);
         let mut ranked = Vec::with_capacity(waiting.len());
         for (idx, since) in &waiting {
@@ -444,18 +562,22 @@ impl Engine {
         ranked.sort_by_key(|(need, idx, ..)| (Reverse(*need), *idx));
         let patience_ms = u64::from(self.out.timing.patience_s) * 1000;
         for (_, idx, since, (reason, kind, run_s)) in ranked {
-            if self.network.barrier(idx).is_some() {
+            if self.no_room(idx, now).is_some() {
                 if now.mono.since_ms(since) >= patience_ms {
                     self.network.keep_for(idx);
                 }
                 continue;
             }
+            let run_s = run_s.max(self.pumps.least_s(idx, now));
+            self.network.note_start(idx, now.mono);
+            self.pumps.touch_zone(idx);
             if let Some(zone) = self.zones.get_mut(idx) {
                 let by = match &kind {
-                    RunKind::Program(program) => By::Program(program.clone()),
+                    RunKind::ByHand(program) if is_ad_hoc(program) => By::Engine,
+                    RunKind::Program(program) | RunKind::ByHand(program) => By::Program(program.clone()),
                     RunKind::Soil | RunKind::Manual | RunKind::Rule => By::Engine,
                 };
-                if let RunKind::Program(_) = &kind {
+                if let RunKind::Program(_) | RunKind::ByHand(_) = &kind {
                     zone.take_errand(now);
                 }
                 zone.start(&mut self.out.turn(now), kind, by, reason, run_s);

@@ -58,11 +58,18 @@ impl Engine {
                 self.tell(now, None, Event::Notified, By::Rule(rule.clone()), reason);
             }
             RuleWish::Start { zone, run_s } => {
-                let no_room = self.zone_idx.get(zone).and_then(|idx| self.no_room(*idx));
+                let no_room = self.no_room_at_once(zone, now);
+                let mut is_started = false;
                 self.by_rule(now, rule, zone, touched, |zone, turn| match zone.rule_bar(turn).or(no_room) {
                     Some(reason) => zone.rule_refuse(turn, rule, reason),
-                    None => zone.rule_start(turn, rule, run_s, values),
+                    None => {
+                        zone.rule_start(turn, rule, run_s, values);
+                        is_started = true;
+                    }
                 });
+                if let Some(idx) = self.zone_idx.get(zone).filter(|_| is_started) {
+                    self.network.note_start(*idx, now.mono);
+                }
             }
             RuleWish::Stop { zone } => {
                 self.by_rule(now, rule, zone, touched, |zone, turn| zone.rule_stop(turn, rule, values));

@@ -31,6 +31,10 @@ struct Branch {
     holders: BTreeSet<usize>,
     /// The zone that has waited too long: nobody else starts here before it.
     kept_for: Option<usize>,
+    /// Shortest time between two starts, ms.
+    stagger_ms: u64,
+    /// No start before.
+    next_start_at: MonoMs,
 }
 
 /// Branches with one root.
@@ -60,6 +64,8 @@ pub(crate) enum Barrier {
     Full { source: SourceId, in_use: LitresPerHour, wanted: LitresPerHour, capacity: LitresPerHour },
     /// A branch is kept for a zone that has waited too long.
     Kept { zone_idx: usize },
+    /// Another zone of a branch has just started.
+    Staggered { source: SourceId, remaining_ms: u64 },
 }
 
 impl Network {
@@ -75,6 +81,8 @@ impl Network {
             capacity: plan.sources.get(*id).and_then(|source| source.capacity),
             holders: BTreeSet::new(),
             kept_for: None,
+            stagger_ms: plan.sources.get(*id).map_or(0, |source| u64::from(source.stagger_s) * 1000),
+            next_start_at: MonoMs(0),
         });
         let mut network = Self { branches: branches.collect(), ..Self::default() };
         let mut tree_of_root: BTreeMap<usize, usize> = BTreeMap::new();
@@ -134,8 +142,57 @@ impl Network {
     }
 
     /// Why a zone may not start, looking from its own branch to the root; `None` when there is room.
-    pub(crate) fn barrier(&self, zone_idx: usize) -> Option<Barrier> {
-        self.limit(zone_idx).map(|(_, barrier)| barrier)
+    pub(crate) fn barrier(&self, zone_idx: usize, now: MonoMs) -> Option<Barrier> {
+        let of_room = self.limit(zone_idx).map(|(_, barrier)| barrier);
+        of_room.or_else(|| {
+            let path =
+                self.taps.get(zone_idx)?.path.iter().filter_map(|branch_idx| self.branches.get(*branch_idx));
+            path.filter(|branch| branch.next_start_at > now).max_by_key(|branch| branch.next_start_at).map(
+                |branch| {
+                    let remaining_ms = branch.next_start_at.since_ms(now);
+                    Barrier::Staggered { source: branch.id.clone(), remaining_ms }
+                },
+            )
+        })
+    }
+
+    /// A zone starts: its branches let the next one start after their time between two starts.
+    pub(crate) fn note_start(&mut self, zone_idx: usize, now: MonoMs) {
+        for branch_idx in self.taps.get(zone_idx).into_iter().flat_map(|tap| &tap.path) {
+            if let Some(branch) = self.branches.get_mut(*branch_idx).filter(|branch| branch.stagger_ms > 0) {
+                branch.next_start_at = now.plus_ms(branch.stagger_ms);
+            }
+        }
+    }
+
+    /// When the next time between two starts is over that has not been forgotten.
+    pub(crate) fn stagger_over_at(&self) -> Option<MonoMs> {
+        self.branches.iter().map(|branch| branch.next_start_at).filter(|at| *at > MonoMs(0)).min()
+    }
+
+    /// Forgets the times between two starts that are over.
+    pub(crate) fn forget_staggers(&mut self, now: MonoMs) {
+        for branch in self.branches.iter_mut().filter(|branch| branch.next_start_at <= now) {
+            branch.next_start_at = MonoMs(0);
+        }
+    }
+
+    /// Whether a zone is ready and waits.
+    pub(crate) fn is_waiting(&self, zone_idx: usize) -> bool {
+        let tree = self.taps.get(zone_idx).and_then(|tap| self.trees.get(tap.tree));
+        tree.is_some_and(|tree| tree.waiting.contains_key(&zone_idx))
+    }
+
+    /// Something outside the network changed that may let a zone of this tree start.
+    pub(crate) fn poke(&mut self, zone_idx: usize) {
+        if let Some(tree) = self.taps.get(zone_idx).map(|tap| tap.tree) {
+            self.touch(tree, true);
+        }
+    }
+
+    /// A zone that waits in each tree in which some do.
+    pub(crate) fn first_waiting(&self) -> Vec<usize> {
+        self.trees.iter().filter_map(|tree| tree.waiting.keys().next().copied()).collect()
     }
 
     /// The zones that wait in the tree of `zone_idx`, with the moment since when, if anything changed there since the last

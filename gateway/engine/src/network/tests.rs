@@ -8,6 +8,7 @@ fn network(zones: &[(&str, &str, Option<u32>)]) -> (Network, Vec<String>) {
     let source = |fed_by: Option<&str>, capacity: Option<u32>| SourcePlan {
         fed_by: fed_by.map(|id| id.parse().unwrap()),
         capacity: capacity.map(LitresPerHour),
+        ..SourcePlan::default()
     };
     let sources = [
         ("pump", source(None, Some(6000))),
@@ -35,13 +36,14 @@ fn barrier(zones: &[(&str, &str, Option<u32>)], held: &[&str], zone: &str) -> St
     for name in held {
         network.set_held(idx(name), true);
     }
-    match network.barrier(idx(zone)) {
+    match network.barrier(idx(zone), MonoMs(0)) {
         None => "room".to_owned(),
         Some(Barrier::Busy { zone_idx }) => format!("busy {}", names[zone_idx]),
         Some(Barrier::Kept { zone_idx }) => format!("kept {}", names[zone_idx]),
         Some(Barrier::Full { source, in_use, wanted, capacity }) => {
             format!("{source} {}+{}>{}", in_use.0, wanted.0, capacity.0)
         }
+        Some(Barrier::Staggered { source, .. }) => format!("staggered {source}"),
     }
 }
 
@@ -97,7 +99,7 @@ fn a_branch_is_kept_until_its_zone_has_it_or_wants_it_no_more() {
     assert_eq!(network.take_waiting(1), [(0, MonoMs(5)), (2, MonoMs(6))]);
     assert_eq!(network.take_waiting(1), [], "nothing has changed since");
     network.keep_for(0);
-    assert_eq!(network.barrier(2), Some(Barrier::Kept { zone_idx: 0 }));
+    assert_eq!(network.barrier(2, MonoMs(0)), Some(Barrier::Kept { zone_idx: 0 }));
     network.set_waiting(0, Some(MonoMs(9)));
     network.set_held(1, false);
     assert_eq!(
@@ -105,11 +107,11 @@ fn a_branch_is_kept_until_its_zone_has_it_or_wants_it_no_more() {
         [(0, MonoMs(5)), (2, MonoMs(6))],
         "waiting counts from its beginning"
     );
-    assert_eq!(network.barrier(2), None, "what is kept is decided anew");
+    assert_eq!(network.barrier(2, MonoMs(0)), None, "what is kept is decided anew");
     network.set_held(1, true);
     network.keep_for(0);
     network.set_waiting(0, None);
-    assert_eq!(network.barrier(2), None);
+    assert_eq!(network.barrier(2, MonoMs(0)), None);
 }
 
 #[test]
@@ -131,7 +133,7 @@ fn only_what_stays_counts_as_drawn() {
 fn a_loop_of_sources_is_cut() {
     let mut plan = Plan::default();
     for (id, fed_by) in [("a", "b"), ("b", "a")] {
-        let source = SourcePlan { fed_by: Some(fed_by.parse().unwrap()), capacity: None };
+        let source = SourcePlan { fed_by: Some(fed_by.parse().unwrap()), ..SourcePlan::default() };
         plan.sources.insert(id.parse().unwrap(), source);
     }
     let path: Vec<String> = plan.path(&"a".parse().unwrap()).iter().map(ToString::to_string).collect();

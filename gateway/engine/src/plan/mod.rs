@@ -3,6 +3,9 @@
 //! Data without behaviour over time. [`Plan::check`] finds every problem at once; a zone with a problem is kept but never
 //! opened, so that one typing error does not dry out the rest of the farm.
 
+mod guard;
+mod pump;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
@@ -12,11 +15,20 @@ use giot_shared::units::{LitresPerHour, MoisturePermyriad};
 use crate::ids::{ProbeRef, ProgramId, SourceId, ValveRef, ZoneId};
 use crate::program::{Cycle, Group, Place, Program, ProgramProblem};
 
+pub use guard::{
+    ContactGuard, FarmGuards, FlowLimits, FrostGuard, GuardAction, GuardProblem, Ignores, Meter, MeterKind,
+    PressureGuard, RainGuard, SourceGuards, TankGuard, ZoneGuards,
+};
+pub use pump::{ADJUST_S_MAX, PumpKind, PumpPlan, PumpProblem};
+
 /// Smallest distance of stop and start threshold: 2 % of volume, about the noise and drift of a capacitive probe.
 pub const HYSTERESIS_PERMYRIAD_MIN: u16 = 200;
 
 /// Longest run that a plan may ask for: a day; longer is a typing error.
 pub const RUN_S_MAX: u32 = 24 * 3600;
+
+/// Longest time between two starts on one source, seconds.
+const STAGGER_S_MAX: u32 = 3600;
 
 pub(crate) const MINUTES_A_DAY: u16 = 24 * 60;
 pub(crate) const DAY_MS: i64 = 24 * 3600 * 1000;
@@ -36,6 +48,8 @@ pub struct Plan {
     pub programs: BTreeMap<ProgramId, Program>,
     /// Waiting times towards the nodes.
     pub timing: Timing,
+    /// What is watched of the whole farm.
+    pub guards: FarmGuards,
 }
 
 /// A branch of the water network: a source, a pump, a pipe.
@@ -45,6 +59,12 @@ pub struct SourcePlan {
     pub fed_by: Option<SourceId>,
     /// What it carries; `None`: one zone at a time, whatever that takes.
     pub capacity: Option<LitresPerHour>,
+    /// Its pump or master valve; `None`: it has none, or none that is switched from here.
+    pub pump: Option<PumpPlan>,
+    /// Shortest time between the starts of two of its zones, seconds.
+    pub stagger_s: u32,
+    /// What is watched of it.
+    pub guards: SourceGuards,
 }
 
 /// How one zone is watered.
@@ -88,6 +108,8 @@ pub struct ZonePlan {
     pub stuck_s: u32,
     /// Whether the engine waters by itself; otherwise by hand only.
     pub automatic: bool,
+    /// What is watched of it beside the soil.
+    pub guards: ZoneGuards,
 }
 
 /// Waiting times, seconds. The defaults suit nodes on a local network that stay connected.
@@ -257,6 +279,12 @@ pub enum ProblemKind {
     Timing,
     /// Something of a program, or of what programs rest on.
     Program(ProgramProblem),
+    /// The time between two starts is longer than an hour.
+    StaggerTooLong,
+    /// Something of a pump or master valve.
+    Pump(PumpProblem),
+    /// Something of what is watched beside the soil.
+    Guard(GuardProblem),
 }
 
 impl ProblemKind {
@@ -284,6 +312,9 @@ impl ProblemKind {
             Self::UtcOffset => "utc_offset",
             Self::Timing => "timing",
             Self::Program(problem) => problem.kind.code(),
+            Self::StaggerTooLong => "stagger_too_long",
+            Self::Pump(problem) => problem.code(),
+            Self::Guard(problem) => problem.code(),
         }
     }
 }
@@ -330,6 +361,9 @@ impl fmt::Display for ProblemKind {
             Self::Program(ProgramProblem { field, kind }) => {
                 write!(f, "{}: {kind}", field.strip_prefix("sequence.").unwrap_or(field))
             }
+            Self::StaggerTooLong => f.write_str("the time between two starts must not exceed an hour"),
+            Self::Pump(problem) => problem.fmt(f),
+            Self::Guard(problem) => problem.fmt(f),
         }
     }
 }
@@ -357,6 +391,7 @@ impl Plan {
         if !self.timing.is_sound() {
             problems.push(of_plan(ProblemKind::Timing));
         }
+        problems.extend(self.guards.check().into_iter().map(|problem| of_plan(ProblemKind::Guard(problem))));
         for (id, source) in &self.sources {
             let found = self.check_source(id, source).into_iter();
             problems.extend(found.map(|kind| PlanProblem { source: Some(id.clone()), ..of_plan(kind) }));
@@ -376,6 +411,7 @@ impl Plan {
             let found = found.into_iter();
             problems.extend(found.map(|kind| PlanProblem { zone: Some(id.clone()), ..of_plan(kind) }));
         }
+        problems.extend(self.check_pumps());
         let site = self.site();
         for (id, program) in &self.programs {
             let found = program.check(&site).into_iter().map(ProblemKind::Program);
@@ -398,6 +434,21 @@ impl Plan {
             }
         }
         by_zone
+    }
+
+    /// Every gauge that some guard reads.
+    pub fn gauges(&self) -> impl Iterator<Item = &ProbeRef> {
+        let of_zones = self.zones.values().filter_map(|zone| Some(&zone.guards.meter.as_ref()?.gauge));
+        let of_sources = self.sources.values().flat_map(|source| {
+            let guards = &source.guards;
+            let meter = guards.meter.as_ref().map(|meter| &meter.gauge);
+            let tank = guards.tank.as_ref().map(|tank| &tank.gauge);
+            [meter, tank, guards.pressure.as_ref().map(|pressure| &pressure.gauge)]
+        });
+        let rain = self.guards.rain.as_ref().map(|rain| &rain.gauge);
+        let contact = self.guards.rain_contact.as_ref().map(|contact| &contact.gauge);
+        let frost = self.guards.frost.as_ref().map(|frost| &frost.gauge);
+        of_zones.chain(of_sources.chain([rain, contact, frost]).flatten())
     }
 
     /// What keeps each program from starting: the code of its first problem.
@@ -429,6 +480,10 @@ impl Plan {
         if source.capacity == Some(LitresPerHour(0)) {
             found.push(ProblemKind::CapacityZero);
         }
+        if source.stagger_s > STAGGER_S_MAX {
+            found.push(ProblemKind::StaggerTooLong);
+        }
+        found.extend(source.guards.check().into_iter().map(ProblemKind::Guard));
         let Some(fed_by) = &source.fed_by else { return found };
         if !self.sources.contains_key(fed_by) {
             found.push(ProblemKind::UnknownFeeder(fed_by.clone()));
@@ -473,6 +528,7 @@ impl ZonePlan {
         report(self.run_max_s > RUN_S_MAX, ProblemKind::RunTooLong);
         report(self.fresh_s == 0, ProblemKind::FreshZero);
         report(self.stuck_s != 0 && self.stuck_s <= self.fresh_s, ProblemKind::StuckBelowFresh);
+        found.extend(self.guards.check().into_iter().map(ProblemKind::Guard));
         found
     }
 

@@ -31,6 +31,7 @@ pub(crate) fn sound_zone(node: &str) -> ZonePlan {
         rate_max: permyriad(1000),
         stuck_s: 86_400,
         automatic: true,
+        guards: ZoneGuards::default(),
     }
 }
 
@@ -142,6 +143,7 @@ fn problems_of_sources_are_found_and_keep_the_zones_on_the_way_closed() {
     let source = |fed_by: Option<&str>, capacity: Option<u32>| SourcePlan {
         fed_by: fed_by.map(|id| id.parse().unwrap()),
         capacity: capacity.map(LitresPerHour),
+        ..SourcePlan::default()
     };
     let check = |sources: &[(&str, SourcePlan)], want: &[&str]| {
         let on = |id: &str, source: &str, flow: u32| ZonePlan {
@@ -170,4 +172,50 @@ fn problems_of_sources_are_found_and_keep_the_zones_on_the_way_closed() {
     let lost = source(Some("river"), None);
     let want = ["unknown_feeder source pump"];
     assert_eq!(check(&[("main", main), ("pump", lost)], &want), "a b");
+}
+
+#[test]
+fn pumps_and_guards_that_cannot_be_right_are_refused() {
+    let check = |change: &dyn Fn(&mut Plan), want: &[&str]| {
+        let mut plan = Plan::default();
+        let zone =
+            ZonePlan { source: "well".parse().unwrap(), lease_s: 600, run_max_s: 1800, ..sound_zone("v1") };
+        plan.zones.insert("a".parse().unwrap(), zone);
+        let valve = ValveRef { node: "motor".parse().unwrap(), valve: giot_shared::ids::ValveId(0) };
+        let pump = Some(PumpPlan::new(PumpKind::Pump, valve));
+        plan.sources.insert("well".parse().unwrap(), SourcePlan { pump, ..SourcePlan::default() });
+        change(&mut plan);
+        let codes: Vec<_> = plan.check().iter().map(|problem| problem.kind.code()).collect();
+        assert_eq!(codes, want);
+    };
+    fn well(plan: &mut Plan) -> &mut SourcePlan {
+        plan.sources.get_mut(&"well".parse().unwrap()).unwrap()
+    }
+    fn pump(plan: &mut Plan) -> &mut PumpPlan {
+        well(plan).pump.as_mut().unwrap()
+    }
+    fn zone(plan: &mut Plan) -> &mut ZonePlan {
+        plan.zones.get_mut(&"a".parse().unwrap()).unwrap()
+    }
+    check(&|_| {}, &[]);
+    check(&|plan| pump(plan).off_adjust_s = 1, &["pump_before_valves"]);
+    check(&|plan| pump(plan).on_adjust_s = 601, &["pump_adjust"]);
+    check(&|plan| pump(plan).off_s_min = 3601, &["pump_span"]);
+    check(&|plan| pump(plan).lease_s = 29, &["pump_lease_too_short"]);
+    check(&|plan| pump(plan).lease_s = 120, &["pump_zone_lease"]);
+    check(&|plan| pump(plan).valve = zone(plan).valve.clone(), &["pump_output_shared"]);
+    check(&|plan| well(plan).stagger_s = 3601, &["stagger_too_long"]);
+    check(&|plan| well(plan).guards.flow.low_percent = 5, &["guard_flow_limits"]);
+    check(
+        &|plan| zone(plan).guards.volume_max = Some(giot_shared::units::Millilitres(10)),
+        &["guard_volume_zero"],
+    );
+    let above = |plan: &mut Plan| {
+        let mut other = pump(plan).clone();
+        other.valve.valve = giot_shared::ids::ValveId(1);
+        well(plan).fed_by = Some("lake".parse().unwrap());
+        plan.sources
+            .insert("lake".parse().unwrap(), SourcePlan { pump: Some(other), ..SourcePlan::default() });
+    };
+    check(&above, &["pump_twice"]);
 }

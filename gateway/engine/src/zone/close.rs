@@ -8,6 +8,7 @@ use giot_shared::ids::CommandId;
 use giot_shared::time::MonoMs;
 use giot_shared::valve::RefusalReason;
 
+use super::errand::is_interruption;
 use super::open::{Run, is_final};
 use super::{Phase, SETTLE_MS, Turn, Zone};
 use crate::diary::{By, Event};
@@ -38,6 +39,8 @@ pub(crate) struct Closing {
     pub(super) is_told: bool,
     /// Water flowed or may have: the minimum off time counts.
     pub(super) is_wet: bool,
+    /// How long it was open as the node measured it, ms.
+    pub(super) had_ms: Option<u64>,
     /// The run was in order up to here.
     pub(super) is_clean: bool,
     pub(super) is_accepted: bool,
@@ -78,6 +81,7 @@ impl Closing {
             is_after_start: false,
             is_told: false,
             is_wet: false,
+            had_ms: None,
             is_clean: false,
             is_accepted: false,
             is_refusal_told: false,
@@ -159,6 +163,10 @@ impl Zone {
                 return;
             }
         };
+        if !is_interruption(&closing.reason) && self.memory.run.take().is_some() {
+            // Whatever follows, a restart too: nobody wants the rest of it.
+            self.is_memory_changed = true;
+        }
         let is_dry = !closing.is_wet;
         self.desk.tell(turn, Event::Stopping, closing.by.clone(), closing.reason.clone(), closing.name);
         self.enter(turn, Phase::Closing(closing));
@@ -185,12 +193,59 @@ impl Zone {
         if self.is_online == Some(false) {
             return;
         }
+        if turn.mono() < self.close_from {
+            // A pump relies on the valve: it goes off first.
+            closing.next_at = self.close_from;
+            return;
+        }
         let command = self.desk.close(turn, closing.reason.clone());
         closing.first_close.get_or_insert(command);
         let pause_ms = (u64::from(turn.timing.answer_s) * 1000) << closing.n_sent.min(16);
         closing.next_at =
             turn.mono().plus_ms(pause_ms.min(CLOSE_PAUSE_MS_MAX.max(u64::from(turn.timing.answer_s) * 1000)));
         closing.n_sent += 1;
+    }
+
+    /// The valve is closed and water flows: Close is sent once more.
+    pub(crate) fn close_again(&mut self, turn: &mut Turn<'_>, reason: Reason) {
+        if !matches!(self.phase, Phase::Closed) {
+            return;
+        }
+        self.desk.tell(turn, Event::Fault, By::Engine, reason.clone(), None);
+        let closing = Closing { is_told: true, ..Closing::bare(reason, By::Engine, turn.mono()) };
+        let hold_until = turn.after_s(turn.timing.ttl_s);
+        self.enter(turn, Phase::Closing(Closing { hold_until, ..closing }));
+        self.send_close(turn);
+    }
+
+    /// No Close before `at`; one that has waited goes out with the next tick after it.
+    pub(crate) fn hold_close(&mut self, at: MonoMs) {
+        self.close_from = at;
+        if let Phase::Closing(closing) = &mut self.phase
+            && closing.n_sent == 0
+        {
+            closing.next_at = at;
+        }
+    }
+
+    /// No Close is sent before.
+    pub(crate) fn close_from(&self) -> MonoMs {
+        self.close_from
+    }
+
+    /// Whether a Close waits for [`Self::hold_close`].
+    pub(crate) fn is_close_held(&self) -> bool {
+        matches!(&self.phase, Phase::Closing(closing) if closing.n_sent == 0)
+    }
+
+    /// Whether the Close of a run that was under way waits for a pump.
+    pub(crate) fn is_close_owed(&self) -> bool {
+        self.is_online != Some(false)
+            && matches!(&self.phase, Phase::Closing(closing) if closing.n_sent == 0 && !closing.is_after_start)
+    }
+
+    pub(crate) fn is_closing(&self) -> bool {
+        matches!(self.phase, Phase::Closing(_))
     }
 
     pub(super) fn tick_closing(&mut self, turn: &mut Turn<'_>) {
@@ -220,6 +275,7 @@ impl Zone {
             return;
         };
         let now = turn.now;
+        let reason = closing.reason.clone();
         if !closing.is_told {
             self.desk.tell(turn, Event::Stopped, closing.by, closing.reason, closing.name);
         }
@@ -235,6 +291,8 @@ impl Zone {
         if closing.is_clean && self.memory.failures > 0 && self.memory.fault.is_none() {
             self.forget_failures(turn);
         }
+        let had_ms = if closing.is_wet { closing.had_ms } else { Some(0) };
+        self.make_up(turn, &reason, had_ms);
         if self.memory.open.take().is_some() {
             self.is_memory_changed = true;
         }

@@ -7,12 +7,15 @@
 use std::cmp::Reverse;
 
 use giot_shared::time::{MonoMs, UnixMs};
+use giot_shared::valve::CloseReason;
 
 use super::soil::{Need, Verdict, seconds_to};
-use super::{RunKind, Turn, Zone};
+use super::{Phase, RunKind, Turn, Zone};
 use crate::Now;
 use crate::diary::{By, Event};
 use crate::ids::ProgramId;
+use crate::input::RunSet;
+use crate::memory::RunMemory;
 use crate::reason::Reason;
 use crate::rules::{Fit, Rules};
 
@@ -23,8 +26,25 @@ pub(crate) const WAIT_MS_MAX: u64 = 6 * 3600 * 1000;
 /// is worth an entry in the diary.
 const HANDOVER_MS_MAX: u64 = 5 * 60 * 1000;
 
+/// A shorter rest of an interrupted run is not worth another opening.
+const REST_S_MIN: u32 = 60;
+
 /// Most errands of a zone: two starts of the longest timeline of one zone would be a day of one-minute runs each.
 const ERRANDS_MAX: usize = 3000;
+
+/// Names under which runs stand that no program of the plan wants; names of programs do not begin so.
+const AD_HOC: [(RunSet, &str); 2] = [(RunSet::Test, "_test"), (RunSet::Once, "_once")];
+
+/// The name of a person's set of runs.
+pub(crate) fn ad_hoc(set: RunSet) -> ProgramId {
+    let name = AD_HOC.iter().find(|(of, _)| *of == set).map_or("_once", |(_, name)| *name);
+    ProgramId::reserved(name)
+}
+
+/// Whether a name is that of a person's set of runs.
+pub(crate) fn is_ad_hoc(program: &ProgramId) -> bool {
+    program.as_str().starts_with('_')
+}
 
 /// A run that a program wants.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,7 +63,36 @@ pub struct Errand {
     pub by_hand: bool,
 }
 
+impl Errand {
+    /// A test waters nobody: it needs no rest before.
+    fn is_test(&self) -> bool {
+        self.program.as_str() == "_test"
+    }
+
+    /// Why its run is begun.
+    fn reason(&self, run_s: u32) -> Reason {
+        let (run_s, cycle, n_cycles) = (u64::from(run_s), self.cycle, self.n_cycles);
+        match self.program.as_str() {
+            "_test" => Reason::ValveTest { run_s, cycle, n_cycles },
+            "_once" => Reason::RunOnce { run_s },
+            _ => Reason::ProgramRun { program: self.program.clone(), run_s, cycle, n_cycles },
+        }
+    }
+}
+
 impl Zone {
+    /// Whether a test of its valve waits or is under way.
+    pub(crate) fn is_tested(&self) -> bool {
+        let is_test = |program: &ProgramId| program.as_str() == "_test";
+        let run = match &self.phase {
+            Phase::Opening(opening) => Some(&opening.run),
+            Phase::Open(watering) => Some(&watering.run),
+            Phase::Closed | Phase::Closing(_) | Phase::Local(_) => None,
+        };
+        self.memory.errands.iter().any(Errand::is_test)
+            || matches!(run.map(|run| &run.kind), Some(RunKind::ByHand(program)) if is_test(program))
+    }
+
     /// Takes errands, in the order of their moments.
     pub(crate) fn add_errands(&mut self, errands: Vec<Errand>) {
         self.memory.errands.extend(errands);
@@ -61,10 +110,18 @@ impl Zone {
         is_changed
     }
 
-    /// The errand whose moment has come.
+    /// The errand whose moment has come; a test of the valve goes before what waits for it.
     fn due(&self, now: Now) -> Option<&Errand> {
+        self.memory.errands.get(self.due_idx(now)?)
+    }
+
+    fn due_idx(&self, now: Now) -> Option<usize> {
         let wall = now.wall?;
-        self.memory.errands.first().filter(|errand| errand.from <= wall)
+        // They stand in the order of their moments.
+        let is_due = |errand: &&Errand| errand.from <= wall;
+        let n_due = self.memory.errands.iter().take_while(is_due).count();
+        let mut due = self.memory.errands.iter().take(n_due);
+        due.position(Errand::is_test).or((n_due > 0).then_some(0))
     }
 
     /// Whether a program's run has waited so shortly that nobody needs to be told.
@@ -78,7 +135,8 @@ impl Zone {
     pub(super) fn errand_verdict(&self, now: Now, rules: &Rules) -> Option<Verdict> {
         let errand = self.due(now)?;
         let wall = now.wall?;
-        if let Some(barred) = self.barred(now) {
+        let held_back = || if errand.by_hand { None } else { self.held_back() };
+        if let Some(barred) = self.barred(now).or_else(held_back) {
             return Some(Verdict::Blocked(barred));
         }
         if now.mono < self.rest_until && !errand.by_hand {
@@ -86,7 +144,7 @@ impl Zone {
             let remaining_s = seconds_to(now, self.rest_until);
             return Some(Verdict::Blocked(Reason::RestAfterStop { by, remaining_s }));
         }
-        if now.mono < self.off_until {
+        if now.mono < self.off_until && !errand.is_test() {
             // The soak between two portions is part of the plan, not news.
             return Some(Verdict::Content(Reason::MinimumOff {
                 remaining_s: seconds_to(now, self.off_until),
@@ -98,13 +156,12 @@ impl Zone {
         };
         Some(Verdict::Ready {
             need: Need::Errand(Reverse(errand.from)),
-            reason: Reason::ProgramRun {
-                program: errand.program.clone(),
-                run_s: u64::from(run_s),
-                cycle: errand.cycle,
-                n_cycles: errand.n_cycles,
+            reason: errand.reason(run_s),
+            kind: if errand.by_hand {
+                RunKind::ByHand(errand.program.clone())
+            } else {
+                RunKind::Program(errand.program.clone())
             },
-            kind: RunKind::Program(errand.program.clone()),
             run_s,
         })
     }
@@ -119,7 +176,7 @@ impl Zone {
     /// Drops the errands that came too late, that no hours are left for, or whose program is gone; each is told.
     pub(super) fn tick_errands(&mut self, turn: &mut Turn<'_>) {
         while let (Some(errand), Some(wall)) = (self.due(turn.now), turn.now.wall) {
-            let is_known = turn.rules.programs.contains_key(&errand.program);
+            let is_known = is_ad_hoc(&errand.program) || turn.rules.programs.contains_key(&errand.program);
             let late_ms = wall.since_ms(errand.from);
             let reason = if !is_known {
                 Reason::ProgramDisabled {}
@@ -130,7 +187,8 @@ impl Zone {
             } else {
                 return;
             };
-            let errand = self.memory.errands.remove(0);
+            let Some(idx) = self.due_idx(turn.now) else { return };
+            let errand = self.memory.errands.remove(idx);
             self.is_memory_changed = true;
             self.desk.tell(turn, Event::Skipped, By::Program(errand.program), reason, None);
         }
@@ -138,10 +196,29 @@ impl Zone {
 
     /// The errand that is due is begun.
     pub(crate) fn take_errand(&mut self, now: Now) {
-        if self.due(now).is_some() {
-            self.memory.errands.remove(0);
+        if let (Some(idx), Some(started_at)) = (self.due_idx(now), now.wall) {
+            let errand = self.memory.errands.remove(idx);
+            self.memory.run = Some(RunMemory { errand, started_at });
             self.is_memory_changed = true;
         }
+    }
+
+    /// A run is over. What is left of a program's run that was interrupted becomes an errand again: of what the node
+    /// measured, or else of the time that water may have flowed. It keeps its moment, so that the longest wait holds, and so do hours.
+    pub(super) fn make_up(&mut self, turn: &mut Turn<'_>, reason: &Reason, had_ms: Option<u64>) {
+        let open_until = self.memory.open.and_then(|open| open.until);
+        let Some(RunMemory { errand, started_at }) = self.memory.run.take() else { return };
+        self.is_memory_changed = true;
+        let is_wanted = is_interruption(reason) && !is_ad_hoc(&errand.program);
+        let Some(wall) = turn.now.wall.filter(|_| is_wanted) else { return };
+        let at_most_ms = open_until.map_or(wall, |until| until.min(wall)).since_ms(started_at);
+        let rest_s = u64::from(errand.run_s).saturating_sub(had_ms.unwrap_or(at_most_ms) / 1000);
+        let Some(run_s) = u32::try_from(rest_s).ok().filter(|rest_s| *rest_s >= REST_S_MIN) else { return };
+        let program = errand.program.clone();
+        let by = By::Program(program.clone());
+        self.add_errands(vec![Errand { run_s, ..errand }]);
+        let reason = Reason::RunResumed { program, run_s: u64::from(run_s) };
+        self.desk.tell(turn, Event::Scheduled, by, reason, None);
     }
 
     /// When time alone changes something about the errands of a closed zone.
@@ -157,4 +234,36 @@ impl Zone {
         let to_minute_ms = 60_000_u64.saturating_sub(u64::try_from(wall.0.rem_euclid(60_000)).unwrap_or(0));
         waits.chain([turn.mono().plus_ms(to_minute_ms)]).min()
     }
+}
+
+/// Whether a run was ended by what nobody wanted, so that its rest is still wanted.
+pub(super) fn is_interruption(reason: &Reason) -> bool {
+    if let Reason::ClosedByNode { close } = reason {
+        return matches!(
+            close,
+            CloseReason::LeaseEnded
+                | CloseReason::Boot
+                | CloseReason::BrownOut
+                | CloseReason::Watchdog
+                | CloseReason::Panic
+                | CloseReason::Fault
+        );
+    }
+    matches!(
+        reason,
+        Reason::GatewayRestarted {}
+            | Reason::GatewayStopping {}
+            | Reason::NodeOffline { .. }
+            | Reason::CommandUnanswered { .. }
+            | Reason::ValveNotConfirmed { .. }
+            | Reason::ValveSilent { .. }
+            | Reason::ValveFoundClosed {}
+            | Reason::ClockUnset {}
+            | Reason::SourceBusy { .. }
+            | Reason::SourcePaused { .. }
+            | Reason::SourceFault { .. }
+            | Reason::SourceHighFlow { .. }
+            | Reason::TankLow { .. }
+            | Reason::TankUnknown { .. }
+    )
 }

@@ -42,9 +42,11 @@ use crate::view::LastDecision;
 
 pub(crate) use close::Closing;
 pub use errand::Errand;
-pub(crate) use open::{Opening, RunKind, Wait, Watering};
+pub(crate) use errand::{ad_hoc, is_ad_hoc};
+pub(crate) use open::{Opening, Remedy, RunKind, Wait, Watering, is_final, remedy};
+pub(crate) use people::pause_s;
 pub(crate) use soil::Verdict;
-pub(crate) use words::{Local, ValveWord};
+pub(crate) use words::{Local, ValveWord, reason_of};
 
 /// After a run the soil still takes up water, so that a fast change is no fault: half an hour covers the front's passage
 /// through the depths that probes are set at.
@@ -75,6 +77,8 @@ pub(crate) struct Desk {
     idx: usize,
     pub(crate) id: ZoneId,
     valve: ValveRef,
+    /// Most that a run may take.
+    volume_max: Option<Millilitres>,
     /// Commands whose answers can still matter.
     commands: Vec<CommandId>,
     pub(crate) last: Option<LastDecision>,
@@ -115,6 +119,22 @@ pub(crate) struct Zone {
     told: Option<Reason>,
     /// When the zone wants to be looked at next; kept by the engine.
     pub(crate) timer: Option<MonoMs>,
+    /// No Close is sent before: a pump relies on the valve.
+    close_from: MonoMs,
+    /// The soil's "wet enough" ends no run before: a pump has its minimum run.
+    keep_until: MonoMs,
+    /// How much longer than its run the lease is to be, so that a pump can go off first, seconds.
+    slack_s: u32,
+    /// What a guard holds back.
+    gate: Option<Gate>,
+}
+
+/// Why a guard holds a zone's water back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Gate {
+    pub(crate) reason: Reason,
+    /// It holds for people too.
+    pub(crate) is_safety: bool,
 }
 
 impl Turn<'_> {
@@ -142,8 +162,8 @@ impl Desk {
 
     fn open(&mut self, turn: &mut Turn<'_>, run_s: u32, ttl_s: u32, reason: Reason) -> SentOpen {
         let command = self.command(turn);
-        let (zone, valve) = (self.id.clone(), self.valve.clone());
-        turn.actions.push_back(Action::Open { command, zone, valve, run_s, ttl_s, reason });
+        let (zone, valve, volume) = (self.id.clone(), self.valve.clone(), self.volume_max);
+        turn.actions.push_back(Action::Open { command, zone, valve, run_s, volume, ttl_s, reason });
         SentOpen { command, sent_at: turn.mono(), run_s, ttl_s }
     }
 
@@ -220,10 +240,17 @@ impl Zone {
         };
         let min_off_s = plan.min_off_s;
         let off_end = memory.last_closed_at.map(|at| at.plus_ms(u64::from(min_off_s) * 1000));
-        let pause_s = people::pause_s(memory.failures, turn.timing);
+        let pause_s = pause_s(memory.failures, turn.timing);
         let rest_s = turn.timing.person_rest_s;
         Self {
-            desk: Desk { idx, id, valve: plan.valve.clone(), commands: Vec::new(), last: None },
+            desk: Desk {
+                idx,
+                id,
+                valve: plan.valve.clone(),
+                volume_max: plan.guards.volume_max,
+                commands: Vec::new(),
+                last: None,
+            },
             invalid,
             probes: vec![Probe::default(); plan.probes.len()],
             is_online: None,
@@ -237,6 +264,10 @@ impl Zone {
             dead_through: None,
             told: None,
             timer: None,
+            close_from: now.mono,
+            keep_until: now.mono,
+            slack_s: 0,
+            gate: None,
             memory,
             plan,
         }
@@ -245,6 +276,27 @@ impl Zone {
     /// Leaves the valve to another zone that has it by the plan's mistake: not even a Close goes out.
     pub(crate) fn mute(&mut self) {
         self.phase = Phase::Closed;
+    }
+
+    /// How much longer than its run the lease is to be, so that a pump can go off first.
+    pub(crate) fn set_slack_s(&mut self, slack_s: u32) {
+        self.slack_s = slack_s;
+    }
+
+    /// Takes in what guards hold back; returns whether that is another cause than before.
+    pub(crate) fn set_gate(&mut self, gate: Option<Gate>) -> bool {
+        let is_same = match (&self.gate, &gate) {
+            (None, None) => true,
+            (Some(a), Some(b)) => a.is_safety == b.is_safety && a.reason.is_same_cause(&b.reason),
+            (None, Some(_)) | (Some(_), None) => false,
+        };
+        self.gate = gate;
+        !is_same
+    }
+
+    /// The soil's "wet enough" ends no run before `at`.
+    pub(crate) fn keep_until(&mut self, at: MonoMs) {
+        self.keep_until = at;
     }
 
     /// Whether the zone's source is, or may be, in use.

@@ -24,6 +24,8 @@ pub(crate) enum RunKind {
     Soil,
     /// A program: its length was fitted into the hours when it began.
     Program(ProgramId),
+    /// A program that a person started.
+    ByHand(ProgramId),
     /// A person.
     Manual,
     /// A rule: what ends a run of the soil ends this one too.
@@ -47,6 +49,8 @@ pub(crate) struct Run {
     pub(super) started_at: MonoMs,
     /// How long it is to be.
     pub(super) target_s: u32,
+    /// How much longer its lease is to be: the engine ends such a run, after its pump.
+    slack_s: u32,
     /// When the node first was known to have obeyed: the run's length counts from here.
     opened_at: Option<MonoMs>,
     pub(crate) flight: Flight,
@@ -96,7 +100,7 @@ struct Renewal {
 }
 
 /// What a refusal of an Open calls for.
-enum Remedy {
+pub(crate) enum Remedy {
     /// Another order to the same node overtook this one: ask again at once.
     Again,
     /// Time may mend it: try once more later.
@@ -109,7 +113,7 @@ enum Remedy {
     Latch,
 }
 
-fn remedy(refusal: RefusalReason) -> Remedy {
+pub(crate) fn remedy(refusal: RefusalReason) -> Remedy {
     match refusal {
         RefusalReason::NotAnchored | RefusalReason::Expired | RefusalReason::Busy => Remedy::Later,
         RefusalReason::LockedLocally => Remedy::Leave,
@@ -129,7 +133,7 @@ fn remedy(refusal: RefusalReason) -> Remedy {
 
 /// Whether a refused command cannot be obeyed any more. A node burns the counter of what it refuses, so that a doubled
 /// message is refused too; not so when it could not read the message, or had obeyed its twin before.
-pub(super) fn is_final(refusal: RefusalReason) -> bool {
+pub(crate) fn is_final(refusal: RefusalReason) -> bool {
     match refusal {
         RefusalReason::Expired
         | RefusalReason::NotAnchored
@@ -159,12 +163,18 @@ impl Run {
         self.kind == RunKind::Manual
     }
 
+    /// Whether a person's wish is behind it, directly or by a program.
+    pub(crate) fn is_by_person(&self) -> bool {
+        matches!(self.kind, RunKind::Manual | RunKind::ByHand(_))
+    }
+
     /// Lease of a further Open of this run at `at`, `None` when no second is left. The worst case counts: obeyed at the
     /// end of its time to live, by a clock that differs by the margin.
     fn next_lease_s(&self, at: MonoMs, plan: &ZonePlan, timing: &Timing) -> Option<u32> {
         let to_ms = |span_s: u32| u64::from(span_s) * 1000;
         let had_ms = self.opened_at.map_or(0, |opened_at| at.since_ms(opened_at));
-        let wanted_s = to_ms(self.target_s).saturating_sub(had_ms).div_ceil(1000);
+        let wanted_s =
+            to_ms(self.target_s.saturating_add(self.slack_s)).saturating_sub(had_ms).div_ceil(1000);
         let late_ms = to_ms(timing.ttl_s_for(plan.lease_s)) + to_ms(timing.margin_s);
         let allowed_ms =
             to_ms(plan.run_max_s).saturating_sub(at.since_ms(self.started_at)).saturating_sub(late_ms);
@@ -196,6 +206,7 @@ impl Opening {
 impl Watering {
     pub(super) fn deadline(&self, timing: &Timing, is_reachable: bool) -> MonoMs {
         let silent_at = self.lease_ends_at.plus_ms(u64::from(timing.margin_s) * 1000);
+        let silent_at = if self.run.slack_s > 0 { silent_at.min(self.run.ends_at()) } else { silent_at };
         let next = match self.renewal {
             Some(renewal) => Some(renewal.sent_at.plus_ms(u64::from(timing.answer_s) * 1000)),
             None => self.renew_at,
@@ -216,6 +227,16 @@ impl Watering {
 }
 
 impl Zone {
+    /// Since when, and until when, the valve is open for certain, whatever becomes of the messages; only the node itself
+    /// can close it before.
+    pub(crate) fn certain(&self) -> Option<(MonoMs, MonoMs)> {
+        let Phase::Open(watering) = &self.phase else { return None };
+        if self.is_online == Some(false) {
+            return None;
+        }
+        Some((self.since, watering.run.flight.certain_until()?))
+    }
+
     /// Sends the first Open of a run. The caller has checked every guard and that the source is free.
     pub(crate) fn start(
         &mut self,
@@ -227,13 +248,15 @@ impl Zone {
     ) {
         let target_s = target_s.clamp(1, self.plan.run_max_s.max(1));
         let ttl_s = turn.timing.ttl_s_for(self.plan.lease_s);
-        let sent = self.desk.open(turn, target_s.min(self.plan.lease_s.max(1)), ttl_s, reason.clone());
+        let lease_s = target_s.saturating_add(self.slack_s).min(self.plan.run_max_s.max(1));
+        let sent = self.desk.open(turn, lease_s.min(self.plan.lease_s.max(1)), ttl_s, reason.clone());
         let run = Run {
             kind,
             by: by.clone(),
             reason: reason.clone(),
             started_at: turn.mono(),
             target_s,
+            slack_s: self.slack_s,
             opened_at: None,
             flight: Flight::new(sent, turn.timing.margin_s),
             name: sent.command,
@@ -307,6 +330,11 @@ impl Zone {
     pub(super) fn tick_open(&mut self, turn: &mut Turn<'_>) {
         let is_reachable = self.is_online != Some(false);
         let Phase::Open(watering) = &self.phase else { return };
+        if watering.run.slack_s > 0 && turn.mono() >= watering.run.ends_at() {
+            let run_s = u64::from(watering.run.target_s);
+            self.stop(turn, Reason::RunTimeReached { run_s }, By::Engine, false);
+            return;
+        }
         if turn.mono() >= watering.lease_ends_at.plus_ms(u64::from(turn.timing.margin_s) * 1000) {
             let reason = if watering.is_last_lease() {
                 Reason::RunTimeReached { run_s: u64::from(watering.run.target_s) }
@@ -349,6 +377,32 @@ impl Zone {
         });
         let (is_manual, over_at) = (watering.run.is_manual(), watering.run.flight.over_at());
         self.remember_open(turn, sent, is_manual, over_at);
+    }
+
+    /// A person makes the run longer; what its last lease does not reach is renewed.
+    pub(crate) fn extend(&mut self, turn: &mut Turn<'_>, by_s: u32, by: &str) {
+        let most_s = self.plan.run_max_s;
+        let run = match &mut self.phase {
+            Phase::Opening(opening) => &mut opening.run,
+            Phase::Open(watering) => &mut watering.run,
+            Phase::Closed | Phase::Closing(_) | Phase::Local(_) => {
+                return self.refuse(turn, Reason::NotRunning {}, by);
+            }
+        };
+        if run.target_s >= most_s {
+            return self.refuse(turn, Reason::RunLongest { run_s: u64::from(most_s) }, by);
+        }
+        run.target_s = run.target_s.saturating_add(by_s).min(most_s);
+        let (name, run_s) = (run.name, u64::from(run.target_s));
+        if let Phase::Open(watering) = &mut self.phase
+            && watering.renewal.is_none()
+            && let Some((sent, _)) = watering.run.flight.obeyed()
+        {
+            let renew_at = watering.run.renew_at(sent, watering.lease_ends_at, &self.plan, turn.timing);
+            watering.renew_at = renew_at.map(|at| at.max(turn.mono()));
+        }
+        let reason = Reason::RunExtended { by_s: u64::from(by_s), run_s };
+        self.desk.tell(turn, Event::Adjusted, By::Person(by.to_owned()), reason, Some(name));
     }
 
     /// The node accepted an Open of the run that is under way.

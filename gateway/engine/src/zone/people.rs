@@ -2,9 +2,28 @@
 //!
 //! A person may water without thresholds, window, fresh readings or clock, but never past a lock, a fault, an unreachable
 //! node or a busy source. Each wish gets an entry in the diary, fulfilled or refused.
+//!
+//! What each start passes over ("yes") and what stops it ("no"); a wish to stop is always fulfilled:
+//!
+//! | | the soil | the program | a program by hand | by hand |
+//! |---|---|---|---|---|
+//! | thresholds, fresh and plausible readings | no | yes | yes | yes |
+//! | hours of the zone or the program | no | no | yes | yes |
+//! | rest after a person's stop | no | no | yes | yes, and ends it |
+//! | minimum time off | no | no | no | yes |
+//! | an unset clock | no | no | no | yes |
+//! | rain, rain contact, frost | no | no | yes | yes |
+//! | pause or suspension of farm or program | yes | no | yes | yes |
+//! | lead of a master valve | no | no | no | yes: it opens together with the zone |
+//! | longest run | no | no | no | no |
+//! | lock, fault, quarantine, plan with a problem | no | no | no | no |
+//! | node of valve or pump without connection | no | no | no | no |
+//! | capacity, time between two starts | no | no | no | no |
+//! | rest, starts an hour, fault of a pump | no | no | no | no |
+//! | tank, fault of a source (leak, burst, pressure) | no | no | no | no |
 
 use super::soil::seconds_to;
-use super::{Phase, RunKind, Turn, Zone};
+use super::{Phase, RunKind, SETTLE_MS, Turn, Zone};
 use crate::diary::{By, Event};
 use crate::ids::{ProgramId, ZoneId};
 use crate::memory::{Lock, Rest};
@@ -18,7 +37,7 @@ const FAILURES_MAX: u32 = 3;
 const NOTE_CHARS_MAX: usize = 500;
 
 /// Pause after the nth failure in a row.
-pub(super) fn pause_s(failures: u32, timing: &Timing) -> u32 {
+pub(crate) fn pause_s(failures: u32, timing: &Timing) -> u32 {
     let doublings = failures.saturating_sub(1).min(16);
     timing.quarantine_s.saturating_mul(1 << doublings).min(timing.quarantine_s_max)
 }
@@ -46,6 +65,16 @@ impl Zone {
         self.start(turn, RunKind::Manual, By::Person(by.to_owned()), reason, run_s);
     }
 
+    /// A person watered the zone otherwise: it rests as after a run, and its soil may change as fast.
+    pub(crate) fn irrigated(&mut self, turn: &mut Turn<'_>, run_s: u32, litres: u32, by: &str) {
+        self.off_until = self.off_until.max(turn.after_s(self.plan.min_off_s));
+        self.wet_until = self.wet_until.max(turn.mono().plus_ms(SETTLE_MS));
+        self.memory.last_closed_at = turn.now.wall.or(self.memory.last_closed_at);
+        self.is_memory_changed = true;
+        let reason = Reason::IrrigatedByHand { run_s: u64::from(run_s), litres };
+        self.desk.tell(turn, Event::Reported, By::Person(by.to_owned()), reason, None);
+    }
+
     /// Whether a run of the engine's is under way.
     pub(crate) fn is_running(&self) -> bool {
         matches!(self.phase, Phase::Opening(_) | Phase::Open(_))
@@ -54,6 +83,30 @@ impl Zone {
     /// Ends the run because someone draws from the same source at a node.
     pub(crate) fn yield_to(&mut self, turn: &mut Turn<'_>, zone: ZoneId) {
         self.stop(turn, Reason::SourceBusy { zone }, By::Engine, false);
+    }
+
+    /// Ends the run because of what the zone hangs on.
+    pub(crate) fn stop_for(&mut self, turn: &mut Turn<'_>, reason: Reason) {
+        self.stop(turn, reason, By::Engine, false);
+    }
+
+    /// A guard found that water flows as it should.
+    pub(crate) fn confirm_flow(&mut self, turn: &mut Turn<'_>, reason: Reason) {
+        let name = match &self.phase {
+            Phase::Open(watering) => Some(watering.run.name),
+            Phase::Closed | Phase::Opening(_) | Phase::Closing(_) | Phase::Local(_) => None,
+        };
+        self.desk.tell(turn, Event::Confirmed, By::Engine, reason, name);
+    }
+
+    /// A guard found something that people should know.
+    pub(crate) fn alert(&mut self, turn: &mut Turn<'_>, reason: Reason) {
+        self.desk.tell(turn, Event::Fault, By::Engine, reason, None);
+    }
+
+    /// A guard found something for which the zone must stop: a failure, or at once a fault when it `is_fatal`.
+    pub(crate) fn trouble(&mut self, turn: &mut Turn<'_>, reason: Reason, is_fatal: bool) {
+        self.fail_and_stop(turn, reason, is_fatal);
     }
 
     /// Tells that a person's wish was not fulfilled.
@@ -103,7 +156,11 @@ impl Zone {
             Phase::Open(watering) => &watering.run,
             Phase::Closed | Phase::Closing(_) | Phase::Local(_) => return,
         };
-        if run.kind == RunKind::Program(program.clone()) {
+        let is_its_run = match &run.kind {
+            RunKind::Program(of) | RunKind::ByHand(of) => of == program,
+            RunKind::Soil | RunKind::Manual | RunKind::Rule => false,
+        };
+        if is_its_run {
             let reason = Reason::ProgramStop { program: program.clone() };
             self.stop(turn, reason, By::Person(by.to_owned()), false);
         }

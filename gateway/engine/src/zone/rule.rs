@@ -12,7 +12,7 @@ impl Zone {
     /// Why a rule cannot start the zone at this moment, apart from its source: the guards of `verdict`, in its order.
     pub(crate) fn rule_bar(&self, turn: &Turn<'_>) -> Option<Reason> {
         let now = turn.now;
-        if let Some(barred) = self.barred(now) {
+        if let Some(barred) = self.barred(now).or_else(|| self.held_back()) {
             return Some(barred);
         }
         let Some(wall) = now.wall else { return Some(Reason::ClockUnset {}) };

@@ -127,7 +127,7 @@ impl Zone {
                 Reason::SoilMoist { moisture, start_below }
             });
         }
-        if let Some(barred) = self.barred(now) {
+        if let Some(barred) = self.barred(now).or_else(|| self.held_back()) {
             return Verdict::Blocked(barred);
         }
         if now.mono < self.rest_until {
@@ -159,6 +159,9 @@ impl Zone {
         if let Some(lock) = &self.memory.lock {
             return Some(lock.reason());
         }
+        if let Some(gate) = self.gate.as_ref().filter(|gate| gate.is_safety) {
+            return Some(gate.reason.clone());
+        }
         if let Some(fault) = &self.memory.fault {
             return Some(Reason::UnresolvedFault { fault: fault.code().to_owned() });
         }
@@ -173,13 +176,22 @@ impl Zone {
         (self.is_online == Some(false)).then(|| Reason::NodeOffline { node: self.plan.valve.node.clone() })
     }
 
-    /// Why an automatic run that is under way must end.
+    /// What guards hold back from everyone but people.
+    pub(super) fn held_back(&self) -> Option<Reason> {
+        self.gate.as_ref().map(|gate| gate.reason.clone())
+    }
+
+    /// Why an automatic run that is under way must end; a guard that holds for people ends theirs too.
     pub(super) fn stop_wanted(&self, turn: &Turn<'_>) -> Option<Reason> {
         let run = match &self.phase {
             Phase::Opening(opening) => &opening.run,
             Phase::Open(watering) => &watering.run,
             Phase::Closed | Phase::Closing(_) | Phase::Local(_) => return None,
         };
+        let is_by_person = run.is_by_person();
+        if let Some(gate) = self.gate.as_ref().filter(|gate| gate.is_safety || !is_by_person) {
+            return Some(gate.reason.clone());
+        }
         if run.is_manual() {
             return None;
         }
@@ -193,7 +205,8 @@ impl Zone {
         if trouble.is_some() {
             return trouble;
         }
-        if let Some(moisture) = soil.moisture.filter(|moisture| *moisture > self.plan.stop_above) {
+        let is_wet = |moisture: &MoisturePermyriad| *moisture > self.plan.stop_above;
+        if let Some(moisture) = soil.moisture.filter(|m| is_wet(m) && turn.mono() >= self.keep_until) {
             return Some(Reason::SoilWet { moisture, stop_above: self.plan.stop_above });
         }
         (!self.plan.window.contains(wall, turn.rules.site.utc_offset_min)).then(|| self.outside_window())
@@ -204,7 +217,8 @@ impl Zone {
         if !run.kind.is_watched() {
             return None;
         }
-        earliest([self.soil(turn.now).stale_at, self.window_change_at(turn)])
+        let kept = (self.keep_until > turn.mono()).then_some(self.keep_until);
+        earliest([self.soil(turn.now).stale_at, self.window_change_at(turn), kept])
     }
 
     /// When time alone can change the verdict on a closed zone.

@@ -22,6 +22,13 @@ pub(crate) struct ValveWord {
     pub(crate) is_live: bool,
 }
 
+impl ValveWord {
+    /// How long the valve was open; a run that a reset cut short comes without its length.
+    fn measured_run_ms(&self) -> Option<u64> {
+        self.measured.run_ms.filter(|run_ms| *run_ms > 0)
+    }
+}
+
 /// Opened by someone at the node.
 #[derive(Debug)]
 pub(crate) struct Local {
@@ -186,6 +193,7 @@ impl Zone {
                     return;
                 }
                 closing.is_seen_open = false;
+                closing.had_ms = word.measured_run_ms().or(closing.had_ms);
                 let is_settled = closing.is_settled_by(word.command);
                 let (is_told, by) = (std::mem::replace(&mut closing.is_told, true), closing.by.clone());
                 let (reason, name) = (closing.reason.clone(), closing.name);
@@ -229,6 +237,7 @@ impl Zone {
         let mut closing = Closing {
             is_told: true,
             is_wet: true,
+            had_ms: word.measured_run_ms(),
             is_seen_open: false,
             ..Closing::of_run(run, true, !is_failure, reason.clone(), By::Node, turn.mono())
         };
@@ -306,6 +315,6 @@ fn is_failure(close: CloseReason) -> bool {
     }
 }
 
-fn reason_of(word: ValveWord) -> Reason {
+pub(crate) fn reason_of(word: ValveWord) -> Reason {
     word.closed_by.map_or(Reason::ValveFoundClosed {}, |close| Reason::ClosedByNode { close })
 }

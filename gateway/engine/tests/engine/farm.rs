@@ -6,7 +6,9 @@ use giot_engine::program::{
     Anchor, Clock, Crossing, DayRule, Group, MinuteOfDay, Program, Season, Sequence, StartRule, Step, Target,
     Windows,
 };
-use giot_engine::{DayWindow, MetricName, Plan, ProbeRef, SourcePlan, Timing, ValveRef, ZoneId, ZonePlan};
+use giot_engine::{
+    DayWindow, MetricName, Plan, ProbeRef, SourcePlan, Timing, ValveRef, ZoneGuards, ZoneId, ZonePlan,
+};
 use giot_shared::ids::{NodeId, ValveId};
 use giot_shared::units::MoisturePermyriad;
 
@@ -52,6 +54,7 @@ pub(crate) fn zone_plan(n: usize) -> ZonePlan {
         rate_max: permyriad(1000),
         stuck_s: 86_400,
         automatic: true,
+        guards: ZoneGuards::default(),
     }
 }
 

@@ -8,7 +8,8 @@ use std::fmt::Write;
 
 use giot_engine::program::Percent;
 use giot_engine::{
-    Action, Age, By, Engine, Input, Memory, Now, Pause, Plan, ProgramWish, RuleWish, ValveRef, ZoneId,
+    Action, Age, By, Engine, Input, Memory, Now, Pause, Plan, ProgramWish, PumpAction, RuleWish, ValveRef,
+    ZoneId,
 };
 use giot_shared::ids::{CommandId, NodeId, ValveId};
 use giot_shared::time::{MonoMs, UnixMs};
@@ -93,7 +94,11 @@ impl Stage {
                     self.memory.programs.insert(program, control);
                 }
                 Action::RememberFarm { farm } => self.memory.farm = farm,
-                Action::Open { .. } | Action::Close { .. } | Action::Diary(_) => {
+                Action::RememberGuards { memory } => self.memory.guards = memory,
+                Action::Pump(PumpAction::Remember { source, memory }) => {
+                    self.memory.sources.insert(source, memory);
+                }
+                Action::Open { .. } | Action::Close { .. } | Action::Diary(_) | Action::Pump(_) => {
                     self.lines.push(format!("> @{} {}", (self.mono_ms - 1_000_000) / 1000, show(&action)));
                 }
             }
@@ -165,6 +170,9 @@ impl Stage {
             ["stop", name] => self.feed(Input::ManualStop { zone: &zone(name), by: "Lan" }),
             ["lock", name] => self.feed(Input::Lock { zone: &zone(name), by: "Lan", note: "pipe" }),
             ["unlock", name] => self.feed(Input::Unlock { zone: &zone(name), by: "Lan" }),
+            ["clear-source", name] => {
+                self.feed(Input::ClearSource { source: &name.parse().unwrap(), by: "Lan" });
+            }
             ["clear", name] => self.feed(Input::ClearFault { zone: &zone(name), by: "Lan" }),
             ["program", name, wish] => self.program(name, wish),
             ["rule", "notify"] => self.rule(RuleWish::Notify { note: "tank low" }),
@@ -234,7 +242,10 @@ impl Stage {
     }
 
     fn ready(&mut self) {
-        let nodes: Vec<NodeId> = self.plan.zones.values().map(|zone| zone.valve.node.clone()).collect();
+        let of_pumps = self.plan.sources.values().filter_map(|source| source.pump.as_ref());
+        let of_pumps = of_pumps.map(|pump| pump.valve.node.clone());
+        let of_zones = self.plan.zones.values().map(|zone| zone.valve.node.clone());
+        let nodes: Vec<NodeId> = of_zones.chain(of_pumps).collect();
         for name in nodes {
             self.feed(Input::NodeOnline { node: &name, valves: &[(ValveId(0), false, None)] });
         }
@@ -276,8 +287,16 @@ fn show(action: &Action) -> String {
             let volume = entry.volume.map(|volume| format!(" {}L", volume.0 / 1000)).unwrap_or_default();
             format!("{zone} {} by {by}: {}{command}{run}{volume}", entry.event.code(), entry.reason.code())
         }
-        Action::Remember { .. } | Action::RememberProgram { .. } | Action::RememberFarm { .. } => {
-            String::new()
+        Action::Pump(PumpAction::Open { command, source, run_s, ttl_s, reason, .. }) => {
+            format!("pump {source} #{command} {run_s}s ttl {ttl_s}s {}", reason.code())
         }
+        Action::Pump(PumpAction::Close { command, source, reason, .. }) => {
+            format!("pump off {source} #{command} {}", reason.code())
+        }
+        Action::Pump(PumpAction::Remember { .. })
+        | Action::RememberGuards { .. }
+        | Action::Remember { .. }
+        | Action::RememberProgram { .. }
+        | Action::RememberFarm { .. } => String::new(),
     }
 }

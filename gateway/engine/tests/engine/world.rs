@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use giot_engine::{
-    Action, Age, By, Engine, Event, Input, Memory, Now, Plan, ProgramWish, Reason, SourceId, ValveRef,
-    ZoneId, ZonePlan, ZoneState,
+    Action, Age, By, Engine, Event, Input, Memory, Now, Plan, ProgramWish, PumpAction, PumpKind, PumpPlan,
+    Reason, SourceId, ValveRef, ZoneId, ZonePlan, ZoneState,
 };
 use giot_shared::ids::{CommandId, ValveId};
 use giot_shared::time::{MonoMs, UnixMs};
@@ -13,6 +13,10 @@ use giot_shared::valve::{CloseReason, RefusalReason};
 
 use crate::farm::{metric, permyriad};
 use crate::node::{Node, Order, Word};
+
+/// From a valve's failure to the last moment at which a pump that knew nothing of it can have been given a lease: the way of
+/// the news, and of an Open.
+const NEWS_MS_MAX: u64 = 45_000 + 15_000;
 
 const WALL_MS: i64 = 1_767_225_600_000;
 
@@ -116,8 +120,14 @@ struct Known {
 pub(crate) struct World {
     plan: Plan,
     zones: Vec<(ZoneId, ZonePlan)>,
+    pumps: Vec<(SourceId, PumpPlan)>,
+    /// Of each pump: until when a valve that failed unseen excuses it.
+    excused_until_ms: Vec<u64>,
+    /// Of each pump: how often it was reported on.
+    n_pumped: Vec<u32>,
     engine: Engine,
     memory: Memory,
+    /// Those of the zones, then those of the pumps.
     nodes: Vec<Node>,
     known: Vec<Known>,
     mono_ms: u64,
@@ -140,18 +150,24 @@ impl World {
     pub(crate) fn new(plan: Plan, seed: u64) -> Self {
         let zones: Vec<_> = plan.zones.iter().map(|(id, zone)| (id.clone(), zone.clone())).collect();
         let now = Now { mono: MonoMs(1_000_000), wall: Some(UnixMs(WALL_MS)) };
+        let pumps = plan.sources.iter().filter_map(|(id, source)| Some((id.clone(), source.pump.clone()?)));
+        let pumps: Vec<_> = pumps.collect();
+        let n_nodes = zones.len() + pumps.len();
         let mut world = Self {
             engine: Engine::new(plan.clone(), Memory::default(), CommandId(1), now),
             memory: Memory::default(),
-            nodes: zones.iter().map(|_| Node::default()).collect(),
+            nodes: (0..n_nodes).map(|_| Node::default()).collect(),
+            excused_until_ms: vec![0; pumps.len()],
+            n_pumped: vec![0; pumps.len()],
+            pumps,
             known: zones.iter().map(|_| Known::default()).collect(),
             mono_ms: 1_000_000,
             clock_offset_ms: Some(WALL_MS - 1_000_000),
             random: seed | 1,
             network: Network::default(),
             orders: BTreeMap::new(),
-            words: zones.iter().map(|_| VecDeque::new()).collect(),
-            outbox: zones.iter().map(|_| Vec::new()).collect(),
+            words: (0..n_nodes).map(|_| VecDeque::new()).collect(),
+            outbox: (0..n_nodes).map(|_| Vec::new()).collect(),
             n_sent: 0,
             last_command: 0,
             heard_ms: 0,
@@ -187,6 +203,18 @@ impl World {
         self.check();
     }
 
+    /// Zones and pumps.
+    pub(crate) fn n_nodes(&self) -> usize {
+        self.nodes.len()
+    }
+
+    fn valve_of(&self, node: usize) -> ValveRef {
+        match self.zones.get(node) {
+            Some((_, plan)) => plan.valve.clone(),
+            None => self.pumps[node - self.zones.len()].1.valve.clone(),
+        }
+    }
+
     pub(crate) fn apply(&mut self, op: &Op) {
         match *op {
             Op::Wait { ms } => self.wait(ms),
@@ -195,6 +223,11 @@ impl World {
             Op::Disconnect { zone } => self.disconnect(zone),
             Op::Reboot { zone } => {
                 let mut say = Vec::new();
+                if self.nodes[zone].run.is_some() {
+                    for (until_ms, (_, pump)) in self.excused_until_ms.iter_mut().zip(&self.pumps) {
+                        *until_ms = self.mono_ms + NEWS_MS_MAX + u64::from(pump.lease_s) * 1000;
+                    }
+                }
                 self.nodes[zone].close(self.mono_ms, CloseReason::Boot, &mut say);
                 self.say(zone, say);
                 self.disconnect(zone);
@@ -336,6 +369,7 @@ impl World {
     /// Lets time pass, event by event.
     pub(crate) fn wait(&mut self, ms: u64) {
         let end_ms = self.mono_ms + ms;
+        let n_before = self.n_timeouts;
         loop {
             let order_ms = self.orders.keys().next().map(|(at_ms, _)| *at_ms);
             let words = self.words.iter().enumerate();
@@ -371,18 +405,22 @@ impl World {
         }
         self.mono_ms = end_ms;
         assert!(self.n_timeouts < 200_000, "the engine's timeouts do not end");
+        let n_timeouts = self.n_timeouts - n_before;
+        assert!(n_timeouts < 1000 + ms / 100, "{n_timeouts} timeouts in {ms} ms\n{}", self.trail());
     }
 
     fn hear(&mut self, zone: usize, word: Word) {
         self.log.push(format!("{} z{} says {word:?}", self.mono_ms, zone + 1));
-        let valve = self.zones[zone].1.valve.clone();
-        let valve: &ValveRef = &valve;
+        let valve: &ValveRef = &self.valve_of(zone);
         // Older than a minute counts as backlog.
         let is_live = |at_ms: u64, now_ms: u64| now_ms - at_ms <= 60_000;
         match word {
             Word::Answer { command, refused } => self.feed(Input::Answer { command, refused }),
             Word::Opened { command, at_ms } => {
                 let live = is_live(at_ms, self.mono_ms);
+                if let (Some(idx), Some(_)) = (zone.checked_sub(self.zones.len()), command) {
+                    self.n_pumped[idx] += 1;
+                }
                 let (closed_by, volume) = (None, None);
                 self.feed(Input::ValveState {
                     valve,
@@ -402,11 +440,15 @@ impl World {
                 self.feed(Input::ValveState { valve, open: false, command, closed_by, run_ms, volume, live });
             }
             Word::Hello { open, command } => {
-                self.known[zone].is_offline = false;
+                if let Some(known) = self.known.get_mut(zone) {
+                    known.is_offline = false;
+                }
                 self.feed(Input::NodeOnline { node: &valve.node, valves: &[(ValveId(0), open, command)] });
             }
             Word::Gone => {
-                self.known[zone].is_offline = true;
+                if let Some(known) = self.known.get_mut(zone) {
+                    known.is_offline = true;
+                }
                 self.feed(Input::NodeOffline { node: &valve.node });
             }
         }
@@ -464,6 +506,33 @@ impl World {
                     self.memory.programs.insert(program, control);
                 }
                 Action::RememberFarm { farm } => self.memory.farm = farm,
+                Action::Pump(action) => self.obey_for_pump(action),
+                Action::RememberGuards { memory } => self.memory.guards = memory,
+            }
+        }
+    }
+
+    fn obey_for_pump(&mut self, action: PumpAction) {
+        let position = |source: &SourceId| {
+            self.zones.len() + self.pumps.iter().position(|(id, _)| id == source).unwrap()
+        };
+        match action {
+            PumpAction::Open { command, source, run_s, ttl_s, .. } => {
+                let node = position(&source);
+                self.check_command(command);
+                let plan = &self.pumps[node - self.zones.len()].1;
+                assert!((1..=plan.lease_s).contains(&run_s) && ttl_s > 0, "P3: every Open has a lease");
+                let issued_ms = self.mono_ms;
+                self.send(node, Order { command, run_s: Some(run_s), issued_ms, ttl_s });
+            }
+            PumpAction::Close { command, source, .. } => {
+                let node = position(&source);
+                self.check_command(command);
+                let issued_ms = self.mono_ms;
+                self.send(node, Order { command, run_s: None, issued_ms, ttl_s: 60 });
+            }
+            PumpAction::Remember { source, memory } => {
+                self.memory.sources.insert(source, memory);
             }
         }
     }
@@ -532,6 +601,7 @@ impl World {
             assert!(is_short, "P3: {id} is open for {open_ms} ms\n{}", self.trail());
             open.push((id, plan));
         }
+        self.check_pumps();
         for (source, source_plan) in &self.plan.sources {
             let fed: Vec<_> = open.iter().filter(|(_, zone)| self.is_fed_by(&zone.source, source)).collect();
             let taken = fed.iter().map(|(_, zone)| zone.flow.map(|flow| flow.0)).sum::<Option<u32>>();
@@ -540,6 +610,29 @@ impl World {
                 (None, _) | (_, None) => fed.len() <= 1,
             };
             assert!(is_carried, "P5: {source} does not carry {fed:?}\n{}", self.trail());
+        }
+    }
+
+    /// P5: whatever a pump gives finds a way out, through an open zone and every master valve before it.
+    fn check_pumps(&self) {
+        for (idx, (source, plan)) in self.pumps.iter().enumerate() {
+            let node = &self.nodes[self.zones.len() + idx];
+            let is_on = node.run.is_some_and(|run| run.commanded_ms.is_some());
+            if !is_on || plan.kind != PumpKind::Pump || self.mono_ms <= self.excused_until_ms[idx] {
+                continue;
+            }
+            let is_open = |master: &SourceId| {
+                let master_idx = self.pumps.iter().position(|(id, _)| id == master);
+                master_idx.is_none_or(|idx| {
+                    let is_master = self.pumps[idx].1.kind == PumpKind::Master;
+                    !is_master || self.nodes[self.zones.len() + idx].run.is_some()
+                })
+            };
+            let has_way = self.zones.iter().zip(&self.nodes).any(|((_, zone), node)| {
+                let mut on_way = self.plan.sources.keys().filter(|other| self.is_fed_by(&zone.source, other));
+                node.run.is_some() && self.is_fed_by(&zone.source, source) && on_way.all(is_open)
+            });
+            assert!(has_way, "P5: the pump of {source} runs against closed valves\n{}", self.trail());
         }
     }
 
@@ -567,17 +660,27 @@ impl World {
         assert_eq!(self.told_ms, self.heard_ms, "P7: the diary tells what the nodes measured");
     }
 
+    fn clear_sources(&mut self) {
+        for (source, _) in self.pumps.clone() {
+            self.feed(Input::ClearSource { source: &source, by: "Lan" });
+        }
+    }
+
     /// When everything works again, every dry zone is watered in its turn.
     pub(crate) fn check_recovery(&mut self) {
         self.network = Network::default();
         self.apply(&Op::Clock { offset_s: Some(0) });
+        for node in 0..self.nodes.len() {
+            self.disconnect(node);
+            self.connect(node);
+            self.nodes[node].refuse_next = None;
+        }
         for zone in 0..self.zones.len() {
-            self.disconnect(zone);
-            self.connect(zone);
-            self.nodes[zone].refuse_next = None;
             self.apply(&Op::Unlock { zone });
             self.apply(&Op::Clear { zone });
         }
+        self.clear_sources();
+        let n_pumped_before = self.n_pumped.clone();
         let n_before: Vec<u32> = self.known.iter().map(|known| known.n_confirmed).collect();
         for round in 0..160_u16 {
             for (zone, before) in n_before.iter().enumerate() {
@@ -592,9 +695,19 @@ impl World {
                 if round == 60 {
                     // What failed while it was recovering has had its pauses; a person looks once more.
                     self.apply(&Op::Clear { zone });
+                    self.clear_sources();
                 }
             }
             self.wait(150_000);
+            let is_watered =
+                self.known.iter().zip(&n_before).all(|(known, before)| known.n_confirmed > *before);
+            let is_pumped = self.n_pumped.iter().zip(&n_pumped_before).all(|(now, before)| now > before);
+            if is_watered && is_pumped {
+                break;
+            }
+        }
+        for (n_pumped, before) in self.n_pumped.iter().zip(n_pumped_before) {
+            assert!(*n_pumped > before, "zones are watered and a pump stands still\n{}", self.trail());
         }
         for (zone, before) in n_before.into_iter().enumerate() {
             let view = self.engine.zone_view(&self.zones[zone].0, self.now()).unwrap();

@@ -116,6 +116,10 @@ export async function clearFault(zone: string): Promise<void> {
   await request('POST', `${zonePath(zone)}/clear-fault`, {});
 }
 
+export async function clearSource(source: string): Promise<void> {
+  await request('POST', `/sources/${encodeURIComponent(source)}/clear-fault`, {});
+}
+
 export const programs = (): Promise<Programs> => get('/programs');
 
 export const preview = (days: number): Promise<Preview> => get(`/programs/preview?days=${days}`);

@@ -75,6 +75,15 @@ export interface Sink {
   refused: number;
 }
 
+/** A water source, with its pump or master valve as it was last confirmed, and the fault that waits for a person. */
+export interface Source {
+  id: string;
+  name: string;
+  /** Missing in what a gateway without pumps sends. */
+  pump?: { kind: 'pump' | 'master_valve'; node: string; valve: number; state: string; why_not: Reason | null } | null;
+  fault?: Reason | null;
+}
+
 export interface Overview {
   now: number;
   clock_set: boolean;
@@ -82,7 +91,7 @@ export interface Overview {
   version: string;
   utc_offset_min: number;
   cooperative: string;
-  sources: { id: string; name: string }[];
+  sources: Source[];
   programs: { id: string; name: string }[];
   zones: Zone[];
   nodes: Node[];

@@ -3,13 +3,16 @@
 //! A reason has a stable code (the key of the page's catalogue) and named arguments; [`Reason::from_parts`] builds it again
 //! from what a store kept. It holds no words for people: those are the catalogue's. A code is never given a second meaning.
 
-use std::str::FromStr;
+mod field;
+mod same;
 
 use giot_shared::ids::{CommandId, NodeId};
 use giot_shared::units::{LitresPerHour, MoisturePermyriad};
 use giot_shared::valve::{CloseReason, RefusalReason};
 
 use crate::ids::{MetricName, ProgramId, RuleId, SourceId, ZoneId};
+
+use field::Field;
 
 /// One named argument of a reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,85 +34,6 @@ pub enum ArgValue {
     Seconds(u64),
     /// A name, or the code of a valve word.
     Text(String),
-}
-
-/// What may stand in a reason: a value that becomes an argument and comes back from one.
-trait Field: Sized {
-    fn to_value(&self) -> ArgValue;
-    fn from_value(value: &ArgValue) -> Option<Self>;
-}
-
-impl Field for u64 {
-    fn to_value(&self) -> ArgValue {
-        ArgValue::Seconds(*self)
-    }
-    fn from_value(value: &ArgValue) -> Option<Self> {
-        if let ArgValue::Seconds(seconds) = value { Some(*seconds) } else { None }
-    }
-}
-
-impl Field for u32 {
-    fn to_value(&self) -> ArgValue {
-        ArgValue::Int(i64::from(*self))
-    }
-    fn from_value(value: &ArgValue) -> Option<Self> {
-        if let ArgValue::Int(int) = value { Self::try_from(*int).ok() } else { None }
-    }
-}
-
-impl Field for LitresPerHour {
-    fn to_value(&self) -> ArgValue {
-        ArgValue::Int(i64::from(self.0))
-    }
-    fn from_value(value: &ArgValue) -> Option<Self> {
-        u32::from_value(value).map(Self)
-    }
-}
-
-impl Field for CommandId {
-    fn to_value(&self) -> ArgValue {
-        ArgValue::Int(i64::try_from(self.0).unwrap_or(i64::MAX))
-    }
-    fn from_value(value: &ArgValue) -> Option<Self> {
-        if let ArgValue::Int(int) = value { u64::try_from(*int).ok().map(Self) } else { None }
-    }
-}
-
-impl Field for MoisturePermyriad {
-    fn to_value(&self) -> ArgValue {
-        ArgValue::Permyriad(self.get())
-    }
-    fn from_value(value: &ArgValue) -> Option<Self> {
-        if let ArgValue::Permyriad(permyriad) = value { Self::new(*permyriad) } else { None }
-    }
-}
-
-/// Fields that are texts: how each is written and read.
-macro_rules! text_fields {
-    ($($type:ty: $to:expr, $from:expr;)*) => {$(
-        impl Field for $type {
-            fn to_value(&self) -> ArgValue {
-                let to: fn(&$type) -> String = $to;
-                ArgValue::Text(to(self))
-            }
-            fn from_value(value: &ArgValue) -> Option<Self> {
-                let from: fn(&str) -> Option<$type> = $from;
-                if let ArgValue::Text(text) = value { from(text) } else { None }
-            }
-        }
-    )*};
-}
-
-text_fields! {
-    String: Self::clone, |text| Some(text.to_owned());
-    ZoneId: ToString::to_string, |text| ZoneId::from_str(text).ok();
-    SourceId: ToString::to_string, |text| SourceId::from_str(text).ok();
-    ProgramId: ToString::to_string, |text| ProgramId::from_str(text).ok();
-    RuleId: ToString::to_string, |text| RuleId::from_str(text).ok();
-    NodeId: ToString::to_string, |text| NodeId::from_str(text).ok();
-    MetricName: ToString::to_string, |text| MetricName::from_str(text).ok();
-    CloseReason: |close| close.code().to_owned(), CloseReason::from_code;
-    RefusalReason: |refusal| refusal.code().to_owned(), RefusalReason::from_code;
 }
 
 /// Declares the reasons: variant, code, fields; and both directions of their arguments.
@@ -289,6 +213,74 @@ reasons! {
     }
     /// A person takes back a pause.
     PauseEnded = "pause_ended" {}
+    /// A person made the run longer.
+    RunExtended = "run_extended" {
+        /// What was asked for.
+        by_s: u64,
+        /// The run as it is to be.
+        run_s: u64,
+    }
+    /// The run is as long as it may be.
+    RunLongest = "run_longest" {
+        /// The zone's longest run.
+        run_s: u64,
+    }
+    /// The zone is not watering.
+    NotRunning = "not_running" {}
+    /// A person watered the zone otherwise.
+    IrrigatedByHand = "irrigated_by_hand" {
+        /// For how long.
+        run_s: u64,
+        /// How much, as that person says.
+        litres: u32,
+    }
+    /// A person has valves tested, one after another.
+    TestStarted = "test_started" {
+        /// How many.
+        n_zones: u32,
+        /// All runs together.
+        run_s: u64,
+    }
+    /// A person has zones watered once.
+    OnceStarted = "once_started" {
+        /// How many.
+        n_zones: u32,
+        /// All runs together.
+        run_s: u64,
+    }
+    /// The valve is tested.
+    ValveTest = "valve_test" {
+        /// For how long.
+        run_s: u64,
+        /// Which of the valves.
+        cycle: u32,
+        /// How many there are.
+        n_cycles: u32,
+    }
+    /// A person wants this run once.
+    RunOnce = "run_once" {
+        /// For how long.
+        run_s: u64,
+    }
+    /// A source gave too much: its zones are tested one after another, to find which of them.
+    DiagnosisStarted = "diagnosis_started" {
+        /// The source.
+        source: SourceId,
+        /// How many zones.
+        n_zones: u32,
+    }
+    /// The zones of the source are being tested after it gave too much.
+    Diagnosing = "diagnosing" {
+        /// The source.
+        source: SourceId,
+    }
+    /// A program's run was interrupted; its rest is made up for.
+    RunResumed = "run_resumed" {
+        /// The program.
+        program: ProgramId,
+        /// The rest.
+        run_s: u64,
+    }
     /// A person stopped the zone.
     ManualStop = "manual_stop" {}
     /// A person stopped every zone.
@@ -499,6 +491,214 @@ reasons! {
         /// That zone.
         zone: ZoneId,
     }
+    /// There is no such source, or it has no pump that is switched from here.
+    UnknownSource = "unknown_source" {
+        /// What was asked for.
+        source: SourceId,
+    }
+    /// Another zone of the source has just been started.
+    Staggered = "staggered" {
+        /// The source.
+        source: SourceId,
+        /// Rest of the time between two starts.
+        remaining_s: u64,
+    }
+    /// A zone draws water, so its pump or master valve is switched on.
+    PumpStart = "pump_start" {
+        /// The source.
+        source: SourceId,
+    }
+    /// No zone draws water any more, so its pump or master valve is switched off.
+    PumpNotNeeded = "pump_not_needed" {
+        /// The source.
+        source: SourceId,
+    }
+    /// No valve is open for certain, so the pump is switched off.
+    PumpUncovered = "pump_uncovered" {
+        /// The source.
+        source: SourceId,
+    }
+    /// The pump is being switched off; the zone waits until it is.
+    PumpStopping = "pump_stopping" {
+        /// The source.
+        source: SourceId,
+    }
+    /// The pump rests between two starts.
+    PumpResting = "pump_resting" {
+        /// The source.
+        source: SourceId,
+        /// Rest of the pause.
+        remaining_s: u64,
+    }
+    /// The pump has had its starts of this hour.
+    PumpStartsUsed = "pump_starts_used" {
+        /// The source.
+        source: SourceId,
+        /// How many it may have.
+        starts: u32,
+        /// Until it may start again.
+        remaining_s: u64,
+    }
+    /// The master valve opens before the zone's valve.
+    PumpLead = "pump_lead" {
+        /// The source.
+        source: SourceId,
+        /// Until the zone's valve follows.
+        remaining_s: u64,
+    }
+    /// Someone switched the pump on at its node; it is switched off, because no valve is known to be open for it.
+    PumpStartedLocally = "pump_started_locally" {
+        /// The source.
+        source: SourceId,
+    }
+    /// A fault of the source waits for a person to clear it.
+    SourceFault = "source_fault" {
+        /// The source.
+        source: SourceId,
+        /// Code of the fault's reason.
+        fault: String,
+    }
+    /// The source rests after a failure of its pump.
+    SourcePaused = "source_paused" {
+        /// The source.
+        source: SourceId,
+        /// Failures in a row.
+        failures: u32,
+        /// Rest of the pause.
+        remaining_s: u64,
+    }
+    /// A person cleared the fault of a source.
+    SourceCleared = "source_cleared" {
+        /// The source.
+        source: SourceId,
+    }
+    /// Water flows as it should: the valve is open indeed.
+    FlowConfirmed = "flow_confirmed" {
+        /// The flow.
+        flow_l_per_h: LitresPerHour,
+    }
+    /// More water flows than should: a line has burst or come off.
+    HighFlow = "high_flow" {
+        /// The flow.
+        flow_l_per_h: LitresPerHour,
+        /// What the last good runs had.
+        expected_l_per_h: LitresPerHour,
+    }
+    /// Less water flows than should: a filter or lines are clogged.
+    LowFlow = "low_flow" {
+        /// The flow.
+        flow_l_per_h: LitresPerHour,
+        /// What the last good runs had.
+        expected_l_per_h: LitresPerHour,
+    }
+    /// The valve is open and next to nothing flows: valve, pump or a gate by hand.
+    NoFlow = "no_flow" {
+        /// The flow.
+        flow_l_per_h: LitresPerHour,
+        /// What the last good runs had; 0: not known.
+        expected_l_per_h: LitresPerHour,
+    }
+    /// Water flows although the valve was closed; it is closed once more.
+    LeakAfterClose = "leak_after_close" {
+        /// The flow.
+        flow_l_per_h: LitresPerHour,
+        /// Which time.
+        attempts: u32,
+    }
+    /// Water flows although the valve was closed several times.
+    ValveStuckOpen = "valve_stuck_open" {
+        /// The flow.
+        flow_l_per_h: LitresPerHour,
+    }
+    /// The run has taken all that it may.
+    VolumeReached = "volume_reached" {
+        /// That much.
+        volume_l: u32,
+    }
+    /// A source gives more than its zones should take.
+    SourceHighFlow = "source_high_flow" {
+        /// The source.
+        source: SourceId,
+        /// The flow.
+        flow_l_per_h: LitresPerHour,
+        /// What its open zones should take.
+        expected_l_per_h: LitresPerHour,
+    }
+    /// A source gives less than its zones should take.
+    SourceLowFlow = "source_low_flow" {
+        /// The source.
+        source: SourceId,
+        /// The flow.
+        flow_l_per_h: LitresPerHour,
+        /// What its open zones should take.
+        expected_l_per_h: LitresPerHour,
+    }
+    /// A source gives next to nothing although valves are open.
+    SourceNoFlow = "source_no_flow" {
+        /// The source.
+        source: SourceId,
+        /// The flow.
+        flow_l_per_h: LitresPerHour,
+        /// What its open zones should take; 0: not known.
+        expected_l_per_h: LitresPerHour,
+    }
+    /// A source gives water although all valves are closed.
+    UnscheduledFlow = "unscheduled_flow" {
+        /// The source.
+        source: SourceId,
+        /// The flow.
+        flow_l_per_h: LitresPerHour,
+    }
+    /// The tank or well is too low.
+    TankLow = "tank_low" {
+        /// The source.
+        source: SourceId,
+        /// Its level, in the unit of its gauge.
+        level: u32,
+        /// The level from which it gives again.
+        resume: u32,
+    }
+    /// Nothing is known of the tank's level, or for too long.
+    TankUnknown = "tank_unknown" {
+        /// The source.
+        source: SourceId,
+    }
+    /// The pressure is too low while water flows.
+    PressureLow = "pressure_low" {
+        /// The source.
+        source: SourceId,
+        /// The pressure.
+        pressure_kpa: u32,
+        /// The lowest that is right.
+        min_kpa: u32,
+    }
+    /// The pressure is too high while water flows.
+    PressureHigh = "pressure_high" {
+        /// The source.
+        source: SourceId,
+        /// The pressure.
+        pressure_kpa: u32,
+        /// The highest that is right.
+        max_kpa: u32,
+    }
+    /// It rained enough.
+    Rained = "rained" {
+        /// So much.
+        rain_mm: u32,
+        /// So much is enough.
+        limit_mm: u32,
+        /// Within so many hours.
+        hours: u32,
+    }
+    /// The rain contact says that it rains, or has just rained.
+    RainContact = "rain_contact" {}
+    /// It is so cold that drops freeze.
+    Frost = "frost" {
+        /// The temperature.
+        temperature_c: i32,
+        /// Water flows again from here.
+        clear_c: i32,
+    }
     /// The minimum time between two runs is not over.
     MinimumOff = "minimum_off" {
         /// Rest of it.
@@ -579,110 +779,5 @@ reasons! {
     GatewayRestarted = "gateway_restarted" {}
 }
 
-impl Reason {
-    /// Whether both say the same to a reader, apart from numbers that merely moved on.
-    ///
-    /// The diary tells a cause once, not each time a second of a waiting time has passed.
-    #[must_use]
-    pub fn is_same_cause(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::SourceBusy { zone: a }, Self::SourceBusy { zone: b })
-            | (Self::CapacityKept { zone: a }, Self::CapacityKept { zone: b }) => a == b,
-            (Self::CapacityFull { source: a, .. }, Self::CapacityFull { source: b, .. }) => a == b,
-            (Self::Locked { by: a, .. }, Self::Locked { by: b, .. }) => a == b,
-            (Self::UnresolvedFault { fault: a }, Self::UnresolvedFault { fault: b }) => a == b,
-            (Self::Quarantined { failures: a, .. }, Self::Quarantined { failures: b, .. }) => a == b,
-            (a, b) => a.code() == b.code() && a.probe() == b.probe(),
-        }
-    }
-
-    fn probe(&self) -> Option<(&NodeId, &MetricName)> {
-        if let Self::StaleReading { device, metric, .. }
-        | Self::NoReading { device, metric }
-        | Self::FaultyReading { device, metric }
-        | Self::ReadingAhead { device, metric, .. }
-        | Self::AgeUnknown { device, metric }
-        | Self::ImplausibleReading { device, metric, .. }
-        | Self::ProbeJump { device, metric, .. }
-        | Self::ProbeStuck { device, metric, .. } = self
-        {
-            Some((device, metric))
-        } else {
-            None
-        }
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn sample(name: &str) -> Vec<ArgValue> {
-        let texts = ["zone-1", "bad_mac", "commanded"];
-        let mut values = vec![ArgValue::Int(7), ArgValue::Permyriad(2100), ArgValue::Seconds(60)];
-        values.extend(texts.iter().map(|text| ArgValue::Text((*text).to_owned())));
-        assert!(!name.is_empty());
-        values
-    }
-
-    /// Fills each argument with the first sample kind that the code takes.
-    fn build(code: &str) -> Reason {
-        let names = Reason::arg_names(code).unwrap();
-        let mut chosen: Vec<usize> = vec![0; names.len()];
-        for _ in 0..10_000 {
-            let pick = |name: &str| {
-                let position = names.iter().position(|n| *n == name)?;
-                sample(name).get(chosen[position]).cloned()
-            };
-            if let Some(reason) = Reason::from_parts(code, pick) {
-                return reason;
-            }
-            for choice in &mut chosen {
-                *choice += 1;
-                if *choice < 6 {
-                    break;
-                }
-                *choice = 0;
-            }
-        }
-        panic!("no arguments fit {code}");
-    }
-
-    #[test]
-    fn every_code_is_unique_and_comes_back_from_its_parts() {
-        let mut seen = std::collections::BTreeSet::new();
-        for code in Reason::ALL_CODES {
-            assert!(seen.insert(*code), "{code} twice");
-            assert!(code.chars().all(|c| c.is_ascii_lowercase() || c == '_'), "{code}");
-            let reason = build(code);
-            assert_eq!(reason.code(), *code);
-            let args = reason.args();
-            let names: Vec<_> = args.iter().map(|arg| arg.name).collect();
-            assert_eq!(Some(names.as_slice()), Reason::arg_names(code));
-            let back = Reason::from_parts(code, |name| {
-                args.iter().find(|arg| arg.name == name).map(|arg| arg.value.clone())
-            });
-            assert_eq!(back, Some(reason));
-        }
-        assert_eq!(Reason::from_parts("no_such_code", |_| None), None);
-        assert_eq!(Reason::from_parts("minimum_off", |_| None), None);
-        assert_eq!(Reason::from_parts("minimum_off", |_| Some(ArgValue::Int(3))), None);
-    }
-
-    #[test]
-    fn a_cause_is_the_same_while_only_its_waiting_time_moves() {
-        let busy = |zone: &str| Reason::SourceBusy { zone: zone.parse().unwrap() };
-        assert!(Reason::MinimumOff { remaining_s: 9 }.is_same_cause(&Reason::MinimumOff { remaining_s: 8 }));
-        assert!(busy("a").is_same_cause(&busy("a")));
-        assert!(!busy("a").is_same_cause(&busy("b")));
-        let stale = |device: &str, age_s| Reason::StaleReading {
-            device: device.parse().unwrap(),
-            metric: "soil_moisture".parse().unwrap(),
-            age_s,
-            fresh_s: 60,
-        };
-        assert!(stale("n1", 61).is_same_cause(&stale("n1", 99)));
-        assert!(!stale("n1", 61).is_same_cause(&stale("n2", 61)));
-        assert!(!Reason::ClockUnset {}.is_same_cause(&Reason::StopAll {}));
-    }
-}
+mod tests;

@@ -1,0 +1,494 @@
+//! Pumps and master valves at work: who wants them on, what is open for them for certain, and which valve may close when.
+//!
+//! A zone's valve, and a master valve, may close only when every pump above is off for certain, or another way out stays
+//! open for certain beyond the last possible moment of that pump (P5). So every valve below a pump that is not off has its
+//! Close held back from the start, and gets leave one by one when it wants to close: one leave may be what the next one
+//! would have relied on. What nobody is asked for (a node that fails, a lease that ends) is covered by the pump's own
+//! lease, which is never longer than what is open for certain.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use giot_shared::ids::{CommandId, NodeId, ValveId};
+use giot_shared::time::MonoMs;
+
+use super::Engine;
+use crate::Now;
+use crate::diary::{Action, Event, PumpAction};
+use crate::ids::SourceId;
+use crate::memory::SourceMemory;
+use crate::plan::{Plan, ProblemKind, PumpKind, PumpProblem, Timing};
+use crate::pump::{Demand, Pump, PumpTurn};
+use crate::reason::Reason;
+use crate::view::PumpView;
+use crate::zone::{Phase, Zone};
+
+/// Never: a Close waits for the pump's word.
+const NEVER: MonoMs = MonoMs(u64::MAX);
+
+/// Looks at one pump for each input; more would mean that two pumps cannot agree, and the next input goes on from there.
+const ROUNDS_PER_PUMP: usize = 16;
+
+/// The pumps and master valves of a farm.
+#[derive(Debug, Default)]
+pub(super) struct Pumps {
+    list: Vec<Pump>,
+    /// Of each pump: the zones that it feeds.
+    zones: Vec<Vec<usize>>,
+    /// Of each zone: the pumps and master valves on its way.
+    of_zone: Vec<Vec<usize>>,
+    valves: BTreeMap<NodeId, BTreeMap<ValveId, usize>>,
+    by_source: BTreeMap<SourceId, usize>,
+    pub(super) owners: BTreeMap<CommandId, usize>,
+    dirty: BTreeSet<usize>,
+    /// Of each pump: whether a zone uses it, and when one last did.
+    last_used: Vec<(bool, Option<MonoMs>)>,
+    /// Of each pump: what kept its zones from starting when it was last looked at.
+    barred: Vec<Option<&'static str>>,
+}
+
+impl Pumps {
+    pub(super) fn new(
+        plan: &Plan,
+        mut memory: BTreeMap<SourceId, SourceMemory>,
+        now: Now,
+        next_command: CommandId,
+    ) -> Self {
+        let mut pumps = Self { of_zone: vec![Vec::new(); plan.zones.len()], ..Self::default() };
+        let problems = plan.check();
+        for (source, source_plan) in &plan.sources {
+            let Some(pump_plan) = &source_plan.pump else { continue };
+            let own: Vec<_> =
+                problems.iter().filter(|problem| problem.source.as_ref() == Some(source)).collect();
+            let is_shared =
+                own.iter().any(|problem| problem.kind == ProblemKind::Pump(PumpProblem::OutputShared));
+            let idx = pumps.list.len();
+            let kept = memory.remove(source).unwrap_or_default();
+            let mut pump = Pump::after_start(
+                idx,
+                source.clone(),
+                pump_plan.clone(),
+                kept,
+                now,
+                &plan.timing,
+                next_command,
+            );
+            if !own.is_empty() {
+                pump.invalidate();
+            }
+            if is_shared {
+                pump.mute();
+            } else {
+                let valves = pumps.valves.entry(pump_plan.valve.node.clone()).or_default();
+                valves.insert(pump_plan.valve.valve, idx);
+            }
+            pumps.list.push(pump);
+            pumps.by_source.insert(source.clone(), idx);
+            pumps.zones.push(Vec::new());
+            pumps.last_used.push((false, None));
+            pumps.barred.push(None);
+            pumps.dirty.insert(idx);
+        }
+        for (zone_idx, zone) in plan.zones.values().enumerate() {
+            for source in plan.path(&zone.source) {
+                let Some(idx) = pumps.by_source.get(source).copied() else { continue };
+                if let Some(zones) = pumps.zones.get_mut(idx) {
+                    zones.push(zone_idx);
+                }
+                if let Some(of_zone) = pumps.of_zone.get_mut(zone_idx) {
+                    of_zone.push(idx);
+                }
+            }
+        }
+        pumps
+    }
+
+    /// The moment at which some pump wants to be looked at.
+    pub(super) fn wake_at(&self, last_mono: MonoMs) -> Option<MonoMs> {
+        if !self.dirty.is_empty() {
+            return Some(last_mono.plus_ms(1));
+        }
+        self.list.iter().filter_map(|pump| pump.wake_at).min()
+    }
+
+    /// Something changed at a zone.
+    pub(super) fn touch_zone(&mut self, zone_idx: usize) {
+        if let Some(of_zone) = self.of_zone.get(zone_idx) {
+            self.dirty.extend(of_zone);
+        }
+    }
+
+    /// Something changed at a pump: those that share zones with it are concerned too.
+    fn touch(&mut self, idx: usize) {
+        self.dirty.insert(idx);
+        for zone_idx in self.zones.get(idx).into_iter().flatten() {
+            if let Some(of_zone) = self.of_zone.get(*zone_idx) {
+                self.dirty.extend(of_zone);
+            }
+        }
+    }
+
+    fn of_zone(&self, zone_idx: usize) -> impl Iterator<Item = &Pump> {
+        let indices = self.of_zone.get(zone_idx).into_iter().flatten();
+        indices.filter_map(|idx| self.list.get(*idx))
+    }
+
+    /// Why a zone must not open, apart from a master valve that opens first.
+    pub(super) fn barrier(&self, zone_idx: usize, now: Now) -> Option<Reason> {
+        self.of_zone(zone_idx).find_map(|pump| pump.bar(now).or_else(|| pump.rest(now)))
+    }
+
+    /// Why a zone waits for a master valve that opens first.
+    pub(super) fn lead(&self, zone_idx: usize, now: Now) -> Option<Reason> {
+        self.of_zone(zone_idx).find_map(|pump| pump.lead(now))
+    }
+
+    /// How long a run must be so that a pump that it starts has its minimum run, seconds.
+    pub(super) fn least_s(&self, zone_idx: usize, now: Now) -> u32 {
+        let least = self.of_zone(zone_idx).map(|pump| match pump.least_until() {
+            Some(until) => u32::try_from(until.since_ms(now.mono).div_ceil(1000)).unwrap_or(u32::MAX),
+            None => pump.plan.run_s_min.saturating_add(pump.plan.on_adjust_s.max(0).unsigned_abs()),
+        });
+        least.max().unwrap_or(0)
+    }
+
+    /// How much longer than its run a zone's lease must be, so that its pump can go off first, seconds.
+    pub(super) fn slack_s(&self, zone_idx: usize, lease_s: u32, timing: &Timing) -> u32 {
+        let guarded = self.of_zone(zone_idx).filter(|pump| pump.plan.is_guarded());
+        let slack = guarded.map(|pump| {
+            let way_s = pump.plan.lease_s.saturating_add(pump.plan.spare_s(timing));
+            way_s.saturating_add(pump.plan.off_lead_s()).saturating_add(lease_s / 50)
+        });
+        slack.max().unwrap_or(0)
+    }
+
+    /// How long mains fill on a zone's way, seconds.
+    pub(super) fn fill_s(&self, zone_idx: Option<usize>) -> u32 {
+        let pumps = zone_idx.into_iter().flat_map(|idx| self.of_zone(idx));
+        pumps.map(|pump| pump.plan.fill_s).max().unwrap_or(0)
+    }
+
+    /// Since when the pumps on a zone's way are on and their mains filled; `Ok(None)`: there are none; `Err`: some is not.
+    pub(super) fn water_since(&self, zone_idx: usize) -> Result<Option<MonoMs>, ()> {
+        let mut since = None;
+        for pump in self.of_zone(zone_idx) {
+            let filled_at = pump.on_since().ok_or(())?.plus_ms(u64::from(pump.plan.fill_s) * 1000);
+            since = since.max(Some(filled_at));
+        }
+        Ok(since)
+    }
+
+    pub(super) fn node_valves(&self, node: &NodeId) -> Vec<(ValveId, usize)> {
+        self.valves.get(node).into_iter().flatten().map(|(valve, idx)| (*valve, *idx)).collect()
+    }
+
+    pub(super) fn by_valve(&self, node: &NodeId, valve: ValveId) -> Option<usize> {
+        self.valves.get(node)?.get(&valve).copied()
+    }
+}
+
+impl Engine {
+    /// What a page shows of a source's pump or master valve; `None` where none is switched from here.
+    #[must_use]
+    pub fn pump_view(&self, source: &SourceId, now: Now) -> Option<PumpView> {
+        Some(self.pumps.list.get(*self.pumps.by_source.get(source)?)?.view(now))
+    }
+
+    /// Lets a pump act; those that share zones with it are looked at too.
+    pub(super) fn with_pump(&mut self, now: Now, idx: usize, act: impl FnOnce(&mut Pump, &mut PumpTurn<'_>)) {
+        self.act_pump(now, idx, act);
+        self.pumps.touch(idx);
+    }
+
+    fn act_pump(&mut self, now: Now, idx: usize, act: impl FnOnce(&mut Pump, &mut PumpTurn<'_>)) {
+        let Some(pump) = self.pumps.list.get_mut(idx) else { return };
+        let mut turn = PumpTurn {
+            now,
+            timing: &self.out.timing,
+            next_command: &mut self.out.next_command,
+            actions: &mut self.out.actions,
+            owners: &mut self.pumps.owners,
+        };
+        act(pump, &mut turn);
+    }
+
+    /// A person clears the fault of a source's pump.
+    pub(super) fn clear_source(&mut self, now: Now, source: &SourceId, by: &str) {
+        let had_fault = self.clear_source_guards(source);
+        if had_fault {
+            self.tell_farm(now, Event::Cleared, Reason::SourceCleared { source: source.clone() }, by);
+        }
+        let Some(idx) = self.pumps.by_source.get(source).copied() else {
+            if !self.has_source(source) {
+                let reason = Reason::UnknownSource { source: source.clone() };
+                self.tell_farm(now, Event::Refused, reason, by);
+            }
+            return;
+        };
+        self.with_pump(now, idx, |pump, turn| pump.clear_fault(turn, by, !had_fault));
+    }
+
+    /// Holds back the Closes of every valve below a pump: after a start each may be on, and on any of them.
+    pub(super) fn hold_closes(&mut self) {
+        for zone_idx in 0..self.zones.len() {
+            let is_bound = self.is_bound(zone_idx, |_| true);
+            if let Some(zone) = self.zones.get_mut(zone_idx).filter(|_| is_bound) {
+                zone.hold_close(NEVER);
+            }
+        }
+        for idx in 0..self.pumps.list.len() {
+            let is_bound = self.is_master_bound(idx);
+            if let Some(pump) = self.pumps.list.get_mut(idx).filter(|_| is_bound) {
+                pump.hold_close(NEVER);
+            }
+        }
+    }
+
+    /// Brings every pump that something may have changed for in line with its zones.
+    pub(super) fn run_pumps(&mut self, now: Now) {
+        let due = self.pumps.list.iter().enumerate();
+        let due = due.filter(|(_, pump)| pump.wake_at.is_some_and(|at| at <= now.mono)).map(|(idx, _)| idx);
+        self.pumps.dirty.extend(due.collect::<Vec<_>>());
+        let mut n_rounds = self.pumps.list.len() * ROUNDS_PER_PUMP;
+        while n_rounds > 0 {
+            let Some(idx) = self.pumps.dirty.pop_first() else { return };
+            self.run_pump(idx, now);
+            n_rounds -= 1;
+        }
+    }
+
+    fn run_pump(&mut self, idx: usize, now: Now) {
+        self.note_use(idx, now);
+        let demand = self.demand(idx, now);
+        let sign = |pump: &Pump| (pump.is_off(), pump.certain(), pump.over_at());
+        let before = self.pumps.list.get(idx).map(sign);
+        self.act_pump(now, idx, |pump, turn| pump.drive(turn, &demand));
+        if before != self.pumps.list.get(idx).map(sign) {
+            self.pumps.touch(idx);
+            self.pumps.dirty.remove(&idx);
+        }
+        let Some(pump) = self.pumps.list.get_mut(idx) else { return };
+        if let Some(memory) = pump.take_memory() {
+            let source = pump.source.clone();
+            self.out.actions.push_back(Action::Pump(PumpAction::Remember { source, memory }));
+        }
+        if let Some(reason) = pump.bar(now) {
+            self.stop_below(idx, now, &reason);
+        }
+        self.hold_below(idx);
+        self.give_leave(idx, now);
+        self.call_waiting(idx, now);
+        let demand = self.demand(idx, now);
+        if let Some(pump) = self.pumps.list.get_mut(idx) {
+            pump.wake_at = pump.deadline(now, &demand);
+        }
+    }
+
+    fn zones_of(&self, idx: usize) -> Vec<usize> {
+        self.pumps.zones.get(idx).cloned().unwrap_or_default()
+    }
+
+    /// Whether a zone wants a master valve open: it draws water, or waits only for that valve.
+    fn wants_master(&self, zone_idx: usize, now: Now) -> bool {
+        let Some(zone) = self.zones.get(zone_idx) else { return false };
+        let is_drawing = zone.is_running() || matches!(zone.phase, Phase::Local(_));
+        let has_room = || self.network.barrier(zone_idx, now.mono).is_none();
+        is_drawing
+            || (self.network.is_waiting(zone_idx)
+                && has_room()
+                && self.pumps.barrier(zone_idx, now).is_none())
+    }
+
+    fn note_use(&mut self, idx: usize, now: Now) {
+        let is_used = self.zones_of(idx).into_iter().any(|zone_idx| self.wants_master(zone_idx, now));
+        if let Some(last) = self.pumps.last_used.get_mut(idx) {
+            let was_used = std::mem::replace(&mut last.0, is_used);
+            if is_used || was_used {
+                last.1 = Some(now.mono);
+            }
+        }
+    }
+
+    /// What the zones want of a pump at a moment.
+    fn demand(&self, idx: usize, now: Now) -> Demand {
+        let zones = self.zones_of(idx);
+        let source = self.pumps.list.get(idx).map(|pump| (pump.source.clone(), pump.plan.clone()));
+        let Some((source, plan)) = source else {
+            let end = Reason::StopAll {};
+            return Demand { start_at: None, open_until: None, look_at: None, end };
+        };
+        let is_running = |zone_idx: &usize| self.zones.get(*zone_idx).is_some_and(Zone::is_running);
+        let end = if zones.iter().any(is_running) {
+            Reason::PumpUncovered { source }
+        } else {
+            Reason::PumpNotNeeded { source }
+        };
+        let lag_ms = |adjust_s: i32| u64::from(adjust_s.max(0).unsigned_abs()) * 1000;
+        match plan.kind {
+            PumpKind::Pump => {
+                let ways: Vec<_> = zones.iter().filter_map(|zone_idx| self.way_out(idx, *zone_idx)).collect();
+                let since = ways.iter().map(|(since, _)| *since).min();
+                let start_at = since.map(|since| since.plus_ms(lag_ms(plan.on_adjust_s)));
+                let open_until = ways.iter().map(|(_, until)| *until).max();
+                Demand { start_at, open_until, look_at: None, end }
+            }
+            PumpKind::Master => {
+                let used = zones.iter().filter(|zone_idx| self.wants_master(**zone_idx, now));
+                let opened_at = |zone_idx: &usize| {
+                    let zone = self.zones.get(*zone_idx)?;
+                    match plan.on_adjust_s {
+                        ..=0 => Some(now.mono),
+                        1.. if matches!(zone.phase, Phase::Open(_) | Phase::Local(_)) => {
+                            Some(zone.since.plus_ms(lag_ms(plan.on_adjust_s)))
+                        }
+                        1.. => None,
+                    }
+                };
+                let start_at = used.filter_map(opened_at).min();
+                let (is_used, last) = self.pumps.last_used.get(idx).copied().unwrap_or_default();
+                let lag_end = last.map(|last| last.plus_ms(lag_ms(plan.off_adjust_s)));
+                let is_open = is_used || lag_end.is_some_and(|end| end > now.mono);
+                Demand { start_at, open_until: is_open.then_some(NEVER), look_at: lag_end, end }
+            }
+        }
+    }
+
+    /// Since when, and until when, water that a pump gives can leave for certain through a zone: its valve, and every
+    /// master valve on its way.
+    fn way_out(&self, idx: usize, zone_idx: usize) -> Option<(MonoMs, MonoMs)> {
+        let mut way = self.zones.get(zone_idx)?.certain()?;
+        for other_idx in self.pumps.of_zone.get(zone_idx)? {
+            let other = self.pumps.list.get(*other_idx)?;
+            if *other_idx != idx && other.kind() == PumpKind::Master {
+                let (since, until) = other.certain()?;
+                way = (way.0.max(since), way.1.min(until));
+            }
+        }
+        Some(way)
+    }
+
+    /// A pump that is not to be relied on: what runs below it ends.
+    fn stop_below(&mut self, idx: usize, now: Now, reason: &Reason) {
+        for zone_idx in self.zones_of(idx) {
+            let is_running = self.zones.get(zone_idx).is_some_and(Zone::is_running);
+            if is_running {
+                let reason = reason.clone();
+                self.with(now, Some(zone_idx), &mut Vec::new(), |zone, turn| zone.stop_for(turn, reason));
+                self.settle(zone_idx, now);
+            }
+        }
+    }
+
+    /// Holds the Closes of all valves below a pump that is not off, and lets its zones go on until it has its minimum run.
+    /// Valves that have their leave to close keep it.
+    fn hold_below(&mut self, idx: usize) {
+        for zone_idx in self.zones_of(idx) {
+            let is_bound = self.is_bound(zone_idx, |_| true);
+            let keep_until = self.pumps.of_zone(zone_idx).map(Pump::keep_until).max();
+            let Some(zone) = self.zones.get_mut(zone_idx) else { continue };
+            zone.keep_until(keep_until.unwrap_or(MonoMs(0)));
+            if !zone.is_closing() {
+                zone.hold_close(if is_bound { NEVER } else { MonoMs(0) });
+            }
+        }
+        for master_idx in self.sharing(idx) {
+            let is_bound = self.is_master_bound(master_idx);
+            if let Some(pump) = self.pumps.list.get_mut(master_idx).filter(|pump| !pump.is_stopping()) {
+                pump.hold_close(if is_bound { NEVER } else { MonoMs(0) });
+            }
+        }
+    }
+
+    /// Whether a pump that must not lose a master valve is, or may be, on.
+    fn is_master_bound(&self, idx: usize) -> bool {
+        let is_master = self.pumps.list.get(idx).is_some_and(|pump| pump.kind() == PumpKind::Master);
+        is_master
+            && self.zones_of(idx).into_iter().any(|zone_idx| self.is_bound(zone_idx, |above| above != idx))
+    }
+
+    /// Whether a pump that must not lose a zone's valve is, or may be, on.
+    fn is_bound(&self, zone_idx: usize, counts: impl Fn(usize) -> bool) -> bool {
+        let above = self.pumps.of_zone.get(zone_idx).into_iter().flatten();
+        let mut above = above.filter(|idx| counts(**idx)).filter_map(|idx| self.pumps.list.get(*idx));
+        above.any(|pump| pump.plan.is_guarded() && !pump.is_off())
+    }
+
+    /// The pumps and master valves that share a zone with one, itself included.
+    fn sharing(&self, idx: usize) -> BTreeSet<usize> {
+        let of_zone = |zone_idx: &usize| self.pumps.of_zone.get(*zone_idx).cloned().unwrap_or_default();
+        let shared = self.pumps.zones.get(idx).into_iter().flatten().flat_map(of_zone);
+        shared.chain([idx]).collect()
+    }
+
+    /// Lets the valves below a pump close that may, one after another.
+    fn give_leave(&mut self, idx: usize, now: Now) {
+        for zone_idx in self.zones_of(idx) {
+            if !self.zones.get(zone_idx).is_some_and(Zone::is_close_held) {
+                continue;
+            }
+            let above = self.pumps.of_zone.get(zone_idx).cloned().unwrap_or_default();
+            let leave_at =
+                above.into_iter().map(|pump_idx| self.leave_at(pump_idx, |other| other == zone_idx));
+            let Some(leave_at) = leave_at.collect::<Option<Vec<_>>>() else { continue };
+            let leave_at = leave_at.into_iter().max().unwrap_or(now.mono);
+            if self.zones.get(zone_idx).is_some_and(|zone| zone.close_from() == leave_at) {
+                // It has its leave and cannot use it yet: nothing changes by looking again.
+                continue;
+            }
+            self.with(now, Some(zone_idx), &mut Vec::new(), |zone, _| zone.hold_close(leave_at));
+            self.settle(zone_idx, now);
+        }
+        for master_idx in self.sharing(idx) {
+            let Some(master) = self.pumps.list.get(master_idx) else { continue };
+            if master.kind() != PumpKind::Master || !master.is_close_held() {
+                continue;
+            }
+            let below: BTreeSet<usize> = self.zones_of(master_idx).into_iter().collect();
+            let above = self.sharing(master_idx).into_iter().filter(|pump_idx| *pump_idx != master_idx);
+            let leave_at: Option<Vec<_>> =
+                above.map(|pump_idx| self.leave_at(pump_idx, |zone_idx| below.contains(&zone_idx))).collect();
+            let Some(leave_at) = leave_at else { continue };
+            let leave_at = leave_at.into_iter().max().unwrap_or(now.mono);
+            if self.pumps.list.get(master_idx).is_some_and(|master| master.close_from() == leave_at) {
+                continue;
+            }
+            let none = Demand { start_at: None, open_until: None, look_at: None, end: Reason::StopAll {} };
+            self.act_pump(now, master_idx, |master, turn| {
+                master.hold_close(leave_at);
+                master.drive(turn, &none);
+            });
+            self.pumps.dirty.insert(master_idx);
+        }
+    }
+
+    /// From when valves may close as far as one pump is concerned: once it is off, with its lead, or at once while another
+    /// way out, none of `without`, stays open for longer than it can be on. `None`: not yet.
+    fn leave_at(&self, pump_idx: usize, without: impl Fn(usize) -> bool) -> Option<MonoMs> {
+        let pump = self.pumps.list.get(pump_idx)?;
+        if !pump.plan.is_guarded() {
+            return Some(MonoMs(0));
+        }
+        if pump.is_off() {
+            return Some(pump.off_since().plus_ms(u64::from(pump.plan.off_lead_s()) * 1000));
+        }
+        let others = self.zones_of(pump_idx).into_iter().filter(|zone_idx| !without(*zone_idx));
+        let open_until =
+            others.filter_map(|zone_idx| self.way_out(pump_idx, zone_idx)).map(|(_, until)| until);
+        open_until.max().filter(|until| *until >= pump.over_at()).map(|_| MonoMs(0))
+    }
+
+    /// Zones that waited for a pump are called when nothing of it keeps them any more.
+    fn call_waiting(&mut self, idx: usize, now: Now) {
+        let Some(pump) = self.pumps.list.get(idx) else { return };
+        let barred = pump.bar(now).or_else(|| pump.rest(now)).or_else(|| pump.lead(now));
+        let barred = barred.map(|reason| reason.code());
+        let Some(before) = self.pumps.barred.get_mut(idx) else { return };
+        if std::mem::replace(before, barred) == barred {
+            return;
+        }
+        let waiting = self.zones_of(idx).into_iter().find(|zone_idx| self.network.is_waiting(*zone_idx));
+        if let Some(zone_idx) = waiting {
+            self.network.poke(zone_idx);
+            self.settle(zone_idx, now);
+        }
+    }
+}

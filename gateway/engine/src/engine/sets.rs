@@ -1,0 +1,74 @@
+//! Runs that a person asks for in one go, and the runs by which the engine finds out what is wrong: a test of valves, a set
+//! of runs once, a diagnosis after an overflow.
+//!
+//! They are errands like those of a program that a person started: locks, faults, pipes, pumps and tanks hold for them.
+
+use giot_shared::time::UnixMs;
+
+use super::Engine;
+use crate::Now;
+use crate::diary::{By, Event};
+use crate::ids::ZoneId;
+use crate::input::RunSet;
+use crate::reason::Reason;
+use crate::zone::{Errand, ad_hoc};
+
+/// Between two valves of a test: closing, and a pump's rest, take their time.
+const GAP_S: u32 = 90;
+
+impl Engine {
+    /// Takes up a set of runs for a person.
+    pub(super) fn run_set(&mut self, now: Now, set: RunSet, runs: &[(ZoneId, u32)], by: &str) {
+        let Some(wall) = now.wall else {
+            return self.tell_farm(now, Event::Refused, Reason::ClockUnset {}, by);
+        };
+        if let Some((zone, _)) = runs.iter().find(|(zone, _)| !self.zone_idx.contains_key(zone)) {
+            return self.tell_farm(now, Event::Refused, Reason::UnknownZone { zone: zone.clone() }, by);
+        }
+        let run_s = runs.iter().map(|(_, run_s)| u64::from(*run_s)).sum();
+        let n_zones = u32::try_from(runs.len()).unwrap_or(u32::MAX);
+        let reason = match set {
+            RunSet::Test => Reason::TestStarted { n_zones, run_s },
+            RunSet::Once => Reason::OnceStarted { n_zones, run_s },
+        };
+        self.tell_farm(now, Event::Scheduled, reason, by);
+        self.hand_out(now, wall, set, runs);
+    }
+
+    /// Tests zones one after another for the engine itself.
+    pub(super) fn diagnose(&mut self, now: Now, reason: Reason, zones: &[usize], run_s: u32) -> bool {
+        let Some(wall) = now.wall else { return false };
+        self.tell(now, None, Event::Scheduled, By::Engine, reason);
+        let id = |idx: &usize| self.zones.get(*idx).map(|zone| zone.desk.id.clone());
+        let runs: Vec<_> = zones.iter().filter_map(id).map(|zone| (zone, run_s)).collect();
+        self.hand_out(now, wall, RunSet::Test, &runs);
+        true
+    }
+
+    fn hand_out(&mut self, now: Now, wall: UnixMs, set: RunSet, runs: &[(ZoneId, u32)]) {
+        let n_cycles = u32::try_from(runs.len()).unwrap_or(u32::MAX);
+        let mut from = wall;
+        let mut indices = Vec::new();
+        for (cycle, (zone, run_s)) in (1..).zip(runs) {
+            let Some(idx) = self.zone_idx.get(zone).copied() else { continue };
+            let Some(zone) = self.zones.get_mut(idx) else { continue };
+            let run_s = (*run_s).clamp(1, zone.plan.run_max_s.max(1));
+            zone.add_errands(vec![Errand {
+                program: ad_hoc(set),
+                from,
+                run_s,
+                cycle,
+                n_cycles,
+                by_hand: true,
+            }]);
+            if set == RunSet::Test {
+                // One after another: what flows is then one zone's.
+                from = from.plus_ms(u64::from(run_s.saturating_add(GAP_S)) * 1000);
+            }
+            indices.push(idx);
+        }
+        for idx in indices {
+            self.settle(idx, now);
+        }
+    }
+}

@@ -1,0 +1,277 @@
+//! A farm whose nodes obey at once, unless a test says otherwise: what the engine does is kept as lines `second what`.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use giot_engine::{Action, Age, By, Engine, Input, Memory, Now, Plan, PumpAction, ValveRef, ZoneId};
+use giot_shared::ids::{CommandId, NodeId};
+use giot_shared::time::{MonoMs, UnixMs};
+use giot_shared::units::Millilitres;
+use giot_shared::valve::CloseReason;
+
+use crate::farm::{metric, node, permyriad, zone};
+
+/// 2026-01-01T00:00:00Z: seven in the morning on the farm, when a test begins.
+const WALL_START_MS: i64 = 1_767_225_600_000;
+
+/// The gateway started so long before, so that no pump rests from that any more.
+const BEFORE_MS: u64 = 120_000;
+
+/// An open valve at its node.
+#[derive(Clone, Copy, Debug)]
+struct Run {
+    command: CommandId,
+    opened_ms: u64,
+    until_ms: u64,
+}
+
+pub(crate) struct Field {
+    plan: Plan,
+    engine: Engine,
+    memory: Memory,
+    now_ms: u64,
+    runs: BTreeMap<ValveRef, Run>,
+    /// Nodes that hear nothing.
+    pub(crate) deaf: BTreeSet<NodeId>,
+    /// What flows through each open valve, mL/s, as its node's meter counts it: 1000 L/h.
+    pub(crate) ml_per_s: u64,
+    pub(crate) log: Vec<String>,
+}
+
+impl Field {
+    /// A gateway that has started, with every node online and every valve known to be closed.
+    pub(crate) fn new(plan: Plan) -> Self {
+        let before_ms = i64::try_from(BEFORE_MS).unwrap();
+        let now = Now { mono: MonoMs(0), wall: Some(UnixMs(WALL_START_MS - before_ms)) };
+        let engine = Engine::new(plan.clone(), Memory::default(), CommandId(1), now);
+        let mut field = Self {
+            plan,
+            engine,
+            memory: Memory::default(),
+            now_ms: 0,
+            runs: BTreeMap::new(),
+            deaf: BTreeSet::new(),
+            ml_per_s: 278,
+            log: Vec::new(),
+        };
+        field.drain();
+        field.connect_all();
+        field.wait_s(BEFORE_MS / 1000);
+        field.log.clear();
+        field
+    }
+
+    pub(crate) fn now(&self) -> Now {
+        let wall = WALL_START_MS + i64::try_from(self.now_ms).unwrap() - i64::try_from(BEFORE_MS).unwrap();
+        Now { mono: MonoMs(self.now_ms), wall: Some(UnixMs(wall)) }
+    }
+
+    pub(crate) fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    fn valves(&self) -> Vec<ValveRef> {
+        let of_zones = self.plan.zones.values().map(|zone| zone.valve.clone());
+        let pumps = self.plan.sources.values().filter_map(|source| Some(source.pump.as_ref()?.valve.clone()));
+        of_zones.chain(pumps).collect()
+    }
+
+    pub(crate) fn connect_all(&mut self) {
+        for valve in self.valves() {
+            let run = self.runs.get(&valve).copied();
+            let state = [(valve.valve, run.is_some(), run.map(|run| run.command))];
+            self.feed(Input::NodeOnline { node: &valve.node, valves: &state });
+        }
+    }
+
+    pub(crate) fn feed(&mut self, input: Input<'_>) {
+        self.engine.handle(self.now(), input);
+        self.drain();
+    }
+
+    /// The gateway starts anew; its nodes went on.
+    pub(crate) fn restart(&mut self) {
+        let next = CommandId(self.engine.next_command().0 + 100);
+        self.engine = Engine::new(self.plan.clone(), self.memory.clone(), next, self.now());
+        self.drain();
+        self.connect_all();
+    }
+
+    /// A node loses its power for a moment: its valves close.
+    pub(crate) fn reboot(&mut self, name: &str) {
+        let closed: Vec<_> = self.runs.keys().filter(|valve| valve.node == node(name)).cloned().collect();
+        for valve in closed {
+            self.close(&valve, CloseReason::Boot);
+        }
+        self.feed(Input::NodeOffline { node: &node(name) });
+        self.connect_all();
+    }
+
+    pub(crate) fn wait_s(&mut self, span_s: u64) {
+        let end_ms = self.now_ms + span_s * 1000;
+        let mut n_steps = 0;
+        loop {
+            let lease = self.runs.iter().map(|(valve, run)| (run.until_ms, valve.clone())).min();
+            let engine_ms = self.engine.poll_timeout().map(|at| at.0);
+            let next_ms = lease.as_ref().map(|(at_ms, _)| *at_ms).into_iter().chain(engine_ms).min();
+            let Some(next_ms) = next_ms.filter(|next_ms| *next_ms <= end_ms) else { break };
+            self.now_ms = self.now_ms.max(next_ms);
+            match lease.filter(|(at_ms, _)| *at_ms <= self.now_ms) {
+                Some((_, valve)) => self.close(&valve, CloseReason::LeaseEnded),
+                None => self.feed(Input::Timeout),
+            }
+            n_steps += 1;
+            assert!(n_steps < 100_000, "timeouts that stand still\n{}", self.log.join("\n"));
+        }
+        self.now_ms = end_ms;
+    }
+
+    fn note(&mut self, what: &str) {
+        self.log.push(format!("{} {what}", self.now_ms.saturating_sub(BEFORE_MS) / 1000));
+    }
+
+    fn drain(&mut self) {
+        while let Some(action) = self.engine.poll_action() {
+            match action {
+                Action::Open { command, valve, run_s, .. }
+                | Action::Pump(PumpAction::Open { command, valve, run_s, .. }) => {
+                    self.open(&valve, command, run_s)
+                }
+                Action::Close { command, valve, .. }
+                | Action::Pump(PumpAction::Close { command, valve, .. }) => {
+                    self.note(&format!("close {}", valve.node));
+                    if !self.deaf.contains(&valve.node) {
+                        self.close(&valve, CloseReason::Commanded);
+                        self.engine.handle(self.now(), Input::Answer { command, refused: None });
+                    }
+                }
+                Action::Diary(entry) => {
+                    let zone = entry.zone.as_ref().map_or("farm", ZoneId::as_str);
+                    let by = match entry.by {
+                        By::Person(name) => format!(" by {name}"),
+                        By::Engine | By::Node | By::Program(_) | By::Rule(_) => String::new(),
+                    };
+                    self.note(&format!("{zone} {}{by}: {}", entry.event.code(), entry.reason.code()));
+                }
+                Action::Remember { zone, memory } => {
+                    self.memory.zones.insert(zone, memory);
+                }
+                Action::RememberProgram { program, control } => {
+                    self.memory.programs.insert(program, control);
+                }
+                Action::RememberFarm { farm } => self.memory.farm = farm,
+                Action::RememberGuards { memory } => self.memory.guards = memory,
+                Action::Pump(PumpAction::Remember { source, memory }) => {
+                    self.memory.sources.insert(source, memory);
+                }
+            }
+        }
+    }
+
+    fn open(&mut self, valve: &ValveRef, command: CommandId, run_s: u32) {
+        let is_new = !self.runs.contains_key(valve);
+        self.note(&format!("{} {}", if is_new { "open" } else { "renew" }, valve.node));
+        if self.deaf.contains(&valve.node) {
+            return;
+        }
+        let now_ms = self.now_ms;
+        let run = self.runs.entry(valve.clone()).or_insert(Run { command, opened_ms: now_ms, until_ms: 0 });
+        run.command = command;
+        run.until_ms = now_ms + u64::from(run_s) * 1000;
+        self.engine.handle(self.now(), Input::Answer { command, refused: None });
+        if is_new {
+            let (closed_by, volume) = (None, None);
+            let state = Input::ValveState {
+                valve,
+                open: true,
+                command: Some(command),
+                closed_by,
+                run_ms: 0,
+                volume,
+                live: true,
+            };
+            self.engine.handle(self.now(), state);
+        }
+    }
+
+    fn close(&mut self, valve: &ValveRef, reason: CloseReason) {
+        let Some(run) = self.runs.remove(valve) else { return };
+        let run_ms = self.now_ms - run.opened_ms;
+        let volume = Some(Millilitres(u32::try_from(run_ms * self.ml_per_s / 1000).unwrap()));
+        self.feed(Input::ValveState {
+            valve,
+            open: false,
+            command: Some(run.command),
+            closed_by: Some(reason),
+            run_ms,
+            volume,
+            live: true,
+        });
+    }
+
+    pub(crate) fn read(&mut self, n: usize, value: u16) {
+        let at = self.now().wall.unwrap();
+        let moisture = Some(permyriad(value));
+        let device = node(&format!("p{n}"));
+        self.feed(Input::Reading {
+            device: &device,
+            metric: &metric(),
+            at,
+            age: Age::Counted(0),
+            moisture,
+            good: true,
+        });
+    }
+
+    pub(crate) fn gauge(&mut self, device: &str, name: &str, milli: i64) {
+        let at = self.now().wall.unwrap();
+        self.feed(Input::Gauge {
+            device: &node(device),
+            metric: &name.parse().unwrap(),
+            at,
+            age: Age::Counted(0),
+            milli: Some(milli),
+        });
+    }
+
+    /// A flow meter that is read every 30 seconds.
+    pub(crate) fn flow(&mut self, device: &str, l_per_h: i64, span_s: u64) {
+        for _ in 0..span_s / 30 {
+            self.wait_s(30);
+            self.gauge(device, "flow", l_per_h * 1000);
+        }
+    }
+
+    pub(crate) fn start(&mut self, name: &str, run_s: u32) {
+        self.feed(Input::ManualStart { zone: &zone(name), run_s, by: "Lan" });
+    }
+
+    pub(crate) fn stop(&mut self, name: &str) {
+        self.feed(Input::ManualStop { zone: &zone(name), by: "Lan" });
+    }
+
+    pub(crate) fn is_open(&self, name: &str) -> bool {
+        self.runs.keys().any(|valve| valve.node == node(name))
+    }
+
+    /// The seconds at which a line occurs.
+    pub(crate) fn seconds(&self, what: &str) -> Vec<u64> {
+        let of = |line: &String| {
+            let (second, text) = line.split_once(' ')?;
+            (text == what).then(|| second.parse().unwrap())
+        };
+        self.log.iter().filter_map(of).collect()
+    }
+
+    pub(crate) fn has(&self, what: &str) -> bool {
+        !self.seconds(what).is_empty()
+    }
+
+    /// Lines that must occur in this order, others between them.
+    #[track_caller]
+    pub(crate) fn check(&self, want: &[&str]) {
+        let mut lines = self.log.iter().map(|line| line.split_once(' ').unwrap().1);
+        for want in want {
+            assert!(lines.any(|line| line == *want), "{want} is missing in\n{}", self.log.join("\n"));
+        }
+    }
+}
