@@ -23,6 +23,7 @@ use crate::drip::{Drip, Request};
 use crate::outbox::Level;
 use crate::probe::{self, ProbeFault, Sample};
 use crate::settings::{Kept, NodeConfig};
+use crate::sleep::DRIFT_OF_SLEEP;
 use change::Change;
 use giot_shared::ids::{CommandId, Position, ProbeId};
 use giot_shared::metric::Metric;
@@ -110,6 +111,8 @@ pub struct Node {
     supply_look_at: Option<UptimeMs>,
     level: Level,
     metered_ul: u64,
+    /// Time of this epoch that a sleeping chip counted, ms.
+    slept_ms: u64,
     garbage: Bucket,
     pending: Option<Pending>,
     moves: heapless::Vec<Move, VALVES_MAX>,
@@ -146,6 +149,7 @@ impl Node {
             supply_look_at: None,
             level: Level::default(),
             metered_ul: 0,
+            slept_ms: 0,
             garbage: Bucket::new(now),
             pending: None,
             moves: heapless::Vec::new(),
@@ -423,6 +427,7 @@ impl Node {
             firmware: heapless::String::try_from(FIRMWARE).unwrap_or_default(),
             valves: self.drip.reports(now),
             clock: None,
+            drift_ms: u32::try_from(self.slept_ms / DRIFT_OF_SLEEP).unwrap_or(u32::MAX),
         }
     }
 }

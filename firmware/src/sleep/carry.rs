@@ -14,7 +14,8 @@
 //! | 33 | attempts in a row that found nobody |
 //! | 34 | wake-ups that are still to go by without radio |
 //! | 35 | number of probes |
-//! | 36.. | per probe: number u8, time until its reading u32 ms |
+//! | 36..44 | time of this epoch that was slept, ms |
+//! | 44.. | per probe: number u8, time until its reading u32 ms |
 //! | last 4 | checksum of all before, FNV-1a |
 
 use super::SKIPS;
@@ -23,8 +24,8 @@ use giot_shared::ids::{Position, ProbeId};
 use giot_shared::time::UptimeMs;
 
 /// Changes with the table above.
-const MARK: u32 = 0x6769_7401;
-const HEAD_LEN: usize = 36;
+const MARK: u32 = 0x6769_7402;
+const HEAD_LEN: usize = 44;
 const PROBE_LEN: usize = 5;
 const SUM_LEN: usize = 4;
 /// Length of the bytes: whole words.
@@ -47,6 +48,8 @@ pub struct Carry {
     pub uptime: UptimeMs,
     /// Water counted in this epoch, µL.
     pub metered_ul: u64,
+    /// Time of this epoch that was slept, ms.
+    pub slept_ms: u64,
     /// The supply was too low for a valve.
     pub low_power: bool,
     /// Time until the node's own record, ms.
@@ -70,6 +73,7 @@ pub struct Woken {
     /// Whether the radio is to be used in this wake-up.
     pub contact: bool,
     pub(crate) metered_ul: u64,
+    pub(crate) slept_ms: u64,
     pub(crate) low_power: bool,
     pub(crate) health_in_ms: u64,
     pub(crate) probes_in_ms: DueProbes,
@@ -102,6 +106,7 @@ impl Carry {
             uptime_base_ms: if goes_on { self.uptime.plus_ms(slept_ms).0 } else { 0 },
             contact: self.n_to_skip == 0,
             metered_ul: if goes_on { self.metered_ul } else { 0 },
+            slept_ms: if goes_on { self.slept_ms.saturating_add(slept_ms) } else { 0 },
             low_power: self.low_power,
             health_in_ms: self.health_in_ms.saturating_sub(slept_ms),
             probes_in_ms: self.probes_in_ms.iter().map(due).collect(),
@@ -123,6 +128,7 @@ impl Carry {
         put(&mut bytes, &self.metered_ul.to_le_bytes());
         put(&mut bytes, &span(self.health_in_ms));
         put(&mut bytes, &[flags, self.n_failed, self.n_to_skip, n_probes]);
+        put(&mut bytes, &self.slept_ms.to_le_bytes());
         for (probe, in_ms) in &self.probes_in_ms {
             put(&mut bytes, &[probe.0]);
             put(&mut bytes, &span(*in_ms));
@@ -151,6 +157,7 @@ impl Carry {
         let metered_ul = u64::from_le_bytes(take(&mut rest)?);
         let health_in_ms = u64::from(u32::from_le_bytes(take(&mut rest)?));
         let [flags, n_failed, n_to_skip, n_probes] = take(&mut rest)?;
+        let slept_ms = u64::from_le_bytes(take(&mut rest)?);
         let mut probes_in_ms = heapless::Vec::new();
         for _ in 0..n_probes {
             let [probe] = take(&mut rest)?;
@@ -162,6 +169,7 @@ impl Carry {
             met: flags & FLAG_MET != 0,
             uptime,
             metered_ul,
+            slept_ms,
             low_power: flags & FLAG_LOW_POWER != 0,
             health_in_ms,
             probes_in_ms,

@@ -25,6 +25,9 @@ use giot_shared::time::UptimeMs;
 pub const SLEEP_MS_MIN: u64 = 20_000;
 /// Longest sleep, ms: a node that has nothing to sample still says that it lives.
 pub const SLEEP_MS_MAX: u64 = 3_600_000;
+/// One part in so many of the time that a sleeping chip counts may be wrong: two per cent. Its clock is an oscillator of
+/// resistor and capacitor, measured against the crystal at each boot, and its pace changes with the weather. An estimate.
+pub const DRIFT_OF_SLEEP: u64 = 50;
 /// Wake-ups without radio after so many attempts in a row that found nobody.
 pub const SKIPS: [u8; 4] = [0, 1, 3, 7];
 

@@ -129,6 +129,7 @@ fn carry() -> Carry {
         met: false,
         uptime: UptimeMs(100_000),
         metered_ul: 5_000_000,
+        slept_ms: 90_000,
         low_power: true,
         health_in_ms: 3_000_000,
         probes_in_ms: [(ProbeId(0), 600_000), (ProbeId(4), 60_000)].into_iter().collect(),
@@ -141,7 +142,7 @@ fn carry() -> Carry {
 fn an_epoch_that_never_met_the_gateway_goes_on() {
     let woken = carry().wake(600_000);
     assert_eq!(woken.last, Some(Position { epoch: 7, seq: 41 }));
-    assert_eq!((woken.uptime_base_ms, woken.metered_ul), (700_000, 5_000_000));
+    assert_eq!((woken.uptime_base_ms, woken.metered_ul, woken.slept_ms), (700_000, 5_000_000, 690_000));
     assert_eq!(woken.health_in_ms, 2_400_000);
     assert_eq!(woken.probes_in_ms.as_slice(), [(ProbeId(0), 0), (ProbeId(4), 0)]);
     assert!(woken.low_power && !woken.contact);
@@ -150,7 +151,7 @@ fn an_epoch_that_never_met_the_gateway_goes_on() {
 #[test]
 fn an_epoch_that_met_the_gateway_is_followed_by_another() {
     let woken = Carry { met: true, n_to_skip: 0, ..carry() }.wake(59_000);
-    assert_eq!((woken.last, woken.uptime_base_ms, woken.metered_ul), (None, 0, 0));
+    assert_eq!((woken.last, woken.uptime_base_ms, woken.metered_ul, woken.slept_ms), (None, 0, 0, 0));
     assert_eq!(woken.probes_in_ms.as_slice(), [(ProbeId(0), 541_000), (ProbeId(4), 1000)]);
     assert!(woken.contact);
 }
@@ -187,7 +188,7 @@ fn bytes_that_were_spoilt_are_no_carry() {
 proptest! {
     #[test]
     fn any_carry_comes_back(
-        epoch: u32, seq: u32, met: bool, low_power: bool, uptime: u64, metered_ul: u64, health: u32,
+        epoch: u32, seq: u32, met: bool, low_power: bool, uptime: u64, metered_ul: u64, slept_ms: u64, health: u32,
         probes in proptest::collection::vec((any::<u8>(), any::<u32>()), 0..=crate::settings::PROBES_MAX),
         n_failed: u8, n_to_skip: u8,
     ) {
@@ -196,6 +197,7 @@ proptest! {
             met,
             uptime: UptimeMs(uptime),
             metered_ul,
+            slept_ms,
             low_power,
             health_in_ms: u64::from(health),
             probes_in_ms: probes.into_iter().map(|(probe, ms)| (ProbeId(probe), u64::from(ms))).collect(),

@@ -228,6 +228,7 @@ impl Node {
             firmware: Default::default(),
             valves: self.runs.iter().enumerate().map(report).collect(),
             clock: None,
+            drift_ms: 0,
         }
     }
 

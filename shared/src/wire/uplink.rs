@@ -88,6 +88,8 @@ pub struct Hello {
     pub valves: heapless::Vec<ValveReport, VALVES_MAX>,
     /// The node's own civil time, where it has a battery-backed clock.
     pub clock: Option<UnixMs>,
+    /// How far the times of this epoch may be off among each other, ms: a chip that slept counted the time by a poor clock.
+    pub drift_ms: u32,
 }
 
 /// State of one valve at the moment of the Hello.
@@ -359,6 +361,9 @@ struct HelloForm {
     valves: heapless::Vec<ValveForm, VALVES_MAX>,
     #[n(9)]
     clock: Option<i64>,
+    // 10 is in the golden file of a newer Hello.
+    #[n(11)]
+    drift_ms: Option<u32>,
 }
 
 #[derive(Encode, Decode)]
@@ -407,6 +412,7 @@ impl From<&Hello> for HelloForm {
                 })
                 .collect(),
             clock: hello.clock.map(|c| c.0),
+            drift_ms: Some(hello.drift_ms).filter(|ms| *ms > 0),
         }
     }
 }
@@ -432,6 +438,7 @@ impl From<HelloForm> for Hello {
                 })
                 .collect(),
             clock: form.clock.map(UnixMs),
+            drift_ms: form.drift_ms.unwrap_or(0),
         }
     }
 }

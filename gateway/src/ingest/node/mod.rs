@@ -213,7 +213,7 @@ impl NodeState {
         let source = if self.own_clock { hello.clock.or(heard.wall) } else { heard.wall };
         let dating = source.map(|now| Dating {
             anchor: Anchor::new(hello.uptime, now),
-            uncertainty_ms: HELLO_UNCERTAINTY_MS,
+            uncertainty_ms: HELLO_UNCERTAINTY_MS + u64::from(hello.drift_ms),
             not_after: None,
         });
         let known = self.datings.get(&hello.epoch).copied();

@@ -18,6 +18,7 @@ fn hello(epoch: u32, uptime: u64, released: (u32, u32)) -> Hello {
         firmware: heapless_text("0.1.0"),
         valves: Default::default(),
         clock: None,
+        drift_ms: 0,
     }
 }
 
@@ -190,6 +191,25 @@ fn a_slow_crystal_stays_within_the_stated_uncertainty() {
             assert!(event.uncertainty_ms <= 1000 + 30 * 4320, "50 ppm are 4.32 s a day");
         }
     }
+}
+
+#[test]
+fn an_epoch_of_a_poor_clock_is_dated_within_what_the_node_says() {
+    let mut node = NodeState { registered_at: T0, ..NodeState::default() };
+    let now = T0.plus_ms(3 * DAY_MS);
+    let asleep = Hello { drift_ms: 5_184_000, ..hello(1, 3 * DAY_MS, (0, 0)) };
+    let Greeting::Welcome { dating: Some(dating), .. } = node.handle_hello(&asleep, heard(Some(now))) else {
+        panic!("welcome");
+    };
+    assert_eq!(dating.uncertainty_ms, HELLO_UNCERTAINTY_MS + 5_184_000);
+    let old = taken(node.handle_records(&run(1, (0, 0), &[reading(1, DAY_MS, 2)]), heard(Some(now))));
+    assert_eq!(old.samples.first().map(|s| s.quality), Some(Quality::UncertainTime));
+    assert_eq!(old.samples.first().map(|s| UnixMs(s.at_us / 1000)), Some(T0.plus_ms(DAY_MS)));
+    // The next epoch begins with the next sleep and is as sure as any.
+    let later = heard(Some(now.plus_ms(600_000)));
+    node.handle_hello(&hello(2, 1000, (1, 1)), later);
+    let fresh = taken(node.handle_records(&run(2, (1, 1), &[reading(1, 900, 3)]), later));
+    assert_eq!(fresh.samples.first().map(|s| s.quality), Some(Quality::Good));
 }
 
 #[test]

@@ -38,7 +38,8 @@ pub(super) fn uplinks() -> Vec<(&'static str, Uplink)> {
     vec![
         ("uplink-hello", Uplink::Hello(hello())),
         ("uplink-hello-first-boot", Uplink::Hello(hello_of_first_boot())),
-        ("uplink-hello-longest", Uplink::Hello(super::longest_hello())),
+        ("uplink-hello-longest", Uplink::Hello(Hello { drift_ms: 0, ..super::longest_hello() })),
+        ("uplink-hello-after-sleep", Uplink::Hello(Hello { drift_ms: 5_184_000, ..hello_of_first_boot() })),
         ("uplink-records", Uplink::Records(records())),
         ("uplink-records-next-epoch", Uplink::Records(records_after_boot())),
         ("uplink-records-longest", Uplink::Records(super::run_of(19, &super::longest_record()))),
@@ -149,6 +150,7 @@ fn hello() -> Hello {
         .into_iter()
         .collect(),
         clock: Some(UnixMs(1_700_000_000_000)),
+        drift_ms: 0,
     }
 }
 
@@ -163,6 +165,7 @@ fn hello_of_first_boot() -> Hello {
         firmware: Default::default(),
         valves: Default::default(),
         clock: None,
+        drift_ms: 0,
     }
 }
 

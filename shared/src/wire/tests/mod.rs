@@ -54,6 +54,7 @@ fn longest_hello() -> Hello {
         firmware: "1234567890123456".parse().expect("16 bytes"),
         valves: [valve; VALVES_MAX].into_iter().collect(),
         clock: Some(UnixMs(i64::MAX)),
+        drift_ms: u32::MAX,
     }
 }
 

@@ -74,11 +74,11 @@ fn hello() -> impl Strategy<Value = Hello> {
     let firmware = "[ -~]{0,16}";
     (
         (number(), small(), number(), position(), number()),
-        (select(ResetCause::ALL), firmware, valves, option::of(unix())),
+        (select(ResetCause::ALL), firmware, valves, option::of(unix()), small()),
     )
         .prop_filter_map(
             "a firmware version of at most 16 bytes",
-            |((nonce, epoch, uptime, released, counter), (reset, firmware, valves, clock))| {
+            |((nonce, epoch, uptime, released, counter), (reset, firmware, valves, clock, drift_ms))| {
                 Some(Hello {
                     nonce,
                     epoch,
@@ -89,6 +89,7 @@ fn hello() -> impl Strategy<Value = Hello> {
                     firmware: firmware.parse().ok()?,
                     valves: valves.into_iter().collect(),
                     clock,
+                    drift_ms,
                 })
             },
         )

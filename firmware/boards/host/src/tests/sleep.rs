@@ -109,6 +109,11 @@ async fn while_nobody_answers_its_epoch_goes_on_and_no_record_is_lost() {
         let step_ms = pair[1] - pair[0];
         assert!((INTERVAL_MS..3 * INTERVAL_MS).contains(&step_ms), "{first:?}");
     }
-    assert_eq!(farm.peer.seen().n_refused, 0, "no record is missing");
+    let seen = farm.peer.seen();
+    assert_eq!(seen.n_refused, 0, "no record is missing");
+    let drifts: Vec<u32> = seen.hellos.iter().map(|hello| hello.drift_ms).collect();
+    assert_eq!(drifts.first(), Some(&0), "nothing was slept yet");
+    assert!(drifts.iter().any(|ms| *ms > 0), "what was slept is told: {drifts:?}");
+    drop(seen);
     assert_eq!(farm.moves(), [false]);
 }
