@@ -9,8 +9,6 @@ use esp_hal::peripherals::{ADC1, GPIO0, GPIO1, GPIO3};
 use giot_firmware::probe;
 use giot_shared::units::Millivolts;
 
-/// Two equal resistors in front of the battery channel.
-const BATTERY_DIVIDER: u16 = 2;
 /// Looks at a conversion before it counts as failed: it takes microseconds.
 const LOOKS_MAX: u32 = 100_000;
 
@@ -43,10 +41,9 @@ impl Converter {
         Self { adc: Adc::new(adc, config), soil_a, soil_b, battery }
     }
 
-    /// The battery's voltage, in front of its divider.
+    /// The battery's voltage behind its divider.
     pub(crate) fn battery(&mut self) -> Option<Millivolts> {
-        let pin = convert(&mut self.adc, &mut self.battery).ok()?;
-        Some(Millivolts(pin.0.saturating_mul(BATTERY_DIVIDER)))
+        convert(&mut self.adc, &mut self.battery).ok()
     }
 }
 

@@ -13,19 +13,23 @@ use embedded_hal::digital::OutputPin;
 use esp_hal::rng::Rng;
 use giot_firmware::board::{Board, Drive, DriveFault, NodeStatus, Vitals, Wake};
 use giot_firmware::probe::modbus::Line;
-use giot_firmware::probe::{Analog, ProbeFault, Sample};
-use giot_firmware::settings::{Input, PROBES_MAX};
+use giot_firmware::probe::{Analog, BatteryPlan, ProbeFault, Sample, Wrapping};
+use giot_firmware::settings::{Input, Installation, PROBES_MAX};
 use giot_firmware::sleep::{Carry, Woken};
 use giot_shared::ids::ProbeId;
 use giot_shared::metric::Metric;
 use giot_shared::time::{UnixMs, UptimeMs};
+use giot_shared::units::Millivolts;
 use giot_shared::wire::ResetCause;
 
 /// Longest sleep of the node's loop, ms: at its end the watchdog is fed.
 const SLEEP_MS_MAX: u64 = 2000;
 
+/// Two equal resistors in front of the battery channel, where the installation does not say otherwise.
+const DIVIDER: u16 = 2;
+
 /// A probe in the installation: its metric and how it is connected.
-pub(crate) type ProbeInputs = heapless::Vec<(ProbeId, Metric, Input), PROBES_MAX>;
+type ProbeInputs = heapless::Vec<(ProbeId, Metric, Input), PROBES_MAX>;
 
 /// What the node drives and reads.
 pub(crate) struct Parts {
@@ -47,6 +51,8 @@ pub(crate) struct Parts {
 pub(crate) struct FieldBoard {
     parts: Parts,
     probes: ProbeInputs,
+    battery: Option<BatteryPlan>,
+    pulses: Wrapping,
     reset: ResetCause,
     woken: Option<Woken>,
     uptime_base_ms: u64,
@@ -55,9 +61,19 @@ pub(crate) struct FieldBoard {
 
 impl FieldBoard {
     /// Takes everything that the node drives.
-    pub(crate) fn new(parts: Parts, probes: ProbeInputs, reset: ResetCause, woken: Option<Woken>) -> Self {
+    pub(crate) fn new(
+        parts: Parts,
+        installation: &Installation,
+        reset: ResetCause,
+        woken: Option<Woken>,
+    ) -> Self {
         let uptime_base_ms = woken.as_ref().map_or(0, |woken| woken.uptime_base_ms);
-        Self { parts, probes, reset, woken, uptime_base_ms, told: None }
+        let plans = installation.config.probes.iter();
+        let probes =
+            plans.filter_map(|plan| Some((plan.probe, plan.metric, installation.input(plan.probe)?)));
+        let probes = probes.collect();
+        let (battery, pulses) = (installation.config.battery, Wrapping::new(32, inputs::pulses()));
+        Self { parts, probes, battery, pulses, reset, woken, uptime_base_ms, told: None }
     }
 
     /// The moment of this boot at which the uptime is `at`.
@@ -126,11 +142,16 @@ impl Board for FieldBoard {
     }
 
     async fn read_vitals(&mut self) -> Vitals {
-        Vitals { supply: self.parts.converter.battery(), signal_dbm: wifi::signal_dbm() }
+        let behind = self.parts.converter.battery();
+        let before = |behind: Millivolts| match self.battery {
+            Some(plan) => plan.supply(behind),
+            None => Millivolts(behind.0.saturating_mul(DIVIDER)),
+        };
+        Vitals { supply: behind.map(before), signal_dbm: wifi::signal_dbm() }
     }
 
     fn take_pulses(&mut self) -> u32 {
-        inputs::take_pulses()
+        self.pulses.advance(inputs::pulses())
     }
 
     fn feed_watchdog(&mut self) {

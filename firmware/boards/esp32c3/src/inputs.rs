@@ -1,27 +1,24 @@
 //! Contacts: the buttons and the water meter, each watched by a task of its own, so that nothing is missed while the node
 //! does something else.
 
-use core::cell::Cell;
-use critical_section::Mutex;
 use embassy_executor::Spawner;
 use embassy_futures::select::{Either, select};
 use embassy_sync::blocking_mutex::raw::CriticalSectionRawMutex;
 use embassy_sync::channel::Channel;
 use embassy_sync::signal::Signal;
-use embassy_time::{Duration, Instant, Timer};
+use embassy_time::{Instant, Timer};
 use esp_hal::gpio::Input;
+use giot_firmware::probe::{PULSE_US_MIN, PulseFilter};
 use giot_shared::ids::ValveId;
+use portable_atomic::{AtomicU32, Ordering};
 
 /// A contact that is closed for less is bouncing, ms.
 const BOUNCE_MS: u64 = 30;
-/// Shortest time between two pulses of a meter, ms: a reed contact bounces for less than 2, and 200 pulses a second are
-/// more than any meter of this size gives.
-const PULSE_MS_MIN: u64 = 2;
 /// Presses that wait for the node: a person presses again.
 const PRESSES_MAX: usize = 4;
 
 static PRESSES: Channel<CriticalSectionRawMutex, ValveId, PRESSES_MAX> = Channel::new();
-static PULSES: Mutex<Cell<u32>> = Mutex::new(Cell::new(0));
+static PULSES: AtomicU32 = AtomicU32::new(0);
 static FLOWS: Signal<CriticalSectionRawMutex, ()> = Signal::new();
 
 /// What came in.
@@ -48,9 +45,9 @@ pub(crate) async fn next() -> Event {
     }
 }
 
-/// Pulses since the last call.
-pub(crate) fn take_pulses() -> u32 {
-    critical_section::with(|section| PULSES.borrow(section).take())
+/// The meter's count in this boot.
+pub(crate) fn pulses() -> u32 {
+    PULSES.load(Ordering::Relaxed)
 }
 
 #[embassy_executor::task(pool_size = 2)]
@@ -69,17 +66,13 @@ async fn watch_button(mut contact: Input<'static>, valve: ValveId) -> ! {
 
 #[embassy_executor::task]
 async fn watch_meter(mut contact: Input<'static>) -> ! {
-    let mut last = Instant::MIN;
+    let mut filter = PulseFilter::new(PULSE_US_MIN);
     loop {
-        contact.wait_for_falling_edge().await;
-        let now = Instant::now();
-        if now.saturating_duration_since(last) >= Duration::from_millis(PULSE_MS_MIN) {
-            last = now;
-            critical_section::with(|section| {
-                let pulses = PULSES.borrow(section);
-                pulses.set(pulses.get().saturating_add(1));
-            });
+        // A meter may have stopped with its contact closed.
+        filter.edge(Instant::now().as_micros(), contact.is_low());
+        if filter.count() != PULSES.swap(filter.count(), Ordering::Relaxed) {
             FLOWS.signal(());
         }
+        contact.wait_for_any_edge().await;
     }
 }

@@ -30,7 +30,7 @@ mod watchdog;
 mod wifi;
 
 use adc::Converter;
-use board::{FieldBoard, Parts, ProbeInputs};
+use board::{FieldBoard, Parts};
 use console::log;
 use embassy_executor::Spawner;
 use embassy_net::StackResources;
@@ -42,7 +42,7 @@ use giot_firmware::console::Console;
 use giot_firmware::link::tcp::{self, Link, Socket};
 use giot_firmware::probe::modbus::Line;
 use giot_firmware::run::{End, Memory, run};
-use giot_firmware::settings::{Installation, Setup, ValveKind};
+use giot_firmware::settings::{Setup, ValveKind};
 use giot_shared::wire::ResetCause;
 use pins::{ActiveLow, Pins, Valves, contact, waking};
 use serial::Serial;
@@ -126,7 +126,7 @@ async fn main(spawner: Spawner) {
         lamp: ActiveLow::new(chip.GPIO8),
         watchdog,
     };
-    let mut board = FieldBoard::new(parts, probe_inputs(&installation), cause, woken);
+    let mut board = FieldBoard::new(parts, &installation, cause, woken);
     log!("node {}, broker {}", installation.config.id, installation.broker);
     if let Some(console) = Console::new(Some(installation.clone())) {
         spawner.spawn(terminal::attend(console, place).expect("its first and only time"));
@@ -139,9 +139,4 @@ async fn main(spawner: Spawner) {
             panic!("{error}")
         }
     }
-}
-
-fn probe_inputs(installation: &Installation) -> ProbeInputs {
-    let inputs = installation.config.probes.iter();
-    inputs.filter_map(|plan| Some((plan.probe, plan.metric, installation.input(plan.probe)?))).collect()
 }
