@@ -104,10 +104,12 @@ fn a_zone_gets_dry_is_watered_and_stops_within_two_minutes() {
                 }
             }
         }
+        // The page was told of it as it happened: start, confirmation and stop. Events may come a moment after the entry is there.
+        if n_overviews < 5 || n_diary < 3 {
+            return None;
+        }
         zones.iter().find_map(|zone| Some((zone.clone(), whole_run(&diary(&demo.http, zone, began))?)))
     });
-    assert!(n_overviews >= 5, "{n_overviews} overview events");
-    assert!(n_diary >= 3, "{n_diary} diary events");
     let at = |entry: &Value| entry["at"].as_i64().unwrap();
     assert!(at(&started) <= at(&confirmed) && at(&confirmed) < at(&stopped));
     let (dry, below) = (&started["reason"]["args"]["moisture"], &started["reason"]["args"]["start_below"]);
