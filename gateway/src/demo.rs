@@ -17,8 +17,8 @@ use giot_engine::program::{
     Target, Windows,
 };
 use giot_engine::{
-    By, DayWindow, Entry, Event, ProbeRef, Reason, SourceId, SourcePlan, Timing, ValveRef, ZoneGuards,
-    ZoneId, ZonePlan,
+    By, DayWindow, Entry, Event, ProbeRef, Reason, SoilRule, SourceId, SourcePlan, Timing, ValveRef,
+    ZoneGuards, ZoneId, ZonePlan,
 };
 use giot_firmware::probe::{ProbeFault, Sample};
 use giot_firmware::settings::{MeterPlan, NodeConfig, ProbePlan, ValveKind, ValvePlan};
@@ -348,15 +348,15 @@ fn zone_plan(zone: &ZoneSpec, source: SourceId, valve: ValveRef, probes: Vec<Pro
         group: Group::default(),
         valve,
         probes,
-        start_below: zone.start_below(),
-        stop_above: zone.stop_above(),
+        weights: Vec::new(),
+        soil: SoilRule::Moisture { start_below: zone.start_below(), stop_above: zone.stop_above() },
         window: DayWindow::ALWAYS,
         lease_s: LEASE_S,
         run_max_s: RUN_MAX_S,
         min_off_s: 30 * 60,
         fresh_s: 30 * 60,
-        plausible: (permyriad(100), permyriad(6000)),
-        rate_max: permyriad(1000),
+        plausible: (permyriad(100).into(), permyriad(6000).into()),
+        rate_max: permyriad(1000).into(),
         stuck_s: 24 * 3600,
         automatic: true,
         guards: ZoneGuards::default(),

@@ -6,8 +6,8 @@ use std::hint::black_box;
 
 use giot_engine::program::Group;
 use giot_engine::{
-    Age, DayWindow, Engine, Input, Memory, MetricName, NameError, Now, Plan, ProbeRef, SourcePlan, Timing,
-    ValveRef, ZonePlan,
+    Age, DayWindow, Engine, Input, Level, Memory, MetricName, NameError, Now, Plan, ProbeRef, SoilRule,
+    SourcePlan, Timing, ValveRef, ZonePlan,
 };
 use giot_shared::ids::{CommandId, IdError, NodeId, ValveId};
 use giot_shared::time::{MonoMs, UnixMs};
@@ -30,14 +30,14 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         for (n, device) in devices.iter().enumerate() {
             // All within ten minutes, as a farm that reads every ten minutes does.
             let at_ms = round * 600_000 + u64::try_from(n)? * 200;
-            let moisture = MoisturePermyriad::new(2500 + u16::try_from((round + u64::try_from(n)?) % 100)?);
+            let level = Level::new(2500 + u32::try_from((round + u64::try_from(n)?) % 100)?);
             let now = now(at_ms);
             let at = now.wall.unwrap_or_default();
             #[expect(clippy::disallowed_methods, reason = "a measurement reads the clock")]
             let begin = std::time::Instant::now();
             engine.handle(
                 now,
-                Input::Reading { device, metric: &metric, at, age: Age::Dated, moisture, good: true },
+                Input::Reading { device, metric: &metric, at, age: Age::Dated, level, good: true },
             );
             while let Some(action) = engine.poll_action() {
                 n_actions += 1;
@@ -77,15 +77,15 @@ fn plan(devices: &[NodeId], metric: &MetricName) -> Result<Plan, Box<dyn std::er
                 .iter()
                 .map(|device| ProbeRef { device: device.clone(), metric: metric.clone() })
                 .collect(),
-            start_below: permyriad(2000)?,
-            stop_above: permyriad(3000)?,
+            weights: Vec::new(),
+            soil: SoilRule::Moisture { start_below: permyriad(2000)?, stop_above: permyriad(3000)? },
             window: DayWindow::ALWAYS,
             lease_s: 600,
             run_max_s: 1800,
             min_off_s: 600,
             fresh_s: 3600,
-            plausible: (permyriad(100)?, permyriad(6000)?),
-            rate_max: permyriad(1000)?,
+            plausible: (permyriad(100)?.into(), permyriad(6000)?.into()),
+            rate_max: permyriad(1000)?.into(),
             stuck_s: 86_400,
             automatic: true,
             guards: giot_engine::ZoneGuards::default(),

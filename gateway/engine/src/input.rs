@@ -2,10 +2,11 @@
 
 use giot_shared::ids::{CommandId, NodeId, ValveId};
 use giot_shared::time::UnixMs;
-use giot_shared::units::{Millilitres, MoisturePermyriad};
+use giot_shared::units::Millilitres;
 use giot_shared::valve::{CloseReason, RefusalReason};
 
 use crate::ids::{MetricName, ProgramId, RuleId, SourceId, ValveRef, ZoneId};
+use crate::plan::Level;
 use crate::program::Percent;
 
 /// What a person wants of a program.
@@ -108,8 +109,8 @@ pub enum Input<'a> {
         at: UnixMs,
         /// How old it was when it came in.
         age: Age,
-        /// The moisture, `None` where the probe gave none.
-        moisture: Option<MoisturePermyriad>,
+        /// What it says in its unit, `None` where it gave nothing.
+        level: Option<Level>,
         /// Whether device and ingest found nothing wrong with it.
         good: bool,
     },

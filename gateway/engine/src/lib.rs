@@ -58,10 +58,10 @@ pub use ids::{
 pub use input::{Age, Input, Pause, ProgramWish, RuleWish, RunSet};
 pub use memory::{GuardMemory, Lock, Memory, OpenMemory, Rest, RunMemory, SourceMemory, ZoneMemory};
 pub use plan::{
-    ADJUST_S_MAX, ContactGuard, DayWindow, FarmGuards, FlowLimits, FrostGuard, GuardAction, GuardProblem,
-    HYSTERESIS_PERMYRIAD_MIN, Ignores, Meter, MeterKind, Plan, PlanProblem, PressureGuard, ProblemKind,
-    PumpKind, PumpPlan, PumpProblem, RUN_S_MAX, RainGuard, SourceGuards, SourcePlan, TankGuard, Timing,
-    ZoneGuards, ZonePlan,
+    ADJUST_S_MAX, ContactGuard, DayWindow, Depletion, FarmGuards, FlowLimits, FrostGuard, GuardAction,
+    GuardProblem, HYSTERESIS_CENTIKPA_MIN, HYSTERESIS_PERMYRIAD_MIN, HeldWater, Ignores, Level, Meter,
+    MeterKind, Plan, PlanProblem, PressureGuard, ProblemKind, PumpKind, PumpPlan, PumpProblem, RUN_S_MAX,
+    RainGuard, SoilRule, SourceGuards, SourcePlan, TankGuard, Timing, ZoneGuards, ZonePlan,
 };
 pub use probe::ProbeQuality;
 pub use reason::{Arg, ArgValue, Reason};

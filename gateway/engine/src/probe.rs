@@ -15,7 +15,7 @@ use giot_shared::units::MoisturePermyriad;
 use crate::Now;
 use crate::ids::ProbeRef;
 use crate::input::Age;
-use crate::plan::ZonePlan;
+use crate::plan::{Level, ZonePlan};
 use crate::reason::Reason;
 
 /// A reading dated further ahead than this has a wrong date: clocks that were set from each other differ by seconds.
@@ -63,9 +63,9 @@ pub enum ProbeQuality {
     /// Changed faster than soil does.
     Jump {
         /// Before.
-        from: MoisturePermyriad,
+        from: Level,
         /// After.
-        to: MoisturePermyriad,
+        to: Level,
     },
     /// The same value for too long.
     Stuck {
@@ -98,7 +98,7 @@ pub(crate) struct News {
     pub(crate) at: UnixMs,
     pub(crate) age: Age,
     /// `None`: it is not known to be good.
-    pub(crate) value: Option<MoisturePermyriad>,
+    pub(crate) value: Option<Level>,
     /// How far the gateway's clock has been set back since its start.
     pub(crate) doubt_ms: u64,
 }
@@ -113,7 +113,7 @@ struct Sample {
     age_ms: Option<u64>,
     /// How far ahead of the clock it was dated, where that is too far.
     ahead_ms: Option<u64>,
-    value: Option<MoisturePermyriad>,
+    value: Option<Level>,
 }
 
 /// When a reading was taken.
@@ -137,7 +137,7 @@ impl Taken {
 /// A change that was too fast and waits for readings that agree with it.
 #[derive(Clone, Copy, Debug)]
 struct Jump {
-    from: MoisturePermyriad,
+    from: Level,
     n_missing: u8,
 }
 
@@ -146,9 +146,9 @@ struct Jump {
 pub(crate) struct Probe {
     last: Option<Sample>,
     /// The newest value inside the plausible range: what the next one is compared with.
-    level: Option<(Taken, MoisturePermyriad)>,
+    level: Option<(Taken, Level)>,
     /// Since when the value has been identical.
-    same_since: Option<(Taken, MoisturePermyriad)>,
+    same_since: Option<(Taken, Level)>,
     jump: Option<Jump>,
 }
 
@@ -171,7 +171,7 @@ impl Probe {
         true
     }
 
-    fn compare(&mut self, taken: Taken, value: MoisturePermyriad, is_wet: bool, rate_max: MoisturePermyriad) {
+    fn compare(&mut self, taken: Taken, value: Level, is_wet: bool, rate_max: Level) {
         let Some((before, level)) = self.level else { return };
         let rate = u64::from(rate_max.get());
         let allowed = rate.max(rate.saturating_mul(taken.since_ms(before)) / RATE_SPAN_MS);
@@ -199,7 +199,7 @@ impl Probe {
     }
 
     /// What the probe is worth, and its value where it has one.
-    pub(crate) fn judge(&self, now: Now, plan: &ZonePlan) -> (ProbeQuality, Option<MoisturePermyriad>) {
+    pub(crate) fn judge(&self, now: Now, plan: &ZonePlan) -> (ProbeQuality, Option<Level>) {
         let Some(last) = self.last else { return (ProbeQuality::Missing, None) };
         let age_ms = last.age_ms(now);
         let ahead_ms = last.ahead_ms(now);
@@ -326,7 +326,7 @@ fn fresh_ms(plan: &ZonePlan) -> u64 {
 /// The reason that a probe's quality gives, `None` for a good one.
 pub(crate) fn reason(
     quality: ProbeQuality,
-    value: Option<MoisturePermyriad>,
+    value: Option<Level>,
     probe: &ProbeRef,
     plan: &ZonePlan,
 ) -> Option<Reason> {
@@ -340,18 +340,38 @@ pub(crate) fn reason(
         }
         ProbeQuality::Ahead { ahead_s } => Reason::ReadingAhead { device, metric, ahead_s },
         ProbeQuality::AgeUnknown => Reason::AgeUnknown { device, metric },
+        ProbeQuality::OutOfRange if plan.soil.is_tension() => Reason::ImplausibleTension {
+            device,
+            metric,
+            tension_kpa: value.unwrap_or_default(),
+            least_kpa: plan.plausible.0,
+            most_kpa: plan.plausible.1,
+        },
+        ProbeQuality::Jump { from, to } if plan.soil.is_tension() => {
+            let rate_max_kpa = plan.rate_max;
+            Reason::TensionJump { device, metric, from_kpa: from, to_kpa: to, rate_max_kpa }
+        }
         ProbeQuality::OutOfRange => Reason::ImplausibleReading {
             device,
             metric,
-            moisture: value.unwrap_or_default(),
-            min: plan.plausible.0,
-            max: plan.plausible.1,
+            moisture: moisture(value.unwrap_or_default()),
+            min: moisture(plan.plausible.0),
+            max: moisture(plan.plausible.1),
         },
-        ProbeQuality::Jump { from, to } => {
-            Reason::ProbeJump { device, metric, from, to, rate_max: plan.rate_max }
-        }
+        ProbeQuality::Jump { from, to } => Reason::ProbeJump {
+            device,
+            metric,
+            from: moisture(from),
+            to: moisture(to),
+            rate_max: moisture(plan.rate_max),
+        },
         ProbeQuality::Stuck { same_s } => {
             Reason::ProbeStuck { device, metric, same_s, stuck_s: u64::from(plan.stuck_s) }
         }
     })
+}
+
+/// A level of a probe that reads moisture.
+fn moisture(level: Level) -> MoisturePermyriad {
+    level.moisture().unwrap_or(MoisturePermyriad::MAX)
 }

@@ -4,13 +4,13 @@
 
 use giot_shared::ids::CommandId;
 use giot_shared::time::{MonoMs, UnixMs};
-use giot_shared::units::{LitresPerHour, MoisturePermyriad};
+use giot_shared::units::LitresPerHour;
 
 use crate::Now;
 use crate::diary::Event;
 use crate::ids::{ProbeRef, ProgramId, ValveRef, ZoneId};
 use crate::memory::Lock;
-use crate::plan::PumpKind;
+use crate::plan::{Level, PumpKind};
 use crate::probe::ProbeQuality;
 use crate::program::Control;
 use crate::reason::Reason;
@@ -22,10 +22,10 @@ use crate::zone::{Phase, Verdict, Wait, Zone};
 pub struct ZoneView {
     /// The zone.
     pub zone: ZoneId,
-    /// Median of its good probes.
-    pub moisture: Option<MoisturePermyriad>,
-    /// Age of the oldest reading in the median, ms.
-    pub moisture_age_ms: Option<u64>,
+    /// What its good probes say together, in their unit.
+    pub level: Option<Level>,
+    /// Age of the oldest reading in it, ms.
+    pub level_age_ms: Option<u64>,
     /// Its probes, in the plan's order.
     pub probes: Vec<ProbeView>,
     /// The state of valve and zone.
@@ -120,7 +120,7 @@ pub struct ProbeView {
     /// The probe.
     pub probe: ProbeRef,
     /// Its newest value, whatever it is worth.
-    pub value: Option<MoisturePermyriad>,
+    pub value: Option<Level>,
     /// When that was read.
     pub at: Option<UnixMs>,
     /// Its age, ms.
@@ -236,8 +236,8 @@ impl Zone {
         let (state, manual) = self.state(now, rules, no_room);
         ZoneView {
             zone: self.desk.id.clone(),
-            moisture: self.soil(now).moisture,
-            moisture_age_ms: good.filter_map(|probe| probe.age_ms).max(),
+            level: self.soil(now).level,
+            level_age_ms: good.filter_map(|probe| probe.age_ms).max(),
             probes,
             state,
             since: self.since,

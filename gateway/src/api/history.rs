@@ -10,7 +10,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::auth::SignedIn;
 use super::error::Problem;
-use super::model::{self, Reason};
+use super::model::{self, Reason, Soil};
 use super::{Api, ask, zones};
 use crate::ingest;
 use crate::store::{DiaryFilter, Reader, ValveEventFilter, ValveEventRow};
@@ -42,10 +42,8 @@ pub(crate) struct ZoneHistory {
     from: i64,
     /// End, ms.
     to: i64,
-    /// Start threshold, % of volume.
-    start_below: f64,
-    /// Stop threshold, % of volume.
-    stop_above: f64,
+    /// The zone's thresholds in the unit of its probes; `value` is null.
+    soil: Soil,
     /// One per probe.
     series: Vec<Series>,
     /// Runs of the valve as its node measured them, oldest first.
@@ -59,7 +57,7 @@ pub(crate) struct Series {
     metric: String,
     /// Depth of the probe.
     depth_cm: Option<u16>,
-    /// Time (ms), lowest, highest and mean moisture (%) of each step.
+    /// Time (ms), lowest, highest and mean level of each step, in the unit of the zone's `soil`.
     points: Vec<(i64, f64, f64, f64)>,
 }
 
@@ -120,14 +118,7 @@ pub(crate) async fn zone_history(
             });
         }
         let runs = runs(&reader, &zone, &plan, query.from, query.to)?;
-        Ok(ZoneHistory {
-            from: query.from,
-            to: query.to,
-            start_below: plan.start_below.percent(),
-            stop_above: plan.stop_above.percent(),
-            series,
-            runs,
-        })
+        Ok(ZoneHistory { from: query.from, to: query.to, soil: Soil::of(&plan.soil, None), series, runs })
     })
     .await?;
     Ok(Json(history))

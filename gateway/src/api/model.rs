@@ -1,9 +1,8 @@
 //! Shapes of the API's JSON, and how they are made from the core's types. Numbers are in the units of people: % of volume,
 //! litres, seconds, milliseconds since 1970.
 
-use giot_engine::{Reason as EngineReason, ZoneState, ZoneView};
+use giot_engine::{Level, Reason as EngineReason, SoilRule, ZoneState, ZoneView};
 use giot_shared::time::UnixMs;
-use giot_shared::units::MoisturePermyriad;
 use serde::Serialize;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
@@ -84,14 +83,12 @@ struct Zone {
     household: String,
     source: String,
     crop: Option<String>,
-    /// Median of the fresh, good probes; % of volume.
+    /// What the fresh, good probes say together; % of volume. Null where they read tension.
     moisture: Option<f64>,
-    /// Time of the newest reading behind it.
+    /// Time of the oldest reading behind `soil`.
     moisture_at: Option<i64>,
-    /// Start threshold, % of volume.
-    start_below: f64,
-    /// Stop threshold, % of volume.
-    stop_above: f64,
+    /// How dry it is, in the unit of its probes.
+    soil: Soil,
     /// Older readings count as stale, seconds.
     fresh_s: u32,
     /// Starts by itself.
@@ -118,6 +115,58 @@ struct Zone {
     valve: Valve,
 }
 
+/// How dry a zone is, and when it is watered by that.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Soil {
+    /// What the fresh, good probes say together.
+    value: Option<f64>,
+    /// % (of the soil's volume; dry is low) or kPa (tension; dry is high).
+    unit: &'static str,
+    /// It starts beyond.
+    start: f64,
+    /// It stops beyond.
+    stop: f64,
+    /// The same as shares of the soil's available water, where the zone goes by them.
+    depletion: Option<DepletionOfZone>,
+}
+
+/// How much of the soil's available water is used up, %.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct DepletionOfZone {
+    value: Option<f64>,
+    /// It starts above.
+    start: f64,
+    /// It stops below.
+    stop: f64,
+    /// % of the soil's volume.
+    field_capacity: f64,
+    /// % of the soil's volume.
+    wilting_point: f64,
+}
+
+impl Soil {
+    pub(super) fn of(rule: &SoilRule, level: Option<Level>) -> Self {
+        let depletion = if let SoilRule::Depletion { soil, start_above, stop_below } = rule {
+            Some(DepletionOfZone {
+                value: level.and_then(Level::moisture).map(|moisture| soil.depletion(moisture).percent()),
+                start: start_above.percent(),
+                stop: stop_below.percent(),
+                field_capacity: soil.field_capacity.percent(),
+                wilting_point: soil.wilting_point.percent(),
+            })
+        } else {
+            None
+        };
+        Self {
+            value: level.map(Level::in_unit),
+            unit: if rule.is_tension() { "kPa" } else { "%" },
+            start: rule.start().in_unit(),
+            stop: rule.stop().in_unit(),
+            depletion,
+        }
+    }
+}
+
 /// Where a zone's valve is.
 #[derive(Debug, Serialize, ToSchema)]
 struct Valve {
@@ -131,7 +180,7 @@ struct Probe {
     device: String,
     metric: String,
     depth_cm: Option<u16>,
-    /// Moisture, % of volume.
+    /// In the unit of the zone's `soil`.
     value: Option<f64>,
     /// When it was read.
     at: Option<i64>,
@@ -249,7 +298,7 @@ fn zone(zone: &ZoneView, view: &FarmView, settings: &Settings) -> Option<Zone> {
         device: probe.probe.device.to_string(),
         metric: probe.probe.metric.to_string(),
         depth_cm: label.depth_cm.get(&probe.probe).copied(),
-        value: probe.value.map(MoisturePermyriad::percent),
+        value: probe.value.map(Level::in_unit),
         at: probe.at.map(|at| at.0),
         quality: probe.quality.code(),
     });
@@ -271,10 +320,9 @@ fn zone(zone: &ZoneView, view: &FarmView, settings: &Settings) -> Option<Zone> {
         household: label.household,
         source: plan.source.to_string(),
         crop: label.crop,
-        moisture: zone.moisture.map(MoisturePermyriad::percent),
-        moisture_at: zone.moisture_age_ms.map(|age_ms| view.now.minus_ms(age_ms).0),
-        start_below: plan.start_below.percent(),
-        stop_above: plan.stop_above.percent(),
+        moisture: zone.level.filter(|_| !plan.soil.is_tension()).map(Level::in_unit),
+        moisture_at: zone.level_age_ms.map(|age_ms| view.now.minus_ms(age_ms).0),
+        soil: Soil::of(&plan.soil, zone.level),
         fresh_s: plan.fresh_s,
         automatic: plan.automatic,
         state: zone.state.code(),

@@ -8,7 +8,7 @@ use giot_engine::{
     ZonePlan,
 };
 use giot_shared::ids::{NodeId, ValveId};
-use giot_shared::units::{LitresPerHour, MoisturePermyriad};
+use giot_shared::units::LitresPerHour;
 use giot_shared::wire::VALVES_MAX;
 use std::collections::BTreeMap;
 use std::fmt::Display;
@@ -26,10 +26,6 @@ const RUN_MAX_MIN_DEFAULT: f64 = 120.0;
 const MIN_OFF_MIN_DEFAULT: f64 = 30.0;
 /// Three missed readings of the usual ten minutes; domain.md section 2.5 "dead".
 const FRESH_MIN_DEFAULT: f64 = 30.0;
-/// Mineral soils hold no less and no more; a probe that says otherwise hangs in the air or lies in a puddle.
-const PLAUSIBLE_PERCENT_DEFAULT: (f64, f64) = (1.0, 60.0);
-/// Per five minutes without irrigation or rain; domain.md section 2.5.
-const RATE_MAX_PERCENT_DEFAULT: f64 = 10.0;
 /// Identical for a day is stuck; domain.md section 2.5.
 const STUCK_HOURS_DEFAULT: f64 = 24.0;
 /// A lease longer than this is refused by every node.
@@ -274,6 +270,7 @@ impl Compiler<'_> {
         }
         let mut depth_cm = BTreeMap::new();
         let mut probes = Vec::new();
+        let mut weights = Vec::new();
         for (idx, probe) in zone.probes.get_ref().iter().enumerate() {
             let probe = probe.get_ref();
             let device = self.id::<NodeId>(&probe.device, &format!("{field}.probes[{idx}].device"));
@@ -283,10 +280,10 @@ impl Compiler<'_> {
             if let Some(depth) = probe.depth_cm {
                 depth_cm.insert(probe_ref.clone(), depth);
             }
+            weights.push(probe.weight);
             probes.push(probe_ref);
         }
-        let start_below = self.moisture(&zone.start_below_percent, &format!("{field}.start_below_percent"));
-        let stop_above = self.moisture(&zone.stop_above_percent, &format!("{field}.stop_above_percent"));
+        let soil = self.soil_rule(&zone, field);
         let window = self.window(zone.window.as_ref(), &format!("{field}.window"));
         let mut minutes = |value: &Option<Spanned<f64>>, key: &str, default: f64, max: f64| {
             self.seconds(value.as_ref(), &format!("{field}.{key}"), default, max)
@@ -305,18 +302,13 @@ impl Compiler<'_> {
         let area_dm2 = self.area_dm2(zone.area_m2.as_ref(), &format!("{field}.area_m2"));
         let cycle =
             self.cycle(zone.cycle_min.as_ref(), zone.soak_min.as_ref(), &format!("{field}.cycle_min"));
-        let plausible =
-            self.plausible(zone.plausible_percent.as_ref(), &format!("{field}.plausible_percent"));
-        let rate_max = zone.rate_max_percent.as_ref().map_or_else(
-            || MoisturePermyriad::from_percent(RATE_MAX_PERCENT_DEFAULT),
-            |rate| self.moisture(rate, &format!("{field}.rate_max_percent")),
-        );
+        let limits = soil.and_then(|soil| self.probe_limits(&zone, &soil, field));
         let guards = self.zone_guards(&zone, field);
         let id = id?;
         let label = ZoneLabel {
             name: zone.name.unwrap_or_else(|| id.to_string()),
             household: zone.household.unwrap_or_default(),
-            crop: zone.crop,
+            crop: zone.crop.map(Spanned::into_inner),
             depth_cm,
         };
         let plan = ZonePlan {
@@ -328,15 +320,19 @@ impl Compiler<'_> {
             group: zone.group.map_or_else(Group::default, Group::Sequential),
             valve: ValveRef { node: node?, valve: ValveId(zone.valve.get_ref().valve) },
             probes,
-            start_below: start_below?,
-            stop_above: stop_above?,
+            weights: if weights.iter().any(Option::is_some) {
+                weights.into_iter().map(|weight| weight.unwrap_or(1)).collect()
+            } else {
+                Vec::new()
+            },
+            soil: soil?,
             window: window?,
             lease_s: lease_s?,
             run_max_s: run_max_s?,
             min_off_s: min_off_s?,
             fresh_s: fresh_s?,
-            plausible: plausible?,
-            rate_max: rate_max?,
+            plausible: limits?.0,
+            rate_max: limits?.1,
             stuck_s: to_whole(stuck_s? * 3600.0),
             automatic: zone.automatic.unwrap_or(true),
             guards,
@@ -381,30 +377,6 @@ impl Compiler<'_> {
         cycle.map(Some)
     }
 
-    fn moisture(&mut self, percent: &Spanned<f64>, field: &str) -> Option<MoisturePermyriad> {
-        let moisture = MoisturePermyriad::from_percent(*percent.get_ref());
-        if moisture.is_none() {
-            self.problem(percent.span(), field, "between 0 and 100 % of the soil's volume");
-        }
-        moisture
-    }
-
-    fn plausible(
-        &mut self,
-        range: Option<&Spanned<(f64, f64)>>,
-        field: &str,
-    ) -> Option<(MoisturePermyriad, MoisturePermyriad)> {
-        let (low, high) = range.map_or(PLAUSIBLE_PERCENT_DEFAULT, |range| *range.get_ref());
-        match (MoisturePermyriad::from_percent(low), MoisturePermyriad::from_percent(high)) {
-            (Some(low), Some(high)) if low < high => Some((low, high)),
-            _ => {
-                let span = range.map_or(0..0, Spanned::span);
-                self.problem(span, field, "[lowest, highest] between 0 and 100 % of the soil's volume");
-                None
-            }
-        }
-    }
-
     pub(super) fn window(&mut self, window: Option<&Spanned<String>>, field: &str) -> Option<DayWindow> {
         let Some(window) = window else { return Some(DayWindow::ALWAYS) };
         let parsed = window
@@ -442,8 +414,13 @@ fn key_of(kind: &ProblemKind) -> Option<&'static str> {
         ProblemKind::CapacityZero => Some("capacity_l_per_h"),
         ProblemKind::FlowZero | ProblemKind::FlowAboveCapacity(..) => Some("flow_l_per_h"),
         ProblemKind::NoProbe | ProblemKind::ProbeTwice(_) => Some("probes"),
-        ProblemKind::ThresholdsCrossed | ProblemKind::HysteresisTooSmall(_) => Some("stop_above_percent"),
-        ProblemKind::ThresholdImplausible => Some("plausible_percent"),
+        ProblemKind::HoldsNoWater => Some("field_capacity_percent"),
+        ProblemKind::Weights => Some("probes"),
+        // The message names the keys: they differ by unit.
+        ProblemKind::ThresholdsCrossed
+        | ProblemKind::HysteresisTooSmall(_)
+        | ProblemKind::TensionsTooClose(_)
+        | ProblemKind::ThresholdImplausible => None,
         ProblemKind::ValveShared(_) => Some("valve"),
         ProblemKind::LeaseZero | ProblemKind::LeaseAboveRun => Some("lease_min"),
         ProblemKind::RunTooLong => Some("run_max_min"),

@@ -10,6 +10,7 @@ mod pump;
 mod raw;
 mod rule;
 mod sink;
+mod soil;
 mod store;
 
 use crate::history::timezone::TimeZone;

@@ -73,7 +73,7 @@ fn rules_across_fields_are_the_engines_and_name_the_zone() {
     let text = GOOD_ZONE.replace("source = \"pump-1\"", "source = \"pump-2\"").replace("30.5", "20");
     let found = problems(&text);
     assert!(found.len() >= 2, "{found:?}");
-    let want = ["zone[0].source", "zone[0].stop_above_percent"].map(|field| (Some(5), field.to_owned()));
+    let want = ["zone[0].source", "zone[0]"].map(|field| (Some(5), field.to_owned()));
     assert!(want.iter().all(|problem| found.contains(problem)), "{found:?}");
 }
 

@@ -13,6 +13,7 @@ pub fn args_for_people(reason: &Reason) -> Map<String, Value> {
     let value = |value: ArgValue| match value {
         ArgValue::Int(int) => json!(int),
         ArgValue::Permyriad(permyriad) => json!(f64::from(permyriad) / 100.0),
+        ArgValue::Hundredths(hundredths) => json!(f64::from(hundredths) / 100.0),
         ArgValue::Seconds(seconds) => json!(seconds),
         ArgValue::Text(text) => json!(text),
     };

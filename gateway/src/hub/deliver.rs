@@ -6,11 +6,10 @@ use crate::ingest::{self, Sample, json};
 use crate::mqtt::{Ack, Delivery};
 use crate::quality::Quality;
 use crate::store::{Anchor, Batch, DeviceSamples, LastValue, Mark, MetricSample};
-use giot_engine::{Age, Input, MetricName, ProbeRef, ValveRef};
+use giot_engine::{Age, Input, Level, MetricName, ProbeRef, ValveRef};
 use giot_shared::ids::{CommandId, NodeId, ValveId};
 use giot_shared::metric::Metric;
 use giot_shared::time::UnixMs;
-use giot_shared::units::MoisturePermyriad;
 use giot_shared::wire::{self, Answer, Close, Downlink, Hello, Order, Records, Topic, Uplink, Welcome};
 use std::sync::Arc;
 
@@ -331,10 +330,10 @@ impl Hub {
     fn feed_one(&mut self, probe: &ProbeRef, sample: &Sample) {
         let Sample { at_us, age, value, quality, .. } = *sample;
         let at = UnixMs(at_us.div_euclid(1000));
-        let percent = value.map(|value| ingest::as_moisture_percent(probe.metric.as_str(), value));
-        let moisture = percent.and_then(MoisturePermyriad::from_percent);
-        let good = quality == Quality::Good && moisture.is_some();
-        let input = Input::Reading { device: &probe.device, metric: &probe.metric, at, age, moisture, good };
+        let level = value.map(|value| ingest::as_moisture_percent(probe.metric.as_str(), value));
+        let level = level.and_then(Level::from_unit);
+        let good = quality == Quality::Good && level.is_some();
+        let input = Input::Reading { device: &probe.device, metric: &probe.metric, at, age, level, good };
         self.engine.handle(self.now(), input);
         self.ruling.touch_probe(probe);
         self.is_view_old = true;

@@ -284,6 +284,7 @@ fn reason_to_json(reason: &Reason) -> Value {
     let value = |value: ArgValue| match value {
         ArgValue::Int(int) => json!(["int", int]),
         ArgValue::Permyriad(permyriad) => json!(["permyriad", permyriad]),
+        ArgValue::Hundredths(hundredths) => json!(["hundredths", hundredths]),
         ArgValue::Seconds(seconds) => json!(["s", seconds]),
         ArgValue::Text(text) => json!(["text", text]),
     };
@@ -300,6 +301,7 @@ fn reason_from_json(value: &Value) -> Option<Reason> {
         match typed.first()?.as_str()? {
             "int" => value.as_i64().map(ArgValue::Int),
             "permyriad" => u16::try_from(value.as_u64()?).ok().map(ArgValue::Permyriad),
+            "hundredths" => u32::try_from(value.as_u64()?).ok().map(ArgValue::Hundredths),
             "s" => value.as_u64().map(ArgValue::Seconds),
             "text" => value.as_str().map(|text| ArgValue::Text(text.to_owned())),
             _ => None,

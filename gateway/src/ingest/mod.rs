@@ -45,7 +45,7 @@ pub fn series_name(metric: Metric, probe: u8) -> String {
     if probe == 0 { metric.name().to_owned() } else { format!("{}_{probe}", metric.name()) }
 }
 
-/// Soil moisture in percent of volume, where a series is one; the engine decides by nothing else.
+/// What a soil probe says in the unit that the engine decides by: moisture in percent of volume, tension in kPa.
 #[must_use]
 pub fn as_moisture_percent(metric: &str, value: f64) -> f64 {
     // A share of volume (m³/m³) and a percentage differ by their name alone.

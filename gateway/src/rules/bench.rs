@@ -8,8 +8,8 @@ use std::time::Duration;
 use anyhow::Context;
 use giot_engine::program::Group;
 use giot_engine::{
-    Action, Age, DayWindow, Engine, Input, Memory, MetricName, Now, Plan, ProbeRef, RuleWish, SourcePlan,
-    Timing, ValveRef, ZoneId, ZonePlan,
+    Action, Age, DayWindow, Engine, Input, Level, Memory, MetricName, Now, Plan, ProbeRef, RuleWish,
+    SoilRule, SourcePlan, Timing, ValveRef, ZoneId, ZonePlan,
 };
 use giot_shared::ids::{CommandId, NodeId, ValveId};
 use giot_shared::time::{MonoMs, UnixMs};
@@ -222,8 +222,17 @@ impl Farm {
         let (device, metric) = (&probe.device, &probe.metric);
         let at = now.wall.unwrap_or_default();
         let begin = monotonic();
-        self.engine
-            .handle(now, Input::Reading { device, metric, at, age: Age::Counted(0), moisture, good: true });
+        self.engine.handle(
+            now,
+            Input::Reading {
+                device,
+                metric,
+                at,
+                age: Age::Counted(0),
+                level: moisture.map(Level::from),
+                good: true,
+            },
+        );
         let value = moisture.map(MoisturePermyriad::percent);
         self.book.handle_reading(now, (device.as_str(), metric.as_str()), (at, Age::Counted(0)), value);
         if let Some(zone) = self.zone_of.get(&probe)
@@ -323,15 +332,15 @@ fn farm_plan(plan: BenchPlan, series: &[ProbeRef]) -> anyhow::Result<(Plan, BTre
             group: Group::default(),
             valve: ValveRef { node: format!("v{n}").parse::<NodeId>()?, valve: ValveId(0) },
             probes: probes.to_vec(),
-            start_below: permyriad(2200)?,
-            stop_above: permyriad(3000)?,
+            weights: Vec::new(),
+            soil: SoilRule::Moisture { start_below: permyriad(2200)?, stop_above: permyriad(3000)? },
             window: DayWindow::ALWAYS,
             lease_s: 600,
             run_max_s: 1800,
             min_off_s: 60,
             fresh_s: 3600,
-            plausible: (permyriad(100)?, permyriad(6000)?),
-            rate_max: permyriad(6000)?,
+            plausible: (permyriad(100)?.into(), permyriad(6000)?.into()),
+            rate_max: permyriad(6000)?.into(),
             stuck_s: 86_400,
             automatic: n % 2 == 0,
             guards: giot_engine::ZoneGuards::default(),

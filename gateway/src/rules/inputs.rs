@@ -145,11 +145,12 @@ impl Inputs {
             let Source::Zone(_, sign) = input.source else { continue };
             let value = match sign {
                 Sign::Moisture => signs.moisture.map(|moisture| Value::Number(moisture.percent().into())),
+                Sign::Tension => signs.tension.map(|tension| Value::Number(tension.in_unit().into())),
                 Sign::Watering => Some(Value::Truth(signs.is_watering.into())),
                 Sign::Locked => Some(Value::Truth(signs.is_locked.into())),
                 Sign::Fault => Some(Value::Truth(signs.has_fault.into())),
             };
-            let until = signs.moisture_until.filter(|_| sign == Sign::Moisture);
+            let until = signs.soil_until.filter(|_| matches!(sign, Sign::Moisture | Sign::Tension));
             if input.value != value || input.until != until {
                 (input.value, input.until) = (value, until);
                 changed.push(*idx);

@@ -6,10 +6,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use giot_engine::{Age, Engine, Input, Memory, MetricName, Now, Plan, ProbeRef, ValveRef, ZoneId};
+use giot_engine::{Age, Engine, Input, Level, Memory, MetricName, Now, Plan, ProbeRef, ValveRef, ZoneId};
 use giot_shared::ids::{CommandId, NodeId};
 use giot_shared::time::{MonoMs, UnixMs};
-use giot_shared::units::MoisturePermyriad;
 
 use super::book::{Firing, Output, RuleBook};
 use super::{Effect, Rule};
@@ -26,7 +25,7 @@ pub enum Happened {
         series: ProbeRef,
         /// The value as the rules see it, `None` where it was not good.
         value: Option<f64>,
-        /// The same as soil moisture, % of volume.
+        /// The same as a soil probe's level, % of volume or kPa.
         percent: Option<f64>,
     },
     /// A valve opened or closed.
@@ -157,11 +156,10 @@ impl Stage {
     fn take(&mut self, now: Now, at: UnixMs, what: &Happened) {
         match what {
             Happened::Reading { series, value, percent } => {
-                let moisture = percent.and_then(MoisturePermyriad::from_percent);
-                let good = moisture.is_some();
+                let level = percent.and_then(Level::from_unit);
+                let good = level.is_some();
                 let (device, metric): (&NodeId, &MetricName) = (&series.device, &series.metric);
-                self.engine
-                    .handle(now, Input::Reading { device, metric, at, age: Age::Dated, moisture, good });
+                self.engine.handle(now, Input::Reading { device, metric, at, age: Age::Dated, level, good });
                 self.book.handle_reading(now, (device.as_str(), metric.as_str()), (at, Age::Dated), *value);
                 for zone in self.probes.get(series).cloned().unwrap_or_default() {
                     self.show(&zone, now);

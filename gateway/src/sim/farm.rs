@@ -12,8 +12,8 @@ use giot_engine::program::{
     SunOffset, Target, Window, Windows,
 };
 use giot_engine::{
-    DayWindow, Plan, ProbeRef, ProgramId, SourceId, SourcePlan, Timing, ValveRef, ZoneGuards, ZoneId,
-    ZonePlan,
+    DayWindow, Depletion, HeldWater, Plan, ProbeRef, ProgramId, SoilRule, SourceId, SourcePlan, Timing,
+    ValveRef, ZoneGuards, ZoneId, ZonePlan,
 };
 use giot_shared::ids::{NodeId, ValveId};
 use giot_shared::metric::Metric;
@@ -205,6 +205,19 @@ fn zone_plan(
         Ok(ProbeRef { device: node.clone(), metric })
     };
     let moisture = |theta: f64| MoisturePermyriad::from_percent(theta * 100.0).context("a share of water");
+    let (start_below, stop_above) =
+        (moisture(ground.soil.at_depletion(0.42))?, moisture(ground.soil.at_depletion(0.15))?);
+    // Every second line of a node goes by the available water that is used up.
+    let soil = if ground.line_idx.is_multiple_of(2) {
+        SoilRule::Moisture { start_below, stop_above }
+    } else {
+        let held = HeldWater {
+            field_capacity: moisture(ground.soil.at_depletion(0.0))?,
+            wilting_point: moisture(ground.soil.at_depletion(1.0))?,
+        };
+        let share = |percent| Depletion::from_percent(percent).context("a share of available water");
+        SoilRule::Depletion { soil: held, start_above: share(42.0)?, stop_below: share(15.0)? }
+    };
     let window = if dice.permille(300) { DayWindow::new(17 * 60, 9 * 60) } else { Some(DayWindow::ALWAYS) };
     Ok(ZonePlan {
         source: format!("main-{household}-{section}").parse()?,
@@ -215,15 +228,15 @@ fn zone_plan(
         group: if dice.permille(200) { Group::Parallel } else { Group::default() },
         valve: ValveRef { node: node.clone(), valve: ValveId(u8::try_from(ground.line_idx)?) },
         probes: (0..ground.n_probes).map(probe).collect::<anyhow::Result<_>>()?,
-        start_below: moisture(ground.soil.at_depletion(0.42))?,
-        stop_above: moisture(ground.soil.at_depletion(0.15))?,
+        weights: Vec::new(),
+        soil,
         window: window.context("a window")?,
         lease_s: u32::try_from(dice.between(10, 30))? * 60,
         run_max_s: u32::try_from(dice.between(40, 90))? * 60,
         min_off_s: u32::try_from(dice.between(5, 60))? * 60,
         fresh_s: 5400,
-        plausible: (moisture(0.03)?, moisture(0.55)?),
-        rate_max: moisture(0.10)?,
+        plausible: (moisture(0.03)?.into(), moisture(0.55)?.into()),
+        rate_max: moisture(0.10)?.into(),
         stuck_s: 24 * 3600,
         automatic,
         guards: ZoneGuards::default(),

@@ -6,8 +6,8 @@ use std::fmt::Write;
 
 use giot_engine::program::{Control, FarmState};
 use giot_engine::{
-    Action, Age, By, Engine, Entry, Event, Input, Memory, MetricName, Now, ProgramId, Reason, ValveRef,
-    ZoneId, ZoneMemory, ZoneState,
+    Action, Age, By, Engine, Entry, Event, Input, Level, Memory, MetricName, Now, ProgramId, Reason,
+    ValveRef, ZoneId, ZoneMemory, ZoneState,
 };
 use giot_shared::ids::{CommandId, Position};
 use giot_shared::time::{MonoMs, UnixMs};
@@ -48,7 +48,7 @@ pub(super) struct Kept {
 #[derive(Clone, Copy, Debug)]
 struct Newest {
     at: UnixMs,
-    moisture: Option<MoisturePermyriad>,
+    level: Option<Level>,
     good: bool,
 }
 
@@ -176,8 +176,8 @@ impl World {
         let Some(engine) = self.gateway.engine.as_mut() else { return };
         for ((node_idx, metric), newest) in &self.gateway.kept.newest {
             let Some(device) = self.farm.node_ids.get(*node_idx) else { continue };
-            let Newest { at, moisture, good } = *newest;
-            engine.handle(now, Input::Reading { device, metric, at, age: Age::Unknown, moisture, good });
+            let Newest { at, level, good } = *newest;
+            engine.handle(now, Input::Reading { device, metric, at, age: Age::Unknown, level, good });
         }
     }
 
@@ -316,7 +316,7 @@ impl World {
         demand(!known.is_locked, "P6 lock");
         demand(!is_offline, "P6 offline");
         demand(!known.has_fault, "P6 fault");
-        let is_first = matches!(reason, Reason::SoilDry { .. });
+        let is_first = reason.is_dryness();
         let is_by_program = matches!(reason, Reason::ProgramRun { .. });
         if matches!(reason, Reason::ManualStart { .. }) || (!is_first && !is_by_program && known.is_manual) {
             return;
@@ -334,15 +334,15 @@ impl World {
         let oldest_ms = now_ms.saturating_sub(u64::from(plan.fresh_s) * 1000 + DATE_MS_MAX);
         let plausible = plan.plausible.0.get()..=plan.plausible.1.get();
         let is_good = |(at_ms, value): &&(u64, Option<u16>)| {
-            *at_ms >= oldest_ms && value.is_some_and(|value| plausible.contains(&value))
+            *at_ms >= oldest_ms && value.is_some_and(|value| plausible.contains(&u32::from(value)))
         };
         let good = known.probes.values().filter(is_good);
         let mut values: Vec<u16> = good.filter_map(|(_, value)| *value).collect();
         values.sort_unstable();
         demand(values.len() * 2 > plan.probes.len(), "P6 reading");
         // An Open that is repeated carries the reason of its run, whose soil may have come a little above since.
-        let limit = if is_first && !known.is_started { plan.start_below } else { plan.stop_above };
-        demand(values.first().is_some_and(|value| *value <= limit.get()), "P6 dry");
+        let limit = if is_first && !known.is_started { plan.soil.start() } else { plan.soil.stop() };
+        demand(values.first().is_some_and(|value| u32::from(*value) <= limit.get()), "P6 dry");
     }
 
     /// A message from a node.
@@ -459,6 +459,7 @@ impl World {
             let at = UnixMs(sample.at_us.div_euclid(1000));
             let percent = sample.value.map(|value| as_moisture_percent(&sample.metric, value));
             let moisture = percent.and_then(MoisturePermyriad::from_percent);
+            let level = moisture.map(Level::from);
             let good = sample.quality == Quality::Good && moisture.is_some();
             let Ok(metric) = sample.metric.parse() else { continue };
             let line_idx =
@@ -472,8 +473,8 @@ impl World {
                 self.know(zone_idx, &sample.metric, true_ms, moisture.filter(|_| good));
             }
             let age = sample.age;
-            self.feed(Input::Reading { device: &node_id, metric: &metric, at, age, moisture, good });
-            self.keep(Row::Newest { node_idx, metric, newest: Newest { at, moisture, good } });
+            self.feed(Input::Reading { device: &node_id, metric: &metric, at, age, level, good });
+            self.keep(Row::Newest { node_idx, metric, newest: Newest { at, level, good } });
         }
     }
 
@@ -564,7 +565,7 @@ impl World {
         for id in &self.farm.zone_ids {
             let Some(view) = engine.zone_view(id, now) else { continue };
             if let ZoneState::Idle { why } | ZoneState::Waiting { why } = view.state {
-                let is_explained = !matches!(why, Reason::SoilDry { .. });
+                let is_explained = !why.is_dryness();
                 self.checks
                     .demand(is_explained, now.mono.0, || format!("P6: {id} is dry and idle for no reason"));
             }

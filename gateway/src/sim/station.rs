@@ -4,7 +4,7 @@
 
 use std::fmt::Write;
 
-use giot_engine::Input;
+use giot_engine::{Input, Level};
 use giot_shared::ids::NodeId;
 use giot_shared::time::UnixMs;
 use giot_shared::units::MoisturePermyriad;
@@ -97,7 +97,14 @@ impl World {
             let good = sample.quality == Quality::Good && moisture.is_some();
             self.know(zone_idx, &sample.metric, taken_ms, moisture.filter(|_| good));
             let (at, age) = (UnixMs(sample.at_us.div_euclid(1000)), sample.age);
-            self.feed(Input::Reading { device: &id, metric: &metric, at, age, moisture, good });
+            self.feed(Input::Reading {
+                device: &id,
+                metric: &metric,
+                at,
+                age,
+                level: moisture.map(Level::from),
+                good,
+            });
         }
     }
 }

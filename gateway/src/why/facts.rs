@@ -83,12 +83,12 @@ pub fn gather(
         utc_offset_min,
         now,
         is_automatic: plan.automatic,
-        start_below: plan.start_below,
+        soil: plan.soil,
         rows,
         is_cut,
         before,
         lock_before: lock.filter(|entry| entry.event == Event::Locked.code()),
-        moisture: moisture(reader, plan, from_us, to_us.min(now.0.saturating_mul(1000)))?,
+        levels: levels(reader, plan, from_us, to_us.min(now.0.saturating_mul(1000)))?,
         present: present.filter(|_| day == Date::of(now, utc_offset_min)),
     })
 }
@@ -130,23 +130,18 @@ fn farm_rows(
     Ok(reader.diary(&filter)?.into_iter().filter(concerns).take(LINES_MAX).collect())
 }
 
-/// Lowest and highest hourly moisture of the zone's probes, the median of them where there are several; what no soil can
+/// Lowest and highest hourly level of the zone's probes, the median of them where there are several; what no soil can
 /// hold is left out.
-fn moisture(
-    reader: &Reader,
-    plan: &ZonePlan,
-    from_us: i64,
-    to_us: i64,
-) -> anyhow::Result<Option<(f64, f64)>> {
+fn levels(reader: &Reader, plan: &ZonePlan, from_us: i64, to_us: i64) -> anyhow::Result<Option<(f64, f64)>> {
     let edges: Vec<i64> = (0..=24).map(|hour| from_us + hour * HOUR_US).filter(|at| *at <= to_us).collect();
     let mut hours: std::collections::BTreeMap<i64, Vec<f64>> = std::collections::BTreeMap::new();
-    let (least, most) = (plan.plausible.0.percent(), plan.plausible.1.percent());
+    let (least, most) = (plan.plausible.0.in_unit(), plan.plausible.1.in_unit());
     for probe in &plan.probes {
         let (device, metric) = (probe.device.as_str(), probe.metric.as_str());
         for bucket in reader.buckets(device, metric, &edges, false)?.0 {
-            let percent = ingest::as_moisture_percent(metric, bucket.mean);
-            if (least..=most).contains(&percent) {
-                hours.entry(bucket.from_us).or_default().push(percent);
+            let level = ingest::as_moisture_percent(metric, bucket.mean);
+            if (least..=most).contains(&level) {
+                hours.entry(bucket.from_us).or_default().push(level);
             }
         }
     }

@@ -9,7 +9,7 @@ mod facts;
 use std::collections::BTreeSet;
 
 use giot_engine::program::Date;
-use giot_engine::{Event, Reason, ZoneId, ZoneState};
+use giot_engine::{Event, Level, Reason, SoilRule, ZoneId, ZoneState};
 use giot_shared::time::UnixMs;
 use giot_shared::units::MoisturePermyriad;
 use serde_json::{Map, Value};
@@ -18,7 +18,7 @@ pub use facts::{day_of, gather};
 
 use crate::hub::codec;
 use crate::store::{DiaryEntry, DiaryRow};
-use crate::words::{Lang, Names, Words, date, litres, percent, span, time_of_day};
+use crate::words::{Lang, Names, Words, date, litres, number, percent, span, time_of_day};
 
 /// Entries of one answer at most: more than a busy zone has in a day.
 pub const LINES_MAX: usize = 500;
@@ -36,8 +36,8 @@ pub struct Facts {
     pub now: UnixMs,
     /// Whether the zone starts by itself.
     pub is_automatic: bool,
-    /// Start threshold.
-    pub start_below: MoisturePermyriad,
+    /// When it is dry enough to start.
+    pub soil: SoilRule,
     /// Entries of the zone, and those of the whole farm that concern it, oldest first.
     pub rows: Vec<DiaryRow>,
     /// Whether there are more than [`LINES_MAX`].
@@ -46,8 +46,8 @@ pub struct Facts {
     pub before: Option<DiaryEntry>,
     /// The lock that was set before the day and not taken away.
     pub lock_before: Option<DiaryEntry>,
-    /// Lowest and highest hourly moisture of the day, % of volume.
-    pub moisture: Option<(f64, f64)>,
+    /// Lowest and highest hourly level of the day in the unit of its probes, % of volume or kPa.
+    pub levels: Option<(f64, f64)>,
     /// The engine's state, for today only.
     pub present: Option<ZoneState>,
 }
@@ -242,19 +242,34 @@ impl Teller<'_> {
                 (headline, self.remedy(&cause.code))
             }
             Found::Watering => (self.plain("why-watering", |_| Vec::new()), nothing),
-            Found::Moist(low, high) => {
-                let start_below = self.facts.start_below.percent();
-                let args = |lang| {
-                    vec![
-                        ("low", percent(lang, low)),
-                        ("high", percent(lang, high)),
-                        ("start_below", percent(lang, start_below)),
-                    ]
-                };
-                (self.plain("why-moist", args), nothing)
-            }
+            Found::Moist(low, high) => (self.moist(low, high), nothing),
             Found::Nothing => (self.plain("why-quiet", |_| Vec::new()), self.remedy("no_reading")),
         }
+    }
+
+    /// The soil wanted no water all day: its range, in the unit that the zone's threshold is in.
+    fn moist(&self, low: f64, high: f64) -> Sentence {
+        let (id, [low, high], start) = match self.facts.soil {
+            SoilRule::Moisture { start_below, .. } => ("why-moist", [low, high], start_below.percent()),
+            SoilRule::Depletion { soil, start_above, .. } => {
+                let depleted = |percent| {
+                    let moisture = MoisturePermyriad::from_percent(percent).unwrap_or(MoisturePermyriad::MAX);
+                    soil.depletion(moisture).percent()
+                };
+                ("why-not-depleted", [depleted(high), depleted(low)], start_above.percent())
+            }
+            SoilRule::Tension { start_above, .. } => {
+                let args = |lang| {
+                    let shown = |value| number(lang, value, 1);
+                    vec![("low", shown(low)), ("high", shown(high)), ("start", shown(start_above.in_unit()))]
+                };
+                return self.plain("why-not-tense", args);
+            }
+        };
+        self.plain(id, |lang| {
+            let shown = |value| percent(lang, value);
+            vec![("low", shown(low)), ("high", shown(high)), ("start", shown(start))]
+        })
     }
 
     fn plain(&self, id: &str, args: impl Fn(Lang) -> Vec<(&'static str, String)>) -> Sentence {
@@ -289,8 +304,11 @@ impl Teller<'_> {
         if let Some(wanted) = causes().rfind(|entry| entry.by != "engine") {
             return Found::Cause(Cause::of_entry(wanted));
         }
-        if let Some((low, high)) = facts.moisture.filter(|(low, _)| *low >= facts.start_below.percent()) {
-            return Found::Moist(low, high);
+        if let Some((low, high)) = facts.levels {
+            let driest = Level::from_unit(if facts.soil.is_tension() { high } else { low });
+            if driest.is_some_and(|level| !facts.soil.is_dry(level)) {
+                return Found::Moist(low, high);
+            }
         }
         // It held until the zone told something else.
         let is_silent = entries().all(|entry| entry.zone.is_none());

@@ -1,7 +1,9 @@
 //! Answers for days of every kind, in both languages.
 
-use super::*;
+use giot_engine::{Depletion, HeldWater};
 use serde_json::json;
+
+use super::*;
 
 const OFFSET_MIN: i32 = 420;
 
@@ -29,6 +31,10 @@ fn entry(minute: i64, event: &str, by: &str, reason: &str, args: Value) -> Diary
     }
 }
 
+fn permyriad(value: u16) -> MoisturePermyriad {
+    MoisturePermyriad::new(value).unwrap()
+}
+
 fn facts(entries: Vec<DiaryEntry>) -> Facts {
     let rows = entries.into_iter().zip(1..).map(|(entry, id)| DiaryRow { id, entry, hash: [0; 32] });
     Facts {
@@ -37,12 +43,12 @@ fn facts(entries: Vec<DiaryEntry>) -> Facts {
         utc_offset_min: OFFSET_MIN,
         now: UnixMs(at(2 * 1440)),
         is_automatic: true,
-        start_below: MoisturePermyriad::new(2200).unwrap(),
+        soil: SoilRule::Moisture { start_below: permyriad(2200), stop_above: permyriad(3000) },
         rows: rows.collect(),
         is_cut: false,
         before: None,
         lock_before: None,
-        moisture: None,
+        levels: None,
         present: None,
     }
 }
@@ -96,19 +102,44 @@ fn a_day_without_water_tells_its_cause_and_what_to_do() {
 
 #[test]
 fn moist_soil_wanted_nothing_whatever_the_engine_told() {
-    let moist = Facts { moisture: Some((24.5, 31.0)), ..facts(vec![stale(60)]) };
+    let moist = Facts { levels: Some((24.5, 31.0)), ..facts(vec![stale(60)]) };
     let vi =
         "Không tưới vì đất chưa khô: độ ẩm từ 24,5\u{a0}% đến 31,0\u{a0}%, chỉ tưới khi dưới 22,0\u{a0}%.";
     let en = "Not watered because the soil was not dry: moisture from 24.5\u{a0}% to 31.0\u{a0}%, watering begins below 22.0\u{a0}%.";
     check(&moist, vi, en);
     // What a program wanted and did not get says more than the soil.
     let rain = entry(300, "skipped", "program", "rain_delay", json!({ "remaining_s": 7200 }));
-    let wanted = Facts { moisture: Some((24.5, 31.0)), ..facts(vec![stale(60), rain]) };
+    let wanted = Facts { levels: Some((24.5, 31.0)), ..facts(vec![stale(60), rain]) };
     check(
         &wanted,
         "Không tưới. Hoãn tưới vì mưa, còn 2 giờ.",
         "Not watered. Delayed because of rain, 2 h to go.",
     );
+}
+
+#[test]
+fn enough_water_is_told_in_the_unit_of_the_zone() {
+    let soil = HeldWater { field_capacity: permyriad(2500), wilting_point: permyriad(1200) };
+    let [start_above, stop_below] = [50.0, 10.0].map(|share| Depletion::from_percent(share).unwrap());
+    let by_depletion = SoilRule::Depletion { soil, start_above, stop_below };
+    check(
+        &Facts { soil: by_depletion, levels: Some((19.8, 23.7)), ..facts(vec![]) },
+        "Không tưới vì đất còn đủ nước: đã dùng từ 10,0\u{a0}% đến 40,0\u{a0}% lượng nước hữu hiệu, chỉ tưới khi quá 50,0\u{a0}%.",
+        "Not watered because enough water was left: 10.0\u{a0}% to 40.0\u{a0}% of the soil's available water were used up, watering begins above 50.0\u{a0}%.",
+    );
+    let [start_above, stop_below] = [40.0, 15.0].map(|kpa| Level::from_unit(kpa).unwrap());
+    let tension = Facts {
+        soil: SoilRule::Tension { start_above, stop_below },
+        levels: Some((12.0, 33.5)),
+        ..facts(vec![])
+    };
+    check(
+        &tension,
+        "Không tưới vì đất chưa khô: lực giữ nước từ 12,0 đến 33,5 kPa, chỉ tưới khi trên 40,0 kPa.",
+        "Not watered because the soil was not dry: tension from 12.0 to 33.5 kPa, watering begins above 40.0 kPa.",
+    );
+    let dry = Facts { levels: Some((12.0, 40.5)), ..tension };
+    assert!(!explain(&dry, &Words::default(), &Names::default()).headline.en.contains("tension"));
 }
 
 #[test]

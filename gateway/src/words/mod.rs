@@ -26,6 +26,9 @@ use crate::config::Settings;
 const VI: &str = include_str!("../../locales/vi.ftl");
 const EN: &str = include_str!("../../locales/en.ftl");
 
+/// Arguments that are shares of the soil's available water, in %.
+const DEPLETION: [&str; 3] = ["depleted", "start_depleted", "stop_depleted"];
+
 /// Arguments that are moisture in % of the soil's volume.
 const MOISTURE: [&str; 8] = ["moisture", "start_below", "stop_above", "min", "max", "from", "to", "rate_max"];
 
@@ -182,7 +185,7 @@ impl Words {
         if name == "litres" || name == "volume" {
             return litres(self, lang, figure);
         }
-        if MOISTURE.contains(&name) {
+        if MOISTURE.contains(&name) || DEPLETION.contains(&name) {
             return percent(lang, figure);
         }
         number(lang, figure, if figure.fract() == 0.0 { 0 } else { 1 })

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use giot_engine::Reason;
 
-use super::{EN, Lang, MOISTURE, Words, message_id};
+use super::{DEPLETION, EN, Lang, MOISTURE, Words, message_id};
 
 /// Families of words that stand inside reasons: prefix of their ids, and what they are.
 const INNER: [(&str, &str); 4] = [
@@ -89,6 +89,9 @@ fn unit(name: &str) -> &'static str {
         ("_min", "(minute of the day)"),
         ("_s", "(s)"),
     ];
+    if DEPLETION.contains(&name) {
+        return "(% of the soil's available water)";
+    }
     if MOISTURE.contains(&name) {
         return "(% of the soil's volume)";
     }

@@ -8,9 +8,10 @@ use serde_json::json;
 
 /// A reason of every code, with arguments of the kinds that it takes.
 fn every_reason() -> Vec<Reason> {
-    use giot_engine::ArgValue::{Int, Permyriad, Seconds, Text};
+    use giot_engine::ArgValue::{Hundredths, Int, Permyriad, Seconds, Text};
     let texts = ["zone-1", "bad_mac", "commanded"].map(|text| Text(text.to_owned()));
-    let samples: Vec<_> = [Int(7), Permyriad(2105), Seconds(3700)].into_iter().chain(texts).collect();
+    let samples: Vec<_> =
+        [Int(7), Permyriad(2105), Hundredths(745), Seconds(3700)].into_iter().chain(texts).collect();
     let built = |code: &&str| {
         let names = Reason::arg_names(code).unwrap();
         // Each argument by itself: the others stay what was found before.

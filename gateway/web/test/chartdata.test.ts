@@ -11,7 +11,7 @@ const HOUR = 60 * MIN;
 const flat = (ms: number, value: number): HistoryPoint => [ms, value, value, value];
 
 function history(over: Partial<History> = {}): History {
-  return { from: 0, to: 24 * HOUR, start_below: 22, stop_above: 30, series: [], runs: [], ...over };
+  return { from: 0, to: 24 * HOUR, soil: { value: null, unit: '%', start: 22, stop: 30, depletion: null }, series: [], runs: [], ...over };
 }
 
 const probe = (device: string, points: HistoryPoint[]): History['series'][number] => ({
@@ -96,6 +96,8 @@ test('the bar keeps every value on it', () => {
     const place = gauge(value, 22, 30).value ?? -1;
     assert.ok(place >= 0 && place <= 100);
   }
+  const tense = gauge(60, 40, 15);
+  assert.ok((tense.value ?? 100) < tense.start && tense.start < tense.stop, 'a high tension is dry, and dry is left');
   assert.equal(gauge(null, 22, 30).value, null);
   assert.ok(gauge(50, 0, 100).high > gauge(50, 0, 100).low);
 });

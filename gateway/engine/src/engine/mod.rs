@@ -235,9 +235,9 @@ impl Engine {
 
     fn apply(&mut self, now: Now, input: Input<'_>, touched: &mut Vec<usize>) {
         match input {
-            Input::Reading { device, metric, at, age, moisture, good } => {
+            Input::Reading { device, metric, at, age, level, good } => {
                 let news =
-                    News { at, age, value: moisture.filter(|_| good), doubt_ms: self.clock_doubt_ms(now) };
+                    News { at, age, value: level.filter(|_| good), doubt_ms: self.clock_doubt_ms(now) };
                 let slots = self.probes.get(device).and_then(|metrics| metrics.get(metric));
                 for (zone_idx, probe_idx) in slots.into_iter().flatten().copied() {
                     let Some(zone) = self.zones.get_mut(zone_idx) else { continue };

@@ -151,12 +151,11 @@ impl Engine {
         self.out.actions.push_back(Action::RememberProgram { program: program.clone(), control });
     }
 
-    /// How far each zone is below its threshold; zones that are not dry, or cannot be judged, are left out.
+    /// How far each zone is beyond its start threshold; zones that are not dry, or cannot be judged, are left out.
     fn needs(&self, now: Now) -> BTreeMap<ZoneId, u32> {
         let need = |zone: &crate::zone::Zone| {
-            let moisture = zone.soil(now).moisture?;
-            let deficit = zone.plan.start_below.get().checked_sub(moisture.get())?;
-            Some((zone.desk.id.clone(), u32::from(deficit)))
+            let need = zone.plan.soil.need(zone.soil(now).level?)?;
+            Some((zone.desk.id.clone(), need))
         };
         self.zones.iter().filter_map(need).collect()
     }

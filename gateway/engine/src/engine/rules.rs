@@ -8,6 +8,7 @@ use crate::Now;
 use crate::diary::{By, Event};
 use crate::ids::{RuleId, ZoneId};
 use crate::input::RuleWish;
+use crate::plan::Level;
 use crate::reason::Reason;
 use crate::zone::{Phase, Turn, Zone};
 use giot_shared::time::MonoMs;
@@ -16,10 +17,12 @@ use giot_shared::units::MoisturePermyriad;
 /// What a rule can see of a zone.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ZoneSigns {
-    /// Median of its good probes, where more than half of them are good.
+    /// What its good probes say together, where more than half of them are good.
     pub moisture: Option<MoisturePermyriad>,
-    /// When the first of those probes grows too old: the moisture holds no longer than until then.
-    pub moisture_until: Option<MonoMs>,
+    /// The same of a zone whose probes read tension, kPa.
+    pub tension: Option<Level>,
+    /// When the first of those probes grows too old: what they say holds no longer than until then.
+    pub soil_until: Option<MonoMs>,
     /// Whether its valve was reported open.
     pub is_watering: bool,
     /// Whether it is locked.
@@ -34,9 +37,11 @@ impl Engine {
     pub fn zone_signs(&self, zone: &ZoneId, now: Now) -> Option<ZoneSigns> {
         let zone = self.zones.get(*self.zone_idx.get(zone)?)?;
         let soil = zone.soil(now);
+        let (level, is_tension) = (soil.level.filter(|_| soil.has_quorum), zone.plan.soil.is_tension());
         Some(ZoneSigns {
-            moisture: soil.moisture.filter(|_| soil.has_quorum),
-            moisture_until: soil.stale_at.filter(|_| soil.has_quorum),
+            moisture: level.filter(|_| !is_tension).and_then(Level::moisture),
+            tension: level.filter(|_| is_tension),
+            soil_until: soil.stale_at.filter(|_| soil.has_quorum),
             is_watering: matches!(zone.phase, Phase::Open(_) | Phase::Local(_)),
             is_locked: zone.memory.lock.is_some(),
             has_fault: zone.memory.fault.is_some(),

@@ -5,12 +5,13 @@
 
 mod guard;
 mod pump;
+mod soil;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use giot_shared::time::UnixMs;
-use giot_shared::units::{LitresPerHour, MoisturePermyriad};
+use giot_shared::units::LitresPerHour;
 
 use crate::ids::{ProbeRef, ProgramId, SourceId, ValveRef, ZoneId};
 use crate::program::{Cycle, Group, Place, Program, ProgramProblem};
@@ -20,6 +21,7 @@ pub use guard::{
     PressureGuard, RainGuard, SourceGuards, TankGuard, ZoneGuards,
 };
 pub use pump::{ADJUST_S_MAX, PumpKind, PumpPlan, PumpProblem};
+pub use soil::{Depletion, HYSTERESIS_CENTIKPA_MIN, HeldWater, Level, SoilRule};
 
 /// Smallest distance of stop and start threshold: 2 % of volume, about the noise and drift of a capacitive probe.
 pub const HYSTERESIS_PERMYRIAD_MIN: u16 = 200;
@@ -84,12 +86,12 @@ pub struct ZonePlan {
     pub group: Group,
     /// Its valve.
     pub valve: ValveRef,
-    /// Its probes; the median of those that are fresh and good decides.
+    /// Its probes; those that are fresh and good decide together.
     pub probes: Vec<ProbeRef>,
-    /// Start when the median is below.
-    pub start_below: MoisturePermyriad,
-    /// Stop when the median is above.
-    pub stop_above: MoisturePermyriad,
+    /// How much each probe counts, in their order: their weighted mean decides; empty: their median.
+    pub weights: Vec<u16>,
+    /// When it is dry enough to start and wet enough to stop.
+    pub soil: SoilRule,
     /// When an automatic run may take place.
     pub window: DayWindow,
     /// Lease of one Open, seconds.
@@ -100,10 +102,10 @@ pub struct ZonePlan {
     pub min_off_s: u32,
     /// Oldest reading that counts as fresh, seconds.
     pub fresh_s: u32,
-    /// Lowest and highest moisture that this soil can have.
-    pub plausible: (MoisturePermyriad, MoisturePermyriad),
+    /// Lowest and highest level that this soil can have.
+    pub plausible: (Level, Level),
     /// Largest plausible change within five minutes while nothing waters; 0 switches the check off.
-    pub rate_max: MoisturePermyriad,
+    pub rate_max: Level,
     /// A value that stays identical for longer is stuck, seconds; 0 switches the check off.
     pub stuck_s: u32,
     /// Whether the engine waters by itself; otherwise by hand only.
@@ -259,6 +261,12 @@ pub enum ProblemKind {
     ThresholdsCrossed,
     /// Stop is above start by less than [`HYSTERESIS_PERMYRIAD_MIN`].
     HysteresisTooSmall(u16),
+    /// Both tensions are closer together than [`HYSTERESIS_CENTIKPA_MIN`].
+    TensionsTooClose(Level),
+    /// The soil's field capacity is not above its wilting point.
+    HoldsNoWater,
+    /// There is not one weight for each probe, or all of them are zero.
+    Weights,
     /// A threshold lies outside the plausible range, so it can never be reached.
     ThresholdImplausible,
     /// Another zone has the same valve.
@@ -302,6 +310,9 @@ impl ProblemKind {
             Self::ProbeTwice(_) => "probe_twice",
             Self::ThresholdsCrossed => "thresholds_crossed",
             Self::HysteresisTooSmall(_) => "hysteresis_too_small",
+            Self::TensionsTooClose(_) => "tensions_too_close",
+            Self::HoldsNoWater => "holds_no_water",
+            Self::Weights => "weights",
             Self::ThresholdImplausible => "threshold_implausible",
             Self::ValveShared(_) => "valve_shared",
             Self::LeaseZero => "lease_zero",
@@ -337,13 +348,21 @@ impl fmt::Display for ProblemKind {
             ),
             Self::NoProbe => f.write_str("an automatic zone needs at least one probe"),
             Self::ProbeTwice(probe) => write!(f, "probe {probe} is named twice"),
-            Self::ThresholdsCrossed => f.write_str("start_below must be lower than stop_above"),
+            Self::ThresholdsCrossed => f.write_str(
+                "start must be drier than stop: start_below lower than stop_above, start_depleted and start_above_kpa higher",
+            ),
             Self::HysteresisTooSmall(found) => write!(
                 f,
-                "stop_above is only {}.{:02} % above start_below: at least 2 % is needed, or noise switches the valve",
+                "start and stop are only {}.{:02} % of the soil's volume apart: at least 2 % is needed, or noise switches the valve",
                 found / 100,
                 found % 100
             ),
+            Self::TensionsTooClose(found) => write!(
+                f,
+                "start and stop are only {found} kPa apart: at least 2 kPa is needed, or noise switches the valve"
+            ),
+            Self::HoldsNoWater => f.write_str("the field capacity must be above the wilting point"),
+            Self::Weights => f.write_str("either no probe has a weight, or each, and not all of them zero"),
             Self::ThresholdImplausible => {
                 f.write_str("both thresholds must lie inside the plausible range, or they are never reached")
             }
@@ -516,25 +535,18 @@ impl ZonePlan {
         for probe in &self.probes {
             report(!seen.insert(probe), ProblemKind::ProbeTwice(probe.clone()));
         }
-        let span = self.stop_above.get().saturating_sub(self.start_below.get());
-        let is_crossed = self.start_below >= self.stop_above;
-        report(is_crossed, ProblemKind::ThresholdsCrossed);
-        report(!is_crossed && span < HYSTERESIS_PERMYRIAD_MIN, ProblemKind::HysteresisTooSmall(span));
-        let (min, max) = self.plausible;
-        report(self.start_below <= min || self.stop_above >= max, ProblemKind::ThresholdImplausible);
+        let is_weighed =
+            self.weights.len() == self.probes.len() && self.weights.iter().any(|weight| *weight > 0);
+        report(!self.weights.is_empty() && !is_weighed, ProblemKind::Weights);
         report(self.flow == Some(LitresPerHour(0)), ProblemKind::FlowZero);
         report(self.lease_s == 0, ProblemKind::LeaseZero);
         report(self.lease_s > self.run_max_s, ProblemKind::LeaseAboveRun);
         report(self.run_max_s > RUN_S_MAX, ProblemKind::RunTooLong);
         report(self.fresh_s == 0, ProblemKind::FreshZero);
         report(self.stuck_s != 0 && self.stuck_s <= self.fresh_s, ProblemKind::StuckBelowFresh);
+        found.extend(self.soil.check(self.plausible));
         found.extend(self.guards.check().into_iter().map(ProblemKind::Guard));
         found
-    }
-
-    /// Whether a moisture can be real in this soil.
-    pub(crate) fn is_plausible(&self, moisture: MoisturePermyriad) -> bool {
-        (self.plausible.0..=self.plausible.1).contains(&moisture)
     }
 }
 

@@ -1,12 +1,14 @@
 //! Cases of the plan's checks and of the day window.
 
+use giot_shared::units::MoisturePermyriad;
+
 use super::*;
 
 fn permyriad(value: u16) -> MoisturePermyriad {
     MoisturePermyriad::new(value).unwrap()
 }
 
-fn probe(name: &str) -> ProbeRef {
+pub(crate) fn probe(name: &str) -> ProbeRef {
     ProbeRef { device: name.parse().unwrap(), metric: "soil_moisture".parse().unwrap() }
 }
 
@@ -20,15 +22,15 @@ pub(crate) fn sound_zone(node: &str) -> ZonePlan {
         group: Group::default(),
         valve: ValveRef { node: node.parse().unwrap(), valve: giot_shared::ids::ValveId(0) },
         probes: vec![probe("p1")],
-        start_below: permyriad(2000),
-        stop_above: permyriad(3000),
+        weights: Vec::new(),
+        soil: SoilRule::Moisture { start_below: permyriad(2000), stop_above: permyriad(3000) },
         window: DayWindow::ALWAYS,
         lease_s: 600,
         run_max_s: 3600,
         min_off_s: 600,
         fresh_s: 1800,
-        plausible: (permyriad(100), permyriad(6000)),
-        rate_max: permyriad(1000),
+        plausible: (permyriad(100).into(), permyriad(6000).into()),
+        rate_max: permyriad(1000).into(),
         stuck_s: 86_400,
         automatic: true,
         guards: ZoneGuards::default(),
@@ -45,6 +47,10 @@ fn plan_of(zones: &[(&str, ZonePlan)]) -> Plan {
     }
 }
 
+fn between(start_below: u16, stop_above: u16) -> SoilRule {
+    SoilRule::Moisture { start_below: permyriad(start_below), stop_above: permyriad(stop_above) }
+}
+
 #[test]
 fn a_sound_plan_has_no_problem() {
     assert_eq!(plan_of(&[("a", sound_zone("v1")), ("b", sound_zone("v2"))]).check(), []);
@@ -57,10 +63,13 @@ fn each_problem_is_found_and_named() {
         (|z| z.source = "well".parse().unwrap(), &["unknown_source"]),
         (|z| z.probes.clear(), &["no_probe"]),
         (|z| z.probes.push(probe("p1")), &["probe_twice"]),
-        (|z| z.start_below = permyriad(3000), &["thresholds_crossed"]),
-        (|z| z.start_below = permyriad(2801), &["hysteresis_too_small"]),
-        (|z| z.start_below = permyriad(2800), &[]),
-        (|z| z.stop_above = permyriad(6000), &["threshold_implausible"]),
+        (|z| z.soil = between(3000, 3000), &["thresholds_crossed"]),
+        (|z| z.soil = between(2801, 3000), &["hysteresis_too_small"]),
+        (|z| z.soil = between(2800, 3000), &[]),
+        (|z| z.soil = between(2000, 6000), &["threshold_implausible"]),
+        (|z| z.weights = vec![2], &[]),
+        (|z| z.weights = vec![0], &["weights"]),
+        (|z| z.weights = vec![1, 1], &["weights"]),
         (|z| z.lease_s = 0, &["lease_zero"]),
         (|z| z.lease_s = 3601, &["lease_above_run"]),
         (|z| z.run_max_s = 86_401, &["run_too_long"]),

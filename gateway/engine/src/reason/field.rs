@@ -8,6 +8,7 @@ use giot_shared::valve::{CloseReason, RefusalReason};
 
 use super::ArgValue;
 use crate::ids::{MetricName, ProgramId, RuleId, SourceId, ZoneId};
+use crate::plan::{Depletion, Level};
 
 /// What may stand in a reason: a value that becomes an argument and comes back from one.
 pub(super) trait Field: Sized {
@@ -66,6 +67,24 @@ impl Field for MoisturePermyriad {
     }
     fn from_value(value: &ArgValue) -> Option<Self> {
         if let ArgValue::Permyriad(permyriad) = value { Self::new(*permyriad) } else { None }
+    }
+}
+
+impl Field for Depletion {
+    fn to_value(&self) -> ArgValue {
+        ArgValue::Permyriad(self.get())
+    }
+    fn from_value(value: &ArgValue) -> Option<Self> {
+        if let ArgValue::Permyriad(permyriad) = value { Self::new(*permyriad) } else { None }
+    }
+}
+
+impl Field for Level {
+    fn to_value(&self) -> ArgValue {
+        ArgValue::Hundredths(self.get())
+    }
+    fn from_value(value: &ArgValue) -> Option<Self> {
+        if let ArgValue::Hundredths(hundredths) = value { Self::new(*hundredths) } else { None }
     }
 }
 

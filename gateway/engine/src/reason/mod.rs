@@ -11,6 +11,7 @@ use giot_shared::units::{LitresPerHour, MoisturePermyriad};
 use giot_shared::valve::{CloseReason, RefusalReason};
 
 use crate::ids::{MetricName, ProgramId, RuleId, SourceId, ZoneId};
+use crate::plan::{Depletion, Level};
 
 use field::Field;
 
@@ -28,8 +29,10 @@ pub struct Arg {
 pub enum ArgValue {
     /// A count, a number of a command, or a minute of the day where the name ends in `_min`.
     Int(i64),
-    /// Moisture in 1/10 000 of the soil's volume.
+    /// Moisture in 1/10 000 of the soil's volume, or another share in 1/10 000 of its whole.
     Permyriad(u16),
+    /// Hundredths of the unit that the name ends in.
+    Hundredths(u32),
     /// A span in seconds.
     Seconds(u64),
     /// A name, or the code of a valve word.
@@ -84,6 +87,14 @@ macro_rules! reasons {
     };
 }
 
+impl Reason {
+    /// Whether it says that the soil is dry enough to start, in whichever unit.
+    #[must_use]
+    pub const fn is_dryness(&self) -> bool {
+        matches!(self, Self::SoilDry { .. } | Self::SoilDepleted { .. } | Self::SoilTense { .. })
+    }
+}
+
 reasons! {
     /// The soil is drier than the start threshold.
     SoilDry = "soil_dry" {
@@ -105,6 +116,54 @@ reasons! {
         moisture: MoisturePermyriad,
         /// Stop threshold.
         stop_above: MoisturePermyriad,
+    }
+    /// More of the soil's available water is used up than the start threshold allows.
+    SoilDepleted = "soil_depleted" {
+        /// Used up of the available water.
+        depleted: Depletion,
+        /// Start threshold.
+        start_depleted: Depletion,
+        /// Moisture of the zone's probes.
+        moisture: MoisturePermyriad,
+    }
+    /// Not enough of the soil's available water is used up to start.
+    SoilNotDepleted = "soil_not_depleted" {
+        /// Used up of the available water.
+        depleted: Depletion,
+        /// Start threshold.
+        start_depleted: Depletion,
+        /// Moisture of the zone's probes.
+        moisture: MoisturePermyriad,
+    }
+    /// The soil's available water is filled up to the refill point.
+    SoilRefilled = "soil_refilled" {
+        /// Used up of the available water.
+        depleted: Depletion,
+        /// Refill point.
+        stop_depleted: Depletion,
+        /// Moisture of the zone's probes.
+        moisture: MoisturePermyriad,
+    }
+    /// The soil holds its water with more tension than the start threshold.
+    SoilTense = "soil_tense" {
+        /// Tension at the zone's probes.
+        tension_kpa: Level,
+        /// Start threshold.
+        start_above_kpa: Level,
+    }
+    /// The tension of the soil's water is not high enough to start.
+    SoilNotTense = "soil_not_tense" {
+        /// Tension at the zone's probes.
+        tension_kpa: Level,
+        /// Start threshold.
+        start_above_kpa: Level,
+    }
+    /// The tension of the soil's water is below the stop threshold.
+    SoilRelaxed = "soil_relaxed" {
+        /// Tension at the zone's probes.
+        tension_kpa: Level,
+        /// Stop threshold.
+        stop_below_kpa: Level,
     }
     /// The run has had its time.
     RunTimeReached = "run_time_reached" {
@@ -371,6 +430,32 @@ reasons! {
         to: MoisturePermyriad,
         /// Largest plausible change in five minutes.
         rate_max: MoisturePermyriad,
+    }
+    /// A tension lies outside what this probe or soil can have.
+    ImplausibleTension = "implausible_tension" {
+        /// The device that the probe hangs on.
+        device: NodeId,
+        /// The probe's metric.
+        metric: MetricName,
+        /// The reading.
+        tension_kpa: Level,
+        /// Lowest plausible value.
+        least_kpa: Level,
+        /// Highest plausible value.
+        most_kpa: Level,
+    }
+    /// A tension changed faster than soil does while nothing waters.
+    TensionJump = "tension_jump" {
+        /// The device that the probe hangs on.
+        device: NodeId,
+        /// The probe's metric.
+        metric: MetricName,
+        /// Before the jump.
+        from_kpa: Level,
+        /// After it.
+        to_kpa: Level,
+        /// Largest plausible change in five minutes.
+        rate_max_kpa: Level,
     }
     /// A probe gives the same value for too long.
     ProbeStuck = "probe_stuck" {

@@ -37,6 +37,8 @@ impl Reason {
         | Self::ReadingAhead { device, metric, .. }
         | Self::AgeUnknown { device, metric }
         | Self::ImplausibleReading { device, metric, .. }
+        | Self::ImplausibleTension { device, metric, .. }
+        | Self::TensionJump { device, metric, .. }
         | Self::ProbeJump { device, metric, .. }
         | Self::ProbeStuck { device, metric, .. } = self
         {

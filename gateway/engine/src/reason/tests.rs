@@ -4,7 +4,8 @@ use super::*;
 
 fn sample(name: &str) -> Vec<ArgValue> {
     let texts = ["zone-1", "bad_mac", "commanded"];
-    let mut values = vec![ArgValue::Int(7), ArgValue::Permyriad(2100), ArgValue::Seconds(60)];
+    let mut values =
+        vec![ArgValue::Hundredths(745), ArgValue::Int(7), ArgValue::Permyriad(2100), ArgValue::Seconds(60)];
     values.extend(texts.iter().map(|text| ArgValue::Text((*text).to_owned())));
     assert!(!name.is_empty());
     values
@@ -14,7 +15,7 @@ fn sample(name: &str) -> Vec<ArgValue> {
 fn build(code: &str) -> Reason {
     let names = Reason::arg_names(code).unwrap();
     let mut chosen: Vec<usize> = vec![0; names.len()];
-    for _ in 0..10_000 {
+    for _ in 0..20_000 {
         let pick = |name: &str| {
             let position = names.iter().position(|n| *n == name)?;
             sample(name).get(chosen[position]).cloned()
@@ -24,7 +25,7 @@ fn build(code: &str) -> Reason {
         }
         for choice in &mut chosen {
             *choice += 1;
-            if *choice < 6 {
+            if *choice < 7 {
                 break;
             }
             *choice = 0;

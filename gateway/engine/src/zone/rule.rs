@@ -21,9 +21,8 @@ impl Zone {
             if let Some(trouble) = self.soil_trouble(now, &soil) {
                 return Some(trouble);
             }
-            let stop_above = self.plan.stop_above;
-            if let Some(moisture) = soil.moisture.filter(|moisture| *moisture > stop_above) {
-                return Some(Reason::SoilWet { moisture, stop_above });
+            if let Some(level) = soil.level.filter(|level| self.plan.soil.is_wet(*level)) {
+                return Some(self.plan.soil.wet(level));
             }
         }
         if now.mono < self.rest_until {

@@ -5,14 +5,13 @@
 use std::cmp::Reverse;
 
 use giot_shared::time::{MonoMs, UnixMs};
-use giot_shared::units::MoisturePermyriad;
 use giot_shared::valve::RefusalReason;
 
 use super::open::{Run, RunKind};
 use super::{Phase, Turn, Zone, earliest};
 use crate::Now;
 use crate::diary::{By, Event};
-use crate::plan::ZonePlan;
+use crate::plan::{Level, ZonePlan};
 use crate::probe::{self, Probe, ProbeQuality};
 use crate::reason::Reason;
 use crate::rules::Rules;
@@ -20,9 +19,9 @@ use crate::rules::Rules;
 /// What the probes of a zone say together.
 #[derive(Debug)]
 pub(crate) struct Soil {
-    /// Median of the good probes.
-    pub(crate) moisture: Option<MoisturePermyriad>,
-    /// Whether more than half of the probes are good.
+    /// What the good probes say together.
+    pub(crate) level: Option<Level>,
+    /// Whether more than half of the probes, by their weights, are good.
     pub(crate) has_quorum: bool,
     /// When the first good probe becomes stale.
     pub(crate) stale_at: Option<MonoMs>,
@@ -50,37 +49,29 @@ pub(crate) enum Verdict {
 /// Who comes first when water is short: what a program promised, by its moment; then the driest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Need {
-    /// How far below its threshold the zone is, 1/10 000.
-    Soil(u16),
+    /// How far the zone is beyond its start threshold, 1/10 000 of its band.
+    Soil(u32),
     /// The moment of a program's run.
     Errand(Reverse<UnixMs>),
 }
 
 impl Soil {
     pub(crate) fn look(now: Now, probes: &[Probe], plan: &ZonePlan) -> Self {
-        let mut values = Vec::with_capacity(probes.len());
+        let mut good = Vec::with_capacity(probes.len());
         let mut stale_at: Option<MonoMs> = None;
         let mut bad = None;
         for (idx, probe) in probes.iter().enumerate() {
             match probe.judge(now, plan) {
                 (ProbeQuality::Good, Some(value)) => {
-                    values.push(value.get());
+                    good.push((idx, value));
                     stale_at = earliest([stale_at, probe.stale_at(now, plan)]);
                 }
                 _ => bad = bad.or(Some(idx)),
             }
         }
-        let has_quorum = !values.is_empty() && values.len() * 2 > probes.len();
-        Self { moisture: median(&mut values), has_quorum, stale_at, bad }
+        let (level, has_quorum) = plan.together(&good);
+        Self { level, has_quorum, stale_at, bad }
     }
-}
-
-/// The middle value; of an even number the mean of both middle ones, rounded down.
-fn median(values: &mut [u16]) -> Option<MoisturePermyriad> {
-    values.sort_unstable();
-    let upper = *values.get(values.len() / 2)?;
-    let lower = *values.get((values.len() - 1) / 2)?;
-    MoisturePermyriad::new(lower.midpoint(upper))
 }
 
 impl Zone {
@@ -118,15 +109,11 @@ impl Zone {
         if let Some(trouble) = self.soil_trouble(now, &soil) {
             return Verdict::Blocked(trouble);
         }
-        let moisture = soil.moisture.unwrap_or(MoisturePermyriad::MAX);
-        let (start_below, stop_above) = (self.plan.start_below, self.plan.stop_above);
-        if moisture >= start_below {
-            return Verdict::Content(if moisture > stop_above {
-                Reason::SoilWet { moisture, stop_above }
-            } else {
-                Reason::SoilMoist { moisture, start_below }
-            });
-        }
+        // A quorum has a level.
+        let level = soil.level.unwrap_or_else(|| self.plan.soil.stop());
+        let Some(need) = self.plan.soil.need(level) else {
+            return Verdict::Content(self.plan.soil.content(level));
+        };
         if let Some(barred) = self.barred(now).or_else(|| self.held_back()) {
             return Verdict::Blocked(barred);
         }
@@ -144,8 +131,8 @@ impl Zone {
             return Verdict::Blocked(self.outside_window());
         }
         Verdict::Ready {
-            need: Need::Soil(start_below.get().saturating_sub(moisture.get())),
-            reason: Reason::SoilDry { moisture, start_below },
+            need: Need::Soil(need),
+            reason: self.plan.soil.dry(level),
             kind: RunKind::Soil,
             run_s: self.plan.run_max_s,
         }
@@ -205,9 +192,9 @@ impl Zone {
         if trouble.is_some() {
             return trouble;
         }
-        let is_wet = |moisture: &MoisturePermyriad| *moisture > self.plan.stop_above;
-        if let Some(moisture) = soil.moisture.filter(|m| is_wet(m) && turn.mono() >= self.keep_until) {
-            return Some(Reason::SoilWet { moisture, stop_above: self.plan.stop_above });
+        let is_wet = |level: &Level| self.plan.soil.is_wet(*level);
+        if let Some(level) = soil.level.filter(|level| is_wet(level) && turn.mono() >= self.keep_until) {
+            return Some(self.plan.soil.wet(level));
         }
         (!self.plan.window.contains(wall, turn.rules.site.utc_offset_min)).then(|| self.outside_window())
     }
@@ -235,7 +222,7 @@ impl Zone {
             let grace_end = self.grace_end(turn);
             return earliest([soil.stale_at, (grace_end > turn.mono()).then_some(grace_end)]);
         }
-        if soil.moisture.is_none_or(|moisture| moisture >= self.plan.start_below) {
+        if soil.level.is_none_or(|level| !self.plan.soil.is_dry(level)) {
             return soil.stale_at;
         }
         let ahead = |at: MonoMs| (at > turn.mono()).then_some(at);
@@ -295,21 +282,4 @@ impl Zone {
 /// Seconds until a moment, rounded up so that a wait never shows as zero.
 pub(super) fn seconds_to(now: Now, at: MonoMs) -> u64 {
     at.since_ms(now.mono).div_ceil(1000)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn medians() {
-        let check = |values: &[u16], want: Option<u16>| {
-            assert_eq!(median(&mut values.to_vec()).map(MoisturePermyriad::get), want, "{values:?}");
-        };
-        check(&[], None);
-        check(&[2100], Some(2100));
-        check(&[2100, 1900], Some(2000));
-        check(&[9000, 2100, 1900], Some(2100));
-        check(&[1, 2, 4, 9], Some(3));
-    }
 }

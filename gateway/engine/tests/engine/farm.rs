@@ -7,7 +7,8 @@ use giot_engine::program::{
     Windows,
 };
 use giot_engine::{
-    DayWindow, MetricName, Plan, ProbeRef, SourcePlan, Timing, ValveRef, ZoneGuards, ZoneId, ZonePlan,
+    DayWindow, MetricName, Plan, ProbeRef, SoilRule, SourcePlan, Timing, ValveRef, ZoneGuards, ZoneId,
+    ZonePlan,
 };
 use giot_shared::ids::{NodeId, ValveId};
 use giot_shared::units::MoisturePermyriad;
@@ -43,15 +44,15 @@ pub(crate) fn zone_plan(n: usize) -> ZonePlan {
         group: Group::default(),
         valve: ValveRef { node: node(&format!("v{n}")), valve: ValveId(0) },
         probes: vec![probe(&format!("p{n}"))],
-        start_below: permyriad(2000),
-        stop_above: permyriad(3000),
+        weights: Vec::new(),
+        soil: SoilRule::Moisture { start_below: permyriad(2000), stop_above: permyriad(3000) },
         window: DayWindow::ALWAYS,
         lease_s: 600,
         run_max_s: 1800,
         min_off_s: 600,
         fresh_s: 3600,
-        plausible: (permyriad(100), permyriad(6000)),
-        rate_max: permyriad(1000),
+        plausible: (permyriad(100).into(), permyriad(6000).into()),
+        rate_max: permyriad(1000).into(),
         stuck_s: 86_400,
         automatic: true,
         guards: ZoneGuards::default(),

@@ -210,14 +210,14 @@ impl Field {
 
     pub(crate) fn read(&mut self, n: usize, value: u16) {
         let at = self.now().wall.unwrap();
-        let moisture = Some(permyriad(value));
+        let level = Some(permyriad(value).into());
         let device = node(&format!("p{n}"));
         self.feed(Input::Reading {
             device: &device,
             metric: &metric(),
             at,
             age: Age::Counted(0),
-            moisture,
+            level,
             good: true,
         });
     }

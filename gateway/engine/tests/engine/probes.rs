@@ -1,6 +1,6 @@
 //! Freshness, plausibility, jumps and stuck values, seen through a zone with one probe.
 
-use giot_engine::{Age, Engine, Input, Memory, Now, ProbeQuality};
+use giot_engine::{Age, Engine, Input, Level, Memory, Now, ProbeQuality};
 use giot_shared::ids::CommandId;
 use giot_shared::time::{MonoMs, UnixMs};
 
@@ -22,11 +22,11 @@ fn quality(steps: &[Step], mono_s: u64, wall_s: Option<i64>) -> &'static str {
     engine.handle(now(0, Some(0)), Input::NodeOnline { node: &node("v1"), valves: &[] });
     engine.handle(now(20_000, Some(20_000)), Input::Timeout);
     for (mono_s, wall_s, at_s, value) in steps {
-        let moisture = value.map(permyriad);
+        let level = value.map(permyriad).map(Level::from);
         let at = UnixMs(WALL_MS + at_s * 1000);
         let (device, metric) = (node("p1"), metric());
         let input =
-            Input::Reading { device: &device, metric: &metric, at, age: Age::Dated, moisture, good: true };
+            Input::Reading { device: &device, metric: &metric, at, age: Age::Dated, level, good: true };
         engine.handle(now(*mono_s, *wall_s), input);
     }
     engine.zone_view(&zone("z1"), now(mono_s, wall_s)).unwrap().probes[0].quality.code()
@@ -159,8 +159,8 @@ fn an_age_that_was_counted_needs_no_clock() {
         let mut engine = Engine::new(farm(1), Memory::default(), CommandId(1), now);
         let at = UnixMs(WALL_MS + at_s * 1000);
         let (device, metric) = (node("p1"), metric());
-        let moisture = Some(permyriad(2500));
-        let input = Input::Reading { device: &device, metric: &metric, at, age, moisture, good: true };
+        let level = Some(permyriad(2500).into());
+        let input = Input::Reading { device: &device, metric: &metric, at, age, level, good: true };
         let wall = wall_s.map(|wall_s| UnixMs(WALL_MS + wall_s * 1000));
         engine.handle(Now { wall, ..now }, input);
         engine.zone_view(&zone("z1"), Now { wall, ..now }).unwrap().probes[0].quality.code()

@@ -2,13 +2,16 @@
 //! clocks that jump, people and buttons (P3, P4, P5, P6, P7, P10).
 
 use giot_engine::program::{Cycle, Percent, Program, Repeat, StartRule};
-use giot_engine::{DayWindow, Plan, ProgramWish, PumpKind, PumpPlan, SourcePlan, Timing, ValveRef};
+use giot_engine::{
+    DayWindow, Depletion, HeldWater, Level, Plan, ProgramWish, PumpKind, PumpPlan, SoilRule, SourcePlan,
+    Timing, ValveRef,
+};
 use giot_shared::ids::ValveId;
 use giot_shared::units::LitresPerHour;
 use giot_shared::valve::RefusalReason;
 use proptest::prelude::*;
 
-use crate::farm::{at_hour, farm, node, program, zone_of};
+use crate::farm::{at_hour, farm, node, permyriad, program, zone_of};
 use crate::world::{Network, Op, Told, World};
 
 const N_ZONES: usize = 4;
@@ -47,6 +50,13 @@ fn piped_farm() -> Plan {
         zone.source = ["main", "main", "pump", "well"][n].parse().unwrap();
         zone.flow = [Some(1200), Some(800), Some(1500), None][n].map(LitresPerHour);
     }
+    // Their numbers are read as % by three of them, of which one goes by available water, and as kPa by the fourth.
+    let soil = HeldWater { field_capacity: permyriad(3100), wilting_point: permyriad(900) };
+    let share = |permyriad| Depletion::new(permyriad).unwrap();
+    zone_of(&mut plan, "z2").soil =
+        SoilRule::Depletion { soil, start_above: share(5000), stop_below: share(1000) };
+    let kpa = |hundredths| Level::new(hundredths).unwrap();
+    zone_of(&mut plan, "z4").soil = SoilRule::Tension { start_above: kpa(1400), stop_below: kpa(1100) };
     plan
 }
 

@@ -220,15 +220,15 @@ impl Stage {
 
     fn read(&mut self, device: &str, value: &str, age_s: i64, age: Age) {
         let wall = self.now().wall.map_or(WALL_START_MS, |wall| wall.0);
-        let moisture = if value == "bad" { None } else { Some(permyriad(value.parse().unwrap())) };
+        let level = if value == "bad" { None } else { Some(permyriad(value.parse().unwrap()).into()) };
         let at = UnixMs(wall - age_s * 1000);
         self.feed(Input::Reading {
             device: &node(device),
             metric: &metric(),
             at,
             age,
-            moisture,
-            good: moisture.is_some(),
+            level,
+            good: level.is_some(),
         });
     }
 

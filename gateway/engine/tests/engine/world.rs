@@ -3,15 +3,15 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use giot_engine::{
-    Action, Age, By, Engine, Event, Input, Memory, Now, Plan, ProgramWish, PumpAction, PumpKind, PumpPlan,
-    Reason, SourceId, ValveRef, ZoneId, ZonePlan, ZoneState,
+    Action, Age, By, Engine, Event, Input, Level, Memory, Now, Plan, ProgramWish, PumpAction, PumpKind,
+    PumpPlan, Reason, SourceId, ValveRef, ZoneId, ZonePlan, ZoneState,
 };
 use giot_shared::ids::{CommandId, ValveId};
 use giot_shared::time::{MonoMs, UnixMs};
 use giot_shared::units::Millilitres;
 use giot_shared::valve::{CloseReason, RefusalReason};
 
-use crate::farm::{metric, permyriad};
+use crate::farm::metric;
 use crate::node::{Node, Order, Word};
 
 /// From a valve's failure to the last moment at which a pump that knew nothing of it can have been given a lease: the way of
@@ -295,10 +295,10 @@ impl World {
         if let Some(value) = value {
             self.known[zone].samples.push((self.mono_ms.saturating_sub(age_s * 1000), value));
         }
-        let moisture = value.map(permyriad);
+        let level = value.and_then(|value| Level::new(u32::from(value)));
         let at = UnixMs(at_ms);
         let (device, good) = (probe.device, value.is_some());
-        self.feed(Input::Reading { device: &device, metric: &metric(), at, age, moisture, good });
+        self.feed(Input::Reading { device: &device, metric: &metric(), at, age, level, good });
     }
 
     fn connect(&mut self, zone: usize) {
@@ -555,7 +555,7 @@ impl World {
         assert!(!known.is_locked, "P6: {id} is locked");
         assert!(!known.is_offline, "P6: {id} is offline");
         assert!(!known.has_fault, "P6: {id} has a fault");
-        let is_first = matches!(reason, Reason::SoilDry { .. });
+        let is_first = reason.is_dryness();
         let is_by_person = matches!(reason, Reason::ManualStart { .. }) || (!is_first && known.is_manual);
         if is_by_person {
             return;
@@ -571,11 +571,17 @@ impl World {
         let oldest_ms = self.mono_ms.saturating_sub(u64::from(plan.fresh_s) * 1000);
         // An Open that is given again carries the reason of its run, whose soil may have come above the start since.
         let is_beginning = is_first && known.n_opens == 0;
-        let wanted = if is_beginning { 0..plan.start_below.get() } else { 0..plan.stop_above.get() + 1 };
-        let is_plausible = |value: u16| (plan.plausible.0.get()..=plan.plausible.1.get()).contains(&value);
-        let mut samples = known.samples.iter().rev();
+        let (start, stop) = (plan.soil.start().get(), plan.soil.stop().get());
+        let wanted = match (plan.soil.is_tension(), is_beginning) {
+            (false, true) => 0..start,
+            (false, false) => 0..stop + 1,
+            (true, true) => start + 1..u32::MAX,
+            (true, false) => stop..u32::MAX,
+        };
+        let is_plausible = |value: u32| (plan.plausible.0.get()..=plan.plausible.1.get()).contains(&value);
+        let mut samples = known.samples.iter().rev().map(|(at_ms, value)| (*at_ms, u32::from(*value)));
         let is_founded = samples
-            .any(|(at_ms, value)| *at_ms >= oldest_ms && wanted.contains(value) && is_plausible(*value));
+            .any(|(at_ms, value)| at_ms >= oldest_ms && wanted.contains(&value) && is_plausible(value));
         assert!(is_founded, "P6: {id} is opened without a fresh reading for {}", reason.code());
     }
 
@@ -685,7 +691,8 @@ impl World {
         for round in 0..160_u16 {
             for (zone, before) in n_before.iter().enumerate() {
                 let is_done = self.known[zone].n_confirmed > *before;
-                let value = if is_done { 3200 } else { 1500 } + round % 7;
+                let wet = if self.zones[zone].1.soil.is_tension() { 300 } else { 3200 };
+                let value = if is_done { wet } else { 1500 } + round % 7;
                 self.apply(&Op::Read {
                     zone,
                     value: Some(value),

@@ -485,6 +485,7 @@ fn shown(value: f64) -> String {
 fn unit(source: &Source) -> String {
     match source {
         Source::Zone(_, Sign::Moisture) => " %".to_owned(),
+        Source::Zone(_, Sign::Tension) => " kPa".to_owned(),
         Source::Zone(..) | Source::Time(_) => String::new(),
         Source::Series(series) => {
             let name = series.metric.as_str();

@@ -75,6 +75,8 @@ words! {
     Sign {
         /// Median of its good probes, % of volume.
         Moisture = "moisture",
+        /// Tension at its good probes, kPa; of a zone whose probes read that.
+        Tension = "tension",
         /// Whether its valve is open.
         Watering = "watering",
         /// Whether it is locked.
@@ -257,7 +259,9 @@ impl Checker<'_> {
             let source = found?;
             let kind = match &source {
                 Source::Zone(_, Sign::Watering | Sign::Locked | Sign::Fault) => Kind::Truth,
-                Source::Series(_) | Source::Zone(_, Sign::Moisture) | Source::Time(_) => Kind::Number,
+                Source::Series(_) | Source::Zone(_, Sign::Moisture | Sign::Tension) | Source::Time(_) => {
+                    Kind::Number
+                }
             };
             let known = self.inputs.iter().position(|input| *input == source);
             let n = known.unwrap_or_else(|| {

@@ -81,7 +81,10 @@ fn a_wrong_kind_is_refused() {
     check("zone[\"man-1\"].watering > 1", "1:24 < and > compare numbers, not true or false and a number");
     check("weather.air_c == \"hot\"", "1:15 == and != compare things of one kind, not a number and a text");
     check("1 < 2", "1:3 the condition reads nothing, so it could never change");
-    check("zone[\"man-1\"] == 1", "1:5 name what of the zone: .moisture, .watering, .locked, .fault");
+    check(
+        "zone[\"man-1\"] == 1",
+        "1:5 name what of the zone: .moisture, .tension, .watering, .locked, .fault",
+    );
     check("weather.air_c % 2 == 1", "1:15 there is no %");
 }
 

@@ -35,8 +35,9 @@ function drawBehind(u: uPlot, history: History): void {
   ctx.beginPath();
   ctx.rect(bbox.left, bbox.top, bbox.width, bbox.height);
   ctx.clip();
-  const top = u.valToPos(history.stop_above, 'y', true);
-  const bottom = u.valToPos(history.start_below, 'y', true);
+  const { start, stop } = history.soil;
+  const top = u.valToPos(Math.max(start, stop), 'y', true);
+  const bottom = u.valToPos(Math.min(start, stop), 'y', true);
   ctx.fillStyle = 'rgb(11 92 56 / 7%)';
   ctx.fillRect(bbox.left, top, bbox.width, bottom - top);
   for (const run of history.runs) {
@@ -63,8 +64,8 @@ function drawThresholds(u: uPlot, history: History, lang: Lang): void {
   // At the left: the right end is where the newest values are.
   ctx.textAlign = 'left';
   for (const [value, above] of [
-    [history.start_below, false],
-    [history.stop_above, true],
+    [Math.min(history.soil.start, history.soil.stop), false],
+    [Math.max(history.soil.start, history.soil.stop), true],
   ] as const) {
     const y = Math.round(u.valToPos(value, 'y', true));
     ctx.beginPath();
@@ -72,7 +73,7 @@ function drawThresholds(u: uPlot, history: History, lang: Lang): void {
     ctx.lineTo(bbox.left + bbox.width, y);
     ctx.stroke();
     ctx.textBaseline = above ? 'bottom' : 'top';
-    const text = `${formatNumber(lang, value, 1)} %`;
+    const text = `${formatNumber(lang, value, 1)} ${history.soil.unit}`;
     const x = bbox.left + 5 * px;
     ctx.fillStyle = 'rgb(255 255 255 / 85%)';
     const wide = ctx.measureText(text).width + 6 * px;
@@ -138,7 +139,7 @@ export function draw(target: HTMLElement, history: History, options: ChartOption
           size: 46,
           grid: { stroke: GRID, width: 1 },
           ticks: { stroke: GRID, width: 1 },
-          values: (_, splits) => splits.map((v) => `${formatNumber(lang, v, Number.isInteger(v) ? 0 : 1)}%`),
+          values: (_, splits) => splits.map((v) => `${formatNumber(lang, v, Number.isInteger(v) ? 0 : 1)}${history.soil.unit === '%' ? '%' : ''}`),
         },
       ],
       hooks: {

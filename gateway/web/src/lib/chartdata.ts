@@ -69,8 +69,8 @@ export function columns(series: HistorySeries[]): Columns {
 
 /** The vertical range: everything drawn and both thresholds, with air above and below. */
 export function range(history: History): [number, number] {
-  let low = history.start_below;
-  let high = history.stop_above;
+  let low = Math.min(history.soil.start, history.soil.stop);
+  let high = Math.max(history.soil.start, history.soil.stop);
   for (const one of history.series) {
     for (const [, min, max] of one.points) {
       low = Math.min(low, min);
@@ -78,7 +78,7 @@ export function range(history: History): [number, number] {
     }
   }
   const air = Math.max((high - low) * 0.08, 1);
-  return [Math.max(0, Math.floor(low - air)), Math.min(100, Math.ceil(high + air))];
+  return [Math.max(0, Math.floor(low - air)), Math.min(history.soil.unit === '%' ? 100 : Infinity, Math.ceil(high + air))];
 }
 
 const STEPS_H = [1, 2, 3, 6, 12, 24, 48, 120, 168, 336];

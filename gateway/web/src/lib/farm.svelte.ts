@@ -61,7 +61,7 @@ class Farm {
 
   /** Whether a zone's moisture is too old to be trusted. */
   isOld(zone: Zone): boolean {
-    if (zone.moisture === null || zone.moisture_at === null) return true;
+    if (zone.soil.value === null || zone.moisture_at === null) return true;
     return this.now - zone.moisture_at > (zone.fresh_s ?? FRESH_S_DEFAULT) * 1000;
   }
 

@@ -26,6 +26,11 @@ export function formatNumber(lang: Lang, value: number, decimals = 0): string {
 }
 
 /** Moisture in per cent of volume, one decimal, with its sign. */
+/** What a soil probe says, with its unit. */
+export function formatLevel(lang: Lang, value: number, unit: string): string {
+  return `${formatNumber(lang, value, 1)}${NBSP}${unit}`;
+}
+
 export function formatPercent(lang: Lang, value: number, digits = 1): string {
   return `${formatNumber(lang, value, digits)}${NBSP}%`;
 }

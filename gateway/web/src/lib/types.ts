@@ -1,4 +1,4 @@
-// The shapes that the gateway's API under /api/v1 sends. Times are Unix milliseconds, moisture is per cent of volume,
+// The shapes that the gateway's API under /api/v1 sends. Times are Unix milliseconds, moisture is per cent of volume, tension is kPa,
 // volumes are litres. Nothing here computes.
 
 /** Why something was done, or not: a code of the engine and its numbers in display units. */
@@ -28,6 +28,16 @@ export interface ProbeValue {
   quality: string;
 }
 
+/** How dry a zone is and when it is watered, in the unit of its probes: in % dry is low, in kPa dry is high. */
+export interface Soil {
+  value: number | null;
+  unit: '%' | 'kPa';
+  start: number;
+  stop: number;
+  /** The same as shares of the soil's available water that are used up, %. */
+  depletion: { value: number | null; start: number; stop: number; field_capacity: number; wilting_point: number } | null;
+}
+
 export interface Zone {
   id: string;
   name: string;
@@ -36,8 +46,7 @@ export interface Zone {
   crop: string | null;
   moisture: number | null;
   moisture_at: number | null;
-  start_below: number;
-  stop_above: number;
+  soil: Soil;
   automatic: boolean;
   state: ZoneState;
   since: number | null;
@@ -119,8 +128,7 @@ export interface Run {
 export interface History {
   from: number;
   to: number;
-  start_below: number;
-  stop_above: number;
+  soil: Soil;
   series: HistorySeries[];
   runs: Run[];
 }

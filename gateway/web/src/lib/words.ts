@@ -64,8 +64,12 @@ export function day(lang: Lang, ms: number, nowMs: number, offsetMin: number): s
   return apart === 1 ? message(lang, 'day-tomorrow', { date }) : date;
 }
 
-/** Arguments that are moisture in per cent of volume. */
-const MOISTURE = new Set(['moisture', 'start_below', 'stop_above', 'min', 'max', 'from', 'to', 'rate_max']);
+/** Arguments in per cent: moisture of the soil's volume, or shares of its available water. */
+const PERCENT = new Set([
+  'depleted',
+  'start_depleted',
+  'stop_depleted',
+  'moisture', 'start_below', 'stop_above', 'min', 'max', 'from', 'to', 'rate_max']);
 
 /** One argument of a reason as text with its unit; the name tells the unit, as in the engine. */
 export function argument(lang: Lang, farm: Farm, name: string, value: number | string): string {
@@ -85,7 +89,7 @@ export function argument(lang: Lang, farm: Farm, name: string, value: number | s
   if (name.endsWith('_min')) return minuteOfDay(value);
   if (name === 'litres' || name === 'volume') return litres(lang, value);
   // As many decimals as it has, up to two: 24.09 below a threshold of 24.1 must not read as equal.
-  if (MOISTURE.has(name)) return formatPercent(lang, value, Math.round(value * 100) % 10 === 0 ? 1 : 2);
+  if (PERCENT.has(name)) return formatPercent(lang, value, Math.round(value * 100) % 10 === 0 ? 1 : 2);
   return formatNumber(lang, value, Number.isInteger(value) ? 0 : 1);
 }
 

@@ -1,6 +1,6 @@
 //! What rules may do: start like everything automatic or not at all, stop and lock always.
 
-use giot_engine::DayWindow;
+use giot_engine::{DayWindow, SoilRule};
 
 use crate::farm::{farm, permyriad, program, zone_of};
 use crate::script::play;
@@ -110,7 +110,8 @@ fn a_rule_stops_and_locks_whoever_started() {
 #[test]
 fn a_rule_sets_the_share_of_a_program_and_never_compounds() {
     let mut plan = farm(1);
-    zone_of(&mut plan, "z1").start_below = permyriad(500);
+    zone_of(&mut plan, "z1").soil =
+        SoilRule::Moisture { start_below: permyriad(500), stop_above: permyriad(3000) };
     plan.programs.insert("night".parse().unwrap(), program(&[("z1", 10)]));
     let script = "
         0 ready

@@ -463,13 +463,13 @@ fn a_page_sees_each_probe_for_what_it_is_worth() {
     ",
     );
     let view = engine.zone_view(&zone("z1"), now_at(10)).unwrap();
-    assert_eq!(view.moisture, Some(permyriad(2500)));
-    assert_eq!(view.moisture_age_ms, Some(68_000));
+    assert_eq!(view.level, Some(permyriad(2500).into()));
+    assert_eq!(view.level_age_ms, Some(68_000));
     let qualities: Vec<_> = view.probes.iter().map(|probe| probe.quality.code()).collect();
     assert_eq!(qualities, ["good", "good", "faulty"]);
     assert!(matches!(view.state, ZoneState::Idle { why: Reason::SoilMoist { .. } }));
     let later = engine.zone_view(&zone("z1"), now_at(3550)).unwrap();
-    assert_eq!(later.moisture, Some(permyriad(2400)));
+    assert_eq!(later.level, Some(permyriad(2400).into()));
     assert!(matches!(later.state, ZoneState::Waiting { why: Reason::StaleReading { .. } }));
     assert!(engine.zone_view(&zone("z9"), now_at(10)).is_none());
 }

@@ -1,0 +1,316 @@
+//! By which number a zone is dry or wet: `start_below_percent`, `start_depleted_percent` with a soil, or `start_above_kpa`, and
+//! what its probes can plausibly say. One unit a zone: probes of the other kind are told, not converted.
+
+use super::compile::Compiler;
+use super::raw;
+use giot_engine::agro::{Soil, crop, crops, soil, soils};
+use giot_engine::{Depletion, HeldWater, Level, SoilRule};
+use giot_shared::metric::Metric;
+use giot_shared::units::MoisturePermyriad;
+use toml::Spanned;
+
+/// Refill to where a tenth of the available water is missing: rain still finds room, and nothing drains away; domain.md
+/// section 2.5.
+const STOP_DEPLETED_PERCENT_DEFAULT: f64 = 10.0;
+/// Mineral soils hold no less and no more; a probe that says otherwise hangs in the air or lies in a puddle.
+const PLAUSIBLE_PERCENT_DEFAULT: (f64, f64) = (1.0, 60.0);
+/// Per five minutes without irrigation or rain; domain.md section 2.5.
+const RATE_MAX_PERCENT_DEFAULT: f64 = 10.0;
+/// The range of a gypsum sensor; an open circuit reads 239 or more. Below zero there is no tension, so zero is plausible.
+const PLAUSIBLE_KPA_DEFAULT: (f64, f64) = (0.0, 200.0);
+/// Per five minutes without irrigation: a drying soil takes hours for as much.
+const RATE_MAX_KPA_DEFAULT: f64 = 50.0;
+
+impl Compiler<'_> {
+    /// When a zone is dry and wet.
+    pub(super) fn soil_rule(&mut self, zone: &raw::Zone, field: &str) -> Option<SoilRule> {
+        let held = self.held_water(zone, field);
+        let by_moisture = zone.start_below_percent.as_ref().or(zone.stop_above_percent.as_ref());
+        let by_depletion = zone.start_depleted_percent.as_ref().or(zone.stop_depleted_percent.as_ref());
+        let by_tension = zone.start_above_kpa.as_ref().or(zone.stop_below_kpa.as_ref());
+        let given: Vec<&Spanned<f64>> =
+            [by_moisture, by_depletion, by_tension].into_iter().flatten().collect();
+        if let [_, second, ..] = given.as_slice() {
+            let what = "one pair only: start_below_percent with stop_above_percent, start_depleted_percent with \
+                        stop_depleted_percent, or start_above_kpa with stop_below_kpa";
+            self.problem(second.span(), field, what);
+            return None;
+        }
+        let rule = if by_moisture.is_some() {
+            let [start, stop] = [&zone.start_below_percent, &zone.stop_above_percent];
+            let start_below = self.needed(zone, start.as_ref(), field, "start_below_percent")?;
+            let stop_above = self.needed(zone, stop.as_ref(), field, "stop_above_percent")?;
+            let start_below = self.moisture(start_below, &format!("{field}.start_below_percent"));
+            let stop_above = self.moisture(stop_above, &format!("{field}.stop_above_percent"));
+            SoilRule::Moisture { start_below: start_below?, stop_above: stop_above? }
+        } else if by_tension.is_some() {
+            let [start, stop] = [&zone.start_above_kpa, &zone.stop_below_kpa];
+            let start_above = self.needed(zone, start.as_ref(), field, "start_above_kpa")?;
+            let stop_below = self.needed(zone, stop.as_ref(), field, "stop_below_kpa")?;
+            let start_above = self.tension(start_above, &format!("{field}.start_above_kpa"));
+            let stop_below = self.tension(stop_below, &format!("{field}.stop_below_kpa"));
+            SoilRule::Tension { start_above: start_above?, stop_below: stop_below? }
+        } else if by_depletion.is_some() || zone.soil.is_some() || zone.field_capacity_percent.is_some() {
+            let start_above = self.start_depleted(zone, field);
+            let stop_below = zone.stop_depleted_percent.as_ref().map_or_else(
+                || Depletion::from_percent(STOP_DEPLETED_PERCENT_DEFAULT),
+                |stop| self.depletion(stop, &format!("{field}.stop_depleted_percent")),
+            );
+            let Some(soil) = held? else {
+                let span = by_depletion.map_or_else(|| zone.id.span(), Spanned::span);
+                let what = "what is used up is counted between field capacity and wilting point: give soil = \"loam\" (see \
+                            `giot agro soils`), or field_capacity_percent and wilting_point_percent";
+                self.problem(span, &format!("{field}.soil"), what);
+                return None;
+            };
+            SoilRule::Depletion { soil, start_above: start_above?, stop_below: stop_below? }
+        } else {
+            let what = "needed: start_below_percent with stop_above_percent, or soil with start_depleted_percent, or \
+                        start_above_kpa with stop_below_kpa";
+            self.problem(zone.id.span(), &format!("{field}.start_below_percent"), what);
+            return None;
+        };
+        self.probes_fit(zone, &rule, field);
+        Some(rule)
+    }
+
+    /// What the zone's soil holds; `Some(None)`: nothing is said of it.
+    fn held_water(&mut self, zone: &raw::Zone, field: &str) -> Option<Option<HeldWater>> {
+        let row = match &zone.soil {
+            None => None,
+            Some(id) => {
+                let row = soil(id.get_ref());
+                if row.is_none() {
+                    let known: Vec<&str> = soils().iter().map(|soil| soil.id).collect();
+                    self.problem(id.span(), &format!("{field}.soil"), format!("one of {}", known.join(", ")));
+                    return None;
+                }
+                row
+            }
+        };
+        let of_row = |range: fn(&Soil) -> (f64, f64)| {
+            row.and_then(|row| MoisturePermyriad::from_percent(Soil::middle(range(row)) * 100.0))
+        };
+        let field_capacity = match &zone.field_capacity_percent {
+            Some(percent) => Some(self.moisture(percent, &format!("{field}.field_capacity_percent"))?),
+            None => of_row(|row| row.field_capacity),
+        };
+        let wilting_point = match &zone.wilting_point_percent {
+            Some(percent) => Some(self.moisture(percent, &format!("{field}.wilting_point_percent"))?),
+            None => of_row(|row| row.wilting_point),
+        };
+        match (field_capacity, wilting_point) {
+            (Some(field_capacity), Some(wilting_point)) => {
+                Some(Some(HeldWater { field_capacity, wilting_point }))
+            }
+            (None, None) => Some(None),
+            (Some(_), None) | (None, Some(_)) => {
+                let given = zone.field_capacity_percent.as_ref().or(zone.wilting_point_percent.as_ref());
+                let span = given.map_or_else(|| zone.id.span(), Spanned::span);
+                let what = "field_capacity_percent and wilting_point_percent go together, or a soil is given";
+                self.problem(span, &format!("{field}.field_capacity_percent"), what);
+                None
+            }
+        }
+    }
+
+    /// How much may be used up: as written, or what the crop's roots take without stress.
+    fn start_depleted(&mut self, zone: &raw::Zone, field: &str) -> Option<Depletion> {
+        let key = format!("{field}.start_depleted_percent");
+        if let Some(start) = &zone.start_depleted_percent {
+            return self.depletion(start, &key);
+        }
+        let of_crop = zone.crop.as_ref().and_then(|id| crop(id.get_ref()));
+        if let Some(crop) = of_crop {
+            return Depletion::from_percent(crop.p * 100.0);
+        }
+        let span = zone.crop.as_ref().map_or_else(|| zone.id.span(), Spanned::span);
+        let known: Vec<&str> = crops().iter().map(|crop| crop.id).collect();
+        let what = format!(
+            "needed, or a crop whose share of available water without stress is known (`giot agro crops`): {}",
+            known.join(", ")
+        );
+        self.problem(span, &key, what);
+        None
+    }
+
+    /// What the probes can say at all, and how fast it changes.
+    pub(super) fn probe_limits(
+        &mut self,
+        zone: &raw::Zone,
+        rule: &SoilRule,
+        field: &str,
+    ) -> Option<((Level, Level), Level)> {
+        let (range, rate, range_default, rate_default, unit) = if rule.is_tension() {
+            let given = (zone.plausible_kpa.as_ref(), zone.rate_max_kpa.as_ref());
+            (given.0, given.1, PLAUSIBLE_KPA_DEFAULT, RATE_MAX_KPA_DEFAULT, "kpa")
+        } else {
+            let given = (zone.plausible_percent.as_ref(), zone.rate_max_percent.as_ref());
+            (given.0, given.1, PLAUSIBLE_PERCENT_DEFAULT, RATE_MAX_PERCENT_DEFAULT, "percent")
+        };
+        let other = if rule.is_tension() {
+            zone.plausible_percent
+                .as_ref()
+                .map(Spanned::span)
+                .or(zone.rate_max_percent.as_ref().map(Spanned::span))
+        } else {
+            zone.plausible_kpa.as_ref().map(Spanned::span).or(zone.rate_max_kpa.as_ref().map(Spanned::span))
+        };
+        if let Some(span) = other {
+            let what = format!("this zone's probes are judged by plausible_{unit} and rate_max_{unit}");
+            self.problem(span, field, what);
+        }
+        let highest = if rule.is_tension() { 10_000.0 } else { 100.0 };
+        let level = |value: f64| Level::from_unit(value).filter(|_| value <= highest);
+        let (low, high) = range.map_or(range_default, |range| *range.get_ref());
+        let plausible = match (level(low), level(high)) {
+            (Some(low), Some(high)) if low < high => Some((low, high)),
+            _ => {
+                let what = format!("[lowest, highest] between 0 and {highest}");
+                self.problem(range.map_or(0..0, Spanned::span), &format!("{field}.plausible_{unit}"), what);
+                None
+            }
+        };
+        let rate_max = level(rate.map_or(rate_default, |rate| *rate.get_ref()));
+        if rate_max.is_none() {
+            let what = format!("between 0 (off) and {highest}");
+            self.problem(rate.map_or(0..0, Spanned::span), &format!("{field}.rate_max_{unit}"), what);
+        }
+        Some((plausible?, rate_max?))
+    }
+
+    /// A probe that is known to measure in another unit.
+    fn probes_fit(&mut self, zone: &raw::Zone, rule: &SoilRule, field: &str) {
+        for (idx, probe) in zone.probes.get_ref().iter().enumerate() {
+            let metric = probe.get_ref().metric.get_ref();
+            let of_tension = metric.starts_with(Metric::SoilTension.name());
+            let of_moisture =
+                metric.starts_with(Metric::SoilMoisture.name()) || metric.starts_with(Metric::SoilVwc.name());
+            let what = if rule.is_tension() && of_moisture {
+                "it reads % of the soil's volume, and the zone's thresholds are in kPa"
+            } else if !rule.is_tension() && of_tension {
+                "it reads kPa, and the zone's thresholds are in %: give start_above_kpa and stop_below_kpa"
+            } else {
+                continue;
+            };
+            self.problem(probe.span(), &format!("{field}.probes[{idx}].metric"), what);
+        }
+    }
+
+    /// The other half of a pair.
+    fn needed<'z>(
+        &mut self,
+        zone: &raw::Zone,
+        value: Option<&'z Spanned<f64>>,
+        field: &str,
+        key: &str,
+    ) -> Option<&'z Spanned<f64>> {
+        if value.is_none() {
+            self.problem(zone.id.span(), &format!("{field}.{key}"), "needed beside the other threshold");
+        }
+        value
+    }
+
+    fn moisture(&mut self, percent: &Spanned<f64>, field: &str) -> Option<MoisturePermyriad> {
+        let moisture = MoisturePermyriad::from_percent(*percent.get_ref());
+        if moisture.is_none() {
+            self.problem(percent.span(), field, "between 0 and 100 % of the soil's volume");
+        }
+        moisture
+    }
+
+    fn depletion(&mut self, percent: &Spanned<f64>, field: &str) -> Option<Depletion> {
+        let depletion = Depletion::from_percent(*percent.get_ref());
+        if depletion.is_none() {
+            self.problem(percent.span(), field, "between 0 and 100 % of the available water");
+        }
+        depletion
+    }
+
+    fn tension(&mut self, kpa: &Spanned<f64>, field: &str) -> Option<Level> {
+        let tension = Level::from_unit(*kpa.get_ref());
+        if tension.is_none() {
+            self.problem(
+                kpa.span(),
+                field,
+                "between 0 and 10,000 kPa; tension is positive, dry soil has more",
+            );
+        }
+        tension
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::compile;
+    use super::*;
+
+    fn farm(keys: &str, metric: &str) -> String {
+        format!(
+            "[[source]]\nid = \"s\"\n[[zone]]\nid = \"a\"\nsource = \"s\"\nvalve = {{ node = \"v1\" }}\n\
+             probes = [{{ device = \"n1\", metric = \"{metric}\" }}]\n{keys}\n"
+        )
+    }
+
+    fn rule(keys: &str, metric: &str) -> SoilRule {
+        let settings = compile("giot.toml", &farm(keys, metric)).expect("valid");
+        settings.plan.zones.values().next().expect("a zone").soil
+    }
+
+    #[track_caller]
+    fn check_problem(keys: &str, metric: &str, field: &str, part: &str) {
+        let error = compile("giot.toml", &farm(keys, metric)).expect_err("a broken configuration");
+        let is_told =
+            error.problems.iter().any(|p| p.field == field && p.line.is_some() && p.what.contains(part));
+        assert!(is_told, "{error}");
+    }
+
+    #[test]
+    fn a_soil_of_the_table_and_a_crop_make_the_thresholds() {
+        let made = rule("soil = \"loam\"\ncrop = \"plum_bare\"", "soil_moisture");
+        let moisture = |permyriad| MoisturePermyriad::new(permyriad).expect("in range");
+        let [start_above, stop_below] = [5000, 1000].map(|share| Depletion::new(share).expect("in range"));
+        let soil = HeldWater { field_capacity: moisture(2500), wilting_point: moisture(1200) };
+        assert_eq!(made, SoilRule::Depletion { soil, start_above, stop_below });
+        let own = "field_capacity_percent = 31\nwilting_point_percent = 14\nstart_depleted_percent = 35\n\
+                   stop_depleted_percent = 0";
+        let SoilRule::Depletion { soil, start_above, stop_below } = rule(own, "soil_moisture") else {
+            panic!("by depletion");
+        };
+        assert_eq!((soil.field_capacity.get(), soil.wilting_point.get()), (3100, 1400));
+        assert_eq!((start_above.get(), stop_below.get()), (3500, 0));
+    }
+
+    #[test]
+    fn tension_has_limits_of_its_own() {
+        let text = farm("start_above_kpa = 40\nstop_below_kpa = 15.5", "soil_tension");
+        let zone =
+            compile("giot.toml", &text).expect("valid").plan.zones.into_values().next().expect("a zone");
+        let [start_above, stop_below] = [4000, 1550].map(|kpa| Level::new(kpa).expect("in range"));
+        assert_eq!(zone.soil, SoilRule::Tension { start_above, stop_below });
+        assert_eq!((zone.plausible.0.get(), zone.plausible.1.get(), zone.rate_max.get()), (0, 20_000, 5000));
+    }
+
+    #[test]
+    fn what_does_not_go_together_is_told_with_its_line() {
+        check_problem("", "soil_moisture", "zone[0].start_below_percent", "needed");
+        check_problem("start_below_percent = 22", "soil_moisture", "zone[0].stop_above_percent", "needed");
+        let both =
+            "start_below_percent = 22\nstop_above_percent = 30\nstart_above_kpa = 40\nstop_below_kpa = 15";
+        check_problem(both, "soil_moisture", "zone[0]", "one pair only");
+        check_problem("soil = \"mud\"", "soil_moisture", "zone[0].soil", "loam");
+        check_problem("soil = \"loam\"", "soil_moisture", "zone[0].start_depleted_percent", "plum_bare");
+        check_problem("start_depleted_percent = 50", "soil_moisture", "zone[0].soil", "giot agro soils");
+        let tension = "start_above_kpa = 40\nstop_below_kpa = 15";
+        check_problem(tension, "soil_moisture", "zone[0].probes[0].metric", "kPa");
+        check_problem(
+            "soil = \"loam\"\nstart_depleted_percent = 50",
+            "soil_tension",
+            "zone[0].probes[0].metric",
+            "kPa",
+        );
+        let limits = format!("{tension}\nplausible_percent = [1.0, 60.0]");
+        check_problem(&limits, "soil_tension", "zone[0]", "plausible_kpa");
+        check_problem("start_above_kpa = 15\nstop_below_kpa = 40", "soil_tension", "zone[0]", "drier");
+    }
+}
