@@ -12,6 +12,7 @@
 
 pub mod agro;
 pub mod api;
+pub mod balance;
 pub mod cli;
 pub mod clock;
 pub mod config;
@@ -154,11 +155,14 @@ impl Gateway {
         };
         let sinks = sinks::start(&around, &mut tasks)?;
         let retention = Arc::new(settings.retention.clone());
+        let settings = Arc::new(settings);
+        let counting =
+            balance::run(reader.clone(), settings.clone(), clock, requests.clone(), stopping.subscribe());
         let api = api::Api {
             auth,
             sinks: Arc::new(sinks),
             clock,
-            settings: Arc::new(settings),
+            settings,
             view: view_rx,
             diary: diary_rx,
             requests: requests.clone(),
@@ -168,6 +172,7 @@ impl Gateway {
             stopping: stopping_rx,
         };
         tasks.spawn("hub", hub.run());
+        tasks.spawn("balance", counting);
         tasks.spawn("http", api::serve(listener, api));
         tasks.spawn("upkeep", upkeep(store.writer(), retention, clock, stopping.subscribe()));
         let (link, running, mqtt) = (transport.link, transport.running, transport.address);

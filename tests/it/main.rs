@@ -10,6 +10,7 @@
 )]
 
 mod agro;
+mod balance;
 mod clients;
 mod commands;
 mod contract;

@@ -7,7 +7,7 @@ use giot_shared::valve::{CloseReason, RefusalReason};
 
 use crate::ids::{MetricName, ProgramId, RuleId, SourceId, ValveRef, ZoneId};
 use crate::plan::Level;
-use crate::program::Percent;
+use crate::program::{Lack, Percent};
 
 /// What a person wants of a program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,6 +113,15 @@ pub enum Input<'a> {
         level: Option<Level>,
         /// Whether device and ingest found nothing wrong with it.
         good: bool,
+    },
+    /// Somebody counted what a zone's soil lacks, or found that it cannot be counted.
+    Lack {
+        /// The zone.
+        zone: &'a ZoneId,
+        /// How old the count is: water that was measured before is in it.
+        age_ms: u64,
+        /// The count, or the code of what keeps it from being counted.
+        lack: Result<Lack, &'a str>,
     },
     /// A gauge that some guard reads was read.
     Gauge {

@@ -3,7 +3,7 @@
 //! The arithmetic of starts is [`program`](crate::program)'s. Here it meets the clock: each program keeps the moment of its
 //! next start, so that nothing is computed in between.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use giot_shared::time::UnixMs;
 
@@ -88,12 +88,13 @@ impl Schedule {
         able.any(|standing| !standing.is_known || standing.next.is_some_and(|next| next <= wall))
     }
 
-    /// What the programs do at a moment; `needs`: how dry each zone is.
+    /// What the programs do at a moment; `needs`: how dry each zone is, `uncounted`: zones whose refills wait for a count.
     pub(crate) fn decide(
         &mut self,
         rules: &Rules,
         wall: UnixMs,
         needs: BTreeMap<ZoneId, u32>,
+        uncounted: &BTreeSet<ZoneId>,
     ) -> Vec<Decision> {
         self.farm.needs = needs;
         let mut decisions = Vec::new();
@@ -103,6 +104,12 @@ impl Schedule {
                 continue;
             };
             if standing.is_known && standing.next.is_none_or(|next| next > wall) {
+                continue;
+            }
+            // One that is new has no start yet: it only notes from when on it has.
+            let is_old = standing.control.handled_until.is_some();
+            if is_old && program.refills().any(|zone| uncounted.contains(zone)) {
+                (standing.is_known, standing.next) = (false, None);
                 continue;
             }
             let calendar =

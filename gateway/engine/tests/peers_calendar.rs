@@ -507,7 +507,14 @@ fn handled(day: (i32, u8, u8)) -> Control {
 }
 
 fn conditions(site: &Site) -> Conditions<'_> {
-    Conditions { site, needs: &NO_NEEDS, scale: Scale::Level(Level::FULL), n_runs: 0, bars: None }
+    Conditions {
+        site,
+        needs: &NO_NEEDS,
+        lacks: None,
+        scale: Scale::Level(Level::FULL),
+        n_runs: 0,
+        bars: None,
+    }
 }
 
 fn written(timeline: &Timeline) -> Vec<String> {

@@ -4,6 +4,7 @@
 //! Nothing here decides about water: a wish goes to the hub and comes back granted or refused with a reason.
 
 mod auth;
+mod balance;
 pub(crate) mod client;
 mod diary;
 mod error;
@@ -115,6 +116,7 @@ pub struct Api {
         rules::list,
         rules::test,
         history::zone_history,
+        balance::zone_balance,
         why::why,
         nodes::change,
         nodes::changed,
@@ -151,6 +153,7 @@ fn routes(api: Api) -> Router {
         .merge(rules::routes())
         .merge(history::routes())
         .merge(why::routes())
+        .merge(balance::routes())
         .merge(nodes::routes())
         .merge(series::routes())
         .merge(past::routes())

@@ -89,6 +89,8 @@ struct Zone {
     moisture_at: Option<i64>,
     /// How dry it is, in the unit of its probes.
     soil: Soil,
+    /// Its water is counted, so that it has a balance.
+    has_balance: bool,
     /// Older readings count as stale, seconds.
     fresh_s: u32,
     /// Starts by itself.
@@ -323,6 +325,7 @@ fn zone(zone: &ZoneView, view: &FarmView, settings: &Settings) -> Option<Zone> {
         moisture: zone.level.filter(|_| !plan.soil.is_tension()).map(Level::in_unit),
         moisture_at: zone.level_age_ms.map(|age_ms| view.now.minus_ms(age_ms).0),
         soil: Soil::of(&plan.soil, zone.level),
+        has_balance: settings.balances.contains_key(&zone.zone),
         fresh_s: plan.fresh_s,
         automatic: plan.automatic,
         state: zone.state.code(),

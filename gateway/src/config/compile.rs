@@ -10,7 +10,7 @@ use giot_engine::{
 use giot_shared::ids::{NodeId, ValveId};
 use giot_shared::units::LitresPerHour;
 use giot_shared::wire::VALVES_MAX;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 use std::ops::Range;
 use std::str::FromStr;
@@ -104,6 +104,10 @@ impl Compiler<'_> {
             raw.guards.as_ref().map(|guards| self.farm_guards(guards.get_ref())).unwrap_or_default();
         let mut lines = Lines { guards: raw.guards.as_ref().map(Spanned::span), ..Lines::default() };
         settings.plan.place = self.place(raw.latitude_deg.as_ref(), raw.longitude_deg.as_ref());
+        settings.station =
+            raw.station.as_ref().and_then(|station| self.station(station, raw.latitude_deg.as_ref()));
+        let has_station = raw.station.is_some();
+        let mut refillable = BTreeSet::new();
         for (idx, source) in raw.source.into_iter().enumerate() {
             let field = format!("source[{idx}]");
             let fed_by = source.fed_by.as_ref().map(|id| self.id::<SourceId>(id, &format!("{field}.fed_by")));
@@ -123,7 +127,12 @@ impl Compiler<'_> {
         for (idx, zone) in raw.zone.into_iter().enumerate() {
             let field = format!("zone[{idx}]");
             let span = zone.id.span();
+            let balance = self.balance(&zone, &field, has_station);
             let Some((id, plan, label)) = self.zone(zone, &field) else { continue };
+            if let Some(balance) = balance {
+                refillable.insert(id.clone());
+                settings.balances.extend(balance.map(|balance| (id.clone(), balance)));
+            }
             lines.zones.insert(id.clone(), (span.clone(), field.clone()));
             if settings.plan.zones.insert(id.clone(), plan).is_some() {
                 self.problem(span, &format!("{field}.id"), format!("a second zone is called {id}"));
@@ -134,6 +143,10 @@ impl Compiler<'_> {
             let field = format!("program[{idx}]");
             let span = program.id.span();
             let Some((id, program, name)) = self.program(program, &field) else { continue };
+            for zone in program.refills().filter(|zone| !refillable.contains(*zone)) {
+                let what = format!("zone {zone} is to be refilled and has no balance: give its [zone.balance]");
+                self.problem(span.clone(), &format!("{field}.steps"), what);
+            }
             lines.programs.insert(id.clone(), (span.clone(), field.clone()));
             settings.program_names.insert(id.clone(), name);
             if settings.plan.programs.insert(id.clone(), program).is_some() {
@@ -341,7 +354,7 @@ impl Compiler<'_> {
     }
 
     /// Square metres; `Some(None)` when none are given.
-    fn area_dm2(&mut self, area_m2: Option<&Spanned<f64>>, field: &str) -> Option<Option<u32>> {
+    pub(super) fn area_dm2(&mut self, area_m2: Option<&Spanned<f64>>, field: &str) -> Option<Option<u32>> {
         let Some(area_m2) = area_m2 else { return Some(None) };
         let value = *area_m2.get_ref();
         if (1.0..=1e7).contains(&value) {

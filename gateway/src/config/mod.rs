@@ -3,6 +3,7 @@
 //! `raw` mirrors the file and knows no rule; [`compile()`] knows the rules and no syntax. Nothing here touches a disk:
 //! the caller reads the file. `reference.toml` shows every key with its default and is checked by a test.
 
+mod balance;
 mod compile;
 mod guard;
 mod program;
@@ -13,6 +14,7 @@ mod sink;
 mod soil;
 mod store;
 
+use crate::balance::{BalancePlan, Station};
 use crate::history::timezone::TimeZone;
 use crate::store::Retention;
 use giot_engine::{Plan, ProbeRef, ProgramId, SourceId, ZoneId};
@@ -55,6 +57,10 @@ pub struct Settings {
     pub sinks: Vec<SinkPlan>,
     /// How long the history is kept.
     pub retention: Retention,
+    /// The weather station that water balances go by.
+    pub station: Option<Station>,
+    /// Zones whose water is counted, for programs that refill them.
+    pub balances: BTreeMap<ZoneId, BalancePlan>,
 }
 
 /// An MQTT broker outside this process.
@@ -97,6 +103,8 @@ impl Default for Settings {
             rules: Vec::new(),
             sinks: Vec::new(),
             retention: store::default_retention(compile::UTC_OFFSET_MIN_DEFAULT),
+            station: None,
+            balances: BTreeMap::new(),
         }
     }
 }

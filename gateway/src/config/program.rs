@@ -8,7 +8,7 @@ use giot_engine::program::{
     OrderBy, Parity, Percent, Program, Repeat, Season, Sequence, StartRule, Step, SunOffset, Target, Weekday,
     Weekdays, Window, Windows, YearSpan,
 };
-use giot_engine::{DayWindow, ProgramId, ZoneId};
+use giot_engine::{DayWindow, Depletion, ProgramId, ZoneId};
 use toml::Spanned;
 
 /// A start that was missed by less is made up for: a power cut of an hour should cost no watering.
@@ -186,13 +186,16 @@ impl Compiler<'_> {
             step.litres_per_plant
                 .map(|litres| whole(litres * 1e3).map(|volume_ml| Target::PerPlant { volume_ml })),
             step.mm.map(|mm| whole(mm * 1e3).map(|depth_um| Target::Depth { depth_um })),
+            step.refill.map(|refill| refill_from(step.depleted_at_percent).filter(|_| refill)),
         ];
         let mut given = amounts.into_iter().flatten();
         let target = match (given.next(), given.next()) {
             (Some(target), None) => target,
             _ => None,
         };
-        let right = "exactly one of minutes, litres, m3, litres_per_plant, mm, and more than nothing";
+        let right = "exactly one of minutes, litres, m3, litres_per_plant, mm, and more than nothing; or refill = true, with a \
+                     depleted_at_percent from 0 to 100 if nothing is to be given before";
+        let target = target.filter(|_| step.refill.is_some() || step.depleted_at_percent.is_none());
         let target = self.made(raw, field, target, right)?;
         Some(Step {
             repeats: step.repeats.unwrap_or(1),
@@ -224,6 +227,12 @@ impl Compiler<'_> {
             .collect();
         (windows.len() == raw.len()).then_some(windows)
     }
+}
+
+/// A refill from a share of the available water on; without one, of anything that is lacking.
+fn refill_from(percent: Option<f64>) -> Option<Target> {
+    let from_depleted = Depletion::from_percent(percent.unwrap_or(0.0))?.get();
+    Some(Target::Refill { from_depleted })
 }
 
 fn month_days(list: &[raw::MonthDay]) -> Option<MonthDays> {

@@ -17,6 +17,7 @@ pub(super) struct File {
     pub(super) longitude_deg: Option<Spanned<f64>>,
     pub(super) broker: Option<Broker>,
     pub(super) store: Option<Store>,
+    pub(super) station: Option<Spanned<Station>>,
     pub(super) guards: Option<Spanned<Guards>>,
     #[serde(default)]
     pub(super) source: Vec<Source>,
@@ -263,6 +264,29 @@ pub(super) struct Zone {
     pub(super) flow: Option<Flow>,
     pub(super) ignores: Option<Spanned<Vec<String>>>,
     pub(super) volume_max_l: Option<Spanned<f64>>,
+    pub(super) balance: Option<Spanned<Balance>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Station {
+    pub(super) device: Spanned<String>,
+    pub(super) elevation_m: Spanned<f64>,
+    pub(super) wind_height_m: Option<Spanned<f64>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Balance {
+    pub(super) since: Spanned<String>,
+    pub(super) stage_days: Option<Spanned<[f64; 4]>>,
+    pub(super) root_cm: Option<Spanned<f64>>,
+    pub(super) canopy_percent: Option<Spanned<f64>>,
+    pub(super) efficiency_percent: Option<Spanned<f64>>,
+    pub(super) wetted_percent: Option<Spanned<f64>>,
+    pub(super) root_share_percent: Option<Spanned<f64>>,
+    pub(super) depleted_percent: Option<Spanned<f64>>,
+    pub(super) reset_at: Option<Spanned<String>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -359,6 +383,8 @@ pub(super) struct Step {
     pub(super) m3: Option<f64>,
     pub(super) litres_per_plant: Option<f64>,
     pub(super) mm: Option<f64>,
+    pub(super) refill: Option<bool>,
+    pub(super) depleted_at_percent: Option<f64>,
     pub(super) repeats: Option<u8>,
     pub(super) delay_s: Option<i32>,
     pub(super) enabled: Option<bool>,

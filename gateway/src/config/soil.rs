@@ -75,7 +75,7 @@ impl Compiler<'_> {
     }
 
     /// What the zone's soil holds; `Some(None)`: nothing is said of it.
-    fn held_water(&mut self, zone: &raw::Zone, field: &str) -> Option<Option<HeldWater>> {
+    pub(super) fn held_water(&mut self, zone: &raw::Zone, field: &str) -> Option<Option<HeldWater>> {
         let row = match &zone.soil {
             None => None,
             Some(id) => {

@@ -276,6 +276,7 @@ fn farm_from_json(text: &str) -> Option<FarmState> {
         suspended_until: unix("suspended_until"),
         zones_suspended_until: zones.iter().map(zone).collect::<Option<_>>()?,
         needs: BTreeMap::new(),
+        lacks: BTreeMap::new(),
     })
 }
 
@@ -372,6 +373,7 @@ mod tests {
             suspended_until: None,
             zones_suspended_until: [("a".parse().expect("a name"), UnixMs(9))].into(),
             needs: BTreeMap::new(),
+            lacks: BTreeMap::new(),
         };
         for farm in [farm, FarmState::default()] {
             assert_eq!(farm_from_json(&farm_to_json(&farm)), Some(farm));

@@ -27,6 +27,7 @@ use crate::mqtt::{Delivery, Incoming, Link, Qos};
 use crate::quality::Quality;
 use crate::rules::RuleBook;
 use crate::store::{Batch, CommitError, DiaryEntry, DiaryFilter, Done, Reader, SubmitError, Writer};
+use giot_engine::program::Lack;
 use giot_engine::{
     Action, Age, By, Engine, Event, FlowView, Input, MetricName, Now, Pause, ProbeRef, ProgramId,
     ProgramWish, PumpAction, PumpView, Reason, RunSet, SourceId, ValveRef, ZoneId,
@@ -150,6 +151,14 @@ pub enum Wish {
         text: SettingsText,
         /// In how many seconds it must be back.
         within_s: u32,
+    },
+    /// No wish of a person: what soils lack, as it was counted so many milliseconds ago, or the code of what keeps a zone from
+    /// being counted.
+    Lacks {
+        /// Age of the counts.
+        age_ms: u64,
+        /// By zone.
+        lacks: Vec<(ZoneId, Result<Lack, &'static str>)>,
     },
     /// The gateway stops: close what it opened.
     Shutdown,
@@ -527,6 +536,7 @@ impl Hub {
         let by = by.as_str();
         let input = match &wish {
             Wish::Shutdown => return self.shut_down(answer),
+            Wish::Lacks { age_ms, lacks } => return self.take_lacks(*age_ms, lacks),
             Wish::Settings { node, text, within_s } => {
                 self.change(node, *text, *within_s);
                 return self.answer_when_kept(answer);
@@ -552,6 +562,15 @@ impl Hub {
         let result = self.last_refusal.take().map_or(Ok(()), Err);
         // Whoever asked may have gone; the diary has it.
         answer.send(result).ok();
+    }
+
+    /// Shows the engine what soils lack.
+    fn take_lacks(&mut self, age_ms: u64, lacks: &[(ZoneId, Result<Lack, &'static str>)]) {
+        for (zone, lack) in lacks {
+            self.engine.handle(self.now(), Input::Lack { zone, age_ms, lack: *lack });
+        }
+        self.is_view_old = true;
+        self.act(&mut None);
     }
 
     /// Says yes when what the hub wants kept is on the disk, so that whoever asks next finds it; at once where the store is

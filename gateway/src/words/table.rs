@@ -10,7 +10,8 @@ use giot_engine::Reason;
 use super::{DEPLETION, EN, Lang, MOISTURE, Words, message_id};
 
 /// Families of words that stand inside reasons: prefix of their ids, and what they are.
-const INNER: [(&str, &str); 4] = [
+const INNER: [(&str, &str); 5] = [
+    ("cause", "Vì sao không tính được nước · Why water cannot be counted"),
     ("fault", "Lỗi · Faults"),
     ("close", "Vì sao van tự đóng · Why a valve closed by itself"),
     ("refusal", "Vì sao trạm từ chối · Why a node refused"),
@@ -103,7 +104,7 @@ fn unit(name: &str) -> &'static str {
         "litres" | "volume" => "(L)",
         "cycle" | "n_cycles" | "attempts" | "failures" | "left" => "(count)",
         "command" => "(number of the command)",
-        "fault" | "close" | "refusal" | "problem" => "(code, below)",
+        "fault" | "close" | "refusal" | "problem" | "cause" => "(code, below)",
         "by" => "(person)",
         "note" => "(a person's words)",
         "values" => "(names and numbers with units)",

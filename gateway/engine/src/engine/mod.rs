@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use giot_shared::ids::{CommandId, NodeId, ValveId};
 use giot_shared::time::MonoMs;
+use giot_shared::units::Millilitres;
 
 use crate::Now;
 use crate::diary::{Action, By, Entry, Event};
@@ -246,6 +247,13 @@ impl Engine {
                     }
                 }
             }
+            Input::Lack { zone, age_ms, lack } => {
+                let Some(idx) = self.zone_idx.get(zone).copied() else { return };
+                if let Some(zone) = self.zones.get_mut(idx) {
+                    zone.take_lack(now, age_ms, lack.map_err(str::to_owned));
+                }
+                self.note_lacks();
+            }
             Input::Gauge { device, metric, at, age, milli } => {
                 self.gauge(now, device, metric, (at, age), milli);
             }
@@ -253,10 +261,16 @@ impl Engine {
                 let measured = Measured { run_ms: (!open).then_some(run_ms), volume };
                 let word = ValveWord { is_open: open, command, closed_by, measured, is_live: live };
                 let idx = self.valves.get(&valve.node).and_then(|valves| valves.get(&valve.valve)).copied();
+                if let Some(zone) = idx.filter(|_| !open).and_then(|idx| self.zones.get_mut(idx)) {
+                    zone.note_water(now, run_ms, volume);
+                }
                 if let Some(idx) = idx.filter(|_| live && !open) {
                     self.whole_run(now, idx, run_ms, volume);
                 }
                 self.with(now, idx, touched, |zone, turn| zone.valve_word(turn, word));
+                if !open {
+                    self.note_lacks();
+                }
                 if let Some(idx) = self.pumps.by_valve(&valve.node, valve.valve) {
                     self.with_pump(now, idx, |pump, turn| pump.valve_word(turn, word));
                 }
@@ -282,6 +296,10 @@ impl Engine {
                 self.wish(now, zone, by, touched, |zone, turn| zone.extend(turn, by_s, by));
             }
             Input::Irrigated { zone, run_s, litres, by } => {
+                if let Some(zone) = self.zone_idx.get(zone).and_then(|idx| self.zones.get_mut(*idx)) {
+                    let volume = Millilitres(litres.saturating_mul(1000));
+                    zone.note_water(now, u64::from(run_s) * 1000, Some(volume));
+                }
                 self.wish(now, zone, by, touched, |zone, turn| zone.irrigated(turn, run_s, litres, by));
             }
             Input::ManualStop { zone, by } => self.wish(now, zone, by, touched, |zone, turn| {

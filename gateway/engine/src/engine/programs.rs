@@ -17,6 +17,9 @@ use crate::reason::Reason;
 use crate::schedule::{Decision, Round};
 use crate::view::ProgramView;
 
+/// After the start so long is waited for the first count of what soils lack: it reads a season of weather.
+const COUNT_WAIT_MS: u64 = 120_000;
+
 impl Engine {
     /// The pauses of the whole farm.
     #[must_use]
@@ -43,15 +46,19 @@ impl Engine {
             self.schedule_at = None;
             return;
         };
+        let uncounted = self.uncounted(now);
         if self.schedule.is_due(wall) {
             let needs = self.needs(now);
-            for decision in self.schedule.decide(&self.out.rules, wall, needs) {
+            self.note_lacks();
+            for decision in self.schedule.decide(&self.out.rules, wall, needs, &uncounted) {
                 let by = By::Program(decision.program.clone());
                 self.carry_out(now, decision, by);
             }
         }
         let next = self.schedule.next();
-        self.schedule_at = next.map(|next| now.mono.plus_ms(next.since_ms(wall).max(1)));
+        let next_at = next.map(|next| now.mono.plus_ms(next.since_ms(wall).max(1)));
+        let counted_at = (!uncounted.is_empty()).then(|| self.out.started_at.plus_ms(COUNT_WAIT_MS));
+        self.schedule_at = next_at.into_iter().chain(counted_at).min();
     }
 
     pub(super) fn program_wish(
@@ -108,7 +115,10 @@ impl Engine {
 
     fn start_by_hand(&mut self, now: Now, id: &ProgramId, by: &str) {
         let decision = match now.wall {
-            Some(wall) => self.schedule.by_hand(&self.out.rules, id, wall),
+            Some(wall) => {
+                self.note_lacks();
+                self.schedule.by_hand(&self.out.rules, id, wall)
+            }
             None => Err(Reason::ClockUnset {}),
         };
         match decision {
@@ -149,6 +159,24 @@ impl Engine {
 
     pub(super) fn remember(&mut self, program: &ProgramId, control: Control) {
         self.out.actions.push_back(Action::RememberProgram { program: program.clone(), control });
+    }
+
+    /// Shows the programs what each zone lacks.
+    pub(super) fn note_lacks(&mut self) {
+        let lack = |zone: &crate::zone::Zone| Some((zone.desk.id.clone(), zone.lack()?));
+        self.schedule.farm.lacks = self.zones.iter().filter_map(lack).collect();
+    }
+
+    /// Zones that some program refills and that have not been counted since the start, while a count may still be on its way.
+    fn uncounted(&self, now: Now) -> BTreeSet<ZoneId> {
+        if now.mono >= self.out.started_at.plus_ms(COUNT_WAIT_MS) {
+            return BTreeSet::new();
+        }
+        let refilled = self.out.rules.programs.values().flat_map(crate::program::Program::refills);
+        let is_counted = |zone: &ZoneId| {
+            self.zone_idx.get(zone).and_then(|idx| self.zones.get(*idx)).is_none_or(crate::zone::Zone::is_counted)
+        };
+        refilled.filter(|zone| !is_counted(zone)).cloned().collect()
     }
 
     /// How far each zone is beyond its start threshold; zones that are not dry, or cannot be judged, are left out.

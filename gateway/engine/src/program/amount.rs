@@ -36,6 +36,11 @@ pub enum Target {
         /// The depth, µm.
         depth_um: u64,
     },
+    /// What the soil lacks at the start.
+    Refill {
+        /// Nothing before so much of the available water is used up, 1/10 000.
+        from_depleted: u16,
+    },
 }
 
 /// Why an amount has no run time in a zone.
@@ -84,7 +89,8 @@ impl Target {
         Self::Depth { depth_um: u64::from(millimetres) * 1000 }
     }
 
-    /// How long it takes in a zone, ms, before any limit; rounded up.
+    /// How long it takes in a zone, ms, before any limit; rounded up. A refill, whose depth nobody knows before its start,
+    /// counts as the zone's longest run.
     ///
     /// # Errors
     /// What is missing for the conversion, or wrong with the amount.
@@ -96,6 +102,11 @@ impl Target {
             Self::Volume { volume_ml } => (volume_ml, 100),
             Self::PerPlant { volume_ml } => (volume_ml, 100 * known(zone.n_plants, AmountError::NoPlants)?),
             Self::Depth { depth_um } => (depth_um, known(zone.area_dm2, AmountError::NoArea)?),
+            Self::Refill { .. } => {
+                known(zone.area_dm2, AmountError::NoArea)?;
+                known(zone.flow_ml_h, AmountError::NoFlow)?;
+                return Ok(zone.limits.run_ms_max.min(RUN_MS_MAX));
+            }
         };
         let flow_ml_h = known(zone.flow_ml_h, AmountError::NoFlow)?;
         let run_ms = (u128::from(checked(amount)?) * hundredths_each * 3_600_000).div_ceil(flow_ml_h * 100);

@@ -57,6 +57,8 @@ pub enum ProgramProblemKind {
     TooLongToFinish,
     /// The shortest run is longer than the longest.
     LimitsCrossed,
+    /// A refill is asked for more than once.
+    RefillTwice,
 }
 
 impl ProgramProblemKind {
@@ -72,6 +74,7 @@ impl ProgramProblemKind {
             Self::NoPlace => "no_place",
             Self::TooLongToFinish => "too_long_to_finish",
             Self::LimitsCrossed => "limits_crossed",
+            Self::RefillTwice => "refill_twice",
         }
     }
 }
@@ -91,6 +94,9 @@ impl fmt::Display for ProgramProblemKind {
                 f.write_str("a program with a finish-by time must not last longer than a day: split it")
             }
             Self::LimitsCrossed => f.write_str("must not be above the longest run"),
+            Self::RefillTwice => f.write_str(
+                "a refill gives all that is lacking at once: its zone may have one such step, without repeats and rounds",
+            ),
         }
     }
 }
@@ -234,6 +240,12 @@ impl Program {
                         finder.report(format!("{at}.target"), ProgramProblemKind::Amount(error));
                     }
                 }
+            }
+            let is_refill = |step: &super::Step| matches!(step.target, super::Target::Refill { .. });
+            let earlier = sequence.steps.iter().take(idx);
+            let is_second = earlier.filter(|other| is_refill(other)).any(|other| other.zone == step.zone);
+            if is_refill(step) && (step.repeats > 1 || sequence.rounds > 1 || is_second) {
+                finder.report(format!("{at}.target"), ProgramProblemKind::RefillTwice);
             }
             finder.range(format!("{at}.repeats"), step.repeats, 1, REPEATS_MAX);
             finder.range(format!("{at}.delay_s"), step.delay_s, -delay_s_max, delay_s_max);

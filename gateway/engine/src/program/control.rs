@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use giot_shared::time::UnixMs;
 
 use super::civil::Date;
+use super::refill::Lacks;
 use super::start::Start;
 use crate::ids::ZoneId;
 use crate::reason::Reason;
@@ -70,6 +71,8 @@ pub struct FarmState {
     pub zones_suspended_until: BTreeMap<ZoneId, UnixMs>,
     /// How much each zone needs water, in any unit, more is drier; a zone that is missing needs none.
     pub needs: BTreeMap<ZoneId, u32>,
+    /// What each zone's soil lacks; nothing is known of a zone that is missing.
+    pub lacks: Lacks,
 }
 
 impl Percent {

@@ -17,6 +17,7 @@
 //! | `windows` | hours, and runs that meet their ends |
 //! | `timeline` | the runs of one start |
 //! | `calendar` | the starts of a program; which is due |
+//! | `refill` | what a soil lacks, and the run that gives it back |
 //! | `preview` | the next days of all programs |
 //! | `check` | every problem of a program, with its field |
 //!
@@ -29,6 +30,7 @@ mod civil;
 mod control;
 mod day_rule;
 mod preview;
+mod refill;
 mod sequence;
 mod site;
 mod start;
@@ -46,6 +48,7 @@ pub use civil::{Date, MonthDays, Months, Weekday, Weekdays, YEAR_MAX, YEAR_MIN};
 pub use control::{Control, FarmState, Level, PERCENT_MAX, Percent, SKIPS_MAX, Season};
 pub use day_rule::{DayRule, EVERY_DAYS_MAX, EveryDays, Parity, YearSpan};
 pub use preview::{Outcome, PREVIEW_DAYS_MAX, PREVIEW_ENTRIES_MAX, PlannedStart, Preview, next_days};
+pub use refill::{Lack, LackState, Lacks, Millimetres};
 pub use sequence::{DELAY_S_MAX, Direction, Order, OrderBy, REPEATS_MAX, STEPS_MAX, Sequence, Step};
 pub use site::{CYCLE_MS_MIN, Cycle, Group, RUN_MS_MAX, RunLimits, SOAK_MS_MAX, Site, ZoneFacts};
 pub use start::{
@@ -55,6 +58,8 @@ pub use start::{
 pub use sun::{Place, SunTimes};
 pub use timeline::{Bars, Conditions, PlannedRun, RUNS_MAX, Scale, SkippedRun, Timeline, timeline};
 pub use windows::{Crossing, WAIT_MS_MAX, WINDOWS_MAX, Window, Windows};
+
+use crate::ids::ZoneId;
 
 /// A program: on which days and when it starts, what it waters, and what it respects.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,6 +78,14 @@ pub struct Program {
     pub crossing: Crossing,
     /// A start that was missed is made up for within so many minutes, at most [`CATCH_UP_MIN_MAX`]; 0: never.
     pub catch_up_min: u16,
+}
+
+impl Program {
+    /// The zones that it refills.
+    pub fn refills(&self) -> impl Iterator<Item = &ZoneId> {
+        let is_refill = |step: &&Step| step.is_enabled && matches!(step.target, Target::Refill { .. });
+        self.sequence.steps.iter().filter(is_refill).map(|step| &step.zone)
+    }
 }
 
 #[cfg(test)]

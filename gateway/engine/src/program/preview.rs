@@ -86,6 +86,17 @@ pub fn next_days(
 }
 
 impl Outcome {
+    /// A refill of a later day: nobody can know yet what will be lacking then.
+    fn looked_ahead(mut self) -> Self {
+        if let Self::Runs(timeline) = &mut self {
+            let skips = timeline.skips.iter_mut();
+            for skip in skips.filter(|skip| matches!(skip.reason, Reason::BalanceStale { .. })) {
+                skip.reason = Reason::BalanceAhead {};
+            }
+        }
+        self
+    }
+
     fn n_entries(&self) -> usize {
         match self {
             Self::Runs(timeline) => 1 + timeline.runs.len() + timeline.skips.len(),
@@ -119,7 +130,7 @@ impl Calendar<'_> {
                 Err(reason) => Outcome::Skipped(reason),
             };
             n_entries += outcome.n_entries();
-            planned.push((start, outcome));
+            planned.push((start, outcome.looked_ahead()));
         }
         (planned, true)
     }

@@ -127,7 +127,7 @@ fn moment() -> impl Strategy<Value = UnixMs> {
 
 /// Runs without hours, at a level.
 fn runs_of(sequence: &Sequence, site: &Site, scale: Scale) -> Timeline {
-    let conditions = Conditions { site, needs: &BTreeMap::new(), scale, n_runs: 0, bars: None };
+    let conditions = Conditions { site, needs: &BTreeMap::new(), lacks: None, scale, n_runs: 0, bars: None };
     timeline(sequence, &conditions, at(24, 6, 0))
 }
 

@@ -9,6 +9,7 @@ use giot_shared::valve::{CloseReason, RefusalReason};
 use super::ArgValue;
 use crate::ids::{MetricName, ProgramId, RuleId, SourceId, ZoneId};
 use crate::plan::{Depletion, Level};
+use crate::program::Millimetres;
 
 /// What may stand in a reason: a value that becomes an argument and comes back from one.
 pub(super) trait Field: Sized {
@@ -85,6 +86,15 @@ impl Field for Level {
     }
     fn from_value(value: &ArgValue) -> Option<Self> {
         if let ArgValue::Hundredths(hundredths) = value { Self::new(*hundredths) } else { None }
+    }
+}
+
+impl Field for Millimetres {
+    fn to_value(&self) -> ArgValue {
+        ArgValue::Hundredths(self.get())
+    }
+    fn from_value(value: &ArgValue) -> Option<Self> {
+        if let ArgValue::Hundredths(hundredths) = value { Some(Self::hundredths(*hundredths)) } else { None }
     }
 }
 

@@ -12,6 +12,7 @@ use giot_shared::valve::{CloseReason, RefusalReason};
 
 use crate::ids::{MetricName, ProgramId, RuleId, SourceId, ZoneId};
 use crate::plan::{Depletion, Level};
+use crate::program::Millimetres;
 
 use field::Field;
 
@@ -512,6 +513,43 @@ reasons! {
         wanted_s: u64,
         /// The shortest that is worth it.
         least_s: u64,
+    }
+    /// The soil lacks water, and a program gives it back.
+    Refill = "refill" {
+        /// Missing to field capacity.
+        lack_mm: Millimetres,
+        /// What the root zone holds for plants.
+        available_mm: Millimetres,
+        /// What is given for it, losses included.
+        gross_mm: Millimetres,
+    }
+    /// The soil does not lack enough for a refill.
+    EnoughWater = "enough_water" {
+        /// Missing to field capacity.
+        lack_mm: Millimetres,
+        /// From here on it is refilled.
+        start_mm: Millimetres,
+        /// What the root zone holds for plants.
+        available_mm: Millimetres,
+    }
+    /// The last count of what the soil lacks is too old.
+    BalanceStale = "balance_stale" {
+        /// Its age.
+        age_s: u64,
+        /// How long a count holds.
+        fresh_s: u64,
+    }
+    /// What the soil lacks cannot be counted.
+    BalanceUnknown = "balance_unknown" {
+        /// Code of the cause.
+        cause: String,
+    }
+    /// What the soil will lack on a later day is not known yet.
+    BalanceAhead = "balance_ahead" {}
+    /// The weather of some days is missing, so that their evapotranspiration was guessed.
+    WeatherGuessed = "weather_guessed" {
+        /// How many.
+        n_days: u32,
     }
     /// Season and adjustment leave nothing of the run.
     AdjustedToNothing = "adjusted_to_nothing" {}

@@ -17,6 +17,7 @@
 
 mod close;
 mod errand;
+mod lack;
 mod open;
 mod people;
 mod rule;
@@ -43,6 +44,7 @@ use crate::view::LastDecision;
 pub(crate) use close::Closing;
 pub use errand::Errand;
 pub(crate) use errand::{ad_hoc, is_ad_hoc};
+use lack::Lacking;
 pub(crate) use open::{Opening, Remedy, RunKind, Wait, Watering, is_final, remedy};
 pub(crate) use people::pause_s;
 pub(crate) use soil::Verdict;
@@ -127,6 +129,8 @@ pub(crate) struct Zone {
     slack_s: u32,
     /// What a guard holds back.
     gate: Option<Gate>,
+    /// What its soil lacks.
+    lacking: Lacking,
 }
 
 /// Why a guard holds a zone's water back.
@@ -268,6 +272,7 @@ impl Zone {
             keep_until: now.mono,
             slack_s: 0,
             gate: None,
+            lacking: Lacking::default(),
             memory,
             plan,
         }

@@ -58,6 +58,13 @@ pub(crate) struct Run {
     pub(super) name: CommandId,
 }
 
+impl Run {
+    /// How long it is to be, seconds.
+    pub(super) const fn planned_s(&self) -> u32 {
+        self.target_s
+    }
+}
+
 /// An Open is out.
 #[derive(Debug)]
 pub(crate) struct Opening {

@@ -6,7 +6,7 @@
 
 use std::fmt::Write;
 
-use giot_engine::program::Percent;
+use giot_engine::program::{Lack, Millimetres, Percent};
 use giot_engine::{
     Action, Age, By, Engine, Input, Memory, Now, Pause, Plan, ProgramWish, PumpAction, RuleWish, ValveRef,
     ZoneId,
@@ -175,6 +175,11 @@ impl Stage {
             }
             ["clear", name] => self.feed(Input::ClearFault { zone: &zone(name), by: "Lan" }),
             ["program", name, wish] => self.program(name, wish),
+            ["lack", name, "none"] => {
+                self.feed(Input::Lack { zone: &zone(name), age_ms: 0, lack: Err("no_weather") });
+            }
+            ["lack", name, mm] => self.lack(name, mm, 6 * 3600),
+            ["lack", name, mm, "old"] => self.lack(name, mm, 60),
             ["rule", "notify"] => self.rule(RuleWish::Notify { note: "tank low" }),
             ["rule", "start", name, run_s] => {
                 self.rule(RuleWish::Start { zone: &zone(name), run_s: run_s.parse().unwrap() });
@@ -207,6 +212,20 @@ impl Stage {
             _ => panic!("no such wish: {wish}"),
         };
         self.feed(Input::Program { program: &program, wish, by: "Lan" });
+    }
+
+    /// Of 60 mm, at an efficiency of 90 %.
+    fn lack(&mut self, name: &str, mm: &str, holds_s: u64) {
+        let counted_at = self.now().wall.unwrap();
+        let lack = Lack {
+            counted_at,
+            until: counted_at.plus_ms(holds_s * 1000),
+            lack: Millimetres::nearest(mm.parse().unwrap()),
+            available: Millimetres::nearest(60.0),
+            efficiency: 9000,
+            n_guessed: 0,
+        };
+        self.feed(Input::Lack { zone: &zone(name), age_ms: 0, lack: Ok(lack) });
     }
 
     fn rule(&mut self, wish: RuleWish<'_>) {

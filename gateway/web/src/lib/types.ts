@@ -47,6 +47,8 @@ export interface Zone {
   moisture: number | null;
   moisture_at: number | null;
   soil: Soil;
+  /** Its water is counted: there is a balance to ask for. */
+  has_balance: boolean;
   automatic: boolean;
   state: ZoneState;
   since: number | null;
@@ -192,6 +194,25 @@ export interface Preview {
   starts: PlannedStart[];
   /** Programs of which only the first starts are told. */
   cut_short: string[];
+}
+
+/** What the soil of a zone lacks; depths in mm over its area. */
+export interface Balance {
+  lack_mm: number | null;
+  available_mm: number | null;
+  /** Code of what keeps it from being counted. */
+  problem: string | null;
+  n_guessed: number;
+  crop_is_sourced: boolean;
+  days: {
+    date: string;
+    et0_mm: number | null;
+    et0_from: 'penman_monteith' | 'hargreaves' | 'guessed' | null;
+    et_mm: number;
+    rain_mm: number;
+    irrigation_mm: number;
+    lack_mm: number;
+  }[];
 }
 
 /** A sentence in both languages. */

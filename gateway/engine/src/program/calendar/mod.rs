@@ -16,6 +16,7 @@ use giot_shared::time::UnixMs;
 use super::Program;
 use super::civil::Date;
 use super::control::{Control, FarmState, Level};
+use super::refill::Lacks;
 use super::sequence::Direction;
 use super::site::Site;
 use super::start::{Anchor, Cause, Start};
@@ -140,16 +141,19 @@ impl<'a> Calendar<'a> {
     pub fn timeline(self, start: &Start, begin: UnixMs) -> Timeline {
         let program = self.program;
         let bars = Bars { windows: &program.windows, crossing: program.crossing, farm: self.farm };
-        timeline(&program.sequence, &self.conditions(start.day, self.control.n_runs, Some(bars)), begin)
+        let lacks = Some(&self.farm.lacks);
+        timeline(&program.sequence, &self.conditions(start.day, self.control.n_runs, Some(bars), lacks), begin)
     }
 
     /// The runs of a start that a person wants at once: neither hours nor pauses are looked at.
     #[must_use]
     pub fn timeline_by_hand(self, start: &Start, begin: UnixMs) -> Timeline {
-        timeline(&self.program.sequence, &self.conditions(start.day, self.control.n_runs, None), begin)
+        let conditions = self.conditions(start.day, self.control.n_runs, None, Some(&self.farm.lacks));
+        timeline(&self.program.sequence, &conditions, begin)
     }
 
-    /// From the first run's beginning to the last one's end at the scale of a day, ms; hours and pauses are not looked at.
+    /// From the first run's beginning to the last one's end at the scale of a day, ms; hours and pauses are not looked at, and
+    /// a refill counts as its zone's longest run.
     ///
     /// An alternating order is counted at its longer side, so that the program is surely over at its anchor.
     #[must_use]
@@ -159,15 +163,22 @@ impl<'a> Calendar<'a> {
             Direction::Forward | Direction::Reversed => 1,
         };
         let span_ms = |n_runs| {
-            let runs = timeline(&self.program.sequence, &self.conditions(day, n_runs, None), UnixMs(0));
+            let conditions = self.conditions(day, n_runs, None, None);
+            let runs = timeline(&self.program.sequence, &conditions, UnixMs(0));
             runs.until().map_or(0, |until| until.since_ms(UnixMs(0)))
         };
         (0..n_orders).map(span_ms).max().unwrap_or(0)
     }
 
-    fn conditions(self, day: Date, n_runs: u64, bars: Option<Bars<'a>>) -> Conditions<'a> {
+    fn conditions(
+        self,
+        day: Date,
+        n_runs: u64,
+        bars: Option<Bars<'a>>,
+        lacks: Option<&'a Lacks>,
+    ) -> Conditions<'a> {
         let scale = Scale::Level(self.level(day));
-        Conditions { site: self.site, needs: &self.farm.needs, scale, n_runs, bars }
+        Conditions { site: self.site, needs: &self.farm.needs, lacks, scale, n_runs, bars }
     }
 
     fn level(self, day: Date) -> Level {

@@ -16,7 +16,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use giot_shared::time::UnixMs;
 
+use super::amount::Target;
 use super::control::{FarmState, Level};
+use super::refill::{Lacks, refill};
 use super::sequence::{Sequence, Step};
 use super::site::{Group, Site, ZoneFacts};
 use super::windows::{Crossing, Fitted, Windows};
@@ -33,6 +35,8 @@ pub struct Conditions<'a> {
     pub site: &'a Site,
     /// How much each zone needs water; a zone that is missing needs none.
     pub needs: &'a BTreeMap<ZoneId, u32>,
+    /// What each zone's soil lacks; `None`: nobody asks, so that a refill counts as the zone's longest run.
+    pub lacks: Option<&'a Lacks>,
     /// How amounts are scaled.
     pub scale: Scale,
     /// How often the program has run before: decides an alternating order.
@@ -85,7 +89,7 @@ pub struct PlannedRun {
     pub cycle: u32,
     /// How many portions there are.
     pub n_cycles: u32,
-    /// What was changed: limits, hours.
+    /// What was counted or changed: a refill, limits, hours.
     pub notes: Vec<Reason>,
 }
 
@@ -108,7 +112,16 @@ struct Turn<'a> {
     facts: &'a ZoneFacts,
     round: u8,
     run_ms: u64,
-    note: Option<Reason>,
+    notes: Vec<Reason>,
+}
+
+/// A step that can get water.
+struct Wanted<'a> {
+    step_idx: usize,
+    step: &'a Step,
+    facts: &'a ZoneFacts,
+    base_ms: u64,
+    notes: Vec<Reason>,
 }
 
 /// A turn on its way through a line.
@@ -137,7 +150,7 @@ struct Planner<'a> {
 #[must_use]
 pub fn timeline(sequence: &Sequence, conditions: &Conditions<'_>, start: UnixMs) -> Timeline {
     let mut planner = Planner { sequence, conditions, rested_at: BTreeMap::new(), out: Timeline::default() };
-    let turns = planner.turns();
+    let turns = planner.turns(start);
     let mut begin = start;
     for round in turns.chunk_by(|a, b| a.round == b.round) {
         begin = planner.round(round, begin);
@@ -177,24 +190,26 @@ impl Timeline {
 
 impl<'a> Planner<'a> {
     /// Every turn of every step that gets water, round by round, in order.
-    fn turns(&mut self) -> Vec<Turn<'a>> {
-        let wanted = self.wanted();
+    fn turns(&mut self, start: UnixMs) -> Vec<Turn<'a>> {
+        let wanted = self.wanted(start);
         let mut turns = Vec::new();
         let in_order =
             (0..self.sequence.rounds).flat_map(|round| wanted.iter().map(move |step| (round, step)));
-        for (round, (step_idx, step, facts, base_ms)) in in_order {
+        for (round, Wanted { step_idx, step, facts, base_ms, notes }) in in_order {
             for _ in 0..step.repeats {
                 if turns.len() >= RUNS_MAX {
                     self.out.skip(*step_idx, step, too_many());
                     break;
                 }
-                turns.push(Turn { step_idx: *step_idx, step, facts, round, run_ms: *base_ms, note: None });
+                let notes = notes.clone();
+                turns.push(Turn { step_idx: *step_idx, step, facts, round, run_ms: *base_ms, notes });
             }
         }
         self.scale(&mut turns);
         turns.retain_mut(|turn| match turn.facts.limits.apply(turn.run_ms) {
             Ok((run_ms, note)) => {
-                (turn.run_ms, turn.note) = (run_ms, note);
+                turn.run_ms = run_ms;
+                turn.notes.extend(note);
                 true
             }
             Err(reason) => {
@@ -206,17 +221,17 @@ impl<'a> Planner<'a> {
     }
 
     /// The steps that can get water, in order, with their unscaled run times.
-    fn wanted(&mut self) -> Vec<(usize, &'a Step, &'a ZoneFacts, u64)> {
+    fn wanted(&mut self, start: UnixMs) -> Vec<Wanted<'a>> {
         let mut wanted = Vec::new();
         let steps = self.sequence.in_order(self.conditions.needs, self.conditions.n_runs);
         for (step_idx, step) in steps {
             let found = match self.conditions.site.zones.get(&step.zone) {
                 _ if !step.is_enabled => Err(Reason::StepDisabled {}),
                 None => Err(Reason::UnknownZone { zone: step.zone.clone() }),
-                Some(facts) => match step.target.run_ms(facts) {
-                    Ok(base_ms) => Ok((step_idx, step, facts, base_ms)),
-                    Err(error) => Err(Reason::InvalidPlan { problem: error.code().to_owned() }),
-                },
+                Some(facts) => {
+                    let amount = self.amount(step, facts, start);
+                    amount.map(|(base_ms, notes)| Wanted { step_idx, step, facts, base_ms, notes })
+                }
             };
             match found {
                 Ok(step) => wanted.push(step),
@@ -224,6 +239,17 @@ impl<'a> Planner<'a> {
             }
         }
         wanted
+    }
+
+    /// How long a step's run is before it is scaled, ms, and what people should know of that.
+    fn amount(&self, step: &Step, facts: &ZoneFacts, start: UnixMs) -> Result<(u64, Vec<Reason>), Reason> {
+        if let (Target::Refill { from_depleted }, Some(lacks)) = (step.target, self.conditions.lacks) {
+            return refill(from_depleted, lacks.get(&step.zone), facts, start);
+        }
+        let base_ms = step.target.run_ms(facts);
+        base_ms
+            .map(|base_ms| (base_ms, Vec::new()))
+            .map_err(|error| Reason::InvalidPlan { problem: error.code().to_owned() })
     }
 
     fn scale(&self, turns: &mut [Turn<'_>]) {
@@ -325,7 +351,7 @@ impl Job<'_, '_> {
 
     /// The portion that was taken last, as it fits.
     fn run(&self, fitted: Fitted, until: UnixMs) -> PlannedRun {
-        let limited = self.turn.note.clone().filter(|_| self.n_done == 1);
+        let of_amount = self.turn.notes.iter().filter(|_| self.n_done == 1).cloned();
         PlannedRun {
             zone: self.turn.step.zone.clone(),
             step_idx: self.turn.step_idx,
@@ -333,7 +359,7 @@ impl Job<'_, '_> {
             until,
             cycle: self.n_done,
             n_cycles: self.n_cycles,
-            notes: limited.into_iter().chain(fitted.note).collect(),
+            notes: of_amount.chain(fitted.note).collect(),
         }
     }
 }

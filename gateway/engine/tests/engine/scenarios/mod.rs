@@ -2,6 +2,7 @@
 
 mod people;
 mod programs;
+mod refill;
 mod rules;
 mod runs;
 mod trouble;

@@ -1,0 +1,195 @@
+//! The `[station]` that balances go by, and each `[zone.balance]`: crop, stages, roots and drip → the season that is counted.
+
+use super::compile::{Compiler, parse_day_minute};
+use super::raw;
+use crate::balance::{BalancePlan, Station};
+use giot_engine::agro::{
+    Canopy, Crop, CropPlan, DayOrder, Depletion, Profile, Rules, SeasonPlan, Site, SoilPlan, Stages, StartState,
+    crop,
+};
+use giot_shared::ids::NodeId;
+use toml::Spanned;
+
+/// Height of a farm station's anemometer, m: FAO-56 wants 2.
+const WIND_HEIGHT_M_DEFAULT: f64 = 2.0;
+/// Roots that drip wets, m; domain.md section 4: 0.4–0.6 whatever table 22 says.
+const ROOT_M_DRIP: f64 = 0.6;
+/// Drip; domain.md section 1.6: 0.85–0.95.
+const EFFICIENCY_PERCENT_DEFAULT: f64 = 90.0;
+/// Trickle (FAO-56 table 20: 0.3–0.4).
+const WETTED_PERCENT_DEFAULT: f64 = 35.0;
+/// Nobody knows what was missing at first: half of the available water, where most crops begin to want water.
+const DEPLETED_PERCENT_DEFAULT: f64 = 50.0;
+/// Depth that dries by evaporation (FAO-56 p. 144).
+const SURFACE_LAYER_M: f64 = 0.1;
+/// Part of what can evaporate that evaporates unhindered, where the soil is none of table 19 (its rows: 0.33–0.5).
+const REW_SHARE: f64 = 0.4;
+
+impl Compiler<'_> {
+    /// The weather station.
+    pub(super) fn station(
+        &mut self,
+        raw: &Spanned<raw::Station>,
+        latitude_deg: Option<&Spanned<f64>>,
+    ) -> Option<Station> {
+        let station = raw.get_ref();
+        let device = self.id::<NodeId>(&station.device, "station.device");
+        let Some(latitude_deg) = latitude_deg else {
+            self.problem(raw.span(), "latitude_deg", "needed beside a [station]: the sun's way depends on it");
+            return None;
+        };
+        let wind_height_m = station.wind_height_m.as_ref().map_or(WIND_HEIGHT_M_DEFAULT, |height| *height.get_ref());
+        match Site::new(*latitude_deg.get_ref(), *station.elevation_m.get_ref(), wind_height_m) {
+            Ok(site) => Some(Station { device: device?, site }),
+            Err(error) => {
+                self.problem(raw.span(), &format!("station.{}", error.field()), error);
+                None
+            }
+        }
+    }
+
+    /// A zone's balance; `Some(None)`: there is one, and something is wrong with it.
+    pub(super) fn balance(
+        &mut self,
+        zone: &raw::Zone,
+        field: &str,
+        has_station: bool,
+    ) -> Option<Option<BalancePlan>> {
+        let raw = zone.balance.as_ref()?;
+        let field = format!("{field}.balance");
+        if !has_station {
+            self.problem(raw.span(), &field, "a [station] with the farm's weather is needed");
+        }
+        Some(self.balance_plan(zone, raw, &field).filter(|_| has_station))
+    }
+
+    fn balance_plan(
+        &mut self,
+        zone: &raw::Zone,
+        spanned: &Spanned<raw::Balance>,
+        field: &str,
+    ) -> Option<BalancePlan> {
+        let raw = spanned.get_ref();
+        let row = self.crop_row(zone, spanned, field);
+        // What is wrong with the soil's keys is told with the zone's thresholds.
+        let held = self.held_water(zone, field.strip_suffix(".balance").unwrap_or(field))?;
+        if held.is_none() {
+            let what = "give the zone a soil (`giot agro soils`), or field_capacity_percent and wilting_point_percent";
+            self.problem(spanned.span(), field, what);
+        }
+        let since = self.month_day(&raw.since, &format!("{field}.since"));
+        let mut share = |value: Option<&Spanned<f64>>, key: &str, default: f64, low: f64| {
+            let Some(value) = value else { return Some(default / 100.0) };
+            let is_good = (low..=100.0).contains(value.get_ref());
+            if !is_good {
+                self.problem(value.span(), &format!("{field}.{key}"), format!("between {low} and 100 %"));
+            }
+            is_good.then_some(*value.get_ref() / 100.0)
+        };
+        let efficiency = share(raw.efficiency_percent.as_ref(), "efficiency_percent", EFFICIENCY_PERCENT_DEFAULT, 10.0);
+        let wetted = share(raw.wetted_percent.as_ref(), "wetted_percent", WETTED_PERCENT_DEFAULT, 1.0);
+        let root_share = share(raw.root_share_percent.as_ref(), "root_share_percent", 100.0, 5.0);
+        let depleted = share(raw.depleted_percent.as_ref(), "depleted_percent", DEPLETED_PERCENT_DEFAULT, 0.0);
+        let canopy = raw.canopy_percent.as_ref().map(|canopy| share(Some(canopy), "canopy_percent", 0.0, 0.0));
+        let reset_hour = match &raw.reset_at {
+            None => Some(None),
+            Some(text) => self.reset_hour(text, &format!("{field}.reset_at")).map(Some),
+        };
+        if zone.area_m2.is_none() || zone.flow_l_per_h.is_none() {
+            self.problem(spanned.span(), field, "the zone's area_m2 and flow_l_per_h are needed to turn mm into minutes");
+            return None;
+        }
+        // A wrong area is told with the zone.
+        let area_dm2 = zone.area_m2.as_ref().map(|area| *area.get_ref() * 100.0)?;
+        let (row, held) = (row?, held?);
+        let lengths = self.stage_days(row, spanned, field)?;
+        let (field_capacity, wilting_point) =
+            (held.field_capacity.percent() / 100.0, held.wilting_point.percent() / 100.0);
+        let (first_m, grown_m) = row.season_root_m();
+        let root_m = raw.root_cm.as_ref().map_or(grown_m.min(ROOT_M_DRIP), |root| *root.get_ref() / 100.0);
+        let profile = Profile::Uniform { field_capacity, wilting_point, below_roots: None };
+        let tew_mm = profile.evaporable_mm(SURFACE_LAYER_M);
+        let (canopy, root_share, depleted) = (canopy.map_or(Some(None), |canopy| canopy.map(Some))?, root_share?, depleted?);
+        let rules = Rules {
+            order: DayOrder::RefillFirst,
+            canopy: canopy.map_or(Canopy::ByCoefficient { kc_min: None }, |cover: f64| Canopy::Fixed(cover.min(0.99))),
+            wetted_share: root_share,
+            ..Rules::default()
+        };
+        let season = SeasonPlan {
+            soil: SoilPlan {
+                rew_mm: tew_mm * REW_SHARE,
+                profile,
+                surface_layer_m: SURFACE_LAYER_M,
+                curve_number: None,
+            },
+            crop: CropPlan {
+                kcb: row.kcb,
+                kc: Some(row.kc),
+                stages: Stages::days(lengths),
+                height_m: row.season_height_m(),
+                root_m: (first_m.min(root_m), root_m),
+                p: row.p,
+            },
+            start: StartState {
+                depletion: Depletion::Content(field_capacity - depleted * (field_capacity - wilting_point)),
+                surface_mm: None,
+                wetted: wetted?,
+                progress: 0.0,
+            },
+            rules,
+            automatic: None,
+        };
+        for problem in season.check() {
+            self.problem(spanned.span(), field, problem);
+        }
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the zone's own check bounds it")]
+        let area_dm2 = area_dm2.clamp(1.0, 1e9) as u32;
+        Some(BalancePlan {
+            season,
+            since: since?,
+            area_dm2,
+            efficiency: efficiency?,
+            wetted: wetted?,
+            reset_hour: reset_hour?,
+        })
+    }
+
+    fn crop_row(&mut self, zone: &raw::Zone, raw: &Spanned<raw::Balance>, field: &str) -> Option<&'static Crop> {
+        let row = zone.crop.as_ref().and_then(|id| crop(id.get_ref()));
+        if row.is_none() {
+            let span = zone.crop.as_ref().map_or_else(|| raw.span(), Spanned::span);
+            self.problem(span, field, "the zone's crop must be a row of `giot agro crops`, for example \"plum_bare\"");
+        }
+        row
+    }
+
+    fn stage_days(&mut self, row: &Crop, raw: &Spanned<raw::Balance>, field: &str) -> Option<[f64; 4]> {
+        let lengths = raw.get_ref().stage_days.as_ref().map(|lengths| *lengths.get_ref()).or(row.stage_days);
+        if lengths.is_none() {
+            let what = format!("needed: days of the four stages; the table has none for {}", row.id);
+            self.problem(raw.span(), &format!("{field}.stage_days"), what);
+        }
+        lengths
+    }
+
+    /// `02-01`.
+    fn month_day(&mut self, text: &Spanned<String>, field: &str) -> Option<(u8, u8)> {
+        let parsed = text.get_ref().split_once('-').and_then(|(month, day)| {
+            let (month, day): (u8, u8) = (month.parse().ok()?, day.parse().ok()?);
+            giot_engine::program::Date::new(2000, month, day).map(|_| (month, day))
+        });
+        if parsed.is_none() {
+            self.problem(text.span(), field, "month and day on which growth begins, written as 02-01");
+        }
+        parsed
+    }
+
+    fn reset_hour(&mut self, text: &Spanned<String>, field: &str) -> Option<u8> {
+        let minute = parse_day_minute(text.get_ref()).filter(|minute| minute % 60 == 0);
+        if minute.is_none() {
+            self.problem(text.span(), field, "a full hour of the day, written as 06:00");
+        }
+        minute.and_then(|minute| u8::try_from(minute / 60).ok())
+    }
+}
