@@ -154,8 +154,7 @@ impl Gateway {
             stopping: stopping_rx.clone(),
         };
         let sinks = sinks::start(&around, &mut tasks)?;
-        let retention = Arc::new(settings.retention.clone());
-        let settings = Arc::new(settings);
+        let (retention, settings) = (Arc::new(settings.retention.clone()), Arc::new(settings));
         let counting =
             balance::run(reader.clone(), settings.clone(), clock, requests.clone(), stopping.subscribe());
         let api = api::Api {

@@ -32,8 +32,9 @@ fn weather(dir: &Path, first: Date, now_ms: i64) {
     let mut csv = "time,air_temperature,relative_humidity,wind_speed,rain\n".to_owned();
     let begin_ms = first.begins_at(OFFSET_MIN).0;
     for hour in 0..(now_ms - begin_ms) / 3_600_000 {
-        let warm = [18, 17, 17, 16, 16, 16, 17, 19, 22, 24, 26, 28, 29, 30, 30, 29, 28, 26, 24, 22, 21, 20, 19, 19]
-            [usize::try_from(hour % 24).unwrap()];
+        let warm =
+            [18, 17, 17, 16, 16, 16, 17, 19, 22, 24, 26, 28, 29, 30, 30, 29, 28, 26, 24, 22, 21, 20, 19, 19]
+                [usize::try_from(hour % 24).unwrap()];
         let at_s = begin_ms / 1000 + hour * 3600 + 600;
         writeln!(csv, "{at_s},{warm},{},1.2,0", 110 - warm * 2).unwrap();
     }

@@ -75,9 +75,11 @@ pub(crate) async fn zone_balance(
     }
     let Some(now) = api.clock.wall() else { return Err(Problem::unavailable()) };
     let (settings, wanted) = (api.settings.clone(), zone.clone());
-    let count = ask(&api.reader, move |reader| {
-        Ok(count_all(&reader, &settings, now, Some(&wanted))?.remove(&wanted))
-    });
+    let count =
+        ask(
+            &api.reader,
+            move |reader| Ok(count_all(&reader, &settings, now, Some(&wanted))?.remove(&wanted)),
+        );
     let count = count.await?.ok_or_else(|| Problem::not_found("balance of this zone"))?;
     let label = api.settings.zone_labels.get(&zone).and_then(|label| label.crop.as_deref());
     let status = label.and_then(crop).map(|crop| crop.status);

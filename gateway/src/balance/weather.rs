@@ -128,7 +128,8 @@ fn hours(
         }
         let nth = (bucket.from_us - from_us).div_euclid(HOUR_US);
         let date = first.plus_days(i32::try_from(nth / 24).unwrap_or(i32::MAX));
-        let place = usize::try_from(nth % 24).ok().and_then(|hour| by_day.entry(date).or_default().get_mut(hour));
+        let place =
+            usize::try_from(nth % 24).ok().and_then(|hour| by_day.entry(date).or_default().get_mut(hour));
         if let Some(place) = place {
             *place = Some(bucket);
         }

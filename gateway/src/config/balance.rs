@@ -3,9 +3,10 @@
 use super::compile::{Compiler, parse_day_minute};
 use super::raw;
 use crate::balance::{BalancePlan, Station};
+use giot_engine::HeldWater;
 use giot_engine::agro::{
-    Canopy, Crop, CropPlan, DayOrder, Depletion, Profile, Rules, SeasonPlan, Site, SoilPlan, Stages, StartState,
-    crop,
+    Canopy, Crop, CropPlan, DayOrder, Depletion, Profile, Rules, SeasonPlan, Site, SoilPlan, Stages,
+    StartState, crop,
 };
 use giot_shared::ids::NodeId;
 use toml::Spanned;
@@ -35,10 +36,15 @@ impl Compiler<'_> {
         let station = raw.get_ref();
         let device = self.id::<NodeId>(&station.device, "station.device");
         let Some(latitude_deg) = latitude_deg else {
-            self.problem(raw.span(), "latitude_deg", "needed beside a [station]: the sun's way depends on it");
+            self.problem(
+                raw.span(),
+                "latitude_deg",
+                "needed beside a [station]: the sun's way depends on it",
+            );
             return None;
         };
-        let wind_height_m = station.wind_height_m.as_ref().map_or(WIND_HEIGHT_M_DEFAULT, |height| *height.get_ref());
+        let wind_height_m =
+            station.wind_height_m.as_ref().map_or(WIND_HEIGHT_M_DEFAULT, |height| *height.get_ref());
         match Site::new(*latitude_deg.get_ref(), *station.elevation_m.get_ref(), wind_height_m) {
             Ok(site) => Some(Station { device: device?, site }),
             Err(error) => {
@@ -78,6 +84,47 @@ impl Compiler<'_> {
             self.problem(spanned.span(), field, what);
         }
         let since = self.month_day(&raw.since, &format!("{field}.since"));
+        let shares = self.shares(raw, field);
+        let reset_hour = match &raw.reset_at {
+            None => Some(None),
+            Some(text) => self.reset_hour(text, &format!("{field}.reset_at")).map(Some),
+        };
+        if zone.area_m2.is_none() || zone.flow_l_per_h.is_none() {
+            self.problem(
+                spanned.span(),
+                field,
+                "the zone's area_m2 and flow_l_per_h are needed to turn mm into minutes",
+            );
+            return None;
+        }
+        // A wrong area is told with the zone.
+        let area_dm2 = zone.area_m2.as_ref().map(|area| *area.get_ref() * 100.0)?;
+        let (row, held) = (row?, held?);
+        let lengths = self.stage_days(row, spanned, field)?;
+        let shares = shares?;
+        let root_m = raw.root_cm.as_ref().map(|root| *root.get_ref() / 100.0);
+        let season = season(row, held, lengths, root_m, &shares);
+        for problem in season.check() {
+            self.problem(spanned.span(), field, problem);
+        }
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "the zone's own check bounds it"
+        )]
+        let area_dm2 = area_dm2.clamp(1.0, 1e9) as u32;
+        Some(BalancePlan {
+            season,
+            since: since?,
+            area_dm2,
+            efficiency: shares.efficiency,
+            wetted: shares.wetted,
+            reset_hour: reset_hour?,
+        })
+    }
+
+    /// The shares of a balance.
+    fn shares(&mut self, raw: &raw::Balance, field: &str) -> Option<Shares> {
         let mut share = |value: Option<&Spanned<f64>>, key: &str, default: f64, low: f64| {
             let Some(value) = value else { return Some(default / 100.0) };
             let is_good = (low..=100.0).contains(value.get_ref());
@@ -86,80 +133,39 @@ impl Compiler<'_> {
             }
             is_good.then_some(*value.get_ref() / 100.0)
         };
-        let efficiency = share(raw.efficiency_percent.as_ref(), "efficiency_percent", EFFICIENCY_PERCENT_DEFAULT, 10.0);
+        let efficiency =
+            share(raw.efficiency_percent.as_ref(), "efficiency_percent", EFFICIENCY_PERCENT_DEFAULT, 10.0);
         let wetted = share(raw.wetted_percent.as_ref(), "wetted_percent", WETTED_PERCENT_DEFAULT, 1.0);
-        let root_share = share(raw.root_share_percent.as_ref(), "root_share_percent", 100.0, 5.0);
-        let depleted = share(raw.depleted_percent.as_ref(), "depleted_percent", DEPLETED_PERCENT_DEFAULT, 0.0);
-        let canopy = raw.canopy_percent.as_ref().map(|canopy| share(Some(canopy), "canopy_percent", 0.0, 0.0));
-        let reset_hour = match &raw.reset_at {
+        let roots = share(raw.root_share_percent.as_ref(), "root_share_percent", 100.0, 5.0);
+        let depleted =
+            share(raw.depleted_percent.as_ref(), "depleted_percent", DEPLETED_PERCENT_DEFAULT, 0.0);
+        let canopy = match &raw.canopy_percent {
             None => Some(None),
-            Some(text) => self.reset_hour(text, &format!("{field}.reset_at")).map(Some),
+            Some(canopy) => share(Some(canopy), "canopy_percent", 0.0, 0.0).map(Some),
         };
-        if zone.area_m2.is_none() || zone.flow_l_per_h.is_none() {
-            self.problem(spanned.span(), field, "the zone's area_m2 and flow_l_per_h are needed to turn mm into minutes");
-            return None;
-        }
-        // A wrong area is told with the zone.
-        let area_dm2 = zone.area_m2.as_ref().map(|area| *area.get_ref() * 100.0)?;
-        let (row, held) = (row?, held?);
-        let lengths = self.stage_days(row, spanned, field)?;
-        let (field_capacity, wilting_point) =
-            (held.field_capacity.percent() / 100.0, held.wilting_point.percent() / 100.0);
-        let (first_m, grown_m) = row.season_root_m();
-        let root_m = raw.root_cm.as_ref().map_or(grown_m.min(ROOT_M_DRIP), |root| *root.get_ref() / 100.0);
-        let profile = Profile::Uniform { field_capacity, wilting_point, below_roots: None };
-        let tew_mm = profile.evaporable_mm(SURFACE_LAYER_M);
-        let (canopy, root_share, depleted) = (canopy.map_or(Some(None), |canopy| canopy.map(Some))?, root_share?, depleted?);
-        let rules = Rules {
-            order: DayOrder::RefillFirst,
-            canopy: canopy.map_or(Canopy::ByCoefficient { kc_min: None }, |cover: f64| Canopy::Fixed(cover.min(0.99))),
-            wetted_share: root_share,
-            ..Rules::default()
-        };
-        let season = SeasonPlan {
-            soil: SoilPlan {
-                rew_mm: tew_mm * REW_SHARE,
-                profile,
-                surface_layer_m: SURFACE_LAYER_M,
-                curve_number: None,
-            },
-            crop: CropPlan {
-                kcb: row.kcb,
-                kc: Some(row.kc),
-                stages: Stages::days(lengths),
-                height_m: row.season_height_m(),
-                root_m: (first_m.min(root_m), root_m),
-                p: row.p,
-            },
-            start: StartState {
-                depletion: Depletion::Content(field_capacity - depleted * (field_capacity - wilting_point)),
-                surface_mm: None,
-                wetted: wetted?,
-                progress: 0.0,
-            },
-            rules,
-            automatic: None,
-        };
-        for problem in season.check() {
-            self.problem(spanned.span(), field, problem);
-        }
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the zone's own check bounds it")]
-        let area_dm2 = area_dm2.clamp(1.0, 1e9) as u32;
-        Some(BalancePlan {
-            season,
-            since: since?,
-            area_dm2,
+        Some(Shares {
             efficiency: efficiency?,
             wetted: wetted?,
-            reset_hour: reset_hour?,
+            roots: roots?,
+            depleted: depleted?,
+            canopy: canopy?,
         })
     }
 
-    fn crop_row(&mut self, zone: &raw::Zone, raw: &Spanned<raw::Balance>, field: &str) -> Option<&'static Crop> {
+    fn crop_row(
+        &mut self,
+        zone: &raw::Zone,
+        raw: &Spanned<raw::Balance>,
+        field: &str,
+    ) -> Option<&'static Crop> {
         let row = zone.crop.as_ref().and_then(|id| crop(id.get_ref()));
         if row.is_none() {
             let span = zone.crop.as_ref().map_or_else(|| raw.span(), Spanned::span);
-            self.problem(span, field, "the zone's crop must be a row of `giot agro crops`, for example \"plum_bare\"");
+            self.problem(
+                span,
+                field,
+                "the zone's crop must be a row of `giot agro crops`, for example \"plum_bare\"",
+            );
         }
         row
     }
@@ -191,5 +197,62 @@ impl Compiler<'_> {
             self.problem(text.span(), field, "a full hour of the day, written as 06:00");
         }
         minute.and_then(|minute| u8::try_from(minute / 60).ok())
+    }
+}
+
+/// Shares of a balance, each of its whole.
+struct Shares {
+    efficiency: f64,
+    wetted: f64,
+    roots: f64,
+    depleted: f64,
+    canopy: Option<f64>,
+}
+
+/// The season of a crop in a soil under drip; `root_m`: the farm's own depth of grown roots.
+fn season(
+    row: &Crop,
+    held: HeldWater,
+    lengths: [f64; 4],
+    root_m: Option<f64>,
+    shares: &Shares,
+) -> SeasonPlan {
+    let (field_capacity, wilting_point) =
+        (held.field_capacity.percent() / 100.0, held.wilting_point.percent() / 100.0);
+    let (first_m, grown_m) = row.season_root_m();
+    let root_m = root_m.unwrap_or(grown_m.min(ROOT_M_DRIP));
+    let profile = Profile::Uniform { field_capacity, wilting_point, below_roots: None };
+    let tew_mm = profile.evaporable_mm(SURFACE_LAYER_M);
+    let canopy = shares.canopy.map(|cover| Canopy::Fixed(cover.min(0.99)));
+    SeasonPlan {
+        soil: SoilPlan {
+            rew_mm: tew_mm * REW_SHARE,
+            profile,
+            surface_layer_m: SURFACE_LAYER_M,
+            curve_number: None,
+        },
+        crop: CropPlan {
+            kcb: row.kcb,
+            kc: Some(row.kc),
+            stages: Stages::days(lengths),
+            height_m: row.season_height_m(),
+            root_m: (first_m.min(root_m), root_m),
+            p: row.p,
+        },
+        start: StartState {
+            depletion: Depletion::Content(
+                field_capacity - shares.depleted * (field_capacity - wilting_point),
+            ),
+            surface_mm: None,
+            wetted: shares.wetted,
+            progress: 0.0,
+        },
+        rules: Rules {
+            order: DayOrder::RefillFirst,
+            canopy: canopy.unwrap_or(Canopy::ByCoefficient { kc_min: None }),
+            wetted_share: shares.roots,
+            ..Rules::default()
+        },
+        automatic: None,
     }
 }

@@ -139,20 +139,7 @@ impl Compiler<'_> {
             }
             settings.zone_labels.insert(id, label);
         }
-        for (idx, program) in raw.program.into_iter().enumerate() {
-            let field = format!("program[{idx}]");
-            let span = program.id.span();
-            let Some((id, program, name)) = self.program(program, &field) else { continue };
-            for zone in program.refills().filter(|zone| !refillable.contains(*zone)) {
-                let what = format!("zone {zone} is to be refilled and has no balance: give its [zone.balance]");
-                self.problem(span.clone(), &format!("{field}.steps"), what);
-            }
-            lines.programs.insert(id.clone(), (span.clone(), field.clone()));
-            settings.program_names.insert(id.clone(), name);
-            if settings.plan.programs.insert(id.clone(), program).is_some() {
-                self.problem(span, &format!("{field}.id"), format!("a second program is called {id}"));
-            }
-        }
+        self.programs(raw.program, &refillable, &mut settings, &mut lines);
         let scope = self.scope(&settings.plan, &raw.series, &raw.weather);
         settings.rules = self.rules(raw.rule, &settings.plan, &scope);
         for (idx, sink) in raw.sink.into_iter().enumerate() {
@@ -170,6 +157,31 @@ impl Compiler<'_> {
         }
         self.plan_problems(&settings.plan, &lines);
         settings
+    }
+
+    /// The programs; `refillable`: zones with a balance.
+    fn programs(
+        &mut self,
+        programs: Vec<raw::Program>,
+        refillable: &BTreeSet<ZoneId>,
+        settings: &mut Settings,
+        lines: &mut Lines,
+    ) {
+        for (idx, program) in programs.into_iter().enumerate() {
+            let field = format!("program[{idx}]");
+            let span = program.id.span();
+            let Some((id, program, name)) = self.program(program, &field) else { continue };
+            for zone in program.refills().filter(|zone| !refillable.contains(*zone)) {
+                let what =
+                    format!("zone {zone} is to be refilled and has no balance: give its [zone.balance]");
+                self.problem(span.clone(), &format!("{field}.steps"), what);
+            }
+            lines.programs.insert(id.clone(), (span.clone(), field.clone()));
+            settings.program_names.insert(id.clone(), name);
+            if settings.plan.programs.insert(id.clone(), program).is_some() {
+                self.problem(span, &format!("{field}.id"), format!("a second program is called {id}"));
+            }
+        }
     }
 
     /// What only the engine can judge about the plan as a whole.

@@ -19,6 +19,7 @@ pub mod registry;
 mod rules;
 mod session;
 pub mod view;
+mod wish;
 
 use crate::clock::{Clock, monotonic};
 use crate::config::Settings;
@@ -29,11 +30,11 @@ use crate::rules::RuleBook;
 use crate::store::{Batch, CommitError, DiaryEntry, DiaryFilter, Done, Reader, SubmitError, Writer};
 use giot_engine::program::Lack;
 use giot_engine::{
-    Action, Age, By, Engine, Event, FlowView, Input, MetricName, Now, Pause, ProbeRef, ProgramId,
-    ProgramWish, PumpAction, PumpView, Reason, RunSet, SourceId, ValveRef, ZoneId,
+    Action, Age, By, Engine, Event, FlowView, Input, MetricName, Now, ProbeRef, PumpAction, PumpView, Reason,
+    SourceId, ValveRef, ZoneId,
 };
 use giot_shared::ids::{CommandId, NodeId, Position};
-use giot_shared::time::{MonoMs, UnixMs};
+use giot_shared::time::MonoMs;
 use giot_shared::units::Millilitres;
 use giot_shared::wire::{self, Close, Downlink, Open, Order, Settings as NodeSettings, SettingsText, Topic};
 use std::collections::{BTreeMap, BTreeSet};
@@ -47,6 +48,8 @@ use registry::Registry;
 use rules::Ruling;
 use session::Session;
 use view::{DeviceState, FarmView};
+
+pub use wish::Wish;
 
 /// Deliveries taken per turn: enough to keep the store's group commits large, few enough to look at the timer often.
 const TAKE_MAX: usize = 256;
@@ -66,103 +69,6 @@ const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(3);
 
 /// The view is made anew at least this often, in the gateway's time.
 const VIEW_AGE_MAX_MS: u64 = 5_000;
-
-/// What a person wants.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Wish {
-    /// Water a zone for a bounded time.
-    Start {
-        /// Which zone.
-        zone: ZoneId,
-        /// For how long.
-        run_s: u32,
-    },
-    /// Make the run of a zone longer.
-    Extend {
-        /// Which zone.
-        zone: ZoneId,
-        /// By how much.
-        by_s: u32,
-    },
-    /// Note that a zone was watered otherwise.
-    Irrigated {
-        /// Which zone.
-        zone: ZoneId,
-        /// For how long.
-        run_s: u32,
-        /// How much.
-        litres: u32,
-    },
-    /// Stop a zone.
-    Stop {
-        /// Which zone.
-        zone: ZoneId,
-    },
-    /// Stop everything.
-    StopAll,
-    /// Lock a zone.
-    Lock {
-        /// Which zone.
-        zone: ZoneId,
-        /// Why.
-        note: String,
-    },
-    /// Take a lock away.
-    Unlock {
-        /// Which zone.
-        zone: ZoneId,
-    },
-    /// Clear a fault.
-    ClearFault {
-        /// Which zone.
-        zone: ZoneId,
-    },
-    /// Water a set of zones, or test their valves.
-    Runs {
-        /// What for.
-        set: RunSet,
-        /// Zones and seconds.
-        runs: Vec<(ZoneId, u32)>,
-    },
-    /// Clear the fault of a source's pump.
-    ClearSource {
-        /// Which source.
-        source: SourceId,
-    },
-    /// Something of a program.
-    Program {
-        /// Which program.
-        program: ProgramId,
-        /// What.
-        wish: ProgramWish,
-    },
-    /// Pause all programs, or go on with them.
-    Pause {
-        /// Rain, or anything else.
-        kind: Pause,
-        /// Until when; `None`: no longer.
-        until: Option<UnixMs>,
-    },
-    /// Change a node's settings over the air.
-    Settings {
-        /// Which node.
-        node: NodeId,
-        /// Lines of `KEY=VALUE`.
-        text: SettingsText,
-        /// In how many seconds it must be back.
-        within_s: u32,
-    },
-    /// No wish of a person: what soils lack, as it was counted so many milliseconds ago, or the code of what keeps a zone from
-    /// being counted.
-    Lacks {
-        /// Age of the counts.
-        age_ms: u64,
-        /// By zone.
-        lacks: Vec<(ZoneId, Result<Lack, &'static str>)>,
-    },
-    /// The gateway stops: close what it opened.
-    Shutdown,
-}
 
 /// A wish, who has it, and where the answer goes.
 #[derive(Debug)]

@@ -8,11 +8,10 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use giot_shared::ids::{CommandId, NodeId, ValveId};
 use giot_shared::time::MonoMs;
-use giot_shared::units::Millilitres;
 
 use crate::Now;
 use crate::diary::{Action, By, Entry, Event};
-use crate::ids::{MetricName, ZoneId};
+use crate::ids::{MetricName, ValveRef, ZoneId};
 use crate::input::Input;
 use crate::memory::Memory;
 use crate::network::{Barrier, Network};
@@ -234,6 +233,32 @@ impl Engine {
         Some(zone.view(now, &self.out.rules, self.no_room(idx, now)))
     }
 
+    /// What a node told of a valve, for its zone, its pump and the count of what the soil lacks.
+    fn valve_state(
+        &mut self,
+        now: Now,
+        valve: &ValveRef,
+        word: ValveWord,
+        run_ms: u64,
+        touched: &mut Vec<usize>,
+    ) {
+        let idx = self.valves.get(&valve.node).and_then(|valves| valves.get(&valve.valve)).copied();
+        let is_over = !word.is_open;
+        if let Some(zone) = idx.filter(|_| is_over).and_then(|idx| self.zones.get_mut(idx)) {
+            zone.note_water(now, run_ms, word.measured.volume);
+        }
+        if let Some(idx) = idx.filter(|_| word.is_live && is_over) {
+            self.whole_run(now, idx, run_ms, word.measured.volume);
+        }
+        self.with(now, idx, touched, |zone, turn| zone.valve_word(turn, word));
+        if is_over {
+            self.note_lacks();
+        }
+        if let Some(idx) = self.pumps.by_valve(&valve.node, valve.valve) {
+            self.with_pump(now, idx, |pump, turn| pump.valve_word(turn, word));
+        }
+    }
+
     fn apply(&mut self, now: Now, input: Input<'_>, touched: &mut Vec<usize>) {
         match input {
             Input::Reading { device, metric, at, age, level, good } => {
@@ -248,11 +273,7 @@ impl Engine {
                 }
             }
             Input::Lack { zone, age_ms, lack } => {
-                let Some(idx) = self.zone_idx.get(zone).copied() else { return };
-                if let Some(zone) = self.zones.get_mut(idx) {
-                    zone.take_lack(now, age_ms, lack.map_err(str::to_owned));
-                }
-                self.note_lacks();
+                self.take_lack(now, zone, age_ms, lack.map_err(str::to_owned))
             }
             Input::Gauge { device, metric, at, age, milli } => {
                 self.gauge(now, device, metric, (at, age), milli);
@@ -260,20 +281,7 @@ impl Engine {
             Input::ValveState { valve, open, command, closed_by, run_ms, volume, live } => {
                 let measured = Measured { run_ms: (!open).then_some(run_ms), volume };
                 let word = ValveWord { is_open: open, command, closed_by, measured, is_live: live };
-                let idx = self.valves.get(&valve.node).and_then(|valves| valves.get(&valve.valve)).copied();
-                if let Some(zone) = idx.filter(|_| !open).and_then(|idx| self.zones.get_mut(idx)) {
-                    zone.note_water(now, run_ms, volume);
-                }
-                if let Some(idx) = idx.filter(|_| live && !open) {
-                    self.whole_run(now, idx, run_ms, volume);
-                }
-                self.with(now, idx, touched, |zone, turn| zone.valve_word(turn, word));
-                if !open {
-                    self.note_lacks();
-                }
-                if let Some(idx) = self.pumps.by_valve(&valve.node, valve.valve) {
-                    self.with_pump(now, idx, |pump, turn| pump.valve_word(turn, word));
-                }
+                self.valve_state(now, valve, word, run_ms, touched);
             }
             Input::Answer { command, refused } => {
                 let idx = self.out.owners.get(&command).copied();
@@ -296,10 +304,7 @@ impl Engine {
                 self.wish(now, zone, by, touched, |zone, turn| zone.extend(turn, by_s, by));
             }
             Input::Irrigated { zone, run_s, litres, by } => {
-                if let Some(zone) = self.zone_idx.get(zone).and_then(|idx| self.zones.get_mut(*idx)) {
-                    let volume = Millilitres(litres.saturating_mul(1000));
-                    zone.note_water(now, u64::from(run_s) * 1000, Some(volume));
-                }
+                self.note_hand_water(now, zone, run_s, litres);
                 self.wish(now, zone, by, touched, |zone, turn| zone.irrigated(turn, run_s, litres, by));
             }
             Input::ManualStop { zone, by } => self.wish(now, zone, by, touched, |zone, turn| {

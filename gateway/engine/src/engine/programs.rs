@@ -6,13 +6,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use giot_shared::time::UnixMs;
+use giot_shared::units::Millilitres;
 
 use super::Engine;
 use crate::Now;
 use crate::diary::{Action, By, Event};
 use crate::ids::{ProgramId, ZoneId};
 use crate::input::{Pause, ProgramWish};
-use crate::program::{Control, FarmState};
+use crate::program::{Control, FarmState, LackState};
 use crate::reason::Reason;
 use crate::schedule::{Decision, Round};
 use crate::view::ProgramView;
@@ -161,6 +162,22 @@ impl Engine {
         self.out.actions.push_back(Action::RememberProgram { program: program.clone(), control });
     }
 
+    /// Takes a count of what a zone lacks.
+    pub(super) fn take_lack(&mut self, now: Now, zone: &ZoneId, age_ms: u64, state: LackState) {
+        if let Some(zone) = self.zone_idx.get(zone).and_then(|idx| self.zones.get_mut(*idx)) {
+            zone.take_lack(now, age_ms, state);
+        }
+        self.note_lacks();
+    }
+
+    /// Water that a person gave otherwise.
+    pub(super) fn note_hand_water(&mut self, now: Now, zone: &ZoneId, run_s: u32, litres: u32) {
+        if let Some(zone) = self.zone_idx.get(zone).and_then(|idx| self.zones.get_mut(*idx)) {
+            let volume = Millilitres(litres.saturating_mul(1000));
+            zone.note_water(now, u64::from(run_s) * 1000, Some(volume));
+        }
+    }
+
     /// Shows the programs what each zone lacks.
     pub(super) fn note_lacks(&mut self) {
         let lack = |zone: &crate::zone::Zone| Some((zone.desk.id.clone(), zone.lack()?));
@@ -174,7 +191,10 @@ impl Engine {
         }
         let refilled = self.out.rules.programs.values().flat_map(crate::program::Program::refills);
         let is_counted = |zone: &ZoneId| {
-            self.zone_idx.get(zone).and_then(|idx| self.zones.get(*idx)).is_none_or(crate::zone::Zone::is_counted)
+            self.zone_idx
+                .get(zone)
+                .and_then(|idx| self.zones.get(*idx))
+                .is_none_or(crate::zone::Zone::is_counted)
         };
         refilled.filter(|zone| !is_counted(zone)).cloned().collect()
     }

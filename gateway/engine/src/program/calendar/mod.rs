@@ -142,7 +142,11 @@ impl<'a> Calendar<'a> {
         let program = self.program;
         let bars = Bars { windows: &program.windows, crossing: program.crossing, farm: self.farm };
         let lacks = Some(&self.farm.lacks);
-        timeline(&program.sequence, &self.conditions(start.day, self.control.n_runs, Some(bars), lacks), begin)
+        timeline(
+            &program.sequence,
+            &self.conditions(start.day, self.control.n_runs, Some(bars), lacks),
+            begin,
+        )
     }
 
     /// The runs of a start that a person wants at once: neither hours nor pauses are looked at.

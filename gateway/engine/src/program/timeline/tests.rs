@@ -11,7 +11,14 @@ use crate::plan::DayWindow;
 static NO_NEEDS: BTreeMap<ZoneId, u32> = BTreeMap::new();
 
 fn by_hand(site: &Site) -> Conditions<'_> {
-    Conditions { site, needs: &NO_NEEDS, lacks: None, scale: Scale::Level(Level::FULL), n_runs: 0, bars: None }
+    Conditions {
+        site,
+        needs: &NO_NEEDS,
+        lacks: None,
+        scale: Scale::Level(Level::FULL),
+        n_runs: 0,
+        bars: None,
+    }
 }
 
 fn start() -> UnixMs {
