@@ -12,6 +12,7 @@
 
 pub mod agro;
 pub mod api;
+pub mod backtest;
 pub mod balance;
 pub mod cli;
 pub mod clock;

@@ -4,6 +4,7 @@
 //! Nothing here decides about water: a wish goes to the hub and comes back granted or refused with a reason.
 
 mod auth;
+mod backtest;
 mod balance;
 pub(crate) mod client;
 mod diary;
@@ -116,6 +117,7 @@ pub struct Api {
         rules::list,
         rules::test,
         history::zone_history,
+        backtest::zone_backtest,
         balance::zone_balance,
         why::why,
         nodes::change,
@@ -154,6 +156,7 @@ fn routes(api: Api) -> Router {
         .merge(history::routes())
         .merge(why::routes())
         .merge(balance::routes())
+        .merge(backtest::routes())
         .merge(nodes::routes())
         .merge(series::routes())
         .merge(past::routes())

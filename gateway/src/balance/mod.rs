@@ -63,15 +63,48 @@ pub fn count_all(
     let mut counts = BTreeMap::new();
     for (id, plan) in wanted() {
         let Some(zone) = settings.plan.zones.get(id) else { continue };
-        let from = plan.first_day(today).begins_at(utc_offset_min);
-        let facts = Facts {
-            days: weather.clone(),
-            given: given(reader, id, zone, from)?,
-            contents: contents(reader, zone, plan, plan.first_day(today), today, utc_offset_min)?,
-        };
+        let facts = facts_of(reader, id, zone, plan, (weather.clone(), today), utc_offset_min)?;
         counts.insert(id.clone(), plan.count(&facts, now, utc_offset_min));
     }
     Ok(counts)
+}
+
+/// The balance of a zone with everything that is known of its season up to the end of a day; `None`: it has none.
+///
+/// # Errors
+/// When the store cannot be read.
+pub fn facts(
+    reader: &Reader,
+    settings: &Settings,
+    id: &ZoneId,
+    last: Date,
+) -> anyhow::Result<Option<(BalancePlan, Facts)>> {
+    let (Some(plan), Some(zone)) = (settings.balances.get(id), settings.plan.zones.get(id)) else {
+        return Ok(None);
+    };
+    let utc_offset_min = settings.plan.utc_offset_min;
+    let weather = match &settings.station {
+        Some(station) => days(reader, station, plan.first_day(last), last, utc_offset_min)?,
+        None => BTreeMap::new(),
+    };
+    let facts = facts_of(reader, id, zone, plan, (weather, last), utc_offset_min)?;
+    Ok(Some((plan.clone(), facts)))
+}
+
+fn facts_of(
+    reader: &Reader,
+    id: &ZoneId,
+    zone: &ZonePlan,
+    plan: &BalancePlan,
+    (days, last): (BTreeMap<Date, Day>, Date),
+    utc_offset_min: i32,
+) -> anyhow::Result<Facts> {
+    let first = plan.first_day(last);
+    Ok(Facts {
+        days,
+        given: given(reader, id, zone, first.begins_at(utc_offset_min))?,
+        contents: contents(reader, zone, plan, first, last, utc_offset_min)?,
+    })
 }
 
 /// What nodes measured and people told of a zone's water since a moment, oldest first.

@@ -8,6 +8,7 @@
 //! | 3 | the data folder is in use, or a newer giot wrote it |
 
 mod agro;
+mod backtest;
 mod backup;
 mod bench;
 mod demo;
@@ -55,6 +56,7 @@ enum Command {
     Agro(agro::Command),
     Doctor(doctor::Args),
     Why(why::Args),
+    Backtest(backtest::Args),
     #[command(subcommand)]
     Rules(rules::Command),
     Reasons(reasons::Args),
@@ -109,6 +111,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Agro(command) => quietly(agro::run(&command)),
         Command::Rules(command) => quietly(rules::run(&command)),
         Command::Why(args) => quietly(why::run(&args)),
+        Command::Backtest(args) => quietly(backtest::run(&args)),
         Command::Reasons(args) => quietly(reasons::run(&args)),
         Command::Doctor(args) => quietly(doctor::run(&args)),
         Command::Bench(command) => bench::run(&command),

@@ -1,6 +1,6 @@
 // The page's calls to the gateway. Knows addresses and errors, holds no state and shows nothing.
 import { chartPath, exportPath, spansPath, type Question } from './past';
-import type { Balance, ChartAnswer, DiaryEntry, History, HistoryChoice, Preview, Problem, Programs, Session, SpansAnswer, Why } from './types';
+import type { Backtest, Balance, ChartAnswer, DiaryEntry, History, HistoryChoice, Preview, Problem, Programs, Session, SpansAnswer, Why } from './types';
 
 /** Relative, so that the page also works below a path of a reverse proxy. */
 const BASE = 'api/v1';
@@ -81,6 +81,12 @@ export const pastSpans = (question: Question): Promise<SpansAnswer> => get(spans
 
 /** Address of a file to download. */
 export const exportHref = (question: Question, format: string): string => BASE + exportPath(question, format);
+
+/** What a zone's settings, or one program, would have done on past days. */
+export function backtest(zone: string, from: string, to: string, program: string): Promise<Backtest> {
+  const query = new URLSearchParams({ from, to, ...(program === '' ? {} : { program }) });
+  return get(`${zonePath(zone)}/backtest?${query}`, HISTORY_TIMEOUT_MS);
+}
 
 /** What the soil of a zone lacks, and the days behind it. */
 export const balance = (zone: string): Promise<Balance> => get(`${zonePath(zone)}/balance`, HISTORY_TIMEOUT_MS);

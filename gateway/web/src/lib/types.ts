@@ -196,6 +196,24 @@ export interface Preview {
   cut_short: string[];
 }
 
+export interface BacktestSum {
+  runs: number;
+  run_s: number;
+  litres: number;
+  /** Days that were drier than the start threshold; null where nothing was read. */
+  stress_days: number | null;
+}
+
+/** What would have been done, with the soil as it was read and with the soil that the trial's water would have made. */
+export interface Backtest {
+  really: BacktestSum;
+  open: BacktestSum;
+  closed: BacktestSum | null;
+  /** Code of why there is no model of the soil. */
+  no_bucket: string | null;
+  assumed: string[];
+}
+
 /** What the soil of a zone lacks; depths in mm over its area. */
 export interface Balance {
   lack_mm: number | null;
