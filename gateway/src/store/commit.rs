@@ -40,7 +40,10 @@ impl<'c> Statements<'c> {
         Ok(Self {
             series: conn.prepare("INSERT INTO series (id, device, metric) VALUES (?1, ?2, ?3)")?,
             journal: conn.prepare(
-                "INSERT INTO journal (from_us, to_us, n_samples, n_bytes, blob) VALUES (?1, ?2, ?3, ?4, ?5)",
+                "INSERT INTO journal (id, from_us, to_us, n_samples, n_bytes, blob)
+                 VALUES (1 + max(ifnull((SELECT max(id) FROM journal), 0),
+                                 ifnull((SELECT value FROM counter WHERE name = 'journal_folded'), 0)),
+                         ?1, ?2, ?3, ?4, ?5)",
             )?,
             mark: conn.prepare(
                 "INSERT INTO node_mark (node, epoch, seq) VALUES (?1, ?2, ?3)

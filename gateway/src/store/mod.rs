@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `types.rs` `error.rs` | rows and errors: the store's language |
 //! | `open.rs` `migrations/` | folder lock, connections, schema |
-//! | `writer.rs` `commit.rs` | queue, writing thread, group commit, retries |
+//! | `writer.rs` `commit.rs` `log_room.rs` | queue, writing thread, group commit, retries; room in the log before it is needed |
 //! | `journal.rs` `bytes.rs` `decimal.rs` | one blob a commit |
 //! | `fold/` `chunk/` | journal rows become compressed chunks that fill pages, with their hours beside them |
 //! | `catalog.rs` | series numbers, latest samples |
@@ -42,6 +42,7 @@ mod error;
 mod fold;
 mod history;
 mod journal;
+mod log_room;
 mod open;
 mod pages;
 mod reader;

@@ -26,11 +26,12 @@ const LOCK_NAME: &str = "giot.lock";
 const APPLICATION_ID: i32 = 0x4769_6f74;
 
 /// Every schema change so far, in order; number N brings version N-1 to N.
-pub(super) const MIGRATIONS: [&str; 4] = [
+pub(super) const MIGRATIONS: [&str; 5] = [
     include_str!("migrations/0001_first.sql"),
     include_str!("migrations/0002_hours.sql"),
     include_str!("migrations/0003_sinks.sql"),
     include_str!("migrations/0004_summaries.sql"),
+    include_str!("migrations/0005_journal_ids.sql"),
 ];
 
 /// Files of an earlier schema cannot give pages back until they are rewritten once.
@@ -40,7 +41,7 @@ const VACUUM_SINCE: u32 = 2;
 const BUSY_WAIT: Duration = Duration::from_millis(250);
 
 /// Write-ahead log pages (4 KiB) between checkpoints: 16 MiB, so that a burst is not slowed by copying.
-const CHECKPOINT_PAGES: i64 = 4_096;
+pub(super) const CHECKPOINT_PAGES: i64 = 4_096;
 
 /// The log file is cut to this size after a checkpoint (bytes).
 const LOG_SIZE_MAX: i64 = 32 << 20;

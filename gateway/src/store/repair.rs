@@ -10,9 +10,7 @@
 use std::path::{Path, PathBuf};
 
 use rusqlite::types::Value;
-use rusqlite::{
-    Connection, OpenFlags, OptionalExtension, Row, TransactionBehavior, params, params_from_iter,
-};
+use rusqlite::{Connection, OpenFlags, Row, TransactionBehavior, params, params_from_iter};
 
 use super::backup::{self, BackupError, io, sqlite};
 use super::check::{
@@ -20,6 +18,7 @@ use super::check::{
     summary_flaw,
 };
 use super::chunk::{Effort, Sealed, checksum, encode};
+use super::fold;
 use super::open::{self, FILE_NAME};
 use super::pages::{Found, scan};
 use super::rows::{Table, is_damage};
@@ -183,14 +182,10 @@ fn copy_tables(
             }
         }
     }
-    // A cursor over the journal stays valid: no number is given out twice.
-    let last = from
-        .query_row("SELECT seq FROM sqlite_sequence WHERE name = 'journal'", [], |row| row.get::<_, i64>(0))
-        .optional();
-    if let Ok(Some(last)) = last {
-        tx.execute("DELETE FROM sqlite_sequence WHERE name = 'journal'", [])?;
-        tx.execute("INSERT INTO sqlite_sequence (name, seq) VALUES ('journal', ?1)", [last])?;
-    }
+    // A cursor over the journal stays valid: no number is given out twice, also where the counters were lost.
+    let seen: i64 =
+        tx.query_row("SELECT ifnull(max(max(journal_id, journal_sent)), 0) FROM sink", [], |row| row.get(0))?;
+    tx.execute(fold::NOTE_FOLDED, [seen])?;
     tx.commit()
 }
 

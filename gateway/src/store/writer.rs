@@ -22,6 +22,7 @@ use super::commit::{self, Group};
 use super::diary;
 use super::error::{Blame, Closed, CommitError, SubmitError, blame};
 use super::fold::{self, Compaction};
+use super::log_room::LogRoom;
 use super::open::{self, FolderLock};
 use super::reader;
 use super::types::{Batch, Mark};
@@ -312,6 +313,7 @@ struct Loop<'c> {
     /// Commits since a step of the round that none waited for.
     n_commits_of_round: u32,
     group: Group,
+    log: LogRoom,
     /// Whether the connection waits for the disk; only folding may do without.
     is_synced: bool,
     /// The watermark of each node as it is on disk, or where the records of a new node begin.
@@ -346,6 +348,7 @@ impl<'c> Loop<'c> {
             round: None,
             n_commits_of_round: 0,
             group: Group::default(),
+            log: LogRoom::new(conn),
             is_synced: true,
             marks: reader::marks(conn)?.into_iter().map(|mark| (mark.node, (mark.epoch, mark.seq))).collect(),
         })
@@ -376,6 +379,7 @@ impl<'c> Loop<'c> {
                     waiting.push((batch, done));
                     next = gather(queue, &mut waiting);
                     self.commit_all(&mut waiting);
+                    self.log.keep();
                     self.fold_between_commits();
                 }
                 Message::Fold(answer) => drop(answer.send(self.fold_all())),

@@ -187,6 +187,7 @@ impl Job {
             }
             if let Some(upto_id) = upto_id {
                 tx.execute("DELETE FROM journal WHERE id <= ?1", [upto_id])?;
+                tx.execute(NOTE_FOLDED, [upto_id])?;
             }
         }
         tx.commit()?;
@@ -197,6 +198,10 @@ impl Job {
         Ok(if is_done { Progress::Done } else { Progress::Working })
     }
 }
+
+/// Keeps the highest number of a row that is gone, so that no number is given out twice and a cursor over the journal stays valid.
+pub(super) const NOTE_FOLDED: &str = "INSERT INTO counter (name, value) VALUES ('journal_folded', ?1)
+    ON CONFLICT (name) DO UPDATE SET value = max(value, excluded.value)";
 
 /// Hands every journal group up to `upto_id` over; rows that fail their checksum are passed by.
 fn for_each_group(
