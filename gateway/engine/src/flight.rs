@@ -106,6 +106,16 @@ impl Flight {
         !self.open.is_empty()
     }
 
+    /// The node reported "closed" in connection with `command`: whether nothing of the run can be in force any more. A report
+    /// that names an older Open than the newest obeyed one may be of the time before that, unless a Close was accepted since.
+    pub(crate) fn is_settled_by(&mut self, command: Option<CommandId>, is_close_accepted: bool) -> bool {
+        if let Some(command) = command {
+            self.kill_up_to(command);
+        }
+        let is_newest = self.obeyed.is_none_or(|(sent, _)| command.is_some_and(|c| c >= sent.command));
+        !self.is_uncertain() && (is_newest || is_close_accepted)
+    }
+
     /// Whether no Open of the run can have been obeyed.
     pub(crate) fn is_dry(&self) -> bool {
         self.open.is_empty() && self.obeyed.is_none()

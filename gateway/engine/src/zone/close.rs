@@ -131,13 +131,7 @@ impl Closing {
 
     /// The node reported "closed" in connection with `command`: whether that settles it.
     pub(super) fn is_settled_by(&mut self, command: Option<CommandId>) -> bool {
-        let Some(flight) = &mut self.flight else { return true };
-        if let Some(command) = command {
-            flight.kill_up_to(command);
-        }
-        // A report that names an older Open than the newest obeyed one may be of the time before that.
-        let is_newest = flight.obeyed().is_none_or(|(sent, _)| command.is_some_and(|c| c >= sent.command));
-        !flight.is_uncertain() && (is_newest || self.is_accepted)
+        self.flight.as_mut().is_none_or(|flight| flight.is_settled_by(command, self.is_accepted))
     }
 }
 
