@@ -654,7 +654,7 @@ impl Hub {
             source_faults: self.source_faults(),
             flows: self.flows(),
             programs: self.engine.program_ids().filter_map(|id| self.engine.program_view(id)).collect(),
-            farm: self.engine.farm_state().clone(),
+            farm: self.engine.farm_state(),
             rules: self.ruling.book.states(now).collect(),
             earlier: self.earlier.clone(),
             devices: devices.collect(),

@@ -251,9 +251,6 @@ impl Engine {
             self.whole_run(now, idx, run_ms, word.measured.volume);
         }
         self.with(now, idx, touched, |zone, turn| zone.valve_word(turn, word));
-        if is_over {
-            self.note_lacks();
-        }
         if let Some(idx) = self.pumps.by_valve(&valve.node, valve.valve) {
             self.with_pump(now, idx, |pump, turn| pump.valve_word(turn, word));
         }

@@ -13,7 +13,7 @@ use crate::Now;
 use crate::diary::{Action, By, Event};
 use crate::ids::{ProgramId, ZoneId};
 use crate::input::{Pause, ProgramWish};
-use crate::program::{Control, FarmState, LackState};
+use crate::program::{Control, FarmState, LackState, Lacks};
 use crate::reason::Reason;
 use crate::schedule::{Decision, Round};
 use crate::view::ProgramView;
@@ -22,10 +22,10 @@ use crate::view::ProgramView;
 const COUNT_WAIT_MS: u64 = 120_000;
 
 impl Engine {
-    /// The pauses of the whole farm.
+    /// What holds for the whole farm at this moment.
     #[must_use]
-    pub fn farm_state(&self) -> &FarmState {
-        &self.schedule.farm
+    pub fn farm_state(&self) -> FarmState {
+        FarmState { lacks: self.lacks(), ..self.schedule.farm.clone() }
     }
 
     /// What a page shows of a program, `None` for an unknown one.
@@ -50,7 +50,7 @@ impl Engine {
         let uncounted = self.uncounted(now);
         if self.schedule.is_due(wall) {
             let needs = self.needs(now);
-            self.note_lacks();
+            self.schedule.farm.lacks = self.lacks();
             for decision in self.schedule.decide(&self.out.rules, wall, needs, &uncounted) {
                 let by = By::Program(decision.program.clone());
                 self.carry_out(now, decision, by);
@@ -117,7 +117,7 @@ impl Engine {
     fn start_by_hand(&mut self, now: Now, id: &ProgramId, by: &str) {
         let decision = match now.wall {
             Some(wall) => {
-                self.note_lacks();
+                self.schedule.farm.lacks = self.lacks();
                 self.schedule.by_hand(&self.out.rules, id, wall)
             }
             None => Err(Reason::ClockUnset {}),
@@ -167,7 +167,6 @@ impl Engine {
         if let Some(zone) = self.zone_idx.get(zone).and_then(|idx| self.zones.get_mut(*idx)) {
             zone.take_lack(now, age_ms, state);
         }
-        self.note_lacks();
     }
 
     /// Water that a person gave otherwise.
@@ -178,10 +177,10 @@ impl Engine {
         }
     }
 
-    /// Shows the programs what each zone lacks.
-    pub(super) fn note_lacks(&mut self) {
+    /// What each zone lacks at this moment.
+    fn lacks(&self) -> Lacks {
         let lack = |zone: &crate::zone::Zone| Some((zone.desk.id.clone(), zone.lack()?));
-        self.schedule.farm.lacks = self.zones.iter().filter_map(lack).collect();
+        self.zones.iter().filter_map(lack).collect()
     }
 
     /// Zones that some program refills and that have not been counted since the start, while a count may still be on its way.
