@@ -222,6 +222,25 @@ fn note_holes(report: &mut CheckReport, place: Place, holes: Vec<RangeInclusive<
     }
 }
 
+/// Notes what is wrong with a row that begins with its number, its series and the times it reaches over.
+fn note_row(
+    report: &mut CheckReport,
+    place: Place,
+    row: &Row<'_>,
+    names: &BTreeMap<i64, String>,
+    flaw: &str,
+) -> rusqlite::Result<()> {
+    let (id, series): (i64, i64) = (row.get(0)?, row.get(1)?);
+    report.note(Finding {
+        place,
+        row: Some(id),
+        series: names.get(&series).cloned(),
+        range_us: Some((row.get(2)?, row.get(3)?)),
+        what: flaw.to_owned(),
+    });
+    Ok(())
+}
+
 fn check_chunks(
     conn: &Connection,
     names: &BTreeMap<i64, String>,
@@ -239,16 +258,7 @@ fn check_chunks(
             }
             Err(flaw) => Some(flaw),
         };
-        if let Some(flaw) = flaw {
-            report.note(Finding {
-                place: Place::Chunk,
-                row: Some(row.get(0)?),
-                series: names.get(&series).cloned(),
-                range_us: Some((row.get(2)?, row.get(3)?)),
-                what: flaw.to_owned(),
-            });
-        }
-        Ok(())
+        flaw.map_or(Ok(()), |flaw| note_row(report, Place::Chunk, row, names, flaw))
     })?;
     note_holes(report, Place::Chunk, holes);
     check_overlaps(conn, names, report)
@@ -288,13 +298,7 @@ fn check_overlaps(
         };
         let (series, from_us, to_us): (i64, i64, i64) = (row.get(1)?, row.get(2)?, row.get(3)?);
         if before.is_some_and(|(other, end_us)| other == series && end_us >= from_us) {
-            report.note(Finding {
-                place: Place::Chunk,
-                row: Some(row.get(0)?),
-                series: names.get(&series).cloned(),
-                range_us: Some((from_us, to_us)),
-                what: "it overlaps the chunk before it".to_owned(),
-            });
+            note_row(report, Place::Chunk, row, names, "it overlaps the chunk before it")?;
         }
         before = Some((series, to_us));
     }
@@ -312,16 +316,7 @@ fn check_summaries(
         let series: i64 = row.get(1)?;
         let flaw =
             summary_flaw(row)?.or_else(|| (!names.contains_key(&series)).then_some("its series is unknown"));
-        if let Some(flaw) = flaw {
-            report.note(Finding {
-                place: Place::Summary,
-                row: Some(row.get(0)?),
-                series: names.get(&series).cloned(),
-                range_us: Some((row.get(2)?, row.get(3)?)),
-                what: flaw.to_owned(),
-            });
-        }
-        Ok(())
+        flaw.map_or(Ok(()), |flaw| note_row(report, Place::Summary, row, names, flaw))
     })?;
     note_holes(report, Place::Summary, holes);
     Ok(())
