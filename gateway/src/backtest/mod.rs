@@ -29,14 +29,13 @@ use crate::balance;
 use crate::config::{Settings, to_milli};
 use crate::ingest;
 use crate::quality::Quality;
-use crate::store::{DiaryFilter, Reader};
+use crate::store::Reader;
 
 /// Longest backtest, days.
 pub const DAYS_MAX: i32 = 366;
 /// Most readings of one: a year of four probes a minute and some gauges, about 100 MB of memory.
 const READINGS_MAX: usize = 3_000_000;
-/// Entries of the diary that are read at a time, and pages at most.
-const PAGE: u32 = 1000;
+/// Thousands of the diary's entries at most.
 const PAGES_MAX: u32 = 100;
 /// A zone whose flow is not known is taken to give this: then only times count.
 const FLOW_UNKNOWN: LitresPerHour = LitresPerHour(1000);
@@ -271,29 +270,12 @@ fn gather(
 
 /// Runs as nodes measured them, oldest first.
 fn runs(reader: &Reader, id: &ZoneId, zone: &ZonePlan, from: UnixMs, to: UnixMs) -> anyhow::Result<Vec<Run>> {
-    let mut filter = DiaryFilter {
-        zone: Some(id.to_string()),
-        from_us: Some(from.0.saturating_mul(1000)),
-        to_us: Some(to.0.saturating_mul(1000)),
-        limit: PAGE,
-        ..DiaryFilter::default()
+    let watered = balance::watered(reader, id, zone, (from, Some(to)), PAGES_MAX)?;
+    let run = |watered: balance::Watered| {
+        let (to, ml) = (watered.at, watered.ml.unwrap_or(0));
+        Some(Run { from: to.minus_ms(watered.run_ms?), to, ml })
     };
-    let mut runs = Vec::new();
-    for _ in 0..PAGES_MAX {
-        let rows = reader.diary(&filter)?;
-        filter.before_id = rows.iter().map(|row| row.id).min();
-        let n_rows = rows.len();
-        for entry in rows.into_iter().map(|row| row.entry) {
-            let Some(run_ms) = entry.run_ms.filter(|run_ms| *run_ms > 0) else { continue };
-            let ended_at = UnixMs(entry.at_us.unwrap_or(entry.recorded_us).div_euclid(1000));
-            let by_flow = || zone.flow.map(|flow| u64::from(flow.volume_in_ms(run_ms).0));
-            let ml = entry.volume_ml.or_else(by_flow).unwrap_or(0);
-            runs.push(Run { from: ended_at.minus_ms(run_ms), to: ended_at, ml });
-        }
-        if n_rows < usize::try_from(PAGE).unwrap_or(usize::MAX) {
-            break;
-        }
-    }
+    let mut runs: Vec<Run> = watered.into_iter().filter_map(run).collect();
     runs.sort_by_key(|run| run.from);
     Ok(runs)
 }

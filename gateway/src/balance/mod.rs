@@ -56,14 +56,15 @@ pub fn count_all(
     let today = Date::of(now, utc_offset_min);
     let wanted = || settings.balances.iter().filter(|(id, _)| only.is_none_or(|only| only == *id));
     let first = wanted().map(|(_, plan)| plan.first_day(today)).min();
-    let weather = match (&settings.station, first) {
+    let days = match (&settings.station, first) {
         (Some(station), Some(first)) => days(reader, station, first, today, utc_offset_min)?,
         _ => BTreeMap::new(),
     };
+    let mut facts = Facts { days, ..Facts::default() };
     let mut counts = BTreeMap::new();
     for (id, plan) in wanted() {
         let Some(zone) = settings.plan.zones.get(id) else { continue };
-        let facts = facts_of(reader, id, zone, plan, (weather.clone(), today), utc_offset_min)?;
+        (facts.given, facts.contents) = water_of(reader, id, zone, plan, today, utc_offset_min)?;
         counts.insert(id.clone(), plan.count(&facts, now, utc_offset_min));
     }
     Ok(counts)
@@ -83,57 +84,85 @@ pub fn facts(
         return Ok(None);
     };
     let utc_offset_min = settings.plan.utc_offset_min;
-    let weather = match &settings.station {
+    let days = match &settings.station {
         Some(station) => days(reader, station, plan.first_day(last), last, utc_offset_min)?,
         None => BTreeMap::new(),
     };
-    let facts = facts_of(reader, id, zone, plan, (weather, last), utc_offset_min)?;
-    Ok(Some((plan.clone(), facts)))
+    let (given, contents) = water_of(reader, id, zone, plan, last, utc_offset_min)?;
+    Ok(Some((plan.clone(), Facts { days, given, contents })))
 }
 
-fn facts_of(
+/// What a zone was given in the season up to the end of a day, and what its probes said of it.
+fn water_of(
     reader: &Reader,
     id: &ZoneId,
     zone: &ZonePlan,
     plan: &BalancePlan,
-    (days, last): (BTreeMap<Date, Day>, Date),
+    last: Date,
     utc_offset_min: i32,
-) -> anyhow::Result<Facts> {
+) -> anyhow::Result<(Vec<Given>, BTreeMap<Date, f64>)> {
     let first = plan.first_day(last);
-    Ok(Facts {
-        days,
-        given: given(reader, id, zone, first.begins_at(utc_offset_min))?,
-        contents: contents(reader, zone, plan, first, last, utc_offset_min)?,
-    })
+    let given = given(reader, id, zone, first.begins_at(utc_offset_min))?;
+    Ok((given, contents(reader, zone, plan, first, last, utc_offset_min)?))
 }
 
-/// What nodes measured and people told of a zone's water since a moment, oldest first.
+/// What a zone was given since a moment, oldest first.
 fn given(reader: &Reader, id: &ZoneId, zone: &ZonePlan, from: UnixMs) -> anyhow::Result<Vec<Given>> {
+    let told = watered(reader, id, zone, (from, None), PAGES_MAX)?;
+    let given = told.into_iter().filter_map(|told| Some(Given { at: told.at, ml: told.ml? }));
+    Ok(given.filter(|given| given.ml > 0).collect())
+}
+
+/// Water of a zone as its diary has it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Watered {
+    /// When it was told: the end of a run.
+    pub at: UnixMs,
+    /// How long it flowed, ms.
+    pub run_ms: Option<u64>,
+    /// What was measured, or else what the plan's flow gives in that time, ml.
+    pub ml: Option<u64>,
+}
+
+/// What nodes measured and people told of a zone's water from a moment to another, oldest first; of the newest
+/// `pages_max` thousand entries.
+///
+/// # Errors
+/// When the store cannot be read.
+pub fn watered(
+    reader: &Reader,
+    id: &ZoneId,
+    zone: &ZonePlan,
+    (from, to): (UnixMs, Option<UnixMs>),
+    pages_max: u32,
+) -> anyhow::Result<Vec<Watered>> {
     let mut filter = DiaryFilter {
         zone: Some(id.to_string()),
         from_us: Some(from.0.saturating_mul(1000)),
+        to_us: to.map(|to| to.0.saturating_mul(1000)),
         limit: PAGE,
         ..DiaryFilter::default()
     };
-    let mut given = Vec::new();
-    for _ in 0..PAGES_MAX {
+    let mut watered = Vec::new();
+    for _ in 0..pages_max {
         let rows = reader.diary(&filter)?;
-        let oldest = rows.iter().map(|row| row.id).min();
+        filter.before_id = rows.iter().map(|row| row.id).min();
         let n_rows = rows.len();
-        for row in rows {
-            let entry = row.entry;
-            let by_flow = |run_ms| zone.flow.map(|flow| u64::from(flow.volume_in_ms(run_ms).0));
-            let ml = entry.volume_ml.or_else(|| by_flow(entry.run_ms.filter(|run_ms| *run_ms > 0)?));
-            let at = UnixMs(entry.at_us.unwrap_or(entry.recorded_us).div_euclid(1000));
-            given.extend(ml.filter(|ml| *ml > 0).map(|ml| Given { at, ml }));
+        for entry in rows.into_iter().map(|row| row.entry) {
+            let run_ms = entry.run_ms.filter(|run_ms| *run_ms > 0);
+            let by_flow = || Some(u64::from(zone.flow?.volume_in_ms(run_ms?).0));
+            let ml = entry.volume_ml.or_else(by_flow);
+            if run_ms.is_some() || ml.is_some() {
+                let at = UnixMs(entry.at_us.unwrap_or(entry.recorded_us).div_euclid(1000));
+                watered.push(Watered { at, run_ms, ml });
+            }
         }
-        if n_rows < usize::try_from(PAGE).unwrap_or(usize::MAX) || oldest.is_none() {
+        if n_rows < usize::try_from(PAGE).unwrap_or(usize::MAX) {
             break;
         }
-        filter.before_id = oldest;
     }
-    given.sort_by_key(|given| given.at);
-    Ok(given)
+    watered.sort_by_key(|watered| watered.at);
+    Ok(watered)
 }
 
 /// The water content that the zone's probes say together at the hour of the reset, by day, m³/m³.
