@@ -83,6 +83,7 @@ fn a_program_gives_back_what_weather_took() {
     // A person starts it: the diary has the depth, and once it waits it is not asked for a second time.
     let (status, body) = giot::request(&gateway.http, "POST", "/api/v1/programs/bu/start", Some("{}"));
     assert_eq!(status, 202, "{body}");
-    let diary = get("/api/v1/diary?zone=man-1&limit=20").to_string();
-    assert!(diary.contains("\"refill\""), "{diary}");
+    wait_for("its entry in the diary", Duration::from_secs(10), || {
+        get("/api/v1/diary?zone=man-1&limit=20").to_string().contains("\"refill\"").then_some(())
+    });
 }

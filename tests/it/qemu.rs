@@ -93,7 +93,8 @@ fn a_dry_zone_is_watered_until_the_soil_is_wet() {
     let chip = chip_of(&farm, "node", 2240);
     chip.soil.set_rates(-5, 100);
     until_open(&chip, true, PATIENCE);
-    assert!(chip.soil.moisture() < 2200, "it waited until the soil was dry: {}", chip.soil.moisture());
+    // The soil is getting wetter already.
+    assert!(chip.soil.driest() < 2200, "it waited until the soil was dry: {}", chip.soil.driest());
     until_open(&chip, false, PATIENCE);
     let wet = chip.soil.moisture();
     assert!((3000..4500).contains(&wet), "watered to {wet}");

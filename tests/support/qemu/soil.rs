@@ -27,6 +27,8 @@ pub struct Soil {
 struct SoilState {
     /// Hundredths of a percent.
     moisture: AtomicI32,
+    /// The least of it so far.
+    driest: AtomicI32,
     /// Change in hundredths of a percent each second, while dry and while watered.
     rates: Mutex<(i32, i32)>,
     n_questions: AtomicU32,
@@ -43,6 +45,7 @@ impl Soil {
     pub(super) fn start(socket: &Path, pins: Pins, moisture: i32) -> Self {
         let state = Arc::new(SoilState {
             moisture: AtomicI32::new(moisture),
+            driest: AtomicI32::new(moisture),
             rates: Mutex::new((-2, 100)),
             n_questions: AtomicU32::new(0),
             n_noise: AtomicU32::new(0),
@@ -59,6 +62,12 @@ impl Soil {
     #[must_use]
     pub fn moisture(&self) -> i32 {
         self.state.moisture.load(Ordering::Relaxed)
+    }
+
+    /// The least moisture there was so far, in hundredths of a percent.
+    #[must_use]
+    pub fn driest(&self) -> i32 {
+        self.state.driest.load(Ordering::Relaxed)
     }
 
     /// Changes how fast it gets dry and wet, hundredths of a percent each second.
@@ -132,6 +141,7 @@ impl SoilState {
         #[expect(clippy::cast_possible_truncation, reason = "some hundredths of a percent")]
         let moisture = (self.moisture.load(Ordering::Relaxed) + whole as i32).clamp(500, 4500);
         self.moisture.store(moisture, Ordering::Relaxed);
+        self.driest.fetch_min(moisture, Ordering::Relaxed);
         if is_open {
             // One millilitre a millisecond.
             let n_new = u32::try_from(elapsed.as_millis()).unwrap_or(u32::MAX) * 1000 / PULSE_UL;
