@@ -133,6 +133,27 @@ fn a_device_under_the_client_id_of_another_does_not_keep_it_out() {
 }
 
 #[test]
+fn a_message_that_cannot_be_used_is_confirmed_and_its_sender_told_where_mqtt_can() {
+    let site = Site::new();
+    let topic = format!("giot/v1/{OWN}/json");
+    for (version, is_told) in [("mqttv311", false), ("mqttv5", true)] {
+        for quality in ["1", "2"] {
+            let send = |payload: &str| {
+                let mut tool = site.tool("mosquitto_pub", version, OWN, &site.own.password);
+                tool.args(["-t", &topic, "-m", payload, "-q", quality]).output().unwrap()
+            };
+            let out = send(r#"{"level":"high"}"#);
+            let said = format!("{version}, QoS {quality}: {}", text(&out.stderr));
+            assert!(out.status.success() || is_told, "{said}");
+            assert_eq!(text(&out.stderr).contains("Payload format invalid"), is_told, "{said}");
+            let out = send(r#"{"ts":1700000000,"level":1}"#);
+            assert!(out.status.success() && out.stderr.is_empty(), "{version}: {}", text(&out.stderr));
+        }
+    }
+    assert_eq!(metrics(site.dir.path(), OWN), ["level"]);
+}
+
+#[test]
 fn mosquittos_tools_work_inside_and_are_refused_outside() {
     let site = Site::new();
     for (n, version) in ["mqttv311", "mqttv5"].into_iter().enumerate() {

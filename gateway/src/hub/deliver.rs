@@ -79,7 +79,7 @@ impl Hub {
             Ok(decoded) => decoded,
             Err(error) => {
                 self.bad(node, &error);
-                ack.accept();
+                ack.reject();
                 return;
             }
         };

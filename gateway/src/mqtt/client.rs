@@ -20,8 +20,8 @@
 
 use super::outbox::Outbox;
 use super::{
-    Ack, Delivery, INCOMING_MAX, Incoming, Link, Meter, OUTGOING_MAX, Outgoing, PAYLOAD_LEN_MAX, Qos,
-    Running, Stop, ends, stop,
+    Ack, Delivery, INCOMING_MAX, Incoming, Link, Meter, OUTGOING_MAX, Outcome, Outgoing, PAYLOAD_LEN_MAX,
+    Qos, Running, Stop, ends, stop,
 };
 use giot_shared::wire::Topic;
 use rumqttc::{
@@ -193,10 +193,11 @@ pub(crate) struct Receipt {
 }
 
 impl Receipt {
-    /// Sends the PUBACK, or has the connection rebuilt so that the broker sends the message again. On a connection that
+    /// Sends the PUBACK, also for what nobody can use, since the broker would send that for ever; or has the connection rebuilt so that the broker sends the message again. On a connection that
     /// is gone neither does anything: the broker sends the message again by itself.
-    pub(super) fn settle(self, accepted: bool) {
+    pub(super) fn settle(self, outcome: Outcome) {
         let Self { connection, meter, packet_id } = self;
+        let accepted = outcome != Outcome::Refused;
         Meter::add(if accepted { &meter.accepted } else { &meter.refused });
         let Some(packet_id) = packet_id else { return };
         if accepted {
@@ -424,7 +425,7 @@ fn deliver(shared: &Shared, connection: &Arc<Connection>, publish: Publish) -> R
         Meter::add(&shared.meter.oversized);
         tracing::warn!(topic = %publish.topic, len = publish.payload.len(), "message dropped: too long");
         // It will not become shorter: let the broker forget it.
-        receipt.settle(true);
+        receipt.settle(Outcome::Kept);
         return Ok(());
     }
     let incoming = shared.incoming();

@@ -65,7 +65,18 @@ pub struct Ack(Option<Token>);
 enum Token {
     Embedded(broker::Receipt),
     External(client::Receipt),
-    Call(Box<dyn FnOnce(bool) + Send>),
+    Call(Box<dyn FnOnce(Outcome) + Send>),
+}
+
+/// What became of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It is durably ours.
+    Kept,
+    /// Nobody can use it, and nobody could if it came again.
+    Unusable,
+    /// Not kept: it has to come again.
+    Refused,
 }
 
 impl Ack {
@@ -74,8 +85,8 @@ impl Ack {
         Self(None)
     }
 
-    /// Calls `done` once: with `true` when accepted, with `false` when dropped before.
-    pub fn from_fn(done: impl FnOnce(bool) + Send + 'static) -> Self {
+    /// Calls `done` once.
+    pub fn from_fn(done: impl FnOnce(Outcome) + Send + 'static) -> Self {
         Self(Some(Token::Call(Box::new(done))))
     }
 
@@ -89,13 +100,19 @@ impl Ack {
 
     /// The message is durably ours: lets the acknowledgement go to its sender. Never blocks.
     pub fn accept(mut self) {
-        settle(self.0.take(), true);
+        settle(self.0.take(), Outcome::Kept);
+    }
+
+    /// Nobody can use the message: it leaves its sender's queue, and a sender of MQTT 5 to the embedded broker is told so
+    /// (reason code 0x99). Never blocks.
+    pub fn reject(mut self) {
+        settle(self.0.take(), Outcome::Unusable);
     }
 }
 
 impl Drop for Ack {
     fn drop(&mut self) {
-        settle(self.0.take(), false);
+        settle(self.0.take(), Outcome::Refused);
     }
 }
 
@@ -105,11 +122,11 @@ impl fmt::Debug for Ack {
     }
 }
 
-fn settle(token: Option<Token>, accepted: bool) {
+fn settle(token: Option<Token>, outcome: Outcome) {
     match token {
-        Some(Token::Embedded(receipt)) => receipt.settle(accepted),
-        Some(Token::External(receipt)) => receipt.settle(accepted),
-        Some(Token::Call(done)) => done(accepted),
+        Some(Token::Embedded(receipt)) => receipt.settle(outcome),
+        Some(Token::External(receipt)) => receipt.settle(outcome),
+        Some(Token::Call(done)) => done(outcome),
         None => {}
     }
 }
@@ -366,12 +383,17 @@ mod tests {
     use std::sync::mpsc::channel;
 
     #[test]
-    fn an_ack_tells_once_whether_it_was_accepted() {
+    fn an_ack_tells_once_what_became_of_its_message() {
         let (tell, told) = channel();
-        let again = tell.clone();
-        Ack::from_fn(move |accepted| tell.send(accepted).unwrap()).accept();
-        drop(Ack::from_fn(move |accepted| again.send(accepted).unwrap()));
-        assert_eq!(told.iter().collect::<Vec<_>>(), [true, false]);
+        let ack = || {
+            let tell = tell.clone();
+            Ack::from_fn(move |outcome| tell.send(outcome).unwrap())
+        };
+        ack().accept();
+        ack().reject();
+        drop(ack());
+        drop(tell);
+        assert_eq!(told.iter().collect::<Vec<_>>(), [Outcome::Kept, Outcome::Unusable, Outcome::Refused]);
     }
 
     #[test]

@@ -140,12 +140,12 @@ impl Connection {
     }
 
     /// Answers a message, at once or at the end of [`super::together`].
-    pub(super) fn acknowledge(self: &Arc<Self>, first: u8, id: u16) {
+    pub(super) fn acknowledge(self: &Arc<Self>, first: u8, id: u16, reason: Reason) {
         let mut outlet = self.outlet();
         if outlet.end.is_some() {
             return;
         }
-        codec::ack(&mut outlet.bytes, self.version, first, id, Reason::Success);
+        codec::ack(&mut outlet.bytes, self.version, first, id, reason);
         if outlet.is_noted || outlet.is_blocked {
             return;
         }

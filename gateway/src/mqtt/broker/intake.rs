@@ -3,9 +3,9 @@
 //! A connection holds at most [`WINDOW`] units of unsettled messages; then it is not read any further, so that neither a
 //! flood nor a stopped store grows memory or holds up another connection.
 
-use super::codec::{Quality, Reason};
+use super::codec::{Quality, Reason, Version};
 use super::connection::{Connection, End};
-use crate::mqtt::{Delivery, Meter};
+use crate::mqtt::{Delivery, Meter, Outcome};
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
@@ -118,15 +118,20 @@ impl Receipt {
     }
 
     /// Lets the acknowledgement go, or ends the connection so that its client sends the message again.
-    pub(in crate::mqtt) fn settle(self, accepted: bool) {
+    pub(in crate::mqtt) fn settle(self, outcome: Outcome) {
         let Self { connection, quality, id, cost } = self;
         let shared = &connection.shared;
-        Meter::add(if accepted { &shared.meter.accepted } else { &shared.meter.refused });
-        match (quality, accepted) {
+        let is_settled = outcome != Outcome::Refused;
+        Meter::add(if is_settled { &shared.meter.accepted } else { &shared.meter.refused });
+        let is_told = outcome == Outcome::Unusable && connection.version == Version::V5;
+        let reason = if is_told { Reason::PayloadFormatInvalid } else { Reason::Success };
+        match (quality, is_settled) {
             (Quality::AtMostOnce, _) => {}
-            (Quality::AtLeastOnce, true) => connection.acknowledge(0x40, id),
+            (Quality::AtLeastOnce, true) => connection.acknowledge(0x40, id, reason),
+            // A PUBREC that says no is the end of its exchange (MQTT 5 section 4.3.3).
+            (Quality::ExactlyOnce, true) if reason.is_failure() => connection.acknowledge(0x50, id, reason),
             (Quality::ExactlyOnce, true) => match shared.take(connection.seat, id) {
-                Ok(()) => connection.acknowledge(0x50, id),
+                Ok(()) => connection.acknowledge(0x50, id, reason),
                 Err(reason) => connection.end(End::Ended(reason)),
             },
             (Quality::AtLeastOnce | Quality::ExactlyOnce, false) => {

@@ -111,7 +111,9 @@ pub async fn start(
     prefix: &str,
     limits: Limits,
 ) -> anyhow::Result<Embedded> {
-    let listener = TcpListener::bind(addr).await.with_context(|| format!("bind MQTT address {addr}"))?;
+    let listener = TcpListener::bind(addr)
+        .await
+        .with_context(|| format!("bind MQTT address {addr}; --mqtt names another"))?;
     let addr = listener.local_addr().context("read the MQTT socket's address")?;
     let ends = ends();
     let Limits { connections_max, sessions_max, packet_len_max } = limits;

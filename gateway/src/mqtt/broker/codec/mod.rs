@@ -108,6 +108,8 @@ pub enum Reason {
     PacketTooLarge = 0x95,
     /// More than a client may have.
     QuotaExceeded = 0x97,
+    /// The payload is not what its topic holds.
+    PayloadFormatInvalid = 0x99,
     /// This server has no shared subscriptions.
     SharedSubscriptionsNotSupported = 0x9E,
 }
