@@ -205,7 +205,7 @@ impl Orchard {
         let (stopped_by, stop) = match run.end {
             RunEnd::SoilWet => (By::Engine, Reason::SoilWet { moisture: run.moisture_after, stop_above }),
             RunEnd::RunTimeReached => (By::Engine, Reason::RunTimeReached { run_s: run_ms / 1000 }),
-            RunEnd::Person => (By::Person("admin".to_owned()), Reason::ManualStop {}),
+            RunEnd::Person => (By::Person(zone.household.to_owned()), Reason::ManualStop {}),
         };
         let start = Reason::SoilDry { moisture: run.moisture_before, start_below };
         let entry = |at: UnixMs, event: Event, by: By, reason: Reason| Entry {

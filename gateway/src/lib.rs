@@ -122,8 +122,7 @@ impl Gateway {
         }
         let registry = Registry::load(reader.clone())?;
         let auth = api::Auth::new(&admin_secret(&data)?, anonymous);
-        let listener = TcpListener::bind(http).await.with_context(|| format!("bind HTTP address {http}"))?;
-        let http = listener.local_addr().context("read the HTTP socket's address")?;
+        let (listener, http) = listen(http).await?;
         let transport = match &settings.broker {
             None => embedded(mqtt, &registry, &settings, anonymous).await?,
             Some(broker) => external(broker, &settings, &data)?,
@@ -257,6 +256,14 @@ struct Transport {
     incoming: Incoming,
     running: Running,
     address: String,
+}
+
+/// Binds the page's address; the one bound has its port even where none was asked for.
+async fn listen(http: SocketAddr) -> anyhow::Result<(TcpListener, SocketAddr)> {
+    let bound = TcpListener::bind(http).await;
+    let listener = bound.with_context(|| format!("bind HTTP address {http}; --http names another"))?;
+    let http = listener.local_addr().context("read the HTTP socket's address")?;
+    Ok((listener, http))
 }
 
 async fn embedded(

@@ -85,7 +85,7 @@ fn exit_codes_tell_whose_fault_it_is() {
 
 #[test]
 fn help_has_examples_and_the_version_is_told() {
-    for command in ["serve", "demo", "replay", "export", "doctor"] {
+    for command in ["serve", "demo", "replay", "export", "doctor", "node", "store"] {
         let out = run(&["help", command]);
         assert!(out.status.success());
         assert!(text(&out.stdout).contains("Examples:"), "giot help {command}");

@@ -28,7 +28,7 @@ mod why;
 use crate::config::ConfigError;
 use crate::store::OpenError;
 use anyhow::Context;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -37,6 +37,11 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 /// Giọt: soil moisture, drip irrigation and an irrigation diary for a cooperative.
 #[derive(Debug, Parser)]
 #[command(name = "giot", version, propagate_version = true, max_term_width = 110)]
+#[command(after_help = "Examples:
+  giot demo                      a simulated cooperative: see what it is
+  giot serve                     the gateway, with its data in ./giot-data
+  giot node add v01              register a node
+  giot help serve                options and examples of a command")]
 struct Args {
     #[command(subcommand)]
     command: Command,
@@ -89,7 +94,8 @@ pub(crate) struct DataFolder {
 #[must_use]
 pub fn main() -> ExitCode {
     // Usage errors end here with exit code 2, --help and --version with 0.
-    let args = Args::parse();
+    let parsed = Args::from_arg_matches(&command_line().get_matches());
+    let args = parsed.unwrap_or_else(|error| error.exit());
     match run(args.command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -98,6 +104,20 @@ pub fn main() -> ExitCode {
             ExitCode::from(exit_code(&error))
         }
     }
+}
+
+/// The words of the command line; a group of commands shows the first example of each of its commands.
+fn command_line() -> clap::Command {
+    Args::command().mut_subcommands(|group| {
+        let firsts: Vec<String> = group.get_subcommands().filter_map(first_example).collect();
+        if firsts.is_empty() { group } else { group.after_help(format!("Examples:\n{}", firsts.join("\n"))) }
+    })
+}
+
+/// The line below "Examples:" in a command's help.
+fn first_example(command: &clap::Command) -> Option<String> {
+    let help = command.get_after_help()?.to_string();
+    help.lines().nth(1).map(ToOwned::to_owned)
 }
 
 fn run(command: Command) -> anyhow::Result<()> {
@@ -231,20 +251,20 @@ pub(crate) fn format_time(at_us: i64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn the_command_line_is_consistent_and_every_command_has_examples() {
-        let mut command = Args::command();
-        command.build();
-        command.clone().debug_assert();
-        for sub in command.get_subcommands().filter(|sub| sub.get_name() != "help") {
-            let leaves: Vec<_> = sub.get_subcommands().filter(|leaf| leaf.get_name() != "help").collect();
-            for leaf in if leaves.is_empty() { vec![sub] } else { leaves } {
-                let help = leaf.get_after_help().map(ToString::to_string).unwrap_or_default();
-                assert!(help.contains("Examples:"), "{} has no examples", leaf.get_name());
-                assert!(help.contains("giot "), "{} has no examples", leaf.get_name());
-            }
+        let mut whole = command_line();
+        whole.build();
+        whole.clone().debug_assert();
+        let mut commands: Vec<&clap::Command> = vec![&whole];
+        while let Some(command) = commands.pop() {
+            let name = command.get_name();
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            let mut lines = help.lines();
+            assert_eq!(lines.next(), Some("Examples:"), "{name}");
+            assert!(lines.next().is_some_and(|line| line.contains("giot ")), "{name}: {help}");
+            commands.extend(command.get_subcommands().filter(|sub| sub.get_name() != "help"));
         }
     }
 

@@ -15,6 +15,7 @@ use std::fmt::Display;
 use std::ops::Range;
 use std::str::FromStr;
 use toml::Spanned;
+use toml::de::DeTable;
 
 /// Việt Nam's time, UTC+7 all year.
 pub(super) const UTC_OFFSET_MIN_DEFAULT: i32 = 420;
@@ -186,6 +187,7 @@ impl Compiler<'_> {
 
     /// What only the engine can judge about the plan as a whole.
     fn plan_problems(&mut self, plan: &Plan, lines: &Lines) {
+        let (table, _) = DeTable::parse_recoverable(self.text);
         for problem in plan.check() {
             let of_zone = problem.zone.as_ref().and_then(|id| lines.zones.get(id));
             let of_source = problem.source.as_ref().and_then(|id| lines.sources.get(id));
@@ -196,7 +198,8 @@ impl Compiler<'_> {
             match place {
                 Some((span, field)) => {
                     let field = key_of(&problem.kind).map_or(field.clone(), |key| format!("{field}.{key}"));
-                    self.problem(span.clone(), &field, &problem);
+                    let span = key_span(table.get_ref(), &field).unwrap_or_else(|| span.clone());
+                    self.problem(span, &field, &problem);
                 }
                 None => self.problems.push(Problem {
                     line: None,
@@ -429,6 +432,23 @@ impl Compiler<'_> {
         self.problem(minutes.span(), field, format!("between 0 and {max_min} minutes"));
         None
     }
+}
+
+/// Where the key of a field such as `zone[2].source` stands; `None`: it is not written, and a default is at fault, or it is a
+/// whole entry of a list.
+fn key_span(table: &DeTable<'_>, field: &str) -> Option<Range<usize>> {
+    let (path, key) = field.rsplit_once('.').unwrap_or(("", field));
+    let mut table = table;
+    for part in path.split('.').filter(|part| !part.is_empty()) {
+        let (name, idx) = part.split_once('[').unwrap_or((part, ""));
+        let value = table.get(name)?.get_ref();
+        let value = match idx.strip_suffix(']') {
+            Some(idx) => value.as_array()?.get(idx.parse::<usize>().ok()?)?.get_ref(),
+            None => value,
+        };
+        table = value.as_table()?;
+    }
+    table.iter().find(|(have, _)| have.get_ref() == key).map(|(have, _)| have.span())
 }
 
 /// The key of the table that a problem is about; `None`: the message says it.

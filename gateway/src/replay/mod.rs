@@ -101,7 +101,7 @@ pub fn read(map_file: &str, map: &str, csv_file: &str, csv: &[u8]) -> Result<Sta
         toml::from_str(map).map_err(|error| map_error(error.to_string().trim_end().to_owned()))?;
     let at = |line: u64, what: String| ReplayError { file: csv_file.to_owned(), line: Some(line), what };
     let mut reader = csv::ReaderBuilder::new().flexible(false).from_reader(csv);
-    let headings = reader.headers().map_err(|error| at(1, error.to_string()))?.clone();
+    let headings = reader.headers().map_err(|error| at(1, unreadable(&error)))?.clone();
     let position = |heading: &str| headings.iter().position(|have| have.trim() == heading);
     let time_idx =
         position(&map.time).ok_or_else(|| at(1, format!("no column {:?} for the time", map.time)))?;
@@ -140,8 +140,8 @@ pub fn read(map_file: &str, map: &str, csv_file: &str, csv: &[u8]) -> Result<Sta
         .map(|(_, heading)| heading.trim().to_owned())
         .collect();
     for record in reader.records() {
-        let record =
-            record.map_err(|error| at(error.position().map_or(0, csv::Position::line), error.to_string()))?;
+        let record = record
+            .map_err(|error| at(error.position().map_or(0, csv::Position::line), unreadable(&error)))?;
         let line = record.position().map_or(0, csv::Position::line);
         let text = record.get(time_idx).unwrap_or_default();
         let moment = parse_time(text, &map.time_format, offset).ok_or_else(|| {
@@ -165,6 +165,16 @@ pub fn read(map_file: &str, map: &str, csv_file: &str, csv: &[u8]) -> Result<Sta
         return Err(at(1, "headings only: there is no row to replay".to_owned()));
     }
     Ok(Station { tracks, ignored })
+}
+
+/// What to do about a row that is none.
+fn unreadable(error: &csv::Error) -> String {
+    if let csv::ErrorKind::UnequalLengths { expected_len, len, .. } = error.kind() {
+        let right = "one cell for each heading, and quotes around a cell with a comma";
+        return format!("{len} cells where the headings are {expected_len}: {right}");
+    }
+    let is_text = !matches!(error.kind(), csv::ErrorKind::Utf8 { .. });
+    if is_text { error.to_string() } else { "not UTF-8: save the file as CSV in UTF-8".to_owned() }
 }
 
 fn unknown_metric(name: &str) -> String {

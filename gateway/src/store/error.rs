@@ -13,7 +13,7 @@ use super::writer::Done;
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// Another process writes to the folder.
-    #[error("data folder {} is in use by another giot process", dir.display())]
+    #[error("data folder {} is in use by another giot process: stop it, or name another folder with --data", dir.display())]
     InUse {
         /// The folder.
         dir: PathBuf,
@@ -37,13 +37,13 @@ pub enum OpenError {
         known: u32,
     },
     /// There is no store in the folder.
-    #[error("no store in {}", dir.display())]
+    #[error("no store in {}: name the gateway's folder with --data; `giot serve` makes one", dir.display())]
     NoStore {
         /// The folder.
         dir: PathBuf,
     },
     /// The file is an SQLite database of another program.
-    #[error("{} is not a giot store", path.display())]
+    #[error("{} is another program's database: move it away, or name another folder with --data", path.display())]
     Foreign {
         /// The file.
         path: PathBuf,
