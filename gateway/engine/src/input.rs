@@ -88,7 +88,7 @@ pub enum Pause {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Age {
     /// So many milliseconds, counted on lines that never go back: the device's uptime beside the gateway's monotonic line,
-    /// or the arrival of what is sent at once. Civil time has no say in it.
+    /// or the arrival of what is sent at once. Civil time has no say in it, and it comes in the order in which it was taken.
     Counted(u64),
     /// As old as its civil date says: the device dates by a clock of its own, and nothing else is known.
     Dated,
@@ -99,7 +99,8 @@ pub enum Age {
 /// Something that happened.
 #[derive(Clone, Copy, Debug)]
 pub enum Input<'a> {
-    /// A probe was read. What is late (taken no later than the probe's newest) changes nothing.
+    /// A probe was read. What is late (taken no later than the probe's newest) changes nothing; what may be late or not, because
+    /// nobody knows its age, puts the probe in doubt.
     Reading {
         /// The device.
         device: &'a NodeId,

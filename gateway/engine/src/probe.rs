@@ -1,6 +1,8 @@
 //! One probe as a zone sees it: is its last word fresh, plausible, alive?
 //!
-//! Only the newest reading speaks; a late one (taken no later than the newest) changes nothing. Age counts on the
+//! Only the newest reading speaks; a late one (taken no later than the newest) changes nothing. One that has no place in that
+//! order, because nobody knows when it was taken or its date cannot be true, may be the newest: the probe is in doubt until a
+//! reading comes that was surely taken after it. So neither it nor what was before it starts a run. Age counts on the
 //! monotonic line: from the age that was counted when the reading came in, or, for devices that date by clocks of their
 //! own, from its date, and then on the civil line too where that makes it older. So a clock that jumps can age a reading
 //! but never make it young again; a reading whose age nobody knows is never used. Nor is one that is not known to be good.
@@ -116,6 +118,14 @@ struct Sample {
     value: Option<Level>,
 }
 
+/// What is known of the order in which two readings were taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Order {
+    Later,
+    Earlier,
+    Unknown,
+}
+
 /// When a reading was taken.
 #[derive(Clone, Copy, Debug)]
 struct Taken {
@@ -144,7 +154,10 @@ struct Jump {
 /// What is known of one probe of one zone.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Probe {
+    /// The newest of those that stand in an order.
     last: Option<Sample>,
+    /// What came in since and has no place in that order, until a reading comes that was surely taken after it.
+    unplaced: Option<Sample>,
     /// The newest value inside the plausible range: what the next one is compared with.
     level: Option<(Taken, Level)>,
     /// Since when the value has been identical.
@@ -156,9 +169,15 @@ impl Probe {
     /// Takes a reading; `is_wet` while watering may explain a fast change. Returns whether it was news.
     pub(crate) fn accept(&mut self, now: Now, news: News, is_wet: bool, plan: &ZonePlan) -> bool {
         let sample = Sample::new(now, news, self.last.as_ref());
-        if self.last.is_some_and(|last| sample.is_late(&last, now)) {
-            return false;
+        match sample.order(self.last.as_ref(), now) {
+            Order::Later => {}
+            Order::Earlier => return false,
+            Order::Unknown => {
+                self.unplaced = Some(sample);
+                return true;
+            }
         }
+        self.unplaced = self.unplaced.filter(|unplaced| !sample.is_taken_after(unplaced));
         self.last = Some(sample);
         let (taken, Some(value)) = (sample.taken, news.value) else { return true };
         if self.same_since.is_none_or(|(since, same)| same != value || since.at > taken.at) {
@@ -187,8 +206,8 @@ impl Probe {
         };
     }
 
-    /// Dates a reading that was received without a clock, once the clock is known. One that is ahead then stays so: time
-    /// passing does not make its date true.
+    /// Dates a reading that was received without a clock, once the clock is known. One that is ahead then stays so, and has
+    /// no place in the order: time passing does not make its date true.
     pub(crate) fn date(&mut self, now: Now, doubt_ms: u64) {
         let Some(last) = self.last.as_mut().filter(|last| last.age_ms.is_none()) else { return };
         let Some(wall) = now.wall else { return };
@@ -196,11 +215,26 @@ impl Probe {
         let age_ms = wall.since_ms(last.taken.at).saturating_sub(now.mono.since_ms(last.received_at));
         let doubt_ms = if doubt_ms >= DOUBT_MS_MIN { doubt_ms } else { 0 };
         last.age_ms = Some(age_ms.saturating_add(doubt_ms));
+        let last = *last;
+        if last.ahead_ms.is_some() {
+            self.last = None;
+            self.unplaced = self.unplaced.or(Some(last));
+        } else {
+            self.unplaced = self.unplaced.filter(|unplaced| !last.is_taken_after(unplaced));
+        }
+    }
+
+    /// The reading that speaks.
+    const fn newest(&self) -> Option<&Sample> {
+        match &self.unplaced {
+            Some(unplaced) => Some(unplaced),
+            None => self.last.as_ref(),
+        }
     }
 
     /// What the probe is worth, and its value where it has one.
     pub(crate) fn judge(&self, now: Now, plan: &ZonePlan) -> (ProbeQuality, Option<Level>) {
-        let Some(last) = self.last else { return (ProbeQuality::Missing, None) };
+        let Some(last) = self.newest() else { return (ProbeQuality::Missing, None) };
         let age_ms = last.age_ms(now);
         let ahead_ms = last.ahead_ms(now);
         let Some(value) = last.value else { return (ProbeQuality::Faulty, None) };
@@ -208,7 +242,7 @@ impl Probe {
             ProbeQuality::Ahead { ahead_s: ahead_ms / 1000 }
         } else if age_ms > fresh_ms(plan) {
             ProbeQuality::Stale { age_s: age_ms / 1000 }
-        } else if last.age == Age::Unknown {
+        } else if self.unplaced.is_some() {
             ProbeQuality::AgeUnknown
         } else if !plan.is_plausible(value) {
             ProbeQuality::OutOfRange
@@ -227,12 +261,12 @@ impl Probe {
 
     /// Age of the newest reading, ms.
     pub(crate) fn age_ms(&self, now: Now) -> Option<u64> {
-        self.last.map(|last| last.age_ms(now))
+        self.newest().map(|newest| newest.age_ms(now))
     }
 
     /// Civil time of the newest reading.
     pub(crate) fn last_at(&self) -> Option<UnixMs> {
-        self.last.map(|last| last.taken.at)
+        self.newest().map(|newest| newest.taken.at)
     }
 
     /// When a probe that is fresh becomes stale, as the monotonic line tells.
@@ -267,25 +301,46 @@ impl Sample {
         sample
     }
 
-    /// Whether it was taken no later than `last`, the newest so far.
-    fn is_late(&self, last: &Self, now: Now) -> bool {
-        let is_dated_later = self.taken.at > last.taken.at;
-        match self.age {
-            // Dates of other epochs are no measure for one that was counted.
-            Age::Counted(_) => {
-                let is_taken_later = last
-                    .taken
-                    .mono_ms
-                    .is_none_or(|last_ms| self.taken.mono_ms.is_some_and(|ms| ms > last_ms));
-                !is_taken_later && !is_dated_later
-            }
-            Age::Dated | Age::Unknown => {
-                // A newest reading from the future is no measure: without this, one wrong date would silence the probe.
-                let is_last_wrong =
-                    now.wall.is_some_and(|wall| too_far_ahead_ms(wall, last.taken.at).is_some());
-                !is_dated_later && !is_last_wrong
-            }
+    /// Whether it was taken later than `last`, the newest of those that stand in an order.
+    fn order(&self, last: Option<&Self>, now: Now) -> Order {
+        if self.age == Age::Unknown || self.ahead_ms.is_some() {
+            return Order::Unknown;
         }
+        let Some(last) = last else { return Order::Later };
+        let is_dated_later = self.taken.at > last.taken.at;
+        match (self.taken.mono_ms, last.taken.mono_ms) {
+            // Dates of other epochs are no measure for one that was counted.
+            (Some(_), None) => Order::Later,
+            (Some(taken_ms), Some(last_ms)) if taken_ms > last_ms || is_dated_later => Order::Later,
+            (Some(_), Some(_)) => Order::Earlier,
+            // The gateway dated the one before, the device this one: two clocks.
+            (None, Some(last_ms)) if self.on_mono_ms().is_some_and(|taken_ms| taken_ms > last_ms) => {
+                Order::Later
+            }
+            (None, Some(_)) => Order::Unknown,
+            (None, None) if is_dated_later => Order::Later,
+            // A newest reading from the future is no measure: without this, one wrong date would silence the probe.
+            (None, None) if now.wall.is_none_or(|wall| too_far_ahead_ms(wall, last.taken.at).is_none()) => {
+                Order::Earlier
+            }
+            (None, None) if self.is_taken_after(last) => Order::Later,
+            (None, None) => Order::Unknown,
+        }
+    }
+
+    /// Whether it was surely taken after another had come in. What is counted comes in the order in which it was taken.
+    fn is_taken_after(&self, other: &Self) -> bool {
+        let received_ms = i64::try_from(other.received_at.0).unwrap_or(i64::MAX);
+        self.taken.mono_ms.is_some() || self.on_mono_ms().is_some_and(|taken_ms| taken_ms >= received_ms)
+    }
+
+    /// When it was taken, on the monotonic line, by its date where it was not counted.
+    fn on_mono_ms(&self) -> Option<i64> {
+        let by_date = || {
+            let age_ms = self.age_ms.filter(|_| self.ahead_ms.is_none())?;
+            Some(i64::try_from(self.received_at.0).unwrap_or(i64::MAX).saturating_sub_unsigned(age_ms))
+        };
+        self.taken.mono_ms.or_else(by_date)
     }
 
     /// Whether as much time passed between both by the device's dates as on the monotonic line.

@@ -2,7 +2,7 @@
 //!
 //! Age is that of the engine's probes: counted on lines that never go back where the device allows it; otherwise the greater of
 //! what the monotonic line and the clock tell, so that a clock that is set back makes nothing younger. A reading of unknown
-//! age, or from the future, is no reading.
+//! age, or from the future, is no reading; and as it may be the newest, neither is what was read before it came.
 
 use std::collections::BTreeMap;
 
@@ -41,8 +41,10 @@ struct Read {
 pub(super) struct Input {
     pub(super) source: Source,
     value: Option<Value>,
-    /// Of a series only.
+    /// Of a series only: the newest reading that was dated.
     read: Option<Read>,
+    /// Of a series only: when a reading came that could not be dated, until one comes that was surely taken after it.
+    doubt_since: Option<MonoMs>,
     /// Of a zone's moisture only: when its probes grow too old.
     until: Option<MonoMs>,
     /// The rules that read it, in their order.
@@ -80,6 +82,7 @@ impl Inputs {
             source: source.clone(),
             value: None,
             read: None,
+            doubt_since: None,
             until: None,
             readers: Vec::new(),
         });
@@ -123,16 +126,24 @@ impl Inputs {
         let idx = *self.series.get(device)?.get(metric)?;
         let input = self.all.get_mut(idx)?;
         let is_ahead = |at: UnixMs| now.wall.is_some_and(|wall| at.since_ms(wall) > AHEAD_MS_MAX);
-        if input.read.is_some_and(|read| at <= read.at && !is_ahead(read.at)) {
-            return None;
-        }
         let (age_ms, is_counted) = match age {
             Age::Counted(age_ms) => (age_ms, true),
             Age::Dated | Age::Unknown => (now.wall.map_or(0, |wall| wall.since_ms(at)), false),
         };
+        // What is counted comes in the order in which it was taken; a date says something only beside a clock.
+        let is_after = |since: MonoMs| is_counted || now.wall.is_some() && now.mono.since_ms(since) >= age_ms;
+        // Without a newest that is dated in the future for a measure, one wrong date would silence the series.
+        let wrong = input.read.filter(|read| is_ahead(read.at));
+        if age == Age::Unknown || is_ahead(at) || wrong.is_some_and(|read| !is_after(read.received_at)) {
+            (input.value, input.doubt_since) = (None, Some(now.mono));
+            return Some(idx);
+        }
+        if wrong.is_none() && input.read.is_some_and(|read| at <= read.at) {
+            return None;
+        }
+        input.doubt_since = input.doubt_since.filter(|since| !is_after(*since));
         input.read = Some(Read { at, received_at: now.mono, age_ms, is_counted });
-        let is_usable = age != Age::Unknown && !is_ahead(at);
-        let good = value.filter(|value| value.is_finite() && is_usable);
+        let good = value.filter(|value| value.is_finite() && input.doubt_since.is_none());
         input.value = good.map(|value| Value::Number(value.into()));
         Some(idx)
     }

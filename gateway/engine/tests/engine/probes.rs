@@ -152,6 +152,61 @@ fn after_the_clock_was_set_back_a_date_counts_only_in_step() {
     assert_eq!(dated(&[(30_000, 30_030, 30_000), (30_600, 30_600, 29_000)]), "good");
 }
 
+/// What a device told that dates its own readings: second of arrival, its date or nothing that can be believed, value.
+type Word = (u64, Option<i64>, Option<u16>);
+
+/// The quality's code after words that came in while the clock was right, except between the seconds of `unset`.
+fn quality_of_words(words: &[Word], unset: std::ops::Range<u64>, judged_s: u64) -> &'static str {
+    let moment =
+        |mono_s: u64| now(mono_s, (!unset.contains(&mono_s)).then(|| i64::try_from(mono_s).unwrap()));
+    let mut engine = Engine::new(farm(1), Memory::default(), CommandId(1), moment(0));
+    for (mono_s, dated_s, value) in words {
+        // Without a date that can be believed the arrival counts, by a clock that may show anything.
+        let (at_s, age) = dated_s.map_or((-2_000_000_000, Age::Unknown), |dated_s| (dated_s, Age::Dated));
+        let (device, metric) = (node("p1"), metric());
+        let (at, level) = (UnixMs(WALL_MS + at_s * 1000), value.map(|value| permyriad(value).into()));
+        let good = level.is_some();
+        let input = Input::Reading { device: &device, metric: &metric, at, age, level, good };
+        engine.handle(moment(*mono_s), input);
+    }
+    engine.handle(moment(judged_s), Input::Timeout);
+    engine.zone_view(&zone("z1"), moment(judged_s)).unwrap().probes[0].quality.code()
+}
+
+#[test]
+fn a_reading_without_a_place_in_the_order_speaks_against_what_was_before_it() {
+    let good = (30_000, Some(30_000), Some(1500));
+    let check = |more: &[Word], judged_s, want| {
+        assert_eq!(quality_of_words(&[&[good], more].concat(), 30_300..31_000, judged_s), want, "{more:?}");
+    };
+    check(&[], 31_200, "good");
+    // Faulty, or unknown, while the gateway had no clock; and after it has one.
+    check(&[(30_600, None, None)], 30_700, "faulty");
+    check(&[(30_600, None, None)], 31_200, "faulty");
+    check(&[(30_600, None, Some(1500))], 31_200, "stale");
+    check(&[(30_600, None, None), (31_200, Some(31_200), Some(1500))], 31_200, "good");
+    // A copy of what was before, and what was on its way meanwhile, clear no doubt.
+    check(&[(30_600, None, None), (31_100, Some(30_000), Some(1500))], 31_200, "faulty");
+    check(&[(30_600, None, None), (31_100, Some(30_500), Some(1500))], 31_200, "faulty");
+    // Dated while the clock was unset: judged when it is known.
+    check(&[(30_600, None, None), (30_700, Some(30_550), Some(1500))], 31_200, "faulty");
+    check(&[(30_600, None, None), (30_700, Some(30_700), Some(1500))], 31_200, "good");
+    // With the clock set, a date that nobody can believe is no better.
+    check(&[(31_100, None, None), (31_150, Some(31_090), Some(1500))], 31_200, "faulty");
+    check(&[(31_100, None, None), (31_150, Some(31_150), Some(1500))], 31_200, "good");
+}
+
+#[test]
+fn a_date_from_the_future_does_not_let_an_old_reading_pass_for_the_newest() {
+    let wet = (30_000, Some(30_000), Some(3200));
+    let ahead = (30_600, Some(40_000), Some(3200));
+    let old = (30_700, Some(29_400), Some(1500));
+    let check = |words: &[Word], want| assert_eq!(quality_of_words(words, 0..0, 31_000), want, "{words:?}");
+    check(&[wet, ahead], "ahead");
+    check(&[wet, ahead, old], "ahead");
+    check(&[wet, ahead, old, (30_900, Some(30_900), Some(3100))], "good");
+}
+
 #[test]
 fn an_age_that_was_counted_needs_no_clock() {
     let now = now(30_000, Some(30_000));

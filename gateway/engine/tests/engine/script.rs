@@ -137,6 +137,10 @@ impl Stage {
             ["recall", device, value, age_s] => {
                 self.read(device, value, age_s.parse().unwrap(), Age::Unknown)
             }
+            ["undated", device, value] => {
+                // A device's own date that is no good, by a clock that shows anything.
+                self.read(device, value, 2_000_000_000, Age::Unknown);
+            }
             ["online", name, state] => {
                 let (open, command) = match state {
                     "closed" => (false, None),

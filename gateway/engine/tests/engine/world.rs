@@ -110,6 +110,8 @@ struct Known {
     is_program: bool,
     /// Good readings: when the sample was taken, and its value.
     samples: Vec<(u64, u16)>,
+    /// Since when the probe is in doubt.
+    doubt_ms: Option<u64>,
     n_confirmed: u32,
     is_started: bool,
     /// Opens since the run before ended.
@@ -292,6 +294,14 @@ impl World {
             Told::DatedRightly => (before(true_ms, age_s), Age::Dated),
             Told::Unknown { dated_s } => (before(shown_ms, dated_s), Age::Unknown),
         };
+        // Told an age that nobody knows, a probe is in doubt until a reading comes that was surely taken later.
+        let taken_ms = self.mono_ms.saturating_sub(age_s * 1000);
+        match (told, self.known[zone].doubt_ms) {
+            (Told::Unknown { .. }, _) => self.known[zone].doubt_ms = Some(self.mono_ms),
+            (Told::Counted { .. }, _) => self.known[zone].doubt_ms = None,
+            (Told::Dated, Some(doubt_ms)) if taken_ms >= doubt_ms => self.known[zone].doubt_ms = None,
+            (Told::Dated | Told::DatedRightly, _) => {}
+        }
         if let Some(value) = value {
             self.known[zone].samples.push((self.mono_ms.saturating_sub(age_s * 1000), value));
         }
@@ -327,6 +337,7 @@ impl World {
         for known in &mut self.known {
             known.is_offline = false;
             known.is_started = false;
+            known.doubt_ms = None;
         }
         self.log.push("restart".to_owned());
         self.drain();
@@ -568,6 +579,8 @@ impl World {
         if is_by_program {
             return;
         }
+        let in_doubt = known.doubt_ms.is_some();
+        assert!(!in_doubt, "P6: {id} is opened for {} on a probe in doubt\n{}", reason.code(), self.trail());
         let oldest_ms = self.mono_ms.saturating_sub(u64::from(plan.fresh_s) * 1000);
         // An Open that is given again carries the reason of its run, whose soil may have come above the start since.
         let is_beginning = is_first && known.n_opens == 0;

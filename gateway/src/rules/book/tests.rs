@@ -203,6 +203,34 @@ fn what_is_missing_old_bad_or_from_the_future_fires_nothing() {
 }
 
 #[test]
+fn a_reading_that_cannot_be_dated_speaks_against_what_was_read_before_it() {
+    let series = ("tram", "air_temperature");
+    let undated = |play: &mut Play, at_s: u64| {
+        // As a device's failed reading comes in while the clock is unset: dated long ago.
+        let at = (UnixMs(-600_000_000_000), Age::Unknown);
+        play.book.handle_reading(Now { wall: None, ..now(at_s) }, series, at, None);
+        play.drain(at_s);
+    };
+    let held = || Play::of(&[Rule { for_ms: 60_000, ..rule("hot", "weather.air_c > 35") }]);
+    let mut play = held();
+    play.air(10, 36.0);
+    play.wait(200);
+    assert_eq!(play.times(), [70]);
+    let mut play = held();
+    play.air(10, 36.0);
+    undated(&mut play, 30);
+    play.wait(200);
+    assert!(play.fired.is_empty(), "what was read before may be old news");
+    // One that was on its way meanwhile says nothing either; one that was read since does.
+    play.book.handle_reading(now(210), series, (now(29).wall.unwrap(), Age::Dated), Some(36.0));
+    play.wait(300);
+    assert!(play.fired.is_empty());
+    play.air(310, 36.0);
+    play.wait(400);
+    assert_eq!(play.times(), [370]);
+}
+
+#[test]
 fn time_is_the_farms() {
     // 00:00 UTC is 07:00 on the farm.
     let mut play = Play::of(&[rule("early", "time.hour == 7 && time.minute >= 430 && time.weekday == 1")]);

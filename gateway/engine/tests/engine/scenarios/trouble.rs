@@ -485,3 +485,48 @@ fn an_answer_that_was_lost_is_made_up_by_the_report() {
     ";
     play(farm(1), script);
 }
+
+#[test]
+fn a_faulty_reading_that_came_without_a_clock_keeps_the_older_good_one_from_starting_a_run() {
+    let script = "
+        0 ready
+        20 read p1 1900
+        > @20 open z1 #2 600s ttl 30s soil_dry
+        > @20 z1 started by engine: soil_dry #2
+        21 answer #2 ok
+        22 opened v1 #2
+        > @22 z1 confirmed by engine: soil_dry #2
+        100 clock none
+        > @100 z1 stopping by engine: clock_unset #2
+        > @100 close z1 #3 clock_unset
+        101 closed v1 #2 commanded 79
+        > @101 z1 stopped by engine: clock_unset #2 79s 79L
+        > @101 z1 skipped by engine: clock_unset
+        600 undated p1 bad
+        900 clock 0
+        > @900 z1 skipped by engine: faulty_reading
+        1500 wait
+        1600 read p1 1890 1010
+        1700 read p1 1900
+        > @1700 open z1 #4 600s ttl 30s soil_dry
+        > @1700 z1 started by engine: soil_dry #4
+    ";
+    play(farm(1), script);
+}
+
+#[test]
+fn a_reading_that_cannot_be_dated_ends_a_run() {
+    let script = "
+        0 ready
+        0 read p1 1900
+        > @0 open z1 #2 600s ttl 30s soil_dry
+        > @0 z1 started by engine: soil_dry #2
+        1 answer #2 ok
+        2 opened v1 #2
+        > @2 z1 confirmed by engine: soil_dry #2
+        100 undated p1 bad
+        > @100 z1 stopping by engine: faulty_reading #2
+        > @100 close z1 #3 faulty_reading
+    ";
+    play(farm(1), script);
+}
