@@ -6,7 +6,7 @@ use giot_shared::units::Millilitres;
 use giot_shared::valve::{CloseReason, RefusalReason};
 
 use crate::ids::{MetricName, ProgramId, RuleId, SourceId, ValveRef, ZoneId};
-use crate::plan::Level;
+use crate::plan::{Level, Plan};
 use crate::program::{Lack, Percent};
 
 /// What a person wants of a program.
@@ -256,6 +256,14 @@ pub enum Input<'a> {
         wish: ProgramWish,
         /// Who.
         by: &'a str,
+    },
+    /// The farm is to be run by another plan, without a start of the gateway in between. What the plan has no place for is
+    /// closed first; zones that keep their valve and the way of their water go on as they stand.
+    Plan {
+        /// Number of the farm's version.
+        version: u32,
+        /// The plan; one with a problem is refused.
+        plan: &'a Plan,
     },
     /// A rule has come true.
     Rule {

@@ -57,7 +57,7 @@ pub(crate) struct Round {
 impl Schedule {
     pub(crate) fn new(
         rules: &Rules,
-        mut controls: BTreeMap<ProgramId, Control>,
+        controls: &mut BTreeMap<ProgramId, Control>,
         farm: FarmState,
         invalid: &BTreeMap<ProgramId, String>,
     ) -> Self {
@@ -69,6 +69,11 @@ impl Schedule {
         };
         let programs = rules.programs.keys().map(|id| (id.clone(), standing(id))).collect();
         Self { programs, farm }
+    }
+
+    /// What must survive: of each program, and of the farm.
+    pub(crate) fn into_memory(self) -> (BTreeMap<ProgramId, Control>, FarmState) {
+        (self.programs.into_iter().map(|(id, standing)| (id, standing.control)).collect(), self.farm)
     }
 
     /// Asks anew when every program starts: after a step of the clock, or a change for the whole farm.

@@ -104,6 +104,8 @@ pub(super) struct Guards {
     /// Zones whose water may have changed.
     dirty: BTreeSet<usize>,
     wake_at: Option<MonoMs>,
+    /// What is remembered of zones and sources that the plan does not name.
+    others: GuardMemory,
     is_memory_changed: bool,
     /// Something that holds water back may have changed.
     is_gate_changed: bool,
@@ -157,10 +159,52 @@ impl Guards {
                 sources,
             });
         }
+        guards.others = GuardMemory { learned, faults };
         guards.role(plan.guards.rain.as_ref().map(|rain| &rain.gauge), Role::Rain);
         guards.role(plan.guards.rain_contact.as_ref().map(|contact| &contact.gauge), Role::RainContact);
         guards.role(plan.guards.frost.as_ref().map(|frost| &frost.gauge), Role::Frost);
         guards
+    }
+
+    /// Takes over what the guards of the plan before have seen, where this plan guards the same in the same way.
+    pub(super) fn take_over(&mut self, before: Self) {
+        let names: Vec<ZoneId> = before.zones.iter().map(|zone| zone.id.clone()).collect();
+        let idx_of: BTreeMap<ZoneId, usize> =
+            self.zones.iter().enumerate().map(|(idx, zone)| (zone.id.clone(), idx)).collect();
+        for old in before.zones {
+            let Some(zone) = idx_of.get(&old.id).and_then(|idx| self.zones.get_mut(*idx)) else { continue };
+            if zone.guards == old.guards && zone.nominal == old.nominal {
+                (zone.watch, zone.signature, zone.kind) = (old.watch, old.signature, old.kind);
+                (zone.n_recloses, zone.run_ml) = (old.n_recloses, old.run_ml);
+            } else if zone.guards.meter != old.guards.meter || zone.nominal != old.nominal {
+                // What was learned is another flow's, or another meter's.
+                zone.signature = Signature::default();
+                self.is_memory_changed = true;
+            }
+        }
+        for old in before.sources {
+            let idx = self.by_source.get(&old.id);
+            let Some(source) = idx.and_then(|idx| self.sources.get_mut(*idx)) else { continue };
+            source.diagnosis = old.diagnosis.map(|diagnosis| {
+                let zones = diagnosis.zones.iter().filter_map(|idx| idx_of.get(names.get(*idx)?).copied());
+                Diagnosis { zones: zones.collect(), ..diagnosis }
+            });
+            if source.guards == old.guards {
+                (source.watch, source.water) = (old.watch, old.water);
+                (source.tank, source.pressure) = (old.tank, old.pressure);
+            }
+        }
+        if self.farm.rain == before.farm.rain {
+            self.rain = before.rain;
+        }
+        if self.farm.rain_contact == before.farm.rain_contact {
+            self.contact = before.contact;
+        }
+        if self.farm.frost == before.farm.frost {
+            self.frost = before.frost;
+        }
+        self.started_at = before.started_at;
+        self.is_memory_changed |= before.is_memory_changed;
     }
 
     fn role(&mut self, gauge: Option<&ProbeRef>, role: Role) {
@@ -188,16 +232,14 @@ impl Guards {
         zone.signature.expected().or(zone.nominal)
     }
 
-    fn memory(&self) -> GuardMemory {
+    pub(super) fn memory(&self) -> GuardMemory {
         let learned = self.zones.iter().filter(|zone| !zone.signature.runs().is_empty());
-        GuardMemory {
-            learned: learned.map(|zone| (zone.id.clone(), zone.signature.runs().to_vec())).collect(),
-            faults: self
-                .sources
-                .iter()
-                .filter_map(|source| Some((source.id.clone(), source.fault.clone()?)))
-                .collect(),
-        }
+        let faults =
+            self.sources.iter().filter_map(|source| Some((source.id.clone(), source.fault.clone()?)));
+        let mut memory = self.others.clone();
+        memory.learned.extend(learned.map(|zone| (zone.id.clone(), zone.signature.runs().to_vec())));
+        memory.faults.extend(faults);
+        memory
     }
 
     /// What holds a zone's water back at a moment: first what holds for people too.

@@ -21,6 +21,7 @@ use crate::reason::Reason;
 use crate::rules::Rules;
 use crate::schedule::Schedule;
 use crate::view::ZoneView;
+use change::{Before, Next, Way};
 use guards::Guards;
 use pumps::Pumps;
 
@@ -30,6 +31,7 @@ use crate::zone::{Measured, Phase, RunKind, Turn, ValveWord, Verdict, Zone, is_a
 /// stepped, and two seconds matter to no window.
 const CLOCK_STEP_MS: u64 = 2000;
 
+mod change;
 mod guards;
 mod programs;
 mod pumps;
@@ -56,6 +58,14 @@ pub struct Engine {
     schedule_at: Option<MonoMs>,
     /// The gateway stops: nothing starts any more.
     is_stopping: bool,
+    /// The way of each zone's water, in the order of the zones.
+    ways: Vec<Way>,
+    /// The plan that takes over as soon as what it has no place for is closed.
+    next: Option<Next>,
+    /// What is remembered of zones, programs and sources that the plan does not name.
+    attic: Memory,
+    /// What is known of the sessions of nodes, also of those that no zone has.
+    sessions: BTreeMap<NodeId, bool>,
     timers: BTreeSet<(MonoMs, usize)>,
     last_mono: MonoMs,
     /// Civil minus monotonic time when everything was last looked at.
@@ -99,15 +109,29 @@ impl Engine {
     /// before a crash: reserve numbers in blocks. Zones that [`Plan::check`] objects to are kept but never opened.
     #[must_use]
     pub fn new(plan: Plan, memory: Memory, next_command: CommandId, now: Now) -> Self {
-        let Memory { zones: mut memory, programs, farm, sources, guards } = memory;
-        let mut problems = plan.problems_by_zone();
-        let rules = Rules::new(&plan);
-        let schedule = Schedule::new(&rules, programs, farm, &plan.problems_by_program());
-        let opens = memory.values().map(|kept| kept.open).chain(sources.values().map(|kept| kept.open));
+        let of_zones = memory.zones.values().map(|kept| kept.open);
+        let opens = of_zones.chain(memory.sources.values().map(|kept| kept.open));
         let last_remembered = opens.flatten().map(|open| open.command.0).max();
         let next_command =
             CommandId(next_command.0.max(last_remembered.map_or(0, |last| last.saturating_add(1))));
-        let pumps = Pumps::new(&plan, sources, now, next_command);
+        Self::assemble(plan, memory, next_command, now, None)
+    }
+
+    /// An engine for a plan, at the start of the gateway or in place of the one `before`: zones that keep their valve and
+    /// pumps that keep their plan are taken over as they stand, whatever else there is begins as after a start.
+    fn assemble(
+        plan: Plan,
+        mut memory: Memory,
+        next_command: CommandId,
+        now: Now,
+        before: Option<Before>,
+    ) -> Self {
+        let mut problems = plan.problems_by_zone();
+        let rules = Rules::new(&plan);
+        let farm = std::mem::take(&mut memory.farm);
+        let schedule = Schedule::new(&rules, &mut memory.programs, farm, &plan.problems_by_program());
+        let pumps = Pumps::new(&plan, &mut memory.sources, now, next_command);
+        let guards = Guards::new(&plan, std::mem::take(&mut memory.guards), now);
         let mut engine = Self {
             out: Out {
                 started_at: now.mono,
@@ -123,16 +147,21 @@ impl Engine {
             valves: BTreeMap::new(),
             network: Network::new(&plan),
             pumps,
-            guards: Guards::new(&plan, guards, now),
+            guards,
             schedule,
             schedule_at: None,
             is_stopping: false,
+            ways: plan.zones.values().map(|zone| plan.way(zone)).collect(),
+            next: None,
+            attic: Memory::default(),
+            sessions: BTreeMap::new(),
             timers: BTreeSet::new(),
             last_mono: now.mono,
             clock_offset_ms: clock_offset_ms(now),
             clock_ahead_max_ms: clock_offset_ms(now),
             touched: Vec::new(),
         };
+        let mut kept = before.map(|before| engine.take_over(before)).unwrap_or_default();
         for (idx, (id, zone_plan)) in plan.zones.into_iter().enumerate() {
             let own = problems.remove(&id).unwrap_or_default();
             let invalid = own.first().map(ProblemKind::code);
@@ -146,15 +175,16 @@ impl Engine {
                 valves.insert(zone_plan.valve.valve, idx);
             }
             engine.zone_idx.insert(id.clone(), idx);
-            let kept = memory.remove(&id).unwrap_or_default();
-            let mut zone = Zone::after_start(idx, id, zone_plan, invalid, kept, &engine.out.turn(now));
+            let remembered = memory.zones.remove(&id).unwrap_or_default();
+            let mut zone = engine.zone_for(idx, id, (zone_plan, invalid), remembered, &mut kept, now);
             if is_shared {
                 zone.mute();
             }
             zone.set_slack_s(engine.pumps.slack_s(idx, zone.plan.lease_s, &engine.out.timing));
             engine.zones.push(zone);
         }
-        engine.hold_closes();
+        engine.attic = memory;
+        engine.hold_closes(&kept.zone_idxs, &kept.pump_idxs);
         for idx in 0..engine.zones.len() {
             engine.hold(idx);
         }
@@ -198,6 +228,7 @@ impl Engine {
         self.call_staggered(now);
         self.run_guards(now);
         self.run_pumps(now);
+        self.take_next_plan(now);
     }
 
     /// The next thing to do; drain after each [`Self::handle`] and after [`Self::new`].
@@ -253,6 +284,8 @@ impl Engine {
         self.with(now, idx, touched, |zone, turn| zone.valve_word(turn, word));
         if let Some(idx) = self.pumps.by_valve(&valve.node, valve.valve) {
             self.with_pump(now, idx, |pump, turn| pump.valve_word(turn, word));
+        } else if idx.is_none() && is_over {
+            self.tell_of_no_zone(now, valve, word);
         }
     }
 
@@ -289,6 +322,7 @@ impl Engine {
             }
             Input::NodeOnline { node, valves } => self.node_online(now, node, valves, touched),
             Input::NodeOffline { node } => {
+                self.sessions.insert(node.clone(), false);
                 for (_, idx) in self.pumps.node_valves(node) {
                     self.with_pump(now, idx, |pump, turn| pump.node_offline(turn));
                 }
@@ -322,6 +356,7 @@ impl Engine {
             Input::Rule { rule, wish, values } => self.rule_wish(now, rule, wish, values, touched),
             Input::Pause { kind, until, by } => self.pause(now, kind, until, by),
             Input::StopAll { by } => self.stop_all(now, by, touched),
+            Input::Plan { version, plan } => self.plan_changed(now, version, plan, touched),
             Input::Shutdown => self.shut_down(now, touched),
             Input::Timeout => {}
         }
@@ -334,6 +369,7 @@ impl Engine {
         valves: &[(ValveId, bool, Option<CommandId>)],
         touched: &mut Vec<usize>,
     ) {
+        self.sessions.insert(node.clone(), true);
         let state_of = |valve: ValveId| {
             let state = valves.iter().find(|(id, _, _)| *id == valve);
             state.map(|(_, open, command)| (*open, *command))

@@ -49,7 +49,7 @@ pub(super) struct Pumps {
 impl Pumps {
     pub(super) fn new(
         plan: &Plan,
-        mut memory: BTreeMap<SourceId, SourceMemory>,
+        memory: &mut BTreeMap<SourceId, SourceMemory>,
         now: Now,
         next_command: CommandId,
     ) -> Self {
@@ -100,6 +100,49 @@ impl Pumps {
             }
         }
         pumps
+    }
+
+    /// Takes over the pumps of the plan before that this one has just so; returns which.
+    pub(super) fn take_over(&mut self, before: Self) -> BTreeSet<usize> {
+        let mut moved = BTreeMap::new();
+        for (old_idx, mut pump) in before.list.into_iter().enumerate() {
+            let Some(idx) = self.by_source.get(&pump.source).copied() else { continue };
+            let Some(place) = self.list.get_mut(idx).filter(|place| place.plan == pump.plan) else {
+                continue;
+            };
+            pump.move_to(idx);
+            *place = pump;
+            if let (Some(to), Some(from)) = (self.last_used.get_mut(idx), before.last_used.get(old_idx)) {
+                *to = *from;
+            }
+            if let (Some(to), Some(from)) = (self.barred.get_mut(idx), before.barred.get(old_idx)) {
+                *to = *from;
+            }
+            moved.insert(old_idx, idx);
+        }
+        let owners = before.owners.into_iter();
+        self.owners = owners.filter_map(|(command, idx)| Some((command, *moved.get(&idx)?))).collect();
+        moved.into_values().collect()
+    }
+
+    /// Those that a plan does not have just so, in words for the page: they must be off before it takes over.
+    pub(super) fn leaving(&self, plan: &Plan) -> Vec<usize> {
+        let stays = |pump: &Pump| {
+            let source = plan.sources.get(&pump.source);
+            source.and_then(|source| source.pump.as_ref()).is_some_and(|other| *other == pump.plan)
+        };
+        self.list.iter().enumerate().filter(|(_, pump)| !stays(pump)).map(|(idx, _)| idx).collect()
+    }
+
+    /// New pumps learn what is known of their nodes.
+    pub(super) fn hear_sessions(&mut self, sessions: &BTreeMap<NodeId, bool>) {
+        for pump in &mut self.list {
+            pump.hear_session(sessions.get(&pump.plan.valve.node).copied());
+        }
+    }
+
+    pub(super) fn all(&self) -> &[Pump] {
+        &self.list
     }
 
     /// The moment at which some pump wants to be looked at.
@@ -227,16 +270,17 @@ impl Engine {
         self.with_pump(now, idx, |pump, turn| pump.clear_fault(turn, by, !had_fault));
     }
 
-    /// Holds back the Closes of every valve below a pump: after a start each may be on, and on any of them.
-    pub(super) fn hold_closes(&mut self) {
+    /// Holds back the Closes of every valve below a pump: after a start each may be on, and on any of them. Zones and pumps
+    /// that were taken over have theirs held, or their leave, already.
+    pub(super) fn hold_closes(&mut self, kept_zones: &BTreeSet<usize>, kept_pumps: &BTreeSet<usize>) {
         for zone_idx in 0..self.zones.len() {
-            let is_bound = self.is_bound(zone_idx, |_| true);
+            let is_bound = !kept_zones.contains(&zone_idx) && self.is_bound(zone_idx, |_| true);
             if let Some(zone) = self.zones.get_mut(zone_idx).filter(|_| is_bound) {
                 zone.hold_close(NEVER);
             }
         }
         for idx in 0..self.pumps.list.len() {
-            let is_bound = self.is_master_bound(idx);
+            let is_bound = !kept_pumps.contains(&idx) && self.is_master_bound(idx);
             if let Some(pump) = self.pumps.list.get_mut(idx).filter(|_| is_bound) {
                 pump.hold_close(NEVER);
             }

@@ -98,6 +98,15 @@ impl Network {
         network
     }
 
+    /// Takes over when each branch may be started on again.
+    pub(crate) fn take_over(&mut self, before: Self) {
+        let starts: BTreeMap<SourceId, MonoMs> =
+            before.branches.into_iter().map(|branch| (branch.id, branch.next_start_at)).collect();
+        for branch in &mut self.branches {
+            branch.next_start_at = starts.get(&branch.id).copied().unwrap_or(branch.next_start_at);
+        }
+    }
+
     /// Notes whether a zone holds its branches.
     pub(crate) fn set_held(&mut self, zone_idx: usize, is_held: bool) {
         let Some(tap) = self.taps.get(zone_idx) else { return };

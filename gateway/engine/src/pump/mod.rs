@@ -262,6 +262,22 @@ impl Pump {
         self.is_invalid = true;
     }
 
+    /// Goes on under a new plan that has it just so.
+    pub(crate) fn move_to(&mut self, idx: usize) {
+        self.idx = idx;
+        self.is_invalid = false;
+        self.wake_at = None;
+    }
+
+    pub(crate) fn memory(&self) -> &SourceMemory {
+        &self.memory
+    }
+
+    /// What is known of its node's session.
+    pub(crate) fn hear_session(&mut self, is_online: Option<bool>) {
+        self.is_online = is_online;
+    }
+
     /// Leaves the output to whoever else has it by the plan's mistake.
     pub(crate) fn mute(&mut self) {
         self.phase = Phase::Off;

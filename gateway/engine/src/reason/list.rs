@@ -592,6 +592,35 @@ reasons! {
     ValveSilent = "valve_silent" {
         waited_s: u64 = "How long.",
     }
+    /// The farm was saved in another form.
+    FarmSaved = "farm_saved" {
+        version: u32 = "Number of the version.",
+        n_added: u32 = "Lines of it that the one before had not.",
+        n_removed: u32 = "Lines of the one before that it has not.",
+        hash: String = "SHA-256 of its text, the first 16 hexadecimal digits.",
+        note: String = "What the person who saved it says about it.",
+    }
+    /// The farm is run by another version from here on.
+    FarmInForce = "farm_in_force" {
+        version: u32 = "Number of the version.",
+    }
+    /// Another version of the farm has no place for the zone as it is: it is closed before that one takes over.
+    FarmChanged = "farm_changed" {
+        version: u32 = "Number of the version.",
+    }
+    /// A valve that no zone has was open.
+    ValveOfNoZone = "valve_of_no_zone" {
+        node: NodeId = "Its node.",
+        valve: u32 = "Its number there.",
+    }
+    /// Somebody else saved the farm meanwhile.
+    FarmConflict = "farm_conflict" {
+        version: u32 = "Number of the newest version.",
+    }
+    /// What was changed needs a start of the gateway.
+    FarmNeedsRestart = "farm_needs_restart" {
+        keys: String = "The keys.",
+    }
     /// The gateway stops and closes what it opened; nobody would watch it.
     GatewayStopping = "gateway_stopping" {}
     /// The gateway started anew and closes what it cannot account for.

@@ -253,6 +253,7 @@ pub(super) fn is_interruption(reason: &Reason) -> bool {
         reason,
         Reason::GatewayRestarted {}
             | Reason::GatewayStopping {}
+            | Reason::FarmChanged { .. }
             | Reason::NodeOffline { .. }
             | Reason::CommandUnanswered { .. }
             | Reason::ValveNotConfirmed { .. }

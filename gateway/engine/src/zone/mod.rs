@@ -12,9 +12,10 @@
 //!
 //! Invariant: in every phase but Closed the zone holds its source. A zone never looks at another zone.
 //!
-//! `soil` judges, `errand` holds what programs want, `open` and `close` drive the valve, `words` takes in what nodes say, `people` holds wishes, locks and
+//! `change` takes a new plan, `soil` judges, `errand` holds what programs want, `open` and `close` drive the valve, `words` takes in what nodes say, `people` holds wishes, locks and
 //! faults.
 
+mod change;
 mod close;
 mod errand;
 mod lack;
@@ -131,6 +132,8 @@ pub(crate) struct Zone {
     gate: Option<Gate>,
     /// What its soil lacks.
     lacking: Lacking,
+    /// The farm's version that has no place for the zone as it stands: it is to be closed, and nothing starts.
+    leaving: Option<u32>,
 }
 
 /// Why a guard holds a zone's water back.
@@ -273,6 +276,7 @@ impl Zone {
             slack_s: 0,
             gate: None,
             lacking: Lacking::default(),
+            leaving: None,
             memory,
             plan,
         }

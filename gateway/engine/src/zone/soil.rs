@@ -138,8 +138,11 @@ impl Zone {
         }
     }
 
-    /// What bars every start, a person's too: plan, lock, fault, quarantine, a node without connection.
+    /// What bars every start, a person's too: a plan that is to take over, the plan's problem, lock, fault, quarantine, a node without connection.
     pub(crate) fn barred(&self, now: Now) -> Option<Reason> {
+        if let Some(version) = self.leaving {
+            return Some(Reason::FarmChanged { version });
+        }
         if let Some(problem) = self.invalid {
             return Some(Reason::InvalidPlan { problem: problem.to_owned() });
         }

@@ -240,6 +240,14 @@ fn op_with_pumps() -> impl Strategy<Value = Op> {
     ]
 }
 
+/// What happens to a farm that is changed while it runs.
+fn op_with_plans() -> impl Strategy<Value = Op> {
+    let without = prop_oneof![1 => Just(None), 2 => (0..N_ZONES).prop_map(Some)];
+    let plan = (without, any::<bool>(), any::<bool>())
+        .prop_map(|(without, is_thirsty, is_narrow)| Op::Plan { without, is_thirsty, is_narrow });
+    prop_oneof![15 => op_with_pumps(), 2 => plan]
+}
+
 proptest! {
     #[test]
     fn the_promises_hold_whatever_happens(ops in prop::collection::vec(op(), 1..150), seed in any::<u64>()) {
@@ -306,6 +314,18 @@ proptest! {
 // A case lives through many starts of a pump and takes longer: PROPTEST_CASES counts for half.
 proptest! {
     #![proptest_config(ProptestConfig { cases: ProptestConfig::default().cases / 2, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_promises_hold_while_the_farm_is_changed(
+        ops in prop::collection::vec(op_with_plans(), 1..150),
+        seed in any::<u64>(),
+    ) {
+        let mut world = run(with_a_program(pumped_farm()), &ops, seed);
+        world.wait(7_200_000);
+        world.check_diary();
+        world.check_recovery();
+        world.check_diary();
+    }
 
     #[test]
     fn a_pump_never_runs_against_closed_valves(

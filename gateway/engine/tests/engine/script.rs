@@ -4,6 +4,7 @@
 //! action that must have come since the line before, in order. Remember actions are kept for `restart` and not listed.
 //! `ready` brings all nodes online with closed valves and answers the Closes of the start, listing nothing.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use giot_engine::program::{Lack, Millimetres, Percent};
@@ -29,6 +30,9 @@ pub(crate) fn now_at(at_s: u64) -> Now {
 
 struct Stage {
     plan: Plan,
+    /// Plans that `plan NAME` changes to, by their names.
+    plans: BTreeMap<&'static str, Plan>,
+    n_plans: u32,
     engine: Engine,
     memory: Memory,
     mono_ms: u64,
@@ -39,12 +43,23 @@ struct Stage {
 
 /// Plays a script; panics with the difference when the actions are others.
 pub(crate) fn play(plan: Plan, script: &str) -> Engine {
+    play_plans(plan, [], script)
+}
+
+/// As [`play`], with other plans that the script changes to.
+pub(crate) fn play_plans<const N: usize>(
+    plan: Plan,
+    plans: [(&'static str, Plan); N],
+    script: &str,
+) -> Engine {
     let mono_ms = 1_000_000;
     let offset_ms = WALL_START_MS - 1_000_000;
     let now = Now { mono: MonoMs(mono_ms), wall: Some(UnixMs(WALL_START_MS)) };
     let engine = Engine::new(plan.clone(), Memory::default(), CommandId(1), now);
     let mut stage = Stage {
         plan,
+        plans: plans.into(),
+        n_plans: 1,
         engine,
         memory: Memory::default(),
         mono_ms,
@@ -198,6 +213,12 @@ impl Stage {
                 let now = self.now().wall.unwrap();
                 let until = Some(now.plus_ms(until_s.parse::<u64>().unwrap() * 1000));
                 self.feed(Input::Pause { kind: Pause::Rain, until, by: "Lan" });
+            }
+            ["plan", name] => {
+                self.n_plans += 1;
+                let plan = self.plans.get(name).unwrap_or_else(|| panic!("no plan {name}")).clone();
+                self.feed(Input::Plan { version: self.n_plans, plan: &plan });
+                self.plan = plan;
             }
             ["stopall"] => self.feed(Input::StopAll { by: "Lan" }),
             _ => panic!("no such step: {words:?}"),

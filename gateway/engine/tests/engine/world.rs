@@ -4,14 +4,14 @@ use std::collections::{BTreeMap, VecDeque};
 
 use giot_engine::{
     Action, Age, By, Engine, Event, Input, Level, Memory, Now, Plan, ProgramWish, PumpAction, PumpKind,
-    PumpPlan, Reason, SourceId, ValveRef, ZoneId, ZonePlan, ZoneState,
+    PumpPlan, Reason, SoilRule, SourceId, ValveRef, ZoneId, ZonePlan, ZoneState,
 };
 use giot_shared::ids::{CommandId, ValveId};
 use giot_shared::time::{MonoMs, UnixMs};
 use giot_shared::units::Millilitres;
 use giot_shared::valve::{CloseReason, RefusalReason};
 
-use crate::farm::metric;
+use crate::farm::{metric, permyriad};
 use crate::node::{Node, Order, Word};
 
 /// From a valve's failure to the last moment at which a pump that knew nothing of it can have been given a lease: the way of
@@ -93,6 +93,12 @@ pub(crate) enum Op {
         offset_s: Option<i64>,
     },
     Network(Network),
+    /// Another plan: without a zone, or with other thresholds and capacities.
+    Plan {
+        without: Option<usize>,
+        is_thirsty: bool,
+        is_narrow: bool,
+    },
     Restart {
         forgets_open: bool,
         reconnects: bool,
@@ -120,7 +126,11 @@ struct Known {
 
 /// The world.
 pub(crate) struct World {
+    /// The plan in force, the one that is to be, and the one that all are made from.
     plan: Plan,
+    next: Option<Plan>,
+    whole: Plan,
+    n_plans: u32,
     zones: Vec<(ZoneId, ZonePlan)>,
     pumps: Vec<(SourceId, PumpPlan)>,
     /// Of each pump: until when a valve that failed unseen excuses it.
@@ -176,6 +186,9 @@ impl World {
             told_ms: 0,
             n_timeouts: 0,
             log: Vec::new(),
+            next: None,
+            whole: plan.clone(),
+            n_plans: 1,
             plan,
             zones,
         };
@@ -250,13 +263,13 @@ impl World {
                 self.feed(Input::ManualStop { zone: &id, by: "Lan" });
             }
             Op::Lock { zone } => {
-                self.known[zone].is_locked = true;
                 let id = self.zones[zone].0.clone();
+                self.known[zone].is_locked |= self.plan.zones.contains_key(&id);
                 self.feed(Input::Lock { zone: &id, by: "Lan", note: "" });
             }
             Op::Unlock { zone } => {
-                self.known[zone].is_locked = false;
                 let id = self.zones[zone].0.clone();
+                self.known[zone].is_locked &= !self.plan.zones.contains_key(&id);
                 self.feed(Input::Unlock { zone: &id, by: "Lan" });
             }
             Op::Clear { zone } => {
@@ -273,6 +286,7 @@ impl World {
                 self.feed(Input::Timeout);
             }
             Op::Network(network) => self.network = network,
+            Op::Plan { without, is_thirsty, is_narrow } => self.change_plan(without, is_thirsty, is_narrow),
             Op::Restart { forgets_open, reconnects } => self.restart(forgets_open, reconnects),
         }
         self.check_views();
@@ -342,12 +356,54 @@ impl World {
         self.log.push("restart".to_owned());
         self.drain();
         self.check();
+        self.feed_plan();
         if reconnects {
             for zone in 0..self.nodes.len() {
                 self.nodes[zone].is_connected = false;
                 self.connect(zone);
             }
         }
+    }
+
+    fn change_plan(&mut self, without: Option<usize>, is_thirsty: bool, is_narrow: bool) {
+        let mut plan = self.whole.clone();
+        if let Some((id, _)) = without.and_then(|idx| self.zones.get(idx)) {
+            plan.zones.remove(id);
+            plan.programs.clear();
+        }
+        if is_thirsty {
+            for zone in plan.zones.values_mut() {
+                if let SoilRule::Moisture { start_below, stop_above } = &mut zone.soil {
+                    (*start_below, *stop_above) = (permyriad(1800), permyriad(2800));
+                }
+            }
+        }
+        if is_narrow {
+            plan.sources.values_mut().for_each(|source| source.capacity = None);
+        }
+        self.next = Some(plan);
+        self.n_plans += 1;
+        self.feed_plan();
+    }
+
+    /// Tells the engine what plan is to be; again after a start.
+    fn feed_plan(&mut self) {
+        if let Some(plan) = self.next.clone() {
+            self.feed(Input::Plan { version: self.n_plans, plan: &plan });
+        }
+    }
+
+    /// The plan that was to be is in force: what it has no place for is closed for certain.
+    fn take_plan(&mut self) {
+        let plan = self.next.take().expect("a plan that was asked for");
+        for ((id, own), node) in self.zones.iter_mut().zip(&self.nodes) {
+            let is_open = node.run.is_some_and(|run| run.commanded_ms.is_some());
+            match plan.zones.get(id) {
+                Some(zone) => *own = zone.clone(),
+                None => assert!(!is_open, "P3: {id} is gone and its valve open"),
+            }
+        }
+        self.plan = plan;
     }
 
     /// A node's words leave: changes of the valve surely, answers perhaps.
@@ -484,6 +540,9 @@ impl World {
                 }
                 Action::Diary(entry) => {
                     self.told_ms += entry.run_ms.unwrap_or(0);
+                    if matches!(entry.reason, Reason::FarmInForce { .. }) {
+                        self.take_plan();
+                    }
                     let Some(zone) = entry.zone.map(|zone| self.index(&zone)) else { continue };
                     let known = &mut self.known[zone];
                     match entry.event {
@@ -664,7 +723,9 @@ impl World {
     /// to start and idle.
     fn check_views(&self) {
         for (id, _) in &self.zones {
-            let view = self.engine.zone_view(id, self.now()).unwrap();
+            let view = self.engine.zone_view(id, self.now());
+            assert_eq!(view.is_some(), self.plan.zones.contains_key(id), "{id}");
+            let Some(view) = view else { continue };
             if let ZoneState::Waiting { why } | ZoneState::Idle { why } = view.state {
                 assert!(
                     !matches!(why, Reason::SoilDry { .. }),
@@ -689,6 +750,7 @@ impl World {
     pub(crate) fn check_recovery(&mut self) {
         self.network = Network::default();
         self.apply(&Op::Clock { offset_s: Some(0) });
+        self.apply(&Op::Plan { without: None, is_thirsty: false, is_narrow: false });
         for node in 0..self.nodes.len() {
             self.disconnect(node);
             self.connect(node);

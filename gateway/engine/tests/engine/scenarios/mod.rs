@@ -1,6 +1,7 @@
 //! What the engine does, told as scripts; each is one rule.
 
 mod people;
+mod plans;
 mod programs;
 mod refill;
 mod rules;

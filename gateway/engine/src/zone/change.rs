@@ -1,0 +1,70 @@
+//! What a new plan of the farm means for one zone: it leaves, or it goes on under the new plan as it stands.
+
+use std::collections::BTreeMap;
+
+use super::{Phase, RunKind, Turn, Zone};
+use crate::diary::By;
+use crate::ids::ProgramId;
+use crate::plan::ZonePlan;
+use crate::reason::Reason;
+
+impl Zone {
+    /// A plan that is to take over has no place for the zone as it stands (`version`), or has after all (`None`). A leaving
+    /// zone is closed and does not start; one that `is_gone` from the farm forgets what programs wanted of it.
+    pub(crate) fn leave(&mut self, turn: &mut Turn<'_>, version: Option<u32>, is_gone: bool) {
+        if self.leaving.is_some() && version.is_none() {
+            self.unskip();
+        }
+        self.leaving = version;
+        let Some(version) = version else { return };
+        if is_gone {
+            self.is_memory_changed |= self.memory.run.take().is_some();
+            self.drop_errands(None);
+        }
+        self.stop(turn, Reason::FarmChanged { version }, By::Engine, false);
+        // The change itself stands in the diary: not once more for each zone that would have started.
+        self.skip_told(Reason::FarmChanged { version });
+    }
+
+    /// A program is gone from the farm: what it does here ends, what it wanted is forgotten.
+    pub(crate) fn leave_program(&mut self, turn: &mut Turn<'_>, program: &ProgramId, version: u32) {
+        self.drop_errands(Some(program));
+        let run = match &self.phase {
+            Phase::Opening(opening) => &opening.run,
+            Phase::Open(watering) => &watering.run,
+            Phase::Closed | Phase::Closing(_) | Phase::Local(_) => return,
+        };
+        let is_its_run = match &run.kind {
+            RunKind::Program(of) | RunKind::ByHand(of) => of == program,
+            RunKind::Soil | RunKind::Manual | RunKind::Rule => false,
+        };
+        if is_its_run {
+            self.is_memory_changed |= self.memory.run.take().is_some();
+            self.stop(turn, Reason::FarmChanged { version }, By::Engine, false);
+        }
+    }
+
+    /// Goes on under another plan with the same valve: what is known of its probes, its valve, and what people said stays.
+    pub(crate) fn take_plan(
+        &mut self,
+        idx: usize,
+        plan: ZonePlan,
+        invalid: Option<&'static str>,
+        turn: &mut Turn<'_>,
+    ) {
+        let mut probes: BTreeMap<_, _> =
+            self.plan.probes.iter().zip(std::mem::take(&mut self.probes)).collect();
+        self.probes = plan.probes.iter().map(|probe| probes.remove(probe).unwrap_or_default()).collect();
+        if self.leaving.take().is_some() || self.plan != plan {
+            self.unskip();
+        }
+        self.desk.idx = idx;
+        self.desk.volume_max = plan.guards.volume_max;
+        for command in &self.desk.commands {
+            turn.owners.insert(*command, idx);
+        }
+        self.invalid = invalid;
+        self.plan = plan;
+        self.timer = None;
+    }
+}
