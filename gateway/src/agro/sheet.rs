@@ -179,7 +179,7 @@ pub fn parse_date(text: &str) -> Option<NaiveDate> {
 }
 
 fn problem(line: Option<usize>, field: &str, what: &str) -> Problem {
-    Problem { line, field: field.to_owned(), what: what.to_owned() }
+    Problem { line, column: None, field: field.to_owned(), what: what.to_owned() }
 }
 
 fn unreadable(place: &Place, bytes: &[u8], error: &csv::Error) -> Problem {

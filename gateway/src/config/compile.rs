@@ -1,6 +1,6 @@
 //! The rules of a configuration: from [`super::raw`] to [`Settings`], collecting every problem before giving up.
 
-use super::{ConfigError, ExternalBroker, Problem, Settings, ZoneLabel, raw};
+use super::{ConfigError, ExternalBroker, Problem, Settings, ZoneLabel, raw, shape};
 use crate::history::timezone::TimeZone;
 use giot_engine::program::{Cycle, Group, Place};
 use giot_engine::{
@@ -40,28 +40,28 @@ const HALVES_OF_YEAR_S: [i64; 2] = [1_767_225_600, 1_782_864_000];
 /// Checks `text` and makes it the gateway's settings; `file` is only named in errors.
 ///
 /// # Errors
-/// [`ConfigError`] with every problem found: syntax errors stop at the first, broken rules are all reported.
+/// [`ConfigError`] with every problem found: of the syntax and of keys and types first, and where those are sound, of rules.
 pub fn compile(file: &str, text: &str) -> Result<Settings, ConfigError> {
-    let raw: raw::File = toml::from_str(text).map_err(|error| ConfigError {
-        file: file.to_owned(),
-        problems: vec![Problem {
-            line: error.span().map(|span| line_of(text, span.start)),
-            field: String::new(),
-            what: error.message().to_owned(),
-        }],
-    })?;
+    let raw = shape::read(text).map_err(|problems| ConfigError { file: file.to_owned(), problems })?;
     let mut compiler = Compiler { text, problems: Vec::new() };
     let settings = compiler.settings(raw);
     if compiler.problems.is_empty() {
         return Ok(settings);
     }
-    compiler.problems.sort_by_key(|problem| problem.line);
+    compiler.problems.sort_by_key(|problem| (problem.line, problem.column));
     Err(ConfigError { file: file.to_owned(), problems: compiler.problems })
 }
 
 /// The line of a place in a text, from 1.
 pub(crate) fn line_of(text: &str, offset: usize) -> usize {
     text.bytes().take(offset).filter(|&byte| byte == b'\n').count() + 1
+}
+
+/// The place of a text's byte in its line, in characters from 1.
+pub(super) fn column_of(text: &str, offset: usize) -> usize {
+    let before = text.as_bytes().get(..offset).unwrap_or(text.as_bytes());
+    let line = before.rsplit(|&byte| byte == b'\n').next().unwrap_or_default();
+    String::from_utf8_lossy(line).chars().count() + 1
 }
 
 /// Where things stand in the file, with their field.
@@ -82,6 +82,7 @@ impl Compiler<'_> {
     pub(super) fn problem(&mut self, span: Range<usize>, field: &str, what: impl Display) {
         self.problems.push(Problem {
             line: Some(line_of(self.text, span.start)),
+            column: Some(column_of(self.text, span.start)),
             field: field.to_owned(),
             what: what.to_string(),
         });
@@ -203,6 +204,7 @@ impl Compiler<'_> {
                 }
                 None => self.problems.push(Problem {
                     line: None,
+                    column: None,
                     field: String::new(),
                     what: problem.to_string(),
                 }),

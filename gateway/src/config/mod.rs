@@ -6,10 +6,12 @@
 mod balance;
 mod compile;
 mod guard;
+mod masks;
 mod program;
 mod pump;
 mod raw;
 mod rule;
+mod shape;
 mod sink;
 mod soil;
 mod store;
@@ -26,6 +28,7 @@ use crate::rules::Rule;
 pub use compile::compile;
 pub(crate) use compile::{line_of, parse_utc_offset};
 pub(crate) use guard::to_milli;
+pub use masks::{MASK, masked, unmasked};
 pub(crate) use sink::check_token;
 pub use sink::{SinkPlan, Token};
 
@@ -114,6 +117,8 @@ impl Default for Settings {
 pub struct Problem {
     /// Line in the file, from 1; `None` where no single line is to blame.
     pub line: Option<usize>,
+    /// Place in that line, in characters from 1; `None`: the line as a whole.
+    pub column: Option<usize>,
     /// The key, as a path such as `zone[2].window`.
     pub field: String,
     /// What is wrong and what would be right.

@@ -334,3 +334,25 @@ fn a_history_that_cannot_be_kept_so_names_its_line() {
     let crossed = "[store]\nraw_days = 400\nhourly_days = 300\n";
     assert_eq!(problems(crossed), [(Some(3), "store.hourly_days".to_owned())]);
 }
+
+#[test]
+fn every_wrong_key_and_type_is_found_at_once() {
+    let text = GOOD_ZONE.replace("start_below_percent = 22", "start_below_percent = \"dry\"\nfrost = true")
+        + "speed = 3\n[[zone]]\nid = \"b\"\n[guards.rain]\nlimit = 5\n";
+    let error = compile("giot.toml", &text).expect_err("a broken configuration");
+    let places: Vec<(Option<usize>, Option<usize>)> =
+        error.problems.iter().map(|problem| (problem.line, problem.column)).collect();
+    let lines: Vec<Option<usize>> = places.iter().map(|(line, _)| *line).collect();
+    for line in [9, 10, 12, 13, 16] {
+        assert!(lines.contains(&Some(line)), "line {line}: {error}");
+    }
+    assert!(places.contains(&(Some(9), Some(23))), "{places:?}");
+    assert!(error.problems.iter().all(|problem| !problem.what.is_empty()), "{error}");
+}
+
+#[test]
+fn errors_of_the_syntax_are_found_at_once() {
+    let error = compile("giot.toml", "a = \nb = 1\nb = 2\n[x\n").expect_err("broken");
+    let lines: Vec<Option<usize>> = error.problems.iter().map(|problem| problem.line).collect();
+    assert!(lines.contains(&Some(1)) && lines.contains(&Some(3)) && lines.contains(&Some(4)), "{error}");
+}

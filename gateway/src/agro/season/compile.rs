@@ -28,6 +28,7 @@ pub fn read(
     let raw: raw::File = toml::from_str(text).map_err(|error| {
         failed(vec![Problem {
             line: error.span().map(|span| line_of(text, span.start)),
+            column: None,
             field: String::new(),
             what: error.message().to_owned(),
         }])
@@ -75,7 +76,7 @@ impl Compiler<'_> {
     /// Notes a problem; without a place it is the file's as a whole.
     pub(super) fn problem(&mut self, span: impl Into<Option<Range<usize>>>, field: &str, what: impl Display) {
         let line = span.into().map(|span| line_of(self.text, span.start));
-        self.problems.push(Problem { line, field: field.to_owned(), what: what.to_string() });
+        self.problems.push(Problem { line, column: None, field: field.to_owned(), what: what.to_string() });
     }
 
     /// Notes where a key stands and gives its value.

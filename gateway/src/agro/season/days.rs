@@ -109,7 +109,7 @@ impl Compiler<'_> {
         for day in &sheet.rows {
             if let Some(other) = by_date.insert(day.date, *day) {
                 let what = format!("{} stands on line {} already: leave one out", day.date, other.line);
-                problems.push(Problem { line: Some(day.line), field: "date".to_owned(), what });
+                problems.push(Problem { line: Some(day.line), column: None, field: "date".to_owned(), what });
             }
         }
         let mut days = Vec::new();
@@ -120,7 +120,7 @@ impl Compiler<'_> {
                 None => {
                     let what =
                         format!("{date} is missing: every day from season.first to season.last is needed");
-                    problems.push(Problem { line: None, field: "date".to_owned(), what });
+                    problems.push(Problem { line: None, column: None, field: "date".to_owned(), what });
                 }
             }
         }
@@ -147,6 +147,7 @@ impl Compiler<'_> {
                 Ok(input) => inputs.push(input),
                 Err(error) => problems.push(Problem {
                     line: Some(station.line),
+                    column: None,
                     field: error.field().to_owned(),
                     what: with_remedy(&error),
                 }),

@@ -161,6 +161,7 @@ fn in_order(place: &Place, hours: &[StationHour]) -> Result<(), ConfigError> {
     let problems: Vec<_> = late
         .map(|(before, after)| Problem {
             line: Some(after.line),
+            column: None,
             field: "time".to_owned(),
             what: format!("not after {} on line {}: sort the file by time", before.time, before.line),
         })
@@ -181,6 +182,7 @@ fn all<T, R>(
             Ok(result) => results.push((row, result)),
             Err((line, error)) => problems.push(Problem {
                 line: Some(line),
+                column: None,
                 field: error.field().to_owned(),
                 what: with_remedy(&error),
             }),
