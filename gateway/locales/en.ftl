@@ -525,6 +525,12 @@ reason-closed-by-node = The node closed the valve by itself: { $close }.
 reason-valve-found-closed = The node reported the valve closed without saying why.
 reason-unexpected-open = The valve was open without a command from here (command { $command }).
 reason-valve-silent = Nothing was heard of the valve for { $waited_s }, longer than its longest run.
+reason-farm-saved = Version { $version } of the farm was saved: { $n_added } lines added, { $n_removed } removed (text { $hash }). { $note }
+reason-farm-in-force = The gateway runs by version { $version } of the farm.
+reason-farm-changed = Version { $version } of the farm changes this: it is closed before that version takes over.
+reason-valve-of-no-zone = Valve { $valve } of node { $node }, which no zone has, was open.
+reason-farm-conflict = Somebody saved version { $version } of the farm meanwhile.
+reason-farm-needs-restart = What was changed needs a start of the gateway: { $keys }.
 reason-gateway-stopping = The gateway is stopping, so it closes what it had opened.
 reason-gateway-restarted = The gateway has just restarted and closes every valve that it cannot account for.
 
@@ -776,6 +782,12 @@ do-closed-by-node = See the node's reason below; if it was the supply, check bat
 do-valve-found-closed = Check whether the node lost power.
 do-unexpected-open = Look at the valve at once; if nobody opened it, check the node and give it a new key.
 do-valve-silent = See that the valve is closed; check the node's power and signal.
+do-farm-saved = The Farm screen and giot farm show say what was changed.
+do-farm-in-force = { do-nothing }
+do-farm-changed = Wait until it is closed. While its node is away, that is certain only when its longest possible run is over.
+do-valve-of-no-zone = See who opens it; give it a zone if it waters something.
+do-farm-conflict = Look at that version, then make your change from it.
+do-farm-needs-restart = Put it into the file of giot serve --config, or use giot farm import while the gateway is stopped, and start the gateway.
 do-gateway-stopping = Start the gateway again to go on watering.
 do-gateway-restarted = If the gateway restarts often, check its power.
 do-diagnosing = Wait for the test to end; the zone at fault will be named.
@@ -852,3 +864,39 @@ sink-taken = Last sent
 sink-waiting = Readings that wait
 sink-oldest = the oldest of { $time }
 sink-refused = Readings it refused
+
+## The farm's settings
+
+nav-farm = Farm settings
+farm-text = Settings as text
+farm-intro = Everything that the gateway knows of the farm: sources, zones, programs, rules. What is saved is in force without a restart; runs of zones that did not change go on, and what is taken away is closed first.
+farm-line = Line { $n }
+farm-problems = { $n ->
+    [1] 1 thing is wrong
+   *[other] { $n } things are wrong
+  }:
+farm-sound = Nothing is wrong with this text.
+farm-diff = What changes
+farm-same = Nothing is different.
+farm-line-added = added:
+farm-line-removed = removed:
+farm-review = Compare and save
+farm-save = Save and run by it
+farm-go-on = Go on writing
+farm-undo = Undo all
+farm-reload = Read again
+farm-note = What it is about (optional)
+farm-restart = These are taken in only when the gateway starts: { $keys }. Change them in the file of giot serve --config, or with giot farm import while the gateway is stopped.
+farm-zones-removed = These zones are taken away, their valves are closed first: { $names }.
+farm-waits = Version { $n } is saved. It takes over when these are closed for certain: { $names }.
+farm-history = Earlier versions
+farm-version = Version { $n }
+farm-in-force = in force
+farm-never-in-force = Never in force.
+farm-origin-page = { $by }, on the page.
+farm-origin-command = { $by }, by giot farm.
+farm-origin-file = { $by }, from { $file }.
+farm-show = What it changed
+farm-restore = Take it again
+farm-restore-note = Version { $n } again
+farm-no-versions = No version was saved yet.

@@ -4,7 +4,7 @@
 //! Only the demo uses this. It writes the past straight into the store, since nobody wants to wait for thirty days of
 //! messages, and everything from the start on goes the usual way.
 
-use crate::config::{Settings, ZoneLabel};
+use crate::config::Settings;
 use crate::hub::codec;
 use crate::hub::registry::Device;
 use crate::ingest::series_name;
@@ -12,21 +12,16 @@ use crate::quality::Quality;
 use crate::store::{Batch, DeviceSamples, MetricSample, ValveEventRow, Writer};
 use giot_board_host::field::{Farm, FieldSeed, History, NodeSpec, PastRun, PastSample, RunEnd, ZoneSpec};
 use giot_board_host::{BoardSetup, FlashStore, SimClock, run_node};
-use giot_engine::program::{
-    Crossing, Date, DayRule, EveryDays, Group, MinuteOfDay, Program, Season, Sequence, StartRule, Step,
-    Target, Windows,
-};
-use giot_engine::{
-    By, DayWindow, Entry, Event, ProbeRef, Reason, SoilRule, SourceId, SourcePlan, Timing, ValveRef,
-    ZoneGuards, ZoneId, ZonePlan,
-};
+use giot_engine::program::Date;
+use giot_engine::{By, Entry, Event, Reason, Timing};
 use giot_firmware::probe::{ProbeFault, Sample};
 use giot_firmware::settings::{MeterPlan, NodeConfig, ProbePlan, ValveKind, ValvePlan};
 use giot_shared::ids::{CommandId, NodeId, ProbeId, ValveId};
 use giot_shared::metric::Metric;
 use giot_shared::time::{MonoMs, UnixMs};
-use giot_shared::units::{LitresPerHour, Millilitres, Millivolts, MoisturePermyriad};
+use giot_shared::units::{Millilitres, Millivolts, MoisturePermyriad};
 use std::collections::BTreeMap;
+use std::fmt::Write;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Days of history that the demo begins with.
@@ -83,51 +78,37 @@ impl Orchard {
         self.nodes.iter().map(|node| Ok(node.id.parse()?)).collect()
     }
 
-    /// The settings that a gateway of this farm runs by.
+    /// The farm as a file: what a gateway of it runs by.
     ///
     /// # Errors
-    /// Never for the farm as it is.
-    pub fn settings(&self) -> anyhow::Result<Settings> {
+    /// A zone without a valve, which does not happen for the farm as it is.
+    pub fn farm_file(&self) -> anyhow::Result<String> {
         let farm = self.farm();
-        let mut settings = Settings { cooperative: farm.cooperative().to_owned(), ..Settings::default() };
-        // Time runs fast and messages do not: two minutes of the demo are two seconds of the machine.
-        settings.plan.timing =
-            Timing { answer_s: 120, confirm_s: 120, ttl_s: 120, margin_s: 60, ..Timing::default() };
         let source = farm.source();
-        settings.plan.sources.insert(source.id.parse()?, SourcePlan::default());
-        settings.source_names.insert(source.id.parse()?, source.name.to_owned());
+        let mut text = format!(
+            "# The demo's cooperative. Change it here: what is saved is in force at once.\n\
+             cooperative = \"{}\"\n\n[[source]]\nid = \"{}\"\nname = \"{}\"\n",
+            farm.cooperative(),
+            source.id,
+            source.name
+        );
         for (zone_idx, zone) in farm.zones().iter().enumerate() {
-            let id: ZoneId = zone.id.parse()?;
-            let mut valve = None;
-            let mut probes = Vec::new();
-            let mut depth_cm = BTreeMap::new();
-            for node in self.nodes.iter().filter(|node| node.zone_idx == zone_idx) {
-                let device: NodeId = node.id.parse()?;
-                let probe = ProbeRef {
-                    device: device.clone(),
-                    metric: series_name(Metric::SoilMoisture, SOIL.0).parse()?,
-                };
-                depth_cm.insert(probe.clone(), node.depth_cm);
-                probes.push(probe);
-                if node.has_valve {
-                    valve = Some(ValveRef { node: device, valve: VALVE });
-                }
-            }
-            let valve = valve.ok_or_else(|| anyhow::anyhow!("zone {id} of the demo has no valve"))?;
-            settings.plan.zones.insert(id.clone(), zone_plan(zone, source.id.parse()?, valve, probes));
-            let label = ZoneLabel {
-                name: zone.name.to_owned(),
-                household: zone.household.to_owned(),
-                crop: Some(zone.crop_name.to_owned()),
-                depth_cm,
-            };
-            settings.zone_labels.insert(id, label);
+            let nodes: Vec<&NodeSpec> = self.nodes.iter().filter(|node| node.zone_idx == zone_idx).collect();
+            let valve = nodes.iter().find(|node| node.has_valve);
+            let valve = valve.ok_or_else(|| anyhow::anyhow!("zone {} of the demo has no valve", zone.id))?;
+            zone_text(&mut text, zone, source.id, valve, &nodes)?;
         }
-        let (id, name) = LONGAN_PROGRAM;
-        let today = Date::of(farm.now(), settings.plan.utc_offset_min);
-        settings.plan.programs.insert(id.parse()?, longan_program(today)?);
-        settings.program_names.insert(id.parse()?, name.to_owned());
-        Ok(settings)
+        let today = Date::of(farm.now(), Settings::default().plan.utc_offset_min);
+        let ((id, name), (hour, minute)) = (LONGAN_PROGRAM, LONGAN_START);
+        write!(
+            text,
+            "\n[[program]]\nid = \"{id}\"\nname = \"{name}\"\n\
+             days = {{ every_days = {LONGAN_EVERY_DAYS}, counted_from = \"{today}\" }}\n\
+             starts = [\"{hour:02}:{minute:02}\"]\n\
+             steps = [{{ zone = \"{LONGAN_ZONE}\", litres_per_plant = {LONGAN_LITRES} }}]\n\
+             catch_up_min = {LONGAN_CATCH_UP_MIN}\n"
+        )?;
+        Ok(text)
     }
 
     /// Writes the past into the store.
@@ -320,59 +301,69 @@ impl Orchard {
     }
 }
 
-/// Every third evening from `first_day` on.
-fn longan_program(first_day: Date) -> anyhow::Result<Program> {
-    let (hour, minute) = LONGAN_START;
-    let at = MinuteOfDay::new(hour, minute).ok_or_else(|| anyhow::anyhow!("{hour}:{minute} is no time"))?;
-    let step = Step::of(LONGAN_ZONE.parse()?, Target::litres_per_plant(LONGAN_LITRES));
-    Ok(Program {
-        days: DayRule { every: EveryDays::new(LONGAN_EVERY_DAYS, first_day), ..DayRule::EVERY_DAY },
-        starts: vec![StartRule::at(at)],
-        sequence: Sequence::of(vec![step]),
-        season: Season::NONE,
-        windows: Windows::default(),
-        crossing: Crossing::default(),
-        catch_up_min: LONGAN_CATCH_UP_MIN,
-    })
-}
+/// Time runs fast in a demo and messages do not: two minutes of it are two seconds of the machine.
+pub const TIMING: Timing = Timing {
+    answer_s: 120,
+    confirm_s: 120,
+    ttl_s: 120,
+    margin_s: 60,
+    retry_later_s: 30,
+    quarantine_s: 300,
+    quarantine_s_max: 6 * 3600,
+    person_rest_s: 3600,
+    patience_s: 1800,
+    node_run_s_max: 8 * 3600,
+};
 
-fn zone_plan(zone: &ZoneSpec, source: SourceId, valve: ValveRef, probes: Vec<ProbeRef>) -> ZonePlan {
-    let permyriad = |value| MoisturePermyriad::new(value).unwrap_or(MoisturePermyriad::MAX);
-    let layout = &zone.layout;
-    ZonePlan {
-        source,
-        flow: u32::try_from(layout.nominal_ml_h() / 1000).ok().map(LitresPerHour),
-        area_dm2: layout.area_m2.checked_mul(100),
-        n_plants: Some(layout.n_plants),
-        cycle: None,
-        group: Group::default(),
-        valve,
-        probes,
-        weights: Vec::new(),
-        soil: SoilRule::Moisture { start_below: zone.start_below(), stop_above: zone.stop_above() },
-        window: DayWindow::ALWAYS,
-        lease_s: LEASE_S,
-        run_max_s: RUN_MAX_S,
-        min_off_s: 30 * 60,
-        fresh_s: 30 * 60,
-        plausible: (permyriad(100).into(), permyriad(6000).into()),
-        rate_max: permyriad(1000).into(),
-        stuck_s: 24 * 3600,
-        automatic: true,
-        guards: ZoneGuards::default(),
+/// A zone as a table of the farm's file.
+fn zone_text(
+    text: &mut String,
+    zone: &ZoneSpec,
+    source: &str,
+    valve: &NodeSpec,
+    nodes: &[&NodeSpec],
+) -> anyhow::Result<()> {
+    let (layout, metric) = (&zone.layout, series_name(Metric::SoilMoisture, SOIL.0));
+    writeln!(
+        text,
+        "\n[[zone]]\nid = \"{}\"\nname = \"{}\"\nhousehold = \"{}\"\ncrop = \"{}\"\nsource = \"{source}\"\n\
+         flow_l_per_h = {}\narea_m2 = {}\nplants = {}\nvalve = {{ node = \"{}\", valve = {} }}\nprobes = [",
+        zone.id,
+        zone.name,
+        zone.household,
+        zone.crop_name,
+        layout.nominal_ml_h() / 1000,
+        layout.area_m2,
+        layout.n_plants,
+        valve.id,
+        VALVE.0
+    )?;
+    for node in nodes {
+        let (id, depth_cm) = (&node.id, node.depth_cm);
+        writeln!(text, "    {{ device = \"{id}\", metric = \"{metric}\", depth_cm = {depth_cm} }},")?;
     }
+    writeln!(
+        text,
+        "]\nstart_below_percent = {:?}\nstop_above_percent = {:?}\nlease_min = {}\nrun_max_min = {}",
+        zone.start_below().percent(),
+        zone.stop_above().percent(),
+        LEASE_S / 60,
+        RUN_MAX_S / 60
+    )?;
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::compile;
 
     #[test]
     fn the_plan_is_sound_and_its_first_program_evening_is_today() {
         let start = Farm::demo_start(UnixMs(1_790_000_000_000));
         let (orchard, _) = Orchard::new(1, start);
-        let settings = orchard.settings().unwrap();
-        assert!(settings.plan.check().is_empty(), "{:?}", settings.plan.check());
+        let settings = compile("demo", &orchard.farm_file().unwrap()).unwrap();
+        assert_eq!((settings.plan.zones.len(), settings.zone_labels.len()), (6, 6));
         let program = settings.plan.programs.get(&LONGAN_PROGRAM.0.parse().unwrap()).unwrap();
         let today = Date::of(start, settings.plan.utc_offset_min);
         for (n_days, is_on) in [(0, true), (1, false), (2, false), (3, true)] {

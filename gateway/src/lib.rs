@@ -18,6 +18,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod demo;
+pub mod farm;
 pub mod history;
 pub mod hub;
 pub mod import;
@@ -36,6 +37,7 @@ pub mod words;
 use anyhow::Context;
 use clock::Clock;
 use config::{ExternalBroker, Settings};
+use farm::Farm;
 use giot_engine::program::FarmState;
 use giot_shared::time::UnixMs;
 use hub::registry::{BrokerAccess, Registry};
@@ -50,7 +52,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
-use store::{Reader, Retention, Store, StoreOptions, Upkeep, Writer};
+use store::{Reader, Store, StoreOptions, Upkeep, Writer};
 use supervisor::Supervisor;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
@@ -70,7 +72,7 @@ pub struct Options {
     /// Everybody may publish and nobody signs in: only on loopback, for a demo or a test.
     pub anonymous: bool,
     /// What it runs by.
-    pub settings: Settings,
+    pub farm: Farm,
     /// A demo's time: start and speed.
     pub demo_time: Option<(UnixMs, u32)>,
 }
@@ -98,7 +100,7 @@ impl Gateway {
     /// # Errors
     /// When the folder is in use or newer ([`store::OpenError`]), an address cannot be bound, or the disk refuses.
     pub async fn start(options: Options) -> anyhow::Result<Self> {
-        let Options { data, http, mqtt, anonymous, settings, demo_time } = options;
+        let Options { data, http, mqtt, anonymous, farm, demo_time } = options;
         anyhow::ensure!(
             !anonymous || (http.ip().is_loopback() && mqtt.ip().is_loopback()),
             cli::UsageError(
@@ -120,6 +122,8 @@ impl Gateway {
                 "this machine's clock is not set: nothing is watered by schedule and no record is dated until it is"
             );
         }
+        let begin = farm::begin(farm, &reader, &store.writer(), clock).await?;
+        let settings = begin.settings.clone();
         let registry = Registry::load(reader.clone())?;
         let auth = api::Auth::new(&admin_secret(&data)?, anonymous);
         let (listener, http) = listen(http).await?;
@@ -128,12 +132,12 @@ impl Gateway {
             Some(broker) => external(broker, &settings, &data)?,
         };
         let (requests, requests_rx) = mpsc::channel(hub::REQUESTS_MAX);
-        let (view, view_rx) = watch::channel(Arc::new(unseen(&clock)));
+        let (view, view_rx) = watch::channel(Arc::new(unseen(&clock, &settings)));
         let (diary, diary_rx) = watch::channel(0);
         let (stopping, stopping_rx) = watch::channel(false);
         let hub = Hub::new(Parts {
             clock,
-            settings: settings.clone(),
+            begin,
             anonymous,
             registry,
             reader: reader.clone(),
@@ -154,15 +158,13 @@ impl Gateway {
             stopping: stopping_rx.clone(),
         };
         let sinks = sinks::start(&around, &mut tasks)?;
-        let (retention, settings) = (Arc::new(settings.retention.clone()), Arc::new(settings));
         let counting =
-            balance::run(reader.clone(), settings.clone(), clock, requests.clone(), stopping.subscribe());
+            balance::run(reader.clone(), view_rx.clone(), clock, requests.clone(), stopping.subscribe());
         let api = api::Api {
             auth,
             sinks: Arc::new(sinks),
             clock,
-            settings,
-            view: view_rx,
+            view: view_rx.clone(),
             diary: diary_rx,
             requests: requests.clone(),
             reader,
@@ -173,7 +175,7 @@ impl Gateway {
         tasks.spawn("hub", hub.run());
         tasks.spawn("balance", counting);
         tasks.spawn("http", api::serve(listener, api));
-        tasks.spawn("upkeep", upkeep(store.writer(), retention, clock, stopping.subscribe()));
+        tasks.spawn("upkeep", upkeep(store.writer(), view_rx, clock, stopping.subscribe()));
         let (link, running, mqtt) = (transport.link, transport.running, transport.address);
         Ok(Self { http, mqtt, clock, store, link, running, requests, tasks, stopping })
     }
@@ -234,9 +236,11 @@ impl Gateway {
 }
 
 /// The farm before the first look.
-fn unseen(clock: &Clock) -> FarmView {
+fn unseen(clock: &Clock, settings: &Settings) -> FarmView {
     FarmView {
         now: clock.wall_unchecked(),
+        settings: Arc::new(settings.clone()),
+        version: hub::farm::VersionView::default(),
         mono: clock.mono(),
         clock_set: false,
         zones: vec![],
@@ -360,7 +364,7 @@ const UPKEEP_EVERY: Duration = Duration::from_secs(600);
 /// Reminds the store, from time to time, of what it does by itself at quiet moments.
 async fn upkeep(
     writer: Writer,
-    retention: Arc<Retention>,
+    view: watch::Receiver<Arc<FarmView>>,
     clock: Clock,
     mut stopping: watch::Receiver<bool>,
 ) -> anyhow::Result<()> {
@@ -371,7 +375,7 @@ async fn upkeep(
             () = tokio::time::sleep(clock.real(UPKEEP_EVERY)) => {}
         }
         // While the clock is not set, nothing has an age.
-        let retention = clock.wall().map(|_| retention.clone());
+        let retention = clock.wall().map(|_| Arc::new(view.borrow().settings.retention.clone()));
         let upkeep = Upkeep { now_us: clock.wall_us_unchecked(), retention };
         // A store that is busy is reminded again the next time.
         writer.tend(upkeep).context("remind the store of its upkeep")?;

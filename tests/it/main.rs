@@ -28,4 +28,5 @@ mod replay;
 mod settings;
 mod sinks;
 mod store;
+mod versions;
 mod wire_cddl;

@@ -4,7 +4,7 @@
 use giot_board_host::{BoardSetup, FlashStore, NodeStatus, Sample, SimClock, run_node};
 use giot_firmware::settings::{MeterPlan, NodeConfig, ProbePlan, ValvePlan};
 use giot_gateway::clock::Clock;
-use giot_gateway::config::Settings;
+use giot_gateway::farm::Farm;
 use giot_gateway::quality::Quality;
 use giot_gateway::store::{Anchor, Reader, ValveEventFilter};
 use giot_gateway::{Gateway, Options};
@@ -42,7 +42,7 @@ async fn gateway(data: &Path, mqtt: &str, now: UnixMs) -> Running {
         http: "127.0.0.1:0".parse().unwrap(),
         mqtt: mqtt.parse().unwrap(),
         anonymous: true,
-        settings: Settings::default(),
+        farm: Farm::Given(Box::default()),
         demo_time: Some((now, SPEED)),
     };
     let gateway = Gateway::start(options).await.unwrap();

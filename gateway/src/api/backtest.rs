@@ -44,7 +44,7 @@ pub(crate) async fn zone_backtest(
     Query(query): Query<BacktestQuery>,
 ) -> Result<Json<Value>, Problem> {
     let zone = zones::zone(&api, &id)?;
-    let plan = &api.settings.plan;
+    let plan = &api.settings().plan;
     let now = api.clock.wall_unchecked();
     let day = |text: &str| day_of(text, now, plan.utc_offset_min).map_err(Problem::bad_request);
     let (first, last) = (day(&query.from)?, day(&query.to)?);
@@ -61,7 +61,7 @@ pub(crate) async fn zone_backtest(
         }
     };
     let _place = api.places.take().await?;
-    let settings = api.settings.clone();
+    let settings = api.settings();
     let answer = ask(&api.reader, move |reader| {
         let report = backtest(&reader, &settings, &zone, program.as_ref(), (first, last), &mut |_| {})?;
         Ok(to_json(&report, &zone, (first, last)))

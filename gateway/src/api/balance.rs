@@ -70,18 +70,19 @@ pub(crate) async fn zone_balance(
     Path(id): Path<String>,
 ) -> Result<Json<ZoneBalance>, Problem> {
     let zone = zones::zone(&api, &id)?;
-    if !api.settings.balances.contains_key(&zone) {
+    if !api.settings().balances.contains_key(&zone) {
         return Err(Problem::not_found("balance of this zone"));
     }
     let Some(now) = api.clock.wall() else { return Err(Problem::unavailable()) };
-    let (settings, wanted) = (api.settings.clone(), zone.clone());
+    let (settings, wanted) = (api.settings(), zone.clone());
     let count =
         ask(
             &api.reader,
             move |reader| Ok(count_all(&reader, &settings, now, Some(&wanted))?.remove(&wanted)),
         );
     let count = count.await?.ok_or_else(|| Problem::not_found("balance of this zone"))?;
-    let label = api.settings.zone_labels.get(&zone).and_then(|label| label.crop.as_deref());
+    let in_force = api.settings();
+    let label = in_force.zone_labels.get(&zone).and_then(|label| label.crop.as_deref());
     let status = label.and_then(crop).map(|crop| crop.status);
     Ok(Json(ZoneBalance {
         lack_mm: count.lack.ok().map(|lack| lack.lack.in_mm()),

@@ -67,7 +67,7 @@ async fn feed(mut api: Api, page: mpsc::Sender<Result<Event, Infallible>>) {
                     continue;
                 }
                 let view = api.view.borrow_and_update().clone();
-                let overview = model::overview(&view, &api.settings, &api.clock, &api.sinks);
+                let overview = model::overview(&view, &api.settings(), &api.clock, &api.sinks);
                 if send(&page, "overview", &overview).await.is_err() {
                     return;
                 }

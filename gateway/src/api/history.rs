@@ -95,10 +95,10 @@ pub(crate) async fn zone_history(
     if query.from >= query.to {
         return Err(Problem::bad_request("from: earlier than to"));
     }
-    let Some(plan) = api.settings.plan.zones.get(&zone).cloned() else {
+    let Some(plan) = api.settings().plan.zones.get(&zone).cloned() else {
         return Err(Problem::not_found("such zone"));
     };
-    let label = api.settings.zone_labels.get(&zone).cloned().unwrap_or_default();
+    let label = api.settings().zone_labels.get(&zone).cloned().unwrap_or_default();
     let points = query.points.unwrap_or(POINTS_DEFAULT).clamp(2, POINTS_MAX);
     let history = ask(&api.reader, move |reader| {
         let range_us = query.from.saturating_mul(1000)..query.to.saturating_mul(1000);

@@ -11,6 +11,7 @@ mod diary;
 mod error;
 mod events;
 mod export;
+mod farm;
 mod history;
 mod model;
 mod nodes;
@@ -60,8 +61,6 @@ pub struct Api {
     pub auth: Auth,
     /// The gateway's time.
     pub clock: Clock,
-    /// Names for people.
-    pub settings: Arc<Settings>,
     /// The farm at the last look.
     pub view: watch::Receiver<Arc<FarmView>>,
     /// Counts commits that held diary entries.
@@ -78,6 +77,13 @@ pub struct Api {
     pub sinks: Arc<Views>,
     /// Turns true when the gateway stops: open streams end.
     pub stopping: watch::Receiver<bool>,
+}
+
+impl Api {
+    /// What the gateway runs by.
+    fn settings(&self) -> Arc<Settings> {
+        self.view.borrow().settings.clone()
+    }
 }
 
 #[derive(OpenApi)]
@@ -129,6 +135,11 @@ pub struct Api {
         past::chart,
         past::spans,
         export::export,
+        farm::farm,
+        farm::check,
+        farm::save,
+        farm::versions,
+        farm::version,
         diary::diary,
         events::events
     )
@@ -161,6 +172,7 @@ fn routes(api: Api) -> Router {
         .merge(series::routes())
         .merge(past::routes())
         .merge(export::routes())
+        .merge(farm::routes())
         .merge(diary::routes())
         .merge(events::routes())
         .merge(page::routes())

@@ -18,5 +18,5 @@ pub(super) fn routes() -> Router<Api> {
 ))]
 pub(crate) async fn overview(_: SignedIn, State(api): State<Api>) -> Json<Overview> {
     let view = api.view.borrow().clone();
-    Json(model::overview(&view, &api.settings, &api.clock, &api.sinks))
+    Json(model::overview(&view, &api.settings(), &api.clock, &api.sinks))
 }

@@ -161,7 +161,7 @@ pub(crate) async fn series(_: SignedIn, State(api): State<Api>) -> Result<Json<C
         at: last.sample.at_us.div_euclid(1_000),
     });
     Ok(Json(Choice {
-        time_zone: api.settings.time_zone.to_string(),
+        time_zone: api.settings().time_zone.to_string(),
         formats: Format::available().map(|format| format.to_string()).collect(),
         series: series.collect(),
     }))
@@ -342,7 +342,7 @@ pub(super) fn range_us(from: i64, to: i64) -> Result<Range<i64>, Problem> {
 /// The named time zone, or the farm's.
 pub(super) fn time_zone(api: &Api, text: Option<&str>) -> Result<TimeZone, Problem> {
     // A plus sign in a query means a space; nobody means a space here.
-    text.map_or(Ok(api.settings.time_zone), |text| parameter("tz", &text.replace(' ', "+")))
+    text.map_or(Ok(api.settings().time_zone), |text| parameter("tz", &text.replace(' ', "+")))
 }
 
 /// The edges of a table that is not too large.

@@ -159,7 +159,7 @@ pub(crate) async fn list(_: SignedIn, State(api): State<Api>) -> Json<Programs> 
     let ms = |at: Option<UnixMs>| at.map(|at| at.0);
     let programs = view.programs.iter().map(|program| Program {
         id: program.program.to_string(),
-        name: api.settings.program_names.get(&program.program).cloned().unwrap_or_default(),
+        name: api.settings().program_names.get(&program.program).cloned().unwrap_or_default(),
         enabled: program.control.is_enabled,
         adjust_percent: program.control.adjust.get(),
         skip_next: program.control.skip_next,
@@ -195,7 +195,7 @@ pub(crate) async fn preview(
     }
     // Eight years of starts may be looked at for each program.
     let planned = tokio::task::spawn_blocking(move || {
-        let plan = &api.settings.plan;
+        let plan = &api.settings().plan;
         let controls =
             view.programs.iter().map(|program| (program.program.clone(), program.control.clone())).collect();
         next_days(&plan.programs, &controls, &plan.site(), &view.farm, view.now, n_days)
@@ -313,7 +313,7 @@ pub(crate) async fn pause(_: SignedIn, State(api): State<Api>, Json(body): Json<
 
 async fn of_program(api: &Api, id: &str, what: ProgramWish) -> Answer {
     let program =
-        id.parse::<ProgramId>().ok().filter(|program| api.settings.plan.programs.contains_key(program));
+        id.parse::<ProgramId>().ok().filter(|program| api.settings().plan.programs.contains_key(program));
     let program = program.ok_or_else(|| Problem::not_found("such program"))?;
     wish(api, Wish::Program { program, wish: what }).await
 }

@@ -108,7 +108,7 @@ pub(crate) async fn list(_: SignedIn, State(api): State<Api>) -> Json<Rules> {
             values: state.map(|state| state.values.clone()).unwrap_or_default(),
         }
     };
-    Json(Rules { rules: api.settings.rules.iter().map(row).collect() })
+    Json(Rules { rules: api.settings().rules.iter().map(row).collect() })
 }
 
 /// When the rules would have fired on the last days: the same rules over the stored history; nothing is changed.
@@ -124,10 +124,10 @@ pub(crate) async fn test(
         .ok()
         .filter(|last_ms| *last_ms <= LAST_MS_MAX)
         .ok_or_else(|| Problem::bad_request("last: a number of hours or days, as 36h or 7d; at most 31d"))?;
-    let rules = chosen(&api.settings, query.rule.as_deref()).map_err(Problem::bad_request)?;
+    let rules = chosen(&api.settings(), query.rule.as_deref()).map_err(Problem::bad_request)?;
     let to = api.view.borrow().now;
     let from = to.minus_ms(last_ms);
-    let settings = api.settings.clone();
+    let settings = api.settings();
     let rehearsal = ask(&api.reader, move |reader| {
         rehearse_store(&reader, &settings, &rules, (from, to), &mut |_, _| {})
     })

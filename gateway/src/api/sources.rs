@@ -53,7 +53,7 @@ pub(super) fn routes() -> Router<Api> {
     (status = 200, body = [Source]), (status = 401, body = Problem)
 ))]
 pub(crate) async fn list(_: SignedIn, State(api): State<Api>) -> Json<Vec<Source>> {
-    Json(all(&api.view.borrow().clone(), &api.settings))
+    Json(all(&api.view.borrow().clone(), &api.settings()))
 }
 
 /// The sources of a farm, by id.
@@ -87,7 +87,8 @@ pub(super) fn all(view: &FarmView, settings: &Settings) -> Vec<Source> {
     (status = 202, body = super::zones::Accepted), (status = 401, body = Problem), (status = 404, body = Problem)
 ))]
 pub(crate) async fn clear_fault(_: SignedIn, State(api): State<Api>, Path(id): Path<String>) -> Answer {
-    let source = id.parse::<SourceId>().ok().filter(|source| api.settings.plan.sources.contains_key(source));
+    let source =
+        id.parse::<SourceId>().ok().filter(|source| api.settings().plan.sources.contains_key(source));
     let source = source.ok_or_else(|| Problem::not_found("such source"))?;
     wish(&api, Wish::ClearSource { source }).await
 }

@@ -108,11 +108,11 @@ pub(crate) async fn why(
 ) -> Result<Json<Why>, Problem> {
     let zone = zones::zone(&api, &id)?;
     let view = api.view.borrow().clone();
-    let utc_offset_min = api.settings.plan.utc_offset_min;
+    let utc_offset_min = api.settings().plan.utc_offset_min;
     let day = day_of(query.day.as_deref().unwrap_or("today"), view.now, utc_offset_min)
         .map_err(Problem::bad_request)?;
     let present = view.zones.iter().find(|shown| shown.zone == zone).map(|shown| shown.state.clone());
-    let (settings, words) = (api.settings.clone(), api.words.clone());
+    let (settings, words) = (api.settings(), api.words.clone());
     let answer = ask(&api.reader, move |reader| {
         let facts = gather(&reader, &settings, &zone, day, view.now, present)?;
         Ok(explain(&facts, &words, &Names::of(&settings)))

@@ -20,7 +20,7 @@ const NOTE_LEN_MAX: usize = 200;
 const TEST_S_MAX: u32 = 600;
 
 /// Who acts while there is one account only.
-const PERSON: &str = "admin";
+pub(super) const PERSON: &str = "admin";
 
 /// How long to water.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -116,7 +116,7 @@ pub(crate) async fn start(
     Json(body): Json<Start>,
 ) -> Answer {
     let zone = zone(&api, &id)?;
-    let max_s = api.settings.plan.zones.get(&zone).map_or(0, |plan| plan.run_max_s);
+    let max_s = api.settings().plan.zones.get(&zone).map_or(0, |plan| plan.run_max_s);
     let run_s = body.minutes * 60.0;
     if !(run_s >= 1.0 && run_s <= f64::from(max_s)) {
         let most = f64::from(max_s) / 60.0;
@@ -201,7 +201,7 @@ pub(crate) async fn test_valves(_: SignedIn, State(api): State<Api>, Json(body):
     }
     let zones = match body.zones {
         Some(ids) => ids.iter().map(|id| zone(&api, id)).collect::<Result<Vec<_>, _>>()?,
-        None => api.settings.plan.zones.keys().cloned().collect(),
+        None => api.settings().plan.zones.keys().cloned().collect(),
     };
     let runs = zones.into_iter().map(|zone| (zone, body.seconds)).collect();
     wish(&api, Wish::Runs { set: RunSet::Test, runs }).await
@@ -257,7 +257,7 @@ pub(crate) async fn clear_fault(_: SignedIn, State(api): State<Api>, Path(id): P
 }
 
 pub(super) fn zone(api: &Api, id: &str) -> Result<ZoneId, Problem> {
-    let zone = id.parse::<ZoneId>().ok().filter(|zone| api.settings.plan.zones.contains_key(zone));
+    let zone = id.parse::<ZoneId>().ok().filter(|zone| api.settings().plan.zones.contains_key(zone));
     zone.ok_or_else(|| Problem::not_found("such zone"))
 }
 

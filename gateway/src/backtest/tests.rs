@@ -4,6 +4,7 @@ use giot_engine::SoilRule;
 use giot_shared::units::MoisturePermyriad;
 
 use super::*;
+use crate::config::compile;
 use crate::demo::Orchard;
 use crate::store::{Store, StoreOptions};
 
@@ -25,7 +26,7 @@ async fn farm() -> Farm {
     let start = UnixMs(1_790_000_000_000);
     let (orchard, history) = Orchard::new(7, start);
     orchard.write_history(&history, &store.writer(), |_| {}).await.unwrap();
-    let settings = orchard.settings().unwrap();
+    let settings = compile("demo", &orchard.farm_file().unwrap()).unwrap();
     let zone = settings.plan.zones.keys().find(|id| id.as_str() == ZONE).cloned();
     let zone = zone.unwrap_or_else(|| panic!("{:?}", settings.plan.zones.keys()));
     let last = Date::of(start, settings.plan.utc_offset_min).plus_days(-1);

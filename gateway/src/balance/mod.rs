@@ -27,6 +27,7 @@ pub use weather::{Day, Et0From, Station, days};
 
 use crate::clock::Clock;
 use crate::config::Settings;
+use crate::hub::view::FarmView;
 use crate::hub::{Request, Wish};
 use crate::ingest;
 use crate::store::{DiaryFilter, Reader};
@@ -202,24 +203,20 @@ fn middle((date, mut values): (Date, Vec<f64>)) -> Option<(Date, f64)> {
     Some((date, f64::midpoint(*upper, *lower)))
 }
 
-/// Counts at the start and from time to time, and tells the hub.
+/// Counts at the start, from time to time and when the farm is changed, and tells the hub.
 ///
 /// # Errors
 /// When the store cannot be read.
 pub async fn run(
     reader: Reader,
-    settings: Arc<Settings>,
+    mut view: watch::Receiver<Arc<FarmView>>,
     clock: Clock,
     hub: mpsc::Sender<Request>,
     mut stopping: watch::Receiver<bool>,
 ) -> anyhow::Result<()> {
-    if settings.balances.is_empty() {
-        // An error means that the gateway is gone.
-        stopping.wait_for(|stopping| *stopping).await.ok();
-        return Ok(());
-    }
     loop {
-        if let Some(wall) = clock.wall() {
+        let settings = view.borrow_and_update().settings.clone();
+        if let Some(wall) = clock.wall().filter(|_| !settings.balances.is_empty()) {
             let counted_at = clock.mono();
             let (reader, settings) = (reader.clone(), settings.clone());
             let counted = tokio::task::spawn_blocking(move || count_all(&reader, &settings, wall, None));
@@ -236,6 +233,7 @@ pub async fn run(
         tokio::select! {
             // An error means that the gateway is gone.
             _ = stopping.wait_for(|stopping| *stopping) => return Ok(()),
+            _ = view.wait_for(|seen| !Arc::ptr_eq(&seen.settings, &settings)) => {}
             () = tokio::time::sleep(clock.real(EVERY)) => {}
         }
     }

@@ -2,7 +2,8 @@
 
 use super::{Signals, UsageError, runtime, say, start_log};
 use crate::clock::Clock;
-use crate::demo::{HISTORY_DAYS, Orchard};
+use crate::demo::{HISTORY_DAYS, Orchard, TIMING};
+use crate::farm::{self, FarmFile};
 use crate::hub::registry::DeviceKind;
 use crate::store::{Batch, Store};
 use crate::{Gateway, Options};
@@ -74,12 +75,13 @@ async fn demo(args: &Args, data: &Path) -> anyhow::Result<()> {
         tokio::task::spawn_blocking(move || store.close()).await??;
     }
     bar.finish_and_clear();
+    let file = FarmFile { name: "demo".to_owned(), text: orchard.farm_file()?, by: "giot demo".to_owned() };
     let options = Options {
         data: data.to_owned(),
         http: args.http,
         mqtt: args.mqtt,
         anonymous: true,
-        settings: orchard.settings()?,
+        farm: farm::Farm::Kept { file: Some(file), timing: TIMING },
         demo_time: Some((start, args.speed)),
     };
     let mut signals = Signals::listen()?;

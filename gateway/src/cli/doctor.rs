@@ -3,6 +3,7 @@
 use super::{DataFolder, format_time, say};
 use crate::clock::Clock;
 use crate::config::{REFERENCE, Settings, compile};
+use crate::farm;
 use crate::store::{DiaryProof, Reader};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::ops::ControlFlow;
@@ -55,36 +56,73 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The settings, where there are sound ones.
+/// The settings that hold, where there are sound ones: of the farm that the store keeps, or of a file where it keeps none.
 fn check_config(args: &Args, findings: &mut Findings) -> anyhow::Result<Option<Settings>> {
-    let beside = args.data.data.join("giot.toml");
-    let file = match &args.config {
-        Some(file) => file,
-        None if beside.exists() => &beside,
-        None => {
+    let reader = Reader::open(&args.data.data).ok();
+    let newest = reader.as_ref().map(Reader::farm_newest).transpose()?.flatten();
+    let file = check_file(args, reader.as_ref(), findings)?;
+    let Some(newest) = newest else {
+        if file.is_none() {
             findings.good("no configuration: a gateway without zones (giot doctor --print-config)")?;
-            return Ok(None);
         }
+        return Ok(file);
     };
-    let name = file.display().to_string();
-    let text = match std::fs::read_to_string(file) {
-        Ok(text) => text,
+    let in_force = reader.as_ref().map(Reader::farm_in_force).transpose()?.flatten();
+    let in_force = in_force.map_or(0, |row| row.version);
+    let by = format!("saved by {} on {} ({})", newest.by, format_time(newest.saved_us), newest.origin);
+    let settings = match compile(&farm::name_of(&newest), &newest.text) {
+        Ok(settings) => settings,
         Err(error) => {
-            findings.bad(&format!("{name}: {error}"))?;
+            findings.bad(&format!("{error}: giot farm export, mend it, giot farm import"))?;
             return Ok(None);
         }
     };
-    match compile(&name, &text) {
-        Ok(settings) => {
-            let (n_zones, n_sources) = (settings.plan.zones.len(), settings.plan.sources.len());
-            findings.good(&format!("{name}: {n_zones} zones on {n_sources} sources"))?;
-            Ok(Some(settings))
+    let size = format!("{} zones on {} sources", settings.plan.zones.len(), settings.plan.sources.len());
+    let version = newest.version;
+    if in_force == version {
+        findings.good(&format!("farm: version {version} is in force, {by}: {size}"))?;
+    } else {
+        findings.good(&format!(
+            "farm: version {version}, {by}: {size}; not in force yet, version {in_force} is: giot serve, or its valves, are waited for"
+        ))?;
+    }
+    Ok(Some(settings))
+}
+
+/// The settings of the file that `giot serve` would read, where there is a sound one.
+fn check_file(
+    args: &Args,
+    reader: Option<&Reader>,
+    findings: &mut Findings,
+) -> anyhow::Result<Option<Settings>> {
+    let file = match super::serve::file(args.config.as_deref(), &args.data.data) {
+        Ok(Some(file)) => file,
+        Ok(None) => return Ok(None),
+        Err(error) => {
+            findings.bad(&format!("{error:#}"))?;
+            return Ok(None);
         }
+    };
+    let name = args.config.as_ref().map_or_else(|| file.name.clone(), |path| path.display().to_string());
+    let settings = match compile(&name, &file.text) {
+        Ok(settings) => settings,
         Err(error) => {
             findings.bad(&error.to_string())?;
-            Ok(None)
+            return Ok(None);
         }
-    }
+    };
+    let (n_zones, n_sources) = (settings.plan.zones.len(), settings.plan.sources.len());
+    let from = reader.map(|reader| reader.farm_of_file(&file.name)).transpose()?.flatten();
+    let standing = match from {
+        Some(row) if row.text == file.text => format!("; as version {} of the farm", row.version),
+        Some(row) => format!(
+            "; changed since it became version {}: giot serve takes it in when it starts",
+            row.version
+        ),
+        None => "; giot serve takes it in when it starts".to_owned(),
+    };
+    findings.good(&format!("{name}: {n_zones} zones on {n_sources} sources{standing}"))?;
+    Ok(Some(settings))
 }
 
 fn check_store(args: &Args, settings: Option<&Settings>, findings: &mut Findings) -> anyhow::Result<()> {

@@ -14,6 +14,7 @@ mod bench;
 mod demo;
 mod doctor;
 mod export;
+mod farm;
 mod import;
 mod node;
 mod reasons;
@@ -55,6 +56,8 @@ enum Command {
     #[command(subcommand)]
     Node(node::Command),
     Export(export::Args),
+    #[command(subcommand)]
+    Farm(farm::Command),
     #[command(subcommand)]
     Import(import::Command),
     #[command(subcommand)]
@@ -126,6 +129,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Demo(args) => demo::run(&args),
         Command::Replay(args) => replay::run(&args),
         Command::Node(command) => quietly(node::run(&command)),
+        Command::Farm(command) => quietly(farm::run(&command)),
         Command::Export(args) => quietly(export::run(&args)),
         Command::Import(command) => quietly(import::run(&command)),
         Command::Agro(command) => quietly(agro::run(&command)),

@@ -1,7 +1,7 @@
 //! `giot replay`: plays a station's history through real nodes over MQTT, then proves that it all arrived.
 
 use super::{UsageError, read_file, runtime, say, start_log};
-use crate::config::Settings;
+use crate::farm::Farm;
 use crate::hub::registry::{Device, DeviceKind};
 use crate::replay::{self, Comparison, Station, Track};
 use crate::store::{Reader, register_device};
@@ -162,7 +162,7 @@ fn own_gateway(args: &Args) -> Options {
         http: loopback,
         mqtt: loopback,
         anonymous: false,
-        settings: Settings::default(),
+        farm: Farm::Given(Box::default()),
         demo_time: None,
     }
 }

@@ -1,7 +1,7 @@
 //! `giot sink`: how the time-series stores outside do that get the history, also while the gateway runs.
 
-use super::{DataFolder, UsageError, format_time, parse_time, read_file, runtime, say};
-use crate::config::{Settings, SinkPlan, compile};
+use super::{DataFolder, UsageError, format_time, parse_time, runtime, say};
+use crate::config::{Settings, SinkPlan};
 use crate::sinks::verdict::{Answer, Verdict};
 use crate::sinks::{self, sender};
 use crate::store::{OpenError, Reader, SinkRow, forget_sink, resend_sink};
@@ -126,8 +126,7 @@ pub(super) fn describe(reader: &Reader, sink: &SinkRow) -> anyhow::Result<String
 }
 
 fn test(args: &TestArgs) -> anyhow::Result<()> {
-    let file = args.config.clone().unwrap_or_else(|| args.data.data.join("giot.toml"));
-    let settings = compile(&file.display().to_string(), &read_file(&file)?)?;
+    let settings = super::serve::settings(args.config.as_deref(), &args.data.data)?;
     let wanted: Vec<&SinkPlan> = settings
         .sinks
         .iter()
@@ -135,7 +134,7 @@ fn test(args: &TestArgs) -> anyhow::Result<()> {
         .collect();
     if wanted.is_empty() {
         let name = args.name.as_deref().unwrap_or_default();
-        return Err(UsageError(format!("{}: no [[sink]] {name}", file.display())).into());
+        return Err(UsageError(format!("the farm has no [[sink]] {name}")).into());
     }
     let mut n_bad = 0;
     for sink in wanted {

@@ -33,7 +33,7 @@ pub(super) fn program_row(program: &giot_engine::ProgramId) -> String {
 }
 
 /// Everything that the rows hold.
-pub(super) fn memory_from_rows(rows: impl IntoIterator<Item = (String, String)>) -> Memory {
+pub(crate) fn memory_from_rows(rows: impl IntoIterator<Item = (String, String)>) -> Memory {
     let mut memory = Memory::default();
     for (name, text) in rows {
         if name == FARM_ROW {

@@ -13,6 +13,7 @@
 pub mod change;
 pub mod codec;
 mod deliver;
+pub mod farm;
 mod memory;
 pub mod orders;
 pub mod registry;
@@ -23,6 +24,7 @@ mod wish;
 
 use crate::clock::{Clock, monotonic};
 use crate::config::Settings;
+use crate::farm::Begin;
 use crate::ingest::json::Names;
 use crate::mqtt::{Delivery, Incoming, Link, Qos};
 use crate::quality::Quality;
@@ -43,6 +45,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use change::{Change, State};
+use farm::Versions;
 use orders::Counter;
 use registry::Registry;
 use rules::Ruling;
@@ -81,10 +84,17 @@ pub struct Request {
     pub answer: oneshot::Sender<Result<(), Reason>>,
 }
 
+/// Probes that some zone decides by, by device.
+type Watched = BTreeMap<NodeId, BTreeSet<ProbeRef>>;
+/// Gauges that some guard reads, by device.
+type Gauges = BTreeMap<NodeId, BTreeSet<MetricName>>;
+
 /// A commit's news for the hub.
 enum Committed {
     Records { node: NodeId, last: Position, is_stored: bool },
     Diary,
+    Farm(Box<farm::Saving>),
+    FarmLost,
 }
 
 /// What the hub is made of.
@@ -93,7 +103,7 @@ pub struct Parts {
     /// Its time.
     pub clock: Clock,
     /// What it runs by.
-    pub settings: Settings,
+    pub begin: Begin,
     /// Anybody may publish JSON: a demo or a test on loopback.
     pub anonymous: bool,
     /// The devices.
@@ -117,7 +127,8 @@ pub struct Parts {
 /// The hub.
 pub struct Hub {
     clock: Clock,
-    settings: Settings,
+    settings: Arc<Settings>,
+    farm: Versions,
     anonymous: bool,
     registry: Registry,
     reader: Reader,
@@ -133,9 +144,9 @@ pub struct Hub {
     commands: Counter,
     sessions: BTreeMap<NodeId, Session>,
     /// Probes that some zone decides by, with the device's metrics.
-    watched: BTreeMap<NodeId, BTreeSet<ProbeRef>>,
+    watched: Watched,
     /// Gauges that some guard reads, by device.
-    gauges: BTreeMap<NodeId, BTreeSet<MetricName>>,
+    gauges: Gauges,
     /// Why the engine refused a person's last wish.
     last_refusal: Option<Reason>,
     /// The last diary entry of each zone from before this start.
@@ -171,7 +182,7 @@ impl Hub {
     pub async fn new(parts: Parts) -> anyhow::Result<Self> {
         let Parts {
             clock,
-            settings,
+            begin,
             anonymous,
             registry,
             reader,
@@ -182,6 +193,7 @@ impl Hub {
             view,
             diary,
         } = parts;
+        let (settings, farm) = Versions::at_start(begin);
         let rows = reader.memory()?;
         let rule_memory = rules::memory_from_rows(&rows);
         let change =
@@ -208,6 +220,7 @@ impl Hub {
         let mut hub = Self {
             clock,
             settings,
+            farm,
             anonymous,
             registry,
             reader,
@@ -239,6 +252,7 @@ impl Hub {
             stopping: None,
         };
         hub.recall()?;
+        hub.begin_farm();
         hub.act(&mut None);
         hub.flush();
         hub.show();
@@ -248,14 +262,21 @@ impl Hub {
     /// Shows the engine, and through it the page, the newest readings that the store has, and the page each zone's last entry
     /// of the diary. No irrigation starts on a reading from before the start: each probe is waited for.
     fn recall(&mut self) -> anyhow::Result<()> {
-        for (device, probes) in self.watched.clone() {
+        let (watched, gauges) = (self.watched.clone(), self.gauges.clone());
+        self.recall_series(watched, gauges)?;
+        let zones: Vec<ZoneId> = self.settings.plan.zones.keys().cloned().collect();
+        self.recall_entries(zones)
+    }
+
+    fn recall_series(&mut self, watched: Watched, gauges: Gauges) -> anyhow::Result<()> {
+        for (device, probes) in watched {
             for last in self.reader.last_values(Some(device.as_str()))? {
                 if let Some(probe) = probes.iter().find(|probe| probe.metric.as_str() == &*last.metric) {
                     self.recall_one(probe, &last);
                 }
             }
         }
-        for (device, metrics) in self.gauges.clone() {
+        for (device, metrics) in gauges {
             for last in self.reader.last_values(Some(device.as_str()))? {
                 if let Some(metric) = metrics.iter().find(|metric| metric.as_str() == &*last.metric) {
                     let sample = last.sample;
@@ -264,10 +285,14 @@ impl Hub {
                 }
             }
         }
-        for zone in self.settings.plan.zones.keys() {
+        Ok(())
+    }
+
+    fn recall_entries(&mut self, zones: Vec<ZoneId>) -> anyhow::Result<()> {
+        for zone in zones {
             let filter = DiaryFilter { zone: Some(zone.to_string()), limit: 1, ..DiaryFilter::default() };
             let row = self.reader.diary(&filter)?.into_iter().next();
-            self.earlier.extend(row.map(|row| (zone.clone(), row.entry)));
+            self.earlier.extend(row.map(|row| (zone, row.entry)));
         }
         Ok(())
     }
@@ -336,9 +361,14 @@ impl Hub {
     /// Does what the engine wants, and the rules of it. What must be kept goes into `batch`, or into the hub's own where
     /// there is none. Ends, because rules see what they did to zones a second later.
     fn act(&mut self, batch: &mut Option<&mut Batch>) {
-        self.obey(batch);
-        while self.run_rules(batch) {
+        loop {
             self.obey(batch);
+            while self.run_rules(batch) {
+                self.obey(batch);
+            }
+            if !self.follow_farm() {
+                return;
+            }
         }
     }
 
@@ -443,6 +473,7 @@ impl Hub {
         let input = match &wish {
             Wish::Shutdown => return self.shut_down(answer),
             Wish::Lacks { age_ms, lacks } => return self.take_lacks(*age_ms, lacks),
+            Wish::Farm(_) => return self.save_farm(wish, answer),
             Wish::Settings { node, text, within_s } => {
                 self.change(node, *text, *within_s);
                 return self.answer_when_kept(answer);
@@ -560,6 +591,8 @@ impl Hub {
         while let Some(news) = next {
             match news {
                 Committed::Diary => self.diary.send_modify(|count| *count += 1),
+                Committed::Farm(saving) => self.farm_saved(*saving),
+                Committed::FarmLost => self.farm.is_saving = false,
                 Committed::Records { node, last, is_stored } => {
                     if let Some(session) = self.sessions.get_mut(&node) {
                         if !is_stored {
@@ -647,6 +680,8 @@ impl Hub {
         });
         let view = FarmView {
             now: self.clock.wall_unchecked(),
+            settings: self.settings.clone(),
+            version: self.farm.view(&self.engine),
             mono: now.mono,
             clock_set: now.wall.is_some(),
             zones,
@@ -695,14 +730,12 @@ const SETTINGS_COMMANDS: u64 = 1 << 63;
 const CHANGE_TTL_S: u32 = 120;
 
 /// By device: the probes that some zone decides by, and the gauges that some guard reads.
-fn watched_series(
-    settings: &Settings,
-) -> (BTreeMap<NodeId, BTreeSet<ProbeRef>>, BTreeMap<NodeId, BTreeSet<MetricName>>) {
-    let mut watched: BTreeMap<NodeId, BTreeSet<ProbeRef>> = BTreeMap::new();
+fn watched_series(settings: &Settings) -> (Watched, Gauges) {
+    let mut watched = Watched::new();
     for probe in settings.plan.zones.values().flat_map(|zone| &zone.probes) {
         watched.entry(probe.device.clone()).or_default().insert(probe.clone());
     }
-    let mut gauges: BTreeMap<NodeId, BTreeSet<MetricName>> = BTreeMap::new();
+    let mut gauges = Gauges::new();
     for gauge in settings.plan.gauges() {
         gauges.entry(gauge.device.clone()).or_default().insert(gauge.metric.clone());
     }

@@ -5,7 +5,11 @@ use giot_engine::{FlowView, ProgramView, PumpView, Reason, SourceId, ZoneId, Zon
 use giot_shared::ids::NodeId;
 use giot_shared::time::{MonoMs, UnixMs};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
+use super::farm::VersionView;
+
+use crate::config::Settings;
 use crate::rules::RuleState;
 use crate::store::DiaryEntry;
 
@@ -14,6 +18,10 @@ use crate::store::DiaryEntry;
 pub struct FarmView {
     /// The gateway's clock as it reads.
     pub now: UnixMs,
+    /// What the gateway runs by.
+    pub settings: Arc<Settings>,
+    /// Which version of the farm that is.
+    pub version: VersionView,
     /// Whether that clock can be believed.
     pub clock_set: bool,
     /// Zones by id.

@@ -6,8 +6,10 @@ use giot_shared::ids::NodeId;
 use giot_shared::time::UnixMs;
 use giot_shared::wire::SettingsText;
 
+use super::farm::Saving;
+
 /// What a person wants.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum Wish {
     /// Water a zone for a bounded time.
     Start {
@@ -99,6 +101,8 @@ pub enum Wish {
         /// By zone.
         lacks: Vec<(ZoneId, Result<Lack, &'static str>)>,
     },
+    /// Keep another version of the farm and run by it.
+    Farm(Box<Saving>),
     /// The gateway stops: close what it opened.
     Shutdown,
 }

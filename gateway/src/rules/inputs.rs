@@ -98,6 +98,16 @@ impl Inputs {
         idx
     }
 
+    /// Takes over what other inputs know of the same sources.
+    pub(super) fn take_over(&mut self, before: &Self) {
+        for input in &mut self.all {
+            let known = before.by_source.get(&input.source).and_then(|idx| before.all.get(*idx));
+            if let Some(known) = known {
+                (input.value, input.read, input.until) = (known.value, known.read, known.until);
+            }
+        }
+    }
+
     pub(super) fn get(&self, idx: usize) -> Option<&Input> {
         self.all.get(idx)
     }

@@ -106,6 +106,20 @@ pub struct Rule {
     pub is_enabled: bool,
 }
 
+impl Rule {
+    /// Whether another rule of the same name waits for the same and does the same.
+    fn is_same(&self, other: &Self) -> bool {
+        let key =
+            |rule: &Self| (rule.for_ms, rule.cooldown_ms, rule.repeat_ms, rule.fresh_ms, rule.times_max);
+        self.id == other.id
+            && self.when_text == other.when_text
+            && self.when.inputs == other.when.inputs
+            && self.until.is_some() == other.until.is_some()
+            && key(self) == key(other)
+            && self.then == other.then
+    }
+}
+
 impl fmt::Display for Effect {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -10,6 +10,7 @@ use rusqlite::{Connection, Statement, Transaction, TransactionBehavior, params};
 
 use super::catalog::{Catalog, NAME_BYTES_MAX};
 use super::diary;
+use super::farm;
 use super::journal::{self, Keyed};
 use super::types::{Batch, DeviceRow, Mark, Point, ValveEventRow};
 
@@ -33,6 +34,8 @@ pub(super) struct Statements<'c> {
     device: Statement<'c>,
     counter: Statement<'c>,
     meta: Statement<'c>,
+    farm: Statement<'c>,
+    farm_in_force: Statement<'c>,
 }
 
 impl<'c> Statements<'c> {
@@ -78,6 +81,8 @@ impl<'c> Statements<'c> {
             meta: conn.prepare(
                 "INSERT INTO meta (key, value) VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
             )?,
+            farm: farm::prepare_save(conn)?,
+            farm_in_force: farm::prepare_in_force(conn)?,
         })
     }
 }
@@ -233,6 +238,12 @@ fn write_rest(
     }
     for (key, value) in &batch.meta {
         statements.meta.execute(params![key, value])?;
+    }
+    if let Some(row) = &batch.farm {
+        farm::save(&mut statements.farm, row)?;
+    }
+    if let Some((version, since_us)) = &batch.farm_in_force {
+        statements.farm_in_force.execute(params![version, since_us])?;
     }
     Ok(head)
 }

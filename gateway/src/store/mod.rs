@@ -17,6 +17,7 @@
 //! | `repair.rs` `pages.rs` | mending: what can be read stays, what cannot is set aside |
 //! | `register.rs` | the one write from outside: a device's row |
 //! | `backlog/` | what sinks have got, and what they have not |
+//! | `farm.rs` | versions of the farm |
 //! | `diary.rs` | hash chain of the irrigation diary |
 //! | `bench/` | the load that measures it |
 //!
@@ -39,6 +40,7 @@ mod commit;
 mod decimal;
 mod diary;
 mod error;
+mod farm;
 mod fold;
 mod history;
 mod journal;
@@ -75,6 +77,7 @@ pub use self::backup::{BackupError, Proof, Stage, TableProof, back_up, restore};
 pub use self::check::{CheckReport, FINDINGS_MAX, Finding, Place, check_store};
 pub use self::commit::BATCH_SAMPLES_MAX;
 pub use self::error::{Closed, CommitError, OpenError, ReadError, SubmitError};
+pub use self::farm::FarmRow;
 pub use self::history::CHART_POINTS_MAX;
 pub use self::reader::Reader;
 pub use self::register::register_device;

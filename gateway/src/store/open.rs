@@ -26,12 +26,13 @@ const LOCK_NAME: &str = "giot.lock";
 const APPLICATION_ID: i32 = 0x4769_6f74;
 
 /// Every schema change so far, in order; number N brings version N-1 to N.
-pub(super) const MIGRATIONS: [&str; 5] = [
+pub(super) const MIGRATIONS: [&str; 6] = [
     include_str!("migrations/0001_first.sql"),
     include_str!("migrations/0002_hours.sql"),
     include_str!("migrations/0003_sinks.sql"),
     include_str!("migrations/0004_summaries.sql"),
     include_str!("migrations/0005_journal_ids.sql"),
+    include_str!("migrations/0006_farm.sql"),
 ];
 
 /// Files of an earlier schema cannot give pages back until they are rewritten once.

@@ -362,7 +362,7 @@ impl Reader {
     }
 }
 
-fn collect<T>(
+pub(super) fn collect<T>(
     conn: &Connection,
     sql: &str,
     values: impl rusqlite::Params,

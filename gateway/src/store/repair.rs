@@ -25,7 +25,7 @@ use super::rows::{Table, is_damage};
 
 /// Tables with whole numbers as keys, in the order in which they are copied, and what their columns hold: n the number itself, i a whole
 /// number, t text, b bytes, `-` anything or nothing. No two are alike, so that a row found without its table tells which it is of.
-const NUMBERED: [(&str, &str); 10] = [
+const NUMBERED: [(&str, &str); 11] = [
     ("series", "ntt---"),
     ("journal", "niiiib"),
     ("chunk", "niiiiiib"),
@@ -36,6 +36,7 @@ const NUMBERED: [(&str, &str); 10] = [
     ("sink", "nttiiiiiiitt--"),
     ("sink_span", "niiiiiii"),
     ("sink_parked", "niitt"),
+    ("farm_version", "nitt-tt-"),
 ];
 
 /// The others, and their keys.

@@ -57,13 +57,14 @@ impl Sizes {
 }
 
 /// Kinds and the tables that belong to them; indexes go with their table.
-const KINDS: [(&str, &[&str]); 8] = [
+const KINDS: [(&str, &[&str]); 9] = [
     ("readings in chunks", &["chunk"]),
     ("hours and days", &["summary"]),
     ("readings in the journal", &["journal"]),
     ("diary", &["diary"]),
     ("valve events", &["valve_event"]),
     ("damaged parts set aside", &["damaged"]),
+    ("versions of the farm", &["farm_version"]),
     ("what sinks have not got", &["sink", "sink_span", "sink_parked"]),
     (
         "registry and memory",

@@ -5,6 +5,8 @@
 
 use std::sync::Arc;
 
+use super::farm::FarmRow;
+
 /// One reading of one series.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Sample {
@@ -166,6 +168,10 @@ pub struct Batch {
     pub counters: Vec<(String, i64)>,
     /// Settings of the gateway itself: (key, value); replaces.
     pub meta: Vec<(String, String)>,
+    /// A version of the farm.
+    pub farm: Option<FarmRow>,
+    /// A version that is in force, and since when; of one that was before, nothing changes.
+    pub farm_in_force: Option<(u32, i64)>,
 }
 
 impl Batch {

@@ -108,7 +108,9 @@ fn unit(name: &str) -> &'static str {
         "by" => "(person)",
         "note" => "(a person's words)",
         "values" => "(names and numbers with units)",
-        "times_max" => "(count)",
+        "times_max" | "n_added" | "n_removed" => "(count)",
+        "version" => "(number of the farm's version)",
+        "valve" => "(number at its node)",
         _ => "(name)",
     }
 }

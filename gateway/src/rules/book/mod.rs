@@ -171,6 +171,29 @@ impl RuleBook {
         book
     }
 
+    /// The rules of another version of the farm in place of these. What is known of readings stays, and what a rule that reads
+    /// and does the same has come to; `memory`: what was kept of rules that are not among these.
+    #[must_use]
+    pub fn renewed(
+        &self,
+        rules: &[Rule],
+        mut memory: BTreeMap<RuleId, RuleMemory>,
+        utc_offset_min: i32,
+        now: Now,
+    ) -> Self {
+        memory.extend(self.rules.iter().map(|standing| (standing.rule.id.clone(), standing.memory)));
+        let mut book = Self::new(rules, &memory, utc_offset_min, now);
+        book.inputs.take_over(&self.inputs);
+        for standing in &mut book.rules {
+            if let Some(before) = self.rules.iter().find(|before| before.rule.is_same(&standing.rule)) {
+                (standing.phase, standing.cool_until) = (before.phase, before.cool_until);
+                (standing.n_fired, standing.day_ends_at) = (before.n_fired, before.day_ends_at);
+            }
+        }
+        (0..book.rules.len()).for_each(|idx| book.look(idx, now));
+        book
+    }
+
     /// The zones that some rule reads.
     pub fn zones(&self) -> impl Iterator<Item = &ZoneId> {
         self.inputs.zones()

@@ -4,6 +4,7 @@ mod backup;
 mod check;
 mod compact;
 mod crash;
+mod farm;
 mod faults;
 mod model;
 mod retention;
@@ -50,7 +51,7 @@ fn redelivery_changes_nothing_but_the_later_value_of_one_time_wins() {
     let store = Store::open(dir.path()).unwrap();
     let write = |batch: Batch| store.writer().commit_blocking(batch).unwrap();
     write(full_batch());
-    let without_diary = Batch { diary: Vec::new(), ..full_batch() };
+    let without_diary = Batch { diary: Vec::new(), farm: None, ..full_batch() };
     write(without_diary.clone());
     store.fold().unwrap();
     write(without_diary);
@@ -369,6 +370,8 @@ fn full_batch() -> Batch {
         }],
         counters: vec![("command".to_owned(), 64)],
         meta: vec![("secret".to_owned(), "x".to_owned())],
+        farm: Some(farm::row(1, "cooperative = \"Na Sản\"\n")),
+        farm_in_force: None,
     }
 }
 
@@ -393,6 +396,7 @@ fn assert_full_batch(reader: &Reader) {
     assert_eq!(reader.devices().unwrap(), batch.devices);
     assert_eq!(reader.counter("command").unwrap(), Some(64));
     assert_eq!(reader.meta("secret").unwrap().as_deref(), Some("x"));
+    assert_eq!(reader.farm_newest().unwrap(), batch.farm);
     let events = ValveEventFilter {
         node: Some("n01".to_owned()),
         valve: Some(2),

@@ -1,0 +1,370 @@
+//! `giot farm`: the farm as one file, with its history.
+//!
+//! Reading needs no gateway and disturbs none. A new version goes through the running gateway where one has the data folder,
+//! and into the folder itself where none has.
+
+use super::serve::operator;
+use super::{DataFolder, UsageError, format_time, read_file, say};
+use crate::api::client::Client;
+use crate::clock::Clock;
+use crate::config::{ConfigError, Settings, compile};
+use crate::farm::diff::{self, Change};
+use crate::farm::{NOTE_CHARS_MAX, TEXT_BYTES_MAX, saved};
+use crate::store::{Batch, FarmRow, OpenError, Reader, Store};
+use anyhow::Context;
+use clap::Subcommand;
+use giot_engine::Now;
+use serde_json::json;
+use std::io::Write;
+use std::net::SocketAddr;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+/// The farm as one readable file (TOML), with its history
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    Export(ExportArgs),
+    Import(ImportArgs),
+    Log(LogArgs),
+    Show(ShowArgs),
+    Diff(DiffArgs),
+    Restore(RestoreArgs),
+}
+
+/// Write the farm as a file
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  giot farm export > farm.toml
+  giot farm export 3 --out farm-3.toml
+
+The file holds everything, tokens of sinks too; --out makes it readable for its owner only. Works while the gateway runs.")]
+pub(super) struct ExportArgs {
+    #[command(flatten)]
+    data: DataFolder,
+    /// Which version; without it the newest
+    #[arg(value_name = "N")]
+    number: Option<u32>,
+    /// File to write; without it the terminal
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+}
+
+/// Take in the farm from a file, as a new version
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  giot farm import farm.toml --note \"zone 4 has new emitters\"
+  giot farm import farm.toml --dry-run          every problem with its line, and what would change
+
+Through the running gateway at --http where one has the data folder: it goes on with what did not change, closes what is gone
+first, and refuses what needs a start (broker, topic_prefix, sink). Without one, the next `giot serve` runs by it.
+Exit codes: 0 taken in or nothing new, 1 failed or refused, 2 wrong usage or a file with problems.")]
+pub(super) struct ImportArgs {
+    #[command(flatten)]
+    place: Place,
+    /// The file
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// Look only
+    #[arg(long)]
+    dry_run: bool,
+}
+
+/// List the versions of the farm, newest first
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  giot farm log
+  giot farm log --limit 200
+
+Each line: version, when and by whom it was saved, since when it has been in force, lines added and removed, how it came,
+note. Works while the gateway runs.")]
+pub(super) struct LogArgs {
+    #[command(flatten)]
+    data: DataFolder,
+    /// At most so many
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=200))]
+    limit: u32,
+}
+
+/// Show one version: who, when, why, and what it changed
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  giot farm show 3
+  giot farm show")]
+pub(super) struct ShowArgs {
+    #[command(flatten)]
+    data: DataFolder,
+    /// Which version; without it the newest
+    #[arg(value_name = "N")]
+    number: Option<u32>,
+}
+
+/// Compare two versions, or a version and a file
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  giot farm diff 3                 version 3 and the newest
+  giot farm diff 3 5
+  giot farm diff --file farm.toml  the newest and a file")]
+pub(super) struct DiffArgs {
+    #[command(flatten)]
+    data: DataFolder,
+    /// The earlier version; without it the newest
+    #[arg(value_name = "N")]
+    from: Option<u32>,
+    /// The later version; without it the newest
+    #[arg(value_name = "M", conflicts_with = "file")]
+    to: Option<u32>,
+    /// A file in place of the later version
+    #[arg(long, value_name = "FILE")]
+    file: Option<PathBuf>,
+}
+
+/// Save an earlier version as the newest
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  giot farm restore 3
+  giot farm restore 3 --note \"the new pump is away for repair\"
+
+History only grows: the restored text becomes a version of its own. Otherwise as giot farm import.")]
+pub(super) struct RestoreArgs {
+    #[command(flatten)]
+    place: Place,
+    /// Which version
+    #[arg(value_name = "N")]
+    number: u32,
+}
+
+/// Where a version goes, and what is said about it.
+#[derive(Debug, clap::Args)]
+struct Place {
+    #[command(flatten)]
+    data: DataFolder,
+    /// What it is about
+    #[arg(long, default_value = "")]
+    note: String,
+    /// Address of the running gateway's page
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
+    http: SocketAddr,
+}
+
+pub(super) fn run(command: &Command) -> anyhow::Result<()> {
+    match command {
+        Command::Export(args) => export(args),
+        Command::Import(args) => import(args),
+        Command::Log(args) => log(args),
+        Command::Show(args) => show(args),
+        Command::Diff(args) => compare(args),
+        Command::Restore(args) => restore(args),
+    }
+}
+
+fn export(args: &ExportArgs) -> anyhow::Result<()> {
+    let row = version(&Reader::open(&args.data.data)?, args.number)?;
+    match &args.out {
+        None => say(row.text.trim_end_matches('\n')),
+        Some(out) => {
+            let mut options = std::fs::OpenOptions::new();
+            let file = options.write(true).create(true).truncate(true).mode(0o600).open(out);
+            let written = file.and_then(|mut file| file.write_all(row.text.as_bytes()));
+            written.with_context(|| format!("write {}", out.display()))?;
+            say(&format!("version {} is in {}", row.version, out.display()))
+        }
+    }
+}
+
+fn import(args: &ImportArgs) -> anyhow::Result<()> {
+    let text = read_file(&args.file)?;
+    let settings = checked(&args.file.display().to_string(), &text)?;
+    let before = newest_text(&args.place.data.data)?;
+    if args.dry_run {
+        print_diff(&before, &text)?;
+        return say(&format!(
+            "{}: {} zones on {} sources, no problem; nothing was changed",
+            args.file.display(),
+            settings.plan.zones.len(),
+            settings.plan.sources.len()
+        ));
+    }
+    take_in(&args.place, &before, text)
+}
+
+fn restore(args: &RestoreArgs) -> anyhow::Result<()> {
+    let reader = Reader::open(&args.place.data.data)?;
+    let row = version(&reader, Some(args.number))?;
+    checked(&format!("farm version {}", row.version), &row.text)?;
+    let before = newest_text(&args.place.data.data)?;
+    drop(reader);
+    let note = if args.place.note.is_empty() {
+        format!("version {} again", row.version)
+    } else {
+        args.place.note.clone()
+    };
+    let Place { data, http, .. } = &args.place;
+    take_in(&Place { data: data.clone(), note, http: *http }, &before, row.text)
+}
+
+fn log(args: &LogArgs) -> anyhow::Result<()> {
+    let reader = Reader::open(&args.data.data)?;
+    // One more, for what the oldest of them changed.
+    let rows = reader.farm_versions(None, args.limit.saturating_add(1))?;
+    if rows.is_empty() {
+        return say("no version yet: giot farm import FILE, or giot serve --config FILE");
+    }
+    let in_force = reader.farm_in_force()?.map(|row| row.version);
+    let before = rows.iter().skip(1).map(|row| row.text.as_str()).chain([""]);
+    for (row, before) in rows.iter().zip(before).take(args.limit as usize) {
+        say(&line_of(row, before, in_force))?;
+    }
+    Ok(())
+}
+
+/// A version in one line.
+fn line_of(row: &FarmRow, before: &str, in_force: Option<u32>) -> String {
+    let (n_added, n_removed) = diff::counts(&diff::lines(before, &row.text));
+    let since = match row.in_force_us {
+        Some(at_us) if in_force == Some(row.version) => format!("in force since {}", format_time(at_us)),
+        Some(at_us) => format!("was in force from {}", format_time(at_us)),
+        None => "not yet in force".to_owned(),
+    };
+    let from = row.file.as_ref().map_or_else(String::new, |file| format!(" {file}"));
+    let note = if row.note.is_empty() { String::new() } else { format!("  {}", row.note) };
+    format!(
+        "{}  {}  {}  {since}  +{n_added} -{n_removed}  {}{from}{note}",
+        row.version,
+        format_time(row.saved_us),
+        row.by,
+        row.origin
+    )
+}
+
+fn show(args: &ShowArgs) -> anyhow::Result<()> {
+    let reader = Reader::open(&args.data.data)?;
+    let row = version(&reader, args.number)?;
+    let before = reader.farm_versions(Some(row.version), 1)?.pop().map(|row| row.text).unwrap_or_default();
+    let in_force = reader.farm_in_force()?.map(|row| row.version);
+    say(&line_of(&row, &before, in_force))?;
+    print_diff(&before, &row.text)
+}
+
+fn compare(args: &DiffArgs) -> anyhow::Result<()> {
+    let reader = Reader::open(&args.data.data)?;
+    let from = version(&reader, args.from)?;
+    let to = match &args.file {
+        Some(file) => read_file(file)?,
+        None => version(&reader, args.to)?.text,
+    };
+    print_diff(&from.text, &to)
+}
+
+fn print_diff(before: &str, after: &str) -> anyhow::Result<()> {
+    let mut last = None;
+    for line in diff::hunks(before, after) {
+        let number = line.after.or(line.before);
+        if line.change == Change::Same && last.zip(number).is_some_and(|(last, number)| number > last + 1) {
+            say("…")?;
+        }
+        last = line.after.or(last);
+        let sign = match line.change {
+            Change::Same => ' ',
+            Change::Added => '+',
+            Change::Removed => '-',
+        };
+        say(&format!("{:>5} {sign} {}", number.unwrap_or(0), line.text))?;
+    }
+    Ok(())
+}
+
+/// Keeps a text as the newest version.
+fn take_in(place: &Place, before: &str, text: String) -> anyhow::Result<()> {
+    if place.note.chars().count() > NOTE_CHARS_MAX {
+        return Err(UsageError(format!("--note: at most {NOTE_CHARS_MAX} characters")).into());
+    }
+    if text == before {
+        return say("nothing new: the newest version is just so");
+    }
+    match Store::open(&place.data.data) {
+        Ok(store) => keep(place, &store, text),
+        Err(OpenError::InUse { .. }) => send(place, &text),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Into the data folder that no gateway has.
+fn keep(place: &Place, store: &Store, text: String) -> anyhow::Result<()> {
+    let newest = store.reader().farm_newest()?;
+    let clock = Clock::system(None);
+    let row = FarmRow {
+        version: newest.as_ref().map_or(0, |row| row.version) + 1,
+        saved_us: clock.wall_us_unchecked(),
+        by: operator(),
+        origin: "command".to_owned(),
+        file: None,
+        note: place.note.trim().to_owned(),
+        text,
+        in_force_us: None,
+    };
+    let before = newest.map(|row| row.text).unwrap_or_default();
+    let n_lines = diff::counts(&diff::lines(&before, &row.text));
+    let now = Now { mono: clock.mono(), wall: clock.wall() };
+    let (version, entry) = (row.version, saved(&row, n_lines, now, row.saved_us));
+    store.writer().commit_blocking(Batch { diary: vec![entry], farm: Some(row), ..Batch::default() })?;
+    say(&format!("version {version} is kept; the next `giot serve` runs by it"))
+}
+
+/// Through the gateway that has the data folder.
+fn send(place: &Place, text: &str) -> anyhow::Result<()> {
+    let secret = read_file(&place.data.data.join(crate::SECRET_FILE))?;
+    let client = Client::sign_in(place.http, secret.trim()).with_context(|| {
+        format!("a gateway has the data folder; reach it at {} (--http: the address of its page)", place.http)
+    })?;
+    let newest = client.get("/api/v1/farm")?;
+    let version = newest.get("version").and_then(serde_json::Value::as_u64).context("the gateway's farm")?;
+    let body = json!({ "text": text, "version": version, "note": place.note, "origin": "command" });
+    let answer = client.post("/api/v1/farm", &body)?;
+    let version = answer.get("version").and_then(serde_json::Value::as_u64).unwrap_or(version + 1);
+    let farm = client.get("/api/v1/farm")?;
+    let awaited = |key: &str| {
+        let names = farm.get(key).and_then(serde_json::Value::as_array).cloned().unwrap_or_default();
+        names.iter().filter_map(|name| name.as_str().map(str::to_owned)).collect::<Vec<_>>()
+    };
+    let awaited: Vec<String> =
+        awaited("awaited_zones").into_iter().chain(awaited("awaited_sources")).collect();
+    if awaited.is_empty() {
+        say(&format!("version {version} is in force"))
+    } else {
+        say(&format!(
+            "version {version} is kept; it takes over when these are closed: {}",
+            awaited.join(", ")
+        ))
+    }
+}
+
+/// The settings of a text, or every problem with its line.
+fn checked(name: &str, text: &str) -> Result<Settings, ConfigError> {
+    if text.len() > TEXT_BYTES_MAX {
+        let what = format!("{} bytes; a farm has at most {TEXT_BYTES_MAX}", text.len());
+        let problem = crate::config::Problem { line: None, column: None, field: String::new(), what };
+        return Err(ConfigError { file: name.to_owned(), problems: vec![problem] });
+    }
+    compile(name, text)
+}
+
+fn newest_text(data: &Path) -> anyhow::Result<String> {
+    match Reader::open(data) {
+        Ok(reader) => Ok(reader.farm_newest()?.map(|row| row.text).unwrap_or_default()),
+        Err(OpenError::NoStore { .. }) => Ok(String::new()),
+        // An older store is brought up to date when it is opened for writing.
+        Err(OpenError::OlderSchema { .. }) => Ok(String::new()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn version(reader: &Reader, version: Option<u32>) -> anyhow::Result<FarmRow> {
+    let row = match version {
+        Some(version) => reader.farm_version(version)?,
+        None => reader.farm_newest()?,
+    };
+    row.with_context(|| match version {
+        Some(version) => format!("there is no version {version} of the farm: giot farm log lists them"),
+        None => "no version of the farm is kept yet: giot farm import FILE".to_owned(),
+    })
+}
