@@ -12,7 +12,7 @@ const ORIGIN = new URL(BASE).origin;
 
 const PHONE = { width: 360, height: 740 };
 const DESK = { width: 1280, height: 800 };
-const SCREENS = ['#/', '#/programs', '#/history', '#/diary', '#/nodes'];
+const SCREENS = ['#/', '#/programs', '#/history', '#/diary', '#/nodes', '#/farm'];
 /** Generous: the demonstration shares two cores with a build. */
 const WAIT_MS = 30_000;
 
@@ -67,6 +67,7 @@ async function show(page, hash) {
   }, hash);
   await page.waitForFunction((to) => location.hash === to, hash);
   if (hash === '#/history') await page.waitForSelector('[data-past-chart] canvas');
+  if (hash === '#/farm') await page.waitForFunction(() => document.querySelector('textarea')?.value.includes('[[zone]]'));
   if (hash === '#/programs') await page.waitForSelector('[data-preview] [data-start]');
   await page.waitForTimeout(300);
 }
@@ -435,6 +436,39 @@ describe('the page', { timeout: 600_000 }, () => {
     await page.fill('[data-field=from]', '2030-01-02');
     await page.fill('[data-field=to]', '2030-01-01');
     await page.waitForFunction(() => /must not be after/.test(document.querySelector('main').textContent));
+    assert.deepEqual(wrong, []);
+  });
+
+  test('the farm is checked while one types, compared, saved and taken back', async (t) => {
+    const page = await open(t);
+    await page.getByRole('button', { name: /English/ }).click();
+    await show(page, '#/farm');
+    const text = page.locator('textarea');
+    const before = await text.inputValue();
+    const version = await page.locator('li[data-version]').first().getAttribute('data-version');
+    await text.fill(before.replace('[[zone]]', 'speed = 1\n[[zone]]'));
+    const problem = page.locator('[role=status] li').first();
+    await problem.waitFor();
+    assert.match(await problem.textContent(), /Line \d+.*speed/s);
+    assert.ok(await page.locator('[data-action=review-farm]').isDisabled());
+    await problem.locator('button').click();
+    assert.ok(await page.evaluate(() => document.activeElement.tagName === 'TEXTAREA'));
+    const changed = before.replace(/cooperative = "[^"]*"/, 'cooperative = "HTX thử"');
+    assert.notEqual(changed, before);
+    await text.fill(changed);
+    await page.locator('[data-action=review-farm]:not([disabled])').click();
+    assert.match(await page.locator('tr.added').first().textContent(), /HTX thử/);
+    await page.locator('input[maxlength="200"]').fill('another name');
+    await page.click('[data-action=save-farm]');
+    await page.waitForFunction(() => document.querySelector('.coop').textContent === 'HTX thử');
+    const saved = page.locator(`li[data-version="${Number(version) + 1}"]`);
+    await saved.waitFor();
+    assert.match(await saved.textContent(), /in force.*another name/s);
+    await page.locator(`li[data-version="${version}"]`).getByRole('button', { name: 'Take it again' }).click();
+    assert.equal(await text.inputValue(), before);
+    await page.locator('[data-action=review-farm]:not([disabled])').click();
+    await page.click('[data-action=save-farm]');
+    await page.waitForFunction(() => document.querySelector('.coop').textContent !== 'HTX thử');
     assert.deepEqual(wrong, []);
   });
 

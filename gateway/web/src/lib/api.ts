@@ -1,6 +1,23 @@
 // The page's calls to the gateway. Knows addresses and errors, holds no state and shows nothing.
 import { chartPath, exportPath, spansPath, type Question } from './past';
-import type { Backtest, Balance, ChartAnswer, DiaryEntry, History, HistoryChoice, Preview, Problem, Programs, Session, SpansAnswer, Why } from './types';
+import type {
+  Backtest,
+  Balance,
+  ChartAnswer,
+  DiaryEntry,
+  FarmText,
+  FarmVersion,
+  FarmVersionText,
+  History,
+  HistoryChoice,
+  Judgement,
+  Preview,
+  Problem,
+  Programs,
+  Session,
+  SpansAnswer,
+  Why,
+} from './types';
 
 /** Relative, so that the page also works below a path of a reverse proxy. */
 const BASE = 'api/v1';
@@ -164,6 +181,27 @@ export async function suspendProgram(program: string, until: number | null): Pro
 export async function pauseAll(rain: boolean, until: number | null): Promise<void> {
   await request('POST', '/pause', { rain, until });
 }
+
+export const farmText = (): Promise<FarmText> => get('/farm');
+
+/** Everything that is wrong with a draft of the farm, and what it would change. */
+export async function checkFarm(text: string): Promise<Judgement> {
+  const response = await request('POST', '/farm/check', { text });
+  return (await response.json()) as Judgement;
+}
+
+/** Saves a draft that was made from a version. */
+export async function saveFarm(text: string, version: number, note: string): Promise<void> {
+  await request('POST', '/farm', { text, version, note });
+}
+
+export async function farmVersions(limit: number, before?: number): Promise<FarmVersion[]> {
+  const query = new URLSearchParams({ limit: String(limit) });
+  if (before !== undefined) query.set('before', String(before));
+  return (await get<{ versions: FarmVersion[] }>(`/farm/versions?${query}`)).versions;
+}
+
+export const farmVersion = (version: number): Promise<FarmVersionText> => get(`/farm/versions/${version}`);
 
 /** Opens the event stream; the caller reads it and ends it through `signal`. */
 export async function events(signal: AbortSignal): Promise<Response> {

@@ -6,7 +6,8 @@ export type Route =
   | { screen: 'programs' }
   | { screen: 'history' }
   | { screen: 'diary' }
-  | { screen: 'nodes' };
+  | { screen: 'nodes' }
+  | { screen: 'farm' };
 
 export function parseRoute(hash: string): Route {
   const [screen = '', id = ''] = hash.replace(/^#\/?/, '').split('/');
@@ -17,7 +18,7 @@ export function parseRoute(hash: string): Route {
       return { screen: 'zones' };
     }
   }
-  if (screen === 'programs' || screen === 'history' || screen === 'diary' || screen === 'nodes') return { screen };
+  if (screen === 'programs' || screen === 'history' || screen === 'diary' || screen === 'nodes' || screen === 'farm') return { screen };
   return { screen: 'zones' };
 }
 

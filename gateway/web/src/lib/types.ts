@@ -263,6 +263,52 @@ export interface Problem {
   args?: Record<string, number | string>;
 }
 
+/** One version of the farm's settings; 0 before the first. */
+export interface FarmVersion {
+  version: number;
+  saved_at: number;
+  by: string;
+  origin: 'page' | 'command' | 'file' | '';
+  file: string | null;
+  note: string;
+  in_force_at: number | null;
+}
+
+export interface FarmText extends FarmVersion {
+  text: string;
+  in_force: number;
+  awaited_zones: string[];
+  awaited_sources: string[];
+}
+
+export interface DiffLine {
+  change: 'same' | 'added' | 'removed';
+  before: number | null;
+  after: number | null;
+  text: string;
+}
+
+export interface FarmVersionText extends FarmVersion {
+  text: string;
+  diff: DiffLine[];
+}
+
+export interface DraftProblem {
+  line: number | null;
+  column: number | null;
+  field: string;
+  what: string;
+}
+
+/** What a draft of the farm would be. */
+export interface Judgement {
+  problems: DraftProblem[];
+  diff: DiffLine[];
+  needs_restart: string[];
+  zones_added: string[];
+  zones_removed: string[];
+}
+
 /** A series of the history. */
 export interface KnownSeries {
   device: string;
