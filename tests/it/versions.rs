@@ -9,7 +9,7 @@
 )]
 
 use crate::farm::{Farm, ZONE};
-use giot_gateway::store::DiaryProof;
+use giot_gateway::store::{DiaryProof, Reader};
 use giot_shared::wire::ResetCause;
 use giot_tests::giot::{self, Giot, text, wait_for};
 use giot_tests::node::PATIENCE;
@@ -55,7 +55,7 @@ async fn what_did_not_change_goes_on() {
     let mut node = farm.kit().boot(ResetCause::PowerOn);
     node.until_welcomed().await;
     farm.start_run(5.0);
-    let http = farm.gateway().http.clone();
+    let (http, moves) = (farm.gateway().http.clone(), node.moves());
     let (version, text) = read(&http);
     assert_eq!(version, 1, "the file of the first start");
     let more = text.replace("stop_above_percent = 30", "stop_above_percent = 33")
@@ -69,7 +69,7 @@ async fn what_did_not_change_goes_on() {
     assert_eq!(state(0), (json!("b"), json!("unknown")), "a new valve is not believed to be closed");
     assert_eq!(state(1), (json!(ZONE), json!("open")));
     assert_eq!(zones[1]["soil"]["stop"], json!(33.0), "{}", zones[1]);
-    assert!(!node.moves().iter().any(|moved| !moved.open), "its valve was not moved");
+    assert_eq!(node.moves(), moves, "its valve was not moved");
 
     let history = giot::get(&http, "/api/v1/farm/versions/2");
     assert_eq!(
@@ -188,11 +188,35 @@ fn what_cannot_be_saved_is_said_with_its_place() {
         (status, &answer["code"], &answer["args"]["version"]),
         (409, &json!("farm_conflict"), &json!(1))
     );
+    let (status, answer) = save(http, 2, "cooperative = \"Mai Sơn\"\n", "");
+    assert_eq!((status, &answer["code"]), (409, &json!("farm_conflict")), "of a version that is yet to come");
     let (status, answer) = save(http, 1, "", &"x".repeat(201));
     assert_eq!((status, &answer["field"]), (400, &json!("note")));
     let (status, _) = save(http, 1, &format!("# {}", "x".repeat(600 * 1024)), "");
     assert_eq!(status, 422, "too long");
     assert_eq!(giot::request(http, "GET", "/api/v1/farm/versions/9", None).0, 404);
+}
+
+#[test]
+fn of_many_who_save_at_once_one_is_taken() {
+    let dir = TempDir::with_prefix("giot-farm-").unwrap();
+    let gateway = Giot::serve(dir.path(), &["--anonymous"]);
+    let http = gateway.http.as_str();
+    for version in 0..3 {
+        let texts: Vec<String> = (0..6).map(|n| format!("cooperative = \"{version} of {n}\"\n")).collect();
+        let answers: Vec<(u16, Value)> = std::thread::scope(|scope| {
+            let saves: Vec<_> =
+                texts.iter().map(|text| scope.spawn(move || save(http, version, text, ""))).collect();
+            saves.into_iter().map(|save| save.join().unwrap()).collect()
+        });
+        let taken: Vec<usize> = (0..6).filter(|n| answers[*n].0 == 200).collect();
+        assert_eq!(taken.len(), 1, "{answers:?}");
+        assert!(
+            answers.iter().all(|(status, answer)| *status == 200 || answer["code"] == "farm_conflict"),
+            "{answers:?}"
+        );
+        assert_eq!(read(http), (version + 1, texts[taken[0]].clone()), "what was taken is what is kept");
+    }
 }
 
 #[test]
@@ -225,11 +249,27 @@ fn tokens_are_not_shown_and_not_lost() {
     {
         assert!(!giot::request(&gateway.http, "GET", path, None).1.contains("s3cret"), "{path}");
     }
+    // Another token is another sink: not while the gateway runs.
+    let (status, answer) = save(&gateway.http, 2, &farm.replace("s3cret", "other"), "");
+    assert_eq!((status, &answer["code"]), (409, &json!("farm_needs_restart")), "{answer}");
+    assert!(gateway.stop().success());
+    let gateway = Giot::serve(&data, &["--anonymous", "--config", file.to_str().unwrap()]);
+    assert_eq!(read(&gateway.http).0, 2, "the file says nothing new");
+    assert!(gateway.stop().success());
+
     let (good, text) = command(&data, &["export"]);
-    assert!(
-        good && text.contains("cooperative = \"Na Sản\"") && text.contains("token = \"s3cret\""),
-        "{text}"
-    );
+    assert!(good && text.contains("cooperative = \"Na Sản\"") && text.contains("token = \"***\""), "{text}");
+    for args in [&["log"][..], &["show", "1"], &["diff", "1", "--file", file.to_str().unwrap()]] {
+        assert!(!command(&data, args).1.contains("s3cret"), "{args:?}");
+    }
+    // What was exported means what it was made from, where the token is known; elsewhere it is asked for.
+    std::fs::write(&file, &text).unwrap();
+    let (good, said) = command(&data, &["import", file.to_str().unwrap()]);
+    assert!(good && said.contains("nothing new"), "{said}");
+    let (good, said) = command(&dir.path().join("other"), &["import", file.to_str().unwrap()]);
+    assert!(!good && said.contains("farm.toml:6: ") && said.contains("tinh"), "{said}");
+    let reader = Reader::open(&data).unwrap();
+    assert_eq!(reader.farm_secrets().unwrap().get("tinh").map(String::as_str), Some("s3cret"));
 }
 
 #[test]

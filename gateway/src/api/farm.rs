@@ -1,5 +1,5 @@
-//! The farm as one text: read, checked while it is written, saved with its history. Secrets are masked in every answer, and a
-//! mask that is saved stands for what it hides.
+//! The farm as one text: read, checked while it is written, saved with its history. Secrets are in no answer: a mask stands
+//! for each, and for what is known of its sink where it is saved.
 //!
 //! Nothing is saved that has a problem, that was not made from the newest version, or that needs a start of the gateway.
 
@@ -10,6 +10,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
+use giot_engine::Reason;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use tokio::sync::Semaphore;
@@ -21,7 +22,7 @@ use super::error::Problem;
 use super::zones::{PERSON, wish};
 use crate::config::{self, Settings};
 use crate::farm::diff::{self, Change, DiffLine};
-use crate::farm::{Draft, NOTE_CHARS_MAX, TEXT_BYTES_MAX, needs_restart, shown};
+use crate::farm::{Draft, NOTE_CHARS_MAX, TEXT_BYTES_MAX, needs_restart};
 use crate::hub::Wish;
 use crate::hub::farm::Saving;
 use crate::store::FarmRow;
@@ -207,7 +208,7 @@ pub(crate) async fn farm(_: SignedIn, State(api): State<Api>) -> Result<Json<Far
         (view.version.in_force, view.version.awaited.clone().unwrap_or_default())
     };
     Ok(Json(FarmText {
-        text: newest.as_ref().map(shown).unwrap_or_default(),
+        text: newest.as_ref().map(|row| row.text.clone()).unwrap_or_default(),
         newest: newest.map(Version::from).unwrap_or_default(),
         in_force,
         awaited_zones: awaited.0.iter().map(ToString::to_string).collect(),
@@ -224,9 +225,8 @@ pub(crate) async fn check(
     State(api): State<Api>,
     Json(body): Json<DraftText>,
 ) -> Result<Json<Judgement>, Problem> {
-    let before = newest(&api).await?;
     let in_force = api.settings();
-    let judged = judge(body.text, before, in_force.clone()).await?;
+    let judged = judge(&api, body.text, newest(&api).await?).await?;
     let (added, removed) = judged.zones(&in_force);
     Ok(Json(Judgement {
         needs_restart: judged.needs_restart(&in_force),
@@ -257,9 +257,14 @@ pub(crate) async fn save(
         Some(_) => return Err(Problem::parameter("origin", "page or command")),
     };
     let before = newest(&api).await?;
-    let judged = judge(body.text, before, api.settings()).await?;
+    let newest = before.as_ref().map_or(0, |row| row.version);
+    if newest != body.version {
+        return Err(Problem::refused(&Reason::FarmConflict { version: newest }));
+    }
+    let judged = judge(&api, body.text, before).await?;
     let Some(draft) = judged.draft else { return Ok(unsound(judged.problems)) };
-    let version = body.version.saturating_add(1);
+    // The hub looks once more: somebody may save meanwhile.
+    let version = newest.saturating_add(1);
     let row = FarmRow {
         version,
         saved_us: api.clock.wall_us_unchecked(),
@@ -270,7 +275,7 @@ pub(crate) async fn save(
         text: draft.text,
         in_force_us: None,
     };
-    let saving = Saving { row, settings: draft.settings, n_lines: judged.n_lines };
+    let saving = Saving { row, settings: Arc::new(draft.settings), n_lines: judged.n_lines };
     let (_, _) = wish(&api, Wish::Farm(Box::new(saving))).await?;
     Ok(Json(Saved { version }).into_response())
 }
@@ -310,7 +315,7 @@ pub(crate) async fn version(
         if against.is_some() && other.is_none() {
             return Ok(None);
         }
-        let (text, before) = (shown(&row), other.as_ref().map(shown).unwrap_or_default());
+        let (text, before) = (row.text.clone(), other.map(|row| row.text).unwrap_or_default());
         let diff = diff::hunks(&before, &text).into_iter().map(Line::from).collect();
         Ok(Some(VersionText { version: row.into(), text, diff }))
     });
@@ -348,18 +353,25 @@ impl Judged {
 static CHECKS: Semaphore = Semaphore::const_new(CHECKS_MAX);
 
 /// Judges a draft where it may take its time.
-async fn judge(text: String, before: Option<FarmRow>, in_force: Arc<Settings>) -> Result<Judged, Problem> {
+async fn judge(api: &Api, text: String, before: Option<FarmRow>) -> Result<Judged, Problem> {
     let _place = CHECKS.acquire().await.map_err(anyhow::Error::from)?;
-    let work = move || {
+    let timing = api.settings().plan.timing;
+    super::ask(&api.reader, move |reader| {
         let before = before.map(|row| row.text).unwrap_or_default();
-        let hunks = diff::hunks(&config::masked(&before), &text).into_iter().map(Line::from).collect();
-        let n_lines = diff::counts(&diff::lines(&config::masked(&before), &text));
-        match crate::farm::check(&text, &before, &in_force) {
-            Ok(draft) => Judged { draft: Some(draft), problems: Vec::new(), diff: hunks, n_lines },
-            Err(problems) => Judged { draft: None, problems, diff: hunks, n_lines },
-        }
-    };
-    Ok(tokio::task::spawn_blocking(work).await.map_err(anyhow::Error::from)?)
+        let (draft, problems) = match Draft::of("farm", &text, &reader.farm_secrets()?) {
+            Ok(draft) => (Some(draft), Vec::new()),
+            Err(error) => (None, error.problems),
+        };
+        let draft = draft.map(|mut draft| {
+            draft.settings.plan.timing = timing;
+            draft
+        });
+        let text = draft.as_ref().map_or(text.as_str(), |draft| draft.text.as_str());
+        let n_lines = diff::counts(&diff::lines(&before, text));
+        let diff = diff::hunks(&before, text).into_iter().map(Line::from).collect();
+        Ok(Judged { draft, problems, diff, n_lines })
+    })
+    .await
 }
 
 fn unsound(problems: Vec<config::Problem>) -> Response {

@@ -70,8 +70,8 @@ fn check_config(args: &Args, findings: &mut Findings) -> anyhow::Result<Option<S
     let in_force = reader.as_ref().map(Reader::farm_in_force).transpose()?.flatten();
     let in_force = in_force.map_or(0, |row| row.version);
     let by = format!("saved by {} on {} ({})", newest.by, format_time(newest.saved_us), newest.origin);
-    let settings = match compile(&farm::name_of(&newest), &newest.text) {
-        Ok(settings) => settings,
+    let settings = match reader.as_ref().map(|reader| farm::compile_row(reader, &newest)).transpose() {
+        Ok(settings) => settings.unwrap_or_default(),
         Err(error) => {
             findings.bad(&format!("{error}: giot farm export, mend it, giot farm import"))?;
             return Ok(None);
@@ -113,8 +113,9 @@ fn check_file(
     };
     let (n_zones, n_sources) = (settings.plan.zones.len(), settings.plan.sources.len());
     let from = reader.map(|reader| reader.farm_of_file(&file.name)).transpose()?.flatten();
+    let is_known = reader.map(|reader| farm::is_known(reader, &file)).transpose()?.unwrap_or(false);
     let standing = match from {
-        Some(row) if row.text == file.text => format!("; as version {} of the farm", row.version),
+        Some(row) if is_known => format!("; as version {} of the farm", row.version),
         Some(row) => format!(
             "; changed since it became version {}: giot serve takes it in when it starts",
             row.version

@@ -7,17 +7,15 @@ use super::serve::operator;
 use super::{DataFolder, UsageError, format_time, read_file, say};
 use crate::api::client::Client;
 use crate::clock::Clock;
-use crate::config::{ConfigError, Settings, compile};
+use crate::config::{Secrets, masked};
 use crate::farm::diff::{self, Change};
-use crate::farm::{NOTE_CHARS_MAX, TEXT_BYTES_MAX, saved};
+use crate::farm::{Draft, NOTE_CHARS_MAX, are_known, compile_row, saved};
 use crate::store::{Batch, FarmRow, OpenError, Reader, Store};
 use anyhow::Context;
 use clap::Subcommand;
 use giot_engine::Now;
 use serde_json::json;
-use std::io::Write;
 use std::net::SocketAddr;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 /// The farm as one readable file (TOML), with its history
@@ -37,7 +35,8 @@ pub(super) enum Command {
   giot farm export > farm.toml
   giot farm export 3 --out farm-3.toml
 
-The file holds everything, tokens of sinks too; --out makes it readable for its owner only. Works while the gateway runs.")]
+The file holds everything but the tokens of sinks: *** stands for each, and giot farm import puts back the token that the data
+folder knows. Works while the gateway runs.")]
 pub(super) struct ExportArgs {
     #[command(flatten)]
     data: DataFolder,
@@ -162,10 +161,7 @@ fn export(args: &ExportArgs) -> anyhow::Result<()> {
     match &args.out {
         None => say(row.text.trim_end_matches('\n')),
         Some(out) => {
-            let mut options = std::fs::OpenOptions::new();
-            let file = options.write(true).create(true).truncate(true).mode(0o600).open(out);
-            let written = file.and_then(|mut file| file.write_all(row.text.as_bytes()));
-            written.with_context(|| format!("write {}", out.display()))?;
+            std::fs::write(out, &row.text).with_context(|| format!("write {}", out.display()))?;
             say(&format!("version {} is in {}", row.version, out.display()))
         }
     }
@@ -173,33 +169,40 @@ fn export(args: &ExportArgs) -> anyhow::Result<()> {
 
 fn import(args: &ImportArgs) -> anyhow::Result<()> {
     let text = read_file(&args.file)?;
-    let settings = checked(&args.file.display().to_string(), &text)?;
-    let before = newest_text(&args.place.data.data)?;
+    let (before, known) = newest(&args.place.data.data)?;
+    let draft = Draft::of(&args.file.display().to_string(), &text, &known)?;
     if args.dry_run {
-        print_diff(&before, &text)?;
+        print_diff(&before, &draft.text)?;
         return say(&format!(
             "{}: {} zones on {} sources, no problem; nothing was changed",
             args.file.display(),
-            settings.plan.zones.len(),
-            settings.plan.sources.len()
+            draft.settings.plan.zones.len(),
+            draft.settings.plan.sources.len()
         ));
     }
-    take_in(&args.place, &before, text)
+    if draft.text == before && are_known(&known, &draft.secrets) {
+        return say("nothing new: the newest version is just so");
+    }
+    take_in(&args.place, draft, &text)
 }
 
 fn restore(args: &RestoreArgs) -> anyhow::Result<()> {
     let reader = Reader::open(&args.place.data.data)?;
     let row = version(&reader, Some(args.number))?;
-    checked(&format!("farm version {}", row.version), &row.text)?;
-    let before = newest_text(&args.place.data.data)?;
+    let is_newest = reader.farm_newest()?.is_some_and(|newest| newest.text == row.text);
+    let settings = compile_row(&reader, &row)?;
     drop(reader);
+    if is_newest {
+        return say("nothing new: the newest version is just so");
+    }
     let note = if args.place.note.is_empty() {
         format!("version {} again", row.version)
     } else {
         args.place.note.clone()
     };
     let Place { data, http, .. } = &args.place;
-    take_in(&Place { data: data.clone(), note, http: *http }, &before, row.text)
+    let draft = Draft { text: row.text.clone(), settings, secrets: Secrets::new() };
+    take_in(&Place { data: data.clone(), note, http: *http }, draft, &row.text)
 }
 
 fn log(args: &LogArgs) -> anyhow::Result<()> {
@@ -249,7 +252,10 @@ fn compare(args: &DiffArgs) -> anyhow::Result<()> {
     let reader = Reader::open(&args.data.data)?;
     let from = version(&reader, args.from)?;
     let to = match &args.file {
-        Some(file) => read_file(file)?,
+        Some(file) => {
+            let text = read_file(file)?;
+            masked(&text).map_or(text, |(text, _)| text)
+        }
         None => version(&reader, args.to)?.text,
     };
     print_diff(&from.text, &to)
@@ -273,23 +279,20 @@ fn print_diff(before: &str, after: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Keeps a text as the newest version.
-fn take_in(place: &Place, before: &str, text: String) -> anyhow::Result<()> {
+/// Keeps a draft as the newest version; `text`: as it was written.
+fn take_in(place: &Place, draft: Draft, text: &str) -> anyhow::Result<()> {
     if place.note.chars().count() > NOTE_CHARS_MAX {
         return Err(UsageError(format!("--note: at most {NOTE_CHARS_MAX} characters")).into());
     }
-    if text == before {
-        return say("nothing new: the newest version is just so");
-    }
     match Store::open(&place.data.data) {
-        Ok(store) => keep(place, &store, text),
-        Err(OpenError::InUse { .. }) => send(place, &text),
+        Ok(store) => keep(place, &store, draft),
+        Err(OpenError::InUse { .. }) => send(place, text),
         Err(error) => Err(error.into()),
     }
 }
 
 /// Into the data folder that no gateway has.
-fn keep(place: &Place, store: &Store, text: String) -> anyhow::Result<()> {
+fn keep(place: &Place, store: &Store, draft: Draft) -> anyhow::Result<()> {
     let newest = store.reader().farm_newest()?;
     let clock = Clock::system(None);
     let row = FarmRow {
@@ -299,14 +302,20 @@ fn keep(place: &Place, store: &Store, text: String) -> anyhow::Result<()> {
         origin: "command".to_owned(),
         file: None,
         note: place.note.trim().to_owned(),
-        text,
+        text: draft.text.clone(),
         in_force_us: None,
     };
     let before = newest.map(|row| row.text).unwrap_or_default();
     let n_lines = diff::counts(&diff::lines(&before, &row.text));
     let now = Now { mono: clock.mono(), wall: clock.wall() };
     let (version, entry) = (row.version, saved(&row, n_lines, now, row.saved_us));
-    store.writer().commit_blocking(Batch { diary: vec![entry], farm: Some(row), ..Batch::default() })?;
+    let meta = draft.secret_rows();
+    store.writer().commit_blocking(Batch {
+        diary: vec![entry],
+        farm: Some(row),
+        meta,
+        ..Batch::default()
+    })?;
     say(&format!("version {version} is kept; the next `giot serve` runs by it"))
 }
 
@@ -338,22 +347,15 @@ fn send(place: &Place, text: &str) -> anyhow::Result<()> {
     }
 }
 
-/// The settings of a text, or every problem with its line.
-fn checked(name: &str, text: &str) -> Result<Settings, ConfigError> {
-    if text.len() > TEXT_BYTES_MAX {
-        let what = format!("{} bytes; a farm has at most {TEXT_BYTES_MAX}", text.len());
-        let problem = crate::config::Problem { line: None, column: None, field: String::new(), what };
-        return Err(ConfigError { file: name.to_owned(), problems: vec![problem] });
-    }
-    compile(name, text)
-}
-
-fn newest_text(data: &Path) -> anyhow::Result<String> {
+/// The newest version's text, and the secrets that are known.
+fn newest(data: &Path) -> anyhow::Result<(String, Secrets)> {
     match Reader::open(data) {
-        Ok(reader) => Ok(reader.farm_newest()?.map(|row| row.text).unwrap_or_default()),
-        Err(OpenError::NoStore { .. }) => Ok(String::new()),
+        Ok(reader) => {
+            let text = reader.farm_newest()?.map(|row| row.text).unwrap_or_default();
+            Ok((text, reader.farm_secrets()?))
+        }
         // An older store is brought up to date when it is opened for writing.
-        Err(OpenError::OlderSchema { .. }) => Ok(String::new()),
+        Err(OpenError::NoStore { .. } | OpenError::OlderSchema { .. }) => Ok(Default::default()),
         Err(error) => Err(error.into()),
     }
 }

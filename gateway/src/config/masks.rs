@@ -1,4 +1,4 @@
-//! Secrets in a configuration's text: hidden from those who read it, and put back where what they read is saved again.
+//! Secrets in a configuration's text: taken out of it before it is kept or shown, and put back where it is used.
 //!
 //! A secret is the `token` of a `[[sink]]`; passwords are in files of their own and never in the text.
 
@@ -11,24 +11,27 @@ use super::{Problem, raw, shape};
 /// Stands where a secret was.
 pub const MASK: &str = "***";
 
-/// The text without its secrets; one that has not the shape of a configuration is shown not at all.
+/// Secrets by the names of their sinks.
+pub type Secrets = BTreeMap<String, String>;
+
+/// The text with masks where its secrets were, and those secrets; `None` where it has not the shape of a configuration.
 #[must_use]
-pub fn masked(text: &str) -> String {
-    let Some(tokens) = tokens(text) else { return String::new() };
-    replaced(text, tokens.into_iter().map(|token| (token.span, quoted(MASK))))
+pub fn masked(text: &str) -> Option<(String, Secrets)> {
+    let tokens = tokens(text)?;
+    let secrets = tokens.iter().filter(|token| token.value != MASK);
+    let secrets = secrets.map(|token| (token.sink.clone(), token.value.clone())).collect();
+    let masks = tokens.into_iter().filter(|token| token.value != MASK);
+    Some((replaced(text, masks.map(|token| (token.span, quoted(MASK)))), secrets))
 }
 
-/// The text with the secrets of `before` where it has masks, by the names of their sinks; as it is where it has not the shape
-/// of a configuration, or no masks.
+/// The text with the secrets that are known where it has masks; as it is where it has not the shape of a configuration.
 ///
 /// # Errors
 /// A mask that stands for nothing.
-pub fn unmasked(text: &str, before: &str) -> Result<String, Problem> {
-    let known: BTreeMap<String, String> =
-        tokens(before).unwrap_or_default().into_iter().map(|token| (token.sink, token.value)).collect();
+pub fn unmasked(text: &str, known: &Secrets) -> Result<String, Problem> {
     let mut put_back = Vec::new();
     for token in tokens(text).unwrap_or_default().into_iter().filter(|token| token.value == MASK) {
-        let Some(value) = known.get(&token.sink).filter(|value| *value != MASK) else {
+        let Some(value) = known.get(&token.sink) else {
             return Err(Problem {
                 line: Some(line_of(text, token.span.start)),
                 column: Some(column_of(text, token.span.start)),
@@ -84,22 +87,24 @@ mod tests {
          token = \"s3cret\" # of a\n[[sink]]\nname = \"b\"\nurl = \"http://h\"\nbucket = \"b\"\ntoken = 'raw\\x'\n";
 
     #[test]
-    fn secrets_are_hidden_and_come_back_where_they_were() {
-        let shown = masked(TEXT);
+    fn secrets_are_taken_out_and_come_back_where_they_were() {
+        let (shown, secrets) = masked(TEXT).expect("a sound text");
         assert!(!shown.contains("s3cret") && !shown.contains("raw"), "{shown}");
         assert!(shown.contains("token = \"***\" # of a\n") && shown.contains("Na Son"), "{shown}");
-        let back = unmasked(&shown, TEXT).expect("known sinks");
+        let back = unmasked(&shown, &secrets).expect("known sinks");
         assert_eq!(back, TEXT.replace("'raw\\x'", &quoted("raw\\x")));
-        assert_eq!(masked(&back), shown);
+        assert_eq!(masked(&back), Some((shown.clone(), secrets)));
+        assert_eq!(masked(&shown), Some((shown.clone(), Secrets::new())), "a mask is no secret");
     }
 
     #[test]
     fn a_mask_that_stands_for_nothing_is_a_problem_with_its_line() {
-        let shown = masked(TEXT).replace("name = \"b\"", "name = \"c\"");
-        let problem = unmasked(&shown, TEXT).expect_err("no sink is called c");
+        let (shown, secrets) = masked(TEXT).expect("a sound text");
+        let other = shown.replace("name = \"b\"", "name = \"c\"");
+        let problem = unmasked(&other, &secrets).expect_err("no sink is called c");
         assert_eq!((problem.line, problem.column), (Some(11), Some(9)), "{problem:?}");
-        assert!(unmasked(&masked(TEXT), "").is_err());
-        assert_eq!(masked("token ="), "", "what cannot be read is not shown");
-        assert_eq!(unmasked("token =", TEXT), Ok("token =".to_owned()));
+        assert!(unmasked(&shown, &Secrets::new()).is_err());
+        assert_eq!(masked("token ="), None);
+        assert_eq!(unmasked("token =", &secrets), Ok("token =".to_owned()));
     }
 }

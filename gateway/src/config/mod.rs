@@ -28,7 +28,7 @@ use crate::rules::Rule;
 pub use compile::compile;
 pub(crate) use compile::{line_of, parse_utc_offset};
 pub(crate) use guard::to_milli;
-pub use masks::{MASK, masked, unmasked};
+pub use masks::{MASK, Secrets, masked, unmasked};
 pub(crate) use sink::check_token;
 pub use sink::{SinkPlan, Token};
 

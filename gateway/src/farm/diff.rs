@@ -1,10 +1,11 @@
 //! What is different between two texts, line by line. Pure.
 //!
-//! The longest common subsequence of lines between equal ends; texts that are too different for that are shown as one replaced
-//! by the other, which is as true and only longer.
+//! The shortest difference (Myers 1986, "An O(ND) difference algorithm and its variations", section 4), so that the work grows
+//! with what differs and not with the length of a farm; texts that are too different for that are shown as one replaced by the
+//! other, which is longer.
 
-/// Most cells of the table of common lines: 16 MB for a moment.
-const CELLS_MAX: usize = 4_000_000;
+/// Most lines that differ: what is noted of so many takes 16 MB for a moment.
+const ROUNDS_MAX: usize = 2000;
 
 /// Lines around a difference that are shown with it.
 const AROUND: usize = 3;
@@ -81,38 +82,60 @@ pub fn counts(lines: &[DiffLine<'_>]) -> (u32, u32) {
     (whole(count(Change::Added)), whole(count(Change::Removed)))
 }
 
-/// Pairs of equal lines, as many as there can be; none where the texts are too long for that.
+/// Pairs of equal lines, as many as there can be; none where the texts are too different for that.
 fn common(old: &[&str], new: &[&str]) -> Vec<(usize, usize)> {
-    let width = new.len() + 1;
-    if (old.len() + 1).saturating_mul(width) > CELLS_MAX {
-        return Vec::new();
-    }
-    // Cell (i, j): how many lines old[i..] and new[j..] have in common.
-    let mut table = vec![0_u32; (old.len() + 1) * width];
-    let cell = |table: &[u32], i: usize, j: usize| table.get(i * width + j).copied().unwrap_or(0);
-    for (i, a) in old.iter().enumerate().rev() {
-        for (j, b) in new.iter().enumerate().rev() {
-            let best = if a == b {
-                cell(&table, i + 1, j + 1) + 1
-            } else {
-                cell(&table, i + 1, j).max(cell(&table, i, j + 1))
-            };
-            if let Some(place) = table.get_mut(i * width + j) {
-                *place = best;
+    // Of each round `d`, the number of lines that differ so far: how far into the old text one comes on each diagonal. The one
+    // of number `i` is where `2 i - d` more lines of the old text than of the new have been passed.
+    let mut rounds: Vec<Vec<usize>> = Vec::new();
+    for d in 0..=(old.len() + new.len()).min(ROUNDS_MAX) {
+        let before = rounds.last().map_or(&[][..], Vec::as_slice);
+        let (mut round, mut is_end) = (Vec::with_capacity(d + 1), false);
+        for i in 0..=d {
+            let (mut x, _) = step(before, i);
+            let mut y = (x + d).saturating_sub(2 * i);
+            while old.get(x).zip(new.get(y)).is_some_and(|(a, b)| a == b) {
+                (x, y) = (x + 1, y + 1);
             }
+            is_end |= x >= old.len() && y >= new.len();
+            round.push(x);
+        }
+        rounds.push(round);
+        if is_end {
+            return way_back(rounds, old.len(), new.len());
         }
     }
-    let (mut i, mut j, mut pairs) = (0, 0, Vec::new());
-    while let (Some(a), Some(b)) = (old.get(i), new.get(j)) {
-        if a == b {
-            pairs.push((i, j));
-            (i, j) = (i + 1, j + 1);
-        } else if cell(&table, i + 1, j) >= cell(&table, i, j + 1) {
-            i += 1;
-        } else {
-            j += 1;
+    Vec::new()
+}
+
+/// Where a round begins on its diagonal `i`, and whether it came there by a line of the new text.
+fn step(before: &[usize], i: usize) -> (usize, bool) {
+    let by_new = before.get(i).copied();
+    let by_old = i.checked_sub(1).and_then(|i| before.get(i)).map(|x| x + 1);
+    match (by_new, by_old) {
+        (Some(by_new), Some(by_old)) if by_old > by_new => (by_old, false),
+        (Some(by_new), _) => (by_new, true),
+        (None, Some(by_old)) => (by_old, false),
+        (None, None) => (0, true),
+    }
+}
+
+/// The equal lines on the way from the end, where the last round arrived, to the begin.
+fn way_back(mut rounds: Vec<Vec<usize>>, mut x: usize, mut y: usize) -> Vec<(usize, usize)> {
+    let mut pairs = Vec::new();
+    while rounds.pop().is_some() {
+        let d = rounds.len();
+        let i = (x + d).saturating_sub(y) / 2;
+        let (from, is_by_new) = step(rounds.last().map_or(&[][..], Vec::as_slice), i);
+        while x > from && y > 0 {
+            (x, y) = (x - 1, y - 1);
+            pairs.push((x, y));
+        }
+        match is_by_new {
+            true => y = y.saturating_sub(1),
+            false => x = x.saturating_sub(1),
         }
     }
+    pairs.reverse();
     pairs
 }
 
@@ -149,6 +172,28 @@ mod tests {
         assert!(hunks(&before, &before).is_empty());
     }
 
+    #[test]
+    fn a_long_farm_with_changes_at_both_ends_differs_in_those() {
+        let before: String = (0..8000).map(|n| format!("line {n}\n")).collect();
+        let after = before.replace("line 0\n", "first\n").replace("line 7999\n", "last\n") + "more\n";
+        assert_eq!(counts(&lines(&before, &after)), (3, 2));
+        let other: String = (0..8000).map(|n| format!("other {n}\n")).collect();
+        assert_eq!(counts(&lines(&before, &other)), (8000, 8000), "too different: replaced");
+    }
+
+    /// Lines that two texts have in common, the slow way.
+    fn n_common(old: &[String], new: &[String]) -> usize {
+        let mut above = vec![0; new.len() + 1];
+        for a in old {
+            let mut row = vec![0];
+            for (j, b) in new.iter().enumerate() {
+                row.push(if a == b { above[j] + 1 } else { above[j + 1].max(row[j]) });
+            }
+            above = row;
+        }
+        above[new.len()]
+    }
+
     proptest! {
         #[test]
         fn both_texts_can_be_read_out_of_their_difference(
@@ -161,6 +206,8 @@ mod tests {
             };
             prop_assert_eq!(of(Change::Added), before.lines().collect::<Vec<_>>());
             prop_assert_eq!(of(Change::Removed), after.lines().collect::<Vec<_>>());
+            let n_same = diff.iter().filter(|line| line.change == Change::Same).count();
+            prop_assert_eq!(n_same, n_common(&old, &new), "the shortest difference");
         }
     }
 }

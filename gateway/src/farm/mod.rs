@@ -9,21 +9,20 @@
 //! A file given at the start becomes a version when its text differs from the last one that came from that file; so a file that
 //! nobody touched does not undo what was saved since. The newest version is the one that the gateway runs by. What reaches
 //! beyond this farm (broker, topic prefix, sinks) is taken in at a start only: it names files and addresses that the gateway
-//! reads and reaches with its own rights.
+//! reads and reaches with its own rights. No version holds a secret: `***` stands in its text for each, and
+//! what that is stands beside the versions.
 
 pub mod diff;
-
-use std::sync::Arc;
 
 use anyhow::Context;
 use giot_engine::{By, Entry, Event, Now, Reason, Timing};
 use sha2::{Digest, Sha256};
 
 use crate::clock::Clock;
-use crate::config::{ConfigError, Problem, Settings, compile, masked, unmasked};
+use crate::config::{ConfigError, Problem, Secrets, Settings, compile, masked, unmasked};
 use crate::hub::codec;
 use crate::hub::farm::leaves_open;
-use crate::store::{Batch, DiaryEntry, FarmRow, Reader, Writer};
+use crate::store::{Batch, DiaryEntry, FarmRow, Reader, Writer, farm_secret};
 
 /// Longest text of a farm, bytes: five hundred zones take half of it.
 pub const TEXT_BYTES_MAX: usize = 512 * 1024;
@@ -80,17 +79,13 @@ pub async fn begin(farm: Farm, reader: &Reader, writer: &Writer, clock: Clock) -
         }
         Farm::Kept { file, timing } => (file, timing),
     };
-    let compiled = |name: &str, text: &str| -> Result<Settings, ConfigError> {
-        let mut settings = compile(name, text)?;
-        settings.plan.timing = timing;
-        Ok(settings)
-    };
     let mut newest = reader.farm_newest()?;
-    if let Some(file) = file.filter(|file| !is_known(reader, file).unwrap_or(false)) {
-        // What cannot be used is not taken in.
-        compiled(&file.name, &file.text)?;
+    if let Some(file) = file
+        && !is_known(reader, &file)?
+    {
         let before = newest.as_ref().map_or("", |row| row.text.as_str());
-        let n_lines = diff::counts(&diff::lines(before, &file.text));
+        let draft = Draft::of(&file.name, &file.text, &reader.farm_secrets()?)?;
+        let n_lines = diff::counts(&diff::lines(before, &draft.text));
         let row = FarmRow {
             version: newest.as_ref().map_or(0, |row| row.version) + 1,
             saved_us: clock.wall_us_unchecked(),
@@ -98,27 +93,33 @@ pub async fn begin(farm: Farm, reader: &Reader, writer: &Writer, clock: Clock) -
             origin: "file".to_owned(),
             file: Some(file.name),
             note: String::new(),
-            text: file.text,
+            text: draft.text.clone(),
             in_force_us: None,
         };
         let now = Now { mono: clock.mono(), wall: clock.wall() };
         let entry = saved(&row, n_lines, now, row.saved_us);
-        let batch = Batch { diary: vec![entry], farm: Some(row.clone()), ..Batch::default() };
+        let meta = draft.secret_rows();
+        let batch = Batch { diary: vec![entry], farm: Some(row.clone()), meta, ..Batch::default() };
         writer.commit(batch).await.context("keep the farm")?;
         tracing::info!(version = row.version, file = row.file, "took in a version of the farm");
         newest = Some(row);
     }
+    let compiled = |row: &FarmRow| -> anyhow::Result<Settings> {
+        let mut settings = compile_row(reader, row)?;
+        settings.plan.timing = timing;
+        Ok(settings)
+    };
     let Some(newest) = newest else {
         let mut settings = Settings::default();
         settings.plan.timing = timing;
         return Ok(Begin { settings, version: 0, is_in_force: true, before: None });
     };
-    let settings = compiled(&name_of(&newest), &newest.text).context(
+    let settings = compiled(&newest).context(
         "this giot cannot use the farm that its data folder holds: giot farm export --out farm.toml, mend it, giot farm import farm.toml",
     )?;
     let is_in_force = newest.in_force_us.is_some();
     let before = reader.farm_in_force()?.filter(|_| !is_in_force);
-    let before = before.and_then(|row| Some((row.version, compiled(&name_of(&row), &row.text).ok()?)));
+    let before = before.and_then(|row| Some((row.version, compiled(&row).ok()?)));
     let before = match before {
         Some((version, mut before)) if leaves_open(reader, &before, &settings)? => {
             // What reaches beyond the farm is the newest version's from the start on.
@@ -132,12 +133,21 @@ pub async fn begin(farm: Farm, reader: &Reader, writer: &Writer, clock: Clock) -
     Ok(Begin { settings, version: newest.version, is_in_force, before })
 }
 
-/// Whether the text of a file is the last that came from it.
+/// Whether a file says what it said when a version last came from it, secrets included.
 ///
 /// # Errors
 /// The store cannot be read.
 pub fn is_known(reader: &Reader, file: &FarmFile) -> anyhow::Result<bool> {
-    Ok(reader.farm_of_file(&file.name)?.is_some_and(|row| row.text == file.text))
+    let Some((row, (text, secrets))) = reader.farm_of_file(&file.name)?.zip(masked(&file.text)) else {
+        return Ok(false);
+    };
+    Ok(row.text == text && are_known(&reader.farm_secrets()?, &secrets))
+}
+
+/// Whether all secrets are known just so.
+#[must_use]
+pub fn are_known(known: &Secrets, secrets: &Secrets) -> bool {
+    secrets.iter().all(|(name, value)| known.get(name) == Some(value))
 }
 
 /// What a version is called in messages.
@@ -160,27 +170,37 @@ pub fn needs_restart(in_force: &Settings, draft: &Settings) -> Vec<&'static str>
 /// A draft that can be saved.
 #[derive(Debug)]
 pub struct Draft {
-    /// As it is to be kept, with its secrets.
+    /// As it is to be kept, with masks for its secrets.
     pub text: String,
     /// What it means.
-    pub settings: Arc<Settings>,
+    pub settings: Settings,
+    /// The secrets that were written in it.
+    pub secrets: Secrets,
 }
 
-/// Judges a draft that was made from the text `before`, for a gateway that runs by `in_force`.
-///
-/// # Errors
-/// Everything that is wrong with it.
-pub fn check(draft: &str, before: &str, in_force: &Settings) -> Result<Draft, Vec<Problem>> {
-    if draft.len() > TEXT_BYTES_MAX {
-        let what = format!("{} bytes; a farm has at most {TEXT_BYTES_MAX}", draft.len());
-        return Err(vec![Problem { line: None, column: None, field: String::new(), what }]);
+impl Draft {
+    /// Judges a text called `name`; `known`: the secrets that its masks may stand for.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it.
+    pub fn of(name: &str, text: &str, known: &Secrets) -> Result<Self, ConfigError> {
+        let wrong = |problem| ConfigError { file: name.to_owned(), problems: vec![problem] };
+        if text.len() > TEXT_BYTES_MAX {
+            let what = format!("{} bytes; a farm has at most {TEXT_BYTES_MAX}", text.len());
+            return Err(wrong(Problem { line: None, column: None, field: String::new(), what }));
+        }
+        // Problems of the text as it was written come first: their places are its own.
+        compile(name, text)?;
+        let settings = compile(name, &unmasked(text, known).map_err(wrong)?)?;
+        let (text, secrets) = masked(text).unwrap_or_default();
+        Ok(Self { text, settings, secrets })
     }
-    // Problems of the text as it was written come first: their places are its own.
-    compile("farm", draft).map_err(|error| error.problems)?;
-    let text = unmasked(draft, before).map_err(|problem| vec![problem])?;
-    let mut settings = compile("farm", &text).map_err(|error| error.problems)?;
-    settings.plan.timing = in_force.plan.timing;
-    Ok(Draft { text, settings: Arc::new(settings) })
+
+    /// The rows of the store for its secrets.
+    #[must_use]
+    pub fn secret_rows(&self) -> Vec<(String, String)> {
+        self.secrets.iter().map(|(name, value)| farm_secret(name, value)).collect()
+    }
 }
 
 /// The entry of the diary for a version that is saved.
@@ -213,12 +233,16 @@ pub fn entry(now: Now, recorded_us: i64, by: Option<String>, reason: Reason) -> 
 /// # Errors
 /// The store cannot be read, or this program cannot use the version.
 pub fn newest(reader: &Reader) -> anyhow::Result<Option<Settings>> {
-    let row = reader.farm_newest()?;
-    Ok(row.map(|row| compile(&name_of(&row), &row.text)).transpose()?)
+    reader.farm_newest()?.map(|row| compile_row(reader, &row)).transpose()
 }
 
-/// A version's text for people who may see the farm and not its secrets.
-#[must_use]
-pub fn shown(row: &FarmRow) -> String {
-    masked(&row.text)
+/// The settings of a version that is kept.
+///
+/// # Errors
+/// The store cannot be read, or this program cannot use the version ([`ConfigError`]).
+pub fn compile_row(reader: &Reader, row: &FarmRow) -> anyhow::Result<Settings> {
+    let name = name_of(row);
+    let text = unmasked(&row.text, &reader.farm_secrets()?);
+    let text = text.map_err(|problem| ConfigError { file: name.clone(), problems: vec![problem] })?;
+    Ok(compile(&name, &text)?)
 }

@@ -1,7 +1,10 @@
 //! Versions of the farm: its text as people wrote it, who saved it, and since when it has been in force.
 //!
 //! Must not know TOML. Invariants: numbers run from 1 without gaps; a version that is kept is never changed, only the moment
-//! since which it has been in force is added; the newest version that is in force is the one that the gateway runs by.
+//! since which it has been in force is added; the newest version that is in force is the one that the gateway runs by. Secrets
+//! are in no version: they are rows of `meta`, one a sink, and the last that was given of a name is the one that is known.
+
+use std::collections::BTreeMap;
 
 use rusqlite::{Connection, OptionalExtension, Row, Statement, params};
 
@@ -10,6 +13,9 @@ use super::reader::{Reader, collect};
 
 /// Most versions of one answer.
 const ROWS_MAX: u32 = 200;
+
+/// Rows of `meta` that hold secrets of the farm; the sink's name follows.
+const SECRET_KEY: &str = "farm_secret:";
 
 const COLUMNS: &str = "id, saved_us, by, origin, file, note, text, in_force_us";
 
@@ -28,10 +34,16 @@ pub struct FarmRow {
     pub file: Option<String>,
     /// What that person says about it.
     pub note: String,
-    /// All of it, as TOML.
+    /// All of it, as TOML, with masks for its secrets.
     pub text: String,
     /// Since when the gateway has been running by it; `None`: never yet.
     pub in_force_us: Option<i64>,
+}
+
+/// The row of `meta` that holds a secret of the farm.
+#[must_use]
+pub fn farm_secret(name: &str, value: &str) -> (String, String) {
+    (format!("{SECRET_KEY}{name}"), value.to_owned())
 }
 
 pub(super) fn prepare_save(conn: &Connection) -> rusqlite::Result<Statement<'_>> {
@@ -103,6 +115,17 @@ impl Reader {
         let sql = format!("SELECT {COLUMNS} FROM farm_version WHERE id < ?1 ORDER BY id DESC LIMIT ?2");
         let values = [before.map_or(i64::MAX, i64::from), limit.min(ROWS_MAX).into()];
         self.with(|conn| collect(conn, &sql, values, row_of))
+    }
+
+    /// The secrets of the farm, by name.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub fn farm_secrets(&self) -> Result<BTreeMap<String, String>, ReadError> {
+        let sql = "SELECT substr(key, length(?1) + 1), value FROM meta WHERE substr(key, 1, length(?1)) = ?1";
+        let rows =
+            self.with(|conn| collect(conn, sql, [SECRET_KEY], |row| Ok((row.get(0)?, row.get(1)?))))?;
+        Ok(rows.into_iter().collect())
     }
 
     fn farm_row(&self, which: &str, values: &[&dyn rusqlite::ToSql]) -> Result<Option<FarmRow>, ReadError> {

@@ -1,7 +1,7 @@
 //! Versions of the farm: each is kept as it was written, and is in force once.
 
 use super::*;
-use crate::store::FarmRow;
+use crate::store::{FarmRow, farm_secret};
 
 pub(super) fn row(version: u32, text: &str) -> FarmRow {
     FarmRow {
@@ -71,4 +71,16 @@ fn a_version_cannot_be_changed_or_taken_away() {
         let error = conn.execute(change, []).expect_err(change).to_string();
         assert!(error.contains("are kept"), "{change}: {error}");
     }
+}
+
+#[test]
+fn the_last_secret_of_a_name_is_known() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    for meta in [vec![farm_secret("a", "1"), farm_secret("tỉnh", "2")], vec![farm_secret("a", "3")]] {
+        let batch = Batch { meta, ..Batch::default() };
+        store.writer().commit_blocking(batch).unwrap();
+    }
+    let known: Vec<_> = store.reader().farm_secrets().unwrap().into_iter().collect();
+    assert_eq!(known, [("a".to_owned(), "3".to_owned()), ("tỉnh".to_owned(), "2".to_owned())]);
 }

@@ -182,26 +182,28 @@ export async function pauseAll(rain: boolean, until: number | null): Promise<voi
   await request('POST', '/pause', { rain, until });
 }
 
-export const farmText = (): Promise<FarmText> => get('/farm');
+const FARM = '/farm';
+
+export const farmText = (): Promise<FarmText> => get(FARM);
 
 /** Everything that is wrong with a draft of the farm, and what it would change. */
 export async function checkFarm(text: string): Promise<Judgement> {
-  const response = await request('POST', '/farm/check', { text });
+  const response = await request('POST', `${FARM}/check`, { text });
   return (await response.json()) as Judgement;
 }
 
 /** Saves a draft that was made from a version. */
 export async function saveFarm(text: string, version: number, note: string): Promise<void> {
-  await request('POST', '/farm', { text, version, note });
+  await request('POST', FARM, { text, version, note });
 }
 
 export async function farmVersions(limit: number, before?: number): Promise<FarmVersion[]> {
   const query = new URLSearchParams({ limit: String(limit) });
   if (before !== undefined) query.set('before', String(before));
-  return (await get<{ versions: FarmVersion[] }>(`/farm/versions?${query}`)).versions;
+  return (await get<{ versions: FarmVersion[] }>(`${FARM}/versions?${query}`)).versions;
 }
 
-export const farmVersion = (version: number): Promise<FarmVersionText> => get(`/farm/versions/${version}`);
+export const farmVersion = (version: number): Promise<FarmVersionText> => get(`${FARM}/versions/${version}`);
 
 /** Opens the event stream; the caller reads it and ends it through `signal`. */
 export async function events(signal: AbortSignal): Promise<Response> {
