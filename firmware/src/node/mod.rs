@@ -102,6 +102,8 @@ pub struct Node {
     schedule: Schedule,
     counter: u64,
     anchor: Option<Anchor>,
+    /// By how much the anchor may be behind: how long its Welcome can have been on its way, ms.
+    anchor_late_ms: u64,
     nonce_state: u64,
     nonce: Option<u64>,
     hello_sent_at: Option<UptimeMs>,
@@ -142,6 +144,7 @@ impl Node {
             drip,
             schedule,
             anchor: None,
+            anchor_late_ms: 0,
             hello_sent_at: None,
             hello_again_at: None,
             connected: false,

@@ -10,7 +10,7 @@
 //! | content | Malformed | nobody in particular |
 //! | counter above the last | Replayed | the command |
 //! | Open, Settings: time known | NotAnchored | the command |
-//! | Open, Settings: issued_at − skew ≤ now ≤ issued_at + ttl | Expired, and the time is asked for again | the command |
+//! | Open, Settings: issued_at − skew ≤ now, and at the latest that it may be, now ≤ issued_at + ttl | Expired, and the time is asked for again | the command |
 //! | Open: valve, run, supply, room for events | UnknownValve, LeaseTooLong, LowPower, Busy | the command |
 //! | Settings: the board keeps some; no valve open, no other change; known words | Unsupported, Busy, BadSetting | the command |
 //!
@@ -90,9 +90,12 @@ impl Node {
             return;
         }
         let Some(hello_sent_at) = self.hello_sent_at else { return };
-        let in_time = now.since_ms(hello_sent_at) <= self.config.welcome_within_ms;
+        let late_ms = now.since_ms(hello_sent_at);
+        let in_time = late_ms <= self.config.welcome_within_ms;
         match welcome.unix {
-            Some(unix) if in_time => self.anchor = Some(Anchor::new(now, unix)),
+            Some(unix) if in_time => {
+                (self.anchor, self.anchor_late_ms) = (Some(Anchor::new(now, unix)), late_ms);
+            }
             // Too late to set the clock by: ask again, but not in a circle with a link that is always late.
             Some(_) => self.hello_again_at = Some(now.plus_ms(HELLO_AGAIN_MS)),
             None => {}
@@ -164,7 +167,8 @@ impl Node {
         Ok(())
     }
 
-    /// Whether an order of that time may still be obeyed.
+    /// Whether an order of that time may still be obeyed. A Welcome that was on its way for long has set the clock back by as
+    /// much: an order must not live longer for that.
     pub(super) fn check_time(
         &mut self,
         now: UptimeMs,
@@ -175,7 +179,7 @@ impl Node {
         let unix = anchor.date(now);
         let earliest = issued_at.minus_ms(SKEW_MS);
         let latest = issued_at.plus_ms(u64::from(ttl_s) * 1000);
-        if unix < earliest || unix > latest {
+        if unix < earliest || unix.plus_ms(self.anchor_late_ms) > latest {
             self.hello_due = self.connected;
             return Err(RefusalReason::Expired);
         }

@@ -218,7 +218,7 @@ impl World {
             match action {
                 Action::Open { command, zone, valve, run_s, ttl_s, reason, .. } => {
                     let Some(zone_idx) = self.zone_idx(&zone) else { continue };
-                    self.check_open(zone_idx, command, run_s, &reason);
+                    self.check_open(zone_idx, command, (run_s, ttl_s), &reason);
                     let issued_at = UnixMs(
                         self.true_unix().0.saturating_add(self.gateway.offset_ms.unwrap_or(-3_456_000_000)),
                     );
@@ -297,7 +297,13 @@ impl World {
     }
 
     /// P3, P4 and P6 at the moment of an Open.
-    fn check_open(&mut self, zone_idx: usize, command: CommandId, run_s: u32, reason: &Reason) {
+    fn check_open(
+        &mut self,
+        zone_idx: usize,
+        command: CommandId,
+        (run_s, ttl_s): (u32, u32),
+        reason: &Reason,
+    ) {
         self.check_command(command);
         let now_ms = self.now_ms;
         let Some(id) = self.farm.zone_ids.get(zone_idx) else { return };
@@ -313,6 +319,7 @@ impl World {
             checks.demand(is_kept, now_ms, || format!("{what}: {id} is opened for {code}"));
         };
         demand((1..=plan.lease_s).contains(&run_s), "P3 lease");
+        demand((1..=self.farm.plan.timing.ttl_s).contains(&ttl_s), "P4 time to live");
         demand(!known.is_locked, "P6 lock");
         demand(!is_offline, "P6 offline");
         demand(!known.has_fault, "P6 fault");

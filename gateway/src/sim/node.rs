@@ -19,7 +19,7 @@ use super::field::millilitres;
 const SKEW_MS: u64 = 60_000;
 
 /// A Welcome that took longer sets no clock, ms.
-pub(super) const WELCOME_MS_MAX: u64 = 120_000;
+const WELCOME_MS_MAX: u64 = 120_000;
 
 /// Readings that its flash holds: about two days of the zones with the most probes.
 const READINGS_MAX: usize = 300;
@@ -77,6 +77,8 @@ pub(super) struct Node {
     next_seq: u32,
     counter: u64,
     anchor: Option<Anchor>,
+    /// By how much the anchor may be behind: how long its Welcome can have been on its way.
+    anchor_late_ms: u64,
     pub(super) hello_ms: u64,
     nonce: u64,
     is_welcomed: bool,
@@ -107,6 +109,7 @@ impl Node {
             next_seq: 1,
             counter: 0,
             anchor: None,
+            anchor_late_ms: 0,
             hello_ms: 0,
             nonce: 0,
             is_welcomed: false,
@@ -243,9 +246,10 @@ impl Node {
         if nonce != self.nonce {
             return;
         }
-        let unix = unix.filter(|_| now_ms.saturating_sub(self.hello_ms) <= WELCOME_MS_MAX);
-        if let Some(unix) = unix {
+        let late_ms = now_ms.saturating_sub(self.hello_ms);
+        if let Some(unix) = unix.filter(|_| late_ms <= WELCOME_MS_MAX) {
             self.anchor = Some(Anchor::new(self.uptime(now_ms), unix));
+            self.anchor_late_ms = late_ms;
             self.is_clock_right = is_clock_right;
         }
         self.is_welcomed = true;
@@ -293,7 +297,7 @@ impl Node {
         let Some(anchor) = self.anchor else { return Some(RefusalReason::NotAnchored) };
         let unix = anchor.date(self.uptime(now_ms));
         let is_early = unix < issued_at.minus_ms(SKEW_MS);
-        let is_late = unix > issued_at.plus_ms(u64::from(ttl_s) * 1000);
+        let is_late = unix.plus_ms(self.anchor_late_ms) > issued_at.plus_ms(u64::from(ttl_s) * 1000);
         (is_early || is_late).then_some(RefusalReason::Expired)
     }
 

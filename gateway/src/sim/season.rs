@@ -18,7 +18,7 @@ use super::dice::Dice;
 use super::farm::Farm;
 use super::field::Field;
 use super::gateway::Gateway;
-use super::node::{Node, Order, Run, WELCOME_MS_MAX};
+use super::node::{Node, Order, Run};
 use super::station::Station;
 use super::trouble::{ProbeTrouble, Trouble};
 use super::{Options, Report};
@@ -38,6 +38,9 @@ const RESEND_MS: u64 = 20_000;
 
 /// A node asks for the time again after so long: the firmware's default.
 const HELLO_EVERY_MS: u64 = 6 * 60 * MINUTE_MS;
+
+/// How late beyond its time to live an order may be obeyed: a node's clock drifts until it is told the time again.
+const CLOCK_MS_MAX: u64 = 2000;
 
 /// A message from a node.
 #[derive(Clone, Debug)]
@@ -473,7 +476,7 @@ impl World {
     /// gets which was told a wrong time, may look fresh when it is not: then the counter alone protects the valve.
     fn check_order(&mut self, node_idx: usize, order: &Order, ttl_s: u32) {
         let late_ms = self.now_ms.saturating_sub(order.sent_ms);
-        let late_ms_max = u64::from(ttl_s) * 1000 + WELCOME_MS_MAX + 10_000;
+        let late_ms_max = u64::from(ttl_s) * 1000 + CLOCK_MS_MAX;
         let is_dated_well =
             order.is_clock_right && self.nodes.get(node_idx).is_some_and(|node| node.is_clock_right);
         self.checks.demand(late_ms <= late_ms_max || !is_dated_well, self.now_ms, || {

@@ -1,6 +1,7 @@
 //! The node step by step with explicit time: boot, orders (promise P4), leases (promise P3), sampling, supply, faults;
 //! and as a property over any order of events.
 
+mod late;
 mod noise;
 
 use super::*;
@@ -424,14 +425,6 @@ fn openings_are_refused_with_the_first_reason_that_holds() {
     );
     check(|rig, _| rig.flash_works = false, Some(RefusalReason::Busy));
     check(|rig, _| rig.node.anchor = None, Some(RefusalReason::NotAnchored));
-}
-
-#[test]
-fn an_expired_order_asks_for_the_time_again() {
-    let mut rig = Rig::anchored();
-    let order = Open { issued_at: UNIX.minus_ms(3_600_000), ..rig.opening(0, 60) };
-    rig.order(Order::Open(order));
-    assert_eq!(rig.hellos.len(), 2);
 }
 
 #[test]
