@@ -87,6 +87,8 @@ pub(super) struct Gateway {
     pending: Vec<Row>,
     /// What the clock shows beyond true time; `None`: unset.
     pub(super) offset_ms: Option<i64>,
+    /// When it last ended.
+    pub(super) down_since_ms: u64,
     next_command: u64,
     next_counter: u64,
     pub(super) known: Vec<Known>,
@@ -187,7 +189,9 @@ impl World {
             self.commit();
         }
         self.gateway.pending.clear();
-        self.gateway.engine = None;
+        if self.gateway.engine.take().is_some() {
+            self.gateway.down_since_ms = self.now_ms;
+        }
         for node in &mut self.nodes {
             node.session = None;
         }

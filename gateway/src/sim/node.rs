@@ -24,6 +24,9 @@ const WELCOME_MS_MAX: u64 = 120_000;
 /// Readings that its flash holds: about two days of the zones with the most probes.
 const READINGS_MAX: usize = 300;
 
+/// Batches that may be on their way at a time: what the firmware's link allows.
+const WINDOW: usize = 4;
+
 /// Readings that an overfull outbox gives up at a time, as a flash erases whole pages.
 const READINGS_DROPPED: usize = 24;
 
@@ -71,7 +74,9 @@ pub(super) struct Node {
     /// By valve: water of all closed runs that was measured and told.
     pub(super) told_ml: Vec<u64>,
     n_readings: usize,
-    /// The batch in flight is given up then.
+    /// The last records of the batches in flight.
+    in_flight: VecDeque<Position>,
+    /// What is in flight is given up then.
     pub(super) sending_until_ms: Option<u64>,
     n_sessions: u32,
     next_seq: u32,
@@ -104,6 +109,7 @@ impl Node {
             n_lost: 0,
             told_ml: vec![0; n_lines],
             n_readings: 0,
+            in_flight: VecDeque::new(),
             sending_until_ms: None,
             n_sessions: 0,
             next_seq: 1,
@@ -176,7 +182,7 @@ impl Node {
         self.session = None;
         self.anchor = None;
         self.is_welcomed = false;
-        self.sending_until_ms = None;
+        self.give_up_sending();
         for (line_idx, run) in self.runs.iter_mut().enumerate() {
             if let Some(run) = run.take() {
                 self.cut.push((line_idx, run.command));
@@ -208,7 +214,7 @@ impl Node {
         self.n_sessions += 1;
         self.session = Some(self.n_sessions);
         self.is_welcomed = false;
-        self.sending_until_ms = None;
+        self.give_up_sending();
         (self.hello(now_ms), self.n_sessions)
     }
 
@@ -272,19 +278,38 @@ impl Node {
             self.n_readings -= usize::from(matches!(record.body, Body::Reading(_)));
             self.outbox.pop_front();
         }
+        self.in_flight.retain(|last| *last > stored);
+        if self.in_flight.is_empty() {
+            self.sending_until_ms = None;
+        }
+    }
+
+    /// What is in flight counts as lost.
+    pub(super) fn give_up_sending(&mut self) {
+        self.in_flight.clear();
         self.sending_until_ms = None;
     }
 
-    /// The next batch of records, where there is one and none is in flight.
-    pub(super) fn batch(&self, now_ms: u64) -> Option<Records> {
-        let is_free = self.sending_until_ms.is_none_or(|until_ms| until_ms <= now_ms);
-        if self.session.is_none() || !self.is_welcomed || !is_free {
+    /// The next batch of records, where there is one and room for it. Behind a batch in flight only a full one goes.
+    pub(super) fn batch(&mut self, now_ms: u64) -> Option<Records> {
+        if self.sending_until_ms.is_some_and(|until_ms| until_ms <= now_ms) {
+            self.give_up_sending();
+        }
+        if self.session.is_none() || !self.is_welcomed || self.in_flight.len() >= WINDOW {
             return None;
         }
-        let (epoch, _) = self.outbox.front()?;
-        let of_epoch = self.outbox.iter().take_while(|(of, _)| of == epoch).take(RECORDS_MAX);
+        let after = self.in_flight.back().copied().unwrap_or(self.released);
+        let position = |epoch: u32, record: &Record| Position { epoch, seq: record.last_seq() };
+        let first = self.outbox.partition_point(|(epoch, record)| position(*epoch, record) <= after);
+        let (epoch, _) = self.outbox.get(first)?;
+        if !self.in_flight.is_empty() && self.outbox.len() - first < RECORDS_MAX {
+            return None;
+        }
+        let of_epoch = self.outbox.iter().skip(first).take_while(|(of, _)| of == epoch).take(RECORDS_MAX);
         let records = of_epoch.map(|(_, record)| record.clone()).collect();
-        Some(Records { epoch: *epoch, after: self.released, records })
+        let batch = Records { epoch: *epoch, after, records };
+        self.in_flight.push_back(batch.last());
+        Some(batch)
     }
 
     /// Why an order is refused, `None` when it is obeyed. A counter that is new is burnt whatever becomes of the order.

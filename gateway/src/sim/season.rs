@@ -429,10 +429,15 @@ impl World {
     pub(super) fn send_records(&mut self, node_idx: usize) {
         let now_ms = self.now_ms;
         let Some(node) = self.nodes.get_mut(node_idx) else { return };
-        let Some(records) = node.batch(now_ms) else { return };
-        node.sending_until_ms = Some(now_ms + RESEND_MS);
-        self.plan(RESEND_MS, Happening::Send { node_idx });
-        self.send_up(node_idx, Up::Records(Box::new(records)));
+        let mut batches = Vec::new();
+        while let Some(records) = node.batch(now_ms) {
+            node.sending_until_ms = Some(now_ms + RESEND_MS);
+            batches.push(records);
+        }
+        for records in batches {
+            self.plan(RESEND_MS, Happening::Send { node_idx });
+            self.send_up(node_idx, Up::Records(Box::new(records)));
+        }
     }
 
     // ---- nodes -----------------------------------------------------------------------------------------------------

@@ -27,18 +27,42 @@ pub(super) enum ProbeTrouble {
 /// Something that breaks, and is mended later.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Trouble {
-    Probe { node_idx: usize, probe: u8, trouble: ProbeTrouble },
-    Pipe { zone_idx: usize, fault: HydraulicFault },
-    StationDown { station_idx: usize },
-    StationProbe { station_idx: usize, trouble: ProbeTrouble },
-    LinkDown { node_idx: usize },
-    LinkBad { node_idx: usize },
-    NodePower { node_idx: usize },
+    Probe {
+        node_idx: usize,
+        probe: u8,
+        trouble: ProbeTrouble,
+    },
+    Pipe {
+        zone_idx: usize,
+        fault: HydraulicFault,
+    },
+    StationDown {
+        station_idx: usize,
+    },
+    StationProbe {
+        station_idx: usize,
+        trouble: ProbeTrouble,
+    },
+    LinkDown {
+        node_idx: usize,
+    },
+    LinkBad {
+        node_idx: usize,
+    },
+    NodePower {
+        node_idx: usize,
+    },
     FarmPower,
     GatewayKill,
     GatewayStop,
-    Clock { offset_ms: Option<i64> },
-    Lock { zone_idx: usize },
+    /// A long power cut at the gateway, which then goes on with the time of its last moment; nodes measure meanwhile.
+    GatewayOutage,
+    Clock {
+        offset_ms: Option<i64>,
+    },
+    Lock {
+        zone_idx: usize,
+    },
 }
 
 impl Trouble {
@@ -61,6 +85,7 @@ impl Trouble {
             Self::FarmPower => "farm_power_cut",
             Self::GatewayKill => "gateway_kill",
             Self::GatewayStop => "gateway_stop",
+            Self::GatewayOutage => "gateway_outage",
             Self::Clock { offset_ms: None } => "clock_unset",
             Self::Clock { .. } => "clock_jump",
             Self::Lock { .. } => "lock",
@@ -109,7 +134,7 @@ impl World {
             Trouble::LinkBad { .. } => self.chance.between(HOUR_MS, 24 * HOUR_MS),
             Trouble::NodePower { .. } | Trouble::FarmPower => self.chance.between(1000, 6 * HOUR_MS),
             Trouble::GatewayKill | Trouble::GatewayStop => self.chance.between(500, 20 * MINUTE_MS),
-            Trouble::Clock { .. } => self.chance.between(MINUTE_MS, 8 * HOUR_MS),
+            Trouble::Clock { .. } | Trouble::GatewayOutage => self.chance.between(MINUTE_MS, 8 * HOUR_MS),
         };
         self.plan(in_ms, Happening::Begin(trouble));
         self.plan(in_ms + span_ms, Happening::End(trouble));
@@ -158,7 +183,8 @@ impl World {
     fn any_farm_trouble(&mut self) -> Trouble {
         let seconds = i64::try_from(self.chance.between(3, 3 * 86_400)).unwrap_or(3);
         let sign = if self.chance.permille(500) { 1 } else { -1 };
-        match self.chance.below(8) {
+        match self.chance.below(10) {
+            8 | 9 => Trouble::GatewayOutage,
             0 => Trouble::FarmPower,
             1..4 => Trouble::GatewayKill,
             4 => Trouble::GatewayStop,
@@ -192,7 +218,7 @@ impl World {
                 self.end_gateway(true);
                 (0..self.nodes.len()).for_each(|node_idx| self.cut_power(node_idx));
             }
-            Trouble::GatewayKill => self.end_gateway(true),
+            Trouble::GatewayKill | Trouble::GatewayOutage => self.end_gateway(true),
             Trouble::GatewayStop => self.end_gateway(false),
             Trouble::Clock { offset_ms } => self.set_clock(offset_ms),
             Trouble::Lock { zone_idx } => self.lock(zone_idx, true),
@@ -225,6 +251,7 @@ impl World {
                 self.start_gateway();
             }
             Trouble::GatewayKill | Trouble::GatewayStop => self.start_gateway(),
+            Trouble::GatewayOutage => self.start_gateway_behind(),
             Trouble::Clock { .. } => self.set_clock(Some(0)),
             Trouble::Lock { zone_idx } => self.lock(zone_idx, false),
         }
@@ -240,6 +267,17 @@ impl World {
         if let Some(station) = self.stations.get_mut(station_idx) {
             station.is_linked = is_linked;
         }
+    }
+
+    /// Without a clock chip the clock goes on where it stood, until somebody tells the time.
+    fn start_gateway_behind(&mut self) {
+        let down_ms = self.now_ms.saturating_sub(self.gateway.down_since_ms);
+        if !self.is_gateway_up() && self.gateway.offset_ms == Some(0) {
+            self.gateway.offset_ms = i64::try_from(down_ms).ok().map(|down_ms| -down_ms);
+            let in_ms = self.chance.between(MINUTE_MS, HOUR_MS);
+            self.plan(in_ms, Happening::End(Trouble::Clock { offset_ms: Some(0) }));
+        }
+        self.start_gateway();
     }
 
     fn set_clock(&mut self, offset_ms: Option<i64>) {
