@@ -354,6 +354,16 @@ describe('the page', { timeout: 600_000 }, () => {
     await rain.locator('[data-action=end-pause]').click();
     await page.waitForSelector('[data-pause=rain][data-paused=false]');
     await firstStart.filter({ hasText: 'Lô nhãn: 1 giờ 7 phút' }).waitFor();
+
+    const water = page.locator('[data-pause=water]');
+    await water.locator('[data-action=pause]').click();
+    await page.locator('dialog [aria-pressed]').nth(2).click();
+    await checkFits(page, 'the question of a pause of water');
+    await checkAxe(page, 'the question of a pause of water');
+    await confirm();
+    await page.waitForSelector('[data-pause=water][data-paused=true]');
+    await water.locator('[data-action=end-pause]').click();
+    await page.waitForSelector('[data-pause=water][data-paused=false]');
     assert.deepEqual(wrong, []);
   });
 

@@ -94,11 +94,12 @@ async fn people_handle_programs_and_a_kill_forgets_nothing() {
         ("programs/dem/suspend", format!("{{\"until\":{until}}}")),
         ("programs/dem/enable", "{\"enabled\":false}".to_owned()),
         ("pause", format!("{{\"until\":{until},\"rain\":true}}")),
+        ("pause", format!("{{\"until\":{until},\"water\":true}}")),
     ] {
         assert_eq!(post(&farm, path, &body), 202, "{path}");
     }
     wait_for("the diary of it", Duration::from_secs(10), || {
-        (told(&farm).iter().filter(|line| line.starts_with("adjusted by person admin")).count() == 5)
+        (told(&farm).iter().filter(|line| line.starts_with("adjusted by person admin")).count() == 6)
             .then_some(())
     });
     farm.kill();
@@ -109,6 +110,8 @@ async fn people_handle_programs_and_a_kill_forgets_nothing() {
     });
     let dem = &after["programs"][0];
     assert_eq!(after["rain_delay_until"], json!(until));
+    assert_eq!(after["water_paused_until"], json!(until));
+    assert_eq!(post(&farm, "pause", "{\"until\":null,\"rain\":true,\"water\":true}"), 400);
     assert_eq!(dem["name"], json!("Tưới đêm"));
     assert_eq!((&dem["adjust_percent"], &dem["skip_next"]), (&json!(50), &json!(2)));
     assert_eq!((&dem["enabled"], &dem["suspended_until"]), (&json!(false), &json!(until)));

@@ -81,6 +81,8 @@ pub enum Pause {
     Rain,
     /// Any other.
     Farm,
+    /// Not of starts but of water: what runs stops, nothing opens, and the rest goes on afterwards. At most three hours.
+    Water,
 }
 
 /// How old a reading was when it came in, and by whose word. Irrigation starts on it, so this must not be talked younger

@@ -564,6 +564,63 @@ fn what_a_person_stopped_is_not_made_up_for() {
     assert_eq!(field.seconds("open v1"), [600]);
 }
 
+/// Pauses all water for so long from now; `None`: goes on.
+fn pause_water(field: &mut Field, span_s: Option<u64>) {
+    let until = span_s.map(|span_s| field.now().wall.unwrap().plus_ms(span_s * 1000));
+    field.feed(Input::Pause { kind: Pause::Water, until, by: "Lan" });
+}
+
+#[test]
+fn opensprinkler_pause_keeps_the_rest_of_a_program() {
+    let mut plan = farm(2);
+    zone_of(&mut plan, "z1").automatic = false;
+    plan.programs.insert("morning".parse().unwrap(), program(&[("z1", 20)]));
+    let mut field = Field::new(plan);
+    field.wait_s(900);
+    pause_water(&mut field, Some(600));
+    field.wait_s(10);
+    assert!(!field.is_open("v1"));
+    field.read(2, 1900);
+    field.start("z2", 300);
+    field.check(&["z1 scheduled: run_resumed", "z2 skipped: water_paused", "z2 refused: water_paused"]);
+    field.wait_s(290);
+    pause_water(&mut field, Some(900));
+    field.wait_s(600);
+    field.restart();
+    field.wait_s(290);
+    assert!(!field.is_open("v1") && !field.is_open("v2"), "the second word counts, also after a restart");
+    field.wait_s(2000);
+    assert_eq!(field.seconds("open v1"), [600, 2100], "no time to soak: it is the same run");
+    assert_eq!(field.seconds("z1 stopped: run_time_reached"), [3000], "five minutes of twenty, and fifteen");
+}
+
+#[test]
+fn opensprinkler_a_pause_is_ended_and_a_run_by_hand_goes_on() {
+    let mut field = Field::new(farm(1));
+    field.start("z1", 600);
+    field.wait_s(120);
+    pause_water(&mut field, Some(7200));
+    field.wait_s(600);
+    assert!(!field.is_open("v1"));
+    pause_water(&mut field, None);
+    field.wait_s(1200);
+    field.check(&["z1 started: manual_start", "z1 stopped: water_paused", "z1 started: run_once"]);
+    assert_eq!(field.seconds("open v1"), [0, 720]);
+    assert_eq!(field.seconds("z1 stopped: run_time_reached"), [1200], "two minutes of ten, and eight");
+}
+
+#[test]
+fn a_pause_of_water_ends_after_three_hours() {
+    let mut plan = farm(1);
+    zone_of(&mut plan, "z1").automatic = false;
+    plan.programs.insert("morning".parse().unwrap(), program(&[("z1", 20)]));
+    let mut field = Field::new(plan);
+    field.wait_s(900);
+    pause_water(&mut field, Some(30 * 24 * 3600));
+    field.wait_s(4 * 3600);
+    assert_eq!(field.seconds("open v1"), [600, 900 + 3 * 3600], "the rest has its turn within six hours");
+}
+
 #[test]
 fn opensprinkler_a_run_is_extended() {
     let mut field = Field::new(farm(1));

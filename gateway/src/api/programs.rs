@@ -31,6 +31,8 @@ pub(crate) struct Programs {
     rain_delay_until: Option<i64>,
     /// Nothing starts before: somebody paused everything.
     suspended_until: Option<i64>,
+    /// No valve opens before; what ran goes on then.
+    water_paused_until: Option<i64>,
 }
 
 /// One program.
@@ -135,6 +137,9 @@ pub(crate) struct PauseAll {
     /// It rained or will.
     #[serde(default)]
     rain: bool,
+    /// Not the starts of programs, but water: what runs stops, no valve opens, and the rest goes on afterwards. At most three hours.
+    #[serde(default)]
+    water: bool,
 }
 
 pub(super) fn routes() -> Router<Api> {
@@ -172,6 +177,7 @@ pub(crate) async fn list(_: SignedIn, State(api): State<Api>) -> Json<Programs> 
         programs: programs.collect(),
         rain_delay_until: ms(view.farm.rain_delay_until),
         suspended_until: ms(view.farm.suspended_until),
+        water_paused_until: ms(view.farm.water_paused_until),
     })
 }
 
@@ -302,12 +308,17 @@ pub(crate) async fn suspend(
     of_program(&api, &id, ProgramWish::SuspendUntil(body.until.map(UnixMs))).await
 }
 
-/// Pauses all programs until a moment; it survives a restart.
+/// Pauses all programs, or all water, until a moment; it survives a restart.
 #[utoipa::path(post, path = "/api/v1/pause", request_body = PauseAll, responses(
-    (status = 202, body = Accepted), (status = 401, body = Problem)
+    (status = 202, body = Accepted), (status = 400, body = Problem), (status = 401, body = Problem)
 ))]
 pub(crate) async fn pause(_: SignedIn, State(api): State<Api>, Json(body): Json<PauseAll>) -> Answer {
-    let kind = if body.rain { Pause::Rain } else { Pause::Farm };
+    let kind = match (body.rain, body.water) {
+        (true, true) => return Err(Problem::bad_request("rain, water: one of them at a time".to_owned())),
+        (true, false) => Pause::Rain,
+        (false, true) => Pause::Water,
+        (false, false) => Pause::Farm,
+    };
     wish(&api, Wish::Pause { kind, until: body.until.map(UnixMs) }).await
 }
 

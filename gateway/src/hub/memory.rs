@@ -259,6 +259,7 @@ pub(super) fn farm_to_json(farm: &FarmState) -> String {
     json!({
         "rain_delay_until": unix(farm.rain_delay_until),
         "suspended_until": unix(farm.suspended_until),
+        "water_paused_until": unix(farm.water_paused_until),
         "zones_suspended_until": zones,
     })
     .to_string()
@@ -274,6 +275,7 @@ fn farm_from_json(text: &str) -> Option<FarmState> {
     Some(FarmState {
         rain_delay_until: unix("rain_delay_until"),
         suspended_until: unix("suspended_until"),
+        water_paused_until: unix("water_paused_until"),
         zones_suspended_until: zones.iter().map(zone).collect::<Option<_>>()?,
         needs: BTreeMap::new(),
         lacks: BTreeMap::new(),
@@ -371,6 +373,7 @@ mod tests {
         let farm = FarmState {
             rain_delay_until: Some(UnixMs(7)),
             suspended_until: None,
+            water_paused_until: Some(UnixMs(8)),
             zones_suspended_until: [("a".parse().expect("a name"), UnixMs(9))].into(),
             needs: BTreeMap::new(),
             lacks: BTreeMap::new(),

@@ -107,5 +107,6 @@ test('the portions of a zone are added up, and what is noted about them is said 
 });
 
 test('a pause of days ends at the same time of day, on a whole millisecond', () => {
-  assert.equal(pauseEnd(NOW + 0.4, 2), NOW + 2 * DAY);
+  assert.equal(pauseEnd(NOW + 0.4, 2, 'days'), NOW + 2 * DAY);
+  assert.equal(pauseEnd(NOW + 0.4, 30, 'minutes'), NOW + 30 * MIN);
 });

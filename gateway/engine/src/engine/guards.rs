@@ -223,6 +223,11 @@ impl Guards {
         }
     }
 
+    /// Something else that holds water back may have changed.
+    pub(super) fn look_again(&mut self) {
+        self.is_gate_changed = true;
+    }
+
     pub(super) fn wake_at(&self) -> Option<MonoMs> {
         self.wake_at
     }
@@ -396,8 +401,14 @@ impl Engine {
         let is_due = self.guards.wake_at.is_some_and(|at| at <= now.mono);
         if std::mem::take(&mut self.guards.is_gate_changed) || is_due {
             self.guards.look_at_weather(now);
+            let paused_s = now.wall.and_then(|wall| self.schedule.farm.water_paused_s(wall));
+            let paused_until = paused_s.map(|paused_s| now.mono.plus_ms(paused_s.saturating_mul(1000)));
+            self.guards.wake_at = self.guards.wake_at.into_iter().chain(paused_until).min();
             for idx in 0..self.zones.len() {
-                let gate = self.guards.gate(idx, now);
+                // Whoever waters by hand ends the pause first: it is what keeps everything shut for the moment.
+                let pause = paused_s.map(|remaining_s| Reason::WaterPaused { remaining_s });
+                let pause = pause.map(|reason| Gate { reason, is_safety: true });
+                let gate = pause.or_else(|| self.guards.gate(idx, now));
                 let is_changed = self.zones.get_mut(idx).is_some_and(|zone| zone.set_gate(gate));
                 if is_changed {
                     self.settle(idx, now);

@@ -216,6 +216,7 @@ impl Engine {
         self.run_guards(now);
         if self.is_clock_stepped(now) {
             self.schedule.forget_starts();
+            self.guards.look_again();
             let doubt_ms = self.clock_doubt_ms(now);
             self.zones.iter_mut().for_each(|zone| zone.date_readings(now, doubt_ms));
             touched.clear();

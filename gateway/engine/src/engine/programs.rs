@@ -18,6 +18,10 @@ use crate::reason::Reason;
 use crate::schedule::{Decision, Round};
 use crate::view::ProgramView;
 
+/// Longest pause of water. What waits longer than six hours in all is dropped, so that a rest left by a
+/// pause still has its turn.
+const WATER_PAUSE_MS_MAX: u64 = 3 * 3600 * 1000;
+
 /// After the start so long is waited for the first count of what soils lack: it reads a season of weather.
 const COUNT_WAIT_MS: u64 = 120_000;
 
@@ -108,8 +112,14 @@ impl Engine {
         match kind {
             Pause::Rain => self.schedule.farm.rain_delay_until = until,
             Pause::Farm => self.schedule.farm.suspended_until = until,
+            Pause::Water => {
+                let latest = now.wall.map(|wall| wall.plus_ms(WATER_PAUSE_MS_MAX));
+                self.schedule.farm.water_paused_until = until.min(latest);
+                self.guards.look_again();
+            }
         }
         self.schedule.forget_starts();
+        let until = if kind == Pause::Water { self.schedule.farm.water_paused_until } else { until };
         self.tell_farm(now, Event::Adjusted, pause_reason(until, now, kind), by);
         self.out.actions.push_back(Action::RememberFarm { farm: self.schedule.farm.clone() });
     }
@@ -218,5 +228,6 @@ fn pause_reason(until: Option<UnixMs>, now: Now, kind: Pause) -> Reason {
         _ if remaining_s == 0 => Reason::PauseEnded {},
         Pause::Rain => Reason::RainDelay { remaining_s },
         Pause::Farm => Reason::Suspended { remaining_s },
+        Pause::Water => Reason::WaterPaused { remaining_s },
     }
 }

@@ -67,6 +67,8 @@ pub struct FarmState {
     pub rain_delay_until: Option<UnixMs>,
     /// A person's pause of everything.
     pub suspended_until: Option<UnixMs>,
+    /// Nothing opens before; what ran goes on then.
+    pub water_paused_until: Option<UnixMs>,
     /// Pauses of single zones.
     pub zones_suspended_until: BTreeMap<ZoneId, UnixMs>,
     /// How much each zone needs water, in any unit, more is drier; a zone that is missing needs none.
@@ -144,6 +146,11 @@ impl Default for Control {
 }
 
 impl FarmState {
+    /// How long nothing opens yet, seconds.
+    pub(crate) fn water_paused_s(&self, at: UnixMs) -> Option<u64> {
+        rest_s(self.water_paused_until, at)
+    }
+
     fn bar(&self, at: UnixMs) -> Option<Reason> {
         let rain = rest_s(self.rain_delay_until, at).map(|remaining_s| Reason::RainDelay { remaining_s });
         rain.or_else(|| rest_s(self.suspended_until, at).map(|remaining_s| Reason::Suspended { remaining_s }))

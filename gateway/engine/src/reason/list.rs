@@ -349,6 +349,10 @@ reasons! {
     Suspended = "suspended" {
         remaining_s: u64 = "Rest of the pause.",
     }
+    /// A person paused the water of the farm; what ran goes on afterwards.
+    WaterPaused = "water_paused" {
+        remaining_s: u64 = "Rest of the pause.",
+    }
     /// It rained or will rain, so nothing starts for a while.
     RainDelay = "rain_delay" {
         remaining_s: u64 = "Rest of the delay.",

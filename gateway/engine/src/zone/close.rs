@@ -277,7 +277,10 @@ impl Zone {
         let last_open = closing.flight.as_ref().map(Flight::last);
         self.dead_through = self.dead_through.max(last_open).max(closing.first_close);
         if closing.is_wet {
-            self.off_until = turn.after_s(self.plan.min_off_s);
+            // What goes on after a pause is the same run: it needs no time off in between.
+            if !matches!(reason, Reason::WaterPaused { .. }) {
+                self.off_until = turn.after_s(self.plan.min_off_s);
+            }
             self.wet_until = now.mono.plus_ms(SETTLE_MS);
             self.memory.last_closed_at = now.wall;
             self.is_memory_changed = true;

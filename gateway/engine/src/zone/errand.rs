@@ -203,13 +203,25 @@ impl Zone {
         }
     }
 
+    /// A person's run is begun: it leaves its rest to a pause like an errand of its own.
+    pub(super) fn take_manual(&mut self, now: Now, run_s: u32) {
+        if let Some(from) = now.wall {
+            let errand =
+                Errand { program: ad_hoc(RunSet::Once), from, run_s, cycle: 1, n_cycles: 1, by_hand: true };
+            self.memory.run = Some(RunMemory { errand, started_at: from });
+            self.is_memory_changed = true;
+        }
+    }
+
     /// A run is over. What is left of a program's run that was interrupted becomes an errand again: of what the node
     /// measured, or else of the time that water may have flowed. It keeps its moment, so that the longest wait holds, and so do hours.
     pub(super) fn make_up(&mut self, turn: &mut Turn<'_>, reason: &Reason, had_ms: Option<u64>) {
         let open_until = self.memory.open.and_then(|open| open.until);
         let Some(RunMemory { errand, started_at }) = self.memory.run.take() else { return };
         self.is_memory_changed = true;
-        let is_wanted = is_interruption(reason) && !is_ad_hoc(&errand.program);
+        // A set of runs that a person asked for is over with its interruption, save by a person's pause.
+        let is_paused = matches!(reason, Reason::WaterPaused { .. });
+        let is_wanted = is_interruption(reason) && (is_paused || !is_ad_hoc(&errand.program)) && !errand.is_test();
         let Some(wall) = turn.now.wall.filter(|_| is_wanted) else { return };
         let at_most_ms = open_until.map_or(wall, |until| until.min(wall)).since_ms(started_at);
         let rest_s = u64::from(errand.run_s).saturating_sub(had_ms.unwrap_or(at_most_ms) / 1000);
@@ -217,7 +229,9 @@ impl Zone {
         let program = errand.program.clone();
         let by = By::Program(program.clone());
         self.add_errands(vec![Errand { run_s, ..errand }]);
-        let reason = Reason::RunResumed { program, run_s: u64::from(run_s) };
+        let run_s = u64::from(run_s);
+        let reason =
+            if is_ad_hoc(&program) { Reason::RunOnce { run_s } } else { Reason::RunResumed { program, run_s } };
         self.desk.tell(turn, Event::Scheduled, by, reason, None);
     }
 
@@ -266,5 +280,6 @@ pub(super) fn is_interruption(reason: &Reason) -> bool {
             | Reason::SourceHighFlow { .. }
             | Reason::TankLow { .. }
             | Reason::TankUnknown { .. }
+            | Reason::WaterPaused { .. }
     )
 }

@@ -399,7 +399,12 @@ impl Zone {
         if run.target_s >= most_s {
             return self.refuse(turn, Reason::RunLongest { run_s: u64::from(most_s) }, by);
         }
-        run.target_s = run.target_s.saturating_add(by_s).min(most_s);
+        let was_s = run.target_s;
+        run.target_s = was_s.saturating_add(by_s).min(most_s);
+        if let Some(kept) = &mut self.memory.run {
+            kept.errand.run_s = kept.errand.run_s.saturating_add(run.target_s - was_s);
+            self.is_memory_changed = true;
+        }
         let (name, run_s) = (run.name, u64::from(run.target_s));
         if let Phase::Open(watering) = &mut self.phase
             && watering.renewal.is_none()

@@ -14,6 +14,7 @@
 //! | an unset clock | no | no | no | yes |
 //! | rain, rain contact, frost | no | no | yes | yes |
 //! | pause or suspension of farm or program | yes | no | yes | yes |
+//! | pause of water | no | no | no | no: whoever waters ends it |
 //! | lead of a master valve | no | no | no | yes: it opens together with the zone |
 //! | longest run | no | no | no | no |
 //! | lock, fault, quarantine, plan with a problem | no | no | no | no |
@@ -63,6 +64,7 @@ impl Zone {
         let run_s = run_s.clamp(1, self.plan.run_max_s.max(1));
         let reason = Reason::ManualStart { run_s: u64::from(run_s) };
         self.start(turn, RunKind::Manual, By::Person(by.to_owned()), reason, run_s);
+        self.take_manual(turn.now, run_s);
     }
 
     /// A person watered the zone otherwise: it rests as after a run, and its soil may change as fast.

@@ -11,6 +11,7 @@ import type {
   History,
   HistoryChoice,
   Judgement,
+  PauseKind,
   Preview,
   Problem,
   Programs,
@@ -177,9 +178,9 @@ export async function suspendProgram(program: string, until: number | null): Pro
   await request('POST', `${programPath(program)}/suspend`, { until });
 }
 
-/** Pauses all programs until a moment, because of rain or not; null lets them go on. */
-export async function pauseAll(rain: boolean, until: number | null): Promise<void> {
-  await request('POST', '/pause', { rain, until });
+/** Pauses all programs until a moment, because of rain or not, or all water; null lets them go on. */
+export async function pauseAll(kind: PauseKind, until: number | null): Promise<void> {
+  await request('POST', '/pause', { rain: kind === 'rain', water: kind === 'water', until });
 }
 
 const FARM = '/farm';

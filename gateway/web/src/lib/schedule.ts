@@ -80,5 +80,9 @@ export function byZone(runs: PlannedRun[]): ZoneShare[] {
   return [...shares.values()].sort((a, b) => a.from - b.from);
 }
 
-/** The end of a pause of whole days that begins at a moment. */
-export const pauseEnd = (nowMs: number, days: number): number => Math.round(nowMs) + days * DAY_MS;
+/** What a pause is counted in. */
+export type PauseUnit = 'days' | 'minutes';
+const UNIT_MS: Record<PauseUnit, number> = { days: DAY_MS, minutes: 60_000 };
+
+/** The end of a pause of so many days or minutes that begins at a moment. */
+export const pauseEnd = (nowMs: number, n: number, unit: PauseUnit): number => Math.round(nowMs) + n * UNIT_MS[unit];

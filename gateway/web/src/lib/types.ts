@@ -170,7 +170,12 @@ export interface Programs {
   programs: Program[];
   rain_delay_until: number | null;
   suspended_until: number | null;
+  /** No valve opens before; what ran goes on then. */
+  water_paused_until: number | null;
 }
+
+/** Pauses of the whole farm: of starts because of rain or not, or of all water. */
+export type PauseKind = 'rain' | 'farm' | 'water';
 
 /** One opening of a valve. */
 export interface PlannedRun {
