@@ -227,6 +227,23 @@ describe('the page', { timeout: 600_000 }, () => {
     }
   });
 
+  test('the diary is asked by kind and day', async (t) => {
+    const page = await open(t, { hash: '#/diary' });
+    await page.waitForSelector('[data-event=started]');
+    await page.locator('[data-field=kind]').selectOption('missed');
+    await page.waitForFunction(() => document.querySelector('[data-event=started]') === null);
+    await page.locator('[data-field=kind]').selectOption('water');
+    // The demonstration's history begins thirty days before the tenth of March.
+    const newest = await page.evaluate(async () => (await (await fetch('/api/v1/diary?limit=1')).json()).entries[0].at);
+    await page.locator('[data-field=to]').fill(`${new Date(newest).getUTCFullYear()}-02-20`);
+    await page.waitForFunction(() => {
+      const entries = [...document.querySelectorAll('[data-entry]')];
+      return entries.length > 10 && entries.every((entry) => /\b(0\d|1\d|20)\/02\b/.test(entry.textContent));
+    });
+    await checkFits(page, 'the diary of some days');
+    await checkAxe(page, 'the diary of some days');
+  });
+
   test('a person starts a zone for one minute: its valve opens and the diary says who and why', async (t) => {
     const page = await open(t);
     const zone = await freeZone(page);

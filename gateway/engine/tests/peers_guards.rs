@@ -582,7 +582,11 @@ fn opensprinkler_pause_keeps_the_rest_of_a_program() {
     assert!(!field.is_open("v1"));
     field.read(2, 1900);
     field.start("z2", 300);
-    field.check(&["z1 scheduled: run_resumed", "z2 skipped: water_paused", "z2 refused: water_paused"]);
+    field.check(&[
+        "z1 scheduled: run_resumed",
+        "z2 skipped: water_paused",
+        "z2 refused by Lan: water_paused",
+    ]);
     field.wait_s(290);
     pause_water(&mut field, Some(900));
     field.wait_s(600);
@@ -604,7 +608,7 @@ fn opensprinkler_a_pause_is_ended_and_a_run_by_hand_goes_on() {
     assert!(!field.is_open("v1"));
     pause_water(&mut field, None);
     field.wait_s(1200);
-    field.check(&["z1 started: manual_start", "z1 stopped: water_paused", "z1 started: run_once"]);
+    field.check(&["z1 started by Lan: manual_start", "z1 stopped: water_paused", "z1 started: run_once"]);
     assert_eq!(field.seconds("open v1"), [0, 720]);
     assert_eq!(field.seconds("z1 stopped: run_time_reached"), [1200], "two minutes of ten, and eight");
 }

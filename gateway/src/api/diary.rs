@@ -12,6 +12,7 @@ use super::error::Problem;
 use super::model::{self, DiaryEntry};
 use super::{Api, ask};
 use crate::store::DiaryFilter;
+use giot_engine::Event;
 
 /// Entries of one answer at most.
 const LIMIT_MAX: u32 = 1000;
@@ -23,6 +24,12 @@ const LIMIT_DEFAULT: u32 = 100;
 pub(crate) struct DiaryQuery {
     /// Only this zone.
     zone: Option<String>,
+    /// Only these events, such as `started,stopped`.
+    event: Option<String>,
+    /// Only written at or after this moment, milliseconds since 1970-01-01T00:00:00Z.
+    from: Option<i64>,
+    /// Only written before this moment.
+    to: Option<i64>,
     /// How many at most; 100 without, 1000 at most.
     limit: Option<u32>,
     /// Only older ones than this id: the next page.
@@ -42,18 +49,26 @@ pub(super) fn routes() -> Router<Api> {
 
 /// The irrigation diary, newest first.
 #[utoipa::path(get, path = "/api/v1/diary", params(DiaryQuery), responses(
-    (status = 200, body = Diary), (status = 401, body = Problem)
+    (status = 200, body = Diary), (status = 400, body = Problem), (status = 401, body = Problem)
 ))]
 pub(crate) async fn diary(
     _: SignedIn,
     State(api): State<Api>,
     Query(query): Query<DiaryQuery>,
 ) -> Result<Json<Diary>, Problem> {
+    let events = query.event.as_deref().unwrap_or_default();
+    let events: Vec<String> = events.split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect();
+    if let Some(unknown) = events.iter().find(|name| Event::from_code(name).is_none()) {
+        let known: Vec<_> = Event::ALL.iter().map(|event| event.code()).collect();
+        return Err(Problem::bad_request(format!("event: {unknown:?} is none of {}", known.join(", "))));
+    }
     let filter = DiaryFilter {
         zone: query.zone,
+        events,
+        from_us: query.from.map(|at| at.saturating_mul(1000)),
+        to_us: query.to.map(|at| at.saturating_mul(1000)),
         before_id: query.before,
         limit: query.limit.unwrap_or(LIMIT_DEFAULT).min(LIMIT_MAX),
-        ..DiaryFilter::default()
     };
     let rows = ask(&api.reader, move |reader| Ok(reader.diary(&filter)?)).await?;
     Ok(Json(Diary { entries: rows.iter().map(model::diary_entry).collect() }))

@@ -289,6 +289,8 @@ pub struct Bucket {
 pub struct DiaryFilter {
     /// Only this zone.
     pub zone: Option<String>,
+    /// Only these events; of any when empty.
+    pub events: Vec<String>,
     /// Only written at or after.
     pub from_us: Option<i64>,
     /// Only written before.

@@ -221,7 +221,8 @@ impl Zone {
         self.is_memory_changed = true;
         // A set of runs that a person asked for is over with its interruption, save by a person's pause.
         let is_paused = matches!(reason, Reason::WaterPaused { .. });
-        let is_wanted = is_interruption(reason) && (is_paused || !is_ad_hoc(&errand.program)) && !errand.is_test();
+        let is_wanted =
+            is_interruption(reason) && (is_paused || !is_ad_hoc(&errand.program)) && !errand.is_test();
         let Some(wall) = turn.now.wall.filter(|_| is_wanted) else { return };
         let at_most_ms = open_until.map_or(wall, |until| until.min(wall)).since_ms(started_at);
         let rest_s = u64::from(errand.run_s).saturating_sub(had_ms.unwrap_or(at_most_ms) / 1000);
@@ -230,8 +231,11 @@ impl Zone {
         let by = By::Program(program.clone());
         self.add_errands(vec![Errand { run_s, ..errand }]);
         let run_s = u64::from(run_s);
-        let reason =
-            if is_ad_hoc(&program) { Reason::RunOnce { run_s } } else { Reason::RunResumed { program, run_s } };
+        let reason = if is_ad_hoc(&program) {
+            Reason::RunOnce { run_s }
+        } else {
+            Reason::RunResumed { program, run_s }
+        };
         self.desk.tell(turn, Event::Scheduled, by, reason, None);
     }
 

@@ -301,7 +301,11 @@ fn the_diary_chain_goes_on_after_restarts_and_pages_by_id() {
     assert_eq!(reader.diary(&all).unwrap()[0].hash, head);
     assert_eq!(ids(all.clone()), [10, 9, 8, 7]);
     assert_eq!(ids(DiaryFilter { before_id: Some(7), ..all.clone() }), [6, 5, 4, 3]);
-    assert_eq!(ids(DiaryFilter { zone: Some("man-1".to_owned()), ..all }), [9, 7, 5, 3]);
+    assert_eq!(ids(DiaryFilter { zone: Some("man-1".to_owned()), ..all.clone() }), [9, 7, 5, 3]);
+    let events = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+    assert_eq!(ids(DiaryFilter { events: events(&["skipped"]), ..all.clone() }), [10, 8, 6, 4]);
+    assert_eq!(ids(DiaryFilter { events: events(&["skipped", "started"]), ..all.clone() }), [10, 9, 8, 7]);
+    assert!(ids(DiaryFilter { events: events(&["fault"]), ..all.clone() }).is_empty());
     assert_eq!(ids(DiaryFilter { from_us: Some(T0 + 1), to_us: Some(T0 + 2), ..all }), [4, 3]);
 }
 

@@ -1,4 +1,5 @@
 // The page's calls to the gateway. Knows addresses and errors, holds no state and shows nothing.
+import { diaryQuery, type DiaryChoice } from './diary';
 import { chartPath, exportPath, spansPath, type Question } from './past';
 import type {
   Backtest,
@@ -112,11 +113,8 @@ export const balance = (zone: string): Promise<Balance> => get(`${zonePath(zone)
 /** Why a zone was watered on a day, or why not; `day` is today, yesterday or a date. */
 export const why = (zone: string, day: string): Promise<Why> => get(`${zonePath(zone)}/why?${new URLSearchParams({ day })}`);
 
-export async function diary(zone: string | null, limit: number, before?: DiaryEntry['id']): Promise<DiaryEntry[]> {
-  const query = new URLSearchParams({ limit: String(limit) });
-  if (zone !== null) query.set('zone', zone);
-  if (before !== undefined) query.set('before', String(before));
-  return (await get<{ entries: DiaryEntry[] }>(`/diary?${query}`)).entries;
+export async function diary(choice: DiaryChoice, limit: number, before?: DiaryEntry['id']): Promise<DiaryEntry[]> {
+  return (await get<{ entries: DiaryEntry[] }>(`/diary?${diaryQuery(choice, limit, before)}`)).entries;
 }
 
 export async function start(zone: string, minutes: number): Promise<void> {

@@ -2,6 +2,7 @@
 // still heard. The only file that holds the event stream. A lost connection is told, never hidden: what is shown then keeps
 // its time stamps and grows old.
 import * as api from './api';
+import { EVERYTHING } from './diary';
 import { readEvents, type StreamEvent } from './sse';
 import type { DiaryEntry, Overview, Zone } from './types';
 import type { Farm as FarmWords } from './words';
@@ -178,7 +179,7 @@ class Farm {
   /** The newest entries, once per connection: what happened while nobody listened is not sent again. */
   async #loadDiary(): Promise<void> {
     try {
-      this.#addDiary(await api.diary(null, DIARY_MAX));
+      this.#addDiary(await api.diary(EVERYTHING, DIARY_MAX));
     } catch {
       // The stream goes on; the next connection loads them.
     }
