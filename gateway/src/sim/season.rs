@@ -363,12 +363,15 @@ impl World {
         if !is_hello && self.link_dice.permille(link.loss_permille) {
             return;
         }
-        if !is_hello && self.link_dice.permille(link.double_permille) {
-            let in_ms = self.link_dice.below(60_000);
-            self.plan(in_ms, Happening::Up { node_idx, up: up.clone() });
-        }
+        let is_doubled = !is_hello && self.link_dice.permille(link.double_permille);
+        let copy = is_doubled.then(|| (self.link_dice.below(60_000), up.clone()));
         let late_ms = self.link_dice.between(20, link.late_ms_max);
         self.queue_up(node_idx, late_ms, up);
+        // A copy follows what it is a copy of: it overtakes no word that was said before.
+        if let Some((later_ms, up)) = copy {
+            let first_ms = self.last_up_ms.get(node_idx).copied().unwrap_or(self.now_ms);
+            self.plan(first_ms.saturating_sub(self.now_ms) + later_ms, Happening::Up { node_idx, up });
+        }
     }
 
     pub(super) fn send_down(&mut self, node_idx: usize, down: Down) {
