@@ -58,7 +58,7 @@ impl Session {
                 Dating {
                     anchor: Anchor { unix_at_boot: UnixMs(anchor.unix_ms_at_uptime_zero) },
                     uncertainty_ms: anchor.uncertainty_ms,
-                    not_after: None,
+                    fit: None,
                 },
             );
         }

@@ -47,14 +47,38 @@ pub struct Dating {
     pub anchor: Anchor,
     /// The true time lies within plus or minus this.
     pub uncertainty_ms: u64,
-    /// No record of the epoch is later than this: the next epoch had begun.
-    pub not_after: Option<UnixMs>,
+    /// Where the epoch's place is a guess: how it fits between its neighbours.
+    pub fit: Option<Fit>,
+}
+
+/// How the records of an epoch that met nobody fit between its neighbours, however long it turns out to have been.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fit {
+    /// Uptime of the first record.
+    pub first: UptimeMs,
+    /// From the guessed time of the first record to either end of where it may lie, ms.
+    pub half_ms: u64,
+}
+
+impl Fit {
+    /// The time from the first record to one that was made `ms` after it. The longer an epoch was, the earlier it began: what
+    /// it has beyond a quarter of the room is drawn together, so that the last record that the room can hold lies at its
+    /// end. Any pace between none and the true one stays within the stated uncertainty, and no two records get one time:
+    /// the store would take them for one.
+    const fn squeeze(self, ms: u64) -> u64 {
+        let knee_ms = self.half_ms / 2;
+        if ms <= knee_ms { ms } else { knee_ms + (ms - knee_ms) / 3 }
+    }
 }
 
 impl Dating {
     fn date(&self, at: UptimeMs) -> UnixMs {
-        let date = self.anchor.date(at);
-        self.not_after.map_or(date, |end| date.min(end))
+        match self.fit {
+            Some(fit) if at > fit.first => {
+                self.anchor.date(fit.first).plus_ms(fit.squeeze(at.since_ms(fit.first)))
+            }
+            Some(_) | None => self.anchor.date(at),
+        }
     }
 
     fn is_sure(&self) -> bool {
@@ -214,7 +238,7 @@ impl NodeState {
         let dating = source.map(|now| Dating {
             anchor: Anchor::new(hello.uptime, now),
             uncertainty_ms: HELLO_UNCERTAINTY_MS + u64::from(hello.drift_ms),
-            not_after: None,
+            fit: None,
         });
         let known = self.datings.get(&hello.epoch).copied();
         // The first anchor of an epoch stays: records of one epoch must not change order when clocks drift.
@@ -317,7 +341,7 @@ impl NodeState {
         Some(Dating {
             anchor: Anchor { unix_at_boot: floor.plus_ms(play_ms / 2) },
             uncertainty_ms: (play_ms / 2).max(HELLO_UNCERTAINTY_MS + 1),
-            not_after: Some(end),
+            fit: Some(Fit { first: first_uptime, half_ms: play_ms / 2 }),
         })
     }
 
@@ -343,7 +367,8 @@ impl NodeState {
         let at = dating.date(record.uptime);
         self.newest = Some(self.newest.map_or(at, |newest| newest.max(at)));
         let uncertainty_ms = dating.uncertainty_ms.saturating_add(self.drift_ms(epoch, record.uptime));
-        let surely = at.minus_ms(uncertainty_ms);
+        // The epoch began no earlier than that, and this record was made its uptime later.
+        let surely = dating.anchor.date(record.uptime).minus_ms(uncertainty_ms);
         self.floor = Some(self.floor.map_or(surely, |floor| floor.max(surely)));
         let age_ms = self.line_of(epoch).map(|line| line.age_ms(record.uptime, heard.mono));
         let age = age_ms.map_or(Age::Unknown, Age::Counted);

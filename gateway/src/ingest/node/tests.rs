@@ -157,6 +157,44 @@ fn lonely_epochs_in_a_row_keep_their_stated_uncertainty() {
     check([(0, 0), (1, 70)], 72);
 }
 
+/// The store takes two samples of one series and one time for one: an epoch that fills the whole gap between its neighbours, or
+/// any part of it, keeps its records apart, in their order and before the next boot.
+#[test]
+fn records_of_a_lonely_epoch_never_share_a_time() {
+    const STEP_MS: u64 = 600_000;
+    const HOUR_MS: u64 = 3_600_000;
+    let check = |boot_ms: u64, n_records: u32, end_ms: u64| {
+        let mut node = NodeState { registered_at: T0, ..NodeState::default() };
+        node.handle_hello(&hello(1, 0, (0, 0)), heard(Some(T0)));
+        taken(node.handle_records(&run(1, (0, 0), &[reading(1, 0, 1)]), heard(Some(T0))));
+        let now = T0.plus_ms(end_ms);
+        node.handle_hello(&hello(3, 0, (1, 1)), heard(Some(now)));
+        let mut last = None;
+        for seq in 1..=n_records {
+            let uptime = u64::from(seq - 1) * STEP_MS + 400;
+            let got = taken(node.handle_records(
+                &run(2, (if seq == 1 { 1 } else { 2 }, seq.max(2) - 1), &[reading(seq, uptime, 2)]),
+                heard(Some(now)),
+            ));
+            let dated = UnixMs(got.samples[0].at_us / 1000);
+            let truth = T0.plus_ms(boot_ms + uptime);
+            let off_ms = truth.since_ms(dated).max(dated.since_ms(truth));
+            assert!(off_ms <= node.datings[&2].uncertainty_ms, "record {seq}: off by {off_ms} ms");
+            assert!(
+                last < Some(dated) && dated <= now,
+                "record {seq} of {n_records} at {dated:?}, after {last:?}"
+            );
+            last = Some(dated);
+        }
+    };
+    check(0, 144, 24 * HOUR_MS);
+    check(0, 73, 24 * HOUR_MS);
+    check(12 * HOUR_MS, 72, 24 * HOUR_MS);
+    check(0, 10, 24 * HOUR_MS);
+    check(0, 1000, 1000 * STEP_MS);
+    check(0, 1, 500);
+}
+
 /// A node whose crystal is 50 ppm off, a month without a network: the closing of its first day is dated within what it says.
 #[test]
 fn a_slow_crystal_stays_within_the_stated_uncertainty() {
@@ -338,11 +376,8 @@ fn ages_are_counted_whatever_the_clock_shows() {
 fn the_age_of_another_epoch_or_before_a_hello_is_not_known() {
     let stored = Some(Position { epoch: 1, seq: 0 });
     let mut node = NodeState { stored, received: stored, ..NodeState::default() };
-    let dating = Dating {
-        anchor: Anchor::new(UptimeMs(0), T0),
-        uncertainty_ms: HELLO_UNCERTAINTY_MS,
-        not_after: None,
-    };
+    let dating =
+        Dating { anchor: Anchor::new(UptimeMs(0), T0), uncertainty_ms: HELLO_UNCERTAINTY_MS, fit: None };
     node.restore_dating(2, dating);
     // Behind an external broker the node stays connected over the gateway's restart.
     assert_eq!(ages(&mut node, 0, &[1000], heard(Some(T0.plus_ms(1000)))), [Age::Unknown]);
