@@ -66,14 +66,21 @@ impl Power {
 
 /// One partition; clones are the same one.
 #[derive(Clone, Debug)]
-pub(crate) struct Nor {
+pub(crate) struct Nor<const PAGE: usize = PAGE_LEN> {
     bytes: Rc<RefCell<Vec<u8>>>,
     power: Power,
 }
 
 impl Nor {
     pub(crate) fn new(n_pages: usize, power: &Power) -> Self {
-        Self { bytes: Rc::new(RefCell::new(vec![0xff; n_pages * PAGE_LEN])), power: power.clone() }
+        Self::with_pages(n_pages, power)
+    }
+}
+
+impl<const PAGE: usize> Nor<PAGE> {
+    /// Of pages of another length.
+    pub(crate) fn with_pages(n_pages: usize, power: &Power) -> Self {
+        Self { bytes: Rc::new(RefCell::new(vec![0xff; n_pages * PAGE])), power: power.clone() }
     }
 
     /// Spoils the whole partition.
@@ -84,11 +91,11 @@ impl Nor {
     }
 }
 
-impl ErrorType for Nor {
+impl<const PAGE: usize> ErrorType for Nor<PAGE> {
     type Error = PowerCut;
 }
 
-impl ReadNorFlash for Nor {
+impl<const PAGE: usize> ReadNorFlash for Nor<PAGE> {
     const READ_SIZE: usize = 1;
 
     async fn read(&mut self, offset: u32, bytes: &mut [u8]) -> Result<(), PowerCut> {
@@ -105,18 +112,18 @@ impl ReadNorFlash for Nor {
     }
 }
 
-impl NorFlash for Nor {
+impl<const PAGE: usize> NorFlash for Nor<PAGE> {
     const WRITE_SIZE: usize = WORD_LEN;
-    const ERASE_SIZE: usize = PAGE_LEN;
+    const ERASE_SIZE: usize = PAGE;
 
     async fn erase(&mut self, from: u32, to: u32) -> Result<(), PowerCut> {
         let range = usize::try_from(from).expect("small")..usize::try_from(to).expect("small");
-        assert!(range.start.is_multiple_of(PAGE_LEN) && range.end.is_multiple_of(PAGE_LEN));
+        assert!(range.start.is_multiple_of(PAGE) && range.end.is_multiple_of(PAGE));
         let mut bytes = self.bytes.borrow_mut();
-        for page in bytes[range].chunks_mut(PAGE_LEN) {
+        for page in bytes[range].chunks_mut(PAGE) {
             if self.power.step()? {
                 // Half a page is erased: where it lay is up to the chip.
-                page[..PAGE_LEN / 2].fill(0xff);
+                page[..PAGE / 2].fill(0xff);
                 return Err(PowerCut);
             }
             page.fill(0xff);
@@ -143,7 +150,7 @@ impl NorFlash for Nor {
     }
 }
 
-impl MultiwriteNorFlash for Nor {}
+impl<const PAGE: usize> MultiwriteNorFlash for Nor<PAGE> {}
 
 /// Runs a future that waits for nothing.
 pub(crate) fn now_or_never<T>(future: impl Future<Output = T>) -> T {

@@ -31,10 +31,8 @@ pub const READING_PAGES_MAX: usize = 64;
 /// Most pages of the events partition that are used.
 pub const EVENT_PAGES_MAX: usize = 16;
 
-/// Readings given up at a time: about half a page, so that erasing a page is earned by at most three rounds.
+/// Readings given up at a time: about half a page of 4 KiB, so that erasing such a page is earned by at most three rounds.
 const DROP_COUNT: u32 = 64;
-/// Rounds of giving up before a push fails: more than a page of the shortest items.
-const DROP_ROUNDS_MAX: u32 = 16;
 
 /// Why the outbox could not do it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -243,9 +241,11 @@ impl<F: MultiwriteNorFlash> Outbox<F> {
     }
 
     async fn push_reading(&mut self, settings: &mut Settings<F>, item: &Item) -> Result<(), OutboxError> {
-        for round in 0..DROP_ROUNDS_MAX {
+        // More than a page of the shortest items, however large the flash's pages are.
+        let n_rounds_max = Shelf::<F, READING_PAGES_MAX>::page_items_max() / DROP_COUNT + 4;
+        for round in 0..n_rounds_max {
             // What no round could free is a page of spoilt items: that one goes as it is.
-            let overwrite = round + 1 == DROP_ROUNDS_MAX;
+            let overwrite = round + 1 == n_rounds_max;
             match self.readings.push(item, overwrite).await {
                 Ok(()) => return Ok(()),
                 Err(PushError::Full) => self.drop_oldest(settings).await?,

@@ -18,6 +18,8 @@ use sequential_storage::queue::{QueueConfig, QueueIterator, QueueStorage};
 const EPOCH_LEN: usize = 4;
 /// Longest item, bytes.
 const ITEM_LEN_MAX: usize = EPOCH_LEN + Record::LEN_MAX;
+/// Shortest item, bytes: its epoch, and a record of an array, two small numbers and a body.
+const ITEM_LEN_MIN: u32 = 8;
 /// Room to read one item, aligned for flash words of up to 32 bytes.
 const BUFFER_LEN: usize = ITEM_LEN_MAX.next_multiple_of(32);
 
@@ -109,6 +111,13 @@ impl<F: MultiwriteNorFlash, const PAGES: usize> Shelf<F, PAGES> {
         let data = u32::try_from(ITEM_LEN_MAX.next_multiple_of(F::WRITE_SIZE.max(1))).unwrap_or(u32::MAX);
         let page = u32::try_from(F::ERASE_SIZE.saturating_sub(2 * F::WRITE_SIZE.max(1))).unwrap_or(0);
         (page / overhead.saturating_add(data)).saturating_mul(self.n_pages.saturating_sub(2))
+    }
+
+    /// Items of the shortest kind that fit a page.
+    pub(super) fn page_items_max() -> u32 {
+        let overhead = QueueStorage::<F, QueueCache<PAGES>>::item_overhead_size();
+        let page = u32::try_from(F::ERASE_SIZE).unwrap_or(u32::MAX);
+        page / overhead.saturating_add(ITEM_LEN_MIN).max(1)
     }
 
     /// Counts what waits and gives the last position, or the default one. A damaged queue is begun anew.

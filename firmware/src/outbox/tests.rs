@@ -12,26 +12,32 @@ use std::vec::Vec;
 const READING_PAGES: usize = 3;
 
 /// The flash of one node over its boots.
-struct Chip {
+struct Chip<const PAGE: usize = PAGE_LEN> {
     power: Power,
-    settings: Nor,
-    readings: Nor,
-    events: Nor,
+    settings: Nor<PAGE>,
+    readings: Nor<PAGE>,
+    events: Nor<PAGE>,
 }
 
 impl Chip {
     fn new() -> Self {
+        Self::with_pages()
+    }
+}
+
+impl<const PAGE: usize> Chip<PAGE> {
+    fn with_pages() -> Self {
         let power = Power::default();
         Self {
-            settings: Nor::new(2, &power),
-            readings: Nor::new(READING_PAGES, &power),
-            events: Nor::new(4, &power),
+            settings: Nor::with_pages(2, &power),
+            readings: Nor::with_pages(READING_PAGES, &power),
+            events: Nor::with_pages(4, &power),
             power,
         }
     }
 
     /// Boots as the loop does.
-    async fn boot(&self) -> Result<(Settings<Nor>, Outbox<Nor>), OutboxError> {
+    async fn boot(&self) -> Result<(Settings<Nor<PAGE>>, Outbox<Nor<PAGE>>), OutboxError> {
         let mut settings = Settings::open(self.settings.clone())?;
         let tails = settings.lost_tails().await;
         let mut outbox = Outbox::open(self.readings.clone(), self.events.clone(), tails).await?;
@@ -65,7 +71,11 @@ impl Gateway {
     }
 
     /// Takes everything and acknowledges it.
-    async fn drain(&mut self, settings: &mut Settings<Nor>, outbox: &mut Outbox<Nor>) {
+    async fn drain<const PAGE: usize>(
+        &mut self,
+        settings: &mut Settings<Nor<PAGE>>,
+        outbox: &mut Outbox<Nor<PAGE>>,
+    ) {
         while let Some(records) = outbox.batch(self.stored).await.expect("read") {
             self.take(&records);
         }
@@ -157,6 +167,35 @@ fn an_overfull_outbox_gives_up_oldest_readings_and_says_so() {
         }
         let newest = gateway.knows(Position { epoch: 1, seq: 199 }).expect("known");
         assert!(matches!(newest, Body::Reading(_)), "the newest stay");
+    });
+}
+
+/// A page of some NOR chips holds thousands of readings, and the end of an earlier boot behind many of them.
+#[test]
+fn pages_of_any_length_are_given_up_with_an_account_of_them() {
+    const PAGE: usize = 48 << 10;
+    const N_FIRST: u32 = 1100;
+    const N_SECOND: u32 = 4000;
+    now_or_never(async {
+        let chip = Chip::<PAGE>::with_pages();
+        let (mut settings, mut outbox) = chip.boot().await.expect("booted");
+        for n in 1..=N_FIRST {
+            outbox.push(&mut settings, UptimeMs(n.into()), reading(2)).await.expect("room");
+        }
+        let (mut settings, mut outbox) = chip.boot().await.expect("booted");
+        for n in 1..=N_SECOND {
+            outbox.push(&mut settings, UptimeMs(n.into()), reading(3)).await.expect("room");
+        }
+        let level = outbox.level();
+        assert_eq!(level.waiting + level.lost, N_FIRST + N_SECOND, "{level:?}");
+        let mut gateway = Gateway::default();
+        gateway.drain(&mut settings, &mut outbox).await;
+        let end = gateway.knows(Position { epoch: 1, seq: N_FIRST });
+        assert!(matches!(end, Some(Body::Lost(_))), "the first boot's end: {end:?}");
+        let n_got =
+            (1..=N_SECOND).filter(|seq| gateway.knows(Position { epoch: 2, seq: *seq }) == Some(&reading(3)));
+        let n_lost_of_second = level.lost - N_FIRST;
+        assert_eq!(n_got.count(), usize::try_from(N_SECOND - n_lost_of_second).expect("small"));
     });
 }
 
