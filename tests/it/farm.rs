@@ -13,6 +13,7 @@ use giot_tests::giot::{self, Giot, wait_for};
 use giot_tests::node::{Kit, PATIENCE, key_from_hex};
 use serde_json::Value;
 use std::process::ExitStatus;
+use std::time::Duration;
 use tempfile::TempDir;
 
 /// The zone.
@@ -83,6 +84,14 @@ impl Farm {
     pub(crate) fn restart(&mut self) {
         assert!(self.gateway.is_none(), "it still runs");
         self.gateway = Some(Giot::serve_at(self.dir.path(), &self.listen, &["--anonymous"]));
+    }
+
+    /// Starts it again with a clock that is ahead of this machine's; what it says goes into a file of this name in its folder.
+    pub(crate) fn restart_ahead(&mut self, ahead: Duration, log: &str) {
+        assert!(self.gateway.is_none(), "it still runs");
+        let log = self.dir.path().join(log);
+        let gateway = Giot::serve_ahead(self.dir.path(), &self.listen, &["--anonymous"], ahead, &log);
+        self.gateway = Some(gateway);
     }
 
     /// POST to a path below `/api/v1/`.

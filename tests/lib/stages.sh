@@ -238,7 +238,7 @@ sizes_within() {
 }
 
 stage_qemu() {
-    need_command qemu-system-riscv32 qemu-system-misc && need_embedded || return 1
+    need_command qemu-system-riscv32 qemu-system-misc && need_command faketime faketime && need_embedded || return 1
     IMAGES=$TARGET/qemu-riscv32
     build_image "$QEMU_BOARD" node-faults --features fault-injection && build_image "$QEMU_BOARD" node || return 1
     check_size "$IMAGES/node" "$QEMU_FLASH_MAX" "$QEMU_RAM_MAX"

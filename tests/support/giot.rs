@@ -1,6 +1,7 @@
 //! The gateway as its own process, as a farm runs it: started on free ports, read by its ready line, stopped or killed.
 
 use giot_gateway::clock::monotonic;
+use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -57,6 +58,13 @@ fn lasting_address() -> String {
     panic!("no free port from 20000 to 31999");
 }
 
+/// The library that changes what a program is told of the time, as Debian installs it.
+fn faketime() -> PathBuf {
+    let folders = std::fs::read_dir("/usr/lib").expect("/usr/lib").flatten();
+    let mut libraries = folders.map(|folder| folder.path().join("faketime/libfaketimeMT.so.1"));
+    libraries.find(|library| library.exists()).expect("libfaketime: apt-get install faketime")
+}
+
 /// A running gateway; dropped, it is killed.
 #[derive(Debug)]
 pub struct Giot {
@@ -92,13 +100,35 @@ impl Giot {
     /// When it ends before, or prints something else.
     #[must_use]
     pub fn start(args: &[&str]) -> Self {
-        let mut child = Command::new(program())
-            .args(args)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::inherit())
-            .spawn()
-            .expect("giot starts");
+        Self::start_with(args, |command| command)
+    }
+
+    /// `giot serve` on a machine whose civil time is `ahead` of this one's; what it says goes into `log`. libfaketime changes
+    /// what the program is told of the time of day, and leaves the monotonic line alone.
+    ///
+    /// # Panics
+    /// When libfaketime is not installed.
+    #[must_use]
+    pub fn serve_ahead(data: &Path, mqtt: &str, more: &[&str], ahead: Duration, log: &Path) -> Self {
+        let folder = data.to_str().expect("a plain path");
+        let mut args = vec!["serve", "--data", folder, "--http", "127.0.0.1:0", "--mqtt", mqtt];
+        args.extend(more);
+        let log = File::create(log).expect("a log");
+        Self::start_with(&args, |command| {
+            let ahead = format!("+{}.{:06}", ahead.as_secs(), ahead.subsec_micros());
+            command.env("LD_PRELOAD", faketime()).env("FAKETIME", ahead).env("NO_FAKE_STAT", "1");
+            command
+                .env("NO_COLOR", "1")
+                .env("DONT_FAKE_MONOTONIC", "1")
+                .env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+            command.stderr(log)
+        })
+    }
+
+    fn start_with(args: &[&str], change: impl FnOnce(&mut Command) -> &mut Command) -> Self {
+        let mut command = Command::new(program());
+        command.args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit());
+        let mut child = change(&mut command).spawn().expect("giot starts");
         let began = monotonic();
         let mut lines = BufReader::new(child.stdout.take().expect("a pipe"));
         let mut line = String::new();

@@ -9,13 +9,13 @@ mod pins;
 mod soil;
 
 pub use pins::Pulses;
-pub use soil::{PROBE_ADDRESS, PULSE_UL, Soil};
+pub use soil::{EC_MAX, PROBE_ADDRESS, PULSE_UL, Soil};
 
 use crate::giot::wait_for;
 use bank::installed;
 use giot_firmware::settings::Installation;
 use giot_gateway::clock::monotonic;
-use pins::{FAULT, FIRST_CONTACT, HAS_FAILED, INPUTS, OUTPUTS, Pins, SUPPLY, TIPS, WORDS_LEFT};
+use pins::{FAULT, FIRST_CONTACT, HAS_FAILED, HASTE, INPUTS, OUTPUTS, Pins, SUPPLY, TIPS, WORDS_LEFT};
 use rustix::termios::{OptionalActions, SpecialCodeIndex, tcgetattr, tcsetattr};
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, Read, Write};
@@ -241,6 +241,44 @@ impl Chip {
         assert!(within(limit, failed), "not {n} words within {limit:?}\n{}", self.log());
         self.cut_power();
         self.pins.write(WORDS_LEFT, 0);
+    }
+
+    /// Whether its idle time passes at once; needs the image `node-faults`, and a pulled cable.
+    pub fn hasten(&self, hasty: bool) {
+        self.pins.write(HASTE, u32::from(hasty));
+    }
+
+    /// Lets its idle time pass at once until it has lived for `span`.
+    ///
+    /// # Panics
+    /// When that takes longer than `limit`.
+    pub fn live(&self, span: Duration, limit: Duration) {
+        let until = self.age() + span;
+        self.hasten(true);
+        let lived = || self.age() >= until;
+        assert!(within(limit, lived), "not {span:?} within {limit:?}, but {:?}\n{}", self.age(), self.log());
+        self.hasten(false);
+    }
+
+    /// Lets time pass while it is switched off.
+    ///
+    /// # Panics
+    /// When it is on.
+    pub fn lie(&self, span: Duration) {
+        assert!(self.power.is_none(), "it is on");
+        self.pins.skip(span);
+    }
+
+    /// How old the board is in the time that it lives in.
+    #[must_use]
+    pub fn age(&self) -> Duration {
+        self.pins.age()
+    }
+
+    /// By how much that time is ahead of the world's.
+    #[must_use]
+    pub fn ahead(&self) -> Duration {
+        self.pins.skipped()
     }
 
     /// Everything that it has said on its console, over all boots.

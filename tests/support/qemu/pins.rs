@@ -2,11 +2,12 @@
 //!
 //! The table of the words stands at the board's own driver, `firmware/boards/qemu-riscv32/src/gpio.rs`.
 
+use giot_gateway::clock::monotonic;
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const LEN: u64 = 1 << 20;
 
@@ -18,28 +19,59 @@ pub(super) const FAULT: u64 = 16;
 pub(super) const TIPS: u64 = 20;
 pub(super) const WORDS_LEFT: u64 = 24;
 pub(super) const HAS_FAILED: u64 = 28;
+pub(super) const HASTE: u64 = 32;
+const SKIPPED_LOW: u64 = 36;
+const SKIPPED_HIGH: u64 = 40;
 /// The first input that is a switch.
 pub(super) const FIRST_CONTACT: u32 = 8;
 
 /// The file that the machine maps as its pins.
 #[derive(Clone, Debug)]
-pub(super) struct Pins(Arc<File>);
+pub(super) struct Pins {
+    file: Arc<File>,
+    made: Instant,
+}
 
 impl Pins {
     pub(super) fn make(path: &Path) -> Self {
         let file = OpenOptions::new().read(true).write(true).create_new(true).open(path).expect("a file");
         file.set_len(LEN).expect("room");
-        Self(Arc::new(file))
+        Self { file: Arc::new(file), made: monotonic() }
     }
 
     pub(super) fn read(&self, word: u64) -> u32 {
         let mut bytes = [0; 4];
-        self.0.read_exact_at(&mut bytes, word).expect("readable");
+        self.file.read_exact_at(&mut bytes, word).expect("readable");
         u32::from_le_bytes(bytes)
     }
 
     pub(super) fn write(&self, word: u64, value: u32) {
-        self.0.write_all_at(&value.to_le_bytes(), word).expect("writable");
+        self.file.write_all_at(&value.to_le_bytes(), word).expect("writable");
+    }
+
+    /// How much time was skipped, by the board or by [`Self::skip`].
+    pub(super) fn skipped(&self) -> Duration {
+        loop {
+            let high = self.read(SKIPPED_HIGH);
+            let low = self.read(SKIPPED_LOW);
+            // The halves belong together when no carry came in between.
+            if self.read(SKIPPED_HIGH) == high {
+                return Duration::from_micros(u64::from(high) << 32 | u64::from(low));
+            }
+        }
+    }
+
+    /// Skips time while the board is off.
+    pub(super) fn skip(&self, span: Duration) {
+        let total = u64::try_from((self.skipped() + span).as_micros()).expect("no such age");
+        let [h3, h2, h1, h0, l3, l2, l1, l0] = total.to_be_bytes();
+        self.write(SKIPPED_HIGH, u32::from_be_bytes([h3, h2, h1, h0]));
+        self.write(SKIPPED_LOW, u32::from_be_bytes([l3, l2, l1, l0]));
+    }
+
+    /// How old they are in the time that the board lives in.
+    pub(super) fn age(&self) -> Duration {
+        self.made.elapsed() + self.skipped()
     }
 }
 

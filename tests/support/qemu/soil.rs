@@ -13,6 +13,8 @@ use std::time::Duration;
 
 /// Water per pulse of the meter, µL.
 pub const PULSE_UL: u32 = 10_000;
+/// Highest conductivity that the probe answers, µS/cm.
+pub const EC_MAX: usize = 20_000;
 /// Modbus address of the probe.
 pub const PROBE_ADDRESS: u8 = 1;
 
@@ -32,6 +34,8 @@ struct SoilState {
     /// Change in hundredths of a percent each second, while dry and while watered.
     rates: Mutex<(i32, i32)>,
     n_questions: AtomicU32,
+    /// When conductivity was asked for, in the age of the pins.
+    ec_asked: Mutex<Vec<Duration>>,
     /// How many of the next answers are noise.
     n_noise: AtomicU32,
     ended: AtomicBool,
@@ -48,6 +52,7 @@ impl Soil {
             driest: AtomicI32::new(moisture),
             rates: Mutex::new((-2, 100)),
             n_questions: AtomicU32::new(0),
+            ec_asked: Mutex::new(Vec::new()),
             n_noise: AtomicU32::new(0),
             ended: AtomicBool::new(false),
         });
@@ -86,6 +91,13 @@ impl Soil {
         self.state.n_noise.load(Ordering::Relaxed)
     }
 
+    /// At which age of the board conductivity was asked for. The answers count the questions from 0, so that each reading says
+    /// which one it is; above [`EC_MAX`] they begin anew.
+    #[must_use]
+    pub fn ec_asked(&self) -> Vec<Duration> {
+        self.state.ec_asked.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// How often the probe was asked.
     #[must_use]
     pub fn n_questions(&self) -> u32 {
@@ -116,7 +128,7 @@ impl SoilState {
             }
             match &mut line {
                 Some(socket) => {
-                    if !self.hear(socket, &mut heard) {
+                    if !self.hear(socket, &mut heard, pins) {
                         line = None;
                     }
                 }
@@ -150,7 +162,7 @@ impl SoilState {
     }
 
     /// Listens for a moment and answers a whole question. Gives whether the line still stands.
-    fn hear(&self, socket: &mut UnixStream, heard: &mut Vec<u8>) -> bool {
+    fn hear(&self, socket: &mut UnixStream, heard: &mut Vec<u8>, pins: &Pins) -> bool {
         let mut bytes = [0; 64];
         match socket.read(&mut bytes) {
             Ok(0) => return false,
@@ -171,18 +183,19 @@ impl SoilState {
             self.n_noise.store(n_noise - 1, Ordering::Relaxed);
             return socket.write_all(&noise(n_noise)).is_ok();
         }
-        self.answer(&question).is_none_or(|answer| socket.write_all(&answer).is_ok())
+        self.answer(&question, pins).is_none_or(|answer| socket.write_all(&answer).is_ok())
     }
 
     /// What the probe says; nothing to a question that is spoilt or meant for another.
-    fn answer(&self, question: &[u8]) -> Option<Vec<u8>> {
+    fn answer(&self, question: &[u8], pins: &Pins) -> Option<Vec<u8>> {
         let &[address, function, high, low, _, count, _, _] = question else { return None };
         if address != PROBE_ADDRESS || framed(&question[..6]) != question {
             return None;
         }
         let moisture = u16::try_from(self.moisture.load(Ordering::Relaxed) / 10).ok()?;
-        let registers = [moisture, 245, 310];
         let first = usize::from(u16::from_be_bytes([high, low]));
+        let n_ec = self.count_ec(first, usize::from(count), pins.age());
+        let registers = [moisture, 245, u16::try_from(n_ec % (EC_MAX + 1)).ok()?];
         let asked = registers.get(first..first + usize::from(count));
         let answer = match asked {
             Some(words) if function == 3 => {
@@ -194,6 +207,17 @@ impl SoilState {
             None => vec![address, function | 0x80, 2],
         };
         Some(framed(&answer))
+    }
+
+    /// How often conductivity was asked for before; notes this question, when it asks for it.
+    fn count_ec(&self, first: usize, count: usize, age: Duration) -> usize {
+        const EC: usize = 2;
+        let mut asked = self.ec_asked.lock().unwrap_or_else(PoisonError::into_inner);
+        let n_before = asked.len();
+        if (first..first + count).contains(&EC) {
+            asked.push(age);
+        }
+        n_before
     }
 }
 

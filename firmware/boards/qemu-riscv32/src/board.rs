@@ -150,10 +150,13 @@ impl Board for QemuBoard {
                 None => core::future::pending().await,
             }
         };
-        match select(self.rs485.sample(address, preset, metric), interrupted).await {
+        let sample = match select(self.rs485.sample(address, preset, metric), interrupted).await {
             Either::First(sample) => sample,
             Either::Second(()) => Err(ProbeFault::Interrupted),
-        }
+        };
+        #[cfg(feature = "fault-injection")]
+        crate::haste::release();
+        sample
     }
 
     async fn read_vitals(&mut self) -> Vitals {
@@ -188,7 +191,11 @@ impl Board for QemuBoard {
 
     async fn wait(&mut self, until: Option<UptimeMs>) -> Wake {
         let now_ms = Instant::now().as_millis();
-        let end_ms = until.map_or(u64::MAX, |at| at.0).min(now_ms + SLEEP_MS_MAX);
+        #[cfg(not(feature = "fault-injection"))]
+        let (look_ms, sleep_ms) = (LOOK_MS, SLEEP_MS_MAX);
+        #[cfg(feature = "fault-injection")]
+        let (look_ms, sleep_ms) = (crate::haste::look_ms(LOOK_MS), crate::haste::look_ms(SLEEP_MS_MAX));
+        let end_ms = until.map_or(u64::MAX, |at| at.0).min(now_ms + sleep_ms);
         loop {
             #[cfg(feature = "fault-injection")]
             crate::fault::commit(self.gpio.take_fault());
@@ -205,7 +212,13 @@ impl Board for QemuBoard {
             if now_ms >= end_ms || self.pulses.has_moved(self.gpio.pulses()) {
                 return Wake::Timer;
             }
-            Timer::at(Instant::from_millis(end_ms.min(now_ms + LOOK_MS))).await;
+            let look_at = Instant::from_millis(end_ms.min(now_ms + look_ms));
+            #[cfg(not(feature = "fault-injection"))]
+            Timer::at(look_at).await;
+            #[cfg(feature = "fault-injection")]
+            if crate::haste::until(look_at).await {
+                return Wake::Timer;
+            }
         }
     }
 }

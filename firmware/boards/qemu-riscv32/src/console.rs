@@ -58,7 +58,11 @@ impl Read for Input {
             if n_read > 0 {
                 return Ok(n_read);
             }
-            Timer::after_millis(LOOK_MS).await;
+            #[cfg(not(feature = "fault-injection"))]
+            let look_ms = LOOK_MS;
+            #[cfg(feature = "fault-injection")]
+            let look_ms = crate::haste::look_ms(LOOK_MS);
+            Timer::after_millis(look_ms).await;
         }
     }
 }

@@ -10,6 +10,8 @@
 //! | 20 | host | tips of the rain gauge since it was made |
 //! | 24 | both | flash words to be written until the power fails, 0: it does not fail; see `fault.rs` |
 //! | 28 | board | 1 when it has failed |
+//! | 32 | host | 1 when idle time passes at once, see `haste.rs` |
+//! | 36, 40 | board | time that was skipped since it was made, µs, low and high half |
 //!
 //! A file remembers its outputs over a reset; the pins of a chip do not. So the first thing of every boot is [`Gpio::take`],
 //! which makes them low as a chip's reset would.
@@ -38,6 +40,12 @@ const FAULT: usize = 16;
 const WORDS_LEFT: usize = 24;
 #[cfg(feature = "fault-injection")]
 const HAS_FAILED: usize = 28;
+#[cfg(feature = "fault-injection")]
+const HASTE: usize = 32;
+#[cfg(feature = "fault-injection")]
+const SKIPPED_LOW: usize = 36;
+#[cfg(feature = "fault-injection")]
+const SKIPPED_HIGH: usize = 40;
 
 /// Where the outputs are, for whoever must close them without owning them.
 static PINS: Mutex<Cell<Option<Mmio>>> = Mutex::new(Cell::new(None));
@@ -111,6 +119,23 @@ pub(crate) fn power_fails() -> bool {
 pub(crate) fn tell_failed() {
     if let Some(pins) = critical_section::with(|section| PINS.borrow(section).get()) {
         pins.write32(HAS_FAILED, 1);
+    }
+}
+
+/// Whether idle time is to pass at once.
+#[cfg(feature = "fault-injection")]
+pub(crate) fn is_hasty() -> bool {
+    critical_section::with(|section| PINS.borrow(section).get()).is_some_and(|pins| pins.read32(HASTE) != 0)
+}
+
+/// Tells how much more time was skipped.
+#[cfg(feature = "fault-injection")]
+pub(crate) fn tell_skipped(us: u64) {
+    if let Some(pins) = critical_section::with(|section| PINS.borrow(section).get()) {
+        let before = u64::from(pins.read32(SKIPPED_HIGH)) << 32 | u64::from(pins.read32(SKIPPED_LOW));
+        let [h3, h2, h1, h0, l3, l2, l1, l0] = (before + us).to_be_bytes();
+        pins.write32(SKIPPED_HIGH, u32::from_be_bytes([h3, h2, h1, h0]));
+        pins.write32(SKIPPED_LOW, u32::from_be_bytes([l3, l2, l1, l0]));
     }
 }
 

@@ -13,6 +13,7 @@
 //! | `watchdog` | the dog |
 //! | `net` | network card |
 //! | `board` | what the node sees of all that |
+//! | `fault`, `haste` | what goes wrong, and days that pass in a minute, in images for tests only |
 #![no_std]
 #![no_main]
 
@@ -22,6 +23,8 @@ mod console;
 mod fault;
 mod flash;
 mod gpio;
+#[cfg(feature = "fault-injection")]
+mod haste;
 mod interrupts;
 mod mmio;
 mod net;
@@ -69,6 +72,8 @@ async fn main(spawner: Spawner) {
     let gpio = Gpio::take(&mut bus).expect("ivshmem-plain: the pins");
     time::start();
     interrupts::start();
+    #[cfg(feature = "fault-injection")]
+    spawner.spawn(haste::attend().expect("its first and only time"));
     let (watchdog, has_fired) = Watchdog::start(&mut bus).expect("i6300esb: the watchdog");
     let (cause, wants_setup) = reset::take_cause(has_fired);
     log!("giot {}, boot by {}", env!("CARGO_PKG_VERSION"), cause.code());

@@ -121,6 +121,8 @@ impl Read for Serial {
 
 impl Write for Serial {
     async fn write(&mut self, bytes: &[u8]) -> Result<usize, Infallible> {
+        #[cfg(feature = "fault-injection")]
+        crate::haste::hold();
         for byte in bytes {
             while self.registers.read8(LINE_STATUS) & TRANSMITTER_EMPTY == 0 {}
             self.registers.write8(DATA, *byte);

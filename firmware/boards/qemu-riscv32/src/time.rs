@@ -23,14 +23,10 @@ embassy_time_driver::time_driver_impl!(static DRIVER: HartTimer = HartTimer { qu
 impl Driver for HartTimer {
     fn now(&self) -> u64 {
         const { assert!(TICK_HZ == 10_000_000) };
-        loop {
-            let high = CLINT.read32(NOW_HIGH);
-            let low = CLINT.read32(NOW_LOW);
-            // The halves belong together when no carry came in between.
-            if CLINT.read32(NOW_HIGH) == high {
-                return u64::from(high) << 32 | u64::from(low);
-            }
-        }
+        let now = count();
+        #[cfg(feature = "fault-injection")]
+        let now = crate::haste::time(now);
+        now
     }
 
     fn schedule_wake(&self, at: u64, waker: &Waker) {
@@ -46,6 +42,8 @@ impl HartTimer {
     /// Wakes what is due and sets the alarm for what is next; an alarm in the past rings at once.
     fn wake_due(&self, section: CriticalSection<'_>) {
         let next = self.queue.borrow_ref_mut(section).next_expiration(self.now());
+        #[cfg(feature = "fault-injection")]
+        let next = crate::haste::count_of_alarm(next);
         let [h3, h2, h1, h0, l3, l2, l1, l0] = next.to_be_bytes();
         // All ones first, so that no half-written moment rings.
         CLINT.write32(COMPARE_LOW, u32::MAX);
@@ -56,6 +54,24 @@ impl HartTimer {
 
 #[riscv_rt::core_interrupt(riscv::interrupt::Interrupt::MachineTimer)]
 fn timer() {
+    critical_section::with(|section| DRIVER.wake_due(section));
+}
+
+/// The timer's count.
+pub(crate) fn count() -> u64 {
+    loop {
+        let high = CLINT.read32(NOW_HIGH);
+        let low = CLINT.read32(NOW_LOW);
+        // The halves belong together when no carry came in between.
+        if CLINT.read32(NOW_HIGH) == high {
+            return u64::from(high) << 32 | u64::from(low);
+        }
+    }
+}
+
+/// Wakes what is due, after time was skipped.
+#[cfg(feature = "fault-injection")]
+pub(crate) fn ring() {
     critical_section::with(|section| DRIVER.wake_due(section));
 }
 

@@ -10,6 +10,8 @@
     reason = "helpers of tests fail the test"
 )]
 
+mod outage;
+
 use crate::farm::{Farm, NODE, ZONE};
 use giot_firmware::probe::modbus::Preset;
 use giot_firmware::settings::{
