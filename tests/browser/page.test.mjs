@@ -492,7 +492,7 @@ describe('the page', { timeout: 600_000 }, () => {
     await saved.waitFor();
     assert.match(await saved.textContent(), /in force.*another name/s);
     await page.locator(`li[data-version="${version}"]`).getByRole('button', { name: 'Take it again' }).click();
-    assert.equal(await text.inputValue(), before);
+    await page.waitForFunction((want) => document.querySelector('textarea').value === want, before);
     await page.locator('[data-action=review-farm]:not([disabled])').click();
     await page.click('[data-action=save-farm]');
     await page.waitForFunction(() => document.querySelector('.coop').textContent !== 'HTX thử');
