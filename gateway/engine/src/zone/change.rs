@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Phase, RunKind, Turn, Zone};
+use super::{Turn, Zone};
 use crate::diary::By;
 use crate::ids::ProgramId;
 use crate::plan::ZonePlan;
@@ -29,16 +29,7 @@ impl Zone {
     /// A program is gone from the farm: what it does here ends, what it wanted is forgotten.
     pub(crate) fn leave_program(&mut self, turn: &mut Turn<'_>, program: &ProgramId, version: u32) {
         self.drop_errands(Some(program));
-        let run = match &self.phase {
-            Phase::Opening(opening) => &opening.run,
-            Phase::Open(watering) => &watering.run,
-            Phase::Closed | Phase::Closing(_) | Phase::Local(_) => return,
-        };
-        let is_its_run = match &run.kind {
-            RunKind::Program(of) | RunKind::ByHand(of) => of == program,
-            RunKind::Soil | RunKind::Manual | RunKind::Rule => false,
-        };
-        if is_its_run {
+        if self.is_run_of(program) {
             self.is_memory_changed |= self.memory.run.take().is_some();
             self.stop(turn, Reason::FarmChanged { version }, By::Engine, false);
         }

@@ -93,6 +93,19 @@ impl Zone {
             || matches!(run.map(|run| &run.kind), Some(RunKind::ByHand(program)) if is_test(program))
     }
 
+    /// Whether the run under way is one of a program's.
+    pub(super) fn is_run_of(&self, program: &ProgramId) -> bool {
+        let run = match &self.phase {
+            Phase::Opening(opening) => &opening.run,
+            Phase::Open(watering) => &watering.run,
+            Phase::Closed | Phase::Closing(_) | Phase::Local(_) => return false,
+        };
+        match &run.kind {
+            RunKind::Program(of) | RunKind::ByHand(of) => of == program,
+            RunKind::Soil | RunKind::Manual | RunKind::Rule => false,
+        }
+    }
+
     /// Takes errands, in the order of their moments.
     pub(crate) fn add_errands(&mut self, errands: Vec<Errand>) {
         self.memory.errands.extend(errands);
@@ -101,11 +114,15 @@ impl Zone {
         self.is_memory_changed = true;
     }
 
-    /// Forgets the errands that a person's word ends: all, or those of one program. Returns whether there were any.
+    /// Forgets the errands that a person's word ends: all, or those of one program; with them the rest of a run whose valve is
+    /// still closing. Returns whether there were any.
     pub(crate) fn drop_errands(&mut self, program: Option<&ProgramId>) -> bool {
+        let stays = |errand: &Errand| program.is_some_and(|program| *program != errand.program);
         let n_before = self.memory.errands.len();
-        self.memory.errands.retain(|errand| program.is_some_and(|program| *program != errand.program));
-        let is_changed = self.memory.errands.len() != n_before;
+        self.memory.errands.retain(stays);
+        let is_over = matches!(self.phase, Phase::Closing(_));
+        let rest = self.memory.run.take_if(|run| is_over && !stays(&run.errand));
+        let is_changed = rest.is_some() || self.memory.errands.len() != n_before;
         self.is_memory_changed |= is_changed;
         is_changed
     }

@@ -153,16 +153,7 @@ impl Zone {
     /// A person stops what a program does here.
     pub(crate) fn stop_program(&mut self, turn: &mut Turn<'_>, program: &ProgramId, by: &str) {
         self.drop_errands(Some(program));
-        let run = match &self.phase {
-            Phase::Opening(opening) => &opening.run,
-            Phase::Open(watering) => &watering.run,
-            Phase::Closed | Phase::Closing(_) | Phase::Local(_) => return,
-        };
-        let is_its_run = match &run.kind {
-            RunKind::Program(of) | RunKind::ByHand(of) => of == program,
-            RunKind::Soil | RunKind::Manual | RunKind::Rule => false,
-        };
-        if is_its_run {
+        if self.is_run_of(program) {
             let reason = Reason::ProgramStop { program: program.clone() };
             self.stop(turn, reason, By::Person(by.to_owned()), false);
         }

@@ -214,6 +214,10 @@ impl Stage {
                 let until = Some(now.plus_ms(until_s.parse::<u64>().unwrap() * 1000));
                 self.feed(Input::Pause { kind: Pause::Rain, until, by: "Lan" });
             }
+            ["water", until_s] => {
+                let until = self.now().wall.map(|wall| wall.plus_ms(until_s.parse::<u64>().unwrap() * 1000));
+                self.feed(Input::Pause { kind: Pause::Water, until, by: "Lan" });
+            }
             ["plan", name] => {
                 self.n_plans += 1;
                 let plan = self.plans.get(name).unwrap_or_else(|| panic!("no plan {name}")).clone();

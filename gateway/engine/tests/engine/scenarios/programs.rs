@@ -41,6 +41,41 @@ fn a_program_waters_its_zones_one_after_another_without_a_probe() {
     play(calendar_farm(), script);
 }
 
+/// Somebody says "stop" after a pause has begun to close the valve, and before the node has answered.
+#[test]
+fn what_is_stopped_while_its_valve_closes_leaves_no_rest() {
+    let mut plan = farm(1);
+    zone_of(&mut plan, "z1").automatic = false;
+    plan.programs.insert("night".parse().unwrap(), program(&[("z1", 5)]));
+    let script = |wish: &str, told: &str| {
+        format!(
+            "
+        0 ready
+        600 wait
+        > @600 farm scheduled by program night: program_start
+        > @600 open z1 #2 300s ttl 30s program_run
+        > @600 z1 started by program night: program_run #2
+        601 answer #2 ok
+        602 opened v1 #2
+        > @602 z1 confirmed by program night: program_run #2
+        700 water 900
+        > @700 farm adjusted by Lan: water_paused
+        > @700 z1 stopping by engine: water_paused #2
+        > @700 close z1 #3 water_paused
+        701 {wish}
+        {told}
+        702 answer #3 ok
+        703 closed v1 #2 commanded 101
+        > @703 z1 stopped by engine: water_paused #2 101s 101L
+        9000 wait
+        "
+        )
+    };
+    play(plan.clone(), &script("program night stop", "> @701 farm stopping by Lan: program_stop"));
+    play(plan.clone(), &script("lock z1", "> @701 z1 locked by Lan: locked"));
+    play(plan, &script("stop z1", "> @701 z1 skipped by Lan: rest_after_stop"));
+}
+
 #[test]
 fn guards_hold_for_programs_and_what_waits_comes_late() {
     let script = "
