@@ -77,8 +77,9 @@ pub(crate) async fn export(
     let body = pieces::body("an export", move |pieces| {
         let _place = place;
         let outcome = export.write(&reader, format, reader.dir(), pieces, &mut |_| {})?;
-        if outcome.n_damaged > 0 {
-            tracing::warn!(n_damaged = outcome.n_damaged, "an export lacks damaged parts of the history");
+        let n_damaged = outcome.missing.n_damaged;
+        if n_damaged > 0 {
+            tracing::warn!(n_damaged, "an export lacks damaged parts of the history");
         }
         Ok(())
     });

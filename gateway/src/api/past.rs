@@ -139,6 +139,9 @@ pub(crate) struct SpansTable {
     end: i64,
     /// Damaged parts of the history in this range; what they held is missing above.
     n_damaged: u64,
+    /// Hours or days that stand for readings given up and lie across the edges of the rows, from the first of them to the end of
+    /// the last: they are in no row. Null: none.
+    cut: Option<[i64; 2]>,
 }
 
 pub(super) fn routes() -> Router<Api> {
@@ -260,7 +263,7 @@ impl Question {
         write!(pieces, "{},\"rows\":[", head.trim_end_matches('}'))?;
         let mut failed = None;
         let mut separator = "";
-        let n_damaged = table::rows(reader, &self.names, &self.edges, self.rises, &mut |row| {
+        let missing = table::rows(reader, &self.names, &self.edges, self.rises, &mut |row| {
             let written = write_row(pieces, separator, row);
             separator = ",";
             match written {
@@ -275,7 +278,10 @@ impl Question {
             return Err(error.into());
         }
         let end = self.edges.last().map_or(0, |end_us| end_us.div_euclid(1_000));
-        write!(pieces, "],\"end\":{end},\"n_damaged\":{n_damaged}}}")?;
+        let cut =
+            missing.cut_us.map(|(from_us, to_us)| [from_us, to_us].map(|at_us| at_us.div_euclid(1_000)));
+        let (n_damaged, cut) = (missing.n_damaged, serde_json::json!(cut));
+        write!(pieces, "],\"end\":{end},\"n_damaged\":{n_damaged},\"cut\":{cut}}}")?;
         Ok(())
     }
 }

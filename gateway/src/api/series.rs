@@ -88,6 +88,9 @@ pub(crate) struct Spans {
     spans: Vec<Span>,
     /// Damaged parts of the history in this range.
     n_damaged: u64,
+    /// Hours or days that stand for readings given up and lie across the edges of the spans, from the first of them to the end of
+    /// the last: they are in no span. Null: none.
+    cut: Option<[i64; 2]>,
 }
 
 /// The latest sample of a series.
@@ -160,7 +163,8 @@ pub(crate) async fn spans(
         time_mean: bucket.time_mean,
         rise: bucket.rise,
     });
-    Ok(Json(Spans { spans: spans.collect(), n_damaged: summary.n_damaged() }))
+    let cut = summary.cut_us.map(|(from_us, to_us)| [from_us, to_us].map(|at_us| at_us.div_euclid(1_000)));
+    Ok(Json(Spans { spans: spans.collect(), n_damaged: summary.n_damaged(), cut }))
 }
 
 /// Beginnings of the spans and the end, µs.

@@ -265,10 +265,22 @@ impl Plan {
             Self::Full(export, format) => {
                 let outcome =
                     export.write(reader, *format, work, out, &mut |n_rows| bar.set_position(n_rows))?;
-                Damaged::check(outcome.n_damaged)
+                if let Some((from_us, to_us)) = outcome.missing.cut_us {
+                    let (from, to) = (format_time(from_us), format_time(to_us));
+                    writeln!(std::io::stderr(), "giot: note: {}", cut_note(&from, &to)).ok();
+                }
+                Damaged::check(outcome.missing.n_damaged)
             }
         }
     }
+}
+
+/// What to do about hours and days that fit no span.
+fn cut_note(from: &str, to: &str) -> String {
+    format!(
+        "from {from} to {to} only hours and days of the farm are kept, and those that lie across the edges of these spans are left out: \
+         ask for whole days by the farm's clock, as in --bucket 1d --tz +07:00"
+    )
 }
 
 /// Rows between two steps of the bar.

@@ -70,7 +70,7 @@ pub(super) struct ResendArgs {
 #[command(after_help = "Examples:
   giot sink forget tinh
 
-First take it out of the configuration and restart the gateway. A sink of that name is new afterwards and gets the whole history.")]
+Only while no gateway runs on the folder (exit code 3 otherwise). A sink of that name is new afterwards and gets the whole history.")]
 pub(super) struct ForgetArgs {
     #[command(flatten)]
     data: DataFolder,

@@ -5,7 +5,7 @@
 use std::ops::ControlFlow;
 
 use super::series::SeriesName;
-use crate::store::{Bucket, Gap, ReadError, Reader};
+use crate::store::{Bucket, Gap, ReadError, Reader, join_ranges};
 
 /// Cells that are in memory at once (about 90 bytes each). Small in tests, so that they meet the bound.
 const WINDOW_CELLS: usize = if cfg!(test) { 12 } else { 16_384 };
@@ -21,8 +21,17 @@ pub struct Row<'r> {
     pub cells: &'r [Option<Bucket>],
 }
 
+/// What of the history is in no row.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Missing {
+    /// Damaged parts that were met.
+    pub n_damaged: u64,
+    /// Hours or days that stand for readings given up and lie across the edges: from the first to the end of the last.
+    pub cut_us: Option<(i64, i64)>,
+}
+
 /// Hands over one row for each span between neighbours of `edges_us`, until `each` breaks. With `rises` also what counters counted.
-/// Returns how many damaged parts of the history were met; what they held is missing.
+/// Returns what of the history could not be had.
 ///
 /// # Errors
 /// The history cannot be read.
@@ -32,9 +41,10 @@ pub fn rows(
     edges_us: &[i64],
     rises: bool,
     each: &mut dyn FnMut(Row<'_>) -> ControlFlow<()>,
-) -> Result<u64, ReadError> {
+) -> Result<Missing, ReadError> {
     let n_spans = (WINDOW_CELLS / series.len().max(1)).max(1);
     let mut damaged: Vec<Vec<Gap>> = vec![Vec::new(); series.len()];
+    let mut missing = Missing::default();
     let mut rest = edges_us;
     while let [_, _, ..] = rest {
         let window = rest.get(..=n_spans).unwrap_or(rest);
@@ -44,7 +54,10 @@ pub fn rows(
             let (buckets, summary) = reader.buckets(&name.device, &name.metric, window, rises)?;
             // A damaged part may reach over several windows.
             let new: Vec<Gap> = summary.gaps.into_iter().filter(|gap| !met.contains(gap)).collect();
+            missing.n_damaged =
+                missing.n_damaged.saturating_add(u64::try_from(new.len()).unwrap_or(u64::MAX));
             met.extend(new);
+            missing.cut_us = join_ranges(missing.cut_us, summary.cut_us);
             columns.push(buckets.into_iter().peekable());
         }
         let mut cells = Vec::with_capacity(series.len());
@@ -54,15 +67,11 @@ pub fn rows(
             let of_span = |bucket: &Bucket| bucket.from_us == from_us;
             cells.extend(columns.iter_mut().map(|column| column.next_if(of_span)));
             if each(Row { from_us, to_us, cells: &cells }).is_break() {
-                return Ok(count(&damaged));
+                return Ok(missing);
             }
         }
     }
-    Ok(count(&damaged))
-}
-
-fn count(damaged: &[Vec<Gap>]) -> u64 {
-    damaged.iter().map(|gaps| u64::try_from(gaps.len()).unwrap_or(u64::MAX)).sum()
+    Ok(missing)
 }
 
 #[cfg(test)]
@@ -100,10 +109,13 @@ mod tests {
             got.push((row.from_us / MINUTE, n));
             if got.len() == 19 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         };
-        assert_eq!(rows(&store.reader(), &series, &edges, true, &mut each).unwrap(), 0);
+        assert_eq!(rows(&store.reader(), &series, &edges, true, &mut each).unwrap(), Missing::default());
         let want: Vec<_> =
             (0..19_i64).map(|n| (n * 5, vec![5, if n == 1 { 2 } else { u64::from(n == 8) }, 0])).collect();
         assert_eq!(got, want);
-        assert_eq!(rows(&store.reader(), &series, &[], false, &mut |_| panic!("no row")).unwrap(), 0);
+        assert_eq!(
+            rows(&store.reader(), &series, &[], false, &mut |_| panic!("no row")).unwrap(),
+            Missing::default()
+        );
     }
 }

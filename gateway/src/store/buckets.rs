@@ -10,7 +10,7 @@ use super::chunk::hours::Hours;
 use super::samples::{Part, Position};
 use super::summary::Summaries;
 use super::tally::{HOLD_MAX_US, HOUR_US, Spans, Tallier, Tally};
-use super::types::{Bucket, ReadSummary};
+use super::types::{Bucket, ReadSummary, join_ranges};
 
 /// A read on its way.
 #[derive(Debug)]
@@ -24,6 +24,8 @@ pub(super) struct Walk<'e> {
     summed_us: i64,
     /// Points that are in such a span, and therefore not counted again.
     n_summed: u64,
+    /// Spans that lie across an edge: from the first to the end of the last.
+    cut_us: Option<(i64, i64)>,
     by_points: bool,
 }
 
@@ -64,6 +66,7 @@ impl<'e> Walk<'e> {
             summaries,
             summed_us: i64::MIN,
             n_summed: 0,
+            cut_us: None,
             by_points,
         }))
     }
@@ -114,7 +117,12 @@ impl<'e> Walk<'e> {
         while let Some(span) = self.summaries.next_until(upto_us) {
             // Of spans that lie over each other, after a change of the farm's offset from UTC, the first counts.
             if span.tally.from_us >= self.summed_us {
-                self.tallier.add_span(&span.tally, span.span_us);
+                let is_merged = self.tallier.add_span(&span.tally, span.span_us);
+                let is_asked_for = self.edges.first().is_some_and(|first| span.end_us() > *first)
+                    && self.edges.last().is_some_and(|last| span.tally.from_us < *last);
+                if !is_merged && is_asked_for && span.tally.n_values > 0 {
+                    self.cut_us = join_ranges(self.cut_us, Some((span.tally.from_us, span.end_us())));
+                }
                 self.summed_us = span.end_us();
             }
         }
@@ -162,7 +170,7 @@ impl<'e> Walk<'e> {
             buckets.iter_mut().for_each(|bucket| bucket.rise = None);
         }
         let n_samples = buckets.iter().map(|bucket| bucket.n_values).sum();
-        (buckets, ReadSummary { n_samples, ..self.position.into_summary() })
+        (buckets, ReadSummary { n_samples, cut_us: self.cut_us, ..self.position.into_summary() })
     }
 }
 

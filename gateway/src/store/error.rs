@@ -115,6 +115,14 @@ pub enum ReadError {
     Open(#[from] OpenError),
 }
 
+/// Whether an error comes from a damaged file, which `giot store repair` may mend.
+#[must_use]
+pub fn is_damage(error: &(dyn std::error::Error + 'static)) -> bool {
+    use rusqlite::ErrorCode;
+    let code = error.downcast_ref::<rusqlite::Error>().and_then(rusqlite::Error::sqlite_error_code);
+    matches!(code, Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
+}
+
 /// What to do about a failed transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Blame {

@@ -76,7 +76,7 @@ pub use self::backlog::{
 pub use self::backup::{BackupError, Proof, Stage, TableProof, back_up, restore};
 pub use self::check::{CheckReport, FINDINGS_MAX, Finding, Place, check_store};
 pub use self::commit::BATCH_SAMPLES_MAX;
-pub use self::error::{Closed, CommitError, OpenError, ReadError, SubmitError};
+pub use self::error::{Closed, CommitError, OpenError, ReadError, SubmitError, is_damage};
 pub use self::farm::{FarmRow, farm_secret};
 pub use self::history::CHART_POINTS_MAX;
 pub use self::reader::Reader;
@@ -84,6 +84,7 @@ pub use self::register::register_device;
 pub use self::repair::{Repair, repair};
 pub use self::retention::{Keep, RAW_DAYS_MIN, Retention};
 pub use self::sizes::{Room, Sizes, measure};
+pub(crate) use self::types::join_ranges;
 pub use self::types::{
     Anchor, Batch, Bucket, ChartPoint, DeviceRow, DeviceSamples, DiaryEntry, DiaryFilter, DiaryProof,
     DiaryRow, Gap, LastValue, Mark, MetricSample, ReadSummary, RoomNote, Sample, SeriesInfo, StoreStats,

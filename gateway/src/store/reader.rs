@@ -437,15 +437,18 @@ fn for_each_journal_point(conn: &Connection, mut each: impl FnMut(u32, Point)) -
 
 fn series(conn: &Connection) -> rusqlite::Result<Vec<SeriesInfo>> {
     let tx = conn.unchecked_transaction()?;
-    let sql = "SELECT s.id, s.device, s.metric, ifnull(sum(c.n_samples), 0), min(c.from_us), max(c.to_us)
+    let sql = "SELECT s.id, s.device, s.metric, ifnull(sum(c.n_samples), 0), min(c.from_us), max(c.to_us),
+                      (SELECT min(from_us) FROM summary WHERE series = s.id),
+                      (SELECT max(to_us) - 1 FROM summary WHERE series = s.id)
                FROM series s LEFT JOIN chunk c ON c.series = s.id GROUP BY s.id";
     let rows = collect(&tx, sql, [], |row| {
+        let at = |column: usize| row.get::<_, Option<i64>>(column);
         let info = SeriesInfo {
             device: row.get(1)?,
             metric: row.get(2)?,
             n_samples: row.get::<_, i64>(3)?.cast_unsigned(),
-            first_us: row.get(4)?,
-            last_us: row.get(5)?,
+            first_us: [at(4)?, at(6)?].into_iter().flatten().min(),
+            last_us: [at(5)?, at(7)?].into_iter().flatten().max(),
         };
         Ok((row.get::<_, u32>(0)?, info))
     })?;

@@ -258,22 +258,20 @@ impl<'e> Tallier<'e> {
     }
 
     /// A span that was summed up before, of this length; later than all before. One that lies in no span of this tally is passed by.
-    pub(super) fn add_span(&mut self, span: &Tally, length_us: i64) {
+    pub(super) fn add_span(&mut self, span: &Tally, length_us: i64) -> bool {
         let end_us = span.from_us.saturating_add(length_us);
         // What held into it is in its own sums.
         self.held = None;
         self.turn_to(span.from_us);
-        if let Some((tally, tally_end_us)) = &mut self.current
-            && end_us <= *tally_end_us
-        {
-            tally.merge(span);
-        }
+        let current = self.current.as_mut().filter(|(_, tally_end_us)| end_us <= *tally_end_us);
+        let is_merged = current.map(|(tally, _)| tally.merge(span)).is_some();
         if span.n_values > 0 {
             let last = Number::new(span.last);
             self.before = Some(last);
             self.held = (span.open_us > 0).then(|| (end_us.saturating_sub(span.open_us), last));
         }
         self.counted_us = end_us;
+        is_merged
     }
 
     /// The spans themselves, those too that only held a value from before.

@@ -232,6 +232,17 @@ pub struct ReadSummary {
     pub gaps: Vec<Gap>,
     /// Readings of the range before this were given up: hours or days stand for them, and narrower spans are left out.
     pub coarse_until_us: Option<i64>,
+    /// Hours or days that stand for readings given up and lie across the edges asked for, from the first of them to the end of the
+    /// last: they are in no span.
+    pub cut_us: Option<(i64, i64)>,
+}
+
+/// The range from the beginning of the first to the end of the last.
+pub(crate) fn join_ranges(a: Option<(i64, i64)>, b: Option<(i64, i64)>) -> Option<(i64, i64)> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some((a.0.min(b.0), a.1.max(b.1))),
+        (one, other) => one.or(other),
+    }
 }
 
 impl ReadSummary {

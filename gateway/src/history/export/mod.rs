@@ -24,7 +24,7 @@ use std::str::FromStr;
 use super::limits::{READINGS_MAX, SHEET_ROWS_MAX};
 use super::series::SeriesName;
 use super::spans::SpanLength;
-use super::table;
+use super::table::{self, Missing};
 use super::timezone::TimeZone;
 use crate::quality::Quality;
 use crate::store::{Bucket, Reader, Sample};
@@ -213,8 +213,8 @@ pub trait Sink {
 pub struct Outcome {
     /// Rows written.
     pub n_rows: u64,
-    /// Damaged parts of the history: what they held is missing in the file.
-    pub n_damaged: u64,
+    /// What of the history is not in the file.
+    pub missing: Missing,
 }
 
 /// Rows between two calls of `progress`.
@@ -261,7 +261,7 @@ impl Export {
                 }
             }
         };
-        let n_damaged = match &self.content {
+        let missing = match &self.content {
             Content::Readings(range_us) => {
                 self.readings(reader, range_us, &mut |cells| put(&mut *sink, cells))
             }
@@ -278,7 +278,7 @@ impl Export {
         }
         progress(outcome.n_rows);
         sink.finish()?;
-        Ok(Outcome { n_damaged, ..outcome })
+        Ok(Outcome { missing, ..outcome })
     }
 
     /// How many rows there are to be, for a progress bar.
@@ -361,8 +361,8 @@ impl Export {
         reader: &Reader,
         range_us: &Range<i64>,
         put: &mut dyn FnMut(&[Cell<'_>]) -> ControlFlow<()>,
-    ) -> anyhow::Result<u64> {
-        let mut n_damaged = 0;
+    ) -> anyhow::Result<Missing> {
+        let mut missing = Missing::default();
         for name in &self.series {
             let mut is_stopped = false;
             let summary = reader.samples(&name.device, &name.metric, range_us.clone(), &mut |sample| {
@@ -370,12 +370,12 @@ impl Export {
                 is_stopped = flow.is_break();
                 flow
             })?;
-            n_damaged += summary.n_damaged();
+            missing.n_damaged += summary.n_damaged();
             if is_stopped {
                 break;
             }
         }
-        Ok(n_damaged)
+        Ok(missing)
     }
 
     fn wide_spans(
@@ -384,9 +384,9 @@ impl Export {
         edges_us: &[i64],
         rises: bool,
         put: &mut dyn FnMut(&[Cell<'_>]) -> ControlFlow<()>,
-    ) -> anyhow::Result<u64> {
+    ) -> anyhow::Result<Missing> {
         let mut cells = Vec::new();
-        let n_damaged = table::rows(reader, &self.series, edges_us, rises, &mut |row| {
+        let missing = table::rows(reader, &self.series, edges_us, rises, &mut |row| {
             cells.clear();
             cells.extend([Cell::Time(row.from_us), Cell::Time(row.to_us)]);
             for bucket in row.cells {
@@ -394,7 +394,7 @@ impl Export {
             }
             put(&cells)
         })?;
-        Ok(n_damaged)
+        Ok(missing)
     }
 
     fn long_spans(
@@ -403,8 +403,8 @@ impl Export {
         edges_us: &[i64],
         rises: bool,
         put: &mut dyn FnMut(&[Cell<'_>]) -> ControlFlow<()>,
-    ) -> anyhow::Result<u64> {
-        let n_damaged = table::rows(reader, &self.series, edges_us, rises, &mut |row| {
+    ) -> anyhow::Result<Missing> {
+        let missing = table::rows(reader, &self.series, edges_us, rises, &mut |row| {
             for (name, bucket) in self.series.iter().zip(row.cells) {
                 let mut cells = vec![
                     Cell::Time(row.from_us),
@@ -417,7 +417,7 @@ impl Export {
             }
             ControlFlow::Continue(())
         })?;
-        Ok(n_damaged)
+        Ok(missing)
     }
 }
 

@@ -483,12 +483,13 @@ pub fn resend(dir: &Path, name: &str, from_us: i64) -> Result<bool, OpenError> {
     })
 }
 
-/// Forgets a sink with its cursor, spans and refused lines; `false` when the store knows no such sink. A running gateway that sends to
-/// it must be stopped before. Blocks.
+/// Forgets a sink with its cursor, spans and refused lines; `false` when the store knows no such sink. Blocks.
 ///
 /// # Errors
-/// As [`super::Store::open`].
+/// As [`super::Store::open`]: a gateway that runs on the folder may send to the sink and keep its place.
 pub fn forget(dir: &Path, name: &str) -> Result<bool, OpenError> {
+    drop(open::open_reader(dir)?);
+    let _lock = open::lock_folder(dir)?;
     from_outside(dir, "forget a sink", |conn| {
         let id = "(SELECT id FROM sink WHERE name = ?1)";
         conn.execute(&format!("DELETE FROM sink_span WHERE sink = {id}"), [name])?;

@@ -94,6 +94,16 @@ fn hours_and_days_are_the_same_when_their_readings_are_gone() {
     assert!(drawn(&store.reader(), &steps[1..]) == days_before);
     assert!(drawn(&store.reader(), &steps).len() < before.len());
     assert!(report(dir.path()).is_clean());
+    // Days that lie across the edges asked for are told, and a series begins with its days.
+    let cut = |offset: i64| {
+        let edges: Vec<i64> = (0..=41).map(|n| MIDNIGHT + offset + n * DAY).collect();
+        store.reader().buckets("n01", "soil", &edges, false).unwrap().1.cut_us
+    };
+    assert_eq!(cut(0), None);
+    let (from_us, to_us) = cut(7 * HOUR).unwrap();
+    assert!(from_us == MIDNIGHT && to_us < first_us && (to_us - MIDNIGHT) % DAY == 0, "{from_us} {to_us}");
+    let series = store.reader().series().unwrap();
+    assert_eq!(series.iter().find(|info| &*info.metric == "soil").unwrap().first_us, Some(MIDNIGHT));
 }
 
 #[test]
