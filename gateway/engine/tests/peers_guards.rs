@@ -614,6 +614,26 @@ fn opensprinkler_a_pause_is_ended_and_a_run_by_hand_goes_on() {
 }
 
 #[test]
+fn a_zone_that_got_water_of_its_own_is_closed_without_the_pump_of_before() {
+    let plan = pumped(2);
+    let mut field = Field::new(plan.clone());
+    field.start("z2", 1200);
+    field.wait_s(60);
+    let mut moved = plan;
+    source(&mut moved, "spring").capacity = None;
+    zone_of(&mut moved, "z1").source = "spring".parse().unwrap();
+    field.feed(Input::Plan { version: 2, plan: &moved });
+    field.wait_s(5);
+    field.start("z1", 600);
+    field.wait_s(60);
+    assert!(field.is_open("v1") && field.is_open("v2") && field.is_open("motor"));
+    field.stop("z1");
+    field.wait_s(5);
+    assert!(!field.is_open("v1"), "closed at once");
+    assert!(field.is_open("v2") && field.is_open("motor"), "the others go on");
+}
+
+#[test]
 fn a_pause_of_water_ends_after_three_hours() {
     let mut plan = farm(1);
     zone_of(&mut plan, "z1").automatic = false;

@@ -270,19 +270,31 @@ impl Engine {
         self.with_pump(now, idx, |pump, turn| pump.clear_fault(turn, by, !had_fault));
     }
 
-    /// Holds back the Closes of every valve below a pump: after a start each may be on, and on any of them. Zones and pumps
-    /// that were taken over have theirs held, or their leave, already.
+    /// Holds back the Closes of every valve below a pump: after a start each may be on, and on any of them. What was taken over
+    /// and is closing has its Close held, or its leave, already; what rests must not keep what a pump of the plan before asked.
     pub(super) fn hold_closes(&mut self, kept_zones: &BTreeSet<usize>, kept_pumps: &BTreeSet<usize>) {
         for zone_idx in 0..self.zones.len() {
-            let is_bound = !kept_zones.contains(&zone_idx) && self.is_bound(zone_idx, |_| true);
-            if let Some(zone) = self.zones.get_mut(zone_idx).filter(|_| is_bound) {
-                zone.hold_close(NEVER);
+            let is_bound = self.is_bound(zone_idx, |_| true);
+            let keep_until = self.pumps.of_zone(zone_idx).map(Pump::keep_until).max();
+            let Some(zone) = self.zones.get_mut(zone_idx) else { continue };
+            if !kept_zones.contains(&zone_idx) {
+                if is_bound {
+                    zone.hold_close(NEVER);
+                }
+            } else if !zone.is_closing() {
+                zone.keep_until(keep_until.unwrap_or(MonoMs(0)));
+                zone.hold_close(if is_bound { NEVER } else { MonoMs(0) });
             }
         }
         for idx in 0..self.pumps.list.len() {
-            let is_bound = !kept_pumps.contains(&idx) && self.is_master_bound(idx);
-            if let Some(pump) = self.pumps.list.get_mut(idx).filter(|_| is_bound) {
-                pump.hold_close(NEVER);
+            let is_bound = self.is_master_bound(idx);
+            let Some(pump) = self.pumps.list.get_mut(idx) else { continue };
+            if !kept_pumps.contains(&idx) {
+                if is_bound {
+                    pump.hold_close(NEVER);
+                }
+            } else if !pump.is_stopping() {
+                pump.hold_close(if is_bound { NEVER } else { MonoMs(0) });
             }
         }
     }
