@@ -614,6 +614,51 @@ fn opensprinkler_a_pause_is_ended_and_a_run_by_hand_goes_on() {
 }
 
 #[test]
+fn a_run_by_soil_that_was_paused_needs_its_time_off() {
+    let mut field = Field::new(farm(1));
+    field.read(1, 1900);
+    field.wait_s(120);
+    pause_water(&mut field, Some(60));
+    field.wait_s(60);
+    field.read(1, 1900);
+    field.wait_s(500);
+    field.read(1, 1900);
+    assert_eq!(field.seconds("open v1"), [0]);
+    field.wait_s(60);
+    assert_eq!(field.seconds("open v1"), [0, 720], "ten minutes after it was closed");
+}
+
+#[test]
+fn a_pause_of_water_ends_a_diagnosis_without_a_finding() {
+    let mut plan = farm(2);
+    let pump = source(&mut plan, "pump");
+    pump.capacity = Some(LitresPerHour(9000));
+    pump.guards.meter = Some(Meter { gauge: gauge("m0", "flow"), kind: MeterKind::Flow });
+    for name in ["z1", "z2"] {
+        let zone = zone_of(&mut plan, name);
+        (zone.flow, zone.automatic) = (Some(LitresPerHour(1000)), false);
+        zone.group = giot_engine::program::Group::Parallel;
+    }
+    plan.programs.insert("morning".parse().unwrap(), program(&[("z1", 25), ("z2", 25)]));
+    let mut field = Field::new(plan);
+    let flows = |field: &mut Field| {
+        let n_open: i64 = ["v1", "v2"].iter().map(|name| i64::from(field.is_open(name))).sum();
+        field.gauge("m0", "flow", n_open * 2_000_000);
+    };
+    while !field.has("z1 started: valve_test") {
+        field.wait_s(30);
+        flows(&mut field);
+    }
+    pause_water(&mut field, Some(600));
+    for _ in 0..20 {
+        field.wait_s(30);
+        flows(&mut field);
+    }
+    assert!(!field.has("farm fault: source_high_flow"), "{:?}", field.log);
+    field.check(&["z1 stopped: water_paused"]);
+}
+
+#[test]
 fn a_zone_that_got_water_of_its_own_is_closed_without_the_pump_of_before() {
     let plan = pumped(2);
     let mut field = Field::new(plan.clone());

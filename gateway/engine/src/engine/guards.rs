@@ -16,12 +16,13 @@ use crate::guard::{
     Contact, Finding, Frost, Pressure, Rain, Signature, Tank, Watch, Water, mono_by_date, mono_of,
 };
 use crate::ids::{MetricName, ProbeRef, SourceId, ZoneId};
-use crate::input::Age;
+use crate::input::{Age, RunSet};
 use crate::memory::GuardMemory;
 use crate::plan::{FarmGuards, GuardAction, MeterKind, Plan, SourceGuards, ZoneGuards};
+use crate::program::FarmState;
 use crate::reason::Reason;
 use crate::view::FlowView;
-use crate::zone::{Gate, Phase};
+use crate::zone::{Gate, Phase, ad_hoc};
 
 /// A valve that leaks after it closed is closed again so often before it counts as stuck.
 const RECLOSES_MAX: u32 = 2;
@@ -104,6 +105,11 @@ pub(super) struct Guards {
     /// Zones whose water may have changed.
     dirty: BTreeSet<usize>,
     wake_at: Option<MonoMs>,
+    /// A person's pause of water. It was set by the clock and counts on without it, so that a clock that is put right neither
+    /// ends it nor makes it longer.
+    paused_until: Option<MonoMs>,
+    /// There was no clock when it was remembered.
+    is_pause_guessed: bool,
     /// What is remembered of zones and sources that the plan does not name.
     others: GuardMemory,
     is_memory_changed: bool,
@@ -182,13 +188,16 @@ impl Guards {
                 self.is_memory_changed = true;
             }
         }
+        (self.paused_until, self.is_pause_guessed) = (before.paused_until, before.is_pause_guessed);
         for old in before.sources {
             let idx = self.by_source.get(&old.id);
             let Some(source) = idx.and_then(|idx| self.sources.get_mut(*idx)) else { continue };
-            source.diagnosis = old.diagnosis.map(|diagnosis| {
+            let diagnosis = old.diagnosis.map(|diagnosis| {
                 let zones = diagnosis.zones.iter().filter_map(|idx| idx_of.get(names.get(*idx)?).copied());
                 Diagnosis { zones: zones.collect(), ..diagnosis }
             });
+            // Without a zone of its own left it would find the pipes guilty for want of a test.
+            source.diagnosis = diagnosis.filter(|diagnosis| !diagnosis.zones.is_empty());
             if source.guards == old.guards {
                 (source.watch, source.water) = (old.watch, old.water);
                 (source.tank, source.pressure) = (old.tank, old.pressure);
@@ -223,9 +232,26 @@ impl Guards {
         }
     }
 
-    /// Something else that holds water back may have changed.
-    pub(super) fn look_again(&mut self) {
+    /// Nothing opens before; `None`: the pause is over.
+    pub(super) fn pause(&mut self, until: Option<MonoMs>) {
+        self.paused_until = until;
+        self.is_pause_guessed = false;
         self.is_gate_changed = true;
+    }
+
+    /// A pause that was remembered over a start: how long it goes on is told by the clock, or else as long as one can be.
+    pub(super) fn remember_pause(&mut self, farm: &FarmState, now: Now) {
+        let rest_ms = farm.water_paused_ms(now.wall);
+        self.pause((rest_ms > 0).then(|| now.mono.plus_ms(rest_ms)));
+        self.is_pause_guessed = now.wall.is_none();
+    }
+
+    /// The clock was set: what was guessed is known.
+    pub(super) fn clock_set(&mut self, farm: &FarmState, now: Now) {
+        if self.is_pause_guessed && now.wall.is_some() {
+            let until = now.mono.plus_ms(farm.water_paused_ms(now.wall));
+            self.pause(self.paused_until.map(|guessed| guessed.min(until)));
+        }
     }
 
     pub(super) fn wake_at(&self) -> Option<MonoMs> {
@@ -253,11 +279,11 @@ impl Guards {
         let sources = || zone.sources.iter().filter_map(move |idx| self.sources.get(*idx));
         let of_source = sources().find_map(|source| self.source_gate(source, now));
         of_source
-            .map(|reason| Gate { reason, is_safety: true })
+            .map(|reason| Gate { reason, is_safety: true, until: None })
             .or_else(|| {
                 let diagnosed = sources().find(|source| source.diagnosis.is_some());
                 let reason = Reason::Diagnosing { source: diagnosed?.id.clone() };
-                Some(Gate { reason, is_safety: false })
+                Some(Gate { reason, is_safety: false, until: None })
             })
             .or_else(|| {
                 let ignores = zone.guards.ignores;
@@ -277,7 +303,11 @@ impl Guards {
                         clear_c: whole_signed(guard.clear_milli),
                     })
                 };
-                rained.or_else(contact).or_else(frost).map(|reason| Gate { reason, is_safety: false })
+                rained.or_else(contact).or_else(frost).map(|reason| Gate {
+                    reason,
+                    is_safety: false,
+                    until: None,
+                })
             })
     }
 
@@ -401,14 +431,11 @@ impl Engine {
         let is_due = self.guards.wake_at.is_some_and(|at| at <= now.mono);
         if std::mem::take(&mut self.guards.is_gate_changed) || is_due {
             self.guards.look_at_weather(now);
-            let paused_s = now.wall.and_then(|wall| self.schedule.farm.water_paused_s(wall));
-            let paused_until = paused_s.map(|paused_s| now.mono.plus_ms(paused_s.saturating_mul(1000)));
+            let paused_until = self.guards.paused_until.filter(|until| *until > now.mono);
             self.guards.wake_at = self.guards.wake_at.into_iter().chain(paused_until).min();
             for idx in 0..self.zones.len() {
                 // Whoever waters by hand ends the pause first: it is what keeps everything shut for the moment.
-                let pause = paused_s.map(|remaining_s| Reason::WaterPaused { remaining_s });
-                let pause = pause.map(|reason| Gate { reason, is_safety: true });
-                let gate = pause.or_else(|| self.guards.gate(idx, now));
+                let gate = paused_until.map(Gate::pause).or_else(|| self.guards.gate(idx, now));
                 let is_changed = self.zones.get_mut(idx).is_some_and(|zone| zone.set_gate(gate));
                 if is_changed {
                     self.settle(idx, now);
@@ -676,6 +703,16 @@ impl Engine {
             self.settle(zone_idx, now);
         }
         true
+    }
+
+    /// A pause of water ends what is tested, without a finding: what gives too much will do so again afterwards.
+    pub(super) fn end_tests(&mut self) {
+        for source in &mut self.guards.sources {
+            source.diagnosis = None;
+        }
+        for zone in &mut self.zones {
+            zone.drop_errands(Some(&ad_hoc(RunSet::Test)));
+        }
     }
 
     /// A diagnosis is over when every zone was tested; one that found no zone blames the pipes before them.

@@ -161,6 +161,7 @@ impl Engine {
             clock_ahead_max_ms: clock_offset_ms(now),
             touched: Vec::new(),
         };
+        engine.guards.remember_pause(&engine.schedule.farm, now);
         let mut kept = before.map(|before| engine.take_over(before)).unwrap_or_default();
         for (idx, (id, zone_plan)) in plan.zones.into_iter().enumerate() {
             let own = problems.remove(&id).unwrap_or_default();
@@ -216,7 +217,7 @@ impl Engine {
         self.run_guards(now);
         if self.is_clock_stepped(now) {
             self.schedule.forget_starts();
-            self.guards.look_again();
+            self.guards.clock_set(&self.schedule.farm, now);
             let doubt_ms = self.clock_doubt_ms(now);
             self.zones.iter_mut().for_each(|zone| zone.date_readings(now, doubt_ms));
             touched.clear();

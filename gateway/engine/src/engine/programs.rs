@@ -13,14 +13,10 @@ use crate::Now;
 use crate::diary::{Action, By, Event};
 use crate::ids::{ProgramId, ZoneId};
 use crate::input::{Pause, ProgramWish};
-use crate::program::{Control, FarmState, LackState, Lacks};
+use crate::program::{Control, FarmState, LackState, Lacks, WATER_PAUSE_MS_MAX};
 use crate::reason::Reason;
 use crate::schedule::{Decision, Round};
 use crate::view::ProgramView;
-
-/// Longest pause of water. What waits longer than six hours in all is dropped, so that a rest left by a
-/// pause still has its turn.
-const WATER_PAUSE_MS_MAX: u64 = 3 * 3600 * 1000;
 
 /// After the start so long is waited for the first count of what soils lack: it reads a season of weather.
 const COUNT_WAIT_MS: u64 = 120_000;
@@ -113,9 +109,16 @@ impl Engine {
             Pause::Rain => self.schedule.farm.rain_delay_until = until,
             Pause::Farm => self.schedule.farm.suspended_until = until,
             Pause::Water => {
-                let latest = now.wall.map(|wall| wall.plus_ms(WATER_PAUSE_MS_MAX));
-                self.schedule.farm.water_paused_until = until.min(latest);
-                self.guards.look_again();
+                let Some(wall) = now.wall else {
+                    return self.tell_farm(now, Event::Refused, Reason::ClockUnset {}, by);
+                };
+                let ends =
+                    until.map(|until| until.min(wall.plus_ms(WATER_PAUSE_MS_MAX))).filter(|end| *end > wall);
+                self.schedule.farm.water_paused_until = ends;
+                self.guards.pause(ends.map(|end| now.mono.plus_ms(end.since_ms(wall))));
+                if ends.is_some() {
+                    self.end_tests();
+                }
             }
         }
         self.schedule.forget_starts();

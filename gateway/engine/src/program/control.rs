@@ -19,6 +19,9 @@ pub const PERCENT_MAX: u16 = 250;
 /// Most starts that can be skipped ahead.
 pub const SKIPS_MAX: u16 = 100;
 
+/// Longest pause of water. What waits longer than six hours in all is dropped, so that a rest left by a pause still has its turn.
+pub(crate) const WATER_PAUSE_MS_MAX: u64 = 3 * 3600 * 1000;
+
 /// A share of the planned amount, 0–250 %.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Percent(u16);
@@ -146,9 +149,10 @@ impl Default for Control {
 }
 
 impl FarmState {
-    /// How long nothing opens yet, seconds.
-    pub(crate) fn water_paused_s(&self, at: UnixMs) -> Option<u64> {
-        rest_s(self.water_paused_until, at)
+    /// How long nothing opens yet, ms; without a clock as long as a pause can be.
+    pub(crate) fn water_paused_ms(&self, wall: Option<UnixMs>) -> u64 {
+        let Some(until) = self.water_paused_until else { return 0 };
+        wall.map_or(WATER_PAUSE_MS_MAX, |wall| until.since_ms(wall)).min(WATER_PAUSE_MS_MAX)
     }
 
     fn bar(&self, at: UnixMs) -> Option<Reason> {

@@ -276,9 +276,11 @@ impl Zone {
         // What was sent before cannot be obeyed any more: late reports of it are old news.
         let last_open = closing.flight.as_ref().map(Flight::last);
         self.dead_through = self.dead_through.max(last_open).max(closing.first_close);
+        let had_ms = if closing.is_wet { closing.had_ms } else { Some(0) };
+        let has_rest = self.make_up(turn, &reason, had_ms);
         if closing.is_wet {
             // What goes on after a pause is the same run: it needs no time off in between.
-            if !matches!(reason, Reason::WaterPaused { .. }) {
+            if !(has_rest && matches!(reason, Reason::WaterPaused { .. })) {
                 self.off_until = turn.after_s(self.plan.min_off_s);
             }
             self.wet_until = now.mono.plus_ms(SETTLE_MS);
@@ -288,8 +290,6 @@ impl Zone {
         if closing.is_clean && self.memory.failures > 0 && self.memory.fault.is_none() {
             self.forget_failures(turn);
         }
-        let had_ms = if closing.is_wet { closing.had_ms } else { Some(0) };
-        self.make_up(turn, &reason, had_ms);
         if self.memory.open.take().is_some() {
             self.is_memory_changed = true;
         }

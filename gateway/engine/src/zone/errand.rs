@@ -232,18 +232,21 @@ impl Zone {
 
     /// A run is over. What is left of a program's run that was interrupted becomes an errand again: of what the node
     /// measured, or else of the time that water may have flowed. It keeps its moment, so that the longest wait holds, and so do hours.
-    pub(super) fn make_up(&mut self, turn: &mut Turn<'_>, reason: &Reason, had_ms: Option<u64>) {
+    /// Returns whether there is a rest.
+    pub(super) fn make_up(&mut self, turn: &mut Turn<'_>, reason: &Reason, had_ms: Option<u64>) -> bool {
         let open_until = self.memory.open.and_then(|open| open.until);
-        let Some(RunMemory { errand, started_at }) = self.memory.run.take() else { return };
+        let Some(RunMemory { errand, started_at }) = self.memory.run.take() else { return false };
         self.is_memory_changed = true;
         // A set of runs that a person asked for is over with its interruption, save by a person's pause.
         let is_paused = matches!(reason, Reason::WaterPaused { .. });
         let is_wanted =
             is_interruption(reason) && (is_paused || !is_ad_hoc(&errand.program)) && !errand.is_test();
-        let Some(wall) = turn.now.wall.filter(|_| is_wanted) else { return };
+        let Some(wall) = turn.now.wall.filter(|_| is_wanted) else { return false };
         let at_most_ms = open_until.map_or(wall, |until| until.min(wall)).since_ms(started_at);
         let rest_s = u64::from(errand.run_s).saturating_sub(had_ms.unwrap_or(at_most_ms) / 1000);
-        let Some(run_s) = u32::try_from(rest_s).ok().filter(|rest_s| *rest_s >= REST_S_MIN) else { return };
+        let Some(run_s) = u32::try_from(rest_s).ok().filter(|rest_s| *rest_s >= REST_S_MIN) else {
+            return false;
+        };
         let program = errand.program.clone();
         let by = By::Program(program.clone());
         self.add_errands(vec![Errand { run_s, ..errand }]);
@@ -254,6 +257,7 @@ impl Zone {
             Reason::RunResumed { program, run_s }
         };
         self.desk.tell(turn, Event::Scheduled, by, reason, None);
+        true
     }
 
     /// When time alone changes something about the errands of a closed zone.

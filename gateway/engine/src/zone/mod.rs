@@ -142,6 +142,22 @@ pub(crate) struct Gate {
     pub(crate) reason: Reason,
     /// It holds for people too.
     pub(crate) is_safety: bool,
+    /// When a pause is over.
+    pub(crate) until: Option<MonoMs>,
+}
+
+impl Gate {
+    /// A person's pause of water.
+    pub(crate) fn pause(until: MonoMs) -> Self {
+        Self { reason: Reason::WaterPaused { remaining_s: 0 }, is_safety: true, until: Some(until) }
+    }
+
+    /// The reason with the numbers of a moment.
+    pub(crate) fn reason_at(&self, now: Now) -> Reason {
+        let remaining_s = |until: MonoMs| until.since_ms(now.mono).div_ceil(1000);
+        let paused = self.until.map(|until| Reason::WaterPaused { remaining_s: remaining_s(until) });
+        paused.unwrap_or_else(|| self.reason.clone())
+    }
 }
 
 impl Turn<'_> {

@@ -150,7 +150,7 @@ impl Zone {
             return Some(lock.reason());
         }
         if let Some(gate) = self.gate.as_ref().filter(|gate| gate.is_safety) {
-            return Some(gate.reason.clone());
+            return Some(gate.reason_at(now));
         }
         if let Some(fault) = &self.memory.fault {
             return Some(Reason::UnresolvedFault { fault: fault.code().to_owned() });
@@ -180,7 +180,7 @@ impl Zone {
         };
         let is_by_person = run.is_by_person();
         if let Some(gate) = self.gate.as_ref().filter(|gate| gate.is_safety || !is_by_person) {
-            return Some(gate.reason.clone());
+            return Some(gate.reason_at(turn.now));
         }
         if run.is_manual() {
             return None;

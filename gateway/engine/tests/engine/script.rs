@@ -215,7 +215,8 @@ impl Stage {
                 self.feed(Input::Pause { kind: Pause::Rain, until, by: "Lan" });
             }
             ["water", until_s] => {
-                let until = self.now().wall.map(|wall| wall.plus_ms(until_s.parse::<u64>().unwrap() * 1000));
+                let wall = self.now().wall.unwrap_or(UnixMs(WALL_START_MS));
+                let until = Some(wall.plus_ms(until_s.parse::<u64>().unwrap() * 1000));
                 self.feed(Input::Pause { kind: Pause::Water, until, by: "Lan" });
             }
             ["plan", name] => {

@@ -1,7 +1,59 @@
 //! What people want, and what happens at the node itself.
 
-use crate::farm::farm;
+use crate::farm::{farm, zone_of};
 use crate::script::play;
+
+#[test]
+fn a_pause_of_water_does_not_go_by_a_clock_that_is_put_right() {
+    let script = "
+        0 ready
+        10 water 1800
+        > @10 farm adjusted by Lan: water_paused
+        60 clock 3600
+        70 start z1 300
+        > @70 z1 refused by Lan: water_paused
+        100 clock none
+        110 start z1 300
+        > @110 z1 refused by Lan: water_paused
+        120 restart
+        121 online v1 closed
+        > @121 close z1 #2 gateway_restarted
+        122 answer #2 ok
+        130 start z1 300
+        > @130 z1 refused by Lan: water_paused
+        140 clock -7200
+        150 start z1 300
+        > @150 z1 refused by Lan: water_paused
+        160 water 900
+        > @160 farm adjusted by Lan: water_paused
+        1059 start z1 300
+        > @1059 z1 refused by Lan: water_paused
+        1061 start z1 300
+        > @1061 open z1 #3 300s ttl 30s manual_start
+        > @1061 z1 started by Lan: manual_start #3
+    ";
+    let mut plan = farm(1);
+    zone_of(&mut plan, "z1").automatic = false;
+    play(plan, script);
+}
+
+#[test]
+fn a_pause_of_water_needs_the_clock() {
+    let script = "
+        0 ready
+        5 clock none
+        10 start z1 300
+        > @10 open z1 #2 300s ttl 30s manual_start
+        > @10 z1 started by Lan: manual_start #2
+        11 opened v1 #2
+        > @11 z1 confirmed by Lan: manual_start #2
+        20 water 900
+        > @20 farm refused by Lan: clock_unset
+    ";
+    let mut plan = farm(1);
+    zone_of(&mut plan, "z1").automatic = false;
+    play(plan, script);
+}
 
 #[test]
 fn a_person_waters_without_readings_or_clock() {
