@@ -25,7 +25,7 @@ use change::{Before, Next, Way};
 use guards::Guards;
 use pumps::Pumps;
 
-use crate::zone::{Measured, Phase, RunKind, Turn, ValveWord, Verdict, Zone, is_ad_hoc};
+use crate::zone::{Measured, Phase, RunKind, Turn, ValveWord, Verdict, Zone, on_behalf_of};
 
 /// Civil and monotonic time may drift apart by so much before everything is looked at anew: clocks are slewed, not only
 /// stepped, and two seconds matter to no window.
@@ -631,8 +631,7 @@ impl Engine {
             self.pumps.touch_zone(idx);
             if let Some(zone) = self.zones.get_mut(idx) {
                 let by = match &kind {
-                    RunKind::ByHand(program) if is_ad_hoc(program) => By::Engine,
-                    RunKind::Program(program) | RunKind::ByHand(program) => By::Program(program.clone()),
+                    RunKind::Program(program) | RunKind::ByHand(program) => on_behalf_of(program),
                     RunKind::Soil | RunKind::Manual | RunKind::Rule => By::Engine,
                 };
                 if let RunKind::Program(_) | RunKind::ByHand(_) = &kind {

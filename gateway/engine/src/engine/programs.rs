@@ -109,13 +109,16 @@ impl Engine {
             Pause::Rain => self.schedule.farm.rain_delay_until = until,
             Pause::Farm => self.schedule.farm.suspended_until = until,
             Pause::Water => {
-                let Some(wall) = now.wall else {
-                    return self.tell_farm(now, Event::Refused, Reason::ClockUnset {}, by);
+                let ends = match (until, now.wall) {
+                    (None, _) => None,
+                    (Some(until), Some(wall)) => {
+                        Some(until.min(wall.plus_ms(WATER_PAUSE_MS_MAX))).filter(|end| *end > wall)
+                    }
+                    (Some(_), None) => return self.tell_farm(now, Event::Refused, Reason::ClockUnset {}, by),
                 };
-                let ends =
-                    until.map(|until| until.min(wall.plus_ms(WATER_PAUSE_MS_MAX))).filter(|end| *end > wall);
                 self.schedule.farm.water_paused_until = ends;
-                self.guards.pause(ends.map(|end| now.mono.plus_ms(end.since_ms(wall))));
+                let ends_in_ms = ends.zip(now.wall).map(|(end, wall)| end.since_ms(wall));
+                self.guards.pause(ends_in_ms.map(|ms| now.mono.plus_ms(ms)));
                 if ends.is_some() {
                     self.end_tests();
                 }

@@ -42,8 +42,13 @@ pub(crate) fn ad_hoc(set: RunSet) -> ProgramId {
 }
 
 /// Whether a name is that of a person's set of runs.
-pub(crate) fn is_ad_hoc(program: &ProgramId) -> bool {
+fn is_ad_hoc(program: &ProgramId) -> bool {
     program.as_str().starts_with('_')
+}
+
+/// Whose word a run is: its program's, or for a person's set of runs the engine's, whose diary names the person before.
+pub(crate) fn on_behalf_of(program: &ProgramId) -> By {
+    if is_ad_hoc(program) { By::Engine } else { By::Program(program.clone()) }
 }
 
 /// A run that a program wants.
@@ -207,7 +212,7 @@ impl Zone {
             let Some(idx) = self.due_idx(turn.now) else { return };
             let errand = self.memory.errands.remove(idx);
             self.is_memory_changed = true;
-            self.desk.tell(turn, Event::Skipped, By::Program(errand.program), reason, None);
+            self.desk.tell(turn, Event::Skipped, on_behalf_of(&errand.program), reason, None);
         }
     }
 
@@ -248,7 +253,7 @@ impl Zone {
             return false;
         };
         let program = errand.program.clone();
-        let by = By::Program(program.clone());
+        let by = on_behalf_of(&program);
         self.add_errands(vec![Errand { run_s, ..errand }]);
         let run_s = u64::from(run_s);
         let reason = if is_ad_hoc(&program) {

@@ -44,7 +44,7 @@ use crate::view::LastDecision;
 
 pub(crate) use close::Closing;
 pub use errand::Errand;
-pub(crate) use errand::{ad_hoc, is_ad_hoc};
+pub(crate) use errand::{ad_hoc, on_behalf_of};
 use lack::Lacking;
 pub(crate) use open::{Opening, Remedy, RunKind, Wait, Watering, is_final, remedy};
 pub(crate) use people::pause_s;

@@ -207,6 +207,7 @@ fn op() -> impl Strategy<Value = Op> {
         2 => zone.clone().prop_map(|zone| Op::Unlock { zone }),
         2 => zone.prop_map(|zone| Op::Clear { zone }),
         1 => Just(Op::StopAll),
+        1 => prop_oneof![2 => (1_u64..4000).prop_map(Some), 1 => Just(None)].prop_map(|span_s| Op::Pause { span_s }),
         2 => program_wish().prop_map(Op::Program),
         1 => jump_s.prop_map(|offset_s| Op::Clock { offset_s }),
         2 => network().prop_map(Op::Network),

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use giot_engine::{
-    Action, Age, By, Engine, Event, Input, Level, Memory, Now, Plan, ProgramWish, PumpAction, PumpKind,
-    PumpPlan, Reason, SoilRule, SourceId, ValveRef, ZoneId, ZonePlan, ZoneState,
+    Action, Age, By, Engine, Event, Input, Level, Memory, Now, Pause, Plan, ProgramWish, PumpAction,
+    PumpKind, PumpPlan, Reason, SoilRule, SourceId, ValveRef, ZoneId, ZonePlan, ZoneState,
 };
 use giot_shared::ids::{CommandId, ValveId};
 use giot_shared::time::{MonoMs, UnixMs};
@@ -87,6 +87,10 @@ pub(crate) enum Op {
         zone: usize,
     },
     StopAll,
+    /// A person pauses the water for so long, or goes on with it.
+    Pause {
+        span_s: Option<u64>,
+    },
     /// What a person wants of the program `night`.
     Program(ProgramWish),
     Clock {
@@ -144,6 +148,8 @@ pub(crate) struct World {
     known: Vec<Known>,
     mono_ms: u64,
     clock_offset_ms: Option<i64>,
+    /// Nothing opens before.
+    paused_until_ms: u64,
     random: u64,
     network: Network,
     /// Orders by arrival; words of each node in order.
@@ -175,6 +181,7 @@ impl World {
             known: zones.iter().map(|_| Known::default()).collect(),
             mono_ms: 1_000_000,
             clock_offset_ms: Some(WALL_MS - 1_000_000),
+            paused_until_ms: 0,
             random: seed | 1,
             network: Network::default(),
             orders: BTreeMap::new(),
@@ -281,6 +288,7 @@ impl World {
                 self.feed(Input::Program { program: &"night".parse().unwrap(), wish, by: "Lan" });
             }
             Op::StopAll => self.feed(Input::StopAll { by: "Lan" }),
+            Op::Pause { span_s } => self.pause(span_s),
             Op::Clock { offset_s } => {
                 self.clock_offset_ms = offset_s.map(|offset_s| WALL_MS - 1_000_000 + offset_s * 1000);
                 self.feed(Input::Timeout);
@@ -342,11 +350,22 @@ impl World {
         }
     }
 
+    fn pause(&mut self, span_s: Option<u64>) {
+        let (wall, span_ms) = (self.now().wall, span_s.map(|span_s| span_s * 1000));
+        let until = span_ms.map(|span_ms| wall.unwrap_or(UnixMs(WALL_MS)).plus_ms(span_ms));
+        if span_ms.is_none() || wall.is_some() {
+            self.paused_until_ms = span_ms.map_or(0, |span_ms| self.mono_ms + span_ms);
+        }
+        self.feed(Input::Pause { kind: Pause::Water, until, by: "Lan" });
+    }
+
     fn restart(&mut self, forgets_open: bool, reconnects: bool) {
         if forgets_open {
             self.memory.zones.values_mut().for_each(|memory| memory.open = None);
         }
         let next = CommandId(self.last_command + 1 + self.roll(50));
+        // From here on it goes by the clock, which may be any.
+        self.paused_until_ms = 0;
         self.engine = Engine::new(self.plan.clone(), self.memory.clone(), next, self.now());
         for known in &mut self.known {
             known.is_offline = false;
@@ -527,6 +546,7 @@ impl World {
             match action {
                 Action::Open { command, zone, run_s, ttl_s, reason, .. } => {
                     let zone = self.index(&zone);
+                    assert!(self.mono_ms >= self.paused_until_ms, "opened in a pause of water");
                     self.check_open(zone, command, run_s, ttl_s, &reason);
                     self.known[zone].n_opens += 1;
                     let issued_ms = self.mono_ms;
@@ -548,7 +568,8 @@ impl World {
                     match entry.event {
                         Event::Started => {
                             known.is_manual = matches!(entry.by, By::Person(_));
-                            known.is_program = matches!(entry.by, By::Program(_));
+                            known.is_program = matches!(entry.by, By::Program(_))
+                                || matches!(entry.reason, Reason::RunOnce { .. });
                             assert!(!known.is_started, "two starts without a stop");
                             known.is_started = true;
                         }
@@ -630,7 +651,8 @@ impl World {
         if is_by_person {
             return;
         }
-        let is_by_program = matches!(reason, Reason::ProgramRun { .. });
+        // The rest of a run by hand that was paused goes on like a run of a program.
+        let is_by_program = matches!(reason, Reason::ProgramRun { .. } | Reason::RunOnce { .. });
         if !is_first && !is_by_program && known.is_program {
             return;
         }
@@ -750,6 +772,7 @@ impl World {
     pub(crate) fn check_recovery(&mut self) {
         self.network = Network::default();
         self.apply(&Op::Clock { offset_s: Some(0) });
+        self.apply(&Op::Pause { span_s: None });
         self.apply(&Op::Plan { without: None, is_thirsty: false, is_narrow: false });
         for node in 0..self.nodes.len() {
             self.disconnect(node);
