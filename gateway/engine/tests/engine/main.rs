@@ -9,6 +9,7 @@
 
 mod farm;
 mod node;
+mod op;
 mod probes;
 mod properties;
 mod scenarios;

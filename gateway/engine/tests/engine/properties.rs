@@ -12,7 +12,8 @@ use giot_shared::valve::RefusalReason;
 use proptest::prelude::*;
 
 use crate::farm::{at_hour, farm, node, permyriad, program, zone_of};
-use crate::world::{Network, Op, Told, World};
+use crate::op::{Network, Op, Told};
+use crate::world::World;
 
 const N_ZONES: usize = 4;
 

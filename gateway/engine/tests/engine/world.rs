@@ -3,111 +3,23 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use giot_engine::{
-    Action, Age, By, Engine, Event, Input, Level, Memory, Now, Pause, Plan, ProgramWish, PumpAction,
-    PumpKind, PumpPlan, Reason, SoilRule, SourceId, ValveRef, ZoneId, ZonePlan, ZoneState,
+    Action, Age, By, Engine, Event, Input, Level, Memory, Now, Pause, Plan, PumpAction, PumpKind, PumpPlan,
+    Reason, SoilRule, SourceId, ValveRef, ZoneId, ZonePlan, ZoneState,
 };
 use giot_shared::ids::{CommandId, ValveId};
 use giot_shared::time::{MonoMs, UnixMs};
 use giot_shared::units::Millilitres;
-use giot_shared::valve::{CloseReason, RefusalReason};
+use giot_shared::valve::CloseReason;
 
 use crate::farm::{metric, permyriad};
 use crate::node::{Node, Order, Word};
+use crate::op::{Network, Op, Told};
 
 /// From a valve's failure to the last moment at which a pump that knew nothing of it can have been given a lease: the way of
 /// the news, and of an Open.
 const NEWS_MS_MAX: u64 = 45_000 + 15_000;
 
 const WALL_MS: i64 = 1_767_225_600_000;
-
-/// What the network does to messages.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Network {
-    pub(crate) loss_percent: u64,
-    pub(crate) double_percent: u64,
-    pub(crate) late_ms_max: u64,
-}
-
-/// What is known of a reading's age, and who dated it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Told {
-    /// Counted on uptime; dated `off_s` off, as an epoch is that was dated by a wrong clock.
-    Counted { off_s: i64 },
-    /// Dated by the clock that the gateway shows.
-    Dated,
-    /// Dated by a clock of the device's own, which is right.
-    DatedRightly,
-    /// Nothing; the date says that it is this old.
-    Unknown { dated_s: u64 },
-}
-
-/// What a test does to the world.
-#[derive(Clone, Debug)]
-pub(crate) enum Op {
-    Wait {
-        ms: u64,
-    },
-    Read {
-        zone: usize,
-        value: Option<u16>,
-        age_s: u64,
-        told: Told,
-    },
-    Connect {
-        zone: usize,
-    },
-    Disconnect {
-        zone: usize,
-    },
-    Reboot {
-        zone: usize,
-    },
-    Button {
-        zone: usize,
-        run_s: u32,
-    },
-    RefuseNext {
-        zone: usize,
-        refusal: RefusalReason,
-    },
-    Start {
-        zone: usize,
-        run_s: u32,
-    },
-    Stop {
-        zone: usize,
-    },
-    Lock {
-        zone: usize,
-    },
-    Unlock {
-        zone: usize,
-    },
-    Clear {
-        zone: usize,
-    },
-    StopAll,
-    /// A person pauses the water for so long, or goes on with it.
-    Pause {
-        span_s: Option<u64>,
-    },
-    /// What a person wants of the program `night`.
-    Program(ProgramWish),
-    Clock {
-        offset_s: Option<i64>,
-    },
-    Network(Network),
-    /// Another plan: without a zone, or with other thresholds and capacities.
-    Plan {
-        without: Option<usize>,
-        is_thirsty: bool,
-        is_narrow: bool,
-    },
-    Restart {
-        forgets_open: bool,
-        reconnects: bool,
-    },
-}
 
 /// What the test itself knows of a zone, to judge the engine by.
 #[derive(Debug, Default)]
