@@ -104,6 +104,7 @@ impl Inputs {
             let known = before.by_source.get(&input.source).and_then(|idx| before.all.get(*idx));
             if let Some(known) = known {
                 (input.value, input.read, input.until) = (known.value, known.read, known.until);
+                input.doubt_since = known.doubt_since;
             }
         }
     }

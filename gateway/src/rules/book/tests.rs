@@ -231,6 +231,26 @@ fn a_reading_that_cannot_be_dated_speaks_against_what_was_read_before_it() {
 }
 
 #[test]
+fn a_doubt_outlives_another_version_of_the_farm() {
+    let rules = [Rule { for_ms: 60_000, ..rule("hot", "weather.air_c > 35") }];
+    let series = ("tram", "air_temperature");
+    let mut play = Play::of(&rules);
+    play.air(10, 36.0);
+    let at = (UnixMs(-600_000_000_000), Age::Unknown);
+    play.book.handle_reading(Now { wall: None, ..now(30) }, series, at, None);
+    play.drain(30);
+    play.book = play.book.renewed(&rules, BTreeMap::new(), 420, now(40));
+    // It was on its way when the one came that could not be dated.
+    play.book.handle_reading(now(50), series, (now(29).wall.unwrap(), Age::Dated), Some(36.0));
+    play.drain(50);
+    play.wait(200);
+    assert_eq!(play.times(), [0; 0], "what was read before the doubt says nothing");
+    play.air(210, 36.0);
+    play.wait(300);
+    assert_eq!(play.times(), [270]);
+}
+
+#[test]
 fn time_is_the_farms() {
     // 00:00 UTC is 07:00 on the farm.
     let mut play = Play::of(&[rule("early", "time.hour == 7 && time.minute >= 430 && time.weekday == 1")]);
