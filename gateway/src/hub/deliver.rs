@@ -1,11 +1,13 @@
 //! The hub's way of one delivery: topic → family → samples → store and engine.
 
-use super::{Committed, Hub, STRANGERS_MAX, codec, session::Session};
+use super::registry::Device;
+use super::session::{self, Session};
+use super::{Committed, Hub, STRANGERS_MAX, codec};
 use crate::ingest::node::{Greeting, Heard, Taken, Verdict};
 use crate::ingest::{self, Sample, json};
 use crate::mqtt::{Ack, Delivery};
 use crate::quality::Quality;
-use crate::store::{Anchor, Batch, DeviceSamples, LastValue, Mark, MetricSample};
+use crate::store::{Batch, DeviceSamples, LastValue, Mark, MetricSample};
 use giot_engine::{Age, Input, Level, MetricName, ProbeRef, ValveRef};
 use giot_shared::ids::{CommandId, NodeId, ValveId};
 use giot_shared::metric::Metric;
@@ -159,7 +161,7 @@ impl Hub {
             self.submit(batch, done);
         }
         if let Some(dating) = dating {
-            self.own.anchors.push(anchor(name, hello.epoch, &dating));
+            session::keep_dating(name, hello.epoch, &dating, &mut self.own);
         }
         if let Some(reservation) = self.orders.skip_to(hello.counter.saturating_add(1)) {
             self.own.counters.push(reservation);
@@ -270,7 +272,7 @@ impl Hub {
             ..Batch::default()
         };
         if let Some(dating) = taken.new_dating {
-            batch.anchors.push(anchor(name.clone(), last.epoch, &dating));
+            session::keep_dating(name.clone(), last.epoch, &dating, &mut batch);
         }
         self.feed(node, &taken.samples, &mut batch);
         self.feed_valves(node, &taken, &mut batch);
@@ -401,7 +403,7 @@ impl Hub {
     fn session(&mut self, node: &NodeId) -> Option<&mut Session> {
         if !self.sessions.contains_key(node) {
             let session = match self.registry.get(node) {
-                Some(device) => Session::restore(node, &device, &self.reader).unwrap_or_else(|error| {
+                Some(device) => self.restore(node, &device).unwrap_or_else(|error| {
                     tracing::error!(%node, error = format!("{error:#}"), "a node's past could not be read");
                     Session::new(node)
                 }),
@@ -411,6 +413,11 @@ impl Hub {
             self.sessions.insert(node.clone(), session);
         }
         self.sessions.get_mut(node)
+    }
+
+    fn restore(&self, node: &NodeId, device: &Device) -> anyhow::Result<Session> {
+        let fits = session::fits_from_rows(&self.reader.memory()?);
+        Session::restore(node, device, &self.reader, fits.get(node.as_str()))
     }
 }
 
@@ -428,13 +435,4 @@ fn device_samples(device: Arc<str>, samples: Vec<Sample>) -> DeviceSamples {
         quality: sample.quality.byte(),
     });
     DeviceSamples { device, samples: samples.collect() }
-}
-
-fn anchor(node: Arc<str>, epoch: u32, dating: &ingest::node::Dating) -> Anchor {
-    Anchor {
-        node,
-        epoch,
-        unix_ms_at_uptime_zero: dating.anchor.unix_at_boot.0,
-        uncertainty_ms: dating.uncertainty_ms,
-    }
 }

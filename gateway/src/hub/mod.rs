@@ -199,6 +199,7 @@ impl Hub {
         let change =
             |(row, json): (&String, &String)| Some((change::node_of(row)?, Change::from_json(json)?));
         let changes = rows.iter().filter_map(change).collect();
+        let fits = session::fits_from_rows(&rows);
         let memory = memory::memory_from_rows(rows);
         let orders = Counter::new("order", reader.counter("order")?.unwrap_or(0));
         let commands = Counter::new("command", reader.counter("command")?.unwrap_or(0));
@@ -213,7 +214,7 @@ impl Hub {
         let (watched, gauges) = watched_series(&settings);
         let mut sessions = BTreeMap::new();
         for (id, device) in registry.all() {
-            let session = Session::restore(&id, &device, &reader)?;
+            let session = Session::restore(&id, &device, &reader, fits.get(id.as_str()))?;
             sessions.insert(id, session);
         }
         let (committed_tx, committed) = mpsc::unbounded_channel();

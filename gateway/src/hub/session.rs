@@ -1,12 +1,63 @@
 //! What the hub keeps of each device it has heard: its records' state, its connection, its last words.
 
-use crate::ingest::node::{Dating, NodeState};
-use crate::store::Reader;
+use crate::ingest::node::{Dating, Fit, NodeState};
+use crate::store::{self, Batch, Reader};
 use giot_shared::ids::{CommandId, NodeId, Position};
-use giot_shared::time::{Anchor, MonoMs, UnixMs};
+use giot_shared::time::{Anchor, MonoMs, UnixMs, UptimeMs};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::registry::{Device, DeviceKind};
+
+/// Before the device's id: the row, beside what zones must not forget, that holds how its last epoch that met nobody fits
+/// between its neighbours.
+const FIT_ROW: &str = "fit/";
+
+/// How an epoch fits between its neighbours, with what it belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct KeptFit {
+    epoch: u32,
+    /// Tells it from the fit of an epoch that was dated otherwise since.
+    anchor: Anchor,
+    fit: Fit,
+}
+
+/// Keeps an epoch's dating, so that what a restart cuts off of the epoch gets the times that it would have got without.
+/// Epochs come one after another: the last that met nobody is the only one of which more can come.
+pub(super) fn keep_dating(node: Arc<str>, epoch: u32, dating: &Dating, batch: &mut Batch) {
+    let unix_ms_at_uptime_zero = dating.anchor.unix_at_boot.0;
+    if let Some(fit) = dating.fit {
+        let json = json!({
+            "epoch": epoch,
+            "unix_ms_at_uptime_zero": unix_ms_at_uptime_zero,
+            "first_ms": fit.first.0,
+            "half_ms": fit.half_ms,
+        });
+        batch.memory.push((format!("{FIT_ROW}{node}"), json.to_string()));
+    }
+    let uncertainty_ms = dating.uncertainty_ms;
+    batch.anchors.push(store::Anchor { node, epoch, unix_ms_at_uptime_zero, uncertainty_ms });
+}
+
+/// By device: what [`keep_dating`] kept of fits.
+pub(super) fn fits_from_rows(rows: &BTreeMap<String, String>) -> BTreeMap<String, KeptFit> {
+    let fit =
+        |(row, json): (&String, &String)| Some((row.strip_prefix(FIT_ROW)?.to_owned(), from_json(json)?));
+    rows.iter().filter_map(fit).collect()
+}
+
+fn from_json(text: &str) -> Option<KeptFit> {
+    let value: Value = serde_json::from_str(text).ok()?;
+    Some(KeptFit {
+        epoch: value.get("epoch")?.as_u64()?.try_into().ok()?,
+        anchor: Anchor { unix_at_boot: UnixMs(value.get("unix_ms_at_uptime_zero")?.as_i64()?) },
+        fit: Fit {
+            first: UptimeMs(value.get("first_ms")?.as_u64()?),
+            half_ms: value.get("half_ms")?.as_u64()?,
+        },
+    })
+}
 
 /// One device.
 #[derive(Clone, Debug)]
@@ -38,11 +89,16 @@ impl Session {
         }
     }
 
-    /// A registered device with what the store knows of it.
+    /// A registered device with what the store knows of it; `fit`: of [`fits_from_rows`].
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub(super) fn restore(id: &NodeId, device: &Device, reader: &Reader) -> anyhow::Result<Self> {
+    pub(super) fn restore(
+        id: &NodeId,
+        device: &Device,
+        reader: &Reader,
+        fit: Option<&KeptFit>,
+    ) -> anyhow::Result<Self> {
         let mut session = Self::new(id);
         let records = &mut session.records;
         records.own_clock = device.kind == DeviceKind::Station;
@@ -52,25 +108,113 @@ impl Session {
             let stored = Position { epoch: mark.epoch, seq };
             (records.stored, records.received) = (Some(stored), Some(stored));
         }
-        for anchor in reader.anchors(id.as_str())? {
-            records.restore_dating(
-                anchor.epoch,
-                Dating {
-                    anchor: Anchor { unix_at_boot: UnixMs(anchor.unix_ms_at_uptime_zero) },
-                    uncertainty_ms: anchor.uncertainty_ms,
-                    fit: None,
-                },
-            );
+        let anchors = reader.anchors(id.as_str())?;
+        for store::Anchor { epoch, unix_ms_at_uptime_zero, uncertainty_ms, .. } in &anchors {
+            let anchor = Anchor { unix_at_boot: UnixMs(*unix_ms_at_uptime_zero) };
+            let fit = fit.filter(|kept| kept.epoch == *epoch && kept.anchor == anchor).map(|kept| kept.fit);
+            records.restore_dating(*epoch, Dating { anchor, uncertainty_ms: *uncertainty_ms, fit });
         }
         let newest = reader.last_values(Some(id.as_str()))?.iter().map(|value| value.sample.at_us).max();
         records.newest = newest.map(|at_us| UnixMs(at_us.div_euclid(1000)));
         session.heard_at = records.newest;
         // The newest value is of the last stored epoch, which may have been dated by its neighbours.
         let epoch = records.stored.map_or(0, |stored| stored.epoch);
-        let anchors = reader.anchors(id.as_str())?;
         let off_ms =
             anchors.iter().find(|anchor| anchor.epoch == epoch).map_or(0, |anchor| anchor.uncertainty_ms);
         records.floor = records.newest.map(|newest| newest.minus_ms(off_ms));
         Ok(session)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ingest::node::{Heard, Verdict};
+    use crate::store::{Mark, Store};
+    use giot_shared::metric::Metric;
+
+    use giot_shared::wire::{Body, Hello, KEY_LEN, NodeKey, Reading, Record, Records, ResetCause};
+
+    const DAY_MS: u64 = 86_400_000;
+    const STEP_MS: u64 = 600_000;
+    const T0: UnixMs = UnixMs(1_800_000_000_000);
+
+    fn hello(epoch: u32) -> Hello {
+        Hello {
+            nonce: 1,
+            epoch,
+            uptime: UptimeMs(0),
+            released: Position { epoch: 1, seq: 0 },
+            counter: 0,
+            reset: ResetCause::PowerOn,
+            firmware: "0.1.0".try_into().expect("short"),
+            valves: Default::default(),
+            clock: None,
+            drift_ms: 0,
+        }
+    }
+
+    /// Records of epoch 2 with these numbers, every ten minutes one; when they happened, and their batch.
+    fn take(node: &mut NodeState, now: UnixMs, seqs: std::ops::RangeInclusive<u32>) -> (Vec<i64>, Batch) {
+        let first = *seqs.start();
+        let after =
+            if first == 1 { Position { epoch: 1, seq: 0 } } else { Position { epoch: 2, seq: first - 1 } };
+        let mut records = Records { epoch: 2, after, records: Default::default() };
+        for seq in seqs {
+            let metric = Metric::SoilMoisture.wire();
+            let reading = Reading { probe: 0, metric, value: Some(2200), raw: None, flaw: None };
+            let uptime = UptimeMs(u64::from(seq) * STEP_MS);
+            records.records.push(Record { seq, uptime, body: Body::Reading(reading) }).expect("fits");
+        }
+        let verdict = node.handle_records(&records, Heard { wall: Some(now), mono: MonoMs(DAY_MS) });
+        let Verdict::Take(taken) = verdict else { panic!("{verdict:?}") };
+        let last = taken.last;
+        let mut batch = Batch {
+            mark: Some(Mark { node: "v01".into(), epoch: last.epoch, seq: last.seq.into(), after: None }),
+            ..Batch::default()
+        };
+        if let Some(dating) = taken.new_dating {
+            keep_dating("v01".into(), last.epoch, &dating, &mut batch);
+        }
+        (taken.samples.iter().map(|sample| sample.at_us).collect(), batch)
+    }
+
+    /// A restart in the middle of the backlog of an epoch that met nobody: the rest of it is dated as without.
+    #[test]
+    fn an_epoch_that_met_nobody_fits_over_a_restart() {
+        let dir = tempfile::tempdir().unwrap();
+        let id: NodeId = "v01".parse().unwrap();
+        let key = NodeKey([7; KEY_LEN]);
+        let device = Device { kind: DeviceKind::Node, label: String::new(), key, created_us: T0.0 * 1000 };
+        let now = T0.plus_ms(DAY_MS);
+        let mut node = NodeState::default();
+        node.registered_at = T0;
+        node.handle_hello(&hello(3), Heard { wall: Some(now), mono: MonoMs(DAY_MS) });
+        let store = Store::open(dir.path()).unwrap();
+        let mut greeted = Batch::default();
+        let dating = Dating { anchor: Anchor::new(UptimeMs(0), now), uncertainty_ms: 1000, fit: None };
+        keep_dating("v01".into(), 3, &dating, &mut greeted);
+        store.writer().commit_blocking(greeted).unwrap();
+        let (_, batch) = take(&mut node, now, 1..=8);
+        store.writer().commit_blocking(batch).unwrap();
+
+        let fits = fits_from_rows(&store.reader().memory().unwrap());
+        let restored = Session::restore(&id, &device, &store.reader(), fits.get("v01")).unwrap();
+        let mut restored = restored.records;
+        let mut last = None;
+        for first in (9..137).step_by(8) {
+            let without = take(&mut node, now, first..=first + 7).0;
+            assert_eq!(take(&mut restored, now, first..=first + 7).0, without, "from record {first}");
+            last = without.last().copied();
+        }
+        assert!(last.is_some_and(|at_us| at_us <= now.0 * 1000), "before the next boot");
+        // What was anchored otherwise since is no guess any more.
+        let fit = fits.get("v01").map(|kept| KeptFit { anchor: Anchor { unix_at_boot: T0 }, ..*kept });
+        let other = Session::restore(&id, &device, &store.reader(), fit.as_ref()).unwrap();
+        let mut other = other.records;
+        let dates: Vec<i64> =
+            (9..137).step_by(8).flat_map(|first| take(&mut other, now, first..=first + 7).0).collect();
+        let step_us = STEP_MS.cast_signed() * 1000;
+        assert!(dates.windows(2).all(|pair| pair[1] - pair[0] == step_us), "at its own pace");
     }
 }
