@@ -40,6 +40,13 @@ const HELLO_UNCERTAINTY_MS: u64 = 1_000;
 /// ESP32-C3's and any usual board's is within 50).
 const DRIFT_PPM: u64 = 50;
 
+/// Where the clocks leave an epoch that met nobody no room at all: the room that it gets before the next boot. Long, so that
+/// months of its records stay apart in it.
+const CROWDED_MS: u64 = 86_400_000;
+
+/// Boots in a row that get such a room each.
+const CROWDED_MAX: u32 = 64;
+
 /// Ties an epoch to civil time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Dating {
@@ -62,12 +69,25 @@ pub struct Fit {
 
 impl Fit {
     /// The time from the first record to one that was made `ms` after it. The longer an epoch was, the earlier it began: what
-    /// it has beyond a quarter of the room is drawn together, so that the last record that the room can hold lies at its
+    /// it has beyond a quarter of the room is drawn together, so that the last record that the room can hold lies before its
     /// end. Any pace between none and the true one stays within the stated uncertainty, and no two records get one time:
-    /// the store would take them for one.
-    const fn squeeze(self, ms: u64) -> u64 {
-        let knee_ms = self.half_ms / 2;
-        if ms <= knee_ms { ms } else { knee_ms + (ms - knee_ms) / 3 }
+    /// the store would take them for one. What the room cannot hold is there because a clock was set back: it is drawn
+    /// together ever more, and nothing lies beyond the end.
+    fn squeeze(self, ms: u64) -> u64 {
+        let (knee_ms, room_ms) = (self.half_ms / 2, self.room_ms());
+        if ms <= knee_ms {
+            return ms;
+        }
+        let drawn_ms = knee_ms + (ms.min(room_ms) - knee_ms) / 4;
+        let Some(over_ms) = ms.checked_sub(room_ms).filter(|over_ms| *over_ms > 0) else { return drawn_ms };
+        let tail_ms = self.half_ms / 8;
+        let share = u128::from(tail_ms) * u128::from(over_ms) / (u128::from(over_ms) + u128::from(room_ms));
+        drawn_ms + u64::try_from(share).unwrap_or(tail_ms)
+    }
+
+    /// The longest that the epoch can have lasted after its first record, as the clocks tell.
+    const fn room_ms(self) -> u64 {
+        self.half_ms.saturating_mul(2)
     }
 }
 
@@ -79,6 +99,17 @@ impl Dating {
             }
             Some(_) | None => self.anchor.date(at),
         }
+    }
+
+    /// The dating with what an epoch that has got to `at` may be off, where it lasted longer than the clocks leave room for:
+    /// its time is known no better than by its own length.
+    fn outgrown(&self, at: UptimeMs) -> Option<Self> {
+        let fit = self.fit?;
+        // A crystal that is off, or a Hello that was long on its way, contradicts nobody.
+        let slack_ms = HELLO_UNCERTAINTY_MS + at.0.saturating_mul(DRIFT_PPM) / 1_000_000;
+        let is_longer = at.since_ms(fit.first) > fit.room_ms().saturating_add(slack_ms);
+        let is_wider = is_longer && at.0 > self.uncertainty_ms;
+        is_wider.then_some(Self { uncertainty_ms: at.0, ..*self })
     }
 
     fn is_sure(&self) -> bool {
@@ -166,7 +197,7 @@ pub struct Taken {
     pub after: Position,
     /// The position of the last of them.
     pub last: Position,
-    /// The dating of an epoch that had none, made from its neighbours.
+    /// The dating of an epoch that had none, made from its neighbours, or that says now that it may be off by more.
     pub new_dating: Option<Dating>,
     /// What became of settings that this gateway sent.
     pub settings: Vec<SettingsEvent>,
@@ -298,8 +329,10 @@ impl NodeState {
             .records
             .iter()
             .find(|record| Position { epoch: records.epoch, seq: record.last_seq() } > received);
-        let Some(first_new) = first_new else { return Verdict::Repeat };
-        let (dating, new_dating) = match self.datings.get(&records.epoch) {
+        let (Some(first_new), Some(last)) = (first_new, records.records.last()) else {
+            return Verdict::Repeat;
+        };
+        let (mut dating, mut new_dating) = match self.datings.get(&records.epoch) {
             Some(known) => (*known, None),
             None => match self.date_by_neighbours(records.epoch, first_new.uptime) {
                 Some(guess) => {
@@ -309,7 +342,14 @@ impl NodeState {
                 None => return Verdict::Undated,
             },
         };
-        if let (Some(line), Some(last)) = (self.line_of(records.epoch), records.records.last()) {
+        if let Some(wider) = dating.outgrown(last.uptime) {
+            self.restore_dating(records.epoch, wider);
+            (dating, new_dating) = (wider, Some(wider));
+            // What was known of the time before is wrong, and leaves no room to the epochs that follow it.
+            let next = records.epoch.checked_add(1).and_then(|next| self.datings.range(next..).next());
+            self.floor = self.floor.max(next.map(|(_, next)| next.anchor.unix_at_boot));
+        }
+        if let Some(line) = self.line_of(records.epoch) {
             line.hear(last.uptime, heard.mono);
         }
         let mut taken = Taken {
@@ -334,15 +374,30 @@ impl NodeState {
 
     /// An epoch that never met the gateway lies after everything before it and before the next anchored epoch's boot.
     fn date_by_neighbours(&self, epoch: u32, first_uptime: UptimeMs) -> Option<Dating> {
-        let next = self.datings.range(epoch.checked_add(1)?..).next().map(|(_, dating)| dating)?;
+        let (next_epoch, next) = self.datings.range(epoch.checked_add(1)?..).next()?;
         let end = next.anchor.unix_at_boot;
         let floor = self.floor.unwrap_or(self.registered_at).min(end);
         let play_ms = end.since_ms(floor).saturating_sub(first_uptime.0);
+        if play_ms == 0 {
+            return Some(Self::crowded(next_epoch - epoch, end, first_uptime));
+        }
         Some(Dating {
             anchor: Anchor { unix_at_boot: floor.plus_ms(play_ms / 2) },
             uncertainty_ms: (play_ms / 2).max(HELLO_UNCERTAINTY_MS + 1),
             fit: Some(Fit { first: first_uptime, half_ms: play_ms / 2 }),
         })
+    }
+
+    /// An epoch that has no room between its neighbours: the clock was set back between them, and only the later one is to be
+    /// believed. `n_boots` before `end`, each of which gets a room of its own: alike as they are, their records must not meet.
+    fn crowded(n_boots: u32, end: UnixMs, first: UptimeMs) -> Dating {
+        let n_rooms = n_boots.min(CROWDED_MAX);
+        let back_ms = u64::from(n_rooms) * CROWDED_MS + u64::from(n_boots - n_rooms);
+        Dating {
+            anchor: Anchor { unix_at_boot: end.minus_ms(back_ms).minus_ms(first.0) },
+            uncertainty_ms: back_ms.max(first.0),
+            fit: Some(Fit { first, half_ms: CROWDED_MS }),
+        }
     }
 
     /// How far a record's date may be off because the node's crystal is: for the whole time between it and the moment at which

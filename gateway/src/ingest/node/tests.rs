@@ -195,6 +195,67 @@ fn records_of_a_lonely_epoch_never_share_a_time() {
     check(0, 1, 500);
 }
 
+/// The clock was set back between two epochs that met the gateway, and leaves those between them no room, or less than they
+/// lasted: their records lie before the next boot, apart, in their order, and no further off than they say.
+#[test]
+fn a_clock_that_was_set_back_puts_no_record_into_the_future() {
+    const STEP_MS: u64 = 600_000;
+    const HOUR_MS: u64 = 3_600_000;
+    // How far the clock had been ahead; how long after the set-back the next boot was; how long each of two epochs lasted.
+    let check = |ahead_ms: u64, end_ms: u64, lasted_ms: u64| {
+        let mut node = NodeState { registered_at: T0.minus_ms(DAY_MS), ..NodeState::default() };
+        let wrong = T0.plus_ms(ahead_ms);
+        node.handle_hello(&hello(1, 0, (0, 0)), heard(Some(wrong)));
+        taken(node.handle_records(&run(1, (0, 0), &[reading(1, 0, 1)]), heard(Some(wrong))));
+        let end = T0.plus_ms(end_ms);
+        node.handle_hello(&hello(4, 0, (1, 1)), heard(Some(end)));
+        let mut dates = Vec::new();
+        let mut after = (1, 1);
+        for epoch in [2, 3] {
+            let n_before = dates.len();
+            for seq in 1..=u32::try_from(lasted_ms / STEP_MS).expect("few") + 1 {
+                let record = reading(seq, u64::from(seq - 1) * STEP_MS + 400, 2);
+                let got = taken(node.handle_records(&run(epoch, after, &[record]), heard(Some(end))));
+                after = (epoch, seq);
+                dates.push(UnixMs(got.samples[0].at_us / 1000));
+                assert_eq!(got.samples[0].quality, Quality::UncertainTime);
+            }
+            assert!(dates[n_before..].is_sorted_by(|a, b| a < b), "out of order, or two at one time");
+            // The node booted again and met the gateway as soon as the epoch was over.
+            let uncertainty_ms = node.datings[&epoch].uncertainty_ms;
+            for (dated, step) in dates[n_before..].iter().rev().zip(0..).filter(|_| epoch == 3) {
+                let truth = end.minus_ms(step * STEP_MS);
+                let off_ms = truth.since_ms(*dated).max(dated.since_ms(truth));
+                assert!(off_ms <= uncertainty_ms, "off by {off_ms} of {uncertainty_ms} ms");
+            }
+        }
+        assert!(dates.iter().all(|at| *at <= end), "after the next boot: {:?}", dates.iter().max());
+        dates.sort_unstable();
+        assert!(dates.is_sorted_by(|a, b| a < b), "records of two boots at one time");
+    };
+    check(30 * DAY_MS, 0, 0);
+    check(30 * DAY_MS, HOUR_MS, HOUR_MS);
+    check(30 * DAY_MS, 10 * DAY_MS, 5 * DAY_MS);
+    check(90 * DAY_MS, 60 * DAY_MS, 60 * DAY_MS);
+    // Some room, and far from enough.
+    check(10 * HOUR_MS, 12 * HOUR_MS, 10 * HOUR_MS);
+    check(10 * HOUR_MS, 16 * HOUR_MS, 40 * HOUR_MS);
+}
+
+/// Whatever a node says of its uptime, its date is in order.
+#[test]
+fn a_fit_holds_any_uptime() {
+    for half_ms in [0, 1, 2, 3, 9, 1000, CROWDED_MS, u64::MAX / 3, u64::MAX] {
+        let fit = Fit { first: UptimeMs(0), half_ms };
+        let mut before = 0;
+        for ms in (0..64).map(|bit| 1_u64 << bit).chain([u64::MAX]) {
+            let squeezed_ms = fit.squeeze(ms);
+            assert!(before <= squeezed_ms && squeezed_ms <= half_ms, "{ms} ms of {half_ms}");
+            before = squeezed_ms;
+        }
+    }
+}
+
 /// A node whose crystal is 50 ppm off, a month without a network: the closing of its first day is dated within what it says.
 #[test]
 fn a_slow_crystal_stays_within_the_stated_uncertainty() {
