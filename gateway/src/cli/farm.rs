@@ -331,20 +331,27 @@ fn send(place: &Place, text: &str) -> anyhow::Result<()> {
     let answer = client.post("/api/v1/farm", &body)?;
     let version = answer.get("version").and_then(serde_json::Value::as_u64).unwrap_or(version + 1);
     let farm = client.get("/api/v1/farm")?;
-    let awaited = |key: &str| {
-        let names = farm.get(key).and_then(serde_json::Value::as_array).cloned().unwrap_or_default();
-        names.iter().filter_map(|name| name.as_str().map(str::to_owned)).collect::<Vec<_>>()
-    };
-    let awaited: Vec<String> =
-        awaited("awaited_zones").into_iter().chain(awaited("awaited_sources")).collect();
-    if awaited.is_empty() {
-        say(&format!("version {version} is in force"))
-    } else {
-        say(&format!(
-            "version {version} is kept; it takes over when these are closed: {}",
-            awaited.join(", ")
-        ))
+    say(&standing(&farm, version))
+}
+
+/// What the gateway's farm says of a version that was just saved.
+fn standing(farm: &serde_json::Value, version: u64) -> String {
+    let number = |key: &str| farm.get(key).and_then(serde_json::Value::as_u64);
+    if number("in_force") == Some(version) {
+        return format!("version {version} is in force");
     }
+    if let Some(newer) = number("version").filter(|newest| *newest > version) {
+        return format!("version {version} is kept; version {newer} was saved meanwhile");
+    }
+    let names = |key: &str| farm.get(key).and_then(serde_json::Value::as_array).into_iter().flatten();
+    let awaited: Vec<&str> =
+        names("awaited_zones").chain(names("awaited_sources")).filter_map(|name| name.as_str()).collect();
+    if awaited.is_empty() {
+        return format!(
+            "version {version} is kept and not yet in force: `giot farm log` says since when it is"
+        );
+    }
+    format!("version {version} is kept; it takes over when these are closed: {}", awaited.join(", "))
 }
 
 /// The newest version's text, and the secrets that are known.
@@ -369,4 +376,29 @@ fn version(reader: &Reader, version: Option<u32>) -> anyhow::Result<FarmRow> {
         Some(version) => format!("there is no version {version} of the farm: giot farm log lists them"),
         None => "no version of the farm is kept yet: giot farm import FILE".to_owned(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_is_in_force_only_where_the_gateway_says_so() {
+        let farm = |version: u64, in_force: u64, zones: &[&str], sources: &[&str]| json!({ "version": version, "in_force": in_force, "awaited_zones": zones, "awaited_sources": sources });
+        for (farm, want) in [
+            (farm(2, 2, &[], &[]), "version 2 is in force"),
+            (
+                farm(2, 1, &["a", "b"], &["p"]),
+                "version 2 is kept; it takes over when these are closed: a, b, p",
+            ),
+            (
+                farm(2, 1, &[], &[]),
+                "version 2 is kept and not yet in force: `giot farm log` says since when it is",
+            ),
+            (farm(3, 1, &["a"], &[]), "version 2 is kept; version 3 was saved meanwhile"),
+            (farm(3, 3, &[], &[]), "version 2 is kept; version 3 was saved meanwhile"),
+        ] {
+            assert_eq!(standing(&farm, 2), want);
+        }
+    }
 }

@@ -128,12 +128,9 @@ impl Hub {
         batch.farm = Some(saving.row.clone());
         let committed = self.committed_tx.clone();
         let done = self.done(true, move |is_stored| {
-            // The hub hears of it before whoever asked does. Fails only when the hub is gone.
-            let news = if is_stored { Committed::Farm(saving) } else { Committed::FarmLost };
+            // The hub answers when it has gone on to it. Fails only when the hub is gone.
+            let news = if is_stored { Committed::Farm(saving, answer) } else { Committed::FarmLost };
             committed.send(news).ok();
-            if is_stored {
-                answer.send(Ok(())).ok();
-            }
         });
         self.submit(batch, done);
     }
@@ -146,8 +143,8 @@ impl Hub {
         (!keys.is_empty()).then(|| Reason::FarmNeedsRestart { keys: keys.join(", ") })
     }
 
-    /// A version is on the disk: the engine goes on to it.
-    pub(super) fn farm_saved(&mut self, saving: Saving) {
+    /// A version is on the disk: the engine goes on to it. Whoever saved it hears of it when the view says what is waited for.
+    pub(super) fn farm_saved(&mut self, saving: Saving, answer: oneshot::Sender<Result<(), Reason>>) {
         let version = saving.row.version;
         self.farm.is_saving = false;
         self.farm.newest = version;
@@ -155,6 +152,8 @@ impl Hub {
         self.farm.next = Some((version, saving.settings));
         self.act(&mut None);
         self.show_at_once();
+        // Whoever asked may have gone.
+        answer.send(Ok(())).ok();
     }
 
     /// The engine has gone on to the next version: everything else follows. False where there was nothing to follow.

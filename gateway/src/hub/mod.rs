@@ -93,7 +93,7 @@ type Gauges = BTreeMap<NodeId, BTreeSet<MetricName>>;
 enum Committed {
     Records { node: NodeId, last: Position, is_stored: bool },
     Diary,
-    Farm(Box<farm::Saving>),
+    Farm(Box<farm::Saving>, oneshot::Sender<Result<(), Reason>>),
     FarmLost,
 }
 
@@ -592,7 +592,7 @@ impl Hub {
         while let Some(news) = next {
             match news {
                 Committed::Diary => self.diary.send_modify(|count| *count += 1),
-                Committed::Farm(saving) => self.farm_saved(*saving),
+                Committed::Farm(saving, answer) => self.farm_saved(*saving, answer),
                 Committed::FarmLost => self.farm.is_saving = false,
                 Committed::Records { node, last, is_stored } => {
                     if let Some(session) = self.sessions.get_mut(&node) {
