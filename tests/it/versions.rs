@@ -36,9 +36,28 @@ fn until_in_force(http: &str, version: u64) {
     });
 }
 
-/// Reasons of the diary, oldest first.
-fn reasons(farm: &Farm) -> Vec<String> {
-    farm.diary().into_iter().map(|row| row.entry.reason).collect()
+/// Reasons of the diary, oldest first, once one of them is there so many times: pages know a little before the diary does.
+fn until_told(farm: &Farm, reason: &str, n_times: usize) -> Vec<String> {
+    wait_for("the diary to tell it", PATIENCE, || {
+        let reasons: Vec<String> = farm.diary().into_iter().map(|row| row.entry.reason).collect();
+        (reasons.iter().filter(|told| *told == reason).count() >= n_times).then_some(reasons)
+    })
+}
+
+/// The farm of a gateway once it says that a zone is waited for.
+fn until_awaited(http: &str, zone: &str) -> Value {
+    wait_for("a zone to be waited for", PATIENCE, || {
+        Some(giot::get(http, FARM)).filter(|farm| farm["awaited_zones"] == json!([zone]))
+    })
+}
+
+/// What `giot farm log` says once the newest version is in force on the disk too.
+fn until_logged(data: &Path, version: u64) -> String {
+    wait_for("the version in force in the store", PATIENCE, || {
+        let (_, log) = command(data, &["log"]);
+        let newest = log.lines().next().unwrap_or_default();
+        (newest.starts_with(&format!("{version}  ")) && newest.contains("in force since")).then_some(log)
+    })
 }
 
 /// Runs `giot farm …` on a data folder; what it prints, and whether it went well.
@@ -83,7 +102,7 @@ async fn what_did_not_change_goes_on() {
         changed("removed", "stop_above_percent = 30") && changed("added", "stop_above_percent = 33"),
         "{history}"
     );
-    let reasons = reasons(&farm);
+    let reasons = until_told(&farm, "farm_in_force", 2);
     let tail: Vec<&str> = reasons.iter().rev().take(2).rev().map(String::as_str).collect();
     assert_eq!(tail, ["farm_saved", "farm_in_force"]);
     assert_eq!(farm.post(&format!("zones/{ZONE}/stop"), "").0, 202);
@@ -103,6 +122,7 @@ async fn what_is_gone_is_closed_first() {
     until_in_force(&http, 2);
     farm.until_closing(0);
     assert_eq!(giot::get(&http, "/api/v1/overview")["zones"], json!([]));
+    until_told(&farm, "farm_in_force", 2);
     let diary = farm.diary();
     let stopped =
         diary.iter().find(|row| row.entry.event == "stopped").expect("the run has its end").entry.clone();
@@ -133,6 +153,7 @@ async fn a_kill_while_a_valve_is_waited_for_forgets_no_valve() {
     }
     let http = farm.gateway().http.clone();
     assert_eq!(save(&http, 1, "[[source]]\nid = \"pump-1\"\n", "").0, 200);
+    // Whoever is told that it is saved finds at once what it waits for.
     let waits = giot::get(&http, FARM);
     assert_eq!(
         (&waits["version"], &waits["in_force"], &waits["awaited_zones"]),
@@ -141,8 +162,8 @@ async fn a_kill_while_a_valve_is_waited_for_forgets_no_valve() {
     farm.kill();
     farm.restart();
     let http = farm.gateway().http.clone();
-    let waits = giot::get(&http, FARM);
-    assert_eq!((&waits["in_force"], &waits["awaited_zones"]), (&json!(1), &json!([ZONE])), "{waits}");
+    let waits = until_awaited(&http, ZONE);
+    assert_eq!(waits["in_force"], json!(1), "{waits}");
     assert_eq!(giot::get(&http, "/api/v1/overview")["zones"][0]["id"], json!(ZONE));
     // Its power is back, its valve closed: that is certain as soon as it says so.
     let mut node = farm.kit().boot(ResetCause::PowerOn);
@@ -331,7 +352,7 @@ fn the_command_line_works_beside_a_gateway_and_without_one() {
     assert!(good && said.contains("version 2 is in force"), "{said}");
     let (good, said) = command(&data, &["restore", "1", http[0], http[1]]);
     assert!(good && said.contains("version 3 is in force"), "{said}");
-    let (_, log) = command(&data, &["log"]);
+    let log = until_logged(&data, 3);
     let lines: Vec<&str> = log.lines().collect();
     assert_eq!(lines.len(), 3, "{log}");
     assert!(
