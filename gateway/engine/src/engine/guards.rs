@@ -232,25 +232,21 @@ impl Guards {
         }
     }
 
-    /// Nothing opens before; `None`: the pause is over.
-    pub(super) fn pause(&mut self, until: Option<MonoMs>) {
-        self.paused_until = until;
-        self.is_pause_guessed = false;
-        self.is_gate_changed = true;
-    }
-
-    /// A pause that was remembered over a start: how long it goes on is told by the clock, or else as long as one can be.
-    pub(super) fn remember_pause(&mut self, farm: &FarmState, now: Now) {
+    /// Takes the farm's pause of water, one that was just set or one that was remembered over a start. Without a clock it goes on
+    /// as long as one can.
+    pub(super) fn take_pause(&mut self, farm: &FarmState, now: Now) {
         let rest_ms = farm.water_paused_ms(now.wall);
-        self.pause((rest_ms > 0).then(|| now.mono.plus_ms(rest_ms)));
+        self.paused_until = (rest_ms > 0).then(|| now.mono.plus_ms(rest_ms));
         self.is_pause_guessed = now.wall.is_none();
+        self.is_gate_changed = true;
     }
 
     /// The clock was set: what was guessed is known.
     pub(super) fn clock_set(&mut self, farm: &FarmState, now: Now) {
         if self.is_pause_guessed && now.wall.is_some() {
-            let until = now.mono.plus_ms(farm.water_paused_ms(now.wall));
-            self.pause(self.paused_until.map(|guessed| guessed.min(until)));
+            let guessed = self.paused_until;
+            self.take_pause(farm, now);
+            self.paused_until = self.paused_until.min(guessed);
         }
     }
 

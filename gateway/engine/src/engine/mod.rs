@@ -161,7 +161,7 @@ impl Engine {
             clock_ahead_max_ms: clock_offset_ms(now),
             touched: Vec::new(),
         };
-        engine.guards.remember_pause(&engine.schedule.farm, now);
+        engine.guards.take_pause(&engine.schedule.farm, now);
         let mut kept = before.map(|before| engine.take_over(before)).unwrap_or_default();
         for (idx, (id, zone_plan)) in plan.zones.into_iter().enumerate() {
             let own = problems.remove(&id).unwrap_or_default();

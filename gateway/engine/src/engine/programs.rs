@@ -105,29 +105,41 @@ impl Engine {
     }
 
     pub(super) fn pause(&mut self, now: Now, kind: Pause, until: Option<UnixMs>, by: &str) {
-        match kind {
-            Pause::Rain => self.schedule.farm.rain_delay_until = until,
-            Pause::Farm => self.schedule.farm.suspended_until = until,
-            Pause::Water => {
-                let ends = match (until, now.wall) {
-                    (None, _) => None,
-                    (Some(until), Some(wall)) => {
-                        Some(until.min(wall.plus_ms(WATER_PAUSE_MS_MAX))).filter(|end| *end > wall)
-                    }
-                    (Some(_), None) => return self.tell_farm(now, Event::Refused, Reason::ClockUnset {}, by),
-                };
-                self.schedule.farm.water_paused_until = ends;
-                let ends_in_ms = ends.zip(now.wall).map(|(end, wall)| end.since_ms(wall));
-                self.guards.pause(ends_in_ms.map(|ms| now.mono.plus_ms(ms)));
-                if ends.is_some() {
-                    self.end_tests();
-                }
+        let farm = &mut self.schedule.farm;
+        let until = match kind {
+            Pause::Rain => {
+                farm.rain_delay_until = until;
+                until
             }
-        }
+            Pause::Farm => {
+                farm.suspended_until = until;
+                until
+            }
+            Pause::Water => match self.pause_water(now, until) {
+                Ok(until) => until,
+                Err(reason) => return self.tell_farm(now, Event::Refused, reason, by),
+            },
+        };
         self.schedule.forget_starts();
-        let until = if kind == Pause::Water { self.schedule.farm.water_paused_until } else { until };
         self.tell_farm(now, Event::Adjusted, pause_reason(until, now, kind), by);
         self.out.actions.push_back(Action::RememberFarm { farm: self.schedule.farm.clone() });
+    }
+
+    /// Returns when the pause really ends; one that is set needs the clock.
+    fn pause_water(&mut self, now: Now, until: Option<UnixMs>) -> Result<Option<UnixMs>, Reason> {
+        let until = match (until, now.wall) {
+            (None, _) => None,
+            (Some(until), Some(wall)) => {
+                Some(until.min(wall.plus_ms(WATER_PAUSE_MS_MAX))).filter(|until| *until > wall)
+            }
+            (Some(_), None) => return Err(Reason::ClockUnset {}),
+        };
+        self.schedule.farm.water_paused_until = until;
+        self.guards.take_pause(&self.schedule.farm, now);
+        if until.is_some() {
+            self.end_tests();
+        }
+        Ok(until)
     }
 
     fn start_by_hand(&mut self, now: Now, id: &ProgramId, by: &str) {

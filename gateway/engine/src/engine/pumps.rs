@@ -274,27 +274,23 @@ impl Engine {
     /// and is closing has its Close held, or its leave, already; what rests must not keep what a pump of the plan before asked.
     pub(super) fn hold_closes(&mut self, kept_zones: &BTreeSet<usize>, kept_pumps: &BTreeSet<usize>) {
         for zone_idx in 0..self.zones.len() {
+            if kept_zones.contains(&zone_idx) {
+                self.hold_zone(zone_idx);
+                continue;
+            }
             let is_bound = self.is_bound(zone_idx, |_| true);
-            let keep_until = self.pumps.of_zone(zone_idx).map(Pump::keep_until).max();
-            let Some(zone) = self.zones.get_mut(zone_idx) else { continue };
-            if !kept_zones.contains(&zone_idx) {
-                if is_bound {
-                    zone.hold_close(NEVER);
-                }
-            } else if !zone.is_closing() {
-                zone.keep_until(keep_until.unwrap_or(MonoMs(0)));
-                zone.hold_close(if is_bound { NEVER } else { MonoMs(0) });
+            if let Some(zone) = self.zones.get_mut(zone_idx).filter(|_| is_bound) {
+                zone.hold_close(NEVER);
             }
         }
         for idx in 0..self.pumps.list.len() {
+            if kept_pumps.contains(&idx) {
+                self.hold_master(idx);
+                continue;
+            }
             let is_bound = self.is_master_bound(idx);
-            let Some(pump) = self.pumps.list.get_mut(idx) else { continue };
-            if !kept_pumps.contains(&idx) {
-                if is_bound {
-                    pump.hold_close(NEVER);
-                }
-            } else if !pump.is_stopping() {
-                pump.hold_close(if is_bound { NEVER } else { MonoMs(0) });
+            if let Some(pump) = self.pumps.list.get_mut(idx).filter(|_| is_bound) {
+                pump.hold_close(NEVER);
             }
         }
     }
@@ -438,19 +434,27 @@ impl Engine {
     /// Valves that have their leave to close keep it.
     fn hold_below(&mut self, idx: usize) {
         for zone_idx in self.zones_of(idx) {
-            let is_bound = self.is_bound(zone_idx, |_| true);
-            let keep_until = self.pumps.of_zone(zone_idx).map(Pump::keep_until).max();
-            let Some(zone) = self.zones.get_mut(zone_idx) else { continue };
-            zone.keep_until(keep_until.unwrap_or(MonoMs(0)));
-            if !zone.is_closing() {
-                zone.hold_close(if is_bound { NEVER } else { MonoMs(0) });
-            }
+            self.hold_zone(zone_idx);
         }
         for master_idx in self.sharing(idx) {
-            let is_bound = self.is_master_bound(master_idx);
-            if let Some(pump) = self.pumps.list.get_mut(master_idx).filter(|pump| !pump.is_stopping()) {
-                pump.hold_close(if is_bound { NEVER } else { MonoMs(0) });
-            }
+            self.hold_master(master_idx);
+        }
+    }
+
+    fn hold_zone(&mut self, zone_idx: usize) {
+        let is_bound = self.is_bound(zone_idx, |_| true);
+        let keep_until = self.pumps.of_zone(zone_idx).map(Pump::keep_until).max();
+        let Some(zone) = self.zones.get_mut(zone_idx) else { return };
+        zone.keep_until(keep_until.unwrap_or(MonoMs(0)));
+        if !zone.is_closing() {
+            zone.hold_close(if is_bound { NEVER } else { MonoMs(0) });
+        }
+    }
+
+    fn hold_master(&mut self, idx: usize) {
+        let is_bound = self.is_master_bound(idx);
+        if let Some(pump) = self.pumps.list.get_mut(idx).filter(|pump| !pump.is_stopping()) {
+            pump.hold_close(if is_bound { NEVER } else { MonoMs(0) });
         }
     }
 

@@ -89,26 +89,16 @@ impl Zone {
     /// Whether a test of its valve waits or is under way.
     pub(crate) fn is_tested(&self) -> bool {
         let is_test = |program: &ProgramId| program.as_str() == "_test";
-        let run = match &self.phase {
-            Phase::Opening(opening) => Some(&opening.run),
-            Phase::Open(watering) => Some(&watering.run),
-            Phase::Closed | Phase::Closing(_) | Phase::Local(_) => None,
-        };
         self.memory.errands.iter().any(Errand::is_test)
-            || matches!(run.map(|run| &run.kind), Some(RunKind::ByHand(program)) if is_test(program))
+            || matches!(self.run().map(|run| &run.kind), Some(RunKind::ByHand(program)) if is_test(program))
     }
 
     /// Whether the run under way is one of a program's.
     pub(super) fn is_run_of(&self, program: &ProgramId) -> bool {
-        let run = match &self.phase {
-            Phase::Opening(opening) => &opening.run,
-            Phase::Open(watering) => &watering.run,
-            Phase::Closed | Phase::Closing(_) | Phase::Local(_) => return false,
-        };
-        match &run.kind {
+        self.run().is_some_and(|run| match &run.kind {
             RunKind::Program(of) | RunKind::ByHand(of) => of == program,
             RunKind::Soil | RunKind::Manual | RunKind::Rule => false,
-        }
+        })
     }
 
     /// Takes errands, in the order of their moments.
@@ -220,8 +210,7 @@ impl Zone {
     pub(crate) fn take_errand(&mut self, now: Now) {
         if let (Some(idx), Some(started_at)) = (self.due_idx(now), now.wall) {
             let errand = self.memory.errands.remove(idx);
-            self.memory.run = Some(RunMemory { errand, started_at });
-            self.is_memory_changed = true;
+            self.remember_run(errand, started_at);
         }
     }
 
@@ -230,9 +219,13 @@ impl Zone {
         if let Some(from) = now.wall {
             let errand =
                 Errand { program: ad_hoc(RunSet::Once), from, run_s, cycle: 1, n_cycles: 1, by_hand: true };
-            self.memory.run = Some(RunMemory { errand, started_at: from });
-            self.is_memory_changed = true;
+            self.remember_run(errand, from);
         }
+    }
+
+    fn remember_run(&mut self, errand: Errand, started_at: UnixMs) {
+        self.memory.run = Some(RunMemory { errand, started_at });
+        self.is_memory_changed = true;
     }
 
     /// A run is over. What is left of a program's run that was interrupted becomes an errand again: of what the node

@@ -5,7 +5,7 @@
 use giot_shared::time::MonoMs;
 use giot_shared::units::Millilitres;
 
-use super::{Phase, Zone};
+use super::Zone;
 use crate::Now;
 use crate::program::{Lack, LackState};
 
@@ -55,13 +55,8 @@ impl Zone {
     }
 
     fn still_lacking(&self, lack: Lack) -> Lack {
-        let run = match &self.phase {
-            Phase::Opening(opening) => Some(&opening.run),
-            Phase::Open(watering) => Some(&watering.run),
-            Phase::Closed | Phase::Closing(_) | Phase::Local(_) => None,
-        };
         let waiting_s = self.memory.errands.iter().map(|errand| u64::from(errand.run_s)).sum::<u64>();
-        let running_s = run.map_or(0, |run| u64::from(run.planned_s()));
+        let running_s = self.run().map_or(0, |run| u64::from(run.planned_s()));
         let to_come = self.plan.flow.map(|flow| flow.volume_in_ms((waiting_s + running_s) * 1000));
         let given = self.lacking.given.iter().map(|(_, ml)| *ml).sum::<u64>();
         let ml = given.saturating_add(to_come.map_or(0, |volume| u64::from(volume.0)));

@@ -23,6 +23,7 @@
 //! | rest, starts an hour, fault of a pump | no | no | no | no |
 //! | tank, fault of a source (leak, burst, pressure) | no | no | no | no |
 
+use super::open::Run;
 use super::soil::seconds_to;
 use super::{Phase, RunKind, SETTLE_MS, Turn, Zone};
 use crate::diary::{By, Event};
@@ -77,9 +78,18 @@ impl Zone {
         self.desk.tell(turn, Event::Reported, By::Person(by.to_owned()), reason, None);
     }
 
+    /// The run of the engine's that is under way.
+    pub(super) fn run(&self) -> Option<&Run> {
+        match &self.phase {
+            Phase::Opening(opening) => Some(&opening.run),
+            Phase::Open(watering) => Some(&watering.run),
+            Phase::Closed | Phase::Closing(_) | Phase::Local(_) => None,
+        }
+    }
+
     /// Whether a run of the engine's is under way.
     pub(crate) fn is_running(&self) -> bool {
-        matches!(self.phase, Phase::Opening(_) | Phase::Open(_))
+        self.run().is_some()
     }
 
     /// Ends the run because someone draws from the same source at a node.

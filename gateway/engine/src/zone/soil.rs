@@ -8,7 +8,7 @@ use giot_shared::time::{MonoMs, UnixMs};
 use giot_shared::valve::RefusalReason;
 
 use super::open::{Run, RunKind};
-use super::{Phase, Turn, Zone, earliest};
+use super::{Turn, Zone, earliest};
 use crate::Now;
 use crate::diary::{By, Event};
 use crate::plan::{Level, ZonePlan};
@@ -173,11 +173,7 @@ impl Zone {
 
     /// Why an automatic run that is under way must end; a guard that holds for people ends theirs too.
     pub(super) fn stop_wanted(&self, turn: &Turn<'_>) -> Option<Reason> {
-        let run = match &self.phase {
-            Phase::Opening(opening) => &opening.run,
-            Phase::Open(watering) => &watering.run,
-            Phase::Closed | Phase::Closing(_) | Phase::Local(_) => return None,
-        };
+        let run = self.run()?;
         let is_by_person = run.is_by_person();
         if let Some(gate) = self.gate.as_ref().filter(|gate| gate.is_safety || !is_by_person) {
             return Some(gate.reason_at(turn.now));
