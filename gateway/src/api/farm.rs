@@ -22,7 +22,7 @@ use super::error::Problem;
 use super::zones::{PERSON, wish};
 use crate::config::{self, Settings};
 use crate::farm::diff::{self, Change, DiffLine};
-use crate::farm::{Draft, NOTE_CHARS_MAX, TEXT_BYTES_MAX, needs_restart};
+use crate::farm::{Author, Draft, NOTE_CHARS_MAX, TEXT_BYTES_MAX, needs_restart};
 use crate::hub::Wish;
 use crate::hub::farm::Saving;
 use crate::store::FarmRow;
@@ -261,20 +261,12 @@ pub(crate) async fn save(
     if newest != body.version {
         return Err(Problem::refused(&Reason::FarmConflict { version: newest }));
     }
-    let judged = judge(&api, body.text, before).await?;
+    let judged = judge(&api, body.text, before.clone()).await?;
     let Some(draft) = judged.draft else { return Ok(unsound(judged.problems)) };
     // The hub looks once more: somebody may save meanwhile.
-    let version = newest.saturating_add(1);
-    let row = FarmRow {
-        version,
-        saved_us: api.clock.wall_us_unchecked(),
-        by: PERSON.to_owned(),
-        origin: origin.to_owned(),
-        file: None,
-        note: body.note.trim().to_owned(),
-        text: draft.text,
-        in_force_us: None,
-    };
+    let author = Author { by: PERSON.to_owned(), origin, file: None, note: body.note };
+    let row = draft.row(before.as_ref(), author, api.clock.wall_us_unchecked());
+    let version = row.version;
     let saving = Saving { row, settings: Arc::new(draft.settings), n_lines: judged.n_lines };
     let (_, _) = wish(&api, Wish::Farm(Box::new(saving))).await?;
     Ok(Json(Saved { version }).into_response())
@@ -316,7 +308,7 @@ pub(crate) async fn version(
             return Ok(None);
         }
         let (text, before) = (row.text.clone(), other.map(|row| row.text).unwrap_or_default());
-        let diff = diff::hunks(&before, &text).into_iter().map(Line::from).collect();
+        let diff = diff::hunks(diff::lines(&before, &text)).into_iter().map(Line::from).collect();
         Ok(Some(VersionText { version: row.into(), text, diff }))
     });
     answer.await?.map(Json).ok_or_else(|| Problem::not_found("such version of the farm"))
@@ -359,16 +351,16 @@ async fn judge(api: &Api, text: String, before: Option<FarmRow>) -> Result<Judge
     super::ask(&api.reader, move |reader| {
         let before = before.map(|row| row.text).unwrap_or_default();
         let (draft, problems) = match Draft::of("farm", &text, &reader.farm_secrets()?) {
-            Ok(draft) => (Some(draft), Vec::new()),
+            Ok(mut draft) => {
+                draft.settings.plan.timing = timing;
+                (Some(draft), Vec::new())
+            }
             Err(error) => (None, error.problems),
         };
-        let draft = draft.map(|mut draft| {
-            draft.settings.plan.timing = timing;
-            draft
-        });
         let text = draft.as_ref().map_or(text.as_str(), |draft| draft.text.as_str());
-        let n_lines = diff::counts(&diff::lines(&before, text));
-        let diff = diff::hunks(&before, text).into_iter().map(Line::from).collect();
+        let lines = diff::lines(&before, text);
+        let n_lines = diff::counts(&lines);
+        let diff = diff::hunks(lines).into_iter().map(Line::from).collect();
         Ok(Judged { draft, problems, diff, n_lines })
     })
     .await

@@ -9,11 +9,10 @@ use crate::api::client::Client;
 use crate::clock::Clock;
 use crate::config::{Secrets, masked};
 use crate::farm::diff::{self, Change};
-use crate::farm::{Draft, NOTE_CHARS_MAX, are_known, compile_row, saved};
-use crate::store::{Batch, FarmRow, OpenError, Reader, Store};
+use crate::farm::{Author, Draft, NOTE_CHARS_MAX, are_known, compile_row};
+use crate::store::{FarmRow, OpenError, Reader, Store};
 use anyhow::Context;
 use clap::Subcommand;
-use giot_engine::Now;
 use serde_json::json;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -263,7 +262,7 @@ fn compare(args: &DiffArgs) -> anyhow::Result<()> {
 
 fn print_diff(before: &str, after: &str) -> anyhow::Result<()> {
     let mut last = None;
-    for line in diff::hunks(before, after) {
+    for line in diff::hunks(diff::lines(before, after)) {
         let number = line.after.or(line.before);
         if line.change == Change::Same && last.zip(number).is_some_and(|(last, number)| number > last + 1) {
             say("…")?;
@@ -285,37 +284,19 @@ fn take_in(place: &Place, draft: Draft, text: &str) -> anyhow::Result<()> {
         return Err(UsageError(format!("--note: at most {NOTE_CHARS_MAX} characters")).into());
     }
     match Store::open(&place.data.data) {
-        Ok(store) => keep(place, &store, draft),
+        Ok(store) => keep(place, &store, &draft),
         Err(OpenError::InUse { .. }) => send(place, text),
         Err(error) => Err(error.into()),
     }
 }
 
 /// Into the data folder that no gateway has.
-fn keep(place: &Place, store: &Store, draft: Draft) -> anyhow::Result<()> {
+fn keep(place: &Place, store: &Store, draft: &Draft) -> anyhow::Result<()> {
     let newest = store.reader().farm_newest()?;
-    let clock = Clock::system(None);
-    let row = FarmRow {
-        version: newest.as_ref().map_or(0, |row| row.version) + 1,
-        saved_us: clock.wall_us_unchecked(),
-        by: operator(),
-        origin: "command".to_owned(),
-        file: None,
-        note: place.note.trim().to_owned(),
-        text: draft.text.clone(),
-        in_force_us: None,
-    };
-    let before = newest.map(|row| row.text).unwrap_or_default();
-    let n_lines = diff::counts(&diff::lines(&before, &row.text));
-    let now = Now { mono: clock.mono(), wall: clock.wall() };
-    let (version, entry) = (row.version, saved(&row, n_lines, now, row.saved_us));
-    let meta = draft.secret_rows();
-    store.writer().commit_blocking(Batch {
-        diary: vec![entry],
-        farm: Some(row),
-        meta,
-        ..Batch::default()
-    })?;
+    let author = Author { by: operator(), origin: "command", file: None, note: place.note.clone() };
+    let (row, batch) = draft.batch(newest.as_ref(), author, Clock::system(None));
+    store.writer().commit_blocking(batch)?;
+    let version = row.version;
     say(&format!("version {version} is kept; the next `giot serve` runs by it"))
 }
 

@@ -61,10 +61,9 @@ pub fn lines<'t>(before: &'t str, after: &'t str) -> Vec<DiffLine<'t>> {
     out
 }
 
-/// The lines that differ, each with a few around it.
+/// Of the lines of [`lines`] those that differ, each with a few around it.
 #[must_use]
-pub fn hunks<'t>(before: &'t str, after: &'t str) -> Vec<DiffLine<'t>> {
-    let lines = lines(before, after);
+pub fn hunks(lines: Vec<DiffLine<'_>>) -> Vec<DiffLine<'_>> {
     let mut is_shown = vec![false; lines.len()];
     for idx in (0..lines.len()).filter(|idx| lines.get(*idx).is_some_and(|line| line.change != Change::Same))
     {
@@ -166,10 +165,10 @@ mod tests {
     fn hunks_leave_out_what_is_far_from_a_difference() {
         let before: String = (0..40).map(|n| format!("line {n}\n")).collect();
         let after = before.replace("line 20\n", "line XX\n");
-        let shown = hunks(&before, &after);
+        let shown = hunks(lines(&before, &after));
         assert_eq!(shown.len(), 8);
         assert_eq!((shown[0].before, shown[7].after), (Some(18), Some(24)));
-        assert!(hunks(&before, &before).is_empty());
+        assert!(hunks(lines(&before, &before)).is_empty());
     }
 
     #[test]

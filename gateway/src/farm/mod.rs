@@ -83,23 +83,9 @@ pub async fn begin(farm: Farm, reader: &Reader, writer: &Writer, clock: Clock) -
     if let Some(file) = file
         && !is_known(reader, &file)?
     {
-        let before = newest.as_ref().map_or("", |row| row.text.as_str());
         let draft = Draft::of(&file.name, &file.text, &reader.farm_secrets()?)?;
-        let n_lines = diff::counts(&diff::lines(before, &draft.text));
-        let row = FarmRow {
-            version: newest.as_ref().map_or(0, |row| row.version) + 1,
-            saved_us: clock.wall_us_unchecked(),
-            by: file.by,
-            origin: "file".to_owned(),
-            file: Some(file.name),
-            note: String::new(),
-            text: draft.text.clone(),
-            in_force_us: None,
-        };
-        let now = Now { mono: clock.mono(), wall: clock.wall() };
-        let entry = saved(&row, n_lines, now, row.saved_us);
-        let meta = draft.secret_rows();
-        let batch = Batch { diary: vec![entry], farm: Some(row.clone()), meta, ..Batch::default() };
+        let author = Author { by: file.by, origin: "file", file: Some(file.name), note: String::new() };
+        let (row, batch) = draft.batch(newest.as_ref(), author, clock);
         writer.commit(batch).await.context("keep the farm")?;
         tracing::info!(version = row.version, file = row.file, "took in a version of the farm");
         newest = Some(row);
@@ -167,6 +153,19 @@ pub fn needs_restart(in_force: &Settings, draft: &Settings) -> Vec<&'static str>
     differs.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| key).collect()
 }
 
+/// Who saves a version, by which way, and what is said about it.
+#[derive(Clone, Debug)]
+pub struct Author {
+    /// Who.
+    pub by: String,
+    /// `page`, `command` or `file`.
+    pub origin: &'static str,
+    /// The file that it was read from, where it was one.
+    pub file: Option<String>,
+    /// What that person says about it.
+    pub note: String,
+}
+
 /// A draft that can be saved.
 #[derive(Debug)]
 pub struct Draft {
@@ -196,10 +195,31 @@ impl Draft {
         Ok(Self { text, settings, secrets })
     }
 
-    /// The rows of the store for its secrets.
+    /// The version that follows `newest`, not in force yet.
     #[must_use]
-    pub fn secret_rows(&self) -> Vec<(String, String)> {
-        self.secrets.iter().map(|(name, value)| farm_secret(name, value)).collect()
+    pub fn row(&self, newest: Option<&FarmRow>, author: Author, saved_us: i64) -> FarmRow {
+        let Author { by, origin, file, note } = author;
+        FarmRow {
+            version: newest.map_or(0, |row| row.version).saturating_add(1),
+            saved_us,
+            by,
+            origin: origin.to_owned(),
+            file,
+            note: note.trim().to_owned(),
+            text: self.text.clone(),
+            in_force_us: None,
+        }
+    }
+
+    /// All that the store keeps of the version that follows `newest`: the version, its secrets, and an entry of the diary.
+    #[must_use]
+    pub fn batch(&self, newest: Option<&FarmRow>, author: Author, clock: Clock) -> (FarmRow, Batch) {
+        let row = self.row(newest, author, clock.wall_us_unchecked());
+        let n_lines = diff::counts(&diff::lines(newest.map_or("", |row| row.text.as_str()), &row.text));
+        let entry = saved(&row, n_lines, Now { mono: clock.mono(), wall: clock.wall() }, row.saved_us);
+        let meta = self.secrets.iter().map(|(name, value)| farm_secret(name, value)).collect();
+        let batch = Batch { diary: vec![entry], farm: Some(row.clone()), meta, ..Batch::default() };
+        (row, batch)
     }
 }
 

@@ -184,13 +184,12 @@ impl Hub {
         );
         self.ruling = Ruling::new(book, &settings);
         let (watched, gauges) = watched_series(&settings);
-        let (old_watched, old_gauges) = watched_series(before);
         let new_watched = Watched::from_iter(watched.iter().map(|(device, probes)| {
-            let known = old_watched.get(device);
+            let known = self.watched.get(device);
             (device.clone(), only_new(probes, known))
         }));
         let new_gauges = Gauges::from_iter(gauges.iter().map(|(device, metrics)| {
-            let known = old_gauges.get(device);
+            let known = self.gauges.get(device);
             (device.clone(), only_new(metrics, known))
         }));
         (self.watched, self.gauges) = (watched, gauges);
