@@ -278,9 +278,7 @@ impl Question {
             return Err(error.into());
         }
         let end = self.edges.last().map_or(0, |end_us| end_us.div_euclid(1_000));
-        let cut =
-            missing.cut_us.map(|(from_us, to_us)| [from_us, to_us].map(|at_us| at_us.div_euclid(1_000)));
-        let (n_damaged, cut) = (missing.n_damaged, serde_json::json!(cut));
+        let (n_damaged, cut) = (missing.n_damaged, serde_json::json!(cut_ms(missing.cut_us)));
         write!(pieces, "],\"end\":{end},\"n_damaged\":{n_damaged},\"cut\":{cut}}}")?;
         Ok(())
     }
@@ -343,6 +341,11 @@ pub(super) fn range_us(from: i64, to: i64) -> Result<Range<i64>, Problem> {
         return Err(Problem::parameter("from", "earlier than to, both in ms since 1970"));
     }
     Ok(from.saturating_mul(1_000)..to.saturating_mul(1_000))
+}
+
+/// What lies across edges, from its beginning to its end, ms.
+pub(super) fn cut_ms(cut_us: Option<(i64, i64)>) -> Option<[i64; 2]> {
+    cut_us.map(|(from_us, to_us)| [from_us, to_us].map(|at_us| at_us.div_euclid(1_000)))
 }
 
 /// The named time zone, or the farm's.

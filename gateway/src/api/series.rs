@@ -16,6 +16,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::auth::SignedIn;
 use super::error::Problem;
+use super::past::cut_ms;
 use super::pieces::{self, Pieces};
 use super::{Api, ask};
 use crate::quality::Quality;
@@ -163,8 +164,7 @@ pub(crate) async fn spans(
         time_mean: bucket.time_mean,
         rise: bucket.rise,
     });
-    let cut = summary.cut_us.map(|(from_us, to_us)| [from_us, to_us].map(|at_us| at_us.div_euclid(1_000)));
-    Ok(Json(Spans { spans: spans.collect(), n_damaged: summary.n_damaged(), cut }))
+    Ok(Json(Spans { spans: spans.collect(), n_damaged: summary.n_damaged(), cut: cut_ms(summary.cut_us) }))
 }
 
 /// Beginnings of the spans and the end, µs.

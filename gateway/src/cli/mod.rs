@@ -104,7 +104,7 @@ pub fn main() -> ExitCode {
         Err(error) => {
             // Nothing is left to tell it to when stderr is closed.
             writeln!(std::io::stderr(), "giot: {error:#}").ok();
-            if error.chain().any(crate::store::is_damage) {
+            if error.chain().any(crate::store::is_corruption) {
                 let what = "the store is damaged: stop the gateway, keep a copy of its folder, then giot store repair";
                 writeln!(std::io::stderr(), "giot: {what}").ok();
             }

@@ -188,8 +188,12 @@ impl Compiler<'_> {
 
     /// What only the engine can judge about the plan as a whole.
     fn plan_problems(&mut self, plan: &Plan, lines: &Lines) {
+        let problems = plan.check();
+        if problems.is_empty() {
+            return;
+        }
         let (table, _) = DeTable::parse_recoverable(self.text);
-        for problem in plan.check() {
+        for problem in problems {
             let of_zone = problem.zone.as_ref().and_then(|id| lines.zones.get(id));
             let of_source = problem.source.as_ref().and_then(|id| lines.sources.get(id));
             let of_program = problem.program.as_ref().and_then(|id| lines.programs.get(id));

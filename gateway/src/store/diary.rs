@@ -8,7 +8,7 @@
 //! Must not rewrite rows. Invariant: ids run from 1 without gaps, so a row that was taken out is noticed even if the hashes
 //! after it were recomputed by someone who forgot the ids.
 
-use rusqlite::{Connection, OptionalExtension, Row, Statement, ToSql, params};
+use rusqlite::{Connection, OptionalExtension, Row, Statement, params};
 use sha2::{Digest, Sha256};
 
 use super::types::{DiaryEntry, DiaryFilter, DiaryProof, DiaryRow};
@@ -144,20 +144,23 @@ fn row_of(row: &Row<'_>) -> rusqlite::Result<DiaryRow> {
 pub(super) fn read(conn: &Connection, filter: &DiaryFilter) -> rusqlite::Result<Vec<DiaryRow>> {
     // One plan with an index for "of this zone", one for all: a single text with `?1 IS NULL OR` would scan.
     let zone = if filter.zone.is_some() { "zone = ?1" } else { "?1 IS NULL" };
-    let events = if filter.events.is_empty() { "" } else { "AND event IN (SELECT value FROM json_each(?6))" };
     let mut statement = conn.prepare(&format!(
-        "SELECT {COLUMNS} FROM diary WHERE {zone} AND id < ?2 AND recorded_us >= ?3 AND recorded_us < ?4 {events}
-         ORDER BY id DESC LIMIT ?5"
+        "SELECT {COLUMNS} FROM diary WHERE {zone} AND id < ?2 AND recorded_us >= ?3 AND recorded_us < ?4
+         AND (?6 IS NULL OR event IN (SELECT value FROM json_each(?6))) ORDER BY id DESC LIMIT ?5"
     ))?;
-    let list = serde_json::Value::from(filter.events.as_slice()).to_string();
-    let before_id = filter.before_id.unwrap_or(i64::MAX);
-    let (from_us, to_us) = (filter.from_us.unwrap_or(i64::MIN), filter.to_us.unwrap_or(i64::MAX));
-    let limit = filter.limit.min(ROWS_MAX);
-    let mut params: Vec<&dyn ToSql> = vec![&filter.zone, &before_id, &from_us, &to_us, &limit];
-    if !filter.events.is_empty() {
-        params.push(&list);
-    }
-    statement.query_map(params.as_slice(), row_of)?.collect()
+    let events = (!filter.events.is_empty()).then(|| serde_json::json!(filter.events).to_string());
+    let rows = statement.query_map(
+        params![
+            filter.zone,
+            filter.before_id.unwrap_or(i64::MAX),
+            filter.from_us.unwrap_or(i64::MIN),
+            filter.to_us.unwrap_or(i64::MAX),
+            filter.limit.min(ROWS_MAX),
+            events
+        ],
+        row_of,
+    )?;
+    rows.collect()
 }
 
 /// Rows after one, oldest first.

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::backup::BackupError;
+use super::rows;
 use super::types::Batch;
 use super::writer::Done;
 
@@ -117,10 +118,8 @@ pub enum ReadError {
 
 /// Whether an error comes from a damaged file, which `giot store repair` may mend.
 #[must_use]
-pub fn is_damage(error: &(dyn std::error::Error + 'static)) -> bool {
-    use rusqlite::ErrorCode;
-    let code = error.downcast_ref::<rusqlite::Error>().and_then(rusqlite::Error::sqlite_error_code);
-    matches!(code, Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
+pub fn is_corruption(error: &(dyn std::error::Error + 'static)) -> bool {
+    error.downcast_ref().is_some_and(rows::is_corrupt)
 }
 
 /// What to do about a failed transaction.

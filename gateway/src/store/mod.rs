@@ -76,7 +76,7 @@ pub use self::backlog::{
 pub use self::backup::{BackupError, Proof, Stage, TableProof, back_up, restore};
 pub use self::check::{CheckReport, FINDINGS_MAX, Finding, Place, check_store};
 pub use self::commit::BATCH_SAMPLES_MAX;
-pub use self::error::{Closed, CommitError, OpenError, ReadError, SubmitError, is_damage};
+pub use self::error::{Closed, CommitError, OpenError, ReadError, SubmitError, is_corruption};
 pub use self::farm::{FarmRow, farm_secret};
 pub use self::history::CHART_POINTS_MAX;
 pub use self::reader::Reader;

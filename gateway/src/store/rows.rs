@@ -15,10 +15,12 @@ const HOLES_MAX: usize = 10_000;
 
 /// True for what a bad page or a bad sector causes.
 pub(super) fn is_damage(error: &rusqlite::Error) -> bool {
-    matches!(
-        error.sqlite_error_code(),
-        Some(ErrorCode::DatabaseCorrupt | ErrorCode::SystemIoFailure | ErrorCode::NotADatabase)
-    )
+    is_corrupt(error) || error.sqlite_error_code() == Some(ErrorCode::SystemIoFailure)
+}
+
+/// True for what a bad page causes.
+pub(super) fn is_corrupt(error: &rusqlite::Error) -> bool {
+    matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
 }
 
 /// A table with whole numbers as keys, and which of its columns are wanted.

@@ -257,7 +257,8 @@ impl<'e> Tallier<'e> {
         true
     }
 
-    /// A span that was summed up before, of this length; later than all before. One that lies in no span of this tally is passed by.
+    /// A span that was summed up before, of this length; later than all before. One that lies in no span of this tally is passed by;
+    /// returns whether it was counted.
     pub(super) fn add_span(&mut self, span: &Tally, length_us: i64) -> bool {
         let end_us = span.from_us.saturating_add(length_us);
         // What held into it is in its own sums.
