@@ -230,7 +230,10 @@ impl World {
         };
         // Told an age that nobody knows, a probe is in doubt until a reading comes that was surely taken later.
         let taken_ms = self.mono_ms.saturating_sub(age_s * 1000);
+        // The engine has no ears for the probes of a zone that is not in its plan.
+        let is_heard = self.plan.zones.contains_key(&self.zones[zone].0);
         match (told, self.known[zone].doubt_ms) {
+            (Told::Unknown { .. }, _) if !is_heard => {}
             (Told::Unknown { .. }, _) => self.known[zone].doubt_ms = Some(self.mono_ms),
             (Told::Counted { .. }, _) => self.known[zone].doubt_ms = None,
             (Told::Dated, Some(doubt_ms)) if taken_ms >= doubt_ms => self.known[zone].doubt_ms = None,
@@ -327,11 +330,16 @@ impl World {
     /// The plan that was to be is in force: what it has no place for is closed for certain.
     fn take_plan(&mut self) {
         let plan = self.next.take().expect("a plan that was asked for");
-        for ((id, own), node) in self.zones.iter_mut().zip(&self.nodes) {
+        let own = self.zones.iter_mut().zip(&mut self.known).zip(&self.nodes);
+        for (((id, own), known), node) in own {
             let is_open = node.run.is_some_and(|run| run.commanded_ms.is_some());
             match plan.zones.get(id) {
                 Some(zone) => *own = zone.clone(),
-                None => assert!(!is_open, "P3: {id} is gone and its valve open"),
+                None => {
+                    assert!(!is_open, "P3: {id} is gone and its valve open");
+                    // A zone that comes back waits for its probes anew, as after a start.
+                    known.doubt_ms = None;
+                }
             }
         }
         self.plan = plan;
