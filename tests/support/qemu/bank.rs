@@ -7,15 +7,18 @@ use giot_firmware::settings::Installation;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
+/// Erase block of the bank.
 const BLOCK_LEN: usize = 256 << 10;
-/// Blocks of the partition that holds what a person set up.
-const N_INSTALLATION_BLOCKS: usize = 2;
+/// What is used of each block.
+const PAGE_LEN: usize = 4 << 10;
+/// Pages of the partition that holds what a person set up.
+const N_INSTALLATION_PAGES: usize = 8;
 
-/// The partition at the beginning of the bank as an installer leaves it.
-pub(super) fn installed(installation: &Installation) -> Vec<u8> {
-    let mut bank = Bank(vec![0xff; N_INSTALLATION_BLOCKS * BLOCK_LEN]);
+/// The partition at the beginning of the bank as an installer leaves it: pages and where each lies.
+pub(super) fn installed(installation: &Installation) -> Vec<(u64, Vec<u8>)> {
+    let mut bank = Bank(vec![0xff; N_INSTALLATION_PAGES * PAGE_LEN]);
     at_once(installation.store(&mut bank)).expect("an installation that fits");
-    bank.0
+    (0..).step_by(BLOCK_LEN).zip(bank.0.chunks(PAGE_LEN).map(Vec::from)).collect()
 }
 
 /// The installation's partition before it goes into the bank's file.
@@ -50,7 +53,7 @@ impl ReadNorFlash for &mut Bank {
 
 impl NorFlash for &mut Bank {
     const WRITE_SIZE: usize = 4;
-    const ERASE_SIZE: usize = BLOCK_LEN;
+    const ERASE_SIZE: usize = PAGE_LEN;
 
     async fn erase(&mut self, from: u32, to: u32) -> Result<(), Beyond> {
         let range = usize::try_from(from).map_err(|_| Beyond)?..usize::try_from(to).map_err(|_| Beyond)?;

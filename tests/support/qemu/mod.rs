@@ -88,7 +88,9 @@ impl Chip {
     /// When the installation does not fit.
     pub fn install(&self, installation: &Installation) {
         let flash = OpenOptions::new().write(true).open(self.path("flash")).expect("the flash bank");
-        flash.write_all_at(&installed(installation), 0).expect("written");
+        for (offset, page) in installed(installation) {
+            flash.write_all_at(&page, offset).expect("written");
+        }
     }
 
     /// Switches it on.

@@ -4,13 +4,16 @@
 //! The chips program a whole word and can only clear bits. QEMU's model would also set them, so what is written is what
 //! real chips would hold: the old word AND the new one.
 //!
+//! Pages are as long as those of the chip in the field, so that the node's queues turn as they do there: each is the beginning of an
+//! erase block of its own, and the rest of the block is not used.
+//!
 //! | blocks of 256 KiB | partition |
 //! |---|---|
-//! | 0–1 | what a person set up |
-//! | 2–3 | counters |
-//! | 4–7 | valve events |
-//! | 8–15 | readings; 8–9 in images with faults |
-//! | 16–71, 72–127 | two firmware slots, for updates over the air; not used yet |
+//! | 0–7 | what a person set up |
+//! | 8–15 | counters |
+//! | 16–31 | valve events |
+//! | 32–95 | readings; 32–47 in images with faults |
+//! | 96–111, 112–127 | two firmware slots, for updates over the air; not used yet |
 
 use crate::mmio::{FLASH, Mmio};
 use core::ops::Range;
@@ -19,6 +22,7 @@ use embedded_storage_async::nor_flash::{
 };
 
 const BLOCK_LEN: usize = 256 * 1024;
+const PAGE_LEN: usize = 4 * 1024;
 const WORD_LEN: usize = 4;
 /// Words that are written in one go: the longest record and its header.
 const ROW_WORDS: usize = 32;
@@ -37,39 +41,44 @@ const FAILED: u32 = 0x003a_003a;
 /// One partition.
 #[derive(Debug)]
 pub(crate) struct Partition {
-    start: usize,
-    len: usize,
+    blocks: Range<usize>,
 }
 
 impl Partition {
     /// What a person set up.
-    pub(crate) const INSTALLATION: Range<usize> = 0..2;
+    pub(crate) const INSTALLATION: Range<usize> = 0..8;
     /// Counters.
-    pub(crate) const SETTINGS: Range<usize> = 2..4;
+    pub(crate) const SETTINGS: Range<usize> = 8..16;
     /// Valve events.
-    pub(crate) const EVENTS: Range<usize> = 4..8;
+    pub(crate) const EVENTS: Range<usize> = 16..32;
     /// Readings.
     #[cfg(not(feature = "fault-injection"))]
-    pub(crate) const READINGS: Range<usize> = 8..16;
+    pub(crate) const READINGS: Range<usize> = 32..96;
     /// Readings: few enough that a test can fill it.
     #[cfg(feature = "fault-injection")]
-    pub(crate) const READINGS: Range<usize> = 8..10;
+    pub(crate) const READINGS: Range<usize> = 32..48;
 
     /// The partition of some blocks. Two of the same blocks would spoil each other's contents, nothing else.
     pub(crate) const fn new(blocks: Range<usize>) -> Self {
-        Self { start: blocks.start * BLOCK_LEN, len: (blocks.end - blocks.start) * BLOCK_LEN }
+        Self { blocks }
     }
 
-    /// Where `len` bytes at `offset` are, in whole multiples of `unit`.
-    fn at(&self, offset: u32, len: usize, unit: usize) -> Result<Mmio, FlashError> {
+    /// Checks that `len` bytes at `offset` are inside, in whole multiples of `unit`; gives the offset.
+    fn check(&self, offset: u32, len: usize, unit: usize) -> Result<usize, FlashError> {
         let offset = offset as usize;
-        if offset.checked_add(len).is_none_or(|end| end > self.len) {
+        if offset.checked_add(len).is_none_or(|end| end > self.capacity()) {
             return Err(FlashError::OutOfBounds);
         }
         if !offset.is_multiple_of(unit) || !len.is_multiple_of(unit) {
             return Err(FlashError::NotAligned);
         }
-        Ok(FLASH.at(self.start + offset))
+        Ok(offset)
+    }
+
+    /// Where an offset lies, and how many bytes are left of its page.
+    fn place(&self, offset: usize) -> (Mmio, usize) {
+        let (page, within) = (offset / PAGE_LEN, offset % PAGE_LEN);
+        (FLASH.at((self.blocks.start + page) * BLOCK_LEN + within), PAGE_LEN - within)
     }
 }
 
@@ -78,7 +87,7 @@ impl Partition {
 pub(crate) enum FlashError {
     /// Beyond the end of the partition.
     OutOfBounds,
-    /// Not whole words, or not whole blocks.
+    /// Not whole words, or not whole pages.
     NotAligned,
     /// A chip reported that it failed.
     Chip,
@@ -102,27 +111,34 @@ impl ReadNorFlash for Partition {
     const READ_SIZE: usize = 1;
 
     async fn read(&mut self, offset: u32, bytes: &mut [u8]) -> Result<(), FlashError> {
-        let source = self.at(offset, bytes.len(), Self::READ_SIZE)?;
-        for (index, byte) in bytes.iter_mut().enumerate() {
-            *byte = source.read8(index);
+        let mut offset = self.check(offset, bytes.len(), Self::READ_SIZE)?;
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let (source, left) = self.place(offset);
+            let (piece, others) = rest.split_at_mut(left.min(rest.len()));
+            for (index, byte) in piece.iter_mut().enumerate() {
+                *byte = source.read8(index);
+            }
+            offset += piece.len();
+            rest = others;
         }
         Ok(())
     }
 
     fn capacity(&self) -> usize {
-        self.len
+        self.blocks.len() * PAGE_LEN
     }
 }
 
 impl NorFlash for Partition {
     const WRITE_SIZE: usize = WORD_LEN;
-    const ERASE_SIZE: usize = BLOCK_LEN;
+    const ERASE_SIZE: usize = PAGE_LEN;
 
     async fn erase(&mut self, from: u32, to: u32) -> Result<(), FlashError> {
         let len = to.checked_sub(from).ok_or(FlashError::OutOfBounds)? as usize;
-        let blocks = self.at(from, len, BLOCK_LEN)?;
-        for block in (0..len).step_by(BLOCK_LEN) {
-            let block = blocks.at(block);
+        let first = self.check(from, len, PAGE_LEN)?;
+        for offset in (first..first + len).step_by(PAGE_LEN) {
+            let (block, _) = self.place(offset);
             #[cfg(feature = "fault-injection")]
             if crate::gpio::power_fails() {
                 crate::fault::die();
@@ -135,10 +151,14 @@ impl NorFlash for Partition {
     }
 
     async fn write(&mut self, offset: u32, bytes: &[u8]) -> Result<(), FlashError> {
-        let mut target = self.at(offset, bytes.len(), WORD_LEN)?;
-        for row in bytes.as_chunks::<WORD_LEN>().0.chunks(ROW_WORDS) {
+        let mut offset = self.check(offset, bytes.len(), WORD_LEN)?;
+        let mut rest = bytes.as_chunks::<WORD_LEN>().0;
+        while !rest.is_empty() {
+            let (target, left) = self.place(offset);
+            let (row, others) = rest.split_at(ROW_WORDS.min(left / WORD_LEN).min(rest.len()));
             write_row(target, row)?;
-            target = target.at(ROW_WORDS * WORD_LEN);
+            offset += row.len() * WORD_LEN;
+            rest = others;
         }
         Ok(())
     }
