@@ -1,5 +1,5 @@
-//! Days without a network on the chip, whose idle time passes at once, and two resets. What comes in at the end came once, at its
-//! time or within what its time may be off; no run is missing.
+//! Days without a network on the chip, whose idle time passes at once: two resets, and more readings than its flash holds. What
+//! comes in at the end came once, at its time or within what its time may be off; what is lost is said; no run is missing.
 //!
 //! Each answer to a question for conductivity is the number of that question, and the time of each is written down here, in the
 //! time that the chip lives in. The gateway is away meanwhile and comes back on a machine whose clock went on as far.
@@ -45,7 +45,8 @@ struct Outage {
 }
 
 impl Outage {
-    fn new(interval_ms: u64, settings: &[(&str, &str)]) -> Self {
+    /// Moisture and temperature once an hour, and what `settings` say.
+    fn new(settings: &[(&str, &str)]) -> Self {
         let farm = Farm::new("lease_min = 10\nautomatic = false");
         let mut made: Installation = installation(&farm.kit());
         // Without DHCP, whose questions would go on all the time.
@@ -56,7 +57,7 @@ impl Outage {
         };
         for probe in &mut made.config.probes {
             probe.valve = None;
-            probe.interval_ms = interval_ms;
+            probe.interval_ms = us(HOUR).unsigned_abs() / 1000;
         }
         for (key, value) in settings {
             words::set(&mut made, key, value).unwrap();
@@ -118,6 +119,32 @@ impl Outage {
         reader
     }
 
+    /// Every counted reading once, and within the uncertainty of its epoch of when it was asked for: a second for those that met the
+    /// gateway, and said with the reading for the others. Gives which are there, and the worst error and the uncertainty of each
+    /// epoch, µs.
+    fn check_dates(&self, reader: &Reader, sure: &[u32]) -> (BTreeSet<usize>, BTreeMap<u32, (i64, i64)>) {
+        let anchors = reader.anchors(NODE).unwrap();
+        let uncertainties: BTreeMap<u32, i64> = anchors
+            .iter()
+            .map(|anchor| (anchor.epoch, i64::try_from(anchor.uncertainty_ms * 1000).unwrap()))
+            .collect();
+        let asked = self.chip.soil.ec_asked();
+        let (mut seen, mut worst) = (BTreeSet::new(), BTreeMap::new());
+        for (number, at_us, quality) in counted(reader) {
+            assert!(seen.insert(number), "answer {number} is there twice");
+            let epoch = u32::try_from(self.boots.iter().filter(|first| **first <= number).count()).unwrap();
+            let (off_us, may_us) = ((at_us - self.made_us - us(asked[number])).abs(), uncertainties[&epoch]);
+            assert!(off_us <= may_us, "answer {number} of epoch {epoch} is off by {off_us} of {may_us} us");
+            let is_sure = sure.contains(&epoch);
+            let wanted = if is_sure { Quality::Good } else { Quality::UncertainTime };
+            assert_eq!(quality, wanted, "answer {number}");
+            assert_eq!(may_us <= 1_000_000, is_sure, "epoch {epoch}: {may_us} us");
+            let worst = worst.entry(epoch).or_insert((0, may_us));
+            worst.0 = worst.0.max(off_us);
+        }
+        (seen, worst)
+    }
+
     /// Every valve event once, and within its stated uncertainty of when it was.
     fn check_moves(&self, reader: &Reader) -> Vec<ValveEventRow> {
         let wait = || (self.farm.valve_events().len() >= self.moves.len()).then_some(());
@@ -168,7 +195,7 @@ fn counted(reader: &Reader) -> Vec<(usize, i64, Quality)> {
 
 #[test]
 fn days_of_outage_and_two_resets_are_told_once_and_dated_within_their_uncertainty() {
-    let mut outage = Outage::new(600_000, &[("probe.2", "soil_ec,modbus:1:A,600,600")]);
+    let mut outage = Outage::new(&[("probe.2", "soil_ec,modbus:1:A,600,600")]);
     outage.run(|outage| outage.farm.start_run(30.0));
     outage.begin();
     outage.until_lease_ends();
@@ -190,31 +217,14 @@ fn days_of_outage_and_two_resets_are_told_once_and_dated_within_their_uncertaint
     let reader = outage.end();
 
     let asked = outage.chip.soil.ec_asked();
-    let anchors: BTreeMap<u32, i64> = reader
-        .anchors(NODE)
-        .unwrap()
-        .iter()
-        .map(|anchor| (anchor.epoch, i64::try_from(anchor.uncertainty_ms * 1000).unwrap()))
-        .collect();
-    assert_eq!(anchors.keys().copied().collect::<Vec<_>>(), [1, 2, 3]);
-    let mut worst = BTreeMap::new();
-    let mut seen = BTreeSet::new();
-    for (number, at_us, quality) in counted(&reader) {
-        assert!(seen.insert(number), "answer {number} is there twice");
-        let epoch = u32::try_from(outage.boots.iter().filter(|first| **first <= number).count()).unwrap();
-        let (off_us, may_us) = ((at_us - outage.made_us - us(asked[number])).abs(), anchors[&epoch]);
-        assert!(off_us <= may_us, "answer {number} of epoch {epoch} is off by {off_us} of {may_us} us");
-        let is_sure = epoch != 2;
-        assert_eq!(quality, if is_sure { Quality::Good } else { Quality::UncertainTime }, "answer {number}");
-        assert_eq!(may_us <= 1_000_000, is_sure, "epoch {epoch}: {may_us} us");
-        let worst = worst.entry(epoch).or_insert((0, may_us));
-        worst.0 = worst.0.max(off_us);
-    }
+    let (seen, worst) = outage.check_dates(&reader, &[1, 3]);
+    assert_eq!(worst.keys().copied().collect::<Vec<_>>(), [1, 2, 3]);
     check_none_missing(&seen, &asked, &outage.boots);
     for metric in ["soil_moisture", "soil_temperature_1"] {
         let times: BTreeSet<i64> = rows(&reader, metric).iter().map(|(_, at_us, _)| *at_us).collect();
-        let n_apart = times.len().abs_diff(seen.len());
-        assert!(n_apart <= outage.boots.len(), "{} of {metric} for {}", times.len(), seen.len());
+        let n_hours = hours_of_boots(&asked, &outage.boots);
+        let n_apart = times.len().abs_diff(n_hours);
+        assert!(n_apart <= outage.boots.len(), "{} of {metric} in {n_hours} hours", times.len());
     }
     let events = outage.check_moves(&reader);
     assert_eq!(events.iter().map(|event| event.epoch).collect::<Vec<_>>(), [1, 1, 2, 2, 3, 3]);
@@ -245,6 +255,13 @@ fn check_diary(farm: &Farm, events: &[ValveEventRow]) {
     }
 }
 
+/// Hours that have begun between the first question of each boot and its last.
+fn hours_of_boots(asked: &[Duration], boots: &[usize]) -> usize {
+    let ends = boots.iter().skip(1).copied().chain([asked.len()]);
+    let spans = boots.iter().zip(ends).map(|(first, end)| asked[end - 1] - asked[*first]);
+    spans.map(|span| usize::try_from(span.as_secs() / HOUR.as_secs()).unwrap() + 1).sum()
+}
+
 /// Missing are only answers that came too late and were asked for again, and those of a reading that a reset cut off.
 fn check_none_missing(seen: &BTreeSet<usize>, asked: &[Duration], boots: &[usize]) {
     for number in (0..asked.len()).filter(|number| !seen.contains(number)) {
@@ -252,4 +269,91 @@ fn check_none_missing(seen: &BTreeSet<usize>, asked: &[Duration], boots: &[usize
         let is_late = asked.get(number + 1).is_some_and(|next| *next - asked[number] < AGAIN);
         assert!(is_cut || is_late, "answer {number} of {} is missing, boots at {boots:?}", asked.len());
     }
+}
+
+#[test]
+fn a_full_flash_gives_up_its_oldest_readings_and_says_how_many() {
+    let switches: Vec<(String, String)> = (3..=15)
+        .map(|n| (format!("probe.{n}"), format!("tank_float,contact:{}:200,600,600", n - 3)))
+        .collect();
+    let mut settings = vec![("probe.2", "soil_ec,modbus:1:A,600,600")];
+    settings.extend(switches.iter().map(|(key, value)| (key.as_str(), value.as_str())));
+    let mut outage = Outage::new(&settings);
+    outage.begin();
+    for hours in [1, 20, 14] {
+        outage.live(hours * HOUR);
+        outage.run_at_button();
+    }
+    let reader = outage.end();
+    let n_rows = |metric: &str| rows(&reader, metric).len();
+    let events = outage.check_moves(&reader);
+
+    // Everything that was made is there, or told as lost: readings, the node's own records, valve events.
+    // Each record is a sample of one of these; a register's word as it was read stands beside it.
+    let names = || -> Vec<String> {
+        let series = reader.series().unwrap();
+        series.iter().map(|info| info.metric.to_string()).filter(|name| !name.ends_with("_raw")).collect()
+    };
+    let last = || usize::try_from(reader.mark(NODE).unwrap().unwrap().seq).unwrap();
+    let lost = || spans_lost(&outage.farm);
+    let n_lost = || lost().iter().map(|(from, to)| to - from + 1).sum::<usize>();
+    let n_there = || names().iter().map(|name| n_rows(name)).sum::<usize>() + events.len();
+    wait_for("all records", CALLS, || (n_there() + n_lost() == last()).then_some(()));
+    let (spans, n_lost) = (lost(), n_lost());
+    let told = format!("welcomed, {} waiting, {n_lost} lost", n_waiting(&outage.chip));
+    assert!(outage.chip.log().contains(&told), "no {told:?}\n{}", outage.chip.log());
+
+    // What is lost is one piece, from the first record without a network on, but for the valve events in it.
+    let lost: BTreeSet<usize> = spans.iter().flat_map(|(from, to)| *from..=*to).collect();
+    let (first, end) = (*lost.first().unwrap(), *lost.last().unwrap());
+    let kept: Vec<usize> = (first..=end).filter(|seq| !lost.contains(seq)).collect();
+    let event_seqs: Vec<usize> = events.iter().map(|event| usize::try_from(event.seq).unwrap()).collect();
+    assert_eq!(
+        kept,
+        event_seqs.iter().copied().filter(|seq| (first..=end).contains(seq)).collect::<Vec<_>>()
+    );
+    assert!(kept.len() >= 2 && kept.len() < events.len(), "events among the lost and after them: {kept:?}");
+
+    // So the counted readings lack one piece, which is the oldest of the outage; what the others lack is as old.
+    let asked = outage.chip.soil.ec_asked();
+    let (seen, worst) = outage.check_dates(&reader, &[1]);
+    let missing: Vec<usize> = (0..asked.len()).filter(|number| !seen.contains(number)).collect();
+    let (oldest, newest) = (missing[0], *missing.last().unwrap());
+    assert!(oldest <= 2 && newest - oldest + 1 == missing.len(), "{missing:?} of {}", asked.len());
+    let kept_from_us = outage.made_us + us(asked[newest]);
+    let pulled_us = outage.made_us + us(asked[oldest]);
+    for name in names().iter().filter(|name| name.starts_with("tank_float") || *name == COUNTED) {
+        let times = rows(&reader, name).into_iter().map(|(_, at_us, _)| at_us);
+        let times: Vec<i64> = times.filter(|at_us| *at_us > pulled_us + us(AGAIN)).collect();
+        assert!(times[0] > kept_from_us - us(AGAIN), "{name} has an older reading than those that are lost");
+        let n_apart = times.len().abs_diff(asked.len() - 1 - newest);
+        assert!(n_apart <= 2, "{} readings of {name}, {} asked", times.len(), asked.len() - 1 - newest);
+    }
+    println!(
+        "{:.2} days, {} records made, {n_lost} lost in {} spans, {} readings of each probe kept; worst error and stated uncertainty, us: \
+         {worst:?}",
+        outage.chip.age().as_secs_f64() / DAY.as_secs_f64(),
+        last(),
+        spans.len(),
+        seen.len()
+    );
+}
+
+/// What the gateway said that its node lost: first and last record.
+fn spans_lost(farm: &Farm) -> Vec<(usize, usize)> {
+    let log = std::fs::read_to_string(farm.dir.path().join(LOG)).unwrap();
+    let field = |line: &str, name: &str| -> usize {
+        let (_, rest) = line.split_once(name).unwrap_or_else(|| panic!("no {name} in {line}"));
+        let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
+        digits.parse().unwrap()
+    };
+    let lines = log.lines().filter(|line| line.contains("its oldest readings are lost"));
+    lines.map(|line| (field(line, " from="), field(line, " to="))).collect()
+}
+
+/// How many records the chip had when it was last greeted.
+fn n_waiting(chip: &Chip) -> usize {
+    let log = chip.log();
+    let line = log.lines().rfind(|line| line.contains("welcomed, ")).unwrap();
+    line.split_once("welcomed, ").unwrap().1.split_once(' ').unwrap().0.parse().unwrap()
 }
