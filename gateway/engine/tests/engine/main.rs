@@ -10,6 +10,7 @@
 mod farm;
 mod node;
 mod op;
+mod plans;
 mod probes;
 mod properties;
 mod scenarios;

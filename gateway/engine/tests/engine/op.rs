@@ -3,6 +3,8 @@
 use giot_engine::ProgramWish;
 use giot_shared::valve::RefusalReason;
 
+use crate::plans::PlanChange;
+
 /// What the network does to messages.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Network {
@@ -80,12 +82,8 @@ pub(crate) enum Op {
         offset_s: Option<i64>,
     },
     Network(Network),
-    /// Another plan: without a zone, or with other thresholds and capacities.
-    Plan {
-        without: Option<usize>,
-        is_thirsty: bool,
-        is_narrow: bool,
-    },
+    /// Another plan.
+    Plan(PlanChange),
     Restart {
         forgets_open: bool,
         reconnects: bool,

@@ -13,6 +13,7 @@ use proptest::prelude::*;
 
 use crate::farm::{at_hour, farm, node, permyriad, program, zone_of};
 use crate::op::{Network, Op, Told};
+use crate::plans::{SPARES, plan_change};
 use crate::world::World;
 
 const N_ZONES: usize = 4;
@@ -244,10 +245,13 @@ fn op_with_pumps() -> impl Strategy<Value = Op> {
 
 /// What happens to a farm that is changed while it runs.
 fn op_with_plans() -> impl Strategy<Value = Op> {
-    let without = prop_oneof![1 => Just(None), 2 => (0..N_ZONES).prop_map(Some)];
-    let plan = (without, any::<bool>(), any::<bool>())
-        .prop_map(|(without, is_thirsty, is_narrow)| Op::Plan { without, is_thirsty, is_narrow });
-    prop_oneof![15 => op_with_pumps(), 2 => plan]
+    let spare = N_ZONES + 2..N_ZONES + 2 + SPARES.len();
+    prop_oneof![
+        30 => op_with_pumps(),
+        4 => plan_change(N_ZONES).prop_map(Op::Plan),
+        1 => spare.clone().prop_map(|zone| Op::Connect { zone }),
+        1 => spare.prop_map(|zone| Op::Disconnect { zone }),
+    ]
 }
 
 proptest! {

@@ -3,17 +3,18 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use giot_engine::{
-    Action, Age, By, Engine, Event, Input, Level, Memory, Now, Pause, Plan, PumpAction, PumpKind, PumpPlan,
-    Reason, SoilRule, SourceId, ValveRef, ZoneId, ZonePlan, ZoneState,
+    Action, Age, By, Engine, Event, Input, Level, Memory, Now, Pause, Plan, PumpAction, PumpKind, Reason,
+    SourceId, ValveRef, ZoneId, ZonePlan, ZoneState,
 };
-use giot_shared::ids::{CommandId, ValveId};
+use giot_shared::ids::{CommandId, NodeId, ValveId};
 use giot_shared::time::{MonoMs, UnixMs};
 use giot_shared::units::Millilitres;
 use giot_shared::valve::CloseReason;
 
-use crate::farm::{metric, permyriad};
+use crate::farm::metric;
 use crate::node::{Node, Order, Word};
 use crate::op::{Network, Op, Told};
+use crate::plans::{PlanChange, nodes_of, outputs};
 
 /// From a valve's failure to the last moment at which a pump that knew nothing of it can have been given a lease: the way of
 /// the news, and of an Open.
@@ -26,7 +27,6 @@ const WALL_MS: i64 = 1_767_225_600_000;
 struct Known {
     is_locked: bool,
     has_fault: bool,
-    is_offline: bool,
     is_manual: bool,
     /// A program began the run.
     is_program: bool,
@@ -48,15 +48,17 @@ pub(crate) struct World {
     whole: Plan,
     n_plans: u32,
     zones: Vec<(ZoneId, ZonePlan)>,
-    pumps: Vec<(SourceId, PumpPlan)>,
-    /// Of each pump: until when a valve that failed unseen excuses it.
-    excused_until_ms: Vec<u64>,
-    /// Of each pump: how often it was reported on.
-    n_pumped: Vec<u32>,
+    /// Until when a valve that failed unseen excuses pumps.
+    excused_until_ms: u64,
+    /// Of each node: how often it was reported open under a command.
+    n_confirmed: Vec<u32>,
     engine: Engine,
     memory: Memory,
-    /// Those of the zones, then those of the pumps.
+    /// Those of the zones, those of the pumps, those to spare.
     nodes: Vec<Node>,
+    node_ids: Vec<NodeId>,
+    /// Of each node: the gateway was told that it is gone.
+    is_offline: Vec<bool>,
     known: Vec<Known>,
     mono_ms: u64,
     clock_offset_ms: Option<i64>,
@@ -80,16 +82,16 @@ impl World {
     pub(crate) fn new(plan: Plan, seed: u64) -> Self {
         let zones: Vec<_> = plan.zones.iter().map(|(id, zone)| (id.clone(), zone.clone())).collect();
         let now = Now { mono: MonoMs(1_000_000), wall: Some(UnixMs(WALL_MS)) };
-        let pumps = plan.sources.iter().filter_map(|(id, source)| Some((id.clone(), source.pump.clone()?)));
-        let pumps: Vec<_> = pumps.collect();
-        let n_nodes = zones.len() + pumps.len();
+        let node_ids = nodes_of(&plan);
+        let n_nodes = node_ids.len();
         let mut world = Self {
             engine: Engine::new(plan.clone(), Memory::default(), CommandId(1), now),
             memory: Memory::default(),
             nodes: (0..n_nodes).map(|_| Node::default()).collect(),
-            excused_until_ms: vec![0; pumps.len()],
-            n_pumped: vec![0; pumps.len()],
-            pumps,
+            node_ids,
+            is_offline: vec![false; n_nodes],
+            excused_until_ms: 0,
+            n_confirmed: vec![0; n_nodes],
             known: zones.iter().map(|_| Known::default()).collect(),
             mono_ms: 1_000_000,
             clock_offset_ms: Some(WALL_MS - 1_000_000),
@@ -137,16 +139,16 @@ impl World {
         self.check();
     }
 
-    /// Zones and pumps.
     pub(crate) fn n_nodes(&self) -> usize {
         self.nodes.len()
     }
 
-    fn valve_of(&self, node: usize) -> ValveRef {
-        match self.zones.get(node) {
-            Some((_, plan)) => plan.valve.clone(),
-            None => self.pumps[node - self.zones.len()].1.valve.clone(),
-        }
+    fn node_of(&self, valve: &ValveRef) -> usize {
+        self.node_ids.iter().position(|id| *id == valve.node).expect("a node of the farm")
+    }
+
+    fn is_commanded(&self, valve: &ValveRef) -> bool {
+        self.nodes[self.node_of(valve)].run.is_some_and(|run| run.commanded_ms.is_some())
     }
 
     pub(crate) fn apply(&mut self, op: &Op) {
@@ -158,9 +160,9 @@ impl World {
             Op::Reboot { zone } => {
                 let mut say = Vec::new();
                 if self.nodes[zone].run.is_some() {
-                    for (until_ms, (_, pump)) in self.excused_until_ms.iter_mut().zip(&self.pumps) {
-                        *until_ms = self.mono_ms + NEWS_MS_MAX + u64::from(pump.lease_s) * 1000;
-                    }
+                    let pumps = self.plan.sources.values().filter_map(|source| source.pump.as_ref());
+                    let lease_s = pumps.map(|pump| pump.lease_s).max().unwrap_or(0);
+                    self.excused_until_ms = self.mono_ms + NEWS_MS_MAX + u64::from(lease_s) * 1000;
                 }
                 self.nodes[zone].close(self.mono_ms, CloseReason::Boot, &mut say);
                 self.say(zone, say);
@@ -206,7 +208,7 @@ impl World {
                 self.feed(Input::Timeout);
             }
             Op::Network(network) => self.network = network,
-            Op::Plan { without, is_thirsty, is_narrow } => self.change_plan(without, is_thirsty, is_narrow),
+            Op::Plan(ref change) => self.change_plan(change),
             Op::Restart { forgets_open, reconnects } => self.restart(forgets_open, reconnects),
         }
         self.check_views();
@@ -283,10 +285,10 @@ impl World {
         self.paused_until_ms = 0;
         self.engine = Engine::new(self.plan.clone(), self.memory.clone(), next, self.now());
         for known in &mut self.known {
-            known.is_offline = false;
             known.is_started = false;
             known.doubt_ms = None;
         }
+        self.is_offline.fill(false);
         self.log.push("restart".to_owned());
         self.drain();
         self.check();
@@ -299,25 +301,16 @@ impl World {
         }
     }
 
-    fn change_plan(&mut self, without: Option<usize>, is_thirsty: bool, is_narrow: bool) {
-        let mut plan = self.whole.clone();
-        if let Some((id, _)) = without.and_then(|idx| self.zones.get(idx)) {
-            plan.zones.remove(id);
-            plan.programs.clear();
-        }
-        if is_thirsty {
-            for zone in plan.zones.values_mut() {
-                if let SoilRule::Moisture { start_below, stop_above } = &mut zone.soil {
-                    (*start_below, *stop_above) = (permyriad(1800), permyriad(2800));
-                }
-            }
-        }
-        if is_narrow {
-            plan.sources.values_mut().for_each(|source| source.capacity = None);
-        }
-        self.next = Some(plan);
+    fn change_plan(&mut self, change: &PlanChange) {
+        let plan = change.of(&self.whole, &self.node_ids);
         self.n_plans += 1;
-        self.feed_plan();
+        if plan.check().is_empty() {
+            self.next = Some(plan);
+            self.feed_plan();
+        } else {
+            // It is refused, and what was to be before still is.
+            self.feed(Input::Plan { version: self.n_plans, plan: &plan });
+        }
     }
 
     /// Tells the engine what plan is to be; again after a start.
@@ -327,20 +320,31 @@ impl World {
         }
     }
 
-    /// The plan that was to be is in force: what it has no place for is closed for certain.
+    /// The plan that was to be is in force: what it has no place for, or another one, is closed for certain.
     fn take_plan(&mut self) {
         let plan = self.next.take().expect("a plan that was asked for");
-        let own = self.zones.iter_mut().zip(&mut self.known).zip(&self.nodes);
-        for (((id, own), known), node) in own {
+        for (idx, (id, own)) in self.zones.iter_mut().enumerate() {
+            let Some(before) = self.plan.zones.get(id) else {
+                plan.zones.get(id).into_iter().for_each(|zone| *own = zone.clone());
+                continue;
+            };
+            let node = &self.nodes[self.node_ids.iter().position(|id| *id == before.valve.node).unwrap()];
             let is_open = node.run.is_some_and(|run| run.commanded_ms.is_some());
-            match plan.zones.get(id) {
-                Some(zone) => *own = zone.clone(),
-                None => {
-                    assert!(!is_open, "P3: {id} is gone and its valve open");
-                    // A zone that comes back waits for its probes anew, as after a start.
-                    known.doubt_ms = None;
-                }
+            let after = plan.zones.get(id);
+            let stays = after.is_some_and(|after| {
+                after.valve == before.valve && way(&plan, after) == way(&self.plan, before)
+            });
+            assert!(stays || !is_open, "P3: {id} has no place and its valve is open");
+            if after.is_none_or(|after| after.valve != before.valve) {
+                // A zone that comes back waits for its probes anew, as after a start.
+                self.known[idx].doubt_ms = None;
             }
+            after.into_iter().for_each(|zone| *own = zone.clone());
+        }
+        for (id, source) in &self.plan.sources {
+            let Some(pump) = &source.pump else { continue };
+            let stays = plan.sources.get(id).is_some_and(|source| source.pump.as_ref() == Some(pump));
+            assert!(stays || !self.is_commanded(&pump.valve), "P5: the pump of {id} has no place and is on");
         }
         self.plan = plan;
     }
@@ -417,16 +421,14 @@ impl World {
 
     fn hear(&mut self, zone: usize, word: Word) {
         self.log.push(format!("{} z{} says {word:?}", self.mono_ms, zone + 1));
-        let valve: &ValveRef = &self.valve_of(zone);
+        let valve = &ValveRef { node: self.node_ids[zone].clone(), valve: ValveId(0) };
         // Older than a minute counts as backlog.
         let is_live = |at_ms: u64, now_ms: u64| now_ms - at_ms <= 60_000;
         match word {
             Word::Answer { command, refused } => self.feed(Input::Answer { command, refused }),
             Word::Opened { command, at_ms } => {
                 let live = is_live(at_ms, self.mono_ms);
-                if let (Some(idx), Some(_)) = (zone.checked_sub(self.zones.len()), command) {
-                    self.n_pumped[idx] += 1;
-                }
+                self.n_confirmed[zone] += u32::from(command.is_some());
                 let (closed_by, volume) = (None, None);
                 self.feed(Input::ValveState {
                     valve,
@@ -446,15 +448,11 @@ impl World {
                 self.feed(Input::ValveState { valve, open: false, command, closed_by, run_ms, volume, live });
             }
             Word::Hello { open, command } => {
-                if let Some(known) = self.known.get_mut(zone) {
-                    known.is_offline = false;
-                }
+                self.is_offline[zone] = false;
                 self.feed(Input::NodeOnline { node: &valve.node, valves: &[(ValveId(0), open, command)] });
             }
             Word::Gone => {
-                if let Some(known) = self.known.get_mut(zone) {
-                    known.is_offline = true;
-                }
+                self.is_offline[zone] = true;
                 self.feed(Input::NodeOffline { node: &valve.node });
             }
         }
@@ -464,19 +462,20 @@ impl World {
         while let Some(action) = self.engine.poll_action() {
             self.log.push(format!("{} {action:?}", self.mono_ms));
             match action {
-                Action::Open { command, zone, run_s, ttl_s, reason, .. } => {
+                Action::Open { command, zone, valve, run_s, ttl_s, reason, .. } => {
                     let zone = self.index(&zone);
+                    let node = self.node_of(&valve);
                     assert!(self.mono_ms >= self.paused_until_ms, "opened in a pause of water");
                     self.check_open(zone, command, run_s, ttl_s, &reason);
                     self.known[zone].n_opens += 1;
                     let issued_ms = self.mono_ms;
-                    self.send(zone, Order { command, run_s: Some(run_s), issued_ms, ttl_s });
+                    self.send(node, Order { command, run_s: Some(run_s), issued_ms, ttl_s });
                 }
-                Action::Close { command, zone, .. } => {
+                Action::Close { command, valve, .. } => {
                     self.check_command(command);
-                    let zone = self.index(&zone);
+                    let node = self.node_of(&valve);
                     let issued_ms = self.mono_ms;
-                    self.send(zone, Order { command, run_s: None, issued_ms, ttl_s: 60 });
+                    self.send(node, Order { command, run_s: None, issued_ms, ttl_s: 60 });
                 }
                 Action::Diary(entry) => {
                     self.told_ms += entry.run_ms.unwrap_or(0);
@@ -524,20 +523,17 @@ impl World {
     }
 
     fn obey_for_pump(&mut self, action: PumpAction) {
-        let position = |source: &SourceId| {
-            self.zones.len() + self.pumps.iter().position(|(id, _)| id == source).unwrap()
-        };
         match action {
-            PumpAction::Open { command, source, run_s, ttl_s, .. } => {
-                let node = position(&source);
+            PumpAction::Open { command, source, valve, run_s, ttl_s, .. } => {
+                let node = self.node_of(&valve);
                 self.check_command(command);
-                let plan = &self.pumps[node - self.zones.len()].1;
+                let plan = self.plan.sources[&source].pump.as_ref().expect("a pump of the plan");
                 assert!((1..=plan.lease_s).contains(&run_s) && ttl_s > 0, "P3: every Open has a lease");
                 let issued_ms = self.mono_ms;
                 self.send(node, Order { command, run_s: Some(run_s), issued_ms, ttl_s });
             }
-            PumpAction::Close { command, source, .. } => {
-                let node = position(&source);
+            PumpAction::Close { command, valve, .. } => {
+                let node = self.node_of(&valve);
                 self.check_command(command);
                 let issued_ms = self.mono_ms;
                 self.send(node, Order { command, run_s: None, issued_ms, ttl_s: 60 });
@@ -564,7 +560,7 @@ impl World {
         let known = &self.known[zone];
         assert!((1..=plan.lease_s).contains(&run_s) && ttl_s > 0, "P3: every Open has a lease");
         assert!(!known.is_locked, "P6: {id} is locked");
-        assert!(!known.is_offline, "P6: {id} is offline");
+        assert!(!self.is_offline[self.node_of(&plan.valve)], "P6: {id} is offline");
         assert!(!known.has_fault, "P6: {id} has a fault");
         let is_first = reason.is_dryness();
         let is_by_person = matches!(reason, Reason::ManualStart { .. }) || (!is_first && known.is_manual);
@@ -614,8 +610,14 @@ impl World {
     /// What must hold at any moment, from the nodes' own view.
     fn check(&self) {
         let mut open: Vec<(&ZoneId, &ZonePlan)> = Vec::new();
-        for ((id, plan), node) in self.zones.iter().zip(&self.nodes) {
+        for (node_id, node) in self.node_ids.iter().zip(&self.nodes) {
             let Some(since_ms) = node.run.and_then(|run| run.commanded_ms) else { continue };
+            let owner = outputs(&self.plan).find(|valve| valve.node == *node_id);
+            assert!(owner.is_some(), "P3: {node_id} is open and nobody's\n{}", self.trail());
+            let Some((id, plan)) = self.plan.zones.iter().find(|(_, zone)| zone.valve.node == *node_id)
+            else {
+                continue;
+            };
             let open_ms = self.mono_ms - since_ms;
             let is_short = open_ms <= u64::from(plan.run_max_s) * 1000;
             assert!(is_short, "P3: {id} is open for {open_ms} ms\n{}", self.trail());
@@ -635,22 +637,19 @@ impl World {
 
     /// P5: whatever a pump gives finds a way out, through an open zone and every master valve before it.
     fn check_pumps(&self) {
-        for (idx, (source, plan)) in self.pumps.iter().enumerate() {
-            let node = &self.nodes[self.zones.len() + idx];
-            let is_on = node.run.is_some_and(|run| run.commanded_ms.is_some());
-            if !is_on || plan.kind != PumpKind::Pump || self.mono_ms <= self.excused_until_ms[idx] {
+        for (source, plan) in &self.plan.sources {
+            let Some(plan) = plan.pump.as_ref().filter(|pump| pump.kind == PumpKind::Pump) else { continue };
+            if !self.is_commanded(&plan.valve) || self.mono_ms <= self.excused_until_ms {
                 continue;
             }
-            let is_open = |master: &SourceId| {
-                let master_idx = self.pumps.iter().position(|(id, _)| id == master);
-                master_idx.is_none_or(|idx| {
-                    let is_master = self.pumps[idx].1.kind == PumpKind::Master;
-                    !is_master || self.nodes[self.zones.len() + idx].run.is_some()
-                })
+            let is_open = |valve: &ValveRef| self.nodes[self.node_of(valve)].run.is_some();
+            let is_passed = |master: &SourceId| {
+                let pump = self.plan.sources[master].pump.as_ref();
+                pump.is_none_or(|pump| pump.kind != PumpKind::Master || is_open(&pump.valve))
             };
-            let has_way = self.zones.iter().zip(&self.nodes).any(|((_, zone), node)| {
+            let has_way = self.plan.zones.values().any(|zone| {
                 let mut on_way = self.plan.sources.keys().filter(|other| self.is_fed_by(&zone.source, other));
-                node.run.is_some() && self.is_fed_by(&zone.source, source) && on_way.all(is_open)
+                is_open(&zone.valve) && self.is_fed_by(&zone.source, source) && on_way.all(is_passed)
             });
             assert!(has_way, "P5: the pump of {source} runs against closed valves\n{}", self.trail());
         }
@@ -683,7 +682,8 @@ impl World {
     }
 
     fn clear_sources(&mut self) {
-        for (source, _) in self.pumps.clone() {
+        let sources: Vec<SourceId> = self.plan.sources.keys().cloned().collect();
+        for source in sources {
             self.feed(Input::ClearSource { source: &source, by: "Lan" });
         }
     }
@@ -693,7 +693,7 @@ impl World {
         self.network = Network::default();
         self.apply(&Op::Clock { offset_s: Some(0) });
         self.apply(&Op::Pause { span_s: None });
-        self.apply(&Op::Plan { without: None, is_thirsty: false, is_narrow: false });
+        self.apply(&Op::Plan(PlanChange::default()));
         for node in 0..self.nodes.len() {
             self.disconnect(node);
             self.connect(node);
@@ -704,7 +704,9 @@ impl World {
             self.apply(&Op::Clear { zone });
         }
         self.clear_sources();
-        let n_pumped_before = self.n_pumped.clone();
+        // Its nodes are those of the zones, and then those of the pumps.
+        let pumps = self.zones.len()..outputs(&self.whole).count();
+        let n_pumped_before = self.n_confirmed.clone();
         let n_before: Vec<u32> = self.known.iter().map(|known| known.n_confirmed).collect();
         for round in 0..160_u16 {
             for (zone, before) in n_before.iter().enumerate() {
@@ -726,13 +728,14 @@ impl World {
             self.wait(150_000);
             let is_watered =
                 self.known.iter().zip(&n_before).all(|(known, before)| known.n_confirmed > *before);
-            let is_pumped = self.n_pumped.iter().zip(&n_pumped_before).all(|(now, before)| now > before);
+            let is_pumped = pumps.clone().all(|node| self.n_confirmed[node] > n_pumped_before[node]);
             if is_watered && is_pumped {
                 break;
             }
         }
-        for (n_pumped, before) in self.n_pumped.iter().zip(n_pumped_before) {
-            assert!(*n_pumped > before, "zones are watered and a pump stands still\n{}", self.trail());
+        for node in pumps {
+            let is_pumped = self.n_confirmed[node] > n_pumped_before[node];
+            assert!(is_pumped, "zones are watered and a pump stands still\n{}", self.trail());
         }
         for (zone, before) in n_before.into_iter().enumerate() {
             let view = self.engine.zone_view(&self.zones[zone].0, self.now()).unwrap();
@@ -740,4 +743,16 @@ impl World {
             assert!(is_watered, "never watered again: {view:#?}\n{}", self.trail());
         }
     }
+}
+
+/// The way of a zone's water: what it draws, and what each source on the way carries and switches.
+fn way(plan: &Plan, zone: &ZonePlan) -> impl PartialEq {
+    let mut branches = Vec::new();
+    let mut here = Some(&zone.source);
+    while let Some(id) = here {
+        let source = &plan.sources[id];
+        branches.push((id.clone(), source.capacity, source.pump.clone()));
+        here = source.fed_by.as_ref();
+    }
+    (zone.flow, branches)
 }
