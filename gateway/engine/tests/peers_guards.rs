@@ -614,18 +614,41 @@ fn opensprinkler_a_pause_is_ended_and_a_run_by_hand_goes_on() {
 }
 
 #[test]
-fn a_run_by_soil_that_was_paused_needs_its_time_off() {
+fn a_run_by_soil_that_was_paused_goes_on_until_it_is_wet_enough() {
     let mut field = Field::new(farm(1));
     field.read(1, 1900);
     field.wait_s(120);
-    pause_water(&mut field, Some(60));
-    field.wait_s(60);
-    field.read(1, 1900);
-    field.wait_s(500);
-    field.read(1, 1900);
-    assert_eq!(field.seconds("open v1"), [0]);
-    field.wait_s(60);
-    assert_eq!(field.seconds("open v1"), [0, 720], "ten minutes after it was closed");
+    field.read(1, 2300);
+    pause_water(&mut field, Some(600));
+    field.wait_s(660);
+    assert_eq!(
+        field.seconds("open v1"),
+        [0, 720],
+        "as soon as the pause is over, although it is above the start"
+    );
+    assert_eq!(field.seconds("z1 started: soil_goes_on"), [720]);
+    field.read(1, 3100);
+    assert_eq!(field.seconds("z1 stopped: soil_wet"), [780]);
+    field.wait_s(1200);
+    field.read(1, 2500);
+    assert_eq!(field.seconds("open v1"), [0, 720], "it has been wet: the start threshold counts again");
+}
+
+#[test]
+fn rain_in_a_pause_ends_a_run_by_soil_and_so_does_a_person() {
+    for (value, is_stopped) in [(3100, false), (2300, true)] {
+        let mut field = Field::new(farm(1));
+        field.read(1, 1900);
+        field.wait_s(120);
+        pause_water(&mut field, Some(600));
+        field.wait_s(60);
+        field.read(1, value);
+        if is_stopped {
+            field.stop("z1");
+        }
+        field.wait_s(7200);
+        assert_eq!(field.seconds("open v1"), [0], "{value} {is_stopped}");
+    }
 }
 
 #[test]

@@ -349,6 +349,8 @@ reasons! {
     Suspended = "suspended" {
         remaining_s: u64 = "Rest of the pause.",
     }
+    /// A pause of water ended a run before the soil was wet enough; it goes on.
+    SoilGoesOn = "soil_goes_on" {}
     /// A person paused the water of the farm; what ran goes on afterwards.
     WaterPaused = "water_paused" {
         remaining_s: u64 = "Rest of the pause.",

@@ -10,7 +10,7 @@ use giot_shared::valve::RefusalReason;
 
 use super::errand::is_interruption;
 use super::open::{Run, is_final};
-use super::{Phase, SETTLE_MS, Turn, Zone};
+use super::{Phase, RunKind, SETTLE_MS, Turn, Zone};
 use crate::diary::{By, Event};
 use crate::flight::{Flight, SentOpen};
 use crate::memory::OpenMemory;
@@ -19,6 +19,10 @@ use crate::reason::Reason;
 
 /// Longest pause between two Closes: a node that comes back is asked within a minute, a dead one costs no traffic.
 const CLOSE_PAUSE_MS_MAX: u64 = 60_000;
+
+/// What a pause of water keeps of a run by the soil is worth something for so long: the longest pause, and an hour for the wait
+/// behind what else goes on then.
+const REFILL_MS_MAX: u64 = 4 * 3_600_000;
 
 /// Perhaps open, wanted closed.
 #[derive(Debug)]
@@ -139,6 +143,9 @@ impl Zone {
     /// Ends what goes on at the valve: Close is sent until it is known to be closed.
     pub(super) fn stop(&mut self, turn: &mut Turn<'_>, reason: Reason, by: By, is_failure: bool) {
         let now = turn.mono();
+        let is_by_soil = self.run().is_some_and(|run| run.kind == RunKind::Soil);
+        let is_refilled_later = is_by_soil && matches!(reason, Reason::WaterPaused { .. });
+        self.refill_until = if is_refilled_later { now.plus_ms(REFILL_MS_MAX) } else { now };
         let phase = std::mem::replace(&mut self.phase, Phase::Closed);
         let closing = match phase {
             Phase::Opening(opening) => {
@@ -280,7 +287,8 @@ impl Zone {
         let has_rest = self.make_up(turn, &reason, had_ms);
         if closing.is_wet {
             // What goes on after a pause is the same run: it needs no time off in between.
-            if !(has_rest && matches!(reason, Reason::WaterPaused { .. })) {
+            let goes_on = has_rest || now.mono < self.refill_until;
+            if !(goes_on && matches!(reason, Reason::WaterPaused { .. })) {
                 self.off_until = turn.after_s(self.plan.min_off_s);
             }
             self.wet_until = now.mono.plus_ms(SETTLE_MS);

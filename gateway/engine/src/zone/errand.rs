@@ -10,7 +10,7 @@ use giot_shared::time::{MonoMs, UnixMs};
 use giot_shared::valve::CloseReason;
 
 use super::soil::{Need, Verdict, seconds_to};
-use super::{Phase, RunKind, Turn, Zone};
+use super::{Gate, Phase, RunKind, Turn, Zone};
 use crate::Now;
 use crate::diary::{By, Event};
 use crate::ids::ProgramId;
@@ -235,8 +235,11 @@ impl Zone {
         let open_until = self.memory.open.and_then(|open| open.until);
         let Some(RunMemory { errand, started_at }) = self.memory.run.take() else { return false };
         self.is_memory_changed = true;
-        // A set of runs that a person asked for is over with its interruption, save by a person's pause.
-        let is_paused = matches!(reason, Reason::WaterPaused { .. });
+        // A set of runs that a person asked for is over with its interruption, save by a person's pause; a gateway that started
+        // anew within the pause has only its word for that.
+        let is_in_pause = matches!(reason, Reason::GatewayRestarted {} | Reason::GatewayStopping {})
+            && self.gate.as_ref().is_some_and(Gate::is_pause);
+        let is_paused = is_in_pause || matches!(reason, Reason::WaterPaused { .. });
         let is_wanted =
             is_interruption(reason) && (is_paused || !is_ad_hoc(&errand.program)) && !errand.is_test();
         let Some(wall) = turn.now.wall.filter(|_| is_wanted) else { return false };

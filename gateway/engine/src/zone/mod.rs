@@ -130,6 +130,8 @@ pub(crate) struct Zone {
     slack_s: u32,
     /// What a guard holds back.
     gate: Option<Gate>,
+    /// A pause of water ended a run by the soil before it was wet enough: until then that run goes on as soon as it may.
+    refill_until: MonoMs,
     /// What its soil lacks.
     lacking: Lacking,
     /// The farm's version that has no place for the zone as it stands: it is to be closed, and nothing starts.
@@ -150,6 +152,11 @@ impl Gate {
     /// A person's pause of water.
     pub(crate) fn pause(until: MonoMs) -> Self {
         Self { reason: Reason::WaterPaused { remaining_s: 0 }, is_safety: true, until: Some(until) }
+    }
+
+    /// Whether a person's pause of water holds.
+    pub(crate) fn is_pause(&self) -> bool {
+        self.until.is_some()
     }
 
     /// The reason with the numbers of a moment.
@@ -291,6 +298,7 @@ impl Zone {
             keep_until: now.mono,
             slack_s: 0,
             gate: None,
+            refill_until: now.mono,
             lacking: Lacking::default(),
             leaving: None,
             memory,

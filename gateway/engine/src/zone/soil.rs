@@ -111,8 +111,10 @@ impl Zone {
         }
         // A quorum has a level.
         let level = soil.level.unwrap_or_else(|| self.plan.soil.stop());
-        let Some(need) = self.plan.soil.need(level) else {
-            return Verdict::Content(self.plan.soil.content(level));
+        let (need, dry) = match self.plan.soil.need(level) {
+            Some(need) => (need, self.plan.soil.dry(level)),
+            None if self.is_refilled(now, level) => (0, Reason::SoilGoesOn {}),
+            None => return Verdict::Content(self.plan.soil.content(level)),
         };
         if let Some(barred) = self.barred(now).or_else(|| self.held_back()) {
             return Verdict::Blocked(barred);
@@ -132,10 +134,15 @@ impl Zone {
         }
         Verdict::Ready {
             need: Need::Soil(need),
-            reason: self.plan.soil.dry(level),
+            reason: dry,
             kind: RunKind::Soil,
             run_s: self.plan.run_max_s,
         }
+    }
+
+    /// Whether a run by the soil goes on that a pause of water ended before it was wet enough.
+    fn is_refilled(&self, now: Now, level: Level) -> bool {
+        now.mono < self.refill_until && !self.plan.soil.is_wet(level)
     }
 
     /// What bars every start, a person's too: a plan that is to take over, the plan's problem, lock, fault, quarantine, a node without connection.
@@ -221,7 +228,8 @@ impl Zone {
             let grace_end = self.grace_end(turn);
             return earliest([soil.stale_at, (grace_end > turn.mono()).then_some(grace_end)]);
         }
-        if soil.level.is_none_or(|level| !self.plan.soil.is_dry(level)) {
+        let is_wanted = |level| self.plan.soil.is_dry(level) || self.is_refilled(turn.now, level);
+        if !soil.level.is_some_and(is_wanted) {
             return soil.stale_at;
         }
         let ahead = |at: MonoMs| (at > turn.mono()).then_some(at);

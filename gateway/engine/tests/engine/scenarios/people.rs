@@ -38,6 +38,35 @@ fn a_pause_of_water_does_not_go_by_a_clock_that_is_put_right() {
 }
 
 #[test]
+fn the_rest_of_a_run_by_hand_outlives_a_restart_within_the_pause() {
+    let script = "
+        0 ready
+        10 start z1 600
+        > @10 open z1 #2 600s ttl 30s manual_start
+        > @10 z1 started by Lan: manual_start #2
+        11 answer #2 ok
+        11 opened v1 #2
+        > @11 z1 confirmed by Lan: manual_start #2
+        111 water 900
+        > @111 farm adjusted by Lan: water_paused
+        > @111 z1 stopping by engine: water_paused #2
+        > @111 close z1 #3 water_paused
+        112 restart
+        > @112 close z1 #4 gateway_restarted
+        113 closed v1 #4 commanded 102
+        > @113 z1 stopped by engine: gateway_restarted #2 102s 102L
+        > @113 z1 scheduled by engine: run_once
+        > @113 z1 skipped by engine: water_paused
+        1020 wait
+        > @1011 open z1 #5 498s ttl 30s run_once
+        > @1011 z1 started by engine: run_once #5
+    ";
+    let mut plan = farm(1);
+    zone_of(&mut plan, "z1").automatic = false;
+    play(plan, script);
+}
+
+#[test]
 fn a_pause_of_water_needs_the_clock() {
     let script = "
         0 ready
