@@ -131,6 +131,7 @@ fn add(sum: &mut Report, report: Report) {
         sum.trail = report.trail;
     }
     sum.n_runs += report.n_runs;
+    sum.n_pump_starts += report.n_pump_starts;
     sum.litres += report.litres;
     sum.mm += report.mm;
     sum.n_stress_days += report.n_stress_days;
@@ -151,6 +152,7 @@ fn tell(args: &Args, sum: &Report, broken: &BTreeMap<u64, String>, days_per_s: f
     row("seasons", args.seeds)?;
     row("seasons without a broken promise", args.seeds - count(broken.len()))?;
     row("runs", sum.n_runs)?;
+    row("starts of pumps", sum.n_pump_starts)?;
     row("litres", sum.litres)?;
     row("mm", sum.mm)?;
     row("zone-days of water stress", sum.n_stress_days)?;
@@ -169,7 +171,7 @@ fn tell(args: &Args, sum: &Report, broken: &BTreeMap<u64, String>, days_per_s: f
     if args.json {
         let line = json!({
             "violations": sum.n_violations, "seed": args.seed, "seeds": args.seeds, "days": args.days,
-            "zones": args.zones, "runs": sum.n_runs, "litres": sum.litres, "mm": sum.mm,
+            "zones": args.zones, "runs": sum.n_runs, "pump_starts": sum.n_pump_starts, "litres": sum.litres, "mm": sum.mm,
             "stress_days": sum.n_stress_days, "records": sum.n_records,
             "readings_lost": sum.n_lost,
             "actions_hash": format!("{:016x}", sum.actions_hash), "simulated_days_per_s": days_per_s,

@@ -1,7 +1,7 @@
 //! The farm of a season: three households on a tree of sources, zones by the soil and by the calendar. Data only.
 //!
 //! One lake feeds a pump a household; each pump feeds three sections: two with a capacity, one that carries a zone at a
-//! time. Two zones share a node. The plan is sound for every seed: a problem in it is an error of the simulation.
+//! time. A master valve stands before one section. Two zones share a node, each pump and master valve has its own. The plan is sound for every seed: a problem in it is an error of the simulation.
 
 use std::collections::BTreeMap;
 
@@ -12,8 +12,8 @@ use giot_engine::program::{
     SunOffset, Target, Window, Windows,
 };
 use giot_engine::{
-    DayWindow, Depletion, HeldWater, Plan, ProbeRef, ProgramId, SoilRule, SourceId, SourcePlan, Timing,
-    ValveRef, ZoneGuards, ZoneId, ZonePlan,
+    DayWindow, Depletion, HeldWater, Plan, ProbeRef, ProgramId, PumpKind, PumpPlan, SoilRule, SourceId,
+    SourcePlan, Timing, ValveRef, ZoneGuards, ZoneId, ZonePlan,
 };
 use giot_shared::ids::{NodeId, ValveId};
 use giot_shared::metric::Metric;
@@ -70,6 +70,10 @@ pub(super) struct Farm {
     pub(super) zone_ids: Vec<ZoneId>,
     pub(super) grounds: Vec<Ground>,
     pub(super) node_ids: Vec<NodeId>,
+    /// By zone: the nodes of the pumps and master valves on its way.
+    pub(super) pumps_of_zone: Vec<Vec<usize>>,
+    /// The sources of pumps and master valves; their nodes stand behind those of the zones, in this order.
+    pump_sources: Vec<SourceId>,
     /// Zones that a station measures, and whether it dates its readings.
     pub(super) stations: BTreeMap<usize, bool>,
 }
@@ -85,12 +89,14 @@ impl Farm {
                 utc_offset_min: 420,
                 place: Place::new(21.33, 103.92),
                 timing: Timing { node_run_s_max: NODE_RUN_S_MAX, ..Timing::default() },
-                sources: sources()?,
+                sources: sources(dice)?,
                 ..Plan::default()
             },
             zone_ids: Vec::with_capacity(n_zones),
             grounds: Vec::with_capacity(n_zones),
             node_ids: Vec::new(),
+            pumps_of_zone: Vec::new(),
+            pump_sources: Vec::new(),
             stations: BTreeMap::new(),
         };
         let mut by_calendar = BTreeMap::new();
@@ -103,6 +109,7 @@ impl Farm {
                 farm.plan.programs.insert(id, program(steps, dice).context("a program")?);
             }
         }
+        farm.add_pump_nodes();
         let problems = farm.plan.check();
         ensure!(problems.is_empty(), "the farm of the season is not sound: {problems:?}");
         Ok(farm)
@@ -120,6 +127,40 @@ impl Farm {
     pub(super) fn zones_of(&self, node_idx: usize) -> std::ops::Range<usize> {
         let first = node_idx.saturating_mul(ZONES_A_NODE);
         first..(first + ZONES_A_NODE).min(self.grounds.len())
+    }
+
+    /// The nodes of pumps and master valves.
+    pub(super) fn pump_nodes(&self) -> std::ops::Range<usize> {
+        self.node_ids.len() - self.pump_sources.len()..self.node_ids.len()
+    }
+
+    /// The source whose pump or master valve a node switches.
+    pub(super) fn pump_source(&self, node_idx: usize) -> Option<&SourceId> {
+        self.pump_sources.get(node_idx.checked_sub(self.pump_nodes().start)?)
+    }
+
+    /// The node of a source's pump or master valve.
+    pub(super) fn pump_node(&self, source: &SourceId) -> Option<usize> {
+        let nth = self.pump_sources.iter().position(|of| of == source)?;
+        Some(self.pump_nodes().start + nth)
+    }
+
+    fn add_pump_nodes(&mut self) {
+        for (source, plan) in &self.plan.sources {
+            if let Some(pump) = &plan.pump {
+                self.pump_sources.push(source.clone());
+                self.node_ids.push(pump.valve.node.clone());
+            }
+        }
+        for zone in self.plan.zones.values() {
+            let mut pumps = Vec::new();
+            let mut here = Some(&zone.source);
+            while let Some(source) = here {
+                pumps.extend(self.pump_node(source));
+                here = self.plan.sources.get(source).and_then(|plan| plan.fed_by.as_ref());
+            }
+            self.pumps_of_zone.push(pumps);
+        }
     }
 
     fn add_zone(
@@ -171,25 +212,50 @@ fn station_id(zone_idx: usize) -> anyhow::Result<NodeId> {
     Ok(format!("j{zone_idx:03}").parse()?)
 }
 
-fn sources() -> anyhow::Result<BTreeMap<SourceId, SourcePlan>> {
+fn sources(dice: &mut Dice) -> anyhow::Result<BTreeMap<SourceId, SourcePlan>> {
     let mut sources = BTreeMap::new();
-    let mut add = |id: String, fed_by: Option<&str>, capacity: Option<u32>| -> anyhow::Result<()> {
+    let mut add = |id: String, fed_by: Option<&str>, capacity: Option<u32>, pump: Option<PumpPlan>| {
         let fed_by = fed_by.map(str::parse).transpose()?;
-        sources.insert(
-            id.parse()?,
-            SourcePlan { fed_by, capacity: capacity.map(LitresPerHour), ..SourcePlan::default() },
-        );
-        Ok(())
+        let capacity = capacity.map(LitresPerHour);
+        sources.insert(id.parse()?, SourcePlan { fed_by, capacity, pump, ..SourcePlan::default() });
+        anyhow::Ok(())
     };
-    add("lake".to_owned(), None, Some(24_000))?;
+    add("lake".to_owned(), None, Some(24_000), None)?;
     for household in 0..N_HOUSEHOLDS {
         let pump = format!("pump-{household}");
-        add(pump.clone(), Some("lake"), Some(11_000))?;
-        add(format!("main-{household}-0"), Some(&pump), Some(9_000))?;
-        add(format!("main-{household}-1"), Some(&pump), Some(6_000))?;
-        add(format!("main-{household}-2"), Some(&pump), None)?;
+        add(pump.clone(), Some("lake"), Some(11_000), Some(pump_plan(household, dice)?))?;
+        let master = (household == 0).then(master_plan).transpose()?;
+        add(format!("main-{household}-0"), Some(&pump), Some(9_000), master)?;
+        add(format!("main-{household}-1"), Some(&pump), Some(6_000), None)?;
+        add(format!("main-{household}-2"), Some(&pump), None, None)?;
     }
     Ok(sources)
+}
+
+/// A pump: it follows its zones' valves, stops before them, and may start so often.
+fn pump_plan(household: usize, dice: &mut Dice) -> anyhow::Result<PumpPlan> {
+    let output = ValveRef { node: format!("p{household}").parse()?, valve: ValveId(0) };
+    Ok(PumpPlan {
+        on_adjust_s: i32::try_from(dice.between(0, 15))?,
+        off_adjust_s: -i32::try_from(dice.between(0, 10))?,
+        run_s_min: u32::try_from(dice.between(0, 120))?,
+        off_s_min: u32::try_from(dice.between(10, 120))?,
+        starts_per_hour_max: u32::try_from(dice.between(4, 12))?,
+        // Four times this, with its time to live, fits into the shortest lease of a zone.
+        lease_s: u32::try_from(dice.between(60, 110))?,
+        ..PumpPlan::new(PumpKind::Pump, output)
+    })
+}
+
+/// A master valve that opens before its zones and closes after them.
+fn master_plan() -> anyhow::Result<PumpPlan> {
+    let output = ValveRef { node: "m0".parse()?, valve: ValveId(0) };
+    Ok(PumpPlan {
+        on_adjust_s: -20,
+        off_adjust_s: 10,
+        lease_s: 110,
+        ..PumpPlan::new(PumpKind::Master, output)
+    })
 }
 
 fn zone_plan(

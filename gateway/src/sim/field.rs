@@ -40,6 +40,8 @@ struct Plot {
     storage_mm: f64,
     fault: HydraulicFault,
     is_open: bool,
+    /// Pumps and master valves on its way are on.
+    is_fed: bool,
     units: u64,
     soaked_units: u64,
     at_ms: u64,
@@ -53,6 +55,7 @@ impl Field {
             ground: ground.clone(),
             fault: HydraulicFault::None,
             is_open: false,
+            is_fed: false,
             units: 0,
             soaked_units: 0,
             at_ms: 0,
@@ -82,6 +85,14 @@ impl Field {
         self.advance(zone_idx, now_ms);
         if let Some(plot) = self.plots.get_mut(zone_idx) {
             plot.is_open = is_open;
+        }
+    }
+
+    /// Water comes to a zone's valve, or stays away.
+    pub(super) fn set_supply(&mut self, zone_idx: usize, is_fed: bool, now_ms: u64) {
+        self.advance(zone_idx, now_ms);
+        if let Some(plot) = self.plots.get_mut(zone_idx) {
+            plot.is_fed = is_fed;
         }
     }
 
@@ -129,6 +140,9 @@ impl Field {
 impl Plot {
     fn flow_ml_h(&self) -> u64 {
         let nominal = u64::from(self.ground.flow_l_h) * 1000;
+        if !self.is_fed {
+            return 0;
+        }
         match self.fault {
             HydraulicFault::None if self.is_open => nominal,
             HydraulicFault::Passes { percent } if self.is_open => nominal * u64::from(percent) / 100,

@@ -7,10 +7,10 @@ use std::fmt::Write;
 use giot_engine::program::{Control, FarmState};
 use giot_engine::{
     Action, Age, By, Engine, Entry, Event, Input, Level, Memory, MetricName, Now, ProgramId, Reason,
-    ValveRef, ZoneId, ZoneMemory, ZoneState,
+    SourceId, SourceMemory, ValveRef, ZoneId, ZoneMemory, ZoneState,
 };
 use giot_shared::ids::{CommandId, Position};
-use giot_shared::time::{MonoMs, UnixMs};
+use giot_shared::time::{MonoMs, UnixMs, UptimeMs};
 use giot_shared::units::MoisturePermyriad;
 use giot_shared::valve::RefusalReason;
 use giot_shared::wire::{Hello, Record, Records};
@@ -46,7 +46,7 @@ pub(super) struct Kept {
 
 /// The newest reading of a probe in the store.
 #[derive(Clone, Copy, Debug)]
-struct Newest {
+pub(super) struct Newest {
     at: UnixMs,
     level: Option<Level>,
     good: bool,
@@ -54,9 +54,10 @@ struct Newest {
 
 /// A change on its way to the store.
 #[derive(Debug)]
-enum Row {
+pub(super) enum Row {
     Zone(ZoneId, Box<ZoneMemory>),
     Program(ProgramId, Control),
+    Source(SourceId, Box<SourceMemory>),
     Farm(FarmState),
     Mark { node_idx: usize, after: Position, last: Position, n_records: u64 },
     Dating { node_idx: usize, epoch: u32, dating: Dating },
@@ -157,6 +158,9 @@ impl World {
                 ..Known::default()
             };
         }
+        let sources = kept.memory.sources.iter();
+        let faults = sources.filter(|(_, memory)| memory.fault.is_some()).map(|(source, _)| source.clone());
+        let faults = faults.collect();
         let next = CommandId(self.gateway.next_command + RESERVED);
         self.gateway.next_counter += RESERVED;
         let memory = kept.memory.clone();
@@ -164,6 +168,7 @@ impl World {
         self.gateway.look_at_clock();
         self.gateway.sessions = sessions;
         self.gateway.is_offline.clear();
+        self.restart_pumps(faults);
         self.gateway.engine = Some(Engine::new(self.farm.plan.clone(), memory, next, self.now()));
         self.recall();
         self.drain();
@@ -204,7 +209,7 @@ impl World {
         self.drain();
     }
 
-    fn keep(&mut self, row: Row) {
+    pub(super) fn keep(&mut self, row: Row) {
         if self.gateway.pending.is_empty() {
             self.plan(COMMIT_MS, Happening::Commit);
         }
@@ -223,20 +228,13 @@ impl World {
                 Action::Open { command, zone, valve, run_s, ttl_s, reason, .. } => {
                     let Some(zone_idx) = self.zone_idx(&zone) else { continue };
                     self.check_open(zone_idx, command, (run_s, ttl_s), &reason);
-                    let issued_at = UnixMs(
-                        self.true_unix().0.saturating_add(self.gateway.offset_ms.unwrap_or(-3_456_000_000)),
-                    );
-                    self.order(
-                        zone_idx,
-                        usize::from(valve.valve.0),
-                        command,
-                        Some((run_s, issued_at, ttl_s)),
-                    );
+                    let open = Some((run_s, self.issued_at(), ttl_s));
+                    self.order(self.node_of_zone(zone_idx), usize::from(valve.valve.0), command, open);
                 }
                 Action::Close { command, zone, valve, .. } => {
                     let Some(zone_idx) = self.zone_idx(&zone) else { continue };
                     self.check_command(command);
-                    self.order(zone_idx, usize::from(valve.valve.0), command, None);
+                    self.order(self.node_of_zone(zone_idx), usize::from(valve.valve.0), command, None);
                 }
                 Action::Diary(entry) => self.take_entry(&entry),
                 Action::Remember { zone, memory } => {
@@ -250,22 +248,32 @@ impl World {
                 Action::RememberFarm { farm } => self.keep(Row::Farm(farm)),
                 // The season's farm has no gauges, so nothing is learned.
                 Action::RememberGuards { .. } => {}
-                Action::Pump(_) => {
-                    let now_ms = self.now_ms;
-                    self.checks.demand(false, now_ms, || "the season's farm has no pumps".to_owned());
-                }
+                Action::Pump(action) => self.act_for_pump(action),
             }
         }
     }
 
-    fn order(
+    /// What the clock shows as an order is issued; an unset one shows its year of manufacture.
+    pub(super) fn issued_at(&self) -> UnixMs {
+        UnixMs(self.true_unix().0.saturating_add(self.gateway.offset_ms.unwrap_or(-3_456_000_000)))
+    }
+
+    fn node_of_zone(&self, zone_idx: usize) -> usize {
+        self.farm.grounds.get(zone_idx).map_or(0, |ground| ground.node_idx)
+    }
+
+    /// Whether the gateway was told that a node is gone.
+    pub(super) fn is_offline(&self, node_idx: usize) -> bool {
+        self.gateway.is_offline.get(&node_idx).copied().unwrap_or(false)
+    }
+
+    pub(super) fn order(
         &mut self,
-        zone_idx: usize,
+        node_idx: usize,
         line_idx: usize,
         command: CommandId,
         open: Option<(u32, UnixMs, u32)>,
     ) {
-        let Some(node_idx) = self.farm.grounds.get(zone_idx).map(|ground| ground.node_idx) else { return };
         self.gateway.next_counter += 1;
         let counter = self.gateway.next_counter;
         let is_clock_right = self.gateway.offset_ms == Some(0);
@@ -279,6 +287,7 @@ impl World {
         if matches!(entry.event, Event::Skipped | Event::Refused) {
             *self.report.skips.entry(entry.reason.code()).or_default() += 1;
         }
+        self.note_pump_entry(entry.event, &entry.reason);
         let Some(zone_idx) = entry.zone.as_ref().and_then(|zone| self.zone_idx(zone)) else { return };
         if let Some(known) = self.gateway.known.get_mut(zone_idx) {
             if entry.event == Event::Started {
@@ -294,7 +303,7 @@ impl World {
         }
     }
 
-    fn check_command(&mut self, command: CommandId) {
+    pub(super) fn check_command(&mut self, command: CommandId) {
         let is_risen = command.0 > self.gateway.next_command;
         self.checks.demand(is_risen, self.now_ms, || format!("P4: command {} does not rise", command.0));
         self.gateway.next_command = self.gateway.next_command.max(command.0);
@@ -315,8 +324,8 @@ impl World {
         else {
             return;
         };
-        let node_idx = self.farm.grounds.get(zone_idx).map_or(0, |ground| ground.node_idx);
-        let is_offline = self.gateway.is_offline.get(&node_idx).copied().unwrap_or(false);
+        let is_offline = self.is_offline(self.node_of_zone(zone_idx));
+        let is_source_in_order = self.is_source_in_order(zone_idx);
         let code = reason.code();
         let checks = &mut self.checks;
         let mut demand = |is_kept, what: &str| {
@@ -327,6 +336,7 @@ impl World {
         demand(!known.is_locked, "P6 lock");
         demand(!is_offline, "P6 offline");
         demand(!known.has_fault, "P6 fault");
+        demand(is_source_in_order, "P6 fault of the source");
         let is_first = reason.is_dryness();
         let is_by_program = matches!(reason, Reason::ProgramRun { .. });
         if matches!(reason, Reason::ManualStart { .. }) || (!is_first && !is_by_program && known.is_manual) {
@@ -371,6 +381,7 @@ impl World {
             }
             Up::Gone => {
                 self.gateway.is_offline.insert(node_idx, true);
+                self.hears_of(node_idx, None);
                 self.checks.note(self.now_ms, || format!("{node_id} is gone"));
                 self.feed(Input::NodeOffline { node: &node_id });
             }
@@ -381,6 +392,7 @@ impl World {
         let now = self.now();
         let Some(node_id) = self.farm.node_ids.get(node_idx).cloned() else { return };
         self.gateway.is_offline.insert(node_idx, false);
+        self.hears_of(node_idx, Some(Position { epoch: hello.epoch, seq: 0 }));
         let is_clock_right = self.gateway.offset_ms == Some(0);
         let Some(session) = self.gateway.sessions.get_mut(node_idx) else { return };
         let Greeting::Welcome { stored, dating, missing } =
@@ -435,6 +447,7 @@ impl World {
         if let Some(dating) = taken.new_dating {
             self.keep(Row::Dating { node_idx, epoch: records.epoch, dating });
         }
+        self.hears_of(node_idx, Some(taken.last));
         let n_records = u64::try_from(n_new).unwrap_or(0);
         self.keep(Row::Mark { node_idx, after: taken.after, last: taken.last, n_records });
         self.check_dates(node_idx, records, taken);
@@ -484,9 +497,26 @@ impl World {
                 self.know(zone_idx, &sample.metric, true_ms, moisture.filter(|_| good));
             }
             let age = sample.age;
+            self.check_age(node_idx, (records.epoch, uptime), age);
             self.feed(Input::Reading { device: &node_id, metric: &metric, at, age, level, good });
             self.keep(Row::Newest { node_idx, metric, newest: Newest { at, level, good } });
         }
+    }
+
+    /// P6: no reading of a node counts as younger than it is, whatever the clock does meanwhile.
+    fn check_age(&mut self, node_idx: usize, (epoch, uptime): (u32, UptimeMs), age: Age) {
+        let Some(node) = self.nodes.get(node_idx) else { return };
+        // Of an epoch that is over it is only known that it ended before the present one began.
+        let taken_ms = if node.epoch == epoch { node.true_ms(uptime) } else { node.boot_ms };
+        let true_ms = self.now_ms.saturating_sub(taken_ms);
+        let is_true = match age {
+            Age::Counted(age_ms) => age_ms.saturating_add(DATE_MS_MAX) >= true_ms,
+            Age::Dated => false,
+            Age::Unknown => true,
+        };
+        self.checks.demand(is_true, self.now_ms, || {
+            format!("P6: a reading of node {node_idx} is {true_ms} ms old and counts as {age:?}")
+        });
     }
 
     /// Notes what was delivered of a zone's probe, and when that was really measured.
@@ -536,6 +566,9 @@ impl World {
             match row {
                 Row::Zone(zone, memory) => {
                     kept.memory.zones.insert(zone, *memory);
+                }
+                Row::Source(source, memory) => {
+                    kept.memory.sources.insert(source, *memory);
                 }
                 Row::Program(program, control) => {
                     kept.memory.programs.insert(program, control);

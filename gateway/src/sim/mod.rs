@@ -10,6 +10,7 @@
 //! |---|---|
 //! | `farm` | the plan: households, sources, zones, programs |
 //! | `field` | sky, soil, pipes |
+//! | `pump` | pumps and master valves, and whether their water has a way |
 //! | `node` | a node as the wire promises it |
 //! | `station` | devices that are no nodes: flat JSON |
 //! | `season` | events in the order of time, links between nodes and gateway |
@@ -24,6 +25,7 @@ mod farm;
 mod field;
 mod gateway;
 mod node;
+mod pump;
 mod season;
 mod station;
 mod trouble;
@@ -52,6 +54,8 @@ pub struct Report {
     pub trail: Vec<String>,
     /// Runs that nodes began under a command.
     pub n_runs: u64,
+    /// Starts of pumps and master valves.
+    pub n_pump_starts: u64,
     /// Water of all runs, litres.
     pub litres: u64,
     /// The same over the wetted ground of all zones, mm.
@@ -108,6 +112,7 @@ mod tests {
             let first = season(options, &mut |_| {}).unwrap();
             assert_eq!(first.n_violations, 0, "seed {seed}: {:?}\n{}", first.first, first.trail.join("\n"));
             assert!(first.n_runs > 40 && first.litres > 10_000, "seed {seed} hardly waters: {first:?}");
+            assert!(first.n_pump_starts > 40, "seed {seed} hardly pumps: {first:?}");
             assert!(first.faults.len() > 5, "seed {seed} is too kind: {:?}", first.faults);
             if seed == 1 {
                 assert_eq!(season(options, &mut |_| {}).unwrap(), first, "P10");

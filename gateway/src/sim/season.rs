@@ -19,6 +19,7 @@ use super::farm::Farm;
 use super::field::Field;
 use super::gateway::Gateway;
 use super::node::{Node, Order, Run};
+use super::pump::{PumpTrouble, Pumps};
 use super::station::Station;
 use super::trouble::{ProbeTrouble, Trouble};
 use super::{Options, Report};
@@ -141,6 +142,7 @@ pub(super) struct World {
     pub(super) station_troubles: BTreeMap<usize, ProbeTrouble>,
     pub(super) names: Names,
     pub(super) gateway: Gateway,
+    pub(super) pumps: Pumps,
     pub(super) checks: Checks,
     pub(super) report: Report,
     /// Every entry, where a test wants to read them.
@@ -199,7 +201,10 @@ impl World {
     fn new(farm: Farm, seed: u64, is_trailing: bool) -> Self {
         let mut dice = Dice::new(seed, 2);
         let n_nodes = farm.node_ids.len();
-        let n_lines = |node_idx| farm.grounds.iter().filter(|ground| ground.node_idx == node_idx).count();
+        let n_lines = |node_idx| {
+            let of_zones = farm.grounds.iter().filter(|ground| ground.node_idx == node_idx).count();
+            of_zones + usize::from(farm.pump_nodes().contains(&node_idx))
+        };
         // A few parts in a million: the dating of an epoch that lives for months must stay within a minute.
         let drift = |dice: &mut Dice| i64::try_from(dice.below(7)).unwrap_or(3) - 3;
         let nodes = (0..n_nodes).map(|idx| Node::new(n_lines(idx), drift(&mut dice))).collect();
@@ -213,6 +218,7 @@ impl World {
             station_troubles: BTreeMap::new(),
             names: Names::default(),
             gateway: Gateway::new(farm.grounds.len()),
+            pumps: Pumps::default(),
             checks: Checks::new(is_trailing),
             report: Report::default(),
             #[cfg(test)]
@@ -233,7 +239,7 @@ impl World {
 
     fn begin(&mut self) {
         self.start_gateway();
-        for node_idx in 0..self.nodes.len() {
+        for node_idx in 0..self.farm.pump_nodes().start {
             let at_ms = self.link_dice.below(SAMPLE_MS.0);
             self.plan_sample(node_idx, at_ms);
         }
@@ -265,6 +271,7 @@ impl World {
                 self.feed(Input::Timeout);
             } else if let Some((_, happening)) = self.queue.pop_first() {
                 self.happen(happening);
+                self.check_pumps();
             }
         }
         self.now_ms = end_ms;
@@ -451,11 +458,18 @@ impl World {
 
     fn obey(&mut self, node_idx: usize, order: &Order) {
         let now_ms = self.now_ms;
-        let Some(zone_idx) = self.zone_of(node_idx, order.line_idx) else { return };
-        self.field.advance(zone_idx, now_ms);
-        let meter_ml = self.field.metered_ml(zone_idx);
+        let zone_idx = self.zone_of(node_idx, order.line_idx);
+        let trouble = self.pumps.troubles.get(&node_idx).copied();
+        if trouble == Some(PumpTrouble::Mute) {
+            return;
+        }
+        let meter_ml = zone_idx.map_or(0, |zone_idx| {
+            self.field.advance(zone_idx, now_ms);
+            self.field.metered_ml(zone_idx)
+        });
         let Some(node) = self.nodes.get_mut(node_idx) else { return };
-        let refused = node.refusal(now_ms, order);
+        let is_busy = order.open.is_some() && trouble == Some(PumpTrouble::Busy);
+        let refused = node.refusal(now_ms, order).or(is_busy.then_some(RefusalReason::Busy));
         self.checks.note(now_ms, || format!("node {node_idx} gets {order:?}: {refused:?}"));
         if let Some(refusal) = refused {
             self.count_refusal(refusal);
@@ -470,9 +484,15 @@ impl World {
                     .get(order.line_idx)
                     .is_some_and(|run| run.is_none_or(|run| run.commanded_ms.is_none()))
             });
-            self.report.n_runs += u64::from(is_first);
-            self.open(node_idx, order.line_idx, Some(order.command), run_s, meter_ml);
-            self.check_flows();
+            if zone_idx.is_some() {
+                self.report.n_runs += u64::from(is_first);
+            } else {
+                self.note_pump_order(node_idx, order, ttl_s);
+            }
+            if !is_first || trouble != Some(PumpTrouble::DoesNotStart) {
+                self.open(node_idx, order.line_idx, Some(order.command), run_s, meter_ml);
+                self.check_flows();
+            }
         } else {
             self.close(node_idx, order.line_idx, CloseReason::Commanded);
         }
@@ -510,16 +530,23 @@ impl World {
         if let Some(node) = self.nodes.get_mut(node_idx) {
             node.open(now_ms, line_idx, command, run_s, meter_ml);
         }
+        self.plan(u64::from(run_s) * 1000, Happening::Lease { node_idx });
         if let Some(zone_idx) = self.zone_of(node_idx, line_idx) {
             self.field.set_valve(zone_idx, true, now_ms);
+            self.plan_sample(node_idx, MINUTE_MS);
+        } else {
+            self.turn_water(node_idx);
         }
-        self.plan(u64::from(run_s) * 1000, Happening::Lease { node_idx });
-        self.plan_sample(node_idx, MINUTE_MS);
     }
 
     pub(super) fn close(&mut self, node_idx: usize, line_idx: usize, why: CloseReason) {
         let now_ms = self.now_ms;
-        let Some(zone_idx) = self.zone_of(node_idx, line_idx) else { return };
+        let Some(zone_idx) = self.zone_of(node_idx, line_idx) else {
+            if let Some(node) = self.nodes.get_mut(node_idx) {
+                node.close(now_ms, line_idx, why, 0);
+            }
+            return self.turn_water(node_idx);
+        };
         self.field.set_valve(zone_idx, false, now_ms);
         let meter_ml = self.field.metered_ml(zone_idx);
         let run = self.nodes.get_mut(node_idx).and_then(|node| node.close(now_ms, line_idx, why, meter_ml));
@@ -643,7 +670,8 @@ impl World {
             let n_waiting = node.outbox.len();
             let stored = self.gateway.kept.marks.get(&node_idx).copied().unwrap_or_default();
             // What was said within the last minute may be on its way.
-            let is_whole = n_waiting <= 16 && stored.epoch == node.epoch;
+            // A pump's node has nothing to say before it is switched on.
+            let is_whole = n_waiting <= 16 && (stored.epoch == node.epoch || node.last_seq() == 0);
             self.checks.demand(is_whole, self.now_ms, || {
                 format!(
                     "P1: node {node_idx} keeps {n_waiting} records up to {}, stored is {stored:?}",

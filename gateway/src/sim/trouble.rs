@@ -3,8 +3,10 @@
 use giot_board_host::field::HydraulicFault;
 use giot_engine::program::Percent;
 use giot_engine::{Input, Pause, ProgramWish};
+use giot_shared::ids::Position;
 use giot_shared::valve::CloseReason;
 
+use super::pump::PumpTrouble;
 use super::season::{Happening, Link, MINUTE_MS, START, World};
 
 const HOUR_MS: u64 = 60 * MINUTE_MS;
@@ -35,6 +37,10 @@ pub(super) enum Trouble {
     Pipe {
         zone_idx: usize,
         fault: HydraulicFault,
+    },
+    Pump {
+        node_idx: usize,
+        trouble: PumpTrouble,
     },
     StationDown {
         station_idx: usize,
@@ -77,6 +83,7 @@ impl Trouble {
             Self::Pipe { fault: HydraulicFault::StuckClosed, .. } => "valve_stuck_closed",
             Self::Pipe { fault: HydraulicFault::Passes { percent: ..100 }, .. } => "line_clogged",
             Self::Pipe { .. } => "line_burst",
+            Self::Pump { trouble, .. } => trouble.kind(),
             Self::LinkDown { .. } => "link_down",
             Self::StationDown { .. } => "station_down",
             Self::StationProbe { .. } => "station_probe",
@@ -115,6 +122,12 @@ impl World {
                 self.break_for_a_while(trouble);
             }
         }
+        for node_idx in self.farm.pump_nodes() {
+            if self.chance.permille(12) {
+                let trouble = self.any_pump_trouble(node_idx);
+                self.break_for_a_while(trouble);
+            }
+        }
         for _ in 0..n_nodes {
             if self.chance.permille(8) {
                 self.any_wish();
@@ -131,6 +144,7 @@ impl World {
             Trouble::LinkDown { .. } | Trouble::StationDown { .. } | Trouble::Lock { .. } => {
                 self.chance.between(MINUTE_MS, 72 * HOUR_MS)
             }
+            Trouble::Pump { .. } => self.chance.between(MINUTE_MS, 12 * HOUR_MS),
             Trouble::LinkBad { .. } => self.chance.between(HOUR_MS, 24 * HOUR_MS),
             Trouble::NodePower { .. } | Trouble::FarmPower => self.chance.between(1000, 6 * HOUR_MS),
             Trouble::GatewayKill | Trouble::GatewayStop => self.chance.between(500, 20 * MINUTE_MS),
@@ -170,6 +184,19 @@ impl World {
         }
     }
 
+    fn any_pump_trouble(&mut self, node_idx: usize) -> Trouble {
+        match self.chance.below(9) {
+            0 => Trouble::LinkDown { node_idx },
+            1 | 2 => Trouble::LinkBad { node_idx },
+            3 | 4 => Trouble::NodePower { node_idx },
+            _ => {
+                let all = PumpTrouble::ALL;
+                let trouble = all.get(self.chance.idx(all.len())).copied().unwrap_or(PumpTrouble::Dry);
+                Trouble::Pump { node_idx, trouble }
+            }
+        }
+    }
+
     fn any_station_trouble(&mut self, station_idx: usize) -> Trouble {
         let trouble = match self.chance.below(6) {
             0 => ProbeTrouble::Stuck { permyriad: 1700 },
@@ -202,6 +229,10 @@ impl World {
                 self.probes.insert((node_idx, probe), trouble);
             }
             Trouble::Pipe { zone_idx, fault } => self.field.set_fault(zone_idx, fault, self.now_ms),
+            Trouble::Pump { node_idx, trouble } => {
+                self.pumps.troubles.insert(node_idx, trouble);
+                self.turn_water(node_idx);
+            }
             Trouble::StationDown { station_idx } => self.link_station(station_idx, false),
             Trouble::StationProbe { station_idx, trouble } => {
                 self.station_troubles.insert(station_idx, trouble);
@@ -233,6 +264,10 @@ impl World {
             }
             Trouble::Pipe { zone_idx, .. } => {
                 self.field.set_fault(zone_idx, HydraulicFault::None, self.now_ms);
+            }
+            Trouble::Pump { node_idx, .. } => {
+                self.pumps.troubles.remove(&node_idx);
+                self.turn_water(node_idx);
             }
             Trouble::StationDown { station_idx } => self.link_station(station_idx, true),
             Trouble::StationProbe { station_idx, .. } => {
@@ -287,10 +322,15 @@ impl World {
     }
 
     fn cut_power(&mut self, node_idx: usize) {
+        let is_open = self.nodes.get(node_idx).is_some_and(|node| node.runs.iter().any(Option::is_some));
+        if is_open {
+            self.foresaw_not(node_idx, None);
+        }
         self.disconnect(node_idx);
         let now_ms = self.now_ms;
         let Some(node) = self.nodes.get_mut(node_idx).filter(|node| node.is_powered) else { return };
         node.power_off();
+        self.turn_water(node_idx);
         for zone_idx in self.farm.zones_of(node_idx) {
             self.field.set_valve(zone_idx, false, now_ms);
         }
@@ -339,7 +379,16 @@ impl World {
             6 => self.push_button(zone_idx, run_s.min(1800)),
             7 if self.chance.permille(100) => self.feed(Input::StopAll { by }),
             8 if self.chance.permille(200) => self.pause(by),
+            9 => self.look_after_a_pump(by),
             _ => self.program_wish(by),
+        }
+    }
+
+    fn look_after_a_pump(&mut self, by: &str) {
+        let pumps = self.farm.pump_nodes();
+        let nth = self.chance.idx(pumps.len());
+        if let Some(source) = self.farm.pump_source(pumps.start + nth).cloned() {
+            self.feed(Input::ClearSource { source: &source, by });
         }
     }
 
@@ -354,6 +403,9 @@ impl World {
         let meter_ml = self.field.metered_ml(zone_idx);
         if is_open {
             self.close(node_idx, line_idx, CloseReason::LocalButton);
+            let last =
+                self.nodes.get(node_idx).map(|node| Position { epoch: node.epoch, seq: node.last_seq() });
+            self.foresaw_not(node_idx, last);
         } else {
             self.open(node_idx, line_idx, None, run_s, meter_ml);
         }
@@ -361,8 +413,10 @@ impl World {
     }
 
     fn pause(&mut self, by: &str) {
-        let kind = if self.chance.permille(500) { Pause::Rain } else { Pause::Farm };
-        let until = START.plus_ms(self.now_ms + self.chance.between(HOUR_MS, 48 * HOUR_MS));
+        let kind =
+            [Pause::Rain, Pause::Farm, Pause::Water].get(self.chance.idx(3)).copied().unwrap_or(Pause::Farm);
+        let span_ms_max = if kind == Pause::Water { 3 } else { 48 } * HOUR_MS;
+        let until = START.plus_ms(self.now_ms + self.chance.between(HOUR_MS, span_ms_max));
         self.feed(Input::Pause { kind, until: Some(until), by });
     }
 
@@ -393,6 +447,7 @@ impl World {
             self.restore_power(node_idx);
             self.connect_soon(node_idx);
         }
+        self.pumps.troubles.clear();
         self.forget_troubles();
     }
 }
