@@ -219,6 +219,22 @@ fn what_cannot_be_saved_is_said_with_its_place() {
 }
 
 #[test]
+fn what_says_the_same_makes_no_version() {
+    let dir = TempDir::with_prefix("giot-farm-").unwrap();
+    let gateway = Giot::serve(dir.path(), &["--anonymous"]);
+    let http = gateway.http.as_str();
+    let text = "cooperative = \"Nà Sản\"\n";
+    let (status, answer) = save(http, 0, text, "");
+    assert_eq!((status, &answer), (200, &json!({ "version": 1, "unchanged": false })));
+    let (status, answer) = save(http, 1, text, "again");
+    assert_eq!((status, &answer), (200, &json!({ "version": 1, "unchanged": true })));
+    let (status, answer) = save(http, 0, text, "again");
+    assert_eq!((status, &answer["code"]), (409, &json!("farm_conflict")), "an old draft is an old draft");
+    let versions = giot::get(http, "/api/v1/farm/versions");
+    assert_eq!(versions["versions"].as_array().map(Vec::len), Some(1), "{versions}");
+}
+
+#[test]
 fn of_many_who_save_at_once_one_is_taken() {
     let dir = TempDir::with_prefix("giot-farm-").unwrap();
     let gateway = Giot::serve(dir.path(), &["--anonymous"]);

@@ -22,7 +22,7 @@ use super::error::Problem;
 use super::zones::{PERSON, wish};
 use crate::config::{self, Settings};
 use crate::farm::diff::{self, Change, DiffLine};
-use crate::farm::{Author, Draft, NOTE_CHARS_MAX, TEXT_BYTES_MAX, needs_restart};
+use crate::farm::{Author, Draft, NOTE_CHARS_MAX, TEXT_BYTES_MAX, are_known, needs_restart};
 use crate::hub::Wish;
 use crate::hub::farm::Saving;
 use crate::store::FarmRow;
@@ -153,11 +153,13 @@ pub(crate) struct Save {
     origin: Option<String>,
 }
 
-/// A version was saved.
+/// A draft was taken in.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Saved {
-    /// Its number.
+    /// The number of the version that holds it.
     version: u32,
+    /// It says what the newest version says: there is no other version for it, and the diary tells nothing.
+    unchanged: bool,
 }
 
 /// Which versions.
@@ -263,13 +265,16 @@ pub(crate) async fn save(
     }
     let judged = judge(&api, body.text, before.clone()).await?;
     let Some(draft) = judged.draft else { return Ok(unsound(judged.problems)) };
+    if judged.is_known {
+        return Ok(Json(Saved { version: newest, unchanged: true }).into_response());
+    }
     // The hub looks once more: somebody may save meanwhile.
     let author = Author { by: PERSON.to_owned(), origin, file: None, note: body.note };
     let row = draft.row(before.as_ref(), author, api.clock.wall_us_unchecked());
     let version = row.version;
     let saving = Saving { row, settings: Arc::new(draft.settings), n_lines: judged.n_lines };
     let (_, _) = wish(&api, Wish::Farm(Box::new(saving))).await?;
-    Ok(Json(Saved { version }).into_response())
+    Ok(Json(Saved { version, unchanged: false }).into_response())
 }
 
 /// Versions of the farm, newest first, without their texts.
@@ -321,6 +326,8 @@ async fn newest(api: &Api) -> Result<Option<FarmRow>, Problem> {
 /// A draft, judged.
 struct Judged {
     draft: Option<Draft>,
+    /// It says what the version before says, secrets included.
+    is_known: bool,
     problems: Vec<config::Problem>,
     diff: Vec<Line>,
     n_lines: (u32, u32),
@@ -349,19 +356,23 @@ async fn judge(api: &Api, text: String, before: Option<FarmRow>) -> Result<Judge
     let _place = CHECKS.acquire().await.map_err(anyhow::Error::from)?;
     let timing = api.settings().plan.timing;
     super::ask(&api.reader, move |reader| {
+        let is_first = before.is_none();
         let before = before.map(|row| row.text).unwrap_or_default();
-        let (draft, problems) = match Draft::of("farm", &text, &reader.farm_secrets()?) {
+        let known = reader.farm_secrets()?;
+        let (draft, problems) = match Draft::of("farm", &text, &known) {
             Ok(mut draft) => {
                 draft.settings.plan.timing = timing;
                 (Some(draft), Vec::new())
             }
             Err(error) => (None, error.problems),
         };
+        let says_the_same = |draft: &Draft| draft.text == before && are_known(&known, &draft.secrets);
+        let is_known = !is_first && draft.as_ref().is_some_and(says_the_same);
         let text = draft.as_ref().map_or(text.as_str(), |draft| draft.text.as_str());
         let lines = diff::lines(&before, text);
         let n_lines = diff::counts(&lines);
         let diff = diff::hunks(lines).into_iter().map(Line::from).collect();
-        Ok(Judged { draft, problems, diff, n_lines })
+        Ok(Judged { draft, is_known, problems, diff, n_lines })
     })
     .await
 }

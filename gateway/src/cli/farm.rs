@@ -144,6 +144,9 @@ struct Place {
     http: SocketAddr,
 }
 
+/// What is said in place of making a version.
+const NOTHING_NEW: &str = "nothing new: the newest version is just so";
+
 pub(super) fn run(command: &Command) -> anyhow::Result<()> {
     match command {
         Command::Export(args) => export(args),
@@ -180,7 +183,7 @@ fn import(args: &ImportArgs) -> anyhow::Result<()> {
         ));
     }
     if draft.text == before && are_known(&known, &draft.secrets) {
-        return say("nothing new: the newest version is just so");
+        return say(NOTHING_NEW);
     }
     take_in(&args.place, draft, &text)
 }
@@ -192,7 +195,7 @@ fn restore(args: &RestoreArgs) -> anyhow::Result<()> {
     let settings = compile_row(&reader, &row)?;
     drop(reader);
     if is_newest {
-        return say("nothing new: the newest version is just so");
+        return say(NOTHING_NEW);
     }
     let note = if args.place.note.is_empty() {
         format!("version {} again", row.version)
@@ -310,6 +313,9 @@ fn send(place: &Place, text: &str) -> anyhow::Result<()> {
     let version = newest.get("version").and_then(serde_json::Value::as_u64).context("the gateway's farm")?;
     let body = json!({ "text": text, "version": version, "note": place.note, "origin": "command" });
     let answer = client.post("/api/v1/farm", &body)?;
+    if answer.get("unchanged").and_then(serde_json::Value::as_bool) == Some(true) {
+        return say(NOTHING_NEW);
+    }
     let version = answer.get("version").and_then(serde_json::Value::as_u64).unwrap_or(version + 1);
     let farm = client.get("/api/v1/farm")?;
     say(&standing(&farm, version))
