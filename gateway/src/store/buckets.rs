@@ -48,9 +48,15 @@ impl<'e> Walk<'e> {
         while rises && !has_value(conn, series, from_us, first)? {
             from_us = match chunk_before(conn, series, from_us)? {
                 Some(earlier) => earlier,
-                // What was counted before readings were given up is in their spans.
-                None if from_us == i64::MIN || has_span(conn, series, first)? => break,
-                None => i64::MIN,
+                None if from_us == i64::MIN => break,
+                None => match span_row_before(conn, series, first)? {
+                    // What was counted before readings were given up is in their spans; what came late is behind them, in the journal.
+                    Some(row_us) => {
+                        from_us = from_us.min(row_us);
+                        break;
+                    }
+                    None => i64::MIN,
+                },
             };
         }
         let to_us = last.saturating_add(HOLD_MAX_US).saturating_add(1);
@@ -180,10 +186,10 @@ fn chunk_before(conn: &Connection, series: u32, at_us: i64) -> rusqlite::Result<
     Ok(found.query_row(params![series, at_us], |row| row.get(0)).optional()?.flatten())
 }
 
-/// True when the series has spans before a moment.
-fn has_span(conn: &Connection, series: u32, at_us: i64) -> rusqlite::Result<bool> {
-    conn.prepare("SELECT 1 FROM summary WHERE series = ?1 AND from_us < ?2 LIMIT 1")?
-        .exists(params![series, at_us])
+/// Where the last row of spans begins that begins before a moment.
+fn span_row_before(conn: &Connection, series: u32, at_us: i64) -> rusqlite::Result<Option<i64>> {
+    conn.prepare("SELECT max(from_us) FROM summary WHERE series = ?1 AND from_us < ?2")?
+        .query_row(params![series, at_us], |row| row.get(0))
 }
 
 /// True when the series has a value in a range.

@@ -6,6 +6,7 @@ mod compact;
 mod crash;
 mod farm;
 mod faults;
+mod life;
 mod model;
 mod retention;
 mod spans;

@@ -104,7 +104,7 @@ fn assert_same(reader: &Reader, model: &Model) {
 }
 
 /// Chunks of one series do not overlap and have bounded size.
-fn assert_chunks_apart(dir: &Path) {
+pub(super) fn assert_chunks_apart(dir: &Path) {
     let conn = open::open_reader(dir).unwrap();
     let sql = "SELECT series, from_us, to_us, n_samples FROM chunk ORDER BY series, from_us";
     let mut statement = conn.prepare(sql).unwrap();

@@ -151,6 +151,29 @@ fn a_late_reading_counts_once_or_not_at_all() {
 }
 
 #[test]
+fn a_counter_rises_from_what_came_late_into_the_journal_behind_its_sums() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    let old = (0..2_000).map(|n| (MIDNIGHT + n * MINUTE, Some(n as f64)));
+    let new = (0..200).map(|n| (MIDNIGHT + 20 * DAY + n * HOUR, Some(5_000.0 + n as f64)));
+    for part in [old.collect::<Vec<_>>(), new.collect()] {
+        store.writer().commit_blocking(readings("n01", "flow", part)).unwrap();
+        store.fold().unwrap();
+    }
+    tend(&store, MIDNIGHT + 29 * DAY, Some(&keeps(10)));
+    assert_eq!(samples(&store.reader(), "n01", "flow").len(), 200, "only sums are left of the old");
+    store.writer().commit_blocking(readings("n01", "flow", [(MIDNIGHT + 10 * DAY, Some(4_000.0))])).unwrap();
+    for folds in [false, true] {
+        if folds {
+            store.fold().unwrap();
+        }
+        let edges = [MIDNIGHT + 19 * DAY, MIDNIGHT + 21 * DAY];
+        let rise = store.reader().buckets("n01", "flow", &edges, true).unwrap().0[0].rise;
+        assert_eq!(rise, Some(1_023.0), "{folds}");
+    }
+}
+
+#[test]
 fn room_is_made_by_the_oldest_readings_then_hours_and_nothing_else() {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(dir.path()).unwrap();

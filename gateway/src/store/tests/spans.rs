@@ -83,7 +83,7 @@ fn assert_near(found: f64, expected: f64) {
     assert!((found - expected).abs() <= 1e-6 * expected.abs().max(1.0), "{found} {expected}");
 }
 
-fn time_mean(points: &[ModelPoint], edge: &[i64]) -> Option<f64> {
+pub(super) fn time_mean(points: &[ModelPoint], edge: &[i64]) -> Option<f64> {
     let (mut area, mut held_us) = (0.0, 0.0);
     for pair in points.windows(2) {
         let (Some(value), to_us) = (pair[0].1, pair[1].0) else { continue };
@@ -96,7 +96,12 @@ fn time_mean(points: &[ModelPoint], edge: &[i64]) -> Option<f64> {
 }
 
 fn rise(points: &[ModelPoint], idx: usize, value: f64) -> f64 {
-    let Some(before) = points[..idx].iter().rev().find_map(|(_, value, _)| *value) else { return 0.0 };
+    let before = points[..idx].iter().rev().find_map(|(_, value, _)| *value);
+    before.map_or(0.0, |before| rise_of(before, value))
+}
+
+/// By how much a counter rose from one value to the next.
+pub(super) fn rise_of(before: f64, value: f64) -> f64 {
     if value >= before {
         return value - before;
     }
