@@ -52,7 +52,7 @@ pub(super) struct RestoreArgs {
 }
 
 /// The time for a file's name: 20260301T060000Z.
-pub(super) fn stamp() -> String {
+pub(crate) fn stamp() -> String {
     let at = chrono::DateTime::from_timestamp_micros(Clock::system(None).wall_us_unchecked());
     at.map_or_else(|| "undated".to_owned(), |at| at.format("%Y%m%dT%H%M%SZ").to_string())
 }
@@ -98,6 +98,7 @@ fn explained(error: BackupError, remedy: &str) -> anyhow::Error {
         BackupError::Open(error) => error.into(),
         BackupError::Differs { .. }
         | BackupError::Damaged { .. }
+        | BackupError::NeedsPerson { .. }
         | BackupError::Io { .. }
         | BackupError::Sqlite { .. } => error.into(),
     }

@@ -130,7 +130,12 @@ fn check_store(args: &Args, settings: Option<&Settings>, findings: &mut Findings
     let dir = &args.data.data;
     let reader = match Reader::open(dir) {
         Ok(reader) => reader,
-        Err(error) => return findings.bad(&format!("{}: {error}", dir.display())),
+        Err(error) => {
+            let error = anyhow::Error::new(error);
+            let is_damaged = error.chain().any(crate::store::is_corruption);
+            let remedy = if is_damaged { ": damaged: giot store repair" } else { "" };
+            return findings.bad(&format!("{}: {error:#}{remedy}", dir.display()));
+        }
     };
     let stats = reader.stats()?;
     findings.good(&format!(

@@ -65,7 +65,8 @@ pub(super) struct CompactArgs {
 
 Only while no gateway runs on the folder (exit code 3 otherwise). Deletes nothing: damaged rows stay in the store's table
 of damaged parts; where pages are damaged, all that can be read is copied to a new file, and the old one is kept as
-giot-damaged-TIME.sqlite. What is lost is named. A break in the diary's chain stays: it proves that something is missing.
+giot-damaged-TIME.sqlite, also of one that is cut short or bad in its first page. What is lost is named by series and time
+as far as something still tells. `giot serve` does the same by itself where nothing but the past is lost. A break in the diary's chain stays: it proves that something is missing.
 Exit code 1 when the check afterwards finds damage still. Where there is a recent backup, `giot restore` may save more.")]
 pub(super) struct RepairArgs {
     #[command(flatten)]
@@ -247,15 +248,19 @@ fn compact(args: &CompactArgs) -> anyhow::Result<()> {
 fn repair(args: &RepairArgs) -> anyhow::Result<()> {
     let bar = bar("repairing")?;
     let old_name = format!("giot-damaged-{}.sqlite", super::backup::stamp());
-    let mended = store::repair(&args.data.data, &old_name, &mut |n_done, n_all| show(&bar, n_done, n_all))?;
+    let at_us = crate::clock::Clock::system(None).wall_us_unchecked();
+    let mended =
+        store::repair(&args.data.data, &old_name, at_us, &mut |n_done, n_all| show(&bar, n_done, n_all))?;
     bar.finish_and_clear();
+    let lost: Vec<String> = mended.lost.iter().map(ToString::to_string).collect();
     let replaced = mended.replaced.as_ref().map(|path| path.display().to_string());
     if args.json {
         say(&serde_json::json!({
             "was_clean": mended.before.is_clean(),
             "set_aside": mended.n_set_aside,
             "summed_up_anew": mended.n_summed_up,
-            "lost": mended.lost,
+            "lost": lost,
+            "found_apart": mended.n_found,
             "replaced": replaced,
             "n_findings_after": mended.after.n_findings,
         })
@@ -268,7 +273,10 @@ fn repair(args: &RepairArgs) -> anyhow::Result<()> {
             "{} damaged rows set aside, {} chunks summed up anew",
             mended.n_set_aside, mended.n_summed_up
         ))?;
-        for lost in &mended.lost {
+        if mended.n_found > 0 {
+            say(&format!("{} rows that no page led to were found on their own and kept", mended.n_found))?;
+        }
+        for lost in &lost {
             say(&format!("lost  {lost}"))?;
         }
         if let Some(replaced) = replaced {

@@ -48,6 +48,12 @@ pub enum BackupError {
         /// The first of it.
         first: String,
     },
+    /// More than the past would be lost.
+    #[error("more than the past would be lost, a person must decide: {what}")]
+    NeedsPerson {
+        /// The first that is not of the past.
+        what: String,
+    },
     /// The system refused.
     #[error("{what}")]
     Io {

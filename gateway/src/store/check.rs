@@ -127,7 +127,7 @@ impl CheckReport {
         self.n_findings == 0
     }
 
-    fn note(&mut self, finding: Finding) {
+    pub(super) fn note(&mut self, finding: Finding) {
         self.n_findings += 1;
         if self.findings.len() < FINDINGS_MAX {
             self.findings.push(finding);

@@ -44,10 +44,21 @@ pub enum OpenError {
         dir: PathBuf,
     },
     /// The file is an SQLite database of another program.
-    #[error("{} is another program's database: move it away, or name another folder with --data", path.display())]
+    #[error("{} is another program's database: move it away, or name another folder with --data; if it was giot's, its first page is damaged: giot store repair", path.display())]
     Foreign {
         /// The file.
         path: PathBuf,
+    },
+    /// What a start needs cannot be read.
+    #[error("the store's table {table} is damaged")]
+    Damaged {
+        /// The table.
+        table: &'static str,
+        /// Whether only the past is concerned, so that it may be mended without a person.
+        is_past: bool,
+        /// What SQLite met.
+        #[source]
+        source: rusqlite::Error,
     },
     /// The store is of an earlier schema, and no copy of it could be kept before migrating it: it is left as it is.
     #[error("keep a copy of the store as {} before migrating it", copy.display())]
@@ -120,6 +131,18 @@ pub enum ReadError {
 #[must_use]
 pub fn is_corruption(error: &(dyn std::error::Error + 'static)) -> bool {
     error.downcast_ref().is_some_and(rows::is_corrupt)
+}
+
+/// An error with its causes, for the log.
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
 }
 
 /// What to do about a failed transaction.

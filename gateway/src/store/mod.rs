@@ -14,7 +14,8 @@
 //! | `thin.rs` `summary.rs` | readings that are given up become hours and days |
 //! | `check.rs` `rows.rs` `sizes.rs` | every checksum; tables with bad pages; where the bytes go |
 //! | `backup.rs` | copies that prove themselves; restore |
-//! | `repair.rs` `pages.rs` | mending: what can be read stays, what cannot is set aside |
+//! | `repair.rs` `pages.rs` `first_page.rs` `lost.rs` | mending: what can be read stays, what cannot is set aside and named |
+//! | `mend.rs` | starting on a damaged store |
 //! | `register.rs` | the one write from outside: a device's row |
 //! | `backlog/` | what sinks have got, and what they have not |
 //! | `farm.rs` | versions of the farm |
@@ -41,10 +42,13 @@ mod decimal;
 mod diary;
 mod error;
 mod farm;
+mod first_page;
 mod fold;
 mod history;
 mod journal;
 mod log_room;
+mod lost;
+mod mend;
 mod open;
 mod pages;
 mod reader;
@@ -79,6 +83,8 @@ pub use self::commit::BATCH_SAMPLES_MAX;
 pub use self::error::{Closed, CommitError, OpenError, ReadError, SubmitError, is_corruption};
 pub use self::farm::{FarmRow, farm_secret};
 pub use self::history::CHART_POINTS_MAX;
+pub use self::lost::Lost;
+pub use self::mend::MendNote;
 pub use self::reader::Reader;
 pub use self::register::register_device;
 pub use self::repair::{Repair, repair};
@@ -147,8 +153,9 @@ impl Store {
         let pages_max =
             options.file_bytes_max.map(|n_bytes| u32::try_from(n_bytes / 4_096).unwrap_or(u32::MAX));
         let conn = open::open_writer(dir, pages_max)?;
-        let catalog = reader::load_catalog(&conn)
-            .map_err(|source| OpenError::Sqlite { what: "read the series of the store", source })?;
+        mend::probe(&conn)?;
+        // The series themselves were read by the probe.
+        let catalog = reader::load_catalog(&conn).map_err(|source| mend::failed("journal", true, source))?;
         let shared = Arc::new(Shared { catalog: SharedCatalog::new(catalog), ..Shared::default() });
         let (sender, queue) = mpsc::channel(QUEUE_BATCHES);
         let retry_waits = options.retry_waits.clone();
@@ -159,6 +166,42 @@ impl Store {
             .spawn(move || body.run(conn))
             .map_err(|source| OpenError::Io { what: "start the store's thread".to_owned(), source })?;
         Ok(Self { dir: dir.to_owned(), writer: Writer::new(sender), shared, thread: Some(thread) })
+    }
+
+    /// As [`Self::open_with`]; a store that is damaged is mended first if nothing but the past is lost (see `mend`). Its damaged file is
+    /// kept in the folder as `old_name`, and what was lost is told to the log and kept for [`Reader::mended`]. `at_us` is the time.
+    /// Blocks for as long as it takes to read the whole store twice.
+    ///
+    /// # Errors
+    /// As [`Self::open`]; a store that is not mended is as it was.
+    pub fn open_mending(
+        dir: &Path,
+        options: &StoreOptions,
+        old_name: &str,
+        at_us: i64,
+    ) -> Result<Self, OpenError> {
+        let error = match Self::open_with(dir, options) {
+            Err(error) if mend::may_help(&error) => error,
+            other => return other,
+        };
+        tracing::error!(error = %error::chain(&error), "the store is damaged; what can be read is copied to a new file");
+        match mend::mend(dir, old_name, at_us) {
+            Ok(mended) => {
+                let (n_lost, n_set_aside) = (mended.lost.len(), mended.n_set_aside);
+                let kept = mended.replaced.as_ref().map(|path| path.display().to_string());
+                tracing::error!(
+                    n_lost,
+                    n_set_aside,
+                    kept,
+                    "the store was mended; giot doctor says what is lost"
+                );
+                Self::open_with(dir, options)
+            }
+            Err(refused) => {
+                tracing::error!(error = %error::chain(&refused), "the store was not mended and is as it was");
+                Err(error)
+            }
+        }
     }
 
     /// A handle for writing.

@@ -183,6 +183,19 @@ pub(super) fn open_file(path: &Path) -> Result<Connection, OpenError> {
     }
 }
 
+/// Opens a store's file that may be cut short, to read what is there.
+pub(super) fn open_cut(path: &Path) -> Result<Connection, OpenError> {
+    let conn = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)
+        .map_err(sqlite("open the damaged store"))?;
+    // SQLite reads a file with fewer pages than its header says only so.
+    conn.pragma_update(None, "writable_schema", "on").map_err(sqlite("open the damaged store"))?;
+    match check_identity(&conn, path)? {
+        0 => Err(OpenError::Foreign { path: path.to_owned() }),
+        found if found < schema_version() => Err(OpenError::OlderSchema { found, known: schema_version() }),
+        _ => Ok(conn),
+    }
+}
+
 /// Makes the tables of a store in an empty file.
 pub(super) fn make_schema(conn: &mut Connection) -> rusqlite::Result<()> {
     set_incremental(conn)?;
@@ -257,8 +270,8 @@ pub(super) fn open_reader(dir: &Path) -> Result<Connection, OpenError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let conn = Connection::open_with_flags(&path, flags).map_err(sqlite("open the database for reading"))?;
     conn.busy_timeout(BUSY_WAIT).map_err(sqlite("set the busy wait"))?;
-    conn.pragma_update(None, "cache_size", -READER_CACHE_KIB).map_err(sqlite("set the cache size"))?;
     let found = check_identity(&conn, &path)?;
+    conn.pragma_update(None, "cache_size", -READER_CACHE_KIB).map_err(sqlite("set the cache size"))?;
     match found {
         0 => Err(OpenError::NoStore { dir: dir.to_owned() }),
         found if found < schema_version() => Err(OpenError::OlderSchema { found, known: schema_version() }),

@@ -13,7 +13,7 @@ use std::path::Path;
 
 use rusqlite::types::Value;
 
-const PAGE: usize = 4_096;
+pub(super) const PAGE: usize = 4_096;
 /// First byte of a leaf of a table.
 const LEAF: u8 = 13;
 /// What a leaf keeps of a row before the rest goes to pages of its own: at most so much …
@@ -33,30 +33,18 @@ pub(super) struct Found {
 
 /// Hands over every row on every leaf that is in use.
 pub(super) fn scan(path: &Path, each: &mut dyn FnMut(Found)) -> std::io::Result<()> {
-    let mut pages = Pages { file: File::open(path)?, n_pages: 0 };
-    pages.n_pages = pages.file.metadata()?.len() / PAGE as u64;
+    let mut pages = Pages::open(path)?;
     let Some(first) = pages.read(1)? else { return Ok(()) };
     if first.get(16..18) != Some(&[0x10, 0x00]) {
         return Ok(());
     }
     let free = pages.free(&first)?;
-    for number in 2..=pages.n_pages {
-        if free.contains(&number) {
-            continue;
-        }
-        let Some(page) = pages.read(number)? else { continue };
-        if page.first() != Some(&LEAF) {
-            continue;
-        }
-        let n_cells = u16_at(&page, 3).unwrap_or(0);
-        for idx in 0..usize::from(n_cells) {
-            let Some(at) = u16_at(&page, 8 + idx * 2) else { break };
-            if let Some(found) = pages.row(&page, usize::from(at))? {
-                each(found);
-            }
-        }
-    }
-    Ok(())
+    pages.scan(&free, each)
+}
+
+/// As [`scan`] where the first page says nothing: also what lies on pages that were given back.
+pub(super) fn scan_all(path: &Path, each: &mut dyn FnMut(Found)) -> std::io::Result<()> {
+    Pages::open(path)?.scan(&BTreeSet::new(), each)
 }
 
 struct Pages {
@@ -65,6 +53,32 @@ struct Pages {
 }
 
 impl Pages {
+    fn open(path: &Path) -> std::io::Result<Self> {
+        let file = File::open(path)?;
+        let n_pages = file.metadata()?.len() / PAGE as u64;
+        Ok(Self { file, n_pages })
+    }
+
+    fn scan(&mut self, free: &BTreeSet<u64>, each: &mut dyn FnMut(Found)) -> std::io::Result<()> {
+        for number in 2..=self.n_pages {
+            if free.contains(&number) {
+                continue;
+            }
+            let Some(page) = self.read(number)? else { continue };
+            if page.first() != Some(&LEAF) {
+                continue;
+            }
+            let n_cells = u16_at(&page, 3).unwrap_or(0);
+            for idx in 0..usize::from(n_cells) {
+                let Some(at) = u16_at(&page, 8 + idx * 2) else { break };
+                if let Some(found) = self.row(&page, usize::from(at))? {
+                    each(found);
+                }
+            }
+        }
+        Ok(())
+    }
+
     fn read(&mut self, number: u64) -> std::io::Result<Option<Vec<u8>>> {
         if number == 0 || number > self.n_pages {
             return Ok(None);
@@ -172,11 +186,11 @@ fn varint(bytes: &mut &[u8]) -> Option<i64> {
     None
 }
 
-fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
+pub(super) fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
     Some(u16::from_be_bytes(bytes.get(at..at.checked_add(2)?)?.try_into().ok()?))
 }
 
-fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
+pub(super) fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
     Some(u32::from_be_bytes(bytes.get(at..at.checked_add(4)?)?.try_into().ok()?))
 }
 

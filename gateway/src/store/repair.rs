@@ -14,11 +14,15 @@ use rusqlite::{Connection, OpenFlags, Row, TransactionBehavior, params, params_f
 
 use super::backup::{self, BackupError, io, sqlite};
 use super::check::{
-    CHUNKS, CheckReport, JOURNAL, Place, SUMMARIES, check, chunk_flaw, journal_flaw, series_names,
+    CHUNKS, CheckReport, Finding, JOURNAL, Place, SUMMARIES, check, chunk_flaw, journal_flaw, series_names,
     summary_flaw,
 };
 use super::chunk::{Effort, Sealed, checksum, encode};
+use super::error::OpenError;
+use super::first_page::{Graft, graft};
 use super::fold;
+use super::lost::{self, Lost};
+use super::mend::{MendNote, may_help};
 use super::open::{self, FILE_NAME};
 use super::pages::{Found, scan};
 use super::rows::{Table, is_damage};
@@ -60,23 +64,102 @@ pub struct Repair {
     pub n_set_aside: u64,
     /// Chunks whose hours were summed up anew.
     pub n_summed_up: u64,
-    /// Parts of tables that could not be read.
-    pub lost: Vec<String>,
+    /// What could not be saved.
+    pub lost: Vec<Lost>,
+    /// Rows that no other page led to, found on their own.
+    pub n_found: u64,
     /// The old file, when a new one was needed.
     pub replaced: Option<PathBuf>,
 }
 
-/// Mends the store in `dir`; a file that is replaced is kept as `old_name`. Blocks.
+/// A damaged file and how it can be read.
+#[derive(Debug)]
+struct Source {
+    conn: Connection,
+    /// Why it cannot be opened in the ordinary way.
+    flaw: Option<&'static str>,
+    /// The copy with a new first page that is read in its place.
+    graft: Option<Graft>,
+}
+
+impl Source {
+    fn open(dir: &Path) -> Result<Self, BackupError> {
+        let path = dir.join(FILE_NAME);
+        let Err(error) = open::open_reader(dir).map(drop) else {
+            let conn = Connection::open_with_flags(&path, OpenFlags::SQLITE_OPEN_READ_WRITE)
+                .map_err(sqlite(format!("open {}", path.display())))?;
+            return Ok(Self { conn, flaw: None, graft: None });
+        };
+        if !may_help(&error) {
+            return Err(error.into());
+        }
+        if let Ok(conn) = open::open_cut(&path) {
+            return Ok(Self { conn, flaw: Some("the file is cut short"), graft: None });
+        }
+        let copy = dir.join(format!("{FILE_NAME}.first"));
+        match graft(&path, &copy) {
+            Ok(Some(graft)) => {
+                let conn = open::open_cut(&graft.path)?;
+                Ok(Self { conn, flaw: Some("its first page is bad"), graft: Some(graft) })
+            }
+            Ok(None) => Err(error.into()),
+            Err(why) => {
+                tracing::warn!(error = %format!("{why:#}"), "the schema could not be looked for");
+                Err(error.into())
+            }
+        }
+    }
+}
+
+/// Mends the store in `dir`; a file that is replaced is kept as `old_name`, with the time `at_us`. Blocks.
 ///
 /// # Errors
 /// The folder is in use, the store is of another schema or cannot be opened at all, or the disk refuses; the store is then as it was.
-pub fn repair(dir: &Path, old_name: &str, progress: &mut dyn FnMut(u64, u64)) -> Result<Repair, BackupError> {
-    drop(open::open_reader(dir)?);
-    let lock = open::lock_folder(dir)?;
+pub fn repair(
+    dir: &Path,
+    old_name: &str,
+    at_us: i64,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<Repair, BackupError> {
+    run(dir, old_name, at_us, |_| true, progress)
+}
+
+/// As [`repair`], but only if nothing but the past is lost.
+///
+/// # Errors
+/// As [`repair`], and [`BackupError::NeedsPerson`].
+pub(super) fn repair_past(
+    dir: &Path,
+    old_name: &str,
+    at_us: i64,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<Repair, BackupError> {
+    run(dir, old_name, at_us, Lost::is_history, progress)
+}
+
+fn run(
+    dir: &Path,
+    old_name: &str,
+    at_us: i64,
+    may_lose: fn(&Lost) -> bool,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<Repair, BackupError> {
     let path = dir.join(FILE_NAME);
-    let mut conn = Connection::open_with_flags(&path, OpenFlags::SQLITE_OPEN_READ_WRITE)
-        .map_err(sqlite(format!("open {}", path.display())))?;
-    let before = check(&conn, progress).map_err(sqlite("check the store"))?;
+    if !path.exists() {
+        return Err(OpenError::NoStore { dir: dir.to_owned() }.into());
+    }
+    let lock = open::lock_folder(dir)?;
+    let mut source = Source::open(dir)?;
+    let mut before = check(&source.conn, progress).map_err(sqlite("check the store"))?;
+    if let Some(flaw) = source.flaw {
+        before.note(Finding {
+            place: Place::Pages,
+            row: None,
+            series: None,
+            range_us: None,
+            what: flaw.to_owned(),
+        });
+    }
     // The diary's chain is whole rows, however it is broken.
     let is_unreadable =
         |place: Place, row: Option<i64>| place == Place::Pages || place != Place::Diary && row.is_none();
@@ -86,15 +169,23 @@ pub fn repair(dir: &Path, old_name: &str, progress: &mut dyn FnMut(u64, u64)) ->
         n_set_aside: 0,
         n_summed_up: 0,
         lost: Vec::new(),
+        n_found: 0,
         replaced: None,
     };
     if mended.before.is_clean() {
         return Ok(mended);
     }
-    if mended.before.findings.iter().any(|finding| is_unreadable(finding.place, finding.row)) {
+    let needs_copy = source.flaw.is_some()
+        || mended.before.findings.iter().any(|finding| is_unreadable(finding.place, finding.row));
+    if needs_copy {
         let part = backup::part_of(&path);
-        let copied = copy_readable(&conn, &path, &part, &mut mended, progress);
-        conn.close().map_err(|(_, error)| error).map_err(sqlite("close the damaged store"))?;
+        let copied = copy_readable(&source, &path, &part, &mut mended, progress).and_then(|()| {
+            if let Some(lost) = mended.lost.iter().find(|lost| !may_lose(lost)) {
+                return Err(BackupError::NeedsPerson { what: lost.to_string() });
+            }
+            note(&part, at_us, old_name, &mended)
+        });
+        source.conn.close().map_err(|(_, error)| error).map_err(sqlite("close the damaged store"))?;
         if let Err(error) = copied {
             // What is left of it is worth nothing; a file that cannot be removed is replaced by the next try.
             std::fs::remove_file(&part).ok();
@@ -104,22 +195,33 @@ pub fn repair(dir: &Path, old_name: &str, progress: &mut dyn FnMut(u64, u64)) ->
         open::move_to_disk(&part, &path)
             .map_err(io(format!("move the mended store to {}", path.display())))?;
     } else {
-        set_rows_aside(&mut conn, &mut mended).map_err(sqlite("set damaged rows aside"))?;
-        mended.after = check(&conn, progress).map_err(sqlite("check the mended store"))?;
+        set_rows_aside(&mut source.conn, &mut mended).map_err(sqlite("set damaged rows aside"))?;
+        mended.after = check(&source.conn, progress).map_err(sqlite("check the mended store"))?;
     }
     drop(lock);
     Ok(mended)
 }
 
+/// Keeps with the new file what was lost, and brings it to the disk.
+fn note(part: &Path, at_us: i64, old_name: &str, mended: &Repair) -> Result<(), BackupError> {
+    let name = part.display();
+    let conn = Connection::open_with_flags(part, OpenFlags::SQLITE_OPEN_READ_WRITE)
+        .map_err(sqlite(format!("open {name}")))?;
+    MendNote::keep(&conn, at_us, old_name, mended).map_err(sqlite(format!("write {name}")))?;
+    conn.close().map_err(|(_, error)| error).map_err(sqlite(format!("close {name}")))?;
+    backup::sync(part)
+}
+
 /// Copies every row that can be read into a new file, sets damaged ones aside there, and brings it to the disk.
 fn copy_readable(
-    from: &Connection,
+    source: &Source,
     path: &Path,
     part: &Path,
     mended: &mut Repair,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<(), BackupError> {
     backup::make_part(part)?;
+    let from = &source.conn;
     let name = part.display();
     let mut to = Connection::open_with_flags(part, OpenFlags::SQLITE_OPEN_READ_WRITE)
         .map_err(sqlite(format!("open {name}")))?;
@@ -128,7 +230,9 @@ fn copy_readable(
     open::make_schema(&mut to).map_err(sqlite(format!("set up {name}")))?;
     // Pages are looked at in the database itself, so what its log holds must be there; a log that cannot be copied has none of them.
     from.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).ok();
-    let copied = copy_tables(from, path, &mut to, mended).and_then(|()| set_rows_aside(&mut to, mended));
+    // Which pages of a copy with a new first page were given back is not known: what lies on them is of the past of the past.
+    let scanned = source.graft.is_none().then_some(path);
+    let copied = copy_tables(from, scanned, &mut to, mended).and_then(|()| set_rows_aside(&mut to, mended));
     copied.map_err(sqlite("copy what can be read"))?;
     mended.after = check(&to, progress).map_err(sqlite("check the mended store"))?;
     to.close().map_err(|(_, error)| error).map_err(sqlite(format!("close {name}")))?;
@@ -137,30 +241,34 @@ fn copy_readable(
 
 fn copy_tables(
     from: &Connection,
-    path: &Path,
+    path: Option<&Path>,
     to: &mut Connection,
     mended: &mut Repair,
 ) -> rusqlite::Result<()> {
     let tx = to.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let mut has_holes = false;
+    let mut all_holes = Vec::new();
     for (name, _) in NUMBERED {
         let columns = columns(&tx, name)?;
         let mut insert = tx.prepare(&insert(name, &columns))?;
         let table = Table { name, columns: &columns.join(", "), key: "id" };
-        let holes = table.walk(from, |row| {
-            insert.execute(params_from_iter(values(row, columns.len())?))?;
+        let mut refused = Vec::new();
+        let mut holes = table.walk(from, |row| {
+            if insert.execute(params_from_iter(values(row, columns.len())?))? == 0 {
+                let id: i64 = row.get(0)?;
+                refused.push(id..=id);
+            }
             Ok(())
         })?;
-        let lost = holes.into_iter().map(|hole| format!("{name}: rows {} to {}", hole.start(), hole.end()));
-        mended.lost.extend(lost);
-        has_holes = has_holes || mended.lost.iter().any(|lost| lost.starts_with(name));
-    }
-    if has_holes {
-        let n_found = copy_scattered(path, &tx)?;
-        if n_found > 0 {
-            mended.lost.push(format!("of these, {n_found} rows were found on their pages and kept"));
+        // Values that break a rule of their table are none that a store wrote.
+        holes.extend(refused);
+        if !holes.is_empty() {
+            all_holes.push((name, holes));
         }
     }
+    if let Some(path) = path.filter(|_| !all_holes.is_empty()) {
+        mended.n_found = u64::try_from(copy_scattered(path, &tx)?).unwrap_or(u64::MAX);
+    }
+    mended.lost = lost::name(from, &tx, &series_names(&tx)?, &all_holes)?;
     for (name, key) in NAMED {
         let columns = columns(&tx, name)?;
         let mut insert = tx.prepare(&insert(name, &columns))?;
@@ -168,13 +276,19 @@ fn copy_tables(
         let backwards: Vec<String> = key.split(", ").map(|part| format!("{part} DESC")).collect();
         // From both ends towards the damage.
         for order in [key.to_owned(), backwards.join(", ")] {
+            let mut n_refused = 0;
             let read = copy_in_order(from, &format!("SELECT {list} FROM {name} ORDER BY {order}"), |row| {
-                insert.execute(params_from_iter(values(row, columns.len())?)).map(drop)
+                n_refused += usize::from(insert.execute(params_from_iter(values(row, columns.len())?))? == 0);
+                Ok(())
             });
+            let what = Lost { table: name, ..Lost::default() };
             match read {
-                Ok(()) => break,
+                Ok(()) if n_refused == 0 || mended.lost.contains(&what) => break,
+                Ok(()) => {
+                    mended.lost.push(what);
+                    break;
+                }
                 Err(error) if is_damage(&error) => {
-                    let what = format!("{name}: rows that could not be read");
                     if !mended.lost.contains(&what) {
                         mended.lost.push(what);
                     }

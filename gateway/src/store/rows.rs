@@ -13,9 +13,12 @@ use rusqlite::{Connection, ErrorCode, OptionalExtension, Row};
 /// Holes after which a table is given up: its file is not worth more questions.
 const HOLES_MAX: usize = 10_000;
 
-/// True for what a bad page or a bad sector causes.
+/// True for what a bad page or a bad sector causes; also for values of kinds that no store writes, as on a page cut short.
 pub(super) fn is_damage(error: &rusqlite::Error) -> bool {
-    is_corrupt(error) || error.sqlite_error_code() == Some(ErrorCode::SystemIoFailure)
+    use rusqlite::Error::{FromSqlConversionFailure, IntegralValueOutOfRange, InvalidColumnType};
+    is_corrupt(error)
+        || error.sqlite_error_code() == Some(ErrorCode::SystemIoFailure)
+        || matches!(error, InvalidColumnType(..) | FromSqlConversionFailure(..) | IntegralValueOutOfRange(..))
 }
 
 /// True for what a bad page causes.

@@ -1,0 +1,161 @@
+//! Starting on a damaged store: what may be mended without a person, and what is told of it.
+//!
+//! A farm must be watered although a page of its history is bad. So a gateway that cannot open its store mends it as `giot store repair`
+//! does: what can be read goes to a new file, and the old one keeps its content under another name. It does so only when nothing but the
+//! past is lost: readings, sums, valve events, what sinks have got. Lost keys, locks, faults, pauses, watermarks, command numbers,
+//! versions of the farm or entries of the diary are no matter for a program: guessed wrongly they open a valve that somebody had locked,
+//! or hide what was watered. Then the start fails, quickly and with the remedy, and the file is as it was.
+//!
+//! Must not decide what can be read (`repair` does). Invariant: the damaged file is never deleted.
+
+use std::path::Path;
+
+use rusqlite::Connection;
+
+use super::backup::BackupError;
+use super::error::{OpenError, ReadError};
+use super::reader::Reader;
+use super::repair::{Repair, repair_past};
+use super::rows::is_corrupt;
+
+/// What a start reads besides the journal and what is in no table of [`PAST`].
+const NEEDED: [&str; 9] = [
+    "meta",
+    "series",
+    "device",
+    "node_mark",
+    "node_anchor",
+    "counter",
+    "zone_memory",
+    "farm_version",
+    "(SELECT * FROM diary ORDER BY id DESC LIMIT 1000)",
+];
+
+/// What it reads of the past.
+const PAST: [&str; 3] = ["sink", "sink_span", "sink_parked"];
+
+/// Key of the table `meta` under which the last mending is told.
+const MENDED_KEY: &str = "store_mended";
+
+/// Lost parts that are kept with the note; all are in the log.
+const NAMED_MAX: usize = 50;
+
+/// What the last mending came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MendNote {
+    /// When.
+    pub at_us: i64,
+    /// Name of the damaged file, kept beside the store.
+    pub file: Option<String>,
+    /// How many parts were lost.
+    pub n_lost: u64,
+    /// The first of them.
+    pub lost: Vec<String>,
+}
+
+impl MendNote {
+    /// Of a repair.
+    pub(super) fn keep(
+        conn: &Connection,
+        at_us: i64,
+        old_name: &str,
+        mended: &Repair,
+    ) -> rusqlite::Result<()> {
+        let lost: Vec<String> = mended.lost.iter().take(NAMED_MAX).map(ToString::to_string).collect();
+        let note = serde_json::json!({
+            "at_us": at_us, "file": old_name, "n_lost": mended.lost.len(), "lost": lost,
+        });
+        conn.execute(
+            "INSERT INTO meta (key, value) VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+            [MENDED_KEY, &note.to_string()],
+        )?;
+        Ok(())
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let note: serde_json::Value = serde_json::from_str(text).ok()?;
+        let lost = note.get("lost")?.as_array()?.iter();
+        Some(Self {
+            at_us: note.get("at_us")?.as_i64()?,
+            file: note.get("file")?.as_str().map(str::to_owned),
+            n_lost: note.get("n_lost")?.as_u64()?,
+            lost: lost.filter_map(|lost| lost.as_str().map(str::to_owned)).collect(),
+        })
+    }
+}
+
+impl Reader {
+    /// What the last mending of the store came to, if there ever was one with a new file.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub fn mended(&self) -> Result<Option<MendNote>, ReadError> {
+        Ok(self.meta(MENDED_KEY)?.as_deref().and_then(MendNote::parse))
+    }
+}
+
+/// Reads what a start needs, so that damage shows before anything is decided by half of it.
+pub(super) fn probe(conn: &Connection) -> Result<(), OpenError> {
+    for (tables, is_past) in [(&NEEDED[..], false), (&PAST[..], true)] {
+        for table in tables {
+            if let Err(source) = read_through(conn, table) {
+                let what = if table.contains("diary") { "diary" } else { table };
+                return Err(failed(what, is_past, source));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The error of reading a table at the start.
+pub(super) fn failed(table: &'static str, is_past: bool, source: rusqlite::Error) -> OpenError {
+    if is_corrupt(&source) {
+        OpenError::Damaged { table, is_past, source }
+    } else {
+        OpenError::Sqlite { what: "read the store", source }
+    }
+}
+
+fn read_through(conn: &Connection, table: &str) -> rusqlite::Result<()> {
+    let mut rows = conn.prepare(&format!("SELECT * FROM {table}"))?;
+    let n_columns = rows.column_count();
+    let mut rows = rows.query([])?;
+    while let Some(row) = rows.next()? {
+        // Also what lies on further pages.
+        (0..n_columns).try_for_each(|idx| row.get_ref(idx).map(drop))?;
+    }
+    Ok(())
+}
+
+/// Whether mending without a person may be tried after a failed start.
+pub(super) fn may_help(error: &OpenError) -> bool {
+    match error {
+        OpenError::Damaged { is_past, .. } => *is_past,
+        // The header or the schema: the file is cut short, or its first page is bad.
+        OpenError::Sqlite { source, .. } => is_corrupt(source),
+        // A header of other bytes; what holds no store of ours is left alone.
+        OpenError::Foreign { .. } => true,
+        OpenError::InUse { .. }
+        | OpenError::NewerSchema { .. }
+        | OpenError::OlderSchema { .. }
+        | OpenError::NoStore { .. }
+        | OpenError::NoCopy { .. }
+        | OpenError::Io { .. } => false,
+    }
+}
+
+/// Mends the store in `dir` if nothing but the past is lost; tells the log how it goes.
+pub(super) fn mend(dir: &Path, old_name: &str, at_us: i64) -> Result<Repair, BackupError> {
+    let mut tenth = 0;
+    let mended = repair_past(dir, old_name, at_us, &mut |n_done, n_all| {
+        let now = n_done.saturating_mul(10).checked_div(n_all).unwrap_or(0);
+        if now > tenth {
+            tracing::info!("mending the store: looked at {}0 %", now);
+        }
+        tenth = now;
+    })?;
+    for lost in &mended.lost {
+        tracing::error!(%lost, "a part of the history could not be saved");
+    }
+    Ok(mended)
+}

@@ -1,0 +1,156 @@
+//! Starting on a damaged store, and repairing one that is hardly a store any more.
+
+use rusqlite::Connection;
+
+use super::check::report;
+use super::*;
+
+/// A closed store with many commits in its journal, chunks of forty series, and a row in every table that a start needs.
+fn filled(dir: &Path) {
+    let store = Store::open(dir).unwrap();
+    store.writer().commit_blocking(full_batch()).unwrap();
+    for n in 0..40 {
+        let values = (0..500).map(|at| (T0 + (n * 1_000 + at) * MINUTE, Some((at as f64).sin())));
+        store.writer().commit_blocking(readings("n07", &format!("m{n}"), values)).unwrap();
+    }
+    store.fold().unwrap();
+    for n in 0..60 {
+        let from_us = T0 + (100_000 + n * 100) * MINUTE;
+        let values = (0..100).map(|at| (from_us + at * MINUTE, Some((at as f64).cos())));
+        store.writer().commit_blocking(readings("n08", "soil", values)).unwrap();
+    }
+    drop(store);
+    // Into the database itself, without folding.
+    let conn = Connection::open(dir.join("giot.sqlite")).unwrap();
+    conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
+    assert!(conn.close().is_ok());
+}
+
+/// Pages of a table or index of one kind.
+fn pages(dir: &Path, name: &str, kind: &str) -> Vec<usize> {
+    let conn = Connection::open(dir.join("giot.sqlite")).unwrap();
+    let mut found =
+        conn.prepare("SELECT pageno FROM dbstat WHERE name = ?1 AND pagetype = ?2 ORDER BY pageno").unwrap();
+    let found = found.query_map([name, kind], |row| row.get::<_, i64>(0)).unwrap();
+    found.map(|page| usize::try_from(page.unwrap()).unwrap()).collect()
+}
+
+/// Overwrites a page; the file as it is then.
+fn spoil(dir: &Path, page: usize) -> Vec<u8> {
+    let file = dir.join("giot.sqlite");
+    let mut bytes = std::fs::read(&file).unwrap();
+    bytes[(page - 1) * 4_096..][..4_096].fill(0x5a);
+    std::fs::write(&file, &bytes).unwrap();
+    bytes
+}
+
+fn open_mending(dir: &Path) -> Result<Store, OpenError> {
+    Store::open_mending(dir, &StoreOptions::default(), "old.sqlite", T0)
+}
+
+#[test]
+fn a_bad_page_among_the_newest_readings_does_not_keep_the_gateway_from_starting() {
+    let dir = tempfile::tempdir().unwrap();
+    filled(dir.path());
+    let leaves = pages(dir.path(), "journal", "leaf");
+    let bytes = spoil(dir.path(), leaves[leaves.len() / 2]);
+    let error = Store::open(dir.path()).unwrap_err();
+    assert!(matches!(error, OpenError::Damaged { table: "journal", is_past: true, .. }), "{error:?}");
+    let store = open_mending(dir.path()).unwrap();
+    // But for the header, which says that there is no log any more.
+    let kept = std::fs::read(dir.path().join("old.sqlite")).unwrap();
+    assert!(kept[4_096..] == bytes[4_096..], "the damaged file is kept as it was");
+    assert_full_batch(&store.reader());
+    let n_kept = samples(&store.reader(), "n08", "soil").len();
+    assert!((5_000..6_000).contains(&n_kept), "{n_kept}");
+    let note = store.reader().mended().unwrap().unwrap();
+    assert_eq!((note.at_us, note.file.as_deref()), (T0, Some("old.sqlite")));
+    // Named by the times of the commits beside it.
+    assert!(note.n_lost == 1 && note.lost[0].starts_with("journal: row"), "{note:?}");
+    assert!(note.lost[0].contains(", from 2024-01-2") && note.lost[0].contains(" to 2024-01-2"), "{note:?}");
+    store.writer().commit_blocking(readings("n08", "soil", [(T0, Some(1.0))])).unwrap();
+    store.close().unwrap();
+    assert!(report(dir.path()).is_clean());
+    drop(open_mending(dir.path()).unwrap());
+}
+
+#[test]
+fn what_decides_about_water_is_not_mended_without_a_person() {
+    let tables = [
+        "zone_memory",
+        "device",
+        "counter",
+        "meta",
+        "node_mark",
+        "node_anchor",
+        "farm_version",
+        "series",
+        "diary",
+    ];
+    for table in tables {
+        let dir = tempfile::tempdir().unwrap();
+        filled(dir.path());
+        let root = pages(dir.path(), table, "leaf");
+        let bytes = spoil(dir.path(), root[0]);
+        let error = open_mending(dir.path()).map(drop).unwrap_err();
+        let is_told =
+            matches!(&error, OpenError::Damaged { table: told, is_past: false, .. } if *told == table);
+        assert!(is_told && error.to_string().contains(table), "{table}: {error:?}");
+        assert_eq!(std::fs::read(dir.path().join("giot.sqlite")).unwrap(), bytes, "{table}");
+        assert!(!dir.path().join("old.sqlite").exists() && !dir.path().join("giot.sqlite.part").exists());
+        // A person can.
+        let mended = repair(dir.path(), "old.sqlite", T0, &mut |_, _| {}).unwrap();
+        assert!(mended.lost.iter().any(|lost| lost.table == table && !lost.is_history()), "{mended:?}");
+        drop(Store::open(dir.path()).unwrap());
+    }
+}
+
+#[test]
+fn a_bad_first_page_costs_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    filled(dir.path());
+    let before = report(dir.path());
+    spoil(dir.path(), 1);
+    assert!(Store::open(dir.path()).is_err() && Reader::open(dir.path()).is_err());
+    let mended = repair(dir.path(), "old.sqlite", T0, &mut |_, _| {}).unwrap();
+    assert!(mended.lost.is_empty() && mended.after.is_clean(), "{mended:?}");
+    let after = report(dir.path());
+    assert_eq!((after.n_samples, after.n_chunks, after.n_diary_rows), (before.n_samples, before.n_chunks, 2));
+    assert_full_batch(&Store::open(dir.path()).unwrap().reader());
+    let names: Vec<_> =
+        std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert!(!names.iter().any(|name| name.to_string_lossy().contains("first")), "{names:?}");
+    // The schema's own pages are another matter: without them nobody knows where anything is.
+    let dir = tempfile::tempdir().unwrap();
+    filled(dir.path());
+    let schema = pages(dir.path(), "sqlite_schema", "leaf");
+    spoil(dir.path(), schema[0]);
+    let bytes = spoil(dir.path(), 1);
+    assert!(repair(dir.path(), "old.sqlite", T0, &mut |_, _| {}).is_err());
+    assert_eq!(std::fs::read(dir.path().join("giot.sqlite")).unwrap(), bytes);
+}
+
+#[test]
+fn a_file_cut_short_keeps_what_is_there() {
+    for percent in [95, 80, 60] {
+        let dir = tempfile::tempdir().unwrap();
+        filled(dir.path());
+        let before = report(dir.path());
+        let path = dir.path().join("giot.sqlite");
+        let file = std::fs::File::options().write(true).open(&path).unwrap();
+        let n_pages = file.metadata().unwrap().len() / 4_096;
+        file.set_len(n_pages * percent / 100 * 4_096 + 100).unwrap();
+        assert!(Store::open(dir.path()).is_err(), "{percent}");
+        let mended = repair(dir.path(), "old.sqlite", T0, &mut |_, _| {}).unwrap();
+        assert!(
+            mended.after.is_clean() && mended.after.n_samples < before.n_samples,
+            "{percent}: {mended:?}"
+        );
+        // Every chunk is there or named.
+        let named = mended.lost.iter().filter(|lost| lost.table == "chunk" && lost.series.is_some());
+        let n_chunks = mended.after.n_chunks + u64::try_from(named.count()).unwrap();
+        assert_eq!(n_chunks, before.n_chunks, "{percent}: {mended:?}");
+        let store = Store::open(dir.path()).unwrap();
+        store.writer().commit_blocking(readings("n08", "soil", [(T0, Some(1.0))])).unwrap();
+    }
+}
