@@ -14,7 +14,10 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
     Store(StoreArgs),
+    Ingest(super::bench_ingest::Args),
     Engine(EngineArgs),
+    #[command(hide = true)]
+    Floor(super::bench_ingest::FloorArgs),
 }
 
 /// Write a made-up farm's history, make it compact, ask for it, and say how fast and how small it was
@@ -148,7 +151,9 @@ fn engine(args: &EngineArgs) -> anyhow::Result<()> {
 pub(super) fn run(command: &Command) -> anyhow::Result<()> {
     match command {
         Command::Store(args) => store(args),
+        Command::Ingest(args) => super::bench_ingest::run(args),
         Command::Engine(args) => engine(args),
+        Command::Floor(args) => super::bench_ingest::run_floor(args),
     }
 }
 
@@ -171,13 +176,13 @@ fn store(args: &StoreArgs) -> anyhow::Result<()> {
 }
 
 /// Where the bench writes; a temporary one goes with it.
-struct Folder {
-    path: PathBuf,
+pub(super) struct Folder {
+    pub(super) path: PathBuf,
     is_temporary: bool,
 }
 
 impl Folder {
-    fn new(named: Option<&Path>) -> anyhow::Result<Self> {
+    pub(super) fn new(named: Option<&Path>) -> anyhow::Result<Self> {
         let path = match named {
             Some(path) => path.to_owned(),
             None => std::env::temp_dir().join(format!("giot-bench-{}", std::process::id())),
@@ -228,7 +233,7 @@ fn measure(plan: &BenchPlan, dir: &Path) -> anyhow::Result<Figures> {
     let answers = bench::ask(&store.reader(), plan, &now)?;
     store.close()?;
     bar.finish_and_clear();
-    Ok(Figures { load, compact_s, answers, n_bytes: folder_bytes(dir)?, rss_peak_mib: rss_peak_mib() })
+    Ok(Figures { load, compact_s, answers, n_bytes: folder_bytes(dir)?, rss_peak_mib: rss_peak_mib("self") })
 }
 
 impl Figures {
@@ -290,7 +295,7 @@ impl Figures {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "figures for people")]
-fn ratio(a: u64, b: u64) -> f64 {
+pub(super) fn ratio(a: u64, b: u64) -> f64 {
     a as f64 / b as f64
 }
 
@@ -302,9 +307,9 @@ fn folder_bytes(dir: &Path) -> anyhow::Result<u64> {
     Ok(n_bytes)
 }
 
-/// The most memory this process held, where the system tells (Linux).
-fn rss_peak_mib() -> Option<f64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+/// The most memory a process held, where the system tells (Linux).
+pub(super) fn rss_peak_mib(process: &str) -> Option<f64> {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     let kib: u32 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(f64::from(kib) / 1_024.0)

@@ -17,6 +17,7 @@
 //! | `client`, `outbox` | external broker: connection and back-off, what is not yet acknowledged |
 
 pub mod acl;
+pub mod bench;
 pub mod broker;
 pub mod client;
 mod outbox;
