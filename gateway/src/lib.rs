@@ -111,7 +111,7 @@ impl Gateway {
         std::fs::create_dir_all(&data).with_context(|| format!("make the data folder {}", data.display()))?;
         // The store tells of a group at once; its acknowledgements leave together.
         let choices = StoreOptions { tell_within: mqtt::broker::together, ..StoreOptions::default() };
-        let store = Store::open_with(&data, &choices)?;
+        let store = open_store(&data, choices).await?;
         let reader = store.reader();
         let clock = match demo_time {
             Some((start, speed)) => Clock::demo(start, speed),
@@ -233,6 +233,14 @@ impl Gateway {
             answered.await.ok();
         }
     }
+}
+
+/// Opens the store; one that is damaged is mended first where that is safe.
+async fn open_store(data: &Path, choices: StoreOptions) -> anyhow::Result<Store> {
+    let (data, at_us) = (data.to_owned(), Clock::system(None).wall_us_unchecked());
+    let old_name = format!("giot-damaged-{}.sqlite", cli::stamp());
+    let open = move || Store::open_mending(&data, &choices, &old_name, at_us);
+    Ok(tokio::task::spawn_blocking(open).await.context("open the store")??)
 }
 
 /// The farm before the first look.
@@ -361,6 +369,10 @@ fn newest(reader: &Reader) -> anyhow::Result<Option<UnixMs>> {
 /// Between two rounds of the store's upkeep.
 const UPKEEP_EVERY: Duration = Duration::from_secs(600);
 
+/// From the start to the first round: nodes that waited have then sent what they kept, and a gateway that the power leaves every few
+/// minutes makes room too.
+const UPKEEP_FIRST: Duration = Duration::from_secs(30);
+
 /// Reminds the store, from time to time, of what it does by itself at quiet moments.
 async fn upkeep(
     writer: Writer,
@@ -368,12 +380,14 @@ async fn upkeep(
     clock: Clock,
     mut stopping: watch::Receiver<bool>,
 ) -> anyhow::Result<()> {
+    let mut pause = UPKEEP_FIRST;
     loop {
         tokio::select! {
             // An error means that the gateway is gone.
             _ = stopping.wait_for(|stopping| *stopping) => return Ok(()),
-            () = tokio::time::sleep(clock.real(UPKEEP_EVERY)) => {}
+            () = tokio::time::sleep(clock.real(pause)) => {}
         }
+        pause = UPKEEP_EVERY;
         // While the clock is not set, nothing has an age.
         let retention = clock.wall().map(|_| Arc::new(view.borrow().settings.retention.clone()));
         let upkeep = Upkeep { now_us: clock.wall_us_unchecked(), retention };

@@ -67,3 +67,48 @@ fn a_backup_of_a_running_gateway_comes_back_and_is_not_written_over() {
     let gateway = Giot::serve(&other.path().join("new"), &["--anonymous"]);
     assert_eq!(gateway.stop().code(), Some(0));
 }
+
+#[test]
+fn a_gateway_starts_on_a_store_whose_first_page_is_bad_and_says_so() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let csv = dir.path().join("n01.csv");
+    std::fs::write(&csv, "time,device,metric,value\n2026-03-01T06:00:00Z,n01,soil_moisture,23.5\n")
+        .expect("a file");
+    giot(dir.path(), &["import", "csv", csv.to_str().expect("a plain path")], 0);
+    let file = dir.path().join("giot.sqlite");
+    let mut bytes = std::fs::read(&file).expect("the store");
+    bytes[..4_096].fill(0x5a);
+    std::fs::write(&file, &bytes).expect("a spoiled store");
+    let doctor = giot(dir.path(), &["doctor"], 1);
+    assert!(text(&doctor.stdout).contains("giot store repair"), "{}", text(&doctor.stdout));
+    let gateway = Giot::serve(dir.path(), &["--anonymous"]);
+    assert_eq!(gateway.stop().code(), Some(0));
+    let export = giot(dir.path(), &["export", "--device", "n01", "--metric", "soil_moisture"], 0);
+    assert!(text(&export.stdout).contains("2026-03-01T06:00:00Z,23.5,good"), "{}", text(&export.stdout));
+    let names =
+        || std::fs::read_dir(dir.path()).expect("the folder").map(|entry| entry.expect("an entry").path());
+    let kept =
+        names().find(|path| path.to_string_lossy().contains("giot-damaged-")).expect("the damaged file");
+    assert!(std::fs::read(&kept).expect("the damaged file") == bytes, "kept as it was");
+    let doctor = giot(dir.path(), &["doctor"], 1);
+    assert!(text(&doctor.stdout).contains("damaged and mended on"), "{}", text(&doctor.stdout));
+    std::fs::remove_file(kept).expect("taken away");
+    let doctor = giot(dir.path(), &["doctor"], 0);
+    assert!(text(&doctor.stdout).contains("ok    store: mended on"), "{}", text(&doctor.stdout));
+}
+
+#[test]
+fn the_bench_of_ingest_finds_all_that_was_acknowledged() {
+    let args = ["bench", "ingest", "--connections", "4", "--in-flight", "4", "--seconds", "1", "--json"];
+    let out = run(&args);
+    assert_eq!(out.status.code(), Some(0), "{}", text(&out.stderr));
+    let out = text(&out.stdout);
+    let line: serde_json::Value = serde_json::from_str(out.lines().last().expect("a line")).expect("JSON");
+    for server in ["gateway", "floor"] {
+        let figures = &line[server];
+        let number = |key: &str| figures[key].as_f64().expect(key);
+        assert!(number("messages") >= 16.0 + 100.0 && number("msgs_per_s") > 0.0, "{line}");
+        assert!(number("flood_p50_ms") <= number("flood_p99_ms") && number("first_stored_s") > 0.0, "{line}");
+    }
+    assert!(line["bytes_per_reading_compact"].as_f64().expect("bytes") > 0.0, "{line}");
+}

@@ -5,6 +5,7 @@ use crate::clock::Clock;
 use crate::config::{REFERENCE, Settings, compile};
 use crate::farm;
 use crate::store::{DiaryProof, Reader};
+use anyhow::Context;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::ops::ControlFlow;
 use std::path::PathBuf;
@@ -152,6 +153,8 @@ fn check_store(args: &Args, settings: Option<&Settings>, findings: &mut Findings
             stats.n_damaged
         ))?;
     }
+    check_disk(&reader, settings, findings)?;
+    check_mended(&reader, findings)?;
     check_room(&reader, findings)?;
     check_series(&reader, findings)?;
     for sink in reader.sinks()? {
@@ -188,6 +191,57 @@ fn check_store(args: &Args, settings: Option<&Settings>, findings: &mut Findings
             newest.map_or_else(|| "none".to_owned(), |at| format_time(at.0.saturating_mul(1000)))
         )),
     }
+}
+
+/// Room on the disk that a store may need at once: 64 MiB of readings that wait for folding, 32 MiB of log, and as much again while it folds.
+const DISK_FREE_MIN: u64 = 128 << 20;
+
+/// Below this nothing can be stored at all: one commit of a busy gateway.
+const DISK_FULL: u64 = 1 << 20;
+
+/// Whether the disk has room for what may come.
+fn check_disk(reader: &Reader, settings: Option<&Settings>, findings: &mut Findings) -> anyhow::Result<()> {
+    let dir = reader.dir();
+    let disk = rustix::fs::statvfs(dir).with_context(|| format!("ask for the room in {}", dir.display()))?;
+    let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+    let name = format!("disk of {}: {:.1} MiB free", dir.display(), mebibytes(free));
+    if free < DISK_FULL {
+        return findings.bad(&format!(
+            "{name}: full, nothing more is stored and nodes keep their readings; make room: giot-schema-*.sqlite and giot-damaged-*.sqlite are copies"
+        ));
+    }
+    if free < DISK_FREE_MIN {
+        let least = mebibytes(DISK_FREE_MIN);
+        return findings.bad(&format!(
+            "{name}, {least:.0} MiB may be needed at once: make room, or set store.disk_mib_max"
+        ));
+    }
+    if let Some(bytes_max) = settings.and_then(|settings| settings.retention.bytes_max) {
+        let used = reader.stats()?.file_bytes;
+        if bytes_max > used.saturating_add(free) {
+            return findings.bad(&format!(
+                "{name}, but store.disk_mib_max lets the store grow by {:.1} MiB: it would be full before anything is given up",
+                mebibytes(bytes_max.saturating_sub(used))
+            ));
+        }
+    }
+    findings.good(&name)
+}
+
+/// What was lost when the store was last mended; told until the damaged file is taken away.
+fn check_mended(reader: &Reader, findings: &mut Findings) -> anyhow::Result<()> {
+    let Some(note) = reader.mended()? else { return Ok(()) };
+    let at = format_time(note.at_us);
+    let kept = note.file.map(|name| reader.dir().join(name)).filter(|path| path.exists());
+    let Some(kept) = kept else {
+        return findings.good(&format!("store: mended on {at}, {} parts lost", note.n_lost));
+    };
+    findings.bad(&format!(
+        "store: damaged and mended on {at}, {} parts lost; the damaged file is {}: copy it elsewhere, then remove it here; a backup may hold more (giot restore)",
+        note.n_lost,
+        kept.display()
+    ))?;
+    note.lost.iter().try_for_each(|lost| say(&format!("      lost {lost}")))
 }
 
 /// What was given up because the store was larger than it may be.

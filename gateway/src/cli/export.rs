@@ -10,7 +10,7 @@ use crate::history::series::SeriesName;
 use crate::history::spans::SpanLength;
 use crate::history::timezone::TimeZone;
 use crate::quality::Quality;
-use crate::store::{Reader, SeriesInfo};
+use crate::store::{ReadSummary, Reader, SeriesInfo};
 use anyhow::Context;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::fs::File;
@@ -69,6 +69,12 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
+    if let (Some(from_us), Some(to_us)) = (args.from, args.to)
+        && from_us >= to_us
+    {
+        let (from, to) = (format_time(from_us), format_time(to_us));
+        return Err(UsageError(format!("--to {to}: nothing lies before it from {from} (--from) on")).into());
+    }
     let reader = Reader::open(&args.data.data)?;
     let known = reader.series()?;
     if let ([device], [], false) = (args.device.as_slice(), args.metric.as_slice(), args.has_wishes()) {
@@ -117,8 +123,14 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
 struct Damaged(u64);
 
 impl Damaged {
-    fn check(n_damaged: u64) -> anyhow::Result<()> {
-        if n_damaged == 0 { Ok(()) } else { Err(Self(n_damaged).into()) }
+    /// Parts that a repair has set aside are known and told; others are news.
+    fn check(n_damaged: u64, n_set_aside: u64) -> anyhow::Result<()> {
+        if n_set_aside > 0 {
+            let what = "damaged parts that were set aside are missing (giot store check)";
+            writeln!(std::io::stderr(), "giot: note: {n_set_aside} {what}").ok();
+        }
+        let n_new = n_damaged.saturating_sub(n_set_aside);
+        if n_new == 0 { Ok(()) } else { Err(Self(n_new).into()) }
     }
 }
 
@@ -257,9 +269,9 @@ impl Plan {
         match self {
             Self::Contract(name) => {
                 let written = write_contract(reader, name, args.range_us(), out, bar);
-                written.and_then(|n_damaged| {
+                written.and_then(|summary| {
                     out.flush()?;
-                    Damaged::check(n_damaged)
+                    Damaged::check(summary.n_damaged(), summary.n_set_aside)
                 })
             }
             Self::Full(export, format) => {
@@ -269,7 +281,7 @@ impl Plan {
                     let (from, to) = (format_time(from_us), format_time(to_us));
                     writeln!(std::io::stderr(), "giot: note: {}", cut_note(&from, &to)).ok();
                 }
-                Damaged::check(outcome.missing.n_damaged)
+                Damaged::check(outcome.missing.n_damaged, outcome.missing.n_set_aside)
             }
         }
     }
@@ -292,7 +304,7 @@ fn write_contract(
     range_us: Range<i64>,
     out: &mut dyn Write,
     bar: &ProgressBar,
-) -> anyhow::Result<u64> {
+) -> anyhow::Result<ReadSummary> {
     writeln!(out, "time,value,quality")?;
     let mut failed = None;
     let mut n_rows = 0_u64;
@@ -318,5 +330,5 @@ fn write_contract(
     if let Some(error) = failed {
         return Err(error.into());
     }
-    Ok(summary.n_damaged())
+    Ok(summary)
 }

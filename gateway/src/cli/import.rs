@@ -183,10 +183,16 @@ fn import(data: &DataFolder, file: &Path, is_dry: bool, read: &Read<'_>) -> anyh
         return say(&format!("{name}: {summary}; nothing was kept"));
     }
     let store = Store::open(&data.data).context("open the store: an import needs the gateway stopped")?;
-    let kept = keep(file, n_bytes, read, &store.writer());
+    let kept = keep(file, n_bytes, read, &store);
     store.close().context("close the store")?;
-    kept.with_context(|| format!("{name}: import it again, what is there already is not doubled"))?;
-    say(&format!("{name}: imported {summary}"))
+    let n_new =
+        kept.with_context(|| format!("{name}: import it again, what is there already is not doubled"))?;
+    let n_known = content.n_readings.saturating_sub(n_new);
+    let known = match n_known {
+        0 => String::new(),
+        n_known => format!("; {n_known} of them were there already, or twice in the file"),
+    };
+    say(&format!("{name}: imported {summary}{known}"))
 }
 
 fn open(file: &Path) -> anyhow::Result<BufReader<File>> {
@@ -225,8 +231,11 @@ fn check(file: &Path, name: &str, n_bytes: u64, read: &Read<'_>) -> anyhow::Resu
     }
 }
 
-fn keep(file: &Path, n_bytes: u64, read: &Read<'_>, writer: &Writer) -> anyhow::Result<()> {
+/// Keeps every reading of a file; how many the store had not.
+fn keep(file: &Path, n_bytes: u64, read: &Read<'_>, store: &Store) -> anyhow::Result<u64> {
     let bar = progress("importing", n_bytes)?;
+    let n_before = n_stored(store)?;
+    let writer = &store.writer();
     let mut waiting = BTreeMap::<Arc<str>, Vec<MetricSample>>::new();
     let mut n_waiting = 0;
     read(open(file)?, &mut |_, upto, reading| {
@@ -247,7 +256,13 @@ fn keep(file: &Path, n_bytes: u64, read: &Read<'_>, writer: &Writer) -> anyhow::
     })?;
     commit(&mut waiting, writer)?;
     bar.finish_and_clear();
-    Ok(())
+    Ok(n_stored(store)?.saturating_sub(n_before))
+}
+
+/// Readings of the store; what was written twice is one only in chunks.
+fn n_stored(store: &Store) -> anyhow::Result<u64> {
+    store.fold()?;
+    Ok(store.reader().stats()?.n_samples)
 }
 
 fn commit(waiting: &mut BTreeMap<Arc<str>, Vec<MetricSample>>, writer: &Writer) -> anyhow::Result<()> {
@@ -287,6 +302,13 @@ mod tests {
         assert!(Reader::open(&dir.path().join("data")).is_err(), "nothing was made");
         csv(dir.path(), &good, true).unwrap();
         assert!(Reader::open(&dir.path().join("data")).is_err(), "a dry run keeps nothing");
+        let store = Store::open(&dir.path().join("data")).unwrap();
+        let file = dir.path().join("history.csv");
+        let choices = table::Choices::default();
+        let read: &Read<'_> = &|input, each| table::read(input, &choices, each);
+        let n_new = [0; 2].map(|_| keep(&file, 0, read, &store).unwrap());
+        assert_eq!(n_new, [9_000, 0], "the second time everything is there");
+        store.close().unwrap();
         for _ in 0..2 {
             csv(dir.path(), &good, false).unwrap();
             let reader = Reader::open(&dir.path().join("data")).unwrap();

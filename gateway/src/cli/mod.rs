@@ -11,6 +11,7 @@ mod agro;
 mod backtest;
 mod backup;
 mod bench;
+mod bench_ingest;
 mod demo;
 mod doctor;
 mod export;
@@ -25,6 +26,8 @@ mod sim;
 mod sink;
 mod store;
 mod why;
+
+pub(crate) use self::backup::stamp;
 
 use crate::config::ConfigError;
 use crate::store::OpenError;
@@ -116,7 +119,8 @@ pub fn main() -> ExitCode {
 /// The words of the command line; a group of commands shows the first example of each of its commands.
 fn command_line() -> clap::Command {
     Args::command().mut_subcommands(|group| {
-        let firsts: Vec<String> = group.get_subcommands().filter_map(first_example).collect();
+        let shown = group.get_subcommands().filter(|command| !command.is_hide_set());
+        let firsts: Vec<String> = shown.filter_map(first_example).collect();
         if firsts.is_empty() { group } else { group.after_help(format!("Examples:\n{}", firsts.join("\n"))) }
     })
 }
@@ -174,6 +178,7 @@ fn exit_code(error: &anyhow::Error) -> u8 {
                 | OpenError::NoStore { .. }
                 | OpenError::Foreign { .. }
                 | OpenError::NoCopy { .. }
+                | OpenError::Damaged { .. }
                 | OpenError::Io { .. }
                 | OpenError::Sqlite { .. },
             )

@@ -26,6 +26,8 @@ pub struct Row<'r> {
 pub struct Missing {
     /// Damaged parts that were met.
     pub n_damaged: u64,
+    /// Of them, those that were found and set aside before.
+    pub n_set_aside: u64,
     /// Hours or days that stand for readings given up and lie across the edges: from the first to the end of the last.
     pub cut_us: Option<(i64, i64)>,
 }
@@ -56,6 +58,9 @@ pub fn rows(
             let new: Vec<Gap> = summary.gaps.into_iter().filter(|gap| !met.contains(gap)).collect();
             missing.n_damaged =
                 missing.n_damaged.saturating_add(u64::try_from(new.len()).unwrap_or(u64::MAX));
+            let n_set_aside = new.iter().filter(|gap| gap.is_set_aside).count();
+            missing.n_set_aside =
+                missing.n_set_aside.saturating_add(u64::try_from(n_set_aside).unwrap_or(u64::MAX));
             met.extend(new);
             missing.cut_us = join_ranges(missing.cut_us, summary.cut_us);
             columns.push(buckets.into_iter().peekable());

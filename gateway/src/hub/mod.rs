@@ -646,8 +646,11 @@ impl Hub {
     fn done(&self, has_diary: bool, then: impl FnOnce(bool) + Send + 'static) -> Done {
         let committed = self.committed_tx.clone();
         Done::call(move |result: Result<(), CommitError>| {
-            if let Err(error) = &result {
-                tracing::error!(%error, "a batch was not stored");
+            match &result {
+                Err(error @ CommitError::Refused(_)) => tracing::error!(%error, "a batch was not stored"),
+                // The store has told it once, with the number of batches.
+                Err(error @ CommitError::Unavailable(_)) => tracing::debug!(%error, "a batch was not stored"),
+                Ok(()) => {}
             }
             then(result.is_ok());
             if has_diary && result.is_ok() {

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::io::BufRead;
 use std::sync::Arc;
 
+use crate::config::parse_utc_offset;
 use crate::quality::Quality;
 
 use super::{ImportError, LineError, Lines, Reading, Taker, cells, device, metric, quality, time, value};
@@ -33,12 +34,46 @@ struct Header {
     separator: u8,
     n_columns: usize,
     time: usize,
+    zone: Zone,
     device: Option<usize>,
     metric: Option<usize>,
     quality: Option<usize>,
     value: Option<usize>,
     /// Columns of metrics, in a wide file.
     metrics: Vec<(usize, Arc<str>)>,
+}
+
+/// Whose clock times are of that name no zone.
+enum Zone {
+    /// The one chosen.
+    Chosen,
+    /// What the head says, minutes east of UTC.
+    Offset(i32),
+    /// A place whose clock may jump; the head of an export.
+    Named(String),
+}
+
+impl Zone {
+    /// Of a time column's title, as `giot export` writes it: `time (+07:00)`.
+    fn of(title: &str) -> Option<Self> {
+        let zone = title.to_ascii_lowercase().strip_prefix("time (")?.strip_suffix(')')?.to_owned();
+        let offset_min = if zone == "utc" { Some(0) } else { parse_utc_offset(&zone) };
+        Some(offset_min.map_or_else(|| Self::Named(title.to_owned()), Self::Offset))
+    }
+
+    fn read(&self, text: &str, choices: &Choices) -> Result<i64, String> {
+        match self {
+            Self::Chosen => time(text, choices.utc_offset_min),
+            Self::Offset(offset_min) => time(text, *offset_min),
+            Self::Named(title) => {
+                // Whatever the zone, a time that names its own is the same.
+                let (east, west) = (time(text, 0)?, time(text, 60)?);
+                (east == west).then_some(east).ok_or_else(|| {
+                    format!("time {text:?} under {title:?}: export it with an offset, as in --tz +07:00")
+                })
+            }
+        }
+    }
 }
 
 /// Hands every reading over.
@@ -104,11 +139,15 @@ fn header(line: &str, choices: &Choices) -> Result<Header, String> {
     let place = |name: &str| columns.iter().position(|column| column.eq_ignore_ascii_case(name));
     let time = match &choices.time {
         Some(name) => place(name),
-        None => TIME_NAMES.iter().find_map(|name| place(name)),
+        None => TIME_NAMES
+            .iter()
+            .find_map(|name| place(name))
+            .or_else(|| columns.iter().position(|column| Zone::of(column).is_some())),
     };
     let time = time.ok_or_else(|| {
         format!("no column for the time among {}; --time COLUMN names it", columns.join(", "))
     })?;
+    let zone = columns.get(time).and_then(|title| Zone::of(title)).unwrap_or(Zone::Chosen);
     let (device, metric_column, quality, value) =
         (place("device"), place("metric"), place("quality"), place("value"));
     if device.is_none() && choices.device.is_none() {
@@ -141,6 +180,7 @@ fn header(line: &str, choices: &Choices) -> Result<Header, String> {
         separator,
         n_columns: columns.len(),
         time,
+        zone,
         device,
         metric: metric_column,
         quality,
@@ -160,7 +200,7 @@ fn readings(
         return Err(format!("{} cells, the header has {}", cells.len(), header.n_columns));
     }
     let cell = |idx: usize| cells.get(idx).map(String::as_str).unwrap_or_default();
-    let at_us = time(cell(header.time), choices.utc_offset_min)?;
+    let at_us = header.zone.read(cell(header.time), choices)?;
     let device = match (fixed, header.device) {
         (Some(fixed), _) => Arc::clone(fixed),
         (None, Some(idx)) => checked(&mut names.devices, cell(idx), device)?,
@@ -215,6 +255,24 @@ mod tests {
         let expected =
             ["n01 soil_moisture 1772319600 Some(23.5) good", "n01 soil_moisture 1772320200 None missing"];
         assert_eq!(all(text, &choices).unwrap(), expected);
+    }
+
+    #[test]
+    fn every_form_of_our_export_of_many_series_comes_back() {
+        let head = |zone: &str, mark: char| {
+            format!("time ({zone}),device,metric,unit,value,quality\n").replace(',', &mark.to_string())
+        };
+        let expected = ["n01 soil_moisture 1772319600 Some(23.5) good"];
+        let plain = "2026-03-01T06:00:00+07:00,n01,soil_moisture,%,23.5,good\n";
+        for zone in ["+07:00", "UTC", "Asia/Ho_Chi_Minh"] {
+            assert_eq!(all(&(head(zone, ',') + plain), &Choices::default()).unwrap(), expected, "{zone}");
+        }
+        let excel = "2026-03-01 06:00:00;n01;soil_moisture;%;23,5;good\r\n";
+        assert_eq!(all(&(head("+07:00", ';') + excel), &Choices::default()).unwrap(), expected);
+        let utc = all(&(head("UTC", ';') + &excel.replace("03-01 06", "02-28 23")), &Choices::default());
+        assert_eq!(utc.unwrap(), expected);
+        let unclear = all(&(head("Asia/Ho_Chi_Minh", ';') + excel), &Choices::default()).unwrap();
+        assert!(unclear[0].contains("--tz +07:00"), "{unclear:?}");
     }
 
     #[test]

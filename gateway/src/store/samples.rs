@@ -171,8 +171,12 @@ impl Position {
         )?;
         let mut rows = found.query(params![self.series, self.range.start, self.range.end])?;
         while let Some(row) = rows.next()? {
-            let gap =
-                Gap { from_us: row.get(1)?, to_us: row.get(2)?, n_samples: row.get::<_, u32>(3)?.into() };
+            let gap = Gap {
+                from_us: row.get(1)?,
+                to_us: row.get(2)?,
+                n_samples: row.get::<_, u32>(3)?.into(),
+                is_set_aside: true,
+            };
             self.note_gap(row.get(0)?, gap);
         }
         Ok(())
@@ -183,6 +187,7 @@ impl Position {
         if self.summary.gaps.contains(&gap) {
             return;
         }
+        self.summary.n_set_aside += u64::from(gap.is_set_aside);
         if is_chunk {
             self.summary.n_damaged_chunks += 1;
         } else {
@@ -230,7 +235,12 @@ impl Position {
         let mut rows = journal.query(params![self.from_us, slice.end_us])?;
         while let Some(row) = rows.next()? {
             let gap = || -> rusqlite::Result<Gap> {
-                Ok(Gap { from_us: row.get(0)?, to_us: row.get(1)?, n_samples: row.get::<_, u32>(2)?.into() })
+                Ok(Gap {
+                    from_us: row.get(0)?,
+                    to_us: row.get(1)?,
+                    n_samples: row.get::<_, u32>(2)?.into(),
+                    is_set_aside: false,
+                })
             };
             let mut is_whole = true;
             let range = self.from_us..slice.end_us;
@@ -288,7 +298,8 @@ impl PackedChunk {
     }
 
     fn gap(&self) -> Gap {
-        Gap { from_us: self.from_us, to_us: self.to_us, n_samples: self.n_samples.into() }
+        let Self { from_us, to_us, n_samples, .. } = *self;
+        Gap { from_us, to_us, n_samples: n_samples.into(), is_set_aside: false }
     }
 }
 

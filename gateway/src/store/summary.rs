@@ -125,7 +125,7 @@ fn read_rows(
         let blob = row.get_ref(4)?.as_blob().unwrap_or_default();
         match unpack(series, span_us, from_us, to_us, n_spans, row.get(3)?, blob) {
             Ok(tallies) => found.extend(tallies),
-            Err(_) => gaps.push(Gap { from_us, to_us, n_samples: n_spans.into() }),
+            Err(_) => gaps.push(Gap { from_us, to_us, n_samples: n_spans.into(), is_set_aside: false }),
         }
     }
     Ok(found)

@@ -217,6 +217,8 @@ pub struct Gap {
     pub to_us: i64,
     /// How many samples the damaged part held; of a journal row, those of other series too.
     pub n_samples: u64,
+    /// Whether it was found and set aside before.
+    pub is_set_aside: bool,
 }
 
 /// What a read delivered and what it could not.
@@ -228,6 +230,8 @@ pub struct ReadSummary {
     pub n_damaged_chunks: u64,
     /// Damaged journal rows met; what they held of this series is unknown.
     pub n_damaged_journal_rows: u64,
+    /// How many of them were found and set aside before.
+    pub n_set_aside: u64,
     /// Where, for the first damaged parts.
     pub gaps: Vec<Gap>,
     /// Readings of the range before this were given up: hours or days stand for them, and narrower spans are left out.

@@ -371,6 +371,7 @@ impl Export {
                 flow
             })?;
             missing.n_damaged += summary.n_damaged();
+            missing.n_set_aside += summary.n_set_aside;
             if is_stopped {
                 break;
             }

@@ -375,6 +375,7 @@ fn diary_before(conn: &Connection, from_us: i64) -> rusqlite::Result<i64> {
 fn keep(conn: &Connection, save: &SinkSave) -> rusqlite::Result<()> {
     let SinkSave { sink, epoch, .. } = *save;
     let (diary_from, diary_to) = save.diary_id;
+    let n_parked = park(conn, sink, &save.parked)?;
     conn.execute(
         "UPDATE sink SET journal_id = max(journal_id, ?2), journal_sent = ?3,
                 diary_id = CASE WHEN diary_id = ?4 THEN ?5 ELSE diary_id END, diary_sent = ?6,
@@ -388,7 +389,7 @@ fn keep(conn: &Connection, save: &SinkSave) -> rusqlite::Result<()> {
             diary_to,
             save.diary_sent,
             save.n_sent.cast_signed(),
-            i64::try_from(save.parked.len()).unwrap_or(i64::MAX).saturating_add_unsigned(save.n_refused),
+            n_parked.saturating_add_unsigned(save.n_refused),
             save.taken_us,
         ],
     )?;
@@ -422,15 +423,19 @@ fn keep(conn: &Connection, save: &SinkSave) -> rusqlite::Result<()> {
         "DELETE FROM sink_span WHERE sink = ?1 AND sent_epoch = ?2 AND sent_ms < ?3",
         params![sink, epoch, save.safe_ms],
     )?;
-    park(conn, sink, &save.parked)
+    Ok(())
 }
 
-fn park(conn: &Connection, sink: i64, lines: &[ParkedLine]) -> rusqlite::Result<()> {
+/// Keeps refused lines; how many are new. One that was sent again and refused again is the same line.
+fn park(conn: &Connection, sink: i64, lines: &[ParkedLine]) -> rusqlite::Result<i64> {
+    let mut n_new = 0;
     for ParkedLine { at_us, line, reason } in lines {
-        conn.execute(
-            "INSERT INTO sink_parked (sink, at_us, line, reason) VALUES (?1, ?2, ?3, ?4)",
-            params![sink, at_us, cut(line), cut(reason)],
-        )?;
+        let row = params![sink, at_us, cut(line), cut(reason)];
+        let again = "UPDATE sink_parked SET at_us = ?2, reason = ?4 WHERE sink = ?1 AND line = ?3";
+        if conn.execute(again, row)? == 0 {
+            conn.execute("INSERT INTO sink_parked (sink, at_us, line, reason) VALUES (?1, ?2, ?3, ?4)", row)?;
+            n_new += 1;
+        }
     }
     if !lines.is_empty() {
         conn.execute(
@@ -439,7 +444,7 @@ fn park(conn: &Connection, sink: i64, lines: &[ParkedLine]) -> rusqlite::Result<
             params![sink, PARKED_MAX],
         )?;
     }
-    Ok(())
+    Ok(n_new)
 }
 
 /// The beginning of a text.

@@ -189,7 +189,7 @@ fn damaged_chunks_cost_only_themselves() {
         "UPDATE chunk SET blob = CAST(substr(blob, 1, 30) || x'ff' || substr(blob, 32) AS BLOB) WHERE id = 2";
     assert_eq!(tool(dir.path()).execute(flip, []).unwrap(), 1);
     let lost = 200_000 * MINUTE + T0;
-    let check = |reader: &Reader, n_kept: usize| {
+    let check = |reader: &Reader, n_kept: usize, is_set_aside: bool| {
         let mut n = 0;
         let summary = reader
             .samples("n01", "soil", i64::MIN..i64::MAX, &mut |_| {
@@ -198,15 +198,17 @@ fn damaged_chunks_cost_only_themselves() {
             })
             .unwrap();
         assert_eq!((n, summary.n_damaged_chunks, summary.n_damaged_journal_rows), (n_kept, 1, 0));
-        assert_eq!(summary.gaps, [Gap { from_us: lost, to_us: lost + 1_439 * MINUTE, n_samples: 1_440 }]);
+        let to_us = lost + 1_439 * MINUTE;
+        assert_eq!(summary.gaps, [Gap { from_us: lost, to_us, n_samples: 1_440, is_set_aside }]);
+        assert_eq!(summary.n_set_aside, u64::from(is_set_aside));
     };
-    check(&store.reader(), 2_880);
+    check(&store.reader(), 2_880, false);
     // A late sample into the damaged chunk: the chunk is set aside, the sample kept.
     store.writer().commit_blocking(readings("n01", "soil", [(lost + MINUTE / 2, Some(7.0))])).unwrap();
-    check(&store.reader(), 2_881);
+    check(&store.reader(), 2_881, false);
     store.fold().unwrap();
-    check(&store.reader(), 2_881);
-    check(&Reader::open(dir.path()).unwrap(), 2_881);
+    check(&store.reader(), 2_881, true);
+    check(&Reader::open(dir.path()).unwrap(), 2_881, true);
     assert_eq!(store.reader().stats().unwrap().n_damaged, 1);
 }
 
@@ -235,23 +237,29 @@ fn damaged_journal_rows_cost_only_themselves() {
     }
     let flip = "UPDATE journal SET blob = CAST(substr(blob, 1, 12) || x'7f' || substr(blob, 14) AS BLOB) WHERE id = 4";
     assert_eq!(tool(dir.path()).execute(flip, []).unwrap(), 1);
-    let check = |reader: &Reader| {
+    let check = |reader: &Reader, is_set_aside: bool| {
         let mut n = 0;
         let summary = reader.samples("n01", "soil", 0..i64::MAX, &mut |_| {
             n += 1;
             ControlFlow::Continue(())
         });
-        let gaps = vec![Gap { from_us: T0 + 3, to_us: T0 + 3, n_samples: 1 }];
-        let expected =
-            ReadSummary { n_samples: 9, n_damaged_journal_rows: 1, gaps, ..ReadSummary::default() };
+        let n_set_aside = u64::from(is_set_aside);
+        let gaps = vec![Gap { from_us: T0 + 3, to_us: T0 + 3, n_samples: 1, is_set_aside }];
+        let expected = ReadSummary {
+            n_samples: 9,
+            n_damaged_journal_rows: 1,
+            n_set_aside,
+            gaps,
+            ..ReadSummary::default()
+        };
         assert_eq!((n, summary.unwrap()), (9, expected));
     };
-    check(&store.reader());
+    check(&store.reader(), false);
     drop(store);
     let store = Store::open(dir.path()).unwrap();
-    check(&store.reader());
+    check(&store.reader(), false);
     store.fold().unwrap();
-    check(&store.reader());
+    check(&store.reader(), true);
     let stats = store.reader().stats().unwrap();
     assert_eq!((stats.n_journal_rows, stats.n_damaged), (0, 1));
 }
