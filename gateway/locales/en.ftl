@@ -916,3 +916,8 @@ farm-show = What it changed
 farm-restore = Take it again
 farm-restore-note = Version { $n } again
 farm-no-versions = No version was saved yet.
+
+## Messages to phones (gateway/src/messages)
+
+message-before = and { $n } earlier ones in the irrigation diary
+message-trial = A trial message from Giọt: messages arrive here.

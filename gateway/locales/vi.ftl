@@ -904,3 +904,8 @@ farm-show = Xem thay đổi
 farm-restore = Dùng lại bản này
 farm-restore-note = Dùng lại bản { $n }
 farm-no-versions = Chưa lưu bản nào.
+
+## Messages to phones (gateway/src/messages)
+
+message-before = và { $n } mục trước đó trong nhật ký tưới
+message-trial = Tin nhắn thử của Giọt: tin nhắn đến được nơi này.

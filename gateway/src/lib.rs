@@ -23,6 +23,7 @@ pub mod history;
 pub mod hub;
 pub mod import;
 pub mod ingest;
+pub mod messages;
 pub mod mqtt;
 pub mod quality;
 pub mod replay;
@@ -157,7 +158,7 @@ impl Gateway {
             clock,
             stopping: stopping_rx.clone(),
         };
-        let sinks = sinks::start(&around, &mut tasks)?;
+        let sinks = tell_others(&around, &view_rx, &diary_rx, &mut tasks)?;
         let counting =
             balance::run(reader.clone(), view_rx.clone(), clock, requests.clone(), stopping.subscribe());
         let api = api::Api {
@@ -364,6 +365,25 @@ fn secret_file(path: &Path, n_bytes: usize) -> anyhow::Result<String> {
 fn newest(reader: &Reader) -> anyhow::Result<Option<UnixMs>> {
     let diary = reader.diary(&store::DiaryFilter { limit: 1, ..store::DiaryFilter::default() })?;
     Ok(diary.iter().filter_map(|row| row.entry.at_us).max().map(|at_us| UnixMs(at_us.div_euclid(1000))))
+}
+
+/// Starts what carries the history to stores outside, and the diary to people.
+fn tell_others(
+    around: &sinks::Around<'_>,
+    view: &watch::Receiver<Arc<FarmView>>,
+    diary: &watch::Receiver<u64>,
+    tasks: &mut Supervisor,
+) -> anyhow::Result<sinks::sender::Views> {
+    let sinks = sinks::start(around, tasks)?;
+    let messages = messages::Around {
+        reader: around.reader.clone(),
+        writer: around.writer.clone(),
+        view: view.clone(),
+        diary: diary.clone(),
+        stopping: around.stopping.clone(),
+    };
+    messages::start(&around.settings.messages, &messages, tasks)?;
+    Ok(sinks)
 }
 
 /// Between two rounds of the store's upkeep.

@@ -19,6 +19,7 @@ mod diary;
 mod export;
 mod farm;
 mod leases;
+mod messages;
 mod mqtt_port;
 mod outage;
 mod programs;

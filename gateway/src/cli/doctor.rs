@@ -165,6 +165,9 @@ fn check_store(args: &Args, settings: Option<&Settings>, findings: &mut Findings
             findings.good(&what)?;
         }
     }
+    for message in settings.into_iter().flat_map(|settings| &settings.messages) {
+        findings.good(&super::message::describe(&reader, &message.name)?)?;
+    }
     match reader.verify_diary()? {
         DiaryProof::Whole { n_rows, .. } => {
             findings.good(&format!("diary: {n_rows} entries, the chain is whole"))?

@@ -17,6 +17,7 @@ mod doctor;
 mod export;
 mod farm;
 mod import;
+mod message;
 mod node;
 mod reasons;
 mod replay;
@@ -77,6 +78,8 @@ enum Command {
     Sim(sim::Command),
     #[command(subcommand)]
     Sink(sink::Command),
+    #[command(subcommand)]
+    Message(message::Command),
     #[command(subcommand)]
     Store(store::Command),
     Backup(backup::BackupArgs),
@@ -152,6 +155,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Backup(args) => quietly(backup::back_up(&args)),
         Command::Restore(args) => quietly(backup::restore(&args)),
         Command::Sink(command) => quietly(sink::run(&command)),
+        Command::Message(command) => quietly(message::run(&command)),
     }
 }
 

@@ -157,6 +157,15 @@ impl Compiler<'_> {
             }
             settings.sinks.push(sink);
         }
+        for (idx, message) in raw.message.into_iter().enumerate() {
+            let span = message.name.span();
+            let Some(message) = self.message(message, &settings.plan, idx) else { continue };
+            if settings.messages.iter().any(|other| other.name == message.name) {
+                let what = format!("a second message is called {}", message.name);
+                self.problem(span, &format!("message[{idx}].name"), what);
+            }
+            settings.messages.push(message);
+        }
         self.plan_problems(&settings.plan, &lines);
         settings
     }

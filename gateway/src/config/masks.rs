@@ -1,6 +1,7 @@
 //! Secrets in a configuration's text: taken out of it before it is kept or shown, and put back where it is used.
 //!
-//! A secret is the `token` of a `[[sink]]`; passwords are in files of their own and never in the text.
+//! Secrets are the `token` of a `[[sink]]`, and `token` and `url` of a `[[message]]`, whose address lets whoever knows it write there.
+//! Passwords are in files of their own and never in the text.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -11,7 +12,7 @@ use super::{Problem, raw, shape};
 /// Stands where a secret was.
 pub const MASK: &str = "***";
 
-/// Secrets by the names of their sinks.
+/// Secrets by where they belong: the name of a sink, or `message/NAME/KEY`.
 pub type Secrets = BTreeMap<String, String>;
 
 /// The text with masks where its secrets were, and those secrets; `None` where it has not the shape of a configuration.
@@ -19,7 +20,7 @@ pub type Secrets = BTreeMap<String, String>;
 pub fn masked(text: &str) -> Option<(String, Secrets)> {
     let tokens = tokens(text)?;
     let secrets = tokens.iter().filter(|token| token.value != MASK);
-    let secrets = secrets.map(|token| (token.sink.clone(), token.value.clone())).collect();
+    let secrets = secrets.map(|token| (token.place.clone(), token.value.clone())).collect();
     let masks = tokens.into_iter().filter(|token| token.value != MASK);
     Some((replaced(text, masks.map(|token| (token.span, quoted(MASK)))), secrets))
 }
@@ -31,12 +32,15 @@ pub fn masked(text: &str) -> Option<(String, Secrets)> {
 pub fn unmasked(text: &str, known: &Secrets) -> Result<String, Problem> {
     let mut put_back = Vec::new();
     for token in tokens(text).unwrap_or_default().into_iter().filter(|token| token.value == MASK) {
-        let Some(value) = known.get(&token.sink) else {
+        let Some(value) = known.get(&token.place) else {
             return Err(Problem {
                 line: Some(line_of(text, token.span.start)),
                 column: Some(column_of(text, token.span.start)),
-                field: "token".to_owned(),
-                what: format!("no token of a sink called {} is known: write it", token.sink),
+                field: token.key.to_owned(),
+                what: format!(
+                    "no {} of a {} called {} is known: write it",
+                    token.key, token.kind, token.name
+                ),
             });
         };
         put_back.push((token.span, quoted(value)));
@@ -44,20 +48,34 @@ pub fn unmasked(text: &str, known: &Secrets) -> Result<String, Problem> {
     Ok(replaced(text, put_back.into_iter()))
 }
 
-struct SinkToken {
-    sink: String,
+struct Secret {
+    kind: &'static str,
+    name: String,
+    key: &'static str,
+    /// The name under which it is kept.
+    place: String,
     value: String,
     span: Range<usize>,
 }
 
 /// The tokens in the order of the text; `None` where it has not the shape of a configuration.
-fn tokens(text: &str) -> Option<Vec<SinkToken>> {
+fn tokens(text: &str) -> Option<Vec<Secret>> {
     let file = shape::read(text).ok()?;
-    let token = |sink: raw::Sink| {
-        let token = sink.token?;
-        Some(SinkToken { sink: sink.name.into_inner(), span: token.span(), value: token.into_inner() })
+    let of_sink = |sink: raw::Sink| {
+        let (name, token) = (sink.name.into_inner(), sink.token?);
+        let (place, span) = (name.clone(), token.span());
+        Some(Secret { kind: "sink", name, key: "token", place, value: token.into_inner(), span })
     };
-    let mut tokens: Vec<_> = file.sink.into_iter().filter_map(token).collect();
+    let of_message = |message: raw::Message| {
+        let name = message.name.into_inner();
+        [("url", message.url), ("token", message.token)].map(|(key, value)| {
+            let value = value?;
+            let (place, span) = (format!("message/{name}/{key}"), value.span());
+            Some(Secret { kind: "message", name: name.clone(), key, place, value: value.into_inner(), span })
+        })
+    };
+    let of_messages = file.message.into_iter().flat_map(of_message).flatten();
+    let mut tokens: Vec<_> = file.sink.into_iter().filter_map(of_sink).chain(of_messages).collect();
     tokens.sort_by_key(|token| token.span.start);
     Some(tokens)
 }
@@ -95,6 +113,18 @@ mod tests {
         assert_eq!(back, TEXT.replace("'raw\\x'", &quoted("raw\\x")));
         assert_eq!(masked(&back), Some((shown.clone(), secrets)));
         assert_eq!(masked(&shown), Some((shown.clone(), Secrets::new())), "a mask is no secret");
+    }
+
+    #[test]
+    fn the_address_of_a_message_is_a_secret_as_its_token_is() {
+        let text = "[[message]]\nname = \"a\"\nurl = \"https://h/s3cret\"\ntoken = \"t0ken\"\n[[sink]]\nname = \"a\"\n\
+                    url = \"http://h\"\nbucket = \"b\"\ntoken = \"other\"\n";
+        let (shown, secrets) = masked(text).expect("a sound text");
+        assert_eq!(shown.matches("= \"***\"").count(), 3, "{shown}");
+        assert_eq!(unmasked(&shown, &secrets), Ok(text.to_owned()));
+        let problem =
+            unmasked(&shown.replacen("\"a\"", "\"b\"", 1), &secrets).expect_err("no message is called b");
+        assert_eq!((problem.line, problem.field.as_str()), (Some(3), "url"), "{problem:?}");
     }
 
     #[test]

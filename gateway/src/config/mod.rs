@@ -7,6 +7,7 @@ mod balance;
 mod compile;
 mod guard;
 mod masks;
+mod message;
 mod program;
 mod pump;
 mod raw;
@@ -29,6 +30,8 @@ pub use compile::compile;
 pub(crate) use compile::{line_of, parse_utc_offset};
 pub(crate) use guard::to_milli;
 pub use masks::{MASK, Secrets, masked, unmasked};
+pub(crate) use message::check_message_url;
+pub use message::{MessageFormat, MessagePlan};
 pub(crate) use sink::check_token;
 pub use sink::{SinkPlan, Token};
 
@@ -58,6 +61,8 @@ pub struct Settings {
     pub rules: Vec<Rule>,
     /// Time-series stores that get the history.
     pub sinks: Vec<SinkPlan>,
+    /// Addresses that are told what the diary says.
+    pub messages: Vec<MessagePlan>,
     /// How long the history is kept.
     pub retention: Retention,
     /// The weather station that water balances go by.
@@ -105,6 +110,7 @@ impl Default for Settings {
             program_names: BTreeMap::new(),
             rules: Vec::new(),
             sinks: Vec::new(),
+            messages: Vec::new(),
             retention: store::default_retention(compile::UTC_OFFSET_MIN_DEFAULT),
             station: None,
             balances: BTreeMap::new(),

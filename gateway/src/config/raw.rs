@@ -33,6 +33,8 @@ pub(super) struct File {
     pub(super) rule: Vec<Rule>,
     #[serde(default)]
     pub(super) sink: Vec<Sink>,
+    #[serde(default)]
+    pub(super) message: Vec<Message>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -85,6 +87,28 @@ pub(super) struct Sink {
 impl std::fmt::Debug for Sink {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Sink").field("name", &self.name).field("url", &self.url).finish_non_exhaustive()
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Message {
+    pub(super) name: Spanned<String>,
+    pub(super) url: Option<Spanned<String>>,
+    pub(super) url_file: Option<String>,
+    pub(super) token: Option<Spanned<String>>,
+    pub(super) token_file: Option<String>,
+    pub(super) events: Option<Spanned<Vec<Spanned<String>>>>,
+    pub(super) zones: Option<Spanned<Vec<Spanned<String>>>>,
+    pub(super) language: Option<Spanned<String>>,
+    pub(super) format: Option<Spanned<String>>,
+    pub(super) fields: Option<Spanned<BTreeMap<String, String>>>,
+}
+
+/// Shown without the address and the token.
+impl std::fmt::Debug for Message {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Message").field("name", &self.name).finish_non_exhaustive()
     }
 }
 

@@ -8,7 +8,7 @@
 //!
 //! A file given at the start becomes a version when its text differs from the last one that came from that file; so a file that
 //! nobody touched does not undo what was saved since. The newest version is the one that the gateway runs by. What reaches
-//! beyond this farm (broker, topic prefix, sinks) is taken in at a start only: it names files and addresses that the gateway
+//! beyond this farm (broker, topic prefix, sinks, messages) is taken in at a start only: it names files and addresses that the gateway
 //! reads and reaches with its own rights. No version holds a secret: `***` stands in its text for each, and
 //! what that is stands beside the versions.
 
@@ -112,6 +112,7 @@ pub async fn begin(farm: Farm, reader: &Reader, writer: &Writer, clock: Clock) -
             before.topic_prefix.clone_from(&settings.topic_prefix);
             before.broker.clone_from(&settings.broker);
             before.sinks.clone_from(&settings.sinks);
+            before.messages.clone_from(&settings.messages);
             Some((version, before))
         }
         _ => None,
@@ -149,6 +150,7 @@ pub fn needs_restart(in_force: &Settings, draft: &Settings) -> Vec<&'static str>
         ("topic_prefix", in_force.topic_prefix != draft.topic_prefix),
         ("broker", in_force.broker != draft.broker),
         ("sink", in_force.sinks != draft.sinks),
+        ("message", in_force.messages != draft.messages),
     ];
     differs.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| key).collect()
 }

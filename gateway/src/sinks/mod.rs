@@ -22,7 +22,6 @@ pub mod verdict;
 pub mod window;
 
 use std::future::Future;
-use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context;
@@ -85,25 +84,36 @@ pub fn start(around: &Around<'_>, tasks: &mut Supervisor) -> anyhow::Result<View
 /// As [`start`].
 pub fn open(plan: &SinkPlan) -> anyhow::Result<Influx> {
     let name = &plan.name;
-    let read = |what: &str, file: &str| {
-        std::fs::read(Path::new(file))
-            .map_err(|error| UsageError(format!("sink {name}: {what} {file}: {error}")))
+    let token = secret(&plan.token, &format!("sink {name}: token_file"), check_token)?;
+    let read = |file: &String| {
+        std::fs::read(file).map_err(|error| UsageError(format!("sink {name}: ca_file {file}: {error}")))
     };
-    let token = match &plan.token {
-        Token::None => String::new(),
-        Token::Text(text) => text.clone(),
-        Token::File(file) => {
-            let text = String::from_utf8_lossy(&read("token_file", file)?).into_owned();
-            let token = text.lines().next().unwrap_or_default().trim().to_owned();
-            check_token(&token)
-                .map_err(|what| UsageError(format!("sink {name}: token_file {file}: {what}")))?;
-            token
-        }
-    };
-    let ca_pem = plan.ca_file.as_ref().map(|file| read("ca_file", file)).transpose()?;
+    let ca_pem = plan.ca_file.as_ref().map(read).transpose()?;
     let target =
         Target { url: plan.url.clone(), org: plan.org.clone(), bucket: plan.bucket.clone(), token, ca_pem };
     Influx::new(&target).with_context(|| format!("sink {name}"))
+}
+
+/// A token or an address, from where the configuration says it is; empty where there is none.
+///
+/// # Errors
+/// Its file cannot be read, or holds something else: `what` names it.
+pub(crate) fn secret(
+    token: &Token,
+    what: &str,
+    check: fn(&str) -> Result<(), &'static str>,
+) -> Result<String, UsageError> {
+    let file = match token {
+        Token::None => return Ok(String::new()),
+        Token::Text(text) => return Ok(text.clone()),
+        Token::File(file) => file,
+    };
+    let problem = |problem: &dyn std::fmt::Display| UsageError(format!("{what} {file}: {problem}"));
+    let bytes = std::fs::read(file).map_err(|error| problem(&error))?;
+    let text = String::from_utf8_lossy(&bytes);
+    let secret = text.lines().next().unwrap_or_default().trim();
+    check(secret).map_err(|wrong| problem(&wrong))?;
+    Ok(secret.to_owned())
 }
 
 /// Names and tags of a sink.

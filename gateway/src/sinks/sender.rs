@@ -592,7 +592,7 @@ fn refuse_series(delivery: &mut Delivery, items: &[Item], manners: &mut Manners)
     delivery.refuse_kind(|idx| series_of(idx) == series, manners);
 }
 
-async fn is_stopped_after(stopping: &mut watch::Receiver<bool>, pause: Duration) -> bool {
+pub(crate) async fn is_stopped_after(stopping: &mut watch::Receiver<bool>, pause: Duration) -> bool {
     // An error means that the gateway is gone, which is a stop as well.
     tokio::time::timeout(pause, stopping.wait_for(|stopping| *stopping)).await.is_ok()
 }
@@ -611,7 +611,7 @@ fn signed(ms: u64) -> i64 {
     i64::try_from(ms).unwrap_or(i64::MAX)
 }
 
-fn random() -> u32 {
+pub(crate) fn random() -> u32 {
     let mut bytes = [0; 4];
     // Without randomness there is no jitter, which only makes a crowd come back in step.
     getrandom::fill(&mut bytes).ok();

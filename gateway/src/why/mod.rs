@@ -150,9 +150,9 @@ pub fn explain(facts: &Facts, words: &Words, names: &Names) -> Answer {
     let before = before.filter(|entry| is_cause(&entry.event)).chain(&facts.lock_before);
     let mut seen = BTreeSet::new();
     let before = before.filter(|entry| seen.insert((entry.reason.clone(), entry.recorded_us)));
-    let mut lines: Vec<Line> = before.map(|entry| teller.line(entry, true)).collect();
+    let mut lines: Vec<Line> = before.map(|entry| teller.speaker().line(entry, true)).collect();
     let told = facts.rows.iter().map(|row| &row.entry).filter(|e| e.event != Event::Confirmed.code());
-    lines.extend(told.map(|entry| teller.line(entry, false)));
+    lines.extend(told.map(|entry| teller.speaker().line(entry, false)));
     Answer {
         zone: facts.zone.clone(),
         day: facts.day,
@@ -177,7 +177,21 @@ struct Teller<'a> {
     names: &'a Names,
 }
 
-impl Teller<'_> {
+/// An entry of the diary in words.
+#[must_use]
+pub fn line(words: &Words, names: &Names, entry: &DiaryEntry, is_before: bool) -> Line {
+    let speaker = Speaker { words, names };
+    speaker.line(entry, is_before)
+}
+
+/// What entries and reasons are called.
+#[derive(Clone, Copy)]
+struct Speaker<'a> {
+    words: &'a Words,
+    names: &'a Names,
+}
+
+impl Speaker<'_> {
     fn reason(&self, lang: Lang, cause: &Cause) -> String {
         let known = self.words.reason(lang, self.names, &cause.code, &cause.args);
         // A code of a newer version shows itself with its numbers rather than nothing.
@@ -218,6 +232,12 @@ impl Teller<'_> {
             args: cause.args,
         }
     }
+}
+
+impl Teller<'_> {
+    fn speaker(&self) -> Speaker<'_> {
+        Speaker { words: self.words, names: self.names }
+    }
 
     /// The answer in one sentence, and what to do about it.
     fn headline(&self, n_runs: usize, run_s: f64, volume: Option<f64>) -> (Sentence, Sentence) {
@@ -238,12 +258,13 @@ impl Teller<'_> {
         }
         match self.cause() {
             Found::Cause(cause) => {
-                let headline = self.plain("why-not", |lang| vec![("why", self.reason(lang, &cause))]);
-                (headline, self.remedy(&cause.code))
+                let headline =
+                    self.plain("why-not", |lang| vec![("why", self.speaker().reason(lang, &cause))]);
+                (headline, self.speaker().remedy(&cause.code))
             }
             Found::Watering => (self.plain("why-watering", |_| Vec::new()), nothing),
             Found::Moist(low, high) => (self.moist(low, high), nothing),
-            Found::Nothing => (self.plain("why-quiet", |_| Vec::new()), self.remedy("no_reading")),
+            Found::Nothing => (self.plain("why-quiet", |_| Vec::new()), self.speaker().remedy("no_reading")),
         }
     }
 

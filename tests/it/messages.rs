@@ -1,0 +1,169 @@
+//! What the diary says of faults, locks and rules reaches people by HTTP: once, in words, also after the Internet was away, and after a
+//! restart.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "helpers of tests fail the test"
+)]
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::Duration;
+
+use giot_tests::giot;
+use giot_tests::node::PATIENCE;
+use serde_json::{Value, json};
+
+use crate::farm::{Farm, ZONE};
+
+/// What a service of messages was asked.
+struct Asked {
+    head: String,
+    body: String,
+}
+
+/// A service that says yes to every message until it is told to be away.
+struct Service {
+    url: String,
+    status: Sender<u16>,
+    asked: Receiver<Asked>,
+}
+
+impl Service {
+    fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/vuon?key=k3y", listener.local_addr().unwrap());
+        let (status, statuses) = channel();
+        let (sender, asked) = channel();
+        std::thread::spawn(move || {
+            let mut status = 200;
+            for socket in listener.incoming() {
+                let mut socket = socket.unwrap();
+                let request = read(&mut socket);
+                while let Ok(next) = statuses.try_recv() {
+                    status = next;
+                }
+                let answer = format!("HTTP/1.1 {status} X\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
+                socket.write_all(answer.as_bytes()).unwrap();
+                if sender.send(request).is_err() {
+                    return;
+                }
+            }
+        });
+        Self { url, status, asked }
+    }
+
+    fn next(&self) -> Asked {
+        self.asked.recv_timeout(PATIENCE).expect("a message arrives")
+    }
+}
+
+fn read(socket: &mut TcpStream) -> Asked {
+    let (mut bytes, mut piece) = (Vec::new(), [0; 4_096]);
+    loop {
+        let n = socket.read(&mut piece).unwrap();
+        assert!(n > 0, "a whole request");
+        bytes.extend_from_slice(&piece[..n]);
+        let text = String::from_utf8_lossy(&bytes);
+        let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
+        let head = head.to_ascii_lowercase();
+        let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).expect("a length");
+        if body.len() >= length.parse().unwrap() {
+            return Asked { head: head.clone(), body: body.to_owned() };
+        }
+    }
+}
+
+fn command(args: &[&str]) -> (Option<i32>, String) {
+    let out = giot::run(args);
+    (out.status.code(), giot::text(&out.stdout) + &giot::text(&out.stderr))
+}
+
+/// Locks the zone with a note, or unlocks it.
+fn lock(farm: &Farm, note: Option<&str>) {
+    let way = if note.is_some() { "lock" } else { "unlock" };
+    let body = note.map(|note| json!({ "note": note }).to_string());
+    let path = format!("/api/v1/zones/{ZONE}/{way}");
+    let (status, answer) = giot::request(&farm.gateway().http, "POST", &path, body.as_deref());
+    assert!((200..300).contains(&status), "{status} {answer}");
+}
+
+#[test]
+fn a_lock_is_told_in_words_once_and_what_waited_comes_in_one_message() {
+    let (text, json) = (Service::start(), Service::start());
+    let tables = format!(
+        "cooperative = \"HTX Nà Sản\"\n[[message]]\nname = \"to\"\nurl = \"{}\"\ntoken = \"s3cret\"\nevents = [\"locked\"]\n\
+         [[message]]\nname = \"html\"\nurl = \"{}\"\nevents = [\"locked\", \"unlocked\"]\nlanguage = \"en\"\n\
+         fields = {{ chat_id = \"-100\" }}\nzones = [\"{ZONE}\"]\n",
+        text.url, json.url
+    );
+    let mut farm = Farm::on_broker("", &tables);
+    lock(&farm, Some("vỡ ống"));
+    let told = text.next();
+    assert!(told.head.starts_with("post /vuon?key=k3y http/1.1"), "{}", told.head);
+    assert!(
+        told.head.contains("authorization: bearer s3cret") && told.head.contains("text/plain; charset=utf-8")
+    );
+    let lines: Vec<&str> = told.body.lines().collect();
+    assert_eq!((lines.len(), lines[0]), (2, "HTX Nà Sản"), "{}", told.body);
+    assert!(lines[1].contains(&format!("{ZONE}: Đã khoá: ")) && lines[1].contains("vỡ ống"), "{}", told.body);
+    let object: Value = serde_json::from_str(&json.next().body).expect("JSON");
+    assert_eq!((object["chat_id"].as_str(), object["title"].as_str()), (Some("-100"), Some("HTX Nà Sản")));
+    assert_eq!(object["entries"][0]["event"], "locked");
+    assert!(object["text"].as_str().unwrap().contains(&format!("{ZONE}: Locked: ")), "{object}");
+
+    // The service is away, then the gateway is killed: nothing is lost and nothing comes twice.
+    text.status.send(503).unwrap();
+    lock(&farm, None);
+    lock(&farm, Some("tắc"));
+    assert!(text.next().body.contains("tắc"), "it was tried");
+    farm.kill();
+    text.status.send(200).unwrap();
+    farm.restart();
+    lock(&farm, None);
+    lock(&farm, Some("rò"));
+    let mut lines: Vec<String> = Vec::new();
+    while lines.len() < 2 {
+        let told = text.next();
+        lines.extend(told.body.lines().skip(1).map(str::to_owned).collect::<Vec<_>>());
+        // Tries that nobody took may stand before.
+        lines.dedup();
+    }
+    assert_eq!(lines.len(), 2, "{lines:?}");
+    assert!(lines[0].contains("tắc") && lines[1].contains("rò"), "{lines:?}");
+    assert!(text.asked.recv_timeout(Duration::from_secs(3)).is_err(), "told once");
+    let known: Vec<String> = std::iter::from_fn(|| json.asked.recv_timeout(Duration::from_secs(2)).ok())
+        .flat_map(|told| {
+            let object: Value = serde_json::from_str(&told.body).expect("JSON");
+            object["entries"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|entry| entry["event"].to_string())
+                .collect::<Vec<_>>()
+        })
+        .collect();
+    assert_eq!(known, ["\"unlocked\"", "\"locked\"", "\"unlocked\"", "\"locked\""]);
+}
+
+#[test]
+fn a_message_is_tried_by_a_command_that_shows_no_address() {
+    let service = Service::start();
+    let tables = format!("[[message]]\nname = \"to\"\nurl = \"{}\"\n", service.url);
+    let farm = Farm::on_broker("", &tables);
+    let data = farm.dir.path().to_str().unwrap();
+    let (code, out) = command(&["message", "test", "--data", data]);
+    assert_eq!((code, out.contains("ok    to takes messages")), (Some(0), true), "{out}");
+    assert!(service.next().body.contains("Tin nhắn thử"));
+    service.status.send(403).unwrap();
+    let (code, out) = command(&["message", "test", "--data", data, "to"]);
+    assert_eq!((code, out.contains("token")), (Some(1), true), "{out}");
+    let (_, shown) = command(&["farm", "show", "--data", data]);
+    assert!(!shown.contains("k3y") && shown.contains("url = \"***\""), "{shown}");
+    let (code, out) = command(&["message", "status", "--data", data]);
+    assert_eq!((code, out.contains("message to: told up to entry")), (Some(0), true), "{out}");
+}
