@@ -21,6 +21,12 @@ QEMU_RAM_MAX=102400
 FIELD_FLASH_MAX=943718
 FIELD_RAM_MAX=163840
 FIELD_FLASH_LEN=$((4 * 1024 * 1024))
+# Bounds of the stack that the machine code could need at worst, bytes (tests/lib/stack_bound.py), and how many interrupts interrupt
+# one another: the emulated chip's are all of one level, the field's brown-out goes before the rest. The field's bound is what its RAM
+# leaves when the static part is as large as it may be.
+QEMU_STACK_MAX=65536
+FIELD_STACK_MAX=153600
+FIELD_INTERRUPTS=2
 
 # ---- the one build -------------------------------------------------------------------------------------------------
 
@@ -237,6 +243,18 @@ sizes_within() {
         }'
 }
 
+# check_stack ELF MAX INTERRUPTS [SEEN]
+check_stack() {
+    need_command riscv64-unknown-elf-objdump binutils-riscv64-unknown-elf && need_command python3 python3 || return 1
+    local said
+    if said=$("$ROOT/tests/lib/stack_bound.py" "$1" --max "$2" --interrupts "$3" --measured "${4:-0}"); then
+        count_passed "${said##*$'\n'}"
+    else
+        count_failed "the stack has no such bound: ${said##*$'\n'}"
+    fi
+    echo "$said"
+}
+
 stage_qemu() {
     need_command qemu-system-riscv32 qemu-system-misc && need_command faketime faketime && need_embedded || return 1
     IMAGES=$TARGET/qemu-riscv32
@@ -247,6 +265,8 @@ stage_qemu() {
     GIOT_QEMU_IMAGES=$IMAGES GIOT_QEMU_FIGURES=$LOGS/qemu-figures run_programs tests it qemu::
     local code=$?
     [ -f "$LOGS/qemu-figures" ] && say "   $(cat "$LOGS/qemu-figures")"
+    # What was seen proves the method that the field's image is judged by.
+    check_stack "$IMAGES/node" "$QEMU_STACK_MAX" 1 "$(sed -n 's/^peak stack \([0-9]*\) .*/\1/p' "$LOGS/qemu-figures")"
     return "$code"
 }
 
@@ -278,6 +298,7 @@ stage_boards() {
     IMAGES=$TARGET/esp32c3
     build_image "$FIELD_BOARD" node || return 1
     check_size "$IMAGES/node" "$FIELD_FLASH_MAX" "$FIELD_RAM_MAX"
+    check_stack "$IMAGES/node" "$FIELD_STACK_MAX" "$FIELD_INTERRUPTS"
     local image=$IMAGES/node.bin
     check "the image for the bootloader is made" 60 \
         "$ESPTOOL" --chip esp32c3 elf2image --flash-size 4MB --output "$image" "$IMAGES/node" || return 1
