@@ -326,6 +326,7 @@ impl World {
         };
         let is_offline = self.is_offline(self.node_of_zone(zone_idx));
         let is_source_in_order = self.is_source_in_order(zone_idx);
+        let is_kept = matches!(reason, Reason::LeaseRenewed { .. }) && self.is_kept_by_pump(zone_idx);
         let code = reason.code();
         let checks = &mut self.checks;
         let mut demand = |is_kept, what: &str| {
@@ -363,7 +364,8 @@ impl World {
         demand(values.len() * 2 > plan.probes.len(), "P6 reading");
         // An Open that is repeated carries the reason of its run, whose soil may have come a little above since.
         let limit = if is_first && !known.is_started { plan.soil.start() } else { plan.soil.stop() };
-        demand(values.first().is_some_and(|value| u32::from(*value) <= limit.get()), "P6 dry");
+        let is_dry = values.first().is_some_and(|value| u32::from(*value) <= limit.get());
+        demand(is_dry || is_kept, "P6 dry");
     }
 
     /// A message from a node.

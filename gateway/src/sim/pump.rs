@@ -150,6 +150,18 @@ impl World {
         !sources.any(|source| self.pumps.faults.contains(source))
     }
 
+    /// Whether a pump or master valve on a zone's way starts, or has its minimum run still: the zone then goes on although it is
+    /// wet. A report of the start may be on its way.
+    pub(super) fn is_kept_by_pump(&self, zone_idx: usize) -> bool {
+        let pumps = self.farm.pumps_of_zone.get(zone_idx).into_iter().flatten();
+        let is_kept = |node_idx: &usize| {
+            let least_ms = self.pump_at(*node_idx).map_or(0, |pump| u64::from(pump.run_s_min) * 1000);
+            let run = self.nodes.get(*node_idx).and_then(|node| *node.runs.first()?);
+            run.is_none_or(|run| self.now_ms <= run.opened_ms + least_ms + WAY_MS_MAX)
+        };
+        pumps.into_iter().any(is_kept)
+    }
+
     /// A node's valve closed, or may have, without the gateway's wish: by a record that it makes (`Some`), or with its power.
     pub(super) fn foresaw_not(&mut self, node_idx: usize, record: Option<Position>) {
         let Some(node) = self.nodes.get(node_idx) else { return };
