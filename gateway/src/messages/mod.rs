@@ -102,16 +102,13 @@ impl Teller {
                     Some(STORE_PAUSE)
                 }
                 Ok(round) => {
-                    let is_new = told.is_none();
-                    let before = told.unwrap_or(round.newest);
-                    told = Some(before);
                     let failed = match &round.letter {
                         Some(letter) => self.send(letter, &mut pace).await,
                         None => None,
                     };
                     if failed.is_none() {
-                        told = Some(round.newest);
-                        if is_new || round.letter.is_some() || round.newest - saved >= UNSAVED_MAX {
+                        let is_first = told.replace(round.newest).is_none();
+                        if is_first || round.letter.is_some() || round.newest - saved >= UNSAVED_MAX {
                             self.save(round.newest).await;
                             saved = round.newest;
                         }
