@@ -207,13 +207,14 @@ mod tests {
         let shown = REFERENCE.split_once("# [[message]]").expect("a message in the reference").1;
         let body: String = shown
             .lines()
-            .take_while(|line| line.starts_with('#') || line.is_empty())
+            .skip(1)
+            .take_while(|line| line.starts_with('#'))
             .filter(|line| {
                 !line.contains("zones =") && !line.contains("_file =") && !line.contains("fields =")
             })
             .map(|line| format!("{}\n", line.trim_start_matches("# ")))
             .collect();
-        let long = compile("b", &format!("[[message]]{body}")).expect("the reference's message is valid");
+        let long = compile("b", &format!("[[message]]\n{body}")).expect("the reference's message is valid");
         let long = long.messages.first().expect("one").clone();
         assert_eq!((&short.events, short.lang, &short.format), (&long.events, long.lang, &long.format));
         assert_eq!(short.events, EVENTS_DEFAULT);

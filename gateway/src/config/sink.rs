@@ -242,11 +242,14 @@ mod tests {
         let shown = REFERENCE.split_once("# [[sink]]").expect("a sink in the reference").1;
         let body: String = shown
             .lines()
-            .take_while(|line| line.starts_with('#') || line.is_empty())
+            .skip(1)
+            .take_while(|line| line.starts_with('#'))
             .map(|line| format!("{}\n", line.trim_start_matches("# ")))
             .collect();
-        let long =
-            compile("b", &format!("[[sink]]{body}")).expect("the reference's sink is valid").sinks.remove(0);
+        let long = compile("b", &format!("[[sink]]\n{body}"))
+            .expect("the reference's sink is valid")
+            .sinks
+            .remove(0);
         assert_eq!((short.lag_ms, short.interval_ms, short.gzip), (long.lag_ms, long.interval_ms, long.gzip));
         assert_eq!((short.lag_ms, short.interval_ms), (900_000, 10_000));
         assert_eq!((short.gateway.as_str(), short.metrics.len()), ("giot", 0));

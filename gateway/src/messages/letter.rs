@@ -108,12 +108,12 @@ mod tests {
             at_us: Some(1_772_330_400_000_000 + id * 60_000_000),
             recorded_us: 0,
             zone: zone.map(str::to_owned),
-            event: "fault".to_owned(),
+            event: "locked".to_owned(),
             command: None,
             by: "engine".to_owned(),
             person: None,
-            reason: "unanswered".to_owned(),
-            args: "{\"node\":\"v01\"}".to_owned(),
+            reason: "locked".to_owned(),
+            args: "{\"by\":\"Lan\",\"note\":\"rò\"}".to_owned(),
             run_ms: None,
             volume_ml: None,
         };
@@ -134,13 +134,13 @@ mod tests {
         assert_eq!((letter.title.as_str(), lines.len(), letter.entries.len()), ("Nà Sản", 21, 20));
         assert!(lines[0].contains('3'), "{}", lines[0]);
         // 2026-03-01T02:04:00Z is 09:04 in Sơn La.
-        assert!(lines[1].starts_with("09:04 01/03/2026 Mận đồi: Lỗi: "), "{}", lines[1]);
+        assert!(lines[1].starts_with("09:04 01/03/2026 Mận đồi: Đã khoá: "), "{}", lines[1]);
         assert_eq!((letter.entries[0].id, letter.entries[19].id), (4, 23));
         let one = Letter::of(&rows[..1], true, Lang::En, &words, &names, &settings);
         assert!(one.text.lines().next().is_some_and(|line| line.contains("0+")), "{}", one.text);
-        assert!(one.text.contains("Mận đồi: Fault: "), "{}", one.text);
+        assert!(one.text.contains("Mận đồi: Locked: "), "{}", one.text);
         let farm = row(1, None);
         let of_farm = Letter::of(&[&farm], false, Lang::En, &words, &names, &settings);
-        assert!(of_farm.text.starts_with("09:01 1\u{a0}March\u{a0}2026 Fault: "), "{}", of_farm.text);
+        assert!(of_farm.text.starts_with("09:01 1\u{a0}Mar\u{a0}2026 Locked: "), "{}", of_farm.text);
     }
 }
