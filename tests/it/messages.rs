@@ -74,8 +74,8 @@ fn read(socket: &mut TcpStream) -> Option<Asked> {
         let text = String::from_utf8_lossy(&bytes);
         let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
         let head = head.to_ascii_lowercase();
-        let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).expect("a length");
-        if body.len() >= length.parse().unwrap() {
+        let length = head.lines().find_map(|line| line.strip_prefix("content-length: "))?;
+        if body.len() >= length.parse().ok()? {
             return Some(Asked { head: head.clone(), body: body.to_owned() });
         }
     }
