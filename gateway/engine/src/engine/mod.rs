@@ -514,12 +514,12 @@ impl Engine {
         if matches!(zone.phase, Phase::Local(_)) {
             self.yield_to_local(idx, now);
         }
-        self.pumps.touch_zone(idx);
         self.guards.touch_zone(idx);
         self.hold(idx);
         self.queue(idx, now);
         self.dispatch(idx, now);
         self.keep_books(idx, now);
+        self.tell_pumps(idx);
     }
 
     /// Zones that waited because another one had just started are called when that is over.
@@ -553,6 +553,7 @@ impl Engine {
             if let Some(zone) = self.zones.get_mut(other) {
                 zone.yield_to(&mut self.out.turn(now), by.clone());
             }
+            self.pumps.touch_zone(other);
             self.hold(other);
             self.keep_books(other, now);
         }
@@ -587,8 +588,11 @@ impl Engine {
 
     /// Puts a closed zone into the queue, or says why not.
     fn queue(&mut self, idx: usize, now: Now) {
+        if self.zones.get(idx).is_none_or(Zone::holds_source) {
+            return;
+        }
         let no_room = self.no_room(idx, now);
-        let Some(zone) = self.zones.get_mut(idx).filter(|zone| !zone.holds_source()) else { return };
+        let Some(zone) = self.zones.get_mut(idx) else { return };
         let verdict = zone.verdict(now, &self.out.rules);
         let is_ready = matches!(verdict, Verdict::Ready { .. });
         match (verdict, no_room) {

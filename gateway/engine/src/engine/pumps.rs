@@ -7,6 +7,7 @@
 //! lease, which is never longer than what is open for certain.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use giot_shared::ids::{CommandId, NodeId, ValveId};
 use giot_shared::time::MonoMs;
@@ -16,7 +17,7 @@ use crate::Now;
 use crate::diary::{Action, Event, PumpAction};
 use crate::ids::SourceId;
 use crate::memory::SourceMemory;
-use crate::plan::{Plan, ProblemKind, PumpKind, PumpProblem, Timing};
+use crate::plan::{Plan, ProblemKind, PumpKind, PumpProblem, Timing, ZonePlan};
 use crate::pump::{Demand, Pump, PumpTurn};
 use crate::reason::Reason;
 use crate::view::PumpView;
@@ -32,18 +33,38 @@ const ROUNDS_PER_PUMP: usize = 16;
 #[derive(Debug, Default)]
 pub(super) struct Pumps {
     list: Vec<Pump>,
-    /// Of each pump: the zones that it feeds.
-    zones: Vec<Vec<usize>>,
+    /// Of each pump: the zones that it feeds. What never changes is shared, so that looking at it costs no copy.
+    zones: Vec<Arc<[usize]>>,
     /// Of each zone: the pumps and master valves on its way.
-    of_zone: Vec<Vec<usize>>,
+    of_zone: Vec<Arc<[usize]>>,
+    /// Of each pump: those that share a zone with it, itself included, in order.
+    sharing: Vec<Arc<[usize]>>,
     valves: BTreeMap<NodeId, BTreeMap<ValveId, usize>>,
     by_source: BTreeMap<SourceId, usize>,
     pub(super) owners: BTreeMap<CommandId, usize>,
     dirty: BTreeSet<usize>,
+    /// The first moment at which some pump wants to be looked at by itself.
+    next_wake: Option<MonoMs>,
+    /// Of each zone: what its pumps knew of it when they were last told.
+    signs: Vec<Option<Sign>>,
+    /// Of each pump: the number of changes of the network when it was last looked at.
+    n_changes_seen: Vec<u64>,
     /// Of each pump: whether a zone uses it, and when one last did.
     last_used: Vec<(bool, Option<MonoMs>)>,
     /// Of each pump: what kept its zones from starting when it was last looked at.
     barred: Vec<Option<&'static str>>,
+}
+
+/// All that pumps go by of one zone. While it stays the same, and the network too, nothing of theirs changes but by time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Sign {
+    is_running: bool,
+    is_local: bool,
+    is_waiting: bool,
+    since: MonoMs,
+    certain: Option<(MonoMs, MonoMs)>,
+    /// While it is closing: whether its Close is held, and from when it may go out.
+    closing: Option<(bool, MonoMs)>,
 }
 
 impl Pumps {
@@ -53,7 +74,7 @@ impl Pumps {
         now: Now,
         next_command: CommandId,
     ) -> Self {
-        let mut pumps = Self { of_zone: vec![Vec::new(); plan.zones.len()], ..Self::default() };
+        let mut pumps = Self::default();
         let problems = plan.check();
         for (source, source_plan) in &plan.sources {
             let Some(pump_plan) = &source_plan.pump else { continue };
@@ -83,23 +104,47 @@ impl Pumps {
             }
             pumps.list.push(pump);
             pumps.by_source.insert(source.clone(), idx);
-            pumps.zones.push(Vec::new());
             pumps.last_used.push((false, None));
             pumps.barred.push(None);
+            pumps.n_changes_seen.push(0);
             pumps.dirty.insert(idx);
         }
-        for (zone_idx, zone) in plan.zones.values().enumerate() {
-            for source in plan.path(&zone.source) {
-                let Some(idx) = pumps.by_source.get(source).copied() else { continue };
-                if let Some(zones) = pumps.zones.get_mut(idx) {
-                    zones.push(zone_idx);
-                }
-                if let Some(of_zone) = pumps.of_zone.get_mut(zone_idx) {
-                    of_zone.push(idx);
-                }
-            }
-        }
+        pumps.lay_out(plan);
         pumps
+    }
+
+    /// Notes who stands on whose way.
+    fn lay_out(&mut self, plan: &Plan) {
+        let idx_of = |source: &SourceId| self.by_source.get(source).copied();
+        let way = |zone: &ZonePlan| plan.path(&zone.source).into_iter().filter_map(idx_of).collect();
+        self.of_zone = plan.zones.values().map(way).collect();
+        let is_fed = |idx: usize, zone_idx: &usize| {
+            self.of_zone.get(*zone_idx).is_some_and(|of_zone| of_zone.contains(&idx))
+        };
+        let zones_of = |idx| (0..self.of_zone.len()).filter(|zone_idx| is_fed(idx, zone_idx)).collect();
+        self.zones = (0..self.list.len()).map(zones_of).collect();
+        let above = |zone_idx: &usize| self.of_zone.get(*zone_idx).into_iter().flat_map(|above| above.iter());
+        let sharing = |(idx, zones): (usize, &Arc<[usize]>)| {
+            let shared: BTreeSet<usize> = zones.iter().flat_map(above).copied().chain([idx]).collect();
+            shared.into_iter().collect()
+        };
+        self.sharing = self.zones.iter().enumerate().map(sharing).collect();
+        self.signs = vec![None; plan.zones.len()];
+    }
+
+    /// The zones that a pump feeds.
+    fn zones_of(&self, idx: usize) -> Arc<[usize]> {
+        self.zones.get(idx).cloned().unwrap_or_default()
+    }
+
+    /// The pumps and master valves on a zone's way.
+    fn above(&self, zone_idx: usize) -> Arc<[usize]> {
+        self.of_zone.get(zone_idx).cloned().unwrap_or_default()
+    }
+
+    /// The pumps and master valves that share a zone with one, itself included.
+    fn sharing(&self, idx: usize) -> Arc<[usize]> {
+        self.sharing.get(idx).cloned().unwrap_or_default()
     }
 
     /// Takes over the pumps of the plan before that this one has just so; returns which.
@@ -150,28 +195,35 @@ impl Pumps {
         if !self.dirty.is_empty() {
             return Some(last_mono.plus_ms(1));
         }
-        self.list.iter().filter_map(|pump| pump.wake_at).min()
+        self.next_wake
     }
 
     /// Something changed at a zone.
     pub(super) fn touch_zone(&mut self, zone_idx: usize) {
         if let Some(of_zone) = self.of_zone.get(zone_idx) {
-            self.dirty.extend(of_zone);
+            self.dirty.extend(of_zone.iter());
         }
+    }
+
+    /// A zone was looked at: its pumps are concerned where what they go by has changed.
+    fn note_zone(&mut self, zone_idx: usize, sign: Sign, n_changes: u64) {
+        let Some(known) = self.signs.get_mut(zone_idx) else { return };
+        let is_same = known.replace(sign) == Some(sign);
+        let Some(above) = self.of_zone.get(zone_idx) else { return };
+        let is_concerned = |idx: &&usize| !is_same || self.n_changes_seen.get(**idx) != Some(&n_changes);
+        self.dirty.extend(above.iter().filter(is_concerned));
     }
 
     /// Something changed at a pump: those that share zones with it are concerned too.
     fn touch(&mut self, idx: usize) {
         self.dirty.insert(idx);
-        for zone_idx in self.zones.get(idx).into_iter().flatten() {
-            if let Some(of_zone) = self.of_zone.get(*zone_idx) {
-                self.dirty.extend(of_zone);
-            }
+        if let Some(sharing) = self.sharing.get(idx) {
+            self.dirty.extend(sharing.iter());
         }
     }
 
     fn of_zone(&self, zone_idx: usize) -> impl Iterator<Item = &Pump> {
-        let indices = self.of_zone.get(zone_idx).into_iter().flatten();
+        let indices = self.of_zone.get(zone_idx).into_iter().flat_map(|of_zone| of_zone.iter());
         indices.filter_map(|idx| self.list.get(*idx))
     }
 
@@ -236,6 +288,20 @@ impl Engine {
         Some(self.pumps.list.get(*self.pumps.by_source.get(source)?)?.view(now))
     }
 
+    /// Tells a zone's pumps where something has changed that they go by.
+    pub(super) fn tell_pumps(&mut self, zone_idx: usize) {
+        let Some(zone) = self.zones.get(zone_idx) else { return };
+        let sign = Sign {
+            is_running: zone.is_running(),
+            is_local: matches!(zone.phase, Phase::Local(_)),
+            is_waiting: self.network.is_waiting(zone_idx),
+            since: zone.since,
+            certain: zone.certain(),
+            closing: zone.is_closing().then(|| (zone.is_close_held(), zone.close_from())),
+        };
+        self.pumps.note_zone(zone_idx, sign, self.network.n_changes());
+    }
+
     /// Lets a pump act; those that share zones with it are looked at too.
     pub(super) fn with_pump(&mut self, now: Now, idx: usize, act: impl FnOnce(&mut Pump, &mut PumpTurn<'_>)) {
         self.act_pump(now, idx, act);
@@ -297,18 +363,29 @@ impl Engine {
 
     /// Brings every pump that something may have changed for in line with its zones.
     pub(super) fn run_pumps(&mut self, now: Now) {
-        let due = self.pumps.list.iter().enumerate();
-        let due = due.filter(|(_, pump)| pump.wake_at.is_some_and(|at| at <= now.mono)).map(|(idx, _)| idx);
-        self.pumps.dirty.extend(due.collect::<Vec<_>>());
-        let mut n_rounds = self.pumps.list.len() * ROUNDS_PER_PUMP;
-        while n_rounds > 0 {
-            let Some(idx) = self.pumps.dirty.pop_first() else { return };
+        let pumps = &mut self.pumps;
+        if pumps.next_wake.is_some_and(|at| at <= now.mono) {
+            let due = pumps.list.iter().enumerate();
+            let due = due.filter(|(_, pump)| pump.wake_at.is_some_and(|at| at <= now.mono));
+            pumps.dirty.extend(due.map(|(idx, _)| idx));
+        }
+        if pumps.dirty.is_empty() {
+            return;
+        }
+        let mut n_rounds = pumps.list.len() * ROUNDS_PER_PUMP;
+        while n_rounds > 0
+            && let Some(idx) = self.pumps.dirty.pop_first()
+        {
             self.run_pump(idx, now);
             n_rounds -= 1;
         }
+        self.pumps.next_wake = self.pumps.list.iter().filter_map(|pump| pump.wake_at).min();
     }
 
     fn run_pump(&mut self, idx: usize, now: Now) {
+        if let Some(seen) = self.pumps.n_changes_seen.get_mut(idx) {
+            *seen = self.network.n_changes();
+        }
         self.note_use(idx, now);
         let demand = self.demand(idx, now);
         let sign = |pump: &Pump| (pump.is_off(), pump.certain(), pump.over_at());
@@ -335,10 +412,6 @@ impl Engine {
         }
     }
 
-    fn zones_of(&self, idx: usize) -> Vec<usize> {
-        self.pumps.zones.get(idx).cloned().unwrap_or_default()
-    }
-
     /// Whether a zone wants a master valve open: it draws water, or waits only for that valve.
     fn wants_master(&self, zone_idx: usize, now: Now) -> bool {
         let Some(zone) = self.zones.get(zone_idx) else { return false };
@@ -351,7 +424,7 @@ impl Engine {
     }
 
     fn note_use(&mut self, idx: usize, now: Now) {
-        let is_used = self.zones_of(idx).into_iter().any(|zone_idx| self.wants_master(zone_idx, now));
+        let is_used = self.pumps.zones_of(idx).iter().any(|zone_idx| self.wants_master(*zone_idx, now));
         if let Some(last) = self.pumps.last_used.get_mut(idx) {
             let was_used = std::mem::replace(&mut last.0, is_used);
             if is_used || was_used {
@@ -362,9 +435,9 @@ impl Engine {
 
     /// What the zones want of a pump at a moment.
     fn demand(&self, idx: usize, now: Now) -> Demand {
-        let zones = self.zones_of(idx);
-        let source = self.pumps.list.get(idx).map(|pump| (pump.source.clone(), pump.plan.clone()));
-        let Some((source, plan)) = source else {
+        let zones = self.pumps.zones_of(idx);
+        let Some((source, plan)) = self.pumps.list.get(idx).map(|pump| (pump.source.clone(), &pump.plan))
+        else {
             let end = Reason::StopAll {};
             return Demand { start_at: None, open_until: None, look_at: None, end };
         };
@@ -377,10 +450,13 @@ impl Engine {
         let lag_ms = |adjust_s: i32| u64::from(adjust_s.max(0).unsigned_abs()) * 1000;
         match plan.kind {
             PumpKind::Pump => {
-                let ways: Vec<_> = zones.iter().filter_map(|zone_idx| self.way_out(idx, *zone_idx)).collect();
-                let since = ways.iter().map(|(since, _)| *since).min();
-                let start_at = since.map(|since| since.plus_ms(lag_ms(plan.on_adjust_s)));
-                let open_until = ways.iter().map(|(_, until)| *until).max();
+                let ways = zones.iter().filter_map(|zone_idx| self.way_out(idx, *zone_idx));
+                let (mut first, mut open_until): (Option<MonoMs>, Option<MonoMs>) = (None, None);
+                for (since, until) in ways {
+                    first = Some(first.map_or(since, |first| first.min(since)));
+                    open_until = open_until.max(Some(until));
+                }
+                let start_at = first.map(|since| since.plus_ms(lag_ms(plan.on_adjust_s)));
                 Demand { start_at, open_until, look_at: None, end }
             }
             PumpKind::Master => {
@@ -408,7 +484,7 @@ impl Engine {
     /// master valve on its way.
     fn way_out(&self, idx: usize, zone_idx: usize) -> Option<(MonoMs, MonoMs)> {
         let mut way = self.zones.get(zone_idx)?.certain()?;
-        for other_idx in self.pumps.of_zone.get(zone_idx)? {
+        for other_idx in self.pumps.of_zone.get(zone_idx)?.iter() {
             let other = self.pumps.list.get(*other_idx)?;
             if *other_idx != idx && other.kind() == PumpKind::Master {
                 let (since, until) = other.certain()?;
@@ -420,7 +496,7 @@ impl Engine {
 
     /// A pump that is not to be relied on: what runs below it ends.
     fn stop_below(&mut self, idx: usize, now: Now, reason: &Reason) {
-        for zone_idx in self.zones_of(idx) {
+        for zone_idx in self.pumps.zones_of(idx).iter().copied() {
             let is_running = self.zones.get(zone_idx).is_some_and(Zone::is_running);
             if is_running {
                 let reason = reason.clone();
@@ -433,11 +509,11 @@ impl Engine {
     /// Holds the Closes of all valves below a pump that is not off, and lets its zones go on until it has its minimum run.
     /// Valves that have their leave to close keep it.
     fn hold_below(&mut self, idx: usize) {
-        for zone_idx in self.zones_of(idx) {
-            self.hold_zone(zone_idx);
+        for zone_idx in self.pumps.zones_of(idx).iter() {
+            self.hold_zone(*zone_idx);
         }
-        for master_idx in self.sharing(idx) {
-            self.hold_master(master_idx);
+        for master_idx in self.pumps.sharing(idx).iter() {
+            self.hold_master(*master_idx);
         }
     }
 
@@ -462,32 +538,24 @@ impl Engine {
     fn is_master_bound(&self, idx: usize) -> bool {
         let is_master = self.pumps.list.get(idx).is_some_and(|pump| pump.kind() == PumpKind::Master);
         is_master
-            && self.zones_of(idx).into_iter().any(|zone_idx| self.is_bound(zone_idx, |above| above != idx))
+            && self.pumps.zones_of(idx).iter().any(|zone_idx| self.is_bound(*zone_idx, |above| above != idx))
     }
 
     /// Whether a pump that must not lose a zone's valve is, or may be, on.
     fn is_bound(&self, zone_idx: usize, counts: impl Fn(usize) -> bool) -> bool {
-        let above = self.pumps.of_zone.get(zone_idx).into_iter().flatten();
+        let above = self.pumps.of_zone.get(zone_idx).into_iter().flat_map(|of_zone| of_zone.iter());
         let mut above = above.filter(|idx| counts(**idx)).filter_map(|idx| self.pumps.list.get(*idx));
         above.any(|pump| pump.plan.is_guarded() && !pump.is_off())
     }
 
-    /// The pumps and master valves that share a zone with one, itself included.
-    fn sharing(&self, idx: usize) -> BTreeSet<usize> {
-        let of_zone = |zone_idx: &usize| self.pumps.of_zone.get(*zone_idx).cloned().unwrap_or_default();
-        let shared = self.pumps.zones.get(idx).into_iter().flatten().flat_map(of_zone);
-        shared.chain([idx]).collect()
-    }
-
     /// Lets the valves below a pump close that may, one after another.
     fn give_leave(&mut self, idx: usize, now: Now) {
-        for zone_idx in self.zones_of(idx) {
+        for zone_idx in self.pumps.zones_of(idx).iter().copied() {
             if !self.zones.get(zone_idx).is_some_and(Zone::is_close_held) {
                 continue;
             }
-            let above = self.pumps.of_zone.get(zone_idx).cloned().unwrap_or_default();
-            let leave_at =
-                above.into_iter().map(|pump_idx| self.leave_at(pump_idx, |other| other == zone_idx));
+            let above = self.pumps.above(zone_idx);
+            let leave_at = above.iter().map(|pump_idx| self.leave_at(*pump_idx, |other| other == zone_idx));
             let Some(leave_at) = leave_at.collect::<Option<Vec<_>>>() else { continue };
             let leave_at = leave_at.into_iter().max().unwrap_or(now.mono);
             if self.zones.get(zone_idx).is_some_and(|zone| zone.close_from() == leave_at) {
@@ -497,15 +565,15 @@ impl Engine {
             self.with(now, Some(zone_idx), &mut Vec::new(), |zone, _| zone.hold_close(leave_at));
             self.settle(zone_idx, now);
         }
-        for master_idx in self.sharing(idx) {
+        for master_idx in self.pumps.sharing(idx).iter().copied() {
             let Some(master) = self.pumps.list.get(master_idx) else { continue };
             if master.kind() != PumpKind::Master || !master.is_close_held() {
                 continue;
             }
-            let below: BTreeSet<usize> = self.zones_of(master_idx).into_iter().collect();
-            let above = self.sharing(master_idx).into_iter().filter(|pump_idx| *pump_idx != master_idx);
-            let leave_at: Option<Vec<_>> =
-                above.map(|pump_idx| self.leave_at(pump_idx, |zone_idx| below.contains(&zone_idx))).collect();
+            let (below, sharing) = (self.pumps.zones_of(master_idx), self.pumps.sharing(master_idx));
+            let above = sharing.iter().filter(|pump_idx| **pump_idx != master_idx);
+            let is_below = |zone_idx: usize| below.binary_search(&zone_idx).is_ok();
+            let leave_at: Option<Vec<_>> = above.map(|pump_idx| self.leave_at(*pump_idx, is_below)).collect();
             let Some(leave_at) = leave_at else { continue };
             let leave_at = leave_at.into_iter().max().unwrap_or(now.mono);
             if self.pumps.list.get(master_idx).is_some_and(|master| master.close_from() == leave_at) {
@@ -530,9 +598,10 @@ impl Engine {
         if pump.is_off() {
             return Some(pump.off_since().plus_ms(u64::from(pump.plan.off_lead_s()) * 1000));
         }
-        let others = self.zones_of(pump_idx).into_iter().filter(|zone_idx| !without(*zone_idx));
+        let zones = self.pumps.zones_of(pump_idx);
+        let others = zones.iter().filter(|zone_idx| !without(**zone_idx));
         let open_until =
-            others.filter_map(|zone_idx| self.way_out(pump_idx, zone_idx)).map(|(_, until)| until);
+            others.filter_map(|zone_idx| self.way_out(pump_idx, *zone_idx)).map(|(_, until)| until);
         open_until.max().filter(|until| *until >= pump.over_at()).map(|_| MonoMs(0))
     }
 
@@ -545,7 +614,8 @@ impl Engine {
         if std::mem::replace(before, barred) == barred {
             return;
         }
-        let waiting = self.zones_of(idx).into_iter().find(|zone_idx| self.network.is_waiting(*zone_idx));
+        let zones = self.pumps.zones_of(idx);
+        let waiting = zones.iter().copied().find(|zone_idx| self.network.is_waiting(*zone_idx));
         if let Some(zone_idx) = waiting {
             self.network.poke(zone_idx);
             self.settle(zone_idx, now);

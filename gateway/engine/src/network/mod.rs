@@ -22,6 +22,8 @@ pub(crate) struct Network {
     trees: Vec<Tree>,
     /// Of each zone, in the order of the plan.
     taps: Vec<Tap>,
+    /// Counts the changes of who holds, waits, is kept for or has just started.
+    n_changes: u64,
 }
 
 #[derive(Debug)]
@@ -114,11 +116,12 @@ impl Network {
         for branch_idx in &tap.path {
             let Some(branch) = self.branches.get_mut(*branch_idx) else { continue };
             if is_held {
-                branch.holders.insert(zone_idx);
+                self.n_changes += u64::from(branch.holders.insert(zone_idx));
             } else {
                 is_freed |= branch.holders.remove(&zone_idx);
             }
         }
+        self.n_changes += u64::from(is_freed);
         let tree = tap.tree;
         self.touch(tree, is_freed);
         if is_held {
@@ -135,15 +138,20 @@ impl Network {
                 if let std::collections::btree_map::Entry::Vacant(place) = tree.waiting.entry(zone_idx) {
                     place.insert(now);
                     tree.is_changed = true;
+                    self.n_changes += 1;
                 }
             }
             None => {
                 if tree.waiting.remove(&zone_idx).is_some() {
                     tree.is_changed = true;
+                    self.n_changes += 1;
                 }
                 for branch_idx in &tap.path {
-                    if let Some(branch) = self.branches.get_mut(*branch_idx) {
-                        branch.kept_for = branch.kept_for.filter(|kept_for| *kept_for != zone_idx);
+                    if let Some(branch) = self.branches.get_mut(*branch_idx)
+                        && branch.kept_for == Some(zone_idx)
+                    {
+                        branch.kept_for = None;
+                        self.n_changes += 1;
                     }
                 }
             }
@@ -170,8 +178,14 @@ impl Network {
         for branch_idx in self.taps.get(zone_idx).into_iter().flat_map(|tap| &tap.path) {
             if let Some(branch) = self.branches.get_mut(*branch_idx).filter(|branch| branch.stagger_ms > 0) {
                 branch.next_start_at = now.plus_ms(branch.stagger_ms);
+                self.n_changes += 1;
             }
         }
+    }
+
+    /// A number that changes with everything that [`Self::barrier`] and [`Self::is_waiting`] go by.
+    pub(crate) fn n_changes(&self) -> u64 {
+        self.n_changes
     }
 
     /// When the next time between two starts is over that has not been forgotten.
@@ -183,6 +197,7 @@ impl Network {
     pub(crate) fn forget_staggers(&mut self, now: MonoMs) {
         for branch in self.branches.iter_mut().filter(|branch| branch.next_start_at <= now) {
             branch.next_start_at = MonoMs(0);
+            self.n_changes += 1;
         }
     }
 
@@ -214,6 +229,7 @@ impl Network {
             return Vec::new();
         }
         let waiting: Vec<(usize, MonoMs)> = tree.waiting.iter().map(|(idx, since)| (*idx, *since)).collect();
+        self.n_changes += 1;
         for (waiting_idx, _) in &waiting {
             for branch_idx in self.taps.get(*waiting_idx).into_iter().flat_map(|tap| &tap.path) {
                 if let Some(branch) = self.branches.get_mut(*branch_idx) {
@@ -230,6 +246,7 @@ impl Network {
             && let Some(branch) = self.branches.get_mut(branch_idx)
         {
             branch.kept_for.get_or_insert(zone_idx);
+            self.n_changes += 1;
         }
     }
 
@@ -246,7 +263,9 @@ impl Network {
             let is_carried = match (staying.as_slice(), branch.capacity) {
                 ([] | [_], _) => true,
                 (_, None) => false,
-                (several, Some(capacity)) => self.sum(several).is_some_and(|sum| sum <= capacity),
+                (several, Some(capacity)) => {
+                    self.sum(several.iter().copied()).is_some_and(|sum| sum <= capacity)
+                }
             };
             (!is_carried).then(|| branch.holders.iter().copied())
         })
@@ -268,9 +287,9 @@ impl Network {
 
     /// The flow of several zones together, `None` when one of them is not known. Beyond what a number holds it stays there:
     /// no branch carries that.
-    fn sum(&self, zones: &[usize]) -> Option<LitresPerHour> {
-        zones.iter().try_fold(LitresPerHour(0), |sum, idx| {
-            let flow = self.taps.get(*idx)?.flow?;
+    fn sum(&self, mut zones: impl Iterator<Item = usize>) -> Option<LitresPerHour> {
+        zones.try_fold(LitresPerHour(0), |sum, idx| {
+            let flow = self.taps.get(idx)?.flow?;
             Some(LitresPerHour(sum.0.saturating_add(flow.0)))
         })
     }
@@ -278,11 +297,11 @@ impl Network {
 
 impl Branch {
     fn barrier(&self, network: &Network, zone_idx: usize, wanted: Option<LitresPerHour>) -> Option<Barrier> {
-        let others: Vec<usize> = self.holders.iter().copied().filter(|idx| *idx != zone_idx).collect();
-        if let Some(first) = others.first() {
-            let busy = Barrier::Busy { zone_idx: *first };
+        let others = || self.holders.iter().copied().filter(|idx| *idx != zone_idx);
+        if let Some(first) = others().next() {
+            let busy = Barrier::Busy { zone_idx: first };
             let (Some(capacity), Some(wanted)) = (self.capacity, wanted) else { return Some(busy) };
-            let Some(in_use) = network.sum(&others) else { return Some(busy) };
+            let Some(in_use) = network.sum(others()) else { return Some(busy) };
             if in_use.0.saturating_add(wanted.0) > capacity.0 {
                 return Some(Barrier::Full { source: self.id.clone(), in_use, wanted, capacity });
             }
