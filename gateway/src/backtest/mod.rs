@@ -241,6 +241,7 @@ fn gather(
     let gauges = [
         guards.rain.as_ref().map(|rain| &rain.gauge),
         guards.rain_contact.as_ref().map(|contact| &contact.gauge),
+        guards.soil_contact.as_ref().map(|contact| &contact.gauge),
         guards.frost.as_ref().map(|frost| &frost.gauge),
     ];
     for gauge in gauges.into_iter().flatten() {

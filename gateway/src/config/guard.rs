@@ -22,7 +22,9 @@ const FROST_CLEAR_C: f64 = 4.0;
 const RAIN_HOURS: u32 = 24;
 /// A drizzle of five minutes is no rain, and a field that was rained on needs no water for half a day.
 const CONTACT_ON_DELAY_MIN: f64 = 5.0;
-const CONTACT_OFF_DELAY_MIN: f64 = 720.0;
+const RAIN_CONTACT_OFF_DELAY_MIN: f64 = 720.0;
+/// A contact in the soil says itself when the soil is no longer wet.
+const SOIL_CONTACT_OFF_DELAY_MIN: f64 = 5.0;
 /// Makers cut after 30 to 60 seconds; domain.md section 3.
 const PRESSURE_DELAY_S: u32 = 45;
 const DAY_MIN: f64 = 1440.0;
@@ -66,20 +68,14 @@ impl Compiler<'_> {
                     hours: rain.hours.unwrap_or(RAIN_HOURS),
                 })
             }),
-            rain_contact: guards.rain_contact.as_ref().and_then(|contact| {
-                let on_delay_s = self.guard_minutes(
-                    contact.on_delay_min.as_ref(),
-                    "guards.rain_contact.on_delay_min",
-                    CONTACT_ON_DELAY_MIN,
-                );
-                let off_delay_s = self.guard_minutes(
-                    contact.off_delay_min.as_ref(),
-                    "guards.rain_contact.off_delay_min",
-                    CONTACT_OFF_DELAY_MIN,
-                );
-                let gauge = self.gauge(&contact.gauge, "guards.rain_contact.gauge")?;
-                Some(ContactGuard { gauge, on_delay_s: on_delay_s?, off_delay_s: off_delay_s? })
-            }),
+            rain_contact: guards
+                .rain_contact
+                .as_ref()
+                .and_then(|contact| self.contact(contact, "guards.rain_contact", RAIN_CONTACT_OFF_DELAY_MIN)),
+            soil_contact: guards
+                .soil_contact
+                .as_ref()
+                .and_then(|contact| self.contact(contact, "guards.soil_contact", SOIL_CONTACT_OFF_DELAY_MIN)),
             frost: guards.frost.as_ref().and_then(|frost| {
                 let fresh_s =
                     self.guard_minutes(frost.fresh_min.as_ref(), "guards.frost.fresh_min", FROST_FRESH_MIN);
@@ -93,6 +89,15 @@ impl Compiler<'_> {
                 Some(FrostGuard { gauge, below_milli, clear_milli, fresh_s: fresh_s? })
             }),
         }
+    }
+
+    fn contact(&mut self, contact: &raw::Contact, field: &str, off_delay_min: f64) -> Option<ContactGuard> {
+        let on_field = format!("{field}.on_delay_min");
+        let on_delay_s = self.guard_minutes(contact.on_delay_min.as_ref(), &on_field, CONTACT_ON_DELAY_MIN);
+        let off_field = format!("{field}.off_delay_min");
+        let off_delay_s = self.guard_minutes(contact.off_delay_min.as_ref(), &off_field, off_delay_min);
+        let gauge = self.gauge(&contact.gauge, &format!("{field}.gauge"))?;
+        Some(ContactGuard { gauge, on_delay_s: on_delay_s?, off_delay_s: off_delay_s? })
     }
 
     fn gauge(&mut self, gauge: &raw::Gauge, field: &str) -> Option<ProbeRef> {
@@ -176,8 +181,13 @@ impl Compiler<'_> {
             match word.as_str() {
                 "rain" => ignores.rain = true,
                 "rain_contact" => ignores.rain_contact = true,
+                "soil_contact" => ignores.soil_contact = true,
                 "frost" => ignores.frost = true,
-                _ => self.problem(words.span(), field, "a list of \"rain\", \"rain_contact\" and \"frost\""),
+                _ => self.problem(
+                    words.span(),
+                    field,
+                    "a list of \"rain\", \"rain_contact\", \"soil_contact\" and \"frost\"",
+                ),
             }
         }
         ignores

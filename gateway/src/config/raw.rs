@@ -160,7 +160,8 @@ pub(super) struct Source {
 #[serde(deny_unknown_fields)]
 pub(super) struct Guards {
     pub(super) rain: Option<Rain>,
-    pub(super) rain_contact: Option<RainContact>,
+    pub(super) rain_contact: Option<Contact>,
+    pub(super) soil_contact: Option<Contact>,
     pub(super) frost: Option<Frost>,
 }
 
@@ -181,7 +182,7 @@ pub(super) struct Rain {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct RainContact {
+pub(super) struct Contact {
     pub(super) gauge: Gauge,
     pub(super) on_delay_min: Option<Spanned<f64>>,
     pub(super) off_delay_min: Option<Spanned<f64>>,

@@ -129,10 +129,11 @@ fn guards_are_read_with_their_defaults() {
 [guards]
 rain = { gauge = { device = "st01", metric = "rain" }, limit_mm = 8 }
 rain_contact = { gauge = { device = "st01", metric = "rain_contact" } }
+soil_contact = { gauge = { device = "st01", metric = "soil_contact" } }
 frost = { gauge = { device = "st01", metric = "air_temperature" } }
 "#;
     assert_eq!(compile("f", short).expect("valid").plan.guards, plan.guards);
-    assert_eq!(plan.gauges().count(), 7);
+    assert_eq!(plan.gauges().count(), 8);
 }
 
 #[test]

@@ -36,6 +36,7 @@ enum Role {
     Pressure(usize),
     Rain,
     RainContact,
+    SoilContact,
     Frost,
 }
 
@@ -99,8 +100,8 @@ pub(super) struct Guards {
     roles: BTreeMap<NodeId, BTreeMap<MetricName, Vec<Role>>>,
     rain: Rain,
     rain_holds: Option<i64>,
-    contact: Contact,
-    contact_holds: bool,
+    rain_contact: Contact,
+    soil_contact: Contact,
     frost: Frost,
     /// Zones whose water may have changed.
     dirty: BTreeSet<usize>,
@@ -168,6 +169,7 @@ impl Guards {
         guards.others = GuardMemory { learned, faults };
         guards.role(plan.guards.rain.as_ref().map(|rain| &rain.gauge), Role::Rain);
         guards.role(plan.guards.rain_contact.as_ref().map(|contact| &contact.gauge), Role::RainContact);
+        guards.role(plan.guards.soil_contact.as_ref().map(|contact| &contact.gauge), Role::SoilContact);
         guards.role(plan.guards.frost.as_ref().map(|frost| &frost.gauge), Role::Frost);
         guards
     }
@@ -207,7 +209,10 @@ impl Guards {
             self.rain = before.rain;
         }
         if self.farm.rain_contact == before.farm.rain_contact {
-            self.contact = before.contact;
+            self.rain_contact = before.rain_contact;
+        }
+        if self.farm.soil_contact == before.farm.soil_contact {
+            self.soil_contact = before.soil_contact;
         }
         if self.farm.frost == before.farm.frost {
             self.frost = before.frost;
@@ -289,8 +294,11 @@ impl Guards {
                     limit_mm: whole(guard.limit_milli),
                     hours: guard.hours,
                 });
-                let contact =
-                    || (self.contact_holds && !ignores.rain_contact).then_some(Reason::RainContact {});
+                let contact = || {
+                    let rains = self.rain_contact.holds && !ignores.rain_contact;
+                    let is_wet = self.soil_contact.holds && !ignores.soil_contact;
+                    rains.then_some(Reason::RainContact {}).or(is_wet.then_some(Reason::SoilContact {}))
+                };
                 let frost = || {
                     let guard = self.farm.frost.as_ref().filter(|_| !ignores.frost)?;
                     let milli = self.frost.look(guard, now.mono)?;
@@ -332,11 +340,10 @@ impl Guards {
             self.rain_holds = (sum >= guard.limit_milli).then_some(sum);
             wakes.extend(change_at.filter(|_| self.rain_holds.is_some()));
         }
-        if let Some(guard) = &self.farm.rain_contact {
-            let (holds, change_at) = self.contact.look(guard, now.mono);
-            self.contact_holds = holds;
-            wakes.extend(change_at);
-        }
+        let rain_contact = self.farm.rain_contact.as_ref();
+        wakes.extend(rain_contact.and_then(|guard| self.rain_contact.look(guard, now.mono)));
+        let soil_contact = self.farm.soil_contact.as_ref();
+        wakes.extend(soil_contact.and_then(|guard| self.soil_contact.look(guard, now.mono)));
         wakes.extend(self.farm.frost.as_ref().and_then(|guard| self.frost.stale_at(guard)));
         for source in &self.sources {
             wakes.extend(
@@ -388,7 +395,7 @@ impl Engine {
         let by_date = mono_by_date(now, taken);
         let known = mono_of(now, taken, age, self.clock_doubt_ms(now));
         for role in roles {
-            let holds_back = matches!(role, Role::Rain | Role::RainContact | Role::Frost);
+            let holds_back = matches!(role, Role::Rain | Role::RainContact | Role::SoilContact | Role::Frost);
             let Some(at) = known.or(Some(by_date).filter(|_| holds_back)) else { continue };
             match role {
                 Role::ZoneMeter(idx) => self.zone_meter(now, idx, at, milli),
@@ -398,25 +405,19 @@ impl Engine {
                         && let Some(guard) = &source.guards.tank
                     {
                         source.tank.read(guard, at, milli);
-                        self.guards.is_gate_changed = true;
                     }
                 }
                 Role::Pressure(idx) => self.pressure(now, idx, at, milli),
-                Role::Rain => {
-                    self.guards.rain.read(at, milli);
-                    self.guards.is_gate_changed = true;
-                }
-                Role::RainContact => {
-                    self.guards.contact.read(at, milli != 0);
-                    self.guards.is_gate_changed = true;
-                }
+                Role::Rain => self.guards.rain.read(at, milli),
+                Role::RainContact => self.guards.rain_contact.read(at, milli != 0),
+                Role::SoilContact => self.guards.soil_contact.read(at, milli != 0),
                 Role::Frost => {
                     if let Some(guard) = &self.guards.farm.frost {
                         self.guards.frost.read(guard, at, milli);
-                        self.guards.is_gate_changed = true;
                     }
                 }
             }
+            self.guards.is_gate_changed |= holds_back || matches!(role, Role::Tank(_));
         }
     }
 
@@ -490,6 +491,9 @@ impl Engine {
 
     /// Notices where water began to flow or to rest.
     fn note_waters(&mut self) {
+        if self.guards.dirty.is_empty() {
+            return;
+        }
         let dirty = std::mem::take(&mut self.guards.dirty);
         let mut sources = BTreeSet::new();
         for zone_idx in dirty {

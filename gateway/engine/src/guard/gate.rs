@@ -1,4 +1,4 @@
-//! What holds water back for a while: an empty tank, wrong pressure, rain, frost. Each remembers whether it holds, so that
+//! What holds water back for a while: an empty tank, wrong pressure, rain, wet soil, frost. Each remembers whether it holds, so that
 //! a value that wavers about its limit does not switch valves.
 
 use std::collections::VecDeque;
@@ -123,7 +123,8 @@ pub(crate) struct Contact {
     is_closed: bool,
     /// Since when the contact is as it is.
     since: Option<MonoMs>,
-    holds: bool,
+    /// Whether it held water back when it was last looked at.
+    pub(crate) holds: bool,
 }
 
 impl Contact {
@@ -134,15 +135,15 @@ impl Contact {
         }
     }
 
-    /// Whether it holds water back at a moment, and when that may change.
-    pub(crate) fn look(&mut self, guard: &ContactGuard, now: MonoMs) -> (bool, Option<MonoMs>) {
-        let Some(since) = self.since else { return (false, None) };
+    /// Finds whether it holds water back at a moment; returns when that may change.
+    pub(crate) fn look(&mut self, guard: &ContactGuard, now: MonoMs) -> Option<MonoMs> {
+        let since = self.since?;
         let delay_s = if self.is_closed { guard.on_delay_s } else { guard.off_delay_s };
         let at = since.plus_ms(u64::from(delay_s) * 1000);
         if now >= at {
             self.holds = self.is_closed;
         }
-        (self.holds, (at > now).then_some(at))
+        (at > now).then_some(at)
     }
 }
 
@@ -223,17 +224,21 @@ mod tests {
     fn a_contact_counts_after_its_delays() {
         let guard = ContactGuard { gauge: gauge(), on_delay_s: 60, off_delay_s: 600 };
         let mut contact = Contact::default();
-        assert_eq!(contact.look(&guard, at_s(0)), (false, None));
+        assert_eq!((contact.look(&guard, at_s(0)), contact.holds), (None, false));
         contact.read(at_s(0), true);
         contact.read(at_s(30), true);
-        assert_eq!(contact.look(&guard, at_s(59)), (false, Some(at_s(60))));
-        assert_eq!(contact.look(&guard, at_s(60)), (true, None));
+        assert_eq!((contact.look(&guard, at_s(59)), contact.holds), (Some(at_s(60)), false));
+        assert_eq!((contact.look(&guard, at_s(60)), contact.holds), (None, true));
         contact.read(at_s(100), false);
-        assert_eq!(contact.look(&guard, at_s(699)), (true, Some(at_s(700))));
+        assert_eq!((contact.look(&guard, at_s(699)), contact.holds), (Some(at_s(700)), true));
         contact.read(at_s(650), true);
         contact.read(at_s(660), false);
-        assert_eq!(contact.look(&guard, at_s(700)), (true, Some(at_s(1260))), "it rained again");
-        assert_eq!(contact.look(&guard, at_s(1260)), (false, None));
+        assert_eq!(
+            (contact.look(&guard, at_s(700)), contact.holds),
+            (Some(at_s(1260)), true),
+            "it rained again"
+        );
+        assert_eq!((contact.look(&guard, at_s(1260)), contact.holds), (None, false));
     }
 
     #[test]

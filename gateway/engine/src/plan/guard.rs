@@ -1,4 +1,4 @@
-//! What is watched beside the soil, and what follows from it: flow, tanks, pressure, rain, frost; every limit with its
+//! What is watched beside the probes, and what follows from it: flow, tanks, pressure, rain, frost; every limit with its
 //! default and the default's source.
 //!
 //! Data without behaviour over time; what follows from it is `guard`'s.
@@ -13,9 +13,10 @@
 //! | pressure | `pressure_low`, `pressure_high` | beyond a limit for `delay_s` while water flows | stop source | fault; a person |
 //! | rain | `rained` | `limit` within `hours` | skip and stop zone | none; time |
 //! | rain contact | `rain_contact` | closed for `on_delay_s`, until open for `off_delay_s` | skip and stop zone | none; the contact |
+//! | soil contact | `soil_contact` | as the rain contact | skip and stop zone | none; the contact |
 //! | frost | `frost` | below `below`, until `clear` | skip and stop zone | none; the temperature |
 //!
-//! A person's own start passes over rain and frost, never over tank, pressure or a fault.
+//! A person's own start passes over rain, soil contact and frost, never over tank, pressure or a fault.
 
 use std::fmt;
 
@@ -120,6 +121,8 @@ pub struct Ignores {
     pub rain: bool,
     /// The rain contact.
     pub rain_contact: bool,
+    /// The soil contact.
+    pub soil_contact: bool,
     /// Frost.
     pub frost: bool,
 }
@@ -188,10 +191,10 @@ pub struct RainGuard {
     pub hours: u32,
 }
 
-/// A contact that closes when it rains, with the delays of OpenSprinkler's sensors.
+/// A contact that closes when it rains, or when the soil is wet, with the delays of OpenSprinkler's sensors.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ContactGuard {
-    /// Device and metric: not 0 when it rains.
+    /// Device and metric: not 0 when it is wet.
     pub gauge: ProbeRef,
     /// It counts only when it has been closed for so long, seconds.
     pub on_delay_s: u32,
@@ -219,6 +222,8 @@ pub struct FarmGuards {
     pub rain: Option<RainGuard>,
     /// The rain contact.
     pub rain_contact: Option<ContactGuard>,
+    /// The soil contact.
+    pub soil_contact: Option<ContactGuard>,
     /// Frost.
     pub frost: Option<FrostGuard>,
 }
@@ -336,7 +341,7 @@ impl FarmGuards {
             let is_sound = rain.limit_milli > 0 && (1..=RAIN_HOURS_MAX).contains(&rain.hours);
             found.extend((!is_sound).then_some(GuardProblem::Rain));
         }
-        if let Some(contact) = &self.rain_contact {
+        for contact in self.rain_contact.iter().chain(&self.soil_contact) {
             let is_long = contact.on_delay_s > SPAN_S_MAX || contact.off_delay_s > SPAN_S_MAX;
             found.extend(is_long.then_some(GuardProblem::Span));
         }

@@ -465,9 +465,10 @@ impl Plan {
             [meter, tank, guards.pressure.as_ref().map(|pressure| &pressure.gauge)]
         });
         let rain = self.guards.rain.as_ref().map(|rain| &rain.gauge);
-        let contact = self.guards.rain_contact.as_ref().map(|contact| &contact.gauge);
+        let contacts = [&self.guards.rain_contact, &self.guards.soil_contact];
+        let contacts = contacts.map(|contact| contact.as_ref().map(|contact| &contact.gauge));
         let frost = self.guards.frost.as_ref().map(|frost| &frost.gauge);
-        of_zones.chain(of_sources.chain([rain, contact, frost]).flatten())
+        of_zones.chain(of_sources.chain([rain, frost]).chain(contacts).flatten())
     }
 
     /// What keeps each program from starting: the code of its first problem.

@@ -535,6 +535,8 @@ reasons! {
     }
     /// The rain contact says that it rains, or has just rained.
     RainContact = "rain_contact" {}
+    /// The soil contact says that the soil is wet, or has just been.
+    SoilContact = "soil_contact" {}
     /// It is so cold that drops freeze.
     Frost = "frost" {
         temperature_c: i32 = "The temperature.",
