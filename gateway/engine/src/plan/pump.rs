@@ -207,8 +207,9 @@ impl Plan {
     fn check_zone_lease(&self, zone: &ZonePlan) -> Option<PumpProblem> {
         self.path(&zone.source).into_iter().find_map(|id| {
             let pump = self.sources.get(id)?.pump.as_ref()?;
-            let needed_s =
-                pump.lease_s.saturating_add(pump.spare_s(&self.timing)).saturating_mul(LEASE_QUARTERS);
+            // A pump that stops before its zones' valves close needs them open for that long: their leases end by themselves.
+            let needed_s = pump.lease_s.max(pump.off_lead_s()).saturating_add(pump.spare_s(&self.timing));
+            let needed_s = needed_s.saturating_mul(LEASE_QUARTERS);
             (zone.lease_s < needed_s).then(|| PumpProblem::ZoneLease(id.clone(), needed_s))
         })
     }
