@@ -60,6 +60,16 @@ pub(super) struct Ground {
     pub(super) wetted_m2: u32,
     /// What its emitters really take at working pressure.
     pub(super) flow_l_h: u32,
+    /// What the plan says that they take.
+    pub(super) planned_l_h: Option<u32>,
+}
+
+/// A source, with the zones that it feeds through whatever pipes.
+#[derive(Clone, Debug)]
+pub(super) struct Branch {
+    pub(super) source: SourceId,
+    pub(super) capacity_l_h: Option<u32>,
+    pub(super) zones: Vec<usize>,
 }
 
 /// The plan and the ground below it.
@@ -72,6 +82,10 @@ pub(super) struct Farm {
     pub(super) node_ids: Vec<NodeId>,
     /// By zone: the nodes of the pumps and master valves on its way.
     pub(super) pumps_of_zone: Vec<Vec<usize>>,
+    /// Each source with the zones that it feeds.
+    pub(super) branches: Vec<Branch>,
+    /// By pump or master valve, in the order of their nodes: the zones below it.
+    zones_of_pump: Vec<Vec<usize>>,
     /// The sources of pumps and master valves; their nodes stand behind those of the zones, in this order.
     pump_sources: Vec<SourceId>,
     /// Zones that a station measures, and whether it dates its readings.
@@ -96,6 +110,8 @@ impl Farm {
             grounds: Vec::with_capacity(n_zones),
             node_ids: Vec::new(),
             pumps_of_zone: Vec::new(),
+            branches: Vec::new(),
+            zones_of_pump: Vec::new(),
             pump_sources: Vec::new(),
             stations: BTreeMap::new(),
         };
@@ -161,6 +177,36 @@ impl Farm {
             }
             self.pumps_of_zone.push(pumps);
         }
+        let is_below = |node_idx: usize, zone_idx: &usize| {
+            self.pumps_of_zone.get(*zone_idx).is_some_and(|pumps| pumps.contains(&node_idx))
+        };
+        let below =
+            |node_idx| (0..self.zone_ids.len()).filter(|zone_idx| is_below(node_idx, zone_idx)).collect();
+        self.zones_of_pump = self.pump_nodes().map(below).collect();
+        let branch = |(source, plan): (&SourceId, &SourcePlan)| Branch {
+            source: source.clone(),
+            capacity_l_h: plan.capacity.map(|capacity| capacity.0),
+            zones: (0..self.zone_ids.len()).filter(|zone_idx| self.is_fed_by(*zone_idx, source)).collect(),
+        };
+        self.branches = self.plan.sources.iter().map(branch).collect();
+    }
+
+    fn is_fed_by(&self, zone_idx: usize, source: &SourceId) -> bool {
+        let plan = self.zone_ids.get(zone_idx).and_then(|id| self.plan.zones.get(id));
+        let mut at = plan.map(|plan| &plan.source);
+        while let Some(branch) = at {
+            if branch == source {
+                return true;
+            }
+            at = self.plan.sources.get(branch).and_then(|branch| branch.fed_by.as_ref());
+        }
+        false
+    }
+
+    /// The zones below the pump or master valve of a node.
+    pub(super) fn zones_below(&self, node_idx: usize) -> &[usize] {
+        let nth = node_idx.checked_sub(self.pump_nodes().start);
+        nth.and_then(|nth| self.zones_of_pump.get(nth)).map_or(&[], Vec::as_slice)
     }
 
     fn add_zone(
@@ -186,12 +232,22 @@ impl Farm {
         let flow_l_h = u32::try_from(dice.between(1500, 4500))?;
         // 10–14 mm/h on the wetted ground.
         let wetted_m2 = flow_l_h / u32::try_from(dice.between(10, 14))?;
-        let ground =
-            Ground { node_idx, line_idx, first_probe, n_probes, soil, crop: PLUM, wetted_m2, flow_l_h };
+        let mut ground = Ground {
+            node_idx,
+            line_idx,
+            first_probe,
+            n_probes,
+            soil,
+            crop: PLUM,
+            wetted_m2,
+            flow_l_h,
+            planned_l_h: None,
+        };
         let household = idx * N_HOUSEHOLDS / self.zone_ids.capacity().max(1);
         let is_by_calendar = dice.permille(400);
         let is_automatic = !is_by_calendar || dice.permille(350);
         let mut plan = zone_plan(&ground, node, household, is_automatic, dice)?;
+        ground.planned_l_h = plan.flow.map(|flow| flow.0);
         if idx % ZONES_A_STATION == ZONES_A_STATION - 1 {
             let metric = series_name(Metric::SoilMoisture, 0).parse()?;
             plan.probes = vec![ProbeRef { device: station_id(idx)?, metric }];

@@ -20,6 +20,9 @@ const BULB_DRAW: f64 = 2.0;
 /// Longest step of the balance: weather changes little within.
 const STEP_MS: u64 = 30 * 60_000;
 
+/// Steps whose weather is kept.
+const STEPS_KEPT: usize = 8;
+
 /// Millilitres per hour times milliseconds in one millilitre.
 const UNITS_PER_ML: u64 = 3_600_000;
 
@@ -28,8 +31,9 @@ const UNITS_PER_ML: u64 = 3_600_000;
 pub(super) struct Field {
     weather: Weather,
     today: Option<WeatherDay>,
-    /// The weather of the step that was asked for last, by its number.
-    step: Option<(u64, WeatherSample)>,
+    /// The weather of the steps that were asked for last, by their numbers: zones that are measured at different times ask
+    /// for the same few in turn.
+    steps: [Option<(u64, WeatherSample)>; STEPS_KEPT],
     start: UnixMs,
     plots: Vec<Plot>,
 }
@@ -63,7 +67,7 @@ impl Field {
         Self {
             weather: Weather::new(FieldSeed(seed).stream(1), Climate::son_la()),
             today: None,
-            step: None,
+            steps: [None; STEPS_KEPT],
             start,
             plots: grounds.iter().map(plot).collect(),
         }
@@ -123,7 +127,9 @@ impl Field {
 
     fn weather_of(&mut self, step: u64) -> (WeatherSample, i64) {
         let at_ms = self.start.plus_ms(step.saturating_mul(STEP_MS) + STEP_MS / 2).0;
-        if let Some((_, weather)) = self.step.filter(|(known, _)| *known == step) {
+        let place = usize::try_from(step).unwrap_or(0) % STEPS_KEPT;
+        let known = self.steps.get(place).copied().flatten();
+        if let Some((_, weather)) = known.filter(|(known, _)| *known == step) {
             return (weather, at_ms);
         }
         let today = match self.today.filter(|today| today.holds(at_ms)) {
@@ -132,7 +138,9 @@ impl Field {
         };
         self.today = Some(today);
         let weather = today.at(at_ms);
-        self.step = Some((step, weather));
+        if let Some(kept) = self.steps.get_mut(place) {
+            *kept = Some((step, weather));
+        }
         (weather, at_ms)
     }
 }

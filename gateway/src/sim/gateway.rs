@@ -283,7 +283,9 @@ impl World {
 
     fn take_entry(&mut self, entry: &Entry) {
         #[cfg(test)]
-        self.diary.iter_mut().for_each(|diary| diary.push(entry.clone()));
+        if let Some(told) = &mut self.told {
+            told.entries.push((START.plus_ms(self.now_ms), entry.clone()));
+        }
         if matches!(entry.event, Event::Skipped | Event::Refused) {
             *self.report.skips.entry(entry.reason.code()).or_default() += 1;
         }
@@ -616,6 +618,15 @@ impl World {
                     .demand(is_explained, now.mono.0, || format!("P6: {id} is dry and idle for no reason"));
             }
         }
+    }
+
+    /// Keeps how every zone stands, for a test.
+    #[cfg(test)]
+    pub(super) fn tell_views(&mut self) {
+        let (now, at) = (self.now(), self.true_unix());
+        let (Some(engine), Some(told)) = (&self.gateway.engine, &mut self.told) else { return };
+        let views = self.farm.zone_ids.iter().filter_map(|id| engine.zone_view(id, now));
+        told.views.extend(views.map(|view| (at, view)));
     }
 
     /// A person clears the fault of a zone; whether there was one.

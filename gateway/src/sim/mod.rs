@@ -89,9 +89,23 @@ pub fn season(options: Options, on_day: &mut dyn FnMut(u64)) -> anyhow::Result<R
     Ok(report)
 }
 
-/// The diary of a season, for tests of what it says.
+/// What a season has to tell, for tests of how it is told.
 #[cfg(test)]
-pub(crate) fn diary(options: Options) -> anyhow::Result<Vec<giot_engine::Entry>> {
+#[derive(Debug, Default)]
+pub(crate) struct Told {
+    /// The plan of its farm.
+    pub(crate) plan: giot_engine::Plan,
+    /// When its first day begins.
+    pub(crate) start: giot_shared::time::UnixMs,
+    /// The diary, whatever a kill may have taken from the store, each entry with its true time.
+    pub(crate) entries: Vec<(giot_shared::time::UnixMs, giot_engine::Entry)>,
+    /// How each zone stood every hour while the gateway ran.
+    pub(crate) views: Vec<(giot_shared::time::UnixMs, giot_engine::ZoneView)>,
+}
+
+/// Lives through a season and keeps what it has to tell.
+#[cfg(test)]
+pub(crate) fn told(options: Options) -> anyhow::Result<Told> {
     season::live_and_tell(options)
 }
 

@@ -291,7 +291,7 @@ impl Node {
     }
 
     /// The next batch of records, where there is one and room for it. Behind a batch in flight only a full one goes.
-    pub(super) fn batch(&mut self, now_ms: u64) -> Option<Records> {
+    pub(super) fn batch(&mut self, now_ms: u64) -> Option<Box<Records>> {
         if self.sending_until_ms.is_some_and(|until_ms| until_ms <= now_ms) {
             self.give_up_sending();
         }
@@ -306,8 +306,9 @@ impl Node {
             return None;
         }
         let of_epoch = self.outbox.iter().skip(first).take_while(|(of, _)| of == epoch).take(RECORDS_MAX);
-        let records = of_epoch.map(|(_, record)| record.clone()).collect();
-        let batch = Records { epoch: *epoch, after, records };
+        let mut batch = Box::new(Records { epoch: *epoch, after, records: Default::default() });
+        // There is room: so many were taken.
+        batch.records.extend(of_epoch.map(|(_, record)| record.clone()));
         self.in_flight.push_back(batch.last());
         Some(batch)
     }

@@ -199,10 +199,10 @@ impl World {
             let is_open = self.nodes.get(*idx).is_some_and(|node| node.runs.iter().any(Option::is_some));
             is_open && self.pumps.troubles.get(idx) != Some(&PumpTrouble::Dry)
         };
-        let of_zones = self.farm.pumps_of_zone.iter().enumerate();
-        let below = of_zones.filter(|(_, pumps)| pumps.contains(&node_idx));
+        let pumps_of = |zone_idx: usize| self.farm.pumps_of_zone.get(zone_idx).into_iter().flatten();
+        let below = self.farm.zones_below(node_idx).iter();
         let fed: Vec<(usize, bool)> =
-            below.map(|(zone_idx, pumps)| (zone_idx, pumps.iter().all(is_on))).collect();
+            below.map(|zone_idx| (*zone_idx, pumps_of(*zone_idx).all(is_on))).collect();
         for (zone_idx, is_fed) in fed {
             self.field.set_supply(zone_idx, is_fed, self.now_ms);
         }
@@ -214,15 +214,18 @@ impl World {
     /// P5: whatever a pump gives finds a way out, through an open zone and every master valve before it.
     pub(super) fn check_pumps(&mut self) {
         for node_idx in self.farm.pump_nodes() {
-            let Some(pump) = self.pump_at(node_idx).filter(|pump| pump.kind == PumpKind::Pump) else {
-                continue;
-            };
             let run = self.nodes.get(node_idx).and_then(|node| *node.runs.first()?);
             if run.is_none_or(|run| run.commanded_ms.is_none()) || self.pumps.late.contains(&node_idx) {
                 continue;
             }
+            if self.has_way(node_idx) {
+                continue;
+            }
+            let Some(pump) = self.pump_at(node_idx).filter(|pump| pump.kind == PumpKind::Pump) else {
+                continue;
+            };
             let excuse_ms = WAY_MS_MAX + u64::from(pump.lease_s) * 1000 + 5000;
-            if self.has_way(node_idx) || self.is_excused(node_idx, excuse_ms) {
+            if self.is_excused(node_idx, excuse_ms) {
                 continue;
             }
             let source = self.farm.pump_source(node_idx).cloned();
@@ -236,10 +239,10 @@ impl World {
         let is_open = |node_idx: usize, line_idx: usize| {
             self.nodes.get(node_idx).is_some_and(|node| node.runs.get(line_idx).is_some_and(Option::is_some))
         };
-        self.farm.grounds.iter().zip(&self.farm.pumps_of_zone).any(|(ground, pumps)| {
-            pumps.contains(&pump_idx)
-                && is_open(ground.node_idx, ground.line_idx)
-                && pumps.iter().all(|idx| *idx == pump_idx || is_open(*idx, 0))
+        self.farm.zones_below(pump_idx).iter().any(|zone_idx| {
+            let (ground, pumps) = (self.farm.grounds.get(*zone_idx), self.farm.pumps_of_zone.get(*zone_idx));
+            ground.is_some_and(|ground| is_open(ground.node_idx, ground.line_idx))
+                && pumps.into_iter().flatten().all(|idx| *idx == pump_idx || is_open(*idx, 0))
         })
     }
 

@@ -4,7 +4,8 @@
 //! records and answers may come much later. Orders may be lost, late and doubled, on a bad link overtake one
 //! another, and copies of them may be played again days later.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::cmp::{Ordering, Reverse};
+use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 
 use giot_engine::{Input, ZoneId};
 use giot_shared::ids::{CommandId, Position};
@@ -112,6 +113,40 @@ pub(super) enum Happening {
     Chance,
 }
 
+/// What happens when; of one moment in the order of planning.
+#[derive(Debug)]
+struct Planned {
+    at_ms: u64,
+    nth: u64,
+    happening: Happening,
+}
+
+impl Planned {
+    fn place(&self) -> (u64, u64) {
+        (self.at_ms, self.nth)
+    }
+}
+
+impl Ord for Planned {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.place().cmp(&other.place())
+    }
+}
+
+impl PartialOrd for Planned {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Planned {
+    fn eq(&self, other: &Self) -> bool {
+        self.place() == other.place()
+    }
+}
+
+impl Eq for Planned {}
+
 /// What a node's link does to messages.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Link {
@@ -145,12 +180,12 @@ pub(super) struct World {
     pub(super) pumps: Pumps,
     pub(super) checks: Checks,
     pub(super) report: Report,
-    /// Every entry, where a test wants to read them.
+    /// What there is to tell, where a test wants to hear it.
     #[cfg(test)]
-    pub(super) diary: Option<Vec<giot_engine::Entry>>,
+    pub(super) told: Option<super::Told>,
     pub(super) hash: TextHash,
     pub(super) chance: Dice,
-    queue: BTreeMap<(u64, u64), Happening>,
+    queue: BinaryHeap<Reverse<Planned>>,
     n_planned: u64,
     /// By node: when it samples next.
     samples_at_ms: Vec<Vec<u64>>,
@@ -186,15 +221,18 @@ pub(super) fn live(
     Ok(world.into_report())
 }
 
-/// Lives through a season and gives its diary, whatever a kill may have taken from the store.
+/// Lives through a season and keeps what it has to tell.
 #[cfg(test)]
-pub(super) fn live_and_tell(options: Options) -> anyhow::Result<Vec<giot_engine::Entry>> {
+pub(super) fn live_and_tell(options: Options) -> anyhow::Result<super::Told> {
     let farm = Farm::new(options.n_zones, &mut Dice::new(options.seed, 1))?;
     let mut world = World::new(farm, options.seed, false);
-    world.diary = Some(Vec::new());
+    world.told = Some(super::Told { plan: world.farm.plan.clone(), start: START, ..super::Told::default() });
     world.begin();
-    world.run_until(options.n_days * DAY_MS);
-    Ok(world.diary.unwrap_or_default())
+    for n_hours in 1..=options.n_days * 24 {
+        world.run_until(n_hours * 60 * MINUTE_MS);
+        world.tell_views();
+    }
+    Ok(world.told.unwrap_or_default())
 }
 
 impl World {
@@ -222,10 +260,10 @@ impl World {
             checks: Checks::new(is_trailing),
             report: Report::default(),
             #[cfg(test)]
-            diary: None,
+            told: None,
             hash: TextHash::default(),
             chance: Dice::new(seed, 3),
-            queue: BTreeMap::new(),
+            queue: BinaryHeap::new(),
             n_planned: 0,
             samples_at_ms: vec![Vec::new(); n_nodes],
             link_dice: Dice::new(seed, 4),
@@ -253,7 +291,8 @@ impl World {
 
     pub(super) fn plan(&mut self, in_ms: u64, happening: Happening) {
         self.n_planned += 1;
-        self.queue.insert((self.now_ms.saturating_add(in_ms), self.n_planned), happening);
+        let at_ms = self.now_ms.saturating_add(in_ms);
+        self.queue.push(Reverse(Planned { at_ms, nth: self.n_planned, happening }));
     }
 
     pub(super) fn zone_idx(&self, zone: &ZoneId) -> Option<usize> {
@@ -262,15 +301,15 @@ impl World {
 
     fn run_until(&mut self, end_ms: u64) {
         loop {
-            let event_ms = self.queue.keys().next().map(|(at_ms, _)| *at_ms);
+            let event_ms = self.queue.peek().map(|Reverse(planned)| planned.at_ms);
             let engine_ms = self.engine_timeout_ms();
             let next_ms = event_ms.into_iter().chain(engine_ms).min();
             let Some(next_ms) = next_ms.filter(|next_ms| *next_ms <= end_ms) else { break };
             self.now_ms = self.now_ms.max(next_ms);
             if engine_ms.is_some_and(|at_ms| at_ms <= self.now_ms) {
                 self.feed(Input::Timeout);
-            } else if let Some((_, happening)) = self.queue.pop_first() {
-                self.happen(happening);
+            } else if let Some(Reverse(planned)) = self.queue.pop() {
+                self.happen(planned.happening);
                 self.check_pumps();
             }
         }
@@ -446,7 +485,7 @@ impl World {
         }
         for records in batches {
             self.plan(RESEND_MS, Happening::Send { node_idx });
-            self.send_up(node_idx, Up::Records(Box::new(records)));
+            self.send_up(node_idx, Up::Records(records));
         }
     }
 
@@ -583,31 +622,21 @@ impl World {
         for (zone_idx, ground) in self.farm.grounds.iter().enumerate() {
             let run = self.nodes.get(ground.node_idx).and_then(|node| *node.runs.get(ground.line_idx)?);
             if run.is_some_and(|run| run.commanded_ms.is_some()) {
-                let plan = self.farm.zone_ids.get(zone_idx).and_then(|id| self.farm.plan.zones.get(id));
-                open.push((zone_idx, plan.and_then(|plan| plan.flow).map(|flow| flow.0)));
+                open.push((zone_idx, ground.planned_l_h));
             }
         }
-        for (source, branch) in &self.farm.plan.sources {
-            let fed: Vec<_> = open.iter().filter(|(zone_idx, _)| self.is_fed_by(*zone_idx, source)).collect();
-            let taken = fed.iter().map(|(_, flow)| *flow).sum::<Option<u32>>();
-            let is_carried = match (taken, branch.capacity) {
-                (Some(taken), Some(capacity)) => taken <= capacity.0,
-                (None, _) | (_, None) => fed.len() <= 1,
+        for branch in &self.farm.branches {
+            let is_fed = |(zone_idx, _): &&(usize, Option<u32>)| branch.zones.binary_search(zone_idx).is_ok();
+            let fed = || open.iter().filter(is_fed);
+            let taken = fed().map(|(_, flow)| *flow).sum::<Option<u32>>();
+            let is_carried = match (taken, branch.capacity_l_h) {
+                (Some(taken), Some(capacity)) => taken <= capacity,
+                (None, _) | (_, None) => fed().count() <= 1,
             };
-            self.checks.demand(is_carried, self.now_ms, || format!("P5: {source} does not carry {fed:?}"));
+            self.checks.demand(is_carried, self.now_ms, || {
+                format!("P5: {} does not carry {:?}", branch.source, fed().collect::<Vec<_>>())
+            });
         }
-    }
-
-    fn is_fed_by(&self, zone_idx: usize, source: &giot_engine::SourceId) -> bool {
-        let plan = self.farm.zone_ids.get(zone_idx).and_then(|id| self.farm.plan.zones.get(id));
-        let mut at = plan.map(|plan| &plan.source);
-        while let Some(branch) = at {
-            if branch == source {
-                return true;
-            }
-            at = self.farm.plan.sources.get(branch).and_then(|branch| branch.fed_by.as_ref());
-        }
-        false
     }
 
     fn sample(&mut self, node_idx: usize) {
@@ -654,8 +683,8 @@ impl World {
 
     /// Nothing more breaks.
     pub(super) fn forget_troubles(&mut self) {
-        self.queue.retain(|_, happening| {
-            !matches!(happening, Happening::Begin(_) | Happening::End(_) | Happening::Chance)
+        self.queue.retain(|Reverse(planned)| {
+            !matches!(planned.happening, Happening::Begin(_) | Happening::End(_) | Happening::Chance)
         });
     }
 

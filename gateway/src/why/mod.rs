@@ -263,6 +263,7 @@ impl Teller<'_> {
                 (headline, self.speaker().remedy(&cause.code))
             }
             Found::Watering => (self.plain("why-watering", |_| Vec::new()), nothing),
+            Found::Begun => (self.plain("why-begun", |_| Vec::new()), nothing),
             Found::Moist(low, high) => (self.moist(low, high), nothing),
             Found::Nothing => (self.plain("why-quiet", |_| Vec::new()), self.speaker().remedy("no_reading")),
         }
@@ -315,6 +316,12 @@ impl Teller<'_> {
             Some(ZoneState::Sent { .. } | ZoneState::Accepted { .. }) | None => {}
         }
         let entries = || facts.rows.iter().map(|row| &row.entry);
+        // What a run gave stands at its end, which another day has.
+        let last =
+            entries().rfind(|entry| is_event(entry, Event::Started) || is_event(entry, Event::Stopped));
+        if last.is_some_and(|entry| is_event(entry, Event::Started)) {
+            return Found::Begun;
+        }
         let lock =
             entries().rfind(|entry| is_event(entry, Event::Locked) || is_event(entry, Event::Unlocked));
         let lock = lock.or(facts.lock_before.as_ref()).filter(|entry| is_event(entry, Event::Locked));
@@ -349,6 +356,7 @@ enum Found {
     Cause(Cause),
     Moist(f64, f64),
     Watering,
+    Begun,
     Nothing,
 }
 
@@ -380,5 +388,7 @@ impl Answer {
     }
 }
 
+#[cfg(test)]
+mod month;
 #[cfg(test)]
 mod tests;

@@ -101,6 +101,21 @@ fn a_day_without_water_tells_its_cause_and_what_to_do() {
 }
 
 #[test]
+fn a_run_over_midnight_is_told_on_the_day_on_which_it_began() {
+    let dry = || json!({ "moisture": 19.95, "start_below": 22.0 });
+    let begun = vec![
+        entry(600, "skipped", "engine", "source_busy", json!({ "zone": "man-2" })),
+        entry(1437, "started", "engine", "soil_dry", dry()),
+        entry(1438, "confirmed", "engine", "soil_dry", dry()),
+    ];
+    check(
+        &facts(begun),
+        "Bắt đầu tưới trong ngày này và tưới tiếp qua nửa đêm.",
+        "Watering began on this day and went on after midnight.",
+    );
+}
+
+#[test]
 fn moist_soil_wanted_nothing_whatever_the_engine_told() {
     let moist = Facts { levels: Some((24.5, 31.0)), ..facts(vec![stale(60)]) };
     let vi =

@@ -1,9 +1,8 @@
-//! Every reason has words in both languages; so has every entry of a simulated month.
+//! Every reason has words in both languages; that every entry of a simulated month has them is tested in `why`.
 
 use super::*;
 use crate::hub::codec;
-use crate::sim;
-use giot_engine::{Event, Reason};
+use giot_engine::Reason;
 use serde_json::json;
 
 /// A reason of every code, with arguments of the kinds that it takes.
@@ -82,24 +81,4 @@ fn numbers_come_with_units_and_ids_with_names() {
         json!({ "close": "brown_out" }).as_object().unwrap(),
     );
     assert_eq!(closed.as_deref(), Some("Trạm tự đóng van: điện yếu."));
-}
-
-/// Issue: every start, stop, skip, refusal and fault of a simulated month is explained in both languages; of several months,
-/// because not every month has a fault.
-#[test]
-fn every_entry_of_simulated_months_is_explained_in_both_languages() {
-    let words = Words::default();
-    let month = |seed| sim::diary(sim::Options { seed, n_days: 30, n_zones: 6 }).unwrap();
-    let entries: Vec<_> = (5..=8).flat_map(month).collect();
-    for entry in &entries {
-        for lang in Lang::ALL {
-            assert!(sentence(&words, lang, &entry.reason).is_some(), "{entry:?} in {lang:?}");
-            let event = entry.event.code();
-            assert_ne!(words.word(lang, "event", event), event, "{lang:?}");
-        }
-    }
-    let n_of = |event| entries.iter().filter(|entry| entry.event == event).count();
-    for event in [Event::Started, Event::Stopped, Event::Skipped, Event::Fault] {
-        assert!(n_of(event) > 0, "the months have no {event:?} to explain: {} entries", entries.len());
-    }
 }
