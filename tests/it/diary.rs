@@ -11,7 +11,7 @@
 
 use crate::farm::{Farm, ZONE};
 use giot_shared::wire::ResetCause;
-use giot_tests::giot::{self, text};
+use giot_tests::giot::{self, text, wait_for};
 use giot_tests::node::PATIENCE;
 use std::path::Path;
 use std::process::Command;
@@ -90,6 +90,83 @@ async fn the_diary_equals_what_the_node_measured() {
     node.until_welcomed().await;
     farm.until_idle();
     assert_eq!(told(&farm), sum);
+}
+
+/// OpenSprinkler keeps a log of runs, rain delays and sensors that is asked for by a range of days and by type.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn opensprinkler_logs_by_range_and_type() {
+    let farm = Farm::new("lease_min = 0.1\nautomatic = false");
+    let mut node = farm.kit().boot(ResetCause::PowerOn);
+    node.until_welcomed().await;
+    let posted = |path: &str, body: &str| {
+        let (status, answer) = farm.post(path, body);
+        assert!((200..300).contains(&status), "{path}: {status} {answer}");
+    };
+    let unix_ms = gateway_ms(&farm);
+    posted("pause", &format!("{{\"until\":{},\"rain\":true}}", unix_ms + 3_600_000));
+    posted("pause", "{\"until\":null,\"rain\":true}");
+    for n in 0..2 {
+        farm.start_run(5.0);
+        posted(&format!("zones/{ZONE}/stop"), "");
+        farm.until_closing(n);
+        farm.until_idle();
+        posted(&format!("zones/{ZONE}/lock"), "{\"note\":\"sửa ống\"}");
+        posted(&format!("zones/{ZONE}/unlock"), "");
+    }
+    // The overview may be ahead of the diary on the disk.
+    let rows = wait_for("the diary", PATIENCE, || {
+        let rows = farm.diary();
+        (rows.iter().filter(|row| row.entry.event == "unlocked").count() == 2).then_some(rows)
+    });
+    let ask = |query: &str| -> Vec<i64> {
+        let answer = giot::get(&farm.gateway().http, &format!("/api/v1/diary?limit=1000{query}"));
+        answer["entries"].as_array().unwrap().iter().map(|entry| entry["id"].as_i64().unwrap()).collect()
+    };
+    // Every kind, between every two moments at which something was written.
+    let mut moments: Vec<i64> = rows.iter().map(|row| row.entry.recorded_us.div_euclid(1000)).collect();
+    moments.dedup();
+    moments.push(moments.last().unwrap() + 1);
+    assert!(moments.len() > 5, "{rows:#?}");
+    for types in ["", "adjusted", "started,stopped", "locked", "locked,unlocked", "fault"] {
+        let wanted: Vec<&str> = types.split(',').filter(|name| !name.is_empty()).collect();
+        let mut n_found = 0;
+        for from in &moments {
+            for to in moments.iter().filter(|to| *to > from) {
+                let is_meant = |row: &&giot_gateway::store::DiaryRow| {
+                    (from * 1000..to * 1000).contains(&row.entry.recorded_us)
+                        && (wanted.is_empty() || wanted.contains(&row.entry.event.as_str()))
+                };
+                let meant: Vec<i64> = rows.iter().rev().filter(is_meant).map(|row| row.id).collect();
+                assert_eq!(ask(&format!("&event={types}&from={from}&to={to}")), meant, "{types} {from} {to}");
+                n_found += meant.len();
+            }
+        }
+        assert_eq!(n_found > 0, types != "fault", "{types}");
+    }
+    // By zone, and page by page.
+    let of_zone = |zone: &str| ask(&format!("&zone={zone}&event=adjusted,locked")).len();
+    assert_eq!((of_zone(ZONE), of_zone("man-9")), (2, 0), "the rain delay is the farm's");
+    let (all, mut paged) = (ask(""), Vec::new());
+    loop {
+        let before = paged.last().map(|id| format!("&before={id}")).unwrap_or_default();
+        let query = format!("/api/v1/diary?limit=3{before}");
+        let page = giot::get(&farm.gateway().http, &query)["entries"].as_array().unwrap().clone();
+        paged.extend(page.iter().map(|entry| entry["id"].as_i64().unwrap()));
+        if page.len() < 3 {
+            break;
+        }
+    }
+    assert_eq!(paged, all);
+    let unknown = giot::request(&farm.gateway().http, "GET", "/api/v1/diary?event=watered", None);
+    assert!(
+        unknown.0 == 400 && unknown.1.contains("watered") && unknown.1.contains("started"),
+        "{unknown:?}"
+    );
+}
+
+/// The gateway's clock.
+fn gateway_ms(farm: &Farm) -> i64 {
+    giot::get(&farm.gateway().http, "/api/v1/overview")["now"].as_i64().expect("the clock is set")
 }
 
 fn sqlite(data: &Path, statement: &str) {

@@ -15,6 +15,7 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
+use giot_shared::wire::ResetCause;
 use giot_tests::giot;
 use giot_tests::node::PATIENCE;
 use serde_json::{Value, json};
@@ -175,4 +176,58 @@ fn a_message_is_tried_by_a_command_that_shows_no_address() {
     assert!(!shown.contains("k3y") && shown.contains("url = \"***\""), "{shown}");
     let (code, out) = command(&["message", "status", "--data", data]);
     assert_eq!((code, out.contains("message to: told up to entry")), (Some(0), true), "{out}");
+}
+
+/// OpenSprinkler notifies by kind: each service has asked for one kind of event, hears of every one of it and of no other.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn opensprinkler_notifications_per_kind() {
+    /// Kind, and the reasons that it comes with.
+    const KINDS: [(&str, &[&str]); 9] = [
+        ("started", &["manual_start"]),
+        ("confirmed", &["manual_start"]),
+        ("stopping", &["manual_stop"]),
+        ("stopped", &["manual_stop"]),
+        ("adjusted", &["rain_delay", "pause_ended"]),
+        ("reported", &["irrigated_by_hand"]),
+        ("refused", &["locked"]),
+        ("locked", &["locked"]),
+        ("unlocked", &["unlocked"]),
+    ];
+    let services = KINDS.map(|_| Service::start());
+    let table = |((kind, _), service): (&(&str, &[&str]), &Service)| {
+        let url = &service.url;
+        format!("[[message]]\nname = \"{kind}\"\nurl = \"{url}\"\nevents = [\"{kind}\"]\nformat = \"json\"\n")
+    };
+    let tables: String = KINDS.iter().zip(&services).map(table).collect();
+    let farm = Farm::on_broker("lease_min = 0.1\nautomatic = false", &tables);
+    let mut node = farm.kit().boot(ResetCause::PowerOn);
+    node.until_welcomed().await;
+    let post = |path: &str, body: &str| {
+        let (status, answer) = farm.post(path, body);
+        assert!((200..300).contains(&status), "{path}: {status} {answer}");
+    };
+    let now = giot::get(&farm.gateway().http, "/api/v1/overview")["now"].as_i64().unwrap();
+    post("pause", &format!("{{\"until\":{},\"rain\":true}}", now + 3_600_000));
+    post("pause", "{\"until\":null,\"rain\":true}");
+    farm.start_run(5.0);
+    post(&format!("zones/{ZONE}/stop"), "");
+    farm.until_closing(0);
+    farm.until_idle();
+    post(&format!("zones/{ZONE}/irrigated"), "{\"minutes\":5,\"litres\":100}");
+    lock(&farm, Some("sửa ống"));
+    let (status, answer) = farm.post(&format!("zones/{ZONE}/start"), "{\"minutes\":1}");
+    assert!(status == 202 || status == 409, "{status} {answer}");
+    lock(&farm, None);
+    for ((kind, reasons), service) in KINDS.iter().zip(&services) {
+        let mut told: Vec<String> = Vec::new();
+        while told.len() < reasons.len() {
+            let letter: Value = serde_json::from_str(&service.next().body).expect("JSON");
+            for entry in letter["entries"].as_array().unwrap() {
+                assert_eq!(entry["event"], *kind, "{letter}");
+                told.push(text_of(&entry["reason"]));
+            }
+        }
+        assert_eq!(told, *reasons, "{kind}");
+        assert!(service.asked.recv_timeout(Duration::from_millis(100)).is_err(), "{kind}: once");
+    }
 }

@@ -1,5 +1,5 @@
 //! What other irrigation controllers do about pumps, flow, sensors and faults, each feature a test named after its
-//! controller.
+//! controller; what they let people do is in `peers_people`.
 //!
 //! OpenSprinkler, Irrigation Unlimited, NeverDry, Irrigation-V5, Hunter and Tucor are meant by their documents; nothing of
 //! their code is used. Zones are those of `engine/farm.rs`: soil below 20 % starts them, above 30 % stops them.
@@ -16,10 +16,10 @@ mod farm;
 #[path = "engine/field.rs"]
 mod field;
 
-use giot_engine::program::Windows;
+use giot_engine::program::{Target, Windows};
 use giot_engine::{
     ContactGuard, DayWindow, FrostGuard, Input, Meter, MeterKind, Pause, Plan, PressureGuard, ProbeRef,
-    PumpKind, PumpPlan, RainGuard, RunSet, SourcePlan, TankGuard, ValveRef,
+    PumpKind, PumpPlan, RainGuard, SourcePlan, TankGuard, ValveRef,
 };
 use giot_shared::ids::ValveId;
 use giot_shared::units::{LitresPerHour, Millilitres};
@@ -70,6 +70,46 @@ fn opensprinkler_master_station_on_and_off_adjust() {
     assert_eq!(field.seconds("open v1"), [20], "the master valve opens twenty seconds before");
     assert_eq!(field.seconds("close v1"), [600]);
     assert_eq!(field.seconds("close master"), [610], "and closes ten seconds after");
+}
+
+/// Both adjustments over their whole range, in steps of five minutes and at its ends; one more second is a problem.
+#[test]
+fn opensprinkler_master_adjust_from_minus_600_to_600_s() {
+    let farm_with = |on_adjust_s, off_adjust_s| {
+        let mut plan = farm(1);
+        let z1 = zone_of(&mut plan, "z1");
+        // A master that closes ten minutes before the zone wants its valve open for so long on one lease.
+        (z1.automatic, z1.lease_s, z1.run_max_s) = (false, 3600, 3600);
+        plan.programs.insert("morning".parse().unwrap(), program(&[("z1", 20)]));
+        let master = PumpPlan::new(PumpKind::Master, output("master"));
+        source(&mut plan, "pump").pump = Some(PumpPlan { on_adjust_s, off_adjust_s, ..master });
+        plan
+    };
+    for on_adjust_s in [-600, -300, -1, 0, 1, 300, 600] {
+        for off_adjust_s in [-600, -300, -1, 0, 1, 300, 600] {
+            let mut field = Field::new(farm_with(on_adjust_s, off_adjust_s));
+            field.wait_s(3 * 3600);
+            let last = |line| match field.seconds(line).last() {
+                Some(at) => i64::try_from(*at).unwrap(),
+                None => panic!("{on_adjust_s} {off_adjust_s}: no {line} in {:?}", field.log),
+            };
+            let (opened, closed) = (last("open v1"), last("z1 stopped: run_time_reached"));
+            let found = (last("open master") - opened, last("close master") - closed);
+            assert_eq!(found, (on_adjust_s.into(), off_adjust_s.into()), "{:?}", field.log);
+            assert_eq!(
+                last("close master").min(closed) - opened,
+                1200,
+                "twenty minutes before either closes"
+            );
+            assert!(!field.is_open("v1") && !field.is_open("master"));
+        }
+    }
+    for (on_adjust_s, off_adjust_s) in [(-601, 0), (601, 0), (0, -601), (0, 601)] {
+        assert_eq!(farm_with(on_adjust_s, off_adjust_s).check().len(), 1, "{on_adjust_s} {off_adjust_s}");
+    }
+    let mut short = farm_with(0, -600);
+    zone_of(&mut short, "z1").lease_s = 600;
+    assert_eq!(short.check().len(), 1, "its lease would end before");
 }
 
 #[test]
@@ -143,6 +183,46 @@ fn opensprinkler_rain_sensor_with_on_and_off_delay() {
     assert!(!field.is_open("v1"), "dry again, for half an hour");
     field.wait_s(1801);
     field.read(1, 1898);
+    assert!(field.is_open("v1"));
+}
+
+#[test]
+fn opensprinkler_soil_sensor_with_on_and_off_delay() {
+    let mut plan = farm(2);
+    plan.guards.soil_contact =
+        Some(ContactGuard { gauge: gauge("st", "soil_contact"), on_delay_s: 300, off_delay_s: 900 });
+    source(&mut plan, "pump").capacity = Some(LitresPerHour(9000));
+    for name in ["z1", "z2"] {
+        zone_of(&mut plan, name).flow = Some(LitresPerHour(1000));
+    }
+    zone_of(&mut plan, "z2").guards.ignores.soil_contact = true;
+    let mut field = Field::new(plan);
+    field.gauge("st", "soil_contact", 1000);
+    field.wait_s(60);
+    field.read(1, 1900);
+    field.read(2, 1900);
+    field.wait_s(239);
+    assert!(field.is_open("v1"), "not wet for five minutes yet");
+    field.wait_s(1);
+    assert!(!field.is_open("v1") && field.is_open("v2"), "one of them does not heed the contact");
+    assert_eq!(field.seconds("z1 stopping: soil_contact"), [300]);
+    field.stop("z2");
+    field.read(1, 1900);
+    field.wait_s(900);
+    field.check(&["z1 stopped: soil_contact", "z1 skipped: soil_contact"]);
+    field.start("z1", 60);
+    assert!(field.is_open("v1"), "a person may");
+    field.wait_s(900);
+    field.gauge("st", "soil_contact", 0);
+    field.wait_s(600);
+    // Wet again for a moment that is shorter than the on-delay: the off-delay begins anew.
+    field.gauge("st", "soil_contact", 1000);
+    field.wait_s(100);
+    field.gauge("st", "soil_contact", 0);
+    field.read(1, 1890);
+    field.wait_s(899);
+    assert!(!field.is_open("v1"), "dry, but not for a quarter of an hour");
+    field.wait_s(1);
     assert!(field.is_open("v1"));
 }
 
@@ -281,6 +361,47 @@ fn neverdry_run_ends_by_time_whatever_is_lost() {
     field.deaf.insert(node("v1"));
     field.wait_s(660);
     assert!(!field.is_open("v1"), "within 1.1 times its length");
+}
+
+/// Nothing of a run is heard any more, no answer, no report: it is over after 1.1 times its length at the latest, for the
+/// valve and for the diary.
+#[test]
+fn neverdry_timeout_of_1_1_times_the_run() {
+    for run_s in [120, 600, 1800] {
+        let mut field = Field::new(farm(1));
+        field.start("z1", run_s);
+        field.wait_s(1);
+        field.mute.insert(node("v1"));
+        field.deaf.insert(node("v1"));
+        let latest_s = u64::from(run_s) * 11 / 10;
+        field.wait_s(latest_s.saturating_sub(1));
+        assert!(!field.is_open("v1"), "{run_s}: the node closes by itself");
+        let told = field.seconds("z1 stopping: run_time_reached");
+        let told = told.into_iter().chain(field.seconds("z1 fault: command_unanswered")).min();
+        assert!(told.is_some_and(|at| at <= latest_s), "{run_s}: {:?}", field.log);
+    }
+}
+
+/// A run by volume whose water comes at half its flow ends by the time that the volume should have taken.
+#[test]
+fn neverdry_timeout_of_a_run_by_volume() {
+    let mut plan = metered();
+    let z1 = zone_of(&mut plan, "z1");
+    z1.automatic = false;
+    z1.guards.meter = Some(Meter { gauge: gauge("m1", "water_volume"), kind: MeterKind::Volume });
+    z1.guards.flow.low_percent = 40;
+    let mut by_volume = program(&[("z1", 1)]);
+    by_volume.sequence.steps[0].target = Target::litres(200);
+    plan.programs.insert("morning".parse().unwrap(), by_volume);
+    let mut field = Field::new(plan);
+    field.wait_s(600);
+    for n in 0..30 {
+        field.gauge("m1", "water_volume", n * 5_000 * 1000);
+        field.wait_s(36);
+    }
+    assert_eq!(field.seconds("open v1"), [600]);
+    let ended = field.seconds("z1 stopped: run_time_reached");
+    assert!(ended.len() == 1 && (1319..=1392).contains(&ended[0]), "200 L at 1000 L/h: {:?}", field.log);
 }
 
 #[test]
@@ -450,36 +571,6 @@ fn hunter_overflow_diagnosis_tests_the_stations_one_by_one() {
 }
 
 #[test]
-fn opensprinkler_every_station_is_tested_in_turn() {
-    let mut field = Field::new(pumped(3));
-    let runs: Vec<_> = ["z1", "z2", "z3"].map(|name| (zone(name), 20)).into();
-    field.feed(Input::Runs { set: RunSet::Test, runs: &runs, by: "Lan" });
-    field.wait_s(1200);
-    field.check(&[
-        "farm scheduled by Lan: test_started",
-        "z1 started: valve_test",
-        "close v1",
-        "open v2",
-        "close v2",
-        "open v3",
-        "close v3",
-    ]);
-}
-
-#[test]
-fn opensprinkler_run_once_program() {
-    let mut field = Field::new(farm(2));
-    let runs = [(zone("z1"), 60), (zone("z2"), 90)];
-    field.feed(Input::Runs { set: RunSet::Once, runs: &runs, by: "Lan" });
-    field.wait_s(600);
-    assert_eq!(field.seconds("z1 stopped: run_time_reached"), [60]);
-    assert_eq!(field.seconds("z2 stopped: run_time_reached"), [150]);
-    let unknown = [(zone("z9"), 60)];
-    field.feed(Input::Runs { set: RunSet::Once, runs: &unknown, by: "Lan" });
-    field.check(&["farm refused by Lan: unknown_zone"]);
-}
-
-#[test]
 fn tucor_points_of_connection_fail_alone() {
     let mut plan = farm(2);
     source(&mut plan, "well").guards.meter =
@@ -532,123 +623,10 @@ fn frost_holds_automatic_water_back_until_it_is_warmer() {
     assert!(field.is_open("v1"));
 }
 
-#[test]
-fn what_a_power_cut_takes_from_a_program_is_made_up_for() {
-    let mut plan = farm(1);
-    zone_of(&mut plan, "z1").automatic = false;
-    plan.programs.insert("morning".parse().unwrap(), program(&[("z1", 20)]));
-    let mut cut_at_the_node = Field::new(plan.clone());
-    cut_at_the_node.wait_s(900);
-    cut_at_the_node.reboot("v1");
-    let mut cut_at_the_gateway = Field::new(plan);
-    cut_at_the_gateway.wait_s(900);
-    cut_at_the_gateway.restart();
-    for mut field in [cut_at_the_node, cut_at_the_gateway] {
-        field.wait_s(3600);
-        field.check(&["z1 started: program_run", "z1 scheduled: run_resumed", "z1 started: program_run"]);
-        assert_eq!(field.seconds("open v1"), [600, 1500], "five minutes of twenty, ten to soak, fifteen");
-        assert_eq!(field.seconds("z1 stopped: run_time_reached"), [2400]);
-    }
-}
-
-#[test]
-fn what_a_person_stopped_is_not_made_up_for() {
-    let mut plan = farm(1);
-    zone_of(&mut plan, "z1").automatic = false;
-    plan.programs.insert("morning".parse().unwrap(), program(&[("z1", 20)]));
-    let mut field = Field::new(plan);
-    field.wait_s(900);
-    field.stop("z1");
-    field.restart();
-    field.wait_s(7200);
-    assert_eq!(field.seconds("open v1"), [600]);
-}
-
 /// Pauses all water for so long from now; `None`: goes on.
 fn pause_water(field: &mut Field, span_s: Option<u64>) {
     let until = span_s.map(|span_s| field.now().wall.unwrap().plus_ms(span_s * 1000));
     field.feed(Input::Pause { kind: Pause::Water, until, by: "Lan" });
-}
-
-#[test]
-fn opensprinkler_pause_keeps_the_rest_of_a_program() {
-    let mut plan = farm(2);
-    zone_of(&mut plan, "z1").automatic = false;
-    plan.programs.insert("morning".parse().unwrap(), program(&[("z1", 20)]));
-    let mut field = Field::new(plan);
-    field.wait_s(900);
-    pause_water(&mut field, Some(600));
-    field.wait_s(10);
-    assert!(!field.is_open("v1"));
-    field.read(2, 1900);
-    field.start("z2", 300);
-    field.check(&[
-        "z1 scheduled: run_resumed",
-        "z2 skipped: water_paused",
-        "z2 refused by Lan: water_paused",
-    ]);
-    field.wait_s(290);
-    pause_water(&mut field, Some(900));
-    field.wait_s(600);
-    field.restart();
-    field.wait_s(290);
-    assert!(!field.is_open("v1") && !field.is_open("v2"), "the second word counts, also after a restart");
-    field.wait_s(2000);
-    assert_eq!(field.seconds("open v1"), [600, 2100], "no time to soak: it is the same run");
-    assert_eq!(field.seconds("z1 stopped: run_time_reached"), [3000], "five minutes of twenty, and fifteen");
-}
-
-#[test]
-fn opensprinkler_a_pause_is_ended_and_a_run_by_hand_goes_on() {
-    let mut field = Field::new(farm(1));
-    field.start("z1", 600);
-    field.wait_s(120);
-    pause_water(&mut field, Some(7200));
-    field.wait_s(600);
-    assert!(!field.is_open("v1"));
-    pause_water(&mut field, None);
-    field.wait_s(1200);
-    field.check(&["z1 started by Lan: manual_start", "z1 stopped: water_paused", "z1 started: run_once"]);
-    assert_eq!(field.seconds("open v1"), [0, 720]);
-    assert_eq!(field.seconds("z1 stopped: run_time_reached"), [1200], "two minutes of ten, and eight");
-}
-
-#[test]
-fn a_run_by_soil_that_was_paused_goes_on_until_it_is_wet_enough() {
-    let mut field = Field::new(farm(1));
-    field.read(1, 1900);
-    field.wait_s(120);
-    field.read(1, 2300);
-    pause_water(&mut field, Some(600));
-    field.wait_s(660);
-    assert_eq!(
-        field.seconds("open v1"),
-        [0, 720],
-        "as soon as the pause is over, although it is above the start"
-    );
-    assert_eq!(field.seconds("z1 started: soil_goes_on"), [720]);
-    field.read(1, 3100);
-    assert_eq!(field.seconds("z1 stopped: soil_wet"), [780]);
-    field.wait_s(1200);
-    field.read(1, 2500);
-    assert_eq!(field.seconds("open v1"), [0, 720], "it has been wet: the start threshold counts again");
-}
-
-#[test]
-fn rain_in_a_pause_ends_a_run_by_soil_and_so_does_a_person() {
-    for (value, is_stopped) in [(3100, false), (2300, true)] {
-        let mut field = Field::new(farm(1));
-        field.read(1, 1900);
-        field.wait_s(120);
-        pause_water(&mut field, Some(600));
-        field.wait_s(60);
-        field.read(1, value);
-        if is_stopped {
-            field.stop("z1");
-        }
-        field.wait_s(7200);
-        assert_eq!(field.seconds("open v1"), [0], "{value} {is_stopped}");
-    }
 }
 
 #[test]
@@ -699,40 +677,4 @@ fn a_zone_that_got_water_of_its_own_is_closed_without_the_pump_of_before() {
     field.wait_s(5);
     assert!(!field.is_open("v1"), "closed at once");
     assert!(field.is_open("v2") && field.is_open("motor"), "the others go on");
-}
-
-#[test]
-fn a_pause_of_water_ends_after_three_hours() {
-    let mut plan = farm(1);
-    zone_of(&mut plan, "z1").automatic = false;
-    plan.programs.insert("morning".parse().unwrap(), program(&[("z1", 20)]));
-    let mut field = Field::new(plan);
-    field.wait_s(900);
-    pause_water(&mut field, Some(30 * 24 * 3600));
-    field.wait_s(4 * 3600);
-    assert_eq!(field.seconds("open v1"), [600, 900 + 3 * 3600], "the rest has its turn within six hours");
-}
-
-#[test]
-fn opensprinkler_a_run_is_extended() {
-    let mut field = Field::new(farm(1));
-    field.start("z1", 300);
-    field.wait_s(100);
-    field.feed(Input::Extend { zone: &zone("z1"), by_s: 300, by: "Lan" });
-    field.wait_s(1000);
-    assert_eq!(field.seconds("z1 stopped: run_time_reached"), [600]);
-    field.feed(Input::Extend { zone: &zone("z1"), by_s: 300, by: "Lan" });
-    field.check(&["z1 adjusted by Lan: run_extended", "z1 refused by Lan: not_running"]);
-}
-
-#[test]
-fn a_zone_that_was_watered_by_hand_rests() {
-    let mut field = Field::new(farm(1));
-    field.feed(Input::Irrigated { zone: &zone("z1"), run_s: 600, litres: 200, by: "Lan" });
-    field.read(1, 1900);
-    field.wait_s(599);
-    assert!(!field.is_open("v1"));
-    field.wait_s(2);
-    assert!(field.is_open("v1"));
-    field.check(&["z1 reported by Lan: irrigated_by_hand", "z1 skipped: minimum_off"]);
 }

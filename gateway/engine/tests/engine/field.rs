@@ -32,6 +32,8 @@ pub(crate) struct Field {
     runs: BTreeMap<ValveRef, Run>,
     /// Nodes that hear nothing.
     pub(crate) deaf: BTreeSet<NodeId>,
+    /// Nodes that say nothing, whatever they do.
+    pub(crate) mute: BTreeSet<NodeId>,
     /// What flows through each open valve, mL/s, as its node's meter counts it: 1000 L/h.
     pub(crate) ml_per_s: u64,
     pub(crate) log: Vec<String>,
@@ -50,6 +52,7 @@ impl Field {
             now_ms: 0,
             runs: BTreeMap::new(),
             deaf: BTreeSet::new(),
+            mute: BTreeSet::new(),
             ml_per_s: 278,
             log: Vec::new(),
         };
@@ -141,7 +144,7 @@ impl Field {
                     self.note(&format!("close {}", valve.node));
                     if !self.deaf.contains(&valve.node) {
                         self.close(&valve, CloseReason::Commanded);
-                        self.engine.handle(self.now(), Input::Answer { command, refused: None });
+                        self.answer(&valve, command);
                     }
                 }
                 Action::Diary(entry) => {
@@ -177,8 +180,8 @@ impl Field {
         let run = self.runs.entry(valve.clone()).or_insert(Run { command, opened_ms: now_ms, until_ms: 0 });
         run.command = command;
         run.until_ms = now_ms + u64::from(run_s) * 1000;
-        self.engine.handle(self.now(), Input::Answer { command, refused: None });
-        if is_new {
+        self.answer(valve, command);
+        if is_new && !self.mute.contains(&valve.node) {
             let (closed_by, volume) = (None, None);
             let state = Input::ValveState {
                 valve,
@@ -193,8 +196,14 @@ impl Field {
         }
     }
 
+    fn answer(&mut self, valve: &ValveRef, command: CommandId) {
+        if !self.mute.contains(&valve.node) {
+            self.engine.handle(self.now(), Input::Answer { command, refused: None });
+        }
+    }
+
     fn close(&mut self, valve: &ValveRef, reason: CloseReason) {
-        let Some(run) = self.runs.remove(valve) else { return };
+        let Some(run) = self.runs.remove(valve).filter(|_| !self.mute.contains(&valve.node)) else { return };
         let run_ms = self.now_ms - run.opened_ms;
         let volume = Some(Millilitres(u32::try_from(run_ms * self.ml_per_s / 1000).unwrap()));
         self.feed(Input::ValveState {
