@@ -158,7 +158,8 @@ impl Gateway {
             clock,
             stopping: stopping_rx.clone(),
         };
-        let sinks = tell_others(&around, &view_rx, &diary_rx, &mut tasks)?;
+        let words = Arc::new(words::Words::default());
+        let sinks = tell_others(&around, &view_rx, &diary_rx, &words, &mut tasks)?;
         let counting =
             balance::run(reader.clone(), view_rx.clone(), clock, requests.clone(), stopping.subscribe());
         let api = api::Api {
@@ -170,7 +171,7 @@ impl Gateway {
             requests: requests.clone(),
             reader,
             places: api::Places::default(),
-            words: Arc::new(words::Words::default()),
+            words,
             stopping: stopping_rx,
         };
         tasks.spawn("hub", hub.run());
@@ -372,6 +373,7 @@ fn tell_others(
     around: &sinks::Around<'_>,
     view: &watch::Receiver<Arc<FarmView>>,
     diary: &watch::Receiver<u64>,
+    words: &Arc<words::Words>,
     tasks: &mut Supervisor,
 ) -> anyhow::Result<sinks::sender::Views> {
     let sinks = sinks::start(around, tasks)?;
@@ -380,6 +382,7 @@ fn tell_others(
         writer: around.writer.clone(),
         view: view.clone(),
         diary: diary.clone(),
+        words: Arc::clone(words),
         stopping: around.stopping.clone(),
     };
     messages::start(&around.settings.messages, &messages, tasks)?;

@@ -38,6 +38,9 @@ use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 /// Giọt: soil moisture, drip irrigation and an irrigation diary for a cooperative.
 #[derive(Debug, Parser)]
@@ -194,16 +197,25 @@ fn exit_code(error: &anyhow::Error) -> u8 {
 
 /// Logs to stderr; `GIOT_LOG` sets the level as `warn`, `debug` or `giot_gateway::hub=debug`.
 fn start_log(default_level: &str) {
-    let filter = std::env::var("GIOT_LOG").unwrap_or_else(|_| default_level.to_owned());
-    let filter = tracing_subscriber::EnvFilter::try_new(&filter)
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(default_level));
+    let wanted = std::env::var("GIOT_LOG").ok();
+    let parsed: Option<Result<Targets, _>> = wanted.as_ref().map(|text| text.parse());
+    let (filter, bad) = match parsed {
+        Some(Ok(filter)) => (filter, None),
+        Some(Err(error)) => (default_level.parse().unwrap_or_default(), Some(error)),
+        None => (default_level.parse().unwrap_or_default(), None),
+    };
     // Fails only when a log is set up already, as in tests that run several commands.
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_target(false)
+    tracing_subscriber::registry()
+        .with(tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false))
+        .with(filter)
         .try_init()
         .ok();
+    if let Some(error) = bad {
+        tracing::warn!(
+            %error,
+            "GIOT_LOG is not understood and left aside: a level (error, warn, info, debug, trace) or MODULE=LEVEL, joined by commas"
+        );
+    }
 }
 
 /// A runtime for the shells: two threads, because a gateway's board has few cores and most work is one hub's.

@@ -63,11 +63,7 @@ impl fmt::Debug for MessageFormat {
 impl Compiler<'_> {
     pub(super) fn message(&mut self, message: raw::Message, plan: &Plan, idx: usize) -> Option<MessagePlan> {
         let key = |key: &str| format!("message[{idx}].{key}");
-        let name = message.name.get_ref();
-        let is_plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_';
-        if name.is_empty() || name.len() > 32 || !name.bytes().all(is_plain) {
-            self.problem(message.name.span(), &key("name"), "1 to 32 of a-z, 0-9, '-', '_'");
-        }
+        self.plain_name(&message.name, &key("name"));
         if idx >= MESSAGES_MAX {
             self.problem(
                 message.name.span(),
@@ -99,31 +95,6 @@ impl Compiler<'_> {
             }
         };
         Some(MessagePlan { name: message.name.into_inner(), url, token, events, zones, lang: lang?, format })
-    }
-
-    /// A secret that stands in the text or in a file.
-    fn secret(
-        &mut self,
-        text: Option<Spanned<String>>,
-        file: Option<String>,
-        field: &str,
-        check: fn(&str) -> Result<(), &'static str>,
-    ) -> Token {
-        match (text, file) {
-            (Some(text), None) => {
-                if let Err(what) = check(text.get_ref()) {
-                    self.problem(text.span(), field, what);
-                }
-                Token::Text(text.into_inner())
-            }
-            (None, Some(file)) => Token::File(file),
-            (None, None) => Token::None,
-            (Some(text), Some(_)) => {
-                let key = field.rsplit('.').next().unwrap_or_default();
-                self.problem(text.span(), field, format!("give {key} or {key}_file, not both"));
-                Token::Text(text.into_inner())
-            }
-        }
     }
 
     fn events(&mut self, events: &Spanned<Vec<Spanned<String>>>, field: &str) -> Vec<Event> {

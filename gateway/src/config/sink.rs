@@ -73,11 +73,7 @@ impl fmt::Debug for Token {
 impl Compiler<'_> {
     pub(super) fn sink(&mut self, sink: raw::Sink, field: &str) -> Option<SinkPlan> {
         let key = |key: &str| format!("{field}.{key}");
-        let name = sink.name.get_ref();
-        let is_plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_';
-        if name.is_empty() || name.len() > 32 || !name.bytes().all(is_plain) {
-            self.problem(sink.name.span(), &key("name"), "1 to 32 of a-z, 0-9, '-', '_'");
-        }
+        self.plain_name(&sink.name, &key("name"));
         let number: usize = field.trim_start_matches("sink[").trim_end_matches(']').parse().unwrap_or(0);
         if number >= SINKS_MAX {
             self.problem(sink.name.span(), field, format!("at most {SINKS_MAX} sinks"));
@@ -92,20 +88,7 @@ impl Compiler<'_> {
                 "the bucket's name is needed (any word where the store has none)",
             );
         }
-        let token = match (sink.token, sink.token_file) {
-            (Some(token), None) => {
-                if let Err(what) = check_token(token.get_ref()) {
-                    self.problem(token.span(), &key("token"), what);
-                }
-                Token::Text(token.into_inner())
-            }
-            (None, Some(file)) => Token::File(file),
-            (None, None) => Token::None,
-            (Some(token), Some(_)) => {
-                self.problem(token.span(), &key("token"), "give token or token_file, not both");
-                Token::None
-            }
-        };
+        let token = self.secret(sink.token, sink.token_file, &key("token"), check_token);
         let gateway = sink
             .gateway
             .map_or_else(|| Some("giot".to_owned()), |gateway| self.tag(gateway, &key("gateway")));
@@ -130,6 +113,39 @@ impl Compiler<'_> {
             interval_ms: to_ms(interval_s?),
             gzip: sink.gzip.unwrap_or(true),
         })
+    }
+
+    /// A name that is part of keys, paths and labels.
+    pub(super) fn plain_name(&mut self, name: &Spanned<String>, field: &str) {
+        let is_plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_';
+        if name.get_ref().is_empty() || name.get_ref().len() > 32 || !name.get_ref().bytes().all(is_plain) {
+            self.problem(name.span(), field, "1 to 32 of a-z, 0-9, '-', '_'");
+        }
+    }
+
+    /// A secret that stands in the text or in a file.
+    pub(super) fn secret(
+        &mut self,
+        text: Option<Spanned<String>>,
+        file: Option<String>,
+        field: &str,
+        check: fn(&str) -> Result<(), &'static str>,
+    ) -> Token {
+        match (text, file) {
+            (Some(text), None) => {
+                if let Err(what) = check(text.get_ref()) {
+                    self.problem(text.span(), field, what);
+                }
+                Token::Text(text.into_inner())
+            }
+            (None, Some(file)) => Token::File(file),
+            (None, None) => Token::None,
+            (Some(text), Some(_)) => {
+                let key = field.rsplit('.').next().unwrap_or_default();
+                self.problem(text.span(), field, format!("give {key} or {key}_file, not both"));
+                Token::Text(text.into_inner())
+            }
+        }
     }
 
     fn tag(&mut self, text: Spanned<String>, field: &str) -> Option<String> {

@@ -49,6 +49,8 @@ pub struct Around {
     pub view: watch::Receiver<Arc<FarmView>>,
     /// Moves with the diary.
     pub diary: watch::Receiver<u64>,
+    /// Every text in both languages.
+    pub words: Arc<Words>,
     /// Turns true when the gateway stops.
     pub stopping: watch::Receiver<bool>,
 }
@@ -59,12 +61,7 @@ pub struct Around {
 /// A file that one needs cannot be read: the operator's to mend.
 pub fn start(plans: &[MessagePlan], around: &Around, tasks: &mut Supervisor) -> anyhow::Result<()> {
     for plan in plans {
-        let teller = Teller {
-            post: Post::open(plan)?,
-            words: Arc::new(Words::default()),
-            plan: plan.clone(),
-            around: around.clone(),
-        };
+        let teller = Teller { post: Post::open(plan)?, plan: plan.clone(), around: around.clone() };
         tasks.spawn("message", teller.run());
     }
     Ok(())
@@ -79,7 +76,6 @@ pub fn place_key(name: &str) -> String {
 struct Teller {
     plan: MessagePlan,
     post: Post,
-    words: Arc<Words>,
     around: Around,
 }
 
@@ -132,8 +128,14 @@ impl Teller {
             return Ok(Round { letter: None, newest });
         }
         let settings = self.around.view.borrow().settings.clone();
-        let letter =
-            Letter::of(&wanted, is_more, self.plan.lang, &self.words, &Names::of(&settings), &settings);
+        let letter = Letter::of(
+            &wanted,
+            is_more,
+            self.plan.lang,
+            &self.around.words,
+            &Names::of(&settings),
+            &settings,
+        );
         Ok(Round { letter: Some(letter), newest })
     }
 
