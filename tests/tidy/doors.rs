@@ -31,7 +31,7 @@ pub(crate) const DOORS: &[Door] = &[
     Door { word: "rust_embed", only_in: &["gateway/src/api/"], within: NOWHERE_ELSE },
     Door { word: "influxdb2", only_in: &["gateway/src/sinks/influx.rs"], within: NOWHERE_ELSE },
     Door { word: "rust_xlsxwriter", only_in: &["gateway/src/history/export/xlsx.rs"], within: NOWHERE_ELSE },
-    Door { word: "chrono_tz", only_in: &["gateway/src/history/timezone.rs"], within: NOWHERE_ELSE },
+    Door { word: "jiff", only_in: &["gateway/src/history/timezone.rs"], within: NOWHERE_ELSE },
     // The session's settings and state are in link/, its bytes are moved by the one loop.
     Door { word: "minimq", only_in: &["firmware/src/link/", "firmware/src/run.rs"], within: NOWHERE_ELSE },
     Door { word: "rmodbus", only_in: &["firmware/src/probe/modbus/"], within: NOWHERE_ELSE },

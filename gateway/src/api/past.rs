@@ -126,6 +126,7 @@ pub(crate) struct Column {
 pub(crate) struct Cell(f64, f64, f64, f64, u64, u64, Option<f64>);
 
 /// Several series in the same spans. Streamed; this is its shape.
+#[cfg_attr(not(test), expect(dead_code, reason = "only the description shows it whole"))]
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct SpansTable {
     /// Whose calendar.

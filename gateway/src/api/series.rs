@@ -54,6 +54,7 @@ pub(crate) struct SpansQuery {
 }
 
 /// A series as it was recorded. Streamed; this is its shape.
+#[cfg_attr(not(test), expect(dead_code, reason = "only the description shows it whole"))]
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Samples {
     /// Time (ms), value (null: none) and, unless good, quality.

