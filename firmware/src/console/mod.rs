@@ -24,7 +24,7 @@ mod code;
 mod serve;
 
 pub use code::{CODE_LEN_MAX, CodeError, from_code, to_code};
-pub use serve::{Ended, serve};
+pub use serve::{Ended, serve, tell_scan};
 
 use crate::settings::words::{self, WordError};
 use crate::settings::{InstallError, Installation};

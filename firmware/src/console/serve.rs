@@ -1,10 +1,11 @@
 //! The console's loop: bytes in, lines out, flash in between. It ends only for what the board must do itself.
 
 use super::{Console, Outcome};
+use crate::probe::modbus::{Line, LineError, SCAN_ADDRESSES, scan};
 use crate::settings::Installation;
 use core::fmt;
 use embassy_time::Timer;
-use embedded_io_async::Read;
+use embedded_io_async::{Read, Write};
 use embedded_storage_async::nor_flash::MultiwriteNorFlash;
 
 /// Rest after a port that failed, ms.
@@ -13,7 +14,7 @@ const REST_MS: u64 = 100;
 /// What the board must do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ended {
-    /// Ask the RS485 line, tell what is found, then [`Console::end`]; the console goes on afterwards.
+    /// [`tell_scan`], or say why not with [`Console::end`]; the console goes on afterwards.
     Scan,
     /// Start again.
     Reboot,
@@ -69,4 +70,17 @@ pub async fn serve<R: Read, W: fmt::Write, F: MultiwriteNorFlash>(
             }
         }
     }
+}
+
+/// Asks the RS485 line who is there at its present speed, tells every answer, and ends the reply to `scan`.
+pub async fn tell_scan<S: Read + Write, W: fmt::Write>(line: &mut Line<S>, output: &mut W) {
+    let outcome = scan(line, SCAN_ADDRESSES, |found| {
+        // Nobody may be listening.
+        let _heard = write!(output, "= {found}\r\n");
+    });
+    let ended: Result<(), &dyn fmt::Display> = match outcome.await {
+        Ok(()) | Err(LineError::Silent | LineError::Frame(_)) => Ok(()),
+        Err(LineError::Port) => Err(&"the serial port of the line failed"),
+    };
+    let _heard = Console::end(ended, &mut |line| write!(output, "{line}\r\n"));
 }

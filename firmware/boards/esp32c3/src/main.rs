@@ -47,6 +47,7 @@ use giot_shared::wire::ResetCause;
 use pins::{ActiveLow, Pins, Valves, contact, waking};
 use serial::Serial;
 use static_cell::{ConstStaticCell, StaticCell};
+use terminal::Bench;
 use watchdog::Watchdog;
 
 esp_bootloader_esp_idf::esp_app_desc!();
@@ -68,7 +69,7 @@ static MEMORY: ConstStaticCell<Memory> = ConstStaticCell::new(Memory::new());
 async fn main(spawner: Spawner) {
     let chip = esp_hal::init(esp_hal::Config::default().with_cpu_clock(CpuClock::max()));
     pins::close_outputs();
-    let cause = reset::take_cause();
+    let (cause, wants_setup) = reset::take_cause();
     let mut rtc = Rtc::new(chip.RTC_TIMER);
     brownout::start(&mut rtc);
     let woken = sleep::take_woken(&rtc);
@@ -82,30 +83,33 @@ async fn main(spawner: Spawner) {
         Ok(partitions) => partitions,
         Err(missing) => return terminal::stay_closed(watchdog, &missing).await,
     };
-    let installation = match Setup::new(place.clone()).boot().await {
-        Ok(installation) => installation,
-        Err(error) => return terminal::set_up(watchdog, place, None, &error).await,
+    let Some(rs485) = Serial::open(chip.UART1, chip.GPIO20, chip.GPIO21, chip.GPIO10) else {
+        return terminal::stay_closed(watchdog, &"the RS485 line cannot be opened").await;
+    };
+    let mut bench = Bench { watchdog, place, rs485: Line::new(rs485) };
+    let installation = match Setup::new(bench.place.clone()).boot().await {
+        Ok(installation) if !wants_setup => installation,
+        Ok(installation) => return bench.set_up(Some(installation), &"no node: setup was asked for").await,
+        Err(error) => return bench.set_up(None, &error).await,
     };
     let Ok(broker) = installation.broker.parse() else {
-        let why = "the broker is no IPv4 address with a port";
-        return terminal::set_up(watchdog, place, Some(installation), &why).await;
+        return bench.set_up(Some(installation), &"the broker is no IPv4 address with a port").await;
     };
     if installation.wifi.is_none() {
-        return terminal::set_up(watchdog, place, Some(installation), &"no wireless network is set").await;
+        return bench.set_up(Some(installation), &"no wireless network is set").await;
     }
     let coils = Pins { coil_a: chip.GPIO6, coil_b: chip.GPIO7 };
     let valves = match Valves::new(coils, &installation.config.valves) {
         Ok(valves) => valves,
-        Err(why) => return terminal::set_up(watchdog, place, Some(installation), &why).await,
+        Err(why) => return bench.set_up(Some(installation), &why).await,
     };
+    if !bench.rs485.port().set_speed(installation.baud) {
+        return bench.set_up(Some(installation), &"the RS485 line cannot have this speed").await;
+    }
+    let Bench { watchdog, place, rs485 } = bench;
     if installation.config.valves.iter().any(|plan| plan.kind == ValveKind::Latching) {
         brownout::expect_latching();
     }
-    let Some(rs485) = Serial::open(chip.UART1, chip.GPIO20, chip.GPIO21, chip.GPIO10, installation.baud)
-    else {
-        let why = "the RS485 line cannot have this speed";
-        return terminal::set_up(watchdog, place, Some(installation), &why).await;
-    };
     inputs::watch(spawner, [waking(contact(chip.GPIO4)), contact(chip.GPIO9)], contact(chip.GPIO5));
 
     let radio_is_on = woken.as_ref().is_none_or(|woken| woken.contact);
@@ -122,7 +126,7 @@ async fn main(spawner: Spawner) {
         valves,
         probe_power: ActiveLow::new(chip.GPIO2),
         converter: Converter::new(chip.ADC1, chip.GPIO0, chip.GPIO1, chip.GPIO3),
-        rs485: Line::new(rs485),
+        rs485,
         lamp: ActiveLow::new(chip.GPIO8),
         watchdog,
     };

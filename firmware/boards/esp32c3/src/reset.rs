@@ -17,9 +17,17 @@ const MARK: u32 = 0x6769_6f00;
 #[esp_hal::ram(unstable(rtc_fast, persistent))]
 static KEPT: AtomicU32 = AtomicU32::new(0);
 
-/// Takes the cause of this boot.
-pub(crate) fn take_cause() -> ResetCause {
+/// Asks for a boot without the node; no cause has this code.
+const SETUP: u32 = 200;
+
+/// Takes the cause of this boot, and whether it is one without the node.
+pub(crate) fn take_cause() -> (ResetCause, bool) {
     let kept = KEPT.swap(0, Ordering::Relaxed);
+    let cause = cause_of(kept);
+    (cause, cause == ResetCause::Software && kept == MARK + SETUP)
+}
+
+fn cause_of(kept: u32) -> ResetCause {
     let announced =
         kept.checked_sub(MARK).and_then(|code| u8::try_from(code).ok()).and_then(ResetCause::from_wire);
     // A supply that fails while its interrupt still runs looks like power that comes on.
@@ -58,6 +66,13 @@ pub(crate) fn announce(cause: ResetCause) {
 pub(crate) fn restart(cause: ResetCause) -> ! {
     pins::close_outputs();
     announce(cause);
+    software_reset()
+}
+
+/// Resets the chip for a boot without the node.
+pub(crate) fn restart_for_setup() -> ! {
+    pins::close_outputs();
+    KEPT.store(MARK + SETUP, Ordering::Relaxed);
     software_reset()
 }
 

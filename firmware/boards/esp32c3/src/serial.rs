@@ -5,6 +5,7 @@ use esp_hal::Async;
 use esp_hal::gpio::{Level, Output, OutputConfig};
 use esp_hal::peripherals::{GPIO10, GPIO20, GPIO21, UART1};
 use esp_hal::uart::{Config, IoError, Uart};
+use giot_firmware::settings::BAUD_DEFAULT;
 
 /// Errors of the receiver in a row that are passed over: more than the driver's switching makes.
 const NOISE_MAX: u8 = 8;
@@ -16,18 +17,26 @@ pub(crate) struct Serial {
 }
 
 impl Serial {
-    /// Opens it with 8 data bits, no parity, 1 stop bit; `None` for a speed that the chip cannot have.
+    /// Opens it with 8 data bits, no parity, 1 stop bit, at the usual speed; `None` when the chip cannot.
     pub(crate) fn open(
         uart: UART1<'static>,
         receive: GPIO20<'static>,
         send: GPIO21<'static>,
         driver: GPIO10<'static>,
-        baud: u32,
     ) -> Option<Self> {
         let driver = Output::new(driver, Level::Low, OutputConfig::default());
-        let uart = Uart::new(uart, Config::default().with_baudrate(baud)).ok()?;
+        let uart = Uart::new(uart, at(BAUD_DEFAULT)).ok()?;
         Some(Self { uart: uart.with_rx(receive).with_tx(send).into_async(), driver })
     }
+
+    /// Changes the speed; gives whether the chip can have it.
+    pub(crate) fn set_speed(&mut self, baud: u32) -> bool {
+        self.uart.apply_config(&at(baud)).is_ok()
+    }
+}
+
+fn at(baud: u32) -> Config {
+    Config::default().with_baudrate(baud)
 }
 
 /// The driver, on; off when it is dropped, by whatever way: a line that is held lets nobody answer.

@@ -5,11 +5,11 @@ use crate::flash::Partition;
 use crate::reset;
 use crate::serial::Serial;
 use crate::watchdog::Watchdog;
-use core::fmt::Display;
+use core::fmt::{Display, Write};
 use embassy_futures::join::join;
 use embassy_time::Timer;
-use giot_firmware::console::{self, Ended, serve};
-use giot_firmware::probe::modbus::{Line, LineError, SCAN_ADDRESSES, scan};
+use giot_firmware::console::{self, Ended, serve, tell_scan};
+use giot_firmware::probe::modbus::Line;
 use giot_firmware::settings::Installation;
 use giot_shared::wire::ResetCause;
 
@@ -21,7 +21,7 @@ const REST_S: u64 = 5;
 pub(crate) async fn attend(mut console: console::Console) -> ! {
     loop {
         match next(&mut console).await {
-            Ended::Scan => end(Err(&"the node is running and uses the line: `setup` first")),
+            Ended::Scan => refuse(&"the node is running and uses the line: `setup` first"),
             Ended::Reboot => reset::restart(ResetCause::Software),
             Ended::Setup => reset::restart_for_setup(),
         }
@@ -40,7 +40,10 @@ pub(crate) async fn set_up(
     let attended = async {
         loop {
             match next(&mut console).await {
-                Ended::Scan => ask_around(&mut line, console.draft().baud).await,
+                Ended::Scan => {
+                    line.port().set_speed(console.draft().baud);
+                    tell_scan(&mut line, &mut Console).await;
+                }
                 Ended::Reboot => reset::restart(ResetCause::Software),
                 Ended::Setup => reset::restart_for_setup(),
             }
@@ -61,25 +64,7 @@ async fn next(console: &mut console::Console) -> Ended {
     serve(console, &mut Input::open(), &mut Console, &mut flash).await
 }
 
-/// Who is on the RS485 line.
-async fn ask_around(line: &mut Line<Serial>, baud: u32) {
-    line.port().set_speed(baud);
-    let outcome = scan(line, SCAN_ADDRESSES, |found| say(format_args!("= {found}"))).await;
-    match outcome {
-        Ok(()) | Err(LineError::Silent | LineError::Frame(_)) => end(Ok(())),
-        Err(LineError::Port) => end(Err(&"the serial port of the line failed")),
-    }
-}
-
-fn end(result: Result<(), &dyn Display>) {
-    let _heard = console::Console::end(result, &mut |line| {
-        say(line);
-        Ok::<(), ()>(())
-    });
-}
-
-fn say(line: core::fmt::Arguments<'_>) {
-    use core::fmt::Write;
+fn refuse(why: &dyn Display) {
     // The console takes everything.
-    let _taken = write!(Console, "{line}\r\n");
+    let _heard = console::Console::end(Err(why), &mut |line| write!(Console, "{line}\r\n"));
 }
