@@ -16,5 +16,6 @@ pub mod giot;
 pub mod modbus;
 pub mod mosquitto;
 pub mod node;
+pub mod noise;
 pub mod qemu;
 pub mod tsdb;

@@ -10,6 +10,9 @@
     reason = "helpers of tests fail the test"
 )]
 
+mod cuts;
+mod families;
+mod noise;
 mod outage;
 
 use crate::farm::{Farm, NODE, ZONE};
@@ -22,7 +25,6 @@ use giot_shared::ids::{ProbeId, ValveId};
 use giot_shared::metric::Metric;
 use giot_shared::units::Millivolts;
 use giot_shared::wire::NodeKey;
-use giot_tests::device::{Connect, Device, Version};
 use giot_tests::giot::{self, wait_for};
 use giot_tests::node::{HARD_MAX_S, Kit, PATIENCE};
 use giot_tests::qemu::{Chip, Fault, HOST, PROBE_ADDRESS, PULSE_UL, image};
@@ -56,6 +58,16 @@ fn installation(kit: &Kit) -> Installation {
 fn chip_of(farm: &Farm, image_name: &str, moisture: i32) -> Chip {
     let mut chip = Chip::new(image(image_name), moisture);
     chip.install(&installation(&farm.kit()));
+    chip.power_on();
+    chip.until_welcomed(PATIENCE);
+    chip
+}
+
+/// The same with other settings, and something done to the board before it is switched on.
+fn chip_with(installation: &Installation, prepare: impl FnOnce(&Chip)) -> Chip {
+    let mut chip = Chip::new(image("node"), 2500);
+    chip.install(installation);
+    prepare(&chip);
     chip.power_on();
     chip.until_welcomed(PATIENCE);
     chip
@@ -339,11 +351,19 @@ fn a_node_from_the_shop_is_set_up_over_its_cable_and_joins() {
     chip.power_on();
     chip.until_says("not set up", 1, PATIENCE);
     let port = chip.console().to_str().unwrap().to_owned();
+    families::connect_families(&chip, 2);
     // Who is on the line is known before anything is set up.
     let found = node(&farm, &["provision", "--port", &port, "--scan"]);
     // The soil begins at 25 % and dries.
     let (full, drier) = ("map A: soil_moisture 25.00 %", "map A: soil_moisture 24.");
     assert!(said(&found).contains(full) || said(&found).contains(drier), "{}", said(&found));
+    for line in [
+        "address 3, map B: soil_moisture 4.50 %, soil_temperature -10.10",
+        "address 4, map C: soil_temperature -10.10",
+        "address 5, map D: soil_moisture 65.80 %, soil_temperature -10.10",
+    ] {
+        assert!(said(&found).contains(line), "{line} in {}", said(&found));
+    }
     let (_, mqtt_port) = farm.mqtt.rsplit_once(':').unwrap();
     let broker = format!("{HOST}:{mqtt_port}");
     let settings = [
@@ -458,59 +478,6 @@ fn switches_a_rain_gauge_and_a_battery_are_in_the_history() {
     assert!((rain() - 1.0).abs() < 1e-9, "five tips of 0.2 mm: {}", rain());
     assert_eq!(values("battery"), [13_200.0]);
     assert_eq!(values("battery_charge"), [60.0]);
-}
-
-/// Payloads of nonsense, half of them with the envelope of a sealed message around it.
-fn publish_noise(mqtt: &str, topic: &str, n: u64) {
-    let port: u16 = mqtt.rsplit_once(':').unwrap().1.parse().unwrap();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async {
-        let options =
-            Connect { version: Version::V311, client_id: "noise", login: None, clean: true, will: None };
-        let mut device = Device::connect(port, options).await.unwrap().expect("an open broker");
-        let mut state = 99_u64;
-        for number in 0..n {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(number);
-            let noise = state.to_be_bytes().repeat(usize::try_from(state >> 58).unwrap());
-            let envelope: &[u8] = b"\x84\x4a\xa2\x01\x04\x04\x43v01\xa0\x58";
-            let payload = if number % 2 == 0 { noise } else { [envelope, &noise].concat() };
-            device.publish(topic, &payload, 0, 0).await.unwrap();
-        }
-        device.until_pong().await.unwrap();
-    });
-}
-
-#[test]
-fn noise_at_every_input_moves_no_valve_and_stops_nothing() {
-    let farm = Farm::new("automatic = false");
-    let chip = chip_of(&farm, "node", 2500);
-    farm.until_idle();
-    let pulses = chip.watch_outputs();
-    chip.soil.be_noisy(30);
-    // Lines of noise, the words of the console among them; none that ends the boot.
-    let mut state = 7_u64;
-    let mut noise = Vec::new();
-    for n in 0..400_u32 {
-        let words = ["set valve.0 ", "code GIOT1-", "probe ", "open 0", "show", "\u{1b}[A", "broker "];
-        noise.extend(words[usize::try_from(n).unwrap() % words.len()].as_bytes());
-        for _ in 0..n % 60 {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-            noise.push(state.to_be_bytes()[0]);
-        }
-        noise.push(b'\n');
-    }
-    chip.type_in(&noise);
-    // From whoever has the broker: the answers of the node are bounded, and it keeps them short.
-    let topic = format!("giot/v1/{NODE}/down");
-    publish_noise(&farm.mqtt, &topic, 2000);
-    wait_for("the end of the noise on the line", PATIENCE, || (chip.soil.n_noise() == 0).then_some(()));
-    chip.type_in(b"show\n");
-    chip.until_says("=show key_digest", 1, PATIENCE);
-    assert_eq!((pulses.seen(), chip.outputs()), (vec![], 0));
-    assert_eq!(chip.log().matches("boot by").count(), 1, "{}", chip.log());
-    // And it still works.
-    farm.start_run(5.0);
-    assert!(chip.is_open());
 }
 
 /// The number that stands before `unit` in the last line of the log that holds `what`.

@@ -22,7 +22,7 @@ const DAY: Duration = Duration::from_secs(86_400);
 /// What days at once may take on a loaded machine.
 const HASTE: Duration = Duration::from_secs(240);
 /// A call for the gateway that ends unheard, the longest wait, and the next.
-const CALLS: Duration = Duration::from_secs(150);
+pub(super) const CALLS: Duration = Duration::from_secs(150);
 /// Lease of every run here.
 const LEASE: Duration = Duration::from_secs(600);
 /// Between two tries of one question: the probe's answer came too late.
@@ -33,9 +33,9 @@ const LOG: &str = "after-the-outage.log";
 const COUNTED: &str = "soil_ec_2";
 
 /// A farm, and a chip with some more settings that lost its network and its gateway.
-struct Outage {
-    farm: Farm,
-    chip: Chip,
+pub(super) struct Outage {
+    pub(super) farm: Farm,
+    pub(super) chip: Chip,
     /// Civil time at which the chip's board was made, µs.
     made_us: i64,
     /// Number of the first counted question of each boot.
@@ -46,7 +46,7 @@ struct Outage {
 
 impl Outage {
     /// Moisture and temperature once an hour, and what `settings` say.
-    fn new(settings: &[(&str, &str)]) -> Self {
+    pub(super) fn new(settings: &[(&str, &str)]) -> Self {
         let farm = Farm::new("lease_min = 10\nautomatic = false");
         let mut made: Installation = installation(&farm.kit());
         // Without DHCP, whose questions would go on all the time.
@@ -72,7 +72,7 @@ impl Outage {
     }
 
     /// The cable is pulled and the gateway dies.
-    fn begin(&mut self) {
+    pub(super) fn begin(&mut self) {
         self.chip.plug_cable(false);
         self.farm.kill();
     }
@@ -172,7 +172,7 @@ fn us(span: Duration) -> i64 {
 }
 
 /// Rows of a series: value, time in µs, quality.
-fn rows(reader: &Reader, metric: &str) -> Vec<(f64, i64, Quality)> {
+pub(super) fn rows(reader: &Reader, metric: &str) -> Vec<(f64, i64, Quality)> {
     let mut rows = Vec::new();
     reader
         .samples(NODE, metric, i64::MIN..i64::MAX, &mut |sample| {

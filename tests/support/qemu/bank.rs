@@ -1,31 +1,107 @@
-//! The first blocks of an emulated chip's flash bank in memory, so that the firmware's own code can write them.
+//! Partitions of an emulated chip's flash bank in memory, so that the firmware's own code can write and read them.
 
 use embedded_storage_async::nor_flash::{
     ErrorType, MultiwriteNorFlash, NorFlash, NorFlashError, NorFlashErrorKind, ReadNorFlash,
 };
 use giot_firmware::settings::Installation;
+use std::fs::File;
+use std::ops::Range;
+use std::os::unix::fs::FileExt;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
-/// Erase block of the bank.
-const BLOCK_LEN: usize = 256 << 10;
+/// Erase block of the chips.
+const BLOCK_LEN: u64 = 256 << 10;
 /// What is used of each block.
 const PAGE_LEN: usize = 4 << 10;
-/// Pages of the partition that holds what a person set up.
-const N_INSTALLATION_PAGES: usize = 8;
 
-/// The partition at the beginning of the bank as an installer leaves it: pages and where each lies.
-pub(super) fn installed(installation: &Installation) -> Vec<(u64, Vec<u8>)> {
-    let mut bank = Bank(vec![0xff; N_INSTALLATION_PAGES * PAGE_LEN]);
-    at_once(installation.store(&mut bank)).expect("an installation that fits");
-    (0..).step_by(BLOCK_LEN).zip(bank.0.chunks(PAGE_LEN).map(Vec::from)).collect()
+/// Where a partition lies: blocks, as in the board's own driver, `firmware/boards/qemu-riscv32/src/flash.rs`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Partition {
+    /// What a person set up.
+    Installation,
+    /// Counters.
+    Settings,
+    /// Valve events.
+    Events,
+    /// Readings, of the image `node-faults`.
+    Readings,
 }
 
-/// The installation's partition before it goes into the bank's file.
-struct Bank(Vec<u8>);
+impl Partition {
+    const fn blocks(self) -> Range<u64> {
+        match self {
+            Self::Installation => 0..8,
+            Self::Settings => 8..16,
+            Self::Events => 16..32,
+            Self::Readings => 32..48,
+        }
+    }
+}
 
+/// One partition.
+#[derive(Clone, Debug)]
+pub struct Bank {
+    partition: Partition,
+    bytes: Vec<u8>,
+}
+
+impl Bank {
+    /// A partition that was never written.
+    #[must_use]
+    pub fn empty(partition: Partition) -> Self {
+        let n_pages = partition.blocks().map(|_| PAGE_LEN).sum();
+        Self { partition, bytes: vec![0xff; n_pages] }
+    }
+
+    /// The partition as an installer leaves it.
+    ///
+    /// # Panics
+    /// When the installation does not fit.
+    #[must_use]
+    pub fn installed(installation: &Installation) -> Self {
+        let mut bank = Self::empty(Partition::Installation);
+        at_once(installation.store(&mut bank)).expect("an installation that fits");
+        bank
+    }
+
+    /// Which one it is.
+    #[must_use]
+    pub const fn partition(&self) -> Partition {
+        self.partition
+    }
+
+    /// The bytes that are still free behind what was written last in the page that is being filled; `None` between two pages.
+    #[must_use]
+    pub fn room(&self) -> Option<usize> {
+        /// A page's first and last word say whether it is begun and full.
+        const MARK_LEN: usize = 4;
+        let is_blank = |bytes: &[u8]| bytes.iter().all(|byte| *byte == 0xff);
+        let filling = self.bytes.chunks(PAGE_LEN).find(|page| {
+            let (head, tail) = (&page[..MARK_LEN], &page[PAGE_LEN - MARK_LEN..]);
+            !is_blank(head) && is_blank(tail)
+        });
+        filling.map(|page| page.iter().rev().take_while(|byte| **byte == 0xff).count() - MARK_LEN)
+    }
+
+    pub(super) fn read(partition: Partition, file: &File) -> Self {
+        let mut bank = Self::empty(partition);
+        for (block, page) in partition.blocks().zip(bank.bytes.chunks_mut(PAGE_LEN)) {
+            file.read_exact_at(page, block * BLOCK_LEN).expect("readable");
+        }
+        bank
+    }
+
+    pub(super) fn write(&self, file: &File) {
+        for (block, page) in self.partition.blocks().zip(self.bytes.chunks(PAGE_LEN)) {
+            file.write_all_at(page, block * BLOCK_LEN).expect("written");
+        }
+    }
+}
+
+/// A place outside of the partition.
 #[derive(Debug)]
-struct Beyond;
+pub struct Beyond;
 
 impl NorFlashError for Beyond {
     fn kind(&self) -> NorFlashErrorKind {
@@ -42,12 +118,12 @@ impl ReadNorFlash for &mut Bank {
 
     async fn read(&mut self, offset: u32, bytes: &mut [u8]) -> Result<(), Beyond> {
         let start = usize::try_from(offset).map_err(|_| Beyond)?;
-        bytes.copy_from_slice(self.0.get(start..start + bytes.len()).ok_or(Beyond)?);
+        bytes.copy_from_slice(self.bytes.get(start..start + bytes.len()).ok_or(Beyond)?);
         Ok(())
     }
 
     fn capacity(&self) -> usize {
-        self.0.len()
+        self.bytes.len()
     }
 }
 
@@ -57,13 +133,13 @@ impl NorFlash for &mut Bank {
 
     async fn erase(&mut self, from: u32, to: u32) -> Result<(), Beyond> {
         let range = usize::try_from(from).map_err(|_| Beyond)?..usize::try_from(to).map_err(|_| Beyond)?;
-        self.0.get_mut(range).ok_or(Beyond)?.fill(0xff);
+        self.bytes.get_mut(range).ok_or(Beyond)?.fill(0xff);
         Ok(())
     }
 
     async fn write(&mut self, offset: u32, bytes: &[u8]) -> Result<(), Beyond> {
         let start = usize::try_from(offset).map_err(|_| Beyond)?;
-        let old = self.0.get_mut(start..start + bytes.len()).ok_or(Beyond)?;
+        let old = self.bytes.get_mut(start..start + bytes.len()).ok_or(Beyond)?;
         old.iter_mut().zip(bytes).for_each(|(old, new)| *old &= new);
         Ok(())
     }
@@ -71,8 +147,11 @@ impl NorFlash for &mut Bank {
 
 impl MultiwriteNorFlash for &mut Bank {}
 
-/// The output of a future that waits for nothing.
-fn at_once<F: Future>(future: F) -> F::Output {
+/// The output of a future that waits for nothing, as those of a flash in memory do.
+///
+/// # Panics
+/// When it waits.
+pub fn at_once<F: Future>(future: F) -> F::Output {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(output) => output,
         Poll::Pending => panic!("a flash in memory waits for nothing"),

@@ -5,24 +5,29 @@
 //! the gateway or the chip. A chip that is dropped loses its power.
 
 mod bank;
+mod neighbour;
+pub mod peer;
 mod pins;
 mod soil;
 
+pub use bank::{Bank, Partition, at_once};
+pub use neighbour::{Manner, Neighbour};
 pub use pins::Pulses;
 pub use soil::{EC_MAX, PROBE_ADDRESS, PULSE_UL, Soil};
 
 use crate::giot::wait_for;
-use bank::installed;
 use giot_firmware::settings::Installation;
 use giot_gateway::clock::monotonic;
-use pins::{FAULT, FIRST_CONTACT, HAS_FAILED, HASTE, INPUTS, OUTPUTS, Pins, SUPPLY, TIPS, WORDS_LEFT};
+use pins::{
+    COMES_BACK, FAULT, FIRST_CONTACT, HAS_FAILED, HASTE, INPUTS, OUTPUTS, Pins, SUPPLY, TIPS, WORDS_LEFT,
+};
 use rustix::termios::{OptionalActions, SpecialCodeIndex, tcgetattr, tcsetattr};
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, Read, Write};
-use std::os::unix::fs::FileExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tempfile::TempDir;
 
@@ -87,10 +92,25 @@ impl Chip {
     /// # Panics
     /// When the installation does not fit.
     pub fn install(&self, installation: &Installation) {
-        let flash = OpenOptions::new().write(true).open(self.path("flash")).expect("the flash bank");
-        for (offset, page) in installed(installation) {
-            flash.write_all_at(&page, offset).expect("written");
-        }
+        self.write_flash(&Bank::installed(installation));
+    }
+
+    /// Writes a partition of its flash, while it is off.
+    ///
+    /// # Panics
+    /// When it is on.
+    pub fn write_flash(&self, bank: &Bank) {
+        assert!(self.power.is_none(), "it is on");
+        bank.write(&OpenOptions::new().write(true).open(self.path("flash")).expect("the flash bank"));
+    }
+
+    /// What a partition of its flash holds.
+    ///
+    /// # Panics
+    /// When its file cannot be read.
+    #[must_use]
+    pub fn read_flash(&self, partition: Partition) -> Bank {
+        Bank::read(partition, &File::open(self.path("flash")).expect("the flash bank"))
     }
 
     /// Switches it on.
@@ -149,19 +169,21 @@ impl Chip {
         mode.special_codes[SpecialCodeIndex::VMIN] = 0;
         mode.special_codes[SpecialCodeIndex::VTIME] = 1;
         tcsetattr(&terminal, OptionalActions::Now, &mode).expect("raw");
-        // Whoever has the terminal must listen, or the chip waits for him.
-        let drain = |terminal: &mut File, quiet: usize| {
+        let mut keys = terminal.try_clone().expect("a terminal");
+        let goes_on = AtomicBool::new(true);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                keys.write_all(bytes).expect("written");
+                goes_on.store(false, Ordering::Release);
+            });
+            // Whoever has the terminal must listen, or the chip waits for him.
             let mut n_silent = 0;
-            while n_silent < quiet {
+            while n_silent < 20 {
+                let is_typing = goes_on.load(Ordering::Acquire);
                 let n_read = terminal.read(&mut [0; 4096]).expect("readable");
-                n_silent = if n_read == 0 { n_silent + 1 } else { 0 };
+                n_silent = if n_read == 0 && !is_typing { n_silent + 1 } else { 0 };
             }
-        };
-        for part in bytes.chunks(256) {
-            terminal.write_all(part).expect("written");
-            drain(&mut terminal, 1);
-        }
-        drain(&mut terminal, 20);
+        });
     }
 
     /// Opens or closes its switches, by bits.
@@ -245,6 +267,30 @@ impl Chip {
         self.pins.write(WORDS_LEFT, 0);
     }
 
+    /// Lets its power fail for a moment at the `n`th step that its flash takes from here on: a word that is half written, or an
+    /// erasure that has not begun, or is half done; needs the image `node-faults`. 0: it does not fail.
+    pub fn fail_for_a_moment_at(&self, n: u32) {
+        self.pins.write(HAS_FAILED, 0);
+        self.pins.write(COMES_BACK, 1);
+        self.pins.write(WORDS_LEFT, n);
+    }
+
+    /// Whether it has failed since it was told to, and how many steps are left otherwise.
+    #[must_use]
+    pub fn has_failed(&self) -> (bool, u32) {
+        (self.pins.read(HAS_FAILED) == 1, self.pins.read(WORDS_LEFT))
+    }
+
+    /// Lets idle time pass at once until it boots.
+    pub fn hasten_to_boot(&self) {
+        self.pins.write(HASTE, 0b101);
+    }
+
+    /// Lets idle time pass at once, also in the middle of an answer on the RS485 line; `hasten` ends that.
+    pub fn be_impatient(&self) {
+        self.pins.write(HASTE, 0b11);
+    }
+
     /// Whether its idle time passes at once; needs the image `node-faults`, and a pulled cable.
     pub fn hasten(&self, hasty: bool) {
         self.pins.write(HASTE, u32::from(hasty));
@@ -287,6 +333,12 @@ impl Chip {
     #[must_use]
     pub fn log(&self) -> String {
         std::fs::read(self.path("console")).map_or_else(|_| String::new(), |log| crate::giot::text(&log))
+    }
+
+    /// What it has said since it was last switched on.
+    #[must_use]
+    pub fn log_since_power_on(&self) -> String {
+        self.log()[self.booted_at..].to_owned()
     }
 
     /// Waits until it has said `line` for the `n`th time.

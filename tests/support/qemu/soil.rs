@@ -1,7 +1,9 @@
 //! The soil around an emulated chip's probe, and the probe: one device on a Unix socket that speaks Modbus RTU, preset A.
 
+use super::neighbour::Neighbour;
 use super::pins::{OUTPUTS, PULSES, Pins};
 use crate::modbus::framed;
+use crate::noise::Noise;
 use giot_gateway::clock::monotonic;
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -38,11 +40,17 @@ struct SoilState {
     ec_asked: Mutex<Vec<Duration>>,
     /// How many of the next answers are noise.
     n_noise: AtomicU32,
+    /// Where their bytes come from.
+    noise: Mutex<Noise>,
+    /// Who else is on the line.
+    neighbours: Mutex<Vec<Neighbour>>,
     ended: AtomicBool,
 }
 
 /// How often the soil is computed anew.
 const STEP: Duration = Duration::from_millis(100);
+/// Most registers of an answer to another question.
+const WORDS_MAX: usize = 20;
 
 impl Soil {
     /// Usual: nearly nothing while dry, 1 % a second while watered.
@@ -54,6 +62,8 @@ impl Soil {
             n_questions: AtomicU32::new(0),
             ec_asked: Mutex::new(Vec::new()),
             n_noise: AtomicU32::new(0),
+            noise: Mutex::new(Noise::new(0)),
+            neighbours: Mutex::new(Vec::new()),
             ended: AtomicBool::new(false),
         });
         let listener = UnixListener::bind(socket).expect("a line");
@@ -80,8 +90,14 @@ impl Soil {
         *self.state.rates.lock().unwrap_or_else(PoisonError::into_inner) = (dry, wet);
     }
 
+    /// Puts another device on the line.
+    pub fn connect(&self, neighbour: Neighbour) {
+        self.state.neighbours.lock().unwrap_or_else(PoisonError::into_inner).push(neighbour);
+    }
+
     /// Makes the probe answer the next `n` questions with noise.
-    pub fn be_noisy(&self, n: u32) {
+    pub fn be_noisy(&self, n: u32, noise: Noise) {
+        *self.state.noise.lock().unwrap_or_else(PoisonError::into_inner) = noise;
         self.state.n_noise.store(n, Ordering::Relaxed);
     }
 
@@ -180,10 +196,16 @@ impl SoilState {
         self.n_questions.fetch_add(1, Ordering::Relaxed);
         let n_noise = self.n_noise.load(Ordering::Relaxed);
         if n_noise > 0 {
+            let answer = self.answer(&question, pins).unwrap_or_default();
+            let mut noise = self.noise.lock().unwrap_or_else(PoisonError::into_inner);
+            let written = socket.write_all(&spoilt(&answer, &mut noise)).is_ok();
             self.n_noise.store(n_noise - 1, Ordering::Relaxed);
-            return socket.write_all(&noise(n_noise)).is_ok();
+            return written;
         }
-        self.answer(&question, pins).is_none_or(|answer| socket.write_all(&answer).is_ok())
+        let neighbours = self.neighbours.lock().unwrap_or_else(PoisonError::into_inner);
+        let answer = neighbours.iter().find_map(|neighbour| neighbour.answer(&question));
+        let answer = answer.or_else(|| self.answer(&question, pins));
+        answer.is_none_or(|answer| socket.write_all(&answer).is_ok())
     }
 
     /// What the probe says; nothing to a question that is spoilt or meant for another.
@@ -221,19 +243,23 @@ impl SoilState {
     }
 }
 
-/// Bytes that look like an answer in their first ones, and are none; other ones for each number.
-fn noise(number: u32) -> Vec<u8> {
-    let mut state = u64::from(number).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    let mut next = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state.to_le_bytes()[3]
-    };
-    let len = usize::from(next() % 40);
-    let mut bytes: Vec<u8> = (0..len).map(|_| next()).collect();
-    for (byte, head) in bytes.iter_mut().zip([PROBE_ADDRESS, 3, 2]).take(usize::from(next() % 4)) {
-        *byte = head;
+/// An answer that is none: spoilt on its way, from another device, to another question, or nonsense with a good checksum.
+fn spoilt(answer: &[u8], noise: &mut Noise) -> Vec<u8> {
+    let body = &answer[..answer.len().saturating_sub(2)];
+    match noise.below(8) {
+        0..3 => noise.spoil(answer),
+        3 | 4 => framed(&noise.spoil(body)),
+        5 => framed(&[PROBE_ADDRESS, 0x80 | noise.byte(), noise.byte()]),
+        6 => {
+            let mut other = vec![noise.byte(), noise.byte(), noise.byte()];
+            other.extend(noise.bytes(2));
+            framed(&other)
+        }
+        _ => {
+            let n_words = noise.below(WORDS_MAX);
+            let mut longer = vec![PROBE_ADDRESS, 3, noise.byte()];
+            longer.extend(noise.bytes(2 * n_words));
+            framed(&longer)
+        }
     }
-    bytes
 }

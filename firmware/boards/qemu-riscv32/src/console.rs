@@ -8,7 +8,8 @@ use embedded_io_async::{ErrorType, Read};
 
 const DATA: usize = 0;
 const FIFO_CONTROL: usize = 2;
-const FIFO_ON: u8 = 0x01;
+/// On, and nearly full before it would interrupt: QEMU gives no more at once than are missing to that.
+const FIFO_ON: u8 = 0xc1;
 const DATA_READY: u8 = 0x01;
 const LINE_STATUS: usize = 5;
 const TRANSMITTER_EMPTY: u8 = 0x20;
@@ -28,6 +29,9 @@ impl Write for Console {
 
 /// How often the port is looked at, ms: what comes meanwhile waits in its queue of sixteen bytes, and QEMU sends no more.
 const LOOK_MS: u64 = 10;
+/// How often after something came, and so many times: a program types faster than a person.
+const CLOSE_LOOK_MS: u64 = 1;
+const CLOSE_LOOKS: u32 = 20;
 
 /// What a person types.
 pub(crate) struct Input;
@@ -46,6 +50,7 @@ impl ErrorType for Input {
 
 impl Read for Input {
     async fn read(&mut self, bytes: &mut [u8]) -> Result<usize, Infallible> {
+        let mut n_looks = 0;
         loop {
             let mut n_read = 0;
             for byte in bytes.iter_mut() {
@@ -58,10 +63,10 @@ impl Read for Input {
             if n_read > 0 {
                 return Ok(n_read);
             }
-            #[cfg(not(feature = "fault-injection"))]
-            let look_ms = LOOK_MS;
+            let look_ms = if n_looks < CLOSE_LOOKS { CLOSE_LOOK_MS } else { LOOK_MS };
+            n_looks = CLOSE_LOOKS.min(n_looks + 1);
             #[cfg(feature = "fault-injection")]
-            let look_ms = crate::haste::look_ms(LOOK_MS);
+            let look_ms = crate::haste::look_ms(look_ms);
             Timer::after_millis(look_ms).await;
         }
     }

@@ -1,6 +1,7 @@
 //! Faults on purpose, in images for tests only (feature `fault-injection`).
 
 use crate::console::log;
+use crate::gpio;
 
 const HANG: u32 = 1;
 const PANIC: u32 = 2;
@@ -19,10 +20,29 @@ pub(crate) fn commit(fault: u32) {
     }
 }
 
-/// The power fails: nothing runs any more until it is really cut.
+/// Which half of a page is still as it was when the power fails while it is erased.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Half {
+    /// The second half is erased.
+    First,
+    /// The first half is erased.
+    Second,
+}
+
+/// Whether the power fails at the erasure of a page, which is three steps: before it, and in the middle of it either way.
+pub(crate) fn erasure_fails() -> Option<Half> {
+    if gpio::power_fails() {
+        die();
+    }
+    [Half::First, Half::Second].into_iter().find(|_| gpio::power_fails())
+}
+
+/// The power fails: nothing runs any more until it is really cut, or comes back at once when that was asked for.
 pub(crate) fn die() -> ! {
     riscv::interrupt::disable();
-    crate::gpio::tell_failed();
+    if gpio::tell_failed() {
+        crate::reset::come_on();
+    }
     loop {
         core::hint::spin_loop();
     }

@@ -140,12 +140,11 @@ impl NorFlash for Partition {
         for offset in (first..first + len).step_by(PAGE_LEN) {
             let (block, _) = self.place(offset);
             #[cfg(feature = "fault-injection")]
-            if crate::gpio::power_fails() {
+            if let Some(half) = crate::fault::erasure_fails() {
+                erase_half(block, half)?;
                 crate::fault::die();
             }
-            block.write32(0, ERASE);
-            block.write32(0, CONFIRM);
-            finish(block)?;
+            erase(block)?;
         }
         Ok(())
     }
@@ -162,6 +161,31 @@ impl NorFlash for Partition {
         }
         Ok(())
     }
+}
+
+fn erase(block: Mmio) -> Result<(), FlashError> {
+    block.write32(0, ERASE);
+    block.write32(0, CONFIRM);
+    finish(block)
+}
+
+/// Leaves one half of a page as it was.
+#[cfg(feature = "fault-injection")]
+fn erase_half(block: Mmio, kept: crate::fault::Half) -> Result<(), FlashError> {
+    const HALF_LEN: usize = PAGE_LEN / 2;
+    let half = match kept {
+        crate::fault::Half::First => block,
+        crate::fault::Half::Second => block.at(HALF_LEN),
+    };
+    let mut words = [[0; WORD_LEN]; HALF_LEN / WORD_LEN];
+    for (index, word) in words.iter_mut().enumerate() {
+        *word = half.read32(index * WORD_LEN).to_le_bytes();
+    }
+    erase(block)?;
+    for (index, row) in words.chunks(ROW_WORDS).enumerate() {
+        write_row(half.at(index * ROW_WORDS * WORD_LEN), row)?;
+    }
+    Ok(())
 }
 
 /// Writes at most [`ROW_WORDS`] words. The chips show their contents before and after it: to change between contents and commands

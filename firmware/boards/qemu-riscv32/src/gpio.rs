@@ -10,8 +10,9 @@
 //! | 20 | host | tips of the rain gauge since it was made |
 //! | 24 | both | flash words to be written until the power fails, 0: it does not fail; see `fault.rs` |
 //! | 28 | board | 1 when it has failed |
-//! | 32 | host | 1 when idle time passes at once, see `haste.rs` |
+//! | 32 | both | bit 0: idle time passes at once, bit 1: it does also in the middle of an answer on the RS485 line, bit 2: only until the next boot; see `haste.rs` |
 //! | 36, 40 | board | time that was skipped since it was made, µs, low and high half |
+//! | 44 | host | 1 when power that failed comes back at once |
 //!
 //! A file remembers its outputs over a reset; the pins of a chip do not. So the first thing of every boot is [`Gpio::take`],
 //! which makes them low as a chip's reset would.
@@ -46,6 +47,15 @@ const HASTE: usize = 32;
 const SKIPPED_LOW: usize = 36;
 #[cfg(feature = "fault-injection")]
 const SKIPPED_HIGH: usize = 40;
+#[cfg(feature = "fault-injection")]
+const COMES_BACK: usize = 44;
+
+#[cfg(feature = "fault-injection")]
+const IS_HASTY: u32 = 1;
+#[cfg(feature = "fault-injection")]
+const IS_IMPATIENT: u32 = 2;
+#[cfg(feature = "fault-injection")]
+const UNTIL_BOOT: u32 = 4;
 
 /// Where the outputs are, for whoever must close them without owning them.
 static PINS: Mutex<Cell<Option<Mmio>>> = Mutex::new(Cell::new(None));
@@ -63,6 +73,10 @@ impl Gpio {
         let pins = bus.place_memory(device, SHARED_MEMORY_BAR);
         critical_section::with(|section| PINS.borrow(section).set(Some(pins)));
         close_outputs();
+        #[cfg(feature = "fault-injection")]
+        if pins.read32(HASTE) & UNTIL_BOOT != 0 {
+            pins.write32(HASTE, 0);
+        }
         Some(Self { pins })
     }
 
@@ -114,18 +128,29 @@ pub(crate) fn power_fails() -> bool {
     n_left == 1
 }
 
-/// Tells that the power has failed.
+/// Tells that the power has failed. Gives whether it comes back at once.
 #[cfg(feature = "fault-injection")]
-pub(crate) fn tell_failed() {
-    if let Some(pins) = critical_section::with(|section| PINS.borrow(section).get()) {
-        pins.write32(HAS_FAILED, 1);
-    }
+pub(crate) fn tell_failed() -> bool {
+    let Some(pins) = critical_section::with(|section| PINS.borrow(section).get()) else { return false };
+    pins.write32(HAS_FAILED, 1);
+    pins.read32(COMES_BACK) != 0
 }
 
 /// Whether idle time is to pass at once.
 #[cfg(feature = "fault-injection")]
 pub(crate) fn is_hasty() -> bool {
-    critical_section::with(|section| PINS.borrow(section).get()).is_some_and(|pins| pins.read32(HASTE) != 0)
+    haste() & IS_HASTY != 0
+}
+
+/// Whether it does so in the middle of an answer, too.
+#[cfg(feature = "fault-injection")]
+pub(crate) fn is_impatient() -> bool {
+    haste() & IS_IMPATIENT != 0
+}
+
+#[cfg(feature = "fault-injection")]
+fn haste() -> u32 {
+    critical_section::with(|section| PINS.borrow(section).get()).map_or(0, |pins| pins.read32(HASTE))
 }
 
 /// Tells how much more time was skipped.

@@ -2,8 +2,9 @@
 //!
 //! While the host's switch is on and nobody has anything to do, the clock goes on to the next alarm instead of waiting for it. No
 //! alarm is jumped over, so that everything happens in the order and at the time at which it would. What waits for the world
-//! waits in real time: nothing is skipped from a question on the RS485 line until its answer came or its time is over. The
-//! network has no such hold, which is why the switch is for a pulled cable.
+//! waits in real time: nothing is skipped from a question on the RS485 line until its answer came or its time is over; an impatient
+//! board, for noise on that line, waits a little for the rest of an answer and no longer. The network has no such hold, which is why
+//! the switch is for a pulled cable, or for the wait before a boot.
 //!
 //! The pins tell how much was skipped. A reset begins a new uptime, and so a new offset; what the pins tell goes on over it.
 
@@ -22,6 +23,8 @@ const TICKS_PER_US: u64 = TICK_HZ / 1_000_000;
 const SWITCH_LOOK_MS: u64 = 20;
 /// How often it is looked whether somebody still waits for the world, µs.
 const HELD_LOOK_US: u64 = 200;
+/// How long an impatient board waits for the rest of an answer, µs: bytes on a Unix socket follow each other at once.
+const REST_US: u64 = 2000;
 /// How often what changes outside is looked at while the switch is on, ms: a field of days has no time for fifty looks a second.
 const LOOK_MS: u64 = 60_000;
 /// Turns without a look at the clock after which nobody has anything to do: what was ready is served in the next turn, what that
@@ -38,10 +41,12 @@ struct Clock {
     n_looks: u32,
     /// Somebody waits for the world.
     is_held: bool,
+    /// Count of the hart's timer at which the world last said something meanwhile.
+    heard_at: Option<u64>,
 }
 
 static CLOCK: Mutex<Cell<Clock>> =
-    Mutex::new(Cell::new(Clock { skipped: 0, alarm: u64::MAX, n_looks: 0, is_held: false }));
+    Mutex::new(Cell::new(Clock { skipped: 0, alarm: u64::MAX, n_looks: 0, is_held: false, heard_at: None }));
 
 /// Told when the switch goes off.
 static ENDED: Signal<CriticalSectionRawMutex, ()> = Signal::new();
@@ -74,7 +79,21 @@ pub(crate) fn count_of_alarm(alarm: u64) -> u64 {
 
 /// From here on somebody waits for the world.
 pub(crate) fn hold() {
-    change(|_, clock| clock.is_held = true);
+    change(|_, clock| (clock.is_held, clock.heard_at) = (true, None));
+}
+
+/// The world said something.
+pub(crate) fn hear() {
+    let count = crate::time::count();
+    change(|_, clock| clock.heard_at = Some(count));
+}
+
+/// Whether somebody waits for the world.
+fn is_held() -> bool {
+    let (is_held, heard_at) = change(|_, clock| (clock.is_held, clock.heard_at));
+    let is_over =
+        heard_at.is_some_and(|at| crate::time::count().saturating_sub(at) > REST_US * TICKS_PER_US);
+    is_held && !(is_over && gpio::is_impatient())
 }
 
 /// Nobody does any more.
@@ -105,7 +124,7 @@ pub(crate) async fn attend() -> ! {
             continue;
         }
         was_hasty = true;
-        if change(|_, clock| clock.is_held) {
+        if is_held() {
             // The world needs the processor more than this loop.
             Timer::after_micros(HELD_LOOK_US).await;
             continue;
@@ -125,7 +144,7 @@ pub(crate) async fn attend() -> ! {
 fn skip() {
     let count = crate::time::count();
     let skipped_us = change(|_, clock| {
-        if clock.is_held || clock.alarm == u64::MAX {
+        if clock.alarm == u64::MAX {
             return 0;
         }
         // Up to the alarm or just beyond it, so that it need not be waited for.

@@ -54,9 +54,20 @@ pub(crate) fn restart(cause: ResetCause) -> ! {
     reset(cause as u8)
 }
 
+/// Resets the machine as if power came on: the memory knows nothing, and the outputs are what they were.
+#[cfg(feature = "fault-injection")]
+pub(crate) fn come_on() -> ! {
+    critical_section::with(|section| KEPT.borrow(section).set(MaybeUninit::new([0; 2])));
+    finish()
+}
+
 fn reset(code: u8) -> ! {
     gpio::close_outputs();
     keep(code);
+    finish()
+}
+
+fn finish() -> ! {
     FINISHER.write32(0, FINISHER_RESET);
     // The reset comes within the next instructions.
     loop {

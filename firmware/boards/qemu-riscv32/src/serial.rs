@@ -93,6 +93,8 @@ pub(crate) fn on_interrupt() {
             let _full = port.received.push_back(byte);
         }
     });
+    #[cfg(feature = "fault-injection")]
+    crate::haste::hear();
     READER.wake();
 }
 
