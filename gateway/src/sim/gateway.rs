@@ -294,7 +294,9 @@ impl World {
         if let Some(known) = self.gateway.known.get_mut(zone_idx) {
             if entry.event == Event::Started {
                 known.is_started = true;
-                known.is_manual = matches!(entry.by, By::Person(_));
+                // What a pause left of a person's run goes on as a run once, by the engine.
+                known.is_manual =
+                    matches!(entry.by, By::Person(_)) || matches!(entry.reason, Reason::RunOnce { .. });
                 known.is_program = matches!(entry.by, By::Program(_));
             } else if entry.event == Event::Stopped {
                 known.is_started = false;
@@ -342,7 +344,8 @@ impl World {
         demand(is_source_in_order, "P6 fault of the source");
         let is_first = reason.is_dryness();
         let is_by_program = matches!(reason, Reason::ProgramRun { .. });
-        if matches!(reason, Reason::ManualStart { .. }) || (!is_first && !is_by_program && known.is_manual) {
+        let is_by_hand = matches!(reason, Reason::ManualStart { .. } | Reason::RunOnce { .. });
+        if is_by_hand || (!is_first && !is_by_program && known.is_manual) {
             return;
         }
         demand(self.gateway.offset_ms.is_some(), "P6 clock");
@@ -638,5 +641,47 @@ impl World {
 
     pub(super) fn count_refusal(&mut self, refusal: RefusalReason) {
         *self.report.refusals.entry(refusal.code()).or_default() += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use giot_engine::Pause;
+
+    use super::super::dice::Dice;
+    use super::super::farm::Farm;
+    use super::super::season::MINUTE_MS;
+    use super::*;
+
+    /// Season 4, day 177: somebody watered a wet zone, and somebody paused all water; what was left went on afterwards, and
+    /// the season took that for a run by the soil.
+    #[test]
+    fn the_rest_of_a_paused_run_by_hand_is_judged_as_one_by_hand() {
+        let mut world = World::new(Farm::new(6, &mut Dice::new(4, 1)).unwrap(), 4, false);
+        world.begin();
+        world.forget_troubles();
+        let zone = world.farm.zone_ids[0].clone();
+        let mut minutes = 0;
+        let mut wait = |world: &mut World, n: u64| {
+            minutes += n;
+            world.run_until(minutes * MINUTE_MS);
+        };
+        wait(&mut world, 120);
+        // Wet beyond the stop threshold, which ends no run by hand.
+        for _ in 0..2 {
+            world.feed(Input::ManualStart { zone: &zone, run_s: 7200, by: "Minh" });
+            wait(&mut world, 150);
+        }
+        let n_runs = world.report.n_runs;
+        world.feed(Input::ManualStart { zone: &zone, run_s: 7200, by: "Minh" });
+        wait(&mut world, 5);
+        let until = Some(START.plus_ms(world.now_ms + 10 * MINUTE_MS));
+        world.feed(Input::Pause { kind: Pause::Water, until, by: "Lan" });
+        wait(&mut world, 150);
+        assert!(world.report.n_runs >= n_runs + 2, "what was left goes on");
+        let view = world.gateway.engine.as_ref().unwrap().zone_view(&zone, world.now()).unwrap();
+        let stop = world.farm.plan.zones[&zone].soil.stop();
+        assert!(view.level.unwrap() > stop, "{:?} is not above {stop:?}", view.level);
+        assert_eq!(world.checks.first, None);
     }
 }

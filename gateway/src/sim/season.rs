@@ -236,7 +236,7 @@ pub(super) fn live_and_tell(options: Options) -> anyhow::Result<super::Told> {
 }
 
 impl World {
-    fn new(farm: Farm, seed: u64, is_trailing: bool) -> Self {
+    pub(super) fn new(farm: Farm, seed: u64, is_trailing: bool) -> Self {
         let mut dice = Dice::new(seed, 2);
         let n_nodes = farm.node_ids.len();
         let n_lines = |node_idx| {
@@ -275,7 +275,7 @@ impl World {
         }
     }
 
-    fn begin(&mut self) {
+    pub(super) fn begin(&mut self) {
         self.start_gateway();
         for node_idx in 0..self.farm.pump_nodes().start {
             let at_ms = self.link_dice.below(SAMPLE_MS.0);
@@ -299,7 +299,7 @@ impl World {
         self.farm.zone_ids.binary_search(zone).ok()
     }
 
-    fn run_until(&mut self, end_ms: u64) {
+    pub(super) fn run_until(&mut self, end_ms: u64) {
         loop {
             let event_ms = self.queue.peek().map(|Reverse(planned)| planned.at_ms);
             let engine_ms = self.engine_timeout_ms();
