@@ -884,6 +884,18 @@ sink-waiting = Readings that wait
 sink-oldest = the oldest of { $time }
 sink-refused = Readings it refused
 
+## The history's own health
+
+disk-full = { store-disk-full } Watering goes on.
+store-notes = The history itself
+store-disk-low = Only { $free } MiB are free on the gateway's disk: make room before it is full.
+store-disk-full = The gateway's disk is full: nothing more is stored, and nodes keep their readings until there is room.
+store-over = The history takes { $used } MiB, { $allowed } MiB are allowed, and nothing is left that may go.
+store-gave-readings = To make room, readings before { $before } were turned into hours and days on { $date }.
+store-gave-hours = To make room, hours before { $before } were given up on { $date }; the days stay.
+store-mended = A damaged part of the history was mended on { $date }; { $n } parts were lost.
+store-mended-file = A damaged part of the history was mended on { $date }; { $n } parts were lost. The damaged file { $file } is kept beside it; giot doctor says what is lost and what to do.
+
 ## The farm's settings
 
 nav-farm = Farm settings

@@ -875,6 +875,18 @@ sink-waiting = Số đo đang chờ gửi
 sink-oldest = cũ nhất lúc { $time }
 sink-refused = Số đo bị từ chối
 
+## Tình trạng của kho lịch sử
+
+disk-full = { store-disk-full } Việc tưới vẫn tiếp tục.
+store-notes = Tình trạng kho lịch sử
+store-disk-low = Ổ đĩa của thiết bị trung tâm chỉ còn trống { $free } MiB: hãy dọn chỗ trước khi đầy.
+store-disk-full = Ổ đĩa của thiết bị trung tâm đã đầy: không lưu thêm được nữa, các trạm giữ số đo của mình cho đến khi có chỗ.
+store-over = Lịch sử chiếm { $used } MiB, chỉ được phép { $allowed } MiB, và không còn gì có thể bỏ bớt.
+store-gave-readings = Để có chỗ, ngày { $date } các số đo trước { $before } đã được gộp thành số liệu theo giờ và theo ngày.
+store-gave-hours = Để có chỗ, ngày { $date } số liệu theo giờ trước { $before } đã được bỏ; số liệu theo ngày vẫn còn.
+store-mended = Một phần lịch sử bị hỏng đã được sửa ngày { $date }; mất { $n } phần.
+store-mended-file = Một phần lịch sử bị hỏng đã được sửa ngày { $date }; mất { $n } phần. Tệp hỏng { $file } được giữ lại bên cạnh; lệnh giot doctor cho biết mất những gì và cần làm gì.
+
 ## Cài đặt vườn
 
 nav-farm = Cài đặt vườn

@@ -510,6 +510,28 @@ describe('the page', { timeout: 600_000 }, () => {
     assert.equal((await zones(page)).length, 6);
   });
 
+  test('what happened to the history is told calmly, a full disk on every screen', async (t) => {
+    const health = {
+      disk: { state: 'full', free_bytes: 300_000 },
+      given_up: { at: 1e12, used_bytes: 9e7, allowed_bytes: 1e8, readings_before: 9e11, hours_before: null, over: false },
+      mended: { at: 1e12, lost: 3, parts: [], file: 'giot-damaged-x.sqlite' },
+    };
+    const page = await open(t, { viewport: PHONE });
+    assert.equal(await page.locator('[data-disk-full]').count(), 0);
+    await page.route('**/api/v1/store', (route) => route.fulfill({ json: health }));
+    await page.reload();
+    await page.waitForSelector('[data-disk-full]');
+    await show(page, '#/nodes');
+    const ids = await page.locator('[data-store-note]').evaluateAll((notes) => notes.map((note) => note.dataset.storeNote));
+    assert.deepEqual(ids, ['store-disk-full', 'store-gave-readings', 'store-mended-file']);
+    const words = await page.locator('[data-store-note]').allTextContents();
+    assert.ok(words.every((text) => text.length > 30 && !/[{}]|NaN|undefined/.test(text)), words.join('|'));
+    assert.match(words[2], /3 .*giot-damaged-x\.sqlite/);
+    const { violations } = await new AxeBuilder({ page }).analyze();
+    assert.deepEqual(violations.filter(({ impact }) => ['serious', 'critical'].includes(impact)).map(({ id }) => id), []);
+    assert.deepEqual(wrong, []);
+  });
+
   test('the start dialog works with the keyboard alone and gives the focus back', async (t) => {
     const page = await open(t);
     await freeZone(page);

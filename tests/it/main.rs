@@ -18,6 +18,7 @@ mod demo;
 mod diary;
 mod export;
 mod farm;
+mod full_disk;
 mod leases;
 mod messages;
 mod mqtt_port;

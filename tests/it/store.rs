@@ -9,7 +9,7 @@
     reason = "helpers of tests fail the test"
 )]
 
-use giot_tests::giot::{Giot, run, text};
+use giot_tests::giot::{Giot, get, run, text};
 use std::path::Path;
 use std::process::Output;
 
@@ -82,6 +82,14 @@ fn a_gateway_starts_on_a_store_whose_first_page_is_bad_and_says_so() {
     let doctor = giot(dir.path(), &["doctor"], 1);
     assert!(text(&doctor.stdout).contains("giot store repair"), "{}", text(&doctor.stdout));
     let gateway = Giot::serve(dir.path(), &["--anonymous"]);
+    let mended = get(&gateway.http, "/api/v1/store")["mended"].clone();
+    let file = mended["file"].as_str().expect("a file").to_owned();
+    assert!(file.starts_with("giot-damaged-") && dir.path().join(&file).exists(), "{mended}");
+    assert_eq!(
+        mended["lost"].as_u64(),
+        mended["parts"].as_array().map(|parts| parts.len() as u64),
+        "{mended}"
+    );
     assert_eq!(gateway.stop().code(), Some(0));
     let export = giot(dir.path(), &["export", "--device", "n01", "--metric", "soil_moisture"], 0);
     assert!(text(&export.stdout).contains("2026-03-01T06:00:00Z,23.5,good"), "{}", text(&export.stdout));
@@ -95,6 +103,9 @@ fn a_gateway_starts_on_a_store_whose_first_page_is_bad_and_says_so() {
     std::fs::remove_file(kept).expect("taken away");
     let doctor = giot(dir.path(), &["doctor"], 0);
     assert!(text(&doctor.stdout).contains("ok    store: mended on"), "{}", text(&doctor.stdout));
+    let gateway = Giot::serve(dir.path(), &["--anonymous"]);
+    let mended = get(&gateway.http, "/api/v1/store")["mended"].clone();
+    assert!(mended["at"].is_number() && mended["file"].is_null(), "{mended}");
 }
 
 #[test]

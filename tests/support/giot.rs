@@ -65,6 +65,10 @@ fn faketime() -> PathBuf {
     libraries.find(|library| library.exists()).expect("libfaketime: apt-get install faketime")
 }
 
+fn is_root() -> bool {
+    Command::new("id").arg("-u").output().is_ok_and(|out| out.stdout == b"0\n")
+}
+
 /// A running gateway; dropped, it is killed.
 #[derive(Debug)]
 pub struct Giot {
@@ -125,18 +129,60 @@ impl Giot {
         })
     }
 
+    /// `giot serve` with a data folder that is a disk of its own of so many KiB, which is gone with it; what it says goes into `log`.
+    /// Others reach the folder by [`Self::folder`], and [`Self::run_beside`].
+    ///
+    /// # Panics
+    /// When the system lets nobody make a disk.
+    #[must_use]
+    pub fn serve_on_a_small_disk(data: &Path, kib: u32, log: &Path) -> Self {
+        let folder = data.to_str().expect("a plain path");
+        let script = "mount -t tmpfs -o size=\"$1\"k tmpfs \"$2\" && shift 2 && exec \"$@\"";
+        let mut command = Command::new("unshare");
+        command.args(if is_root() { &["-m"][..] } else { &["-r", "-m"] });
+        command.args(["sh", "-c", script, "sh", &kib.to_string(), folder]).arg(program());
+        command.args(["serve", "--data", folder, "--http", "127.0.0.1:0", "--mqtt", &lasting_address()]);
+        command.args(["--anonymous"]).env("NO_COLOR", "1").stderr(File::create(log).expect("a log"));
+        Self::spawn(command.stdin(Stdio::null()).stdout(Stdio::piped()))
+    }
+
+    /// A path as this process finds what the gateway has there.
+    #[must_use]
+    pub fn folder(&self, path: &Path) -> PathBuf {
+        let inside = path.strip_prefix("/").expect("an absolute path");
+        Path::new("/proc").join(self.pid().to_string()).join("root").join(inside)
+    }
+
+    /// Runs a command of the program where the gateway's disks are, to its end.
+    ///
+    /// # Panics
+    /// When it does not start.
+    #[must_use]
+    pub fn run_beside(&self, args: &[&str]) -> Output {
+        let mut command = Command::new("nsenter");
+        command.args(["-t", &self.pid().to_string(), "-m"]);
+        if !is_root() {
+            command.args(["-U", "--preserve-credentials"]);
+        }
+        command.arg(program()).args(args).stdin(Stdio::null()).output().expect("nsenter (util-linux)")
+    }
+
     fn start_with(args: &[&str], change: impl FnOnce(&mut Command) -> &mut Command) -> Self {
         let mut command = Command::new(program());
         command.args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit());
-        let mut child = change(&mut command).spawn().expect("giot starts");
+        Self::spawn(change(&mut command))
+    }
+
+    fn spawn(command: &mut Command) -> Self {
+        let mut child = command.spawn().expect("giot starts");
         let began = monotonic();
         let mut lines = BufReader::new(child.stdout.take().expect("a pipe"));
         let mut line = String::new();
         while !line.starts_with("ready ") {
             line.clear();
             let n_bytes = lines.read_line(&mut line).expect("readable output");
-            assert!(n_bytes > 0, "giot {args:?} ended before it was ready");
-            assert!(began.elapsed() < READY_MAX, "giot {args:?} was not ready in time");
+            assert!(n_bytes > 0, "{command:?} ended before it was ready");
+            assert!(began.elapsed() < READY_MAX, "{command:?} was not ready in time");
         }
         // What follows must not fill the pipe.
         std::thread::spawn(move || lines.read_to_end(&mut Vec::new()));

@@ -28,6 +28,7 @@ use utoipa::OpenApi;
         super::zones::clear_fault,
         super::sources::list,
         super::sources::clear_fault,
+        super::store::store,
         super::programs::list,
         super::programs::preview,
         super::programs::start,

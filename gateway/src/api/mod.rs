@@ -25,6 +25,7 @@ mod programs;
 mod rules;
 mod series;
 mod sources;
+mod store;
 mod why;
 mod zones;
 
@@ -98,6 +99,7 @@ fn routes(api: Api) -> Router {
         .merge(overview::routes())
         .merge(zones::routes())
         .merge(sources::routes())
+        .merge(store::routes())
         .merge(programs::routes())
         .merge(rules::routes())
         .merge(history::routes())

@@ -4,7 +4,7 @@ use super::{DataFolder, format_time, say};
 use crate::clock::Clock;
 use crate::config::{REFERENCE, Settings, compile};
 use crate::farm;
-use crate::store::{DiaryProof, Reader};
+use crate::store::{DISK_FREE_MIN, DiaryProof, DiskRoom, DiskState, Reader};
 use anyhow::Context;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::ops::ControlFlow;
@@ -196,28 +196,25 @@ fn check_store(args: &Args, settings: Option<&Settings>, findings: &mut Findings
     }
 }
 
-/// Room on the disk that a store may need at once: 64 MiB of readings that wait for folding, 32 MiB of log, and as much again while it folds.
-const DISK_FREE_MIN: u64 = 128 << 20;
-
-/// Below this nothing can be stored at all: one commit of a busy gateway.
-const DISK_FULL: u64 = 1 << 20;
-
 /// Whether the disk has room for what may come.
 fn check_disk(reader: &Reader, settings: Option<&Settings>, findings: &mut Findings) -> anyhow::Result<()> {
     let dir = reader.dir();
-    let disk = rustix::fs::statvfs(dir).with_context(|| format!("ask for the room in {}", dir.display()))?;
-    let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+    let room = DiskRoom::of(dir).with_context(|| format!("ask for the room in {}", dir.display()))?;
+    let free = room.free_bytes;
     let name = format!("disk of {}: {:.1} MiB free", dir.display(), mebibytes(free));
-    if free < DISK_FULL {
-        return findings.bad(&format!(
-            "{name}: full, nothing more is stored and nodes keep their readings; make room: giot-schema-*.sqlite and giot-damaged-*.sqlite are copies"
-        ));
-    }
-    if free < DISK_FREE_MIN {
-        let least = mebibytes(DISK_FREE_MIN);
-        return findings.bad(&format!(
-            "{name}, {least:.0} MiB may be needed at once: make room, or set store.disk_mib_max"
-        ));
+    match room.state {
+        DiskState::Full => {
+            return findings.bad(&format!(
+                "{name}: full, nothing more is stored and nodes keep their readings; make room: giot-schema-*.sqlite and giot-damaged-*.sqlite are copies"
+            ));
+        }
+        DiskState::Low => {
+            let least = mebibytes(DISK_FREE_MIN);
+            return findings.bad(&format!(
+                "{name}, {least:.0} MiB may be needed at once: make room, or set store.disk_mib_max"
+            ));
+        }
+        DiskState::Ok => {}
     }
     if let Some(bytes_max) = settings.and_then(|settings| settings.retention.bytes_max) {
         let used = reader.stats()?.file_bytes;

@@ -16,6 +16,7 @@
 //! | `backup.rs` | copies that prove themselves; restore |
 //! | `repair.rs` `pages.rs` `first_page.rs` `lost.rs` | mending: what can be read stays, what cannot is set aside and named |
 //! | `mend.rs` | starting on a damaged store |
+//! | `disk.rs` | how much room its disk has |
 //! | `register.rs` | the one write from outside: a device's row |
 //! | `backlog/` | what sinks have got, and what they have not |
 //! | `farm.rs` | versions of the farm |
@@ -40,6 +41,7 @@ mod chunk;
 mod commit;
 mod decimal;
 mod diary;
+mod disk;
 mod error;
 mod farm;
 mod first_page;
@@ -80,6 +82,7 @@ pub use self::backlog::{
 pub use self::backup::{BackupError, Proof, Stage, TableProof, back_up, restore};
 pub use self::check::{CheckReport, FINDINGS_MAX, Finding, Place, check_store};
 pub use self::commit::BATCH_SAMPLES_MAX;
+pub use self::disk::{DISK_FREE_MIN, DiskRoom, DiskState};
 pub use self::error::{Closed, CommitError, OpenError, ReadError, SubmitError, is_corruption};
 pub use self::farm::{FarmRow, farm_secret};
 pub use self::history::CHART_POINTS_MAX;

@@ -18,6 +18,7 @@ import type {
   Programs,
   Session,
   SpansAnswer,
+  StoreHealth,
   Why,
 } from './types';
 
@@ -90,6 +91,8 @@ export function history(zone: string, from: number, to: number, points: number):
   const query = new URLSearchParams({ from: String(from), to: String(to), points: String(points) });
   return get(`${zonePath(zone)}/history?${query}`);
 }
+
+export const storeHealth = (): Promise<StoreHealth> => get('/store');
 
 export const historyChoice = (): Promise<HistoryChoice> => get('/history/series');
 

@@ -95,6 +95,20 @@ export interface Source {
   fault?: Reason | null;
 }
 
+/** How the history itself does. */
+export interface StoreHealth {
+  disk: { state: 'ok' | 'low' | 'full'; free_bytes: number };
+  given_up: {
+    at: number;
+    used_bytes: number;
+    allowed_bytes: number;
+    readings_before: number | null;
+    hours_before: number | null;
+    over: boolean;
+  } | null;
+  mended: { at: number; lost: number; parts: string[]; file: string | null } | null;
+}
+
 export interface Overview {
   now: number;
   clock_set: boolean;
