@@ -268,3 +268,66 @@ fn influxdb_gets_names_types_and_rights_right() {
     let status = run(&["sink", "status", "--data", &data(&dir)]);
     assert!(text(&status.stdout).contains("field type conflict"), "{}", text(&status.stdout));
 }
+
+/// A server over TLS that answers `/ping` on a port, or on any for 0; ended by dropping it, without a word to its clients.
+struct TlsServer {
+    child: std::process::Child,
+    port: u16,
+}
+
+impl TlsServer {
+    fn start(dir: &Path, port: u16) -> Self {
+        use std::io::BufRead as _;
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("it/tls_sink.py");
+        let mut child = Command::new("python3")
+            .arg(script)
+            .args([port.to_string().into(), dir.join("cert.pem"), dir.join("key.pem")])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("python3");
+        let mut line = String::new();
+        std::io::BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        Self { child, port: line.trim().parse().expect("a port") }
+    }
+}
+
+impl Drop for TlsServer {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_short_restart_is_noticed_over_tls_too() {
+    use giot_gateway::sinks::influx::{Influx, Target};
+    use giot_gateway::sinks::verdict::Answer;
+    let dir = TempDir::new().unwrap();
+    let path = |name: &str| dir.path().join(name);
+    let mut openssl = Command::new("openssl");
+    openssl.args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]);
+    openssl.args(["-days", "2", "-subj", "/CN=giot test", "-addext", "subjectAltName=DNS:localhost"]);
+    openssl.args(["-addext", "basicConstraints=critical,CA:FALSE", "-keyout"]).arg(path("key.pem"));
+    let made = openssl.arg("-out").arg(path("cert.pem")).output().expect("openssl");
+    assert!(made.status.success(), "{}", text(&made.stderr));
+    let server = TlsServer::start(dir.path(), 0);
+    let port = server.port;
+    let target = Target {
+        url: format!("https://localhost:{port}"),
+        org: String::new(),
+        bucket: "htx".to_owned(),
+        token: TOKEN.to_owned(),
+        ca_pem: Some(std::fs::read(path("cert.pem")).unwrap()),
+    };
+    let influx = Influx::new(&target).unwrap();
+    let there = Answer::Status(204, String::new());
+    for _ in 0..2 {
+        assert_eq!(influx.ping().await, there);
+    }
+    drop(server);
+    let _server = TlsServer::start(dir.path(), port);
+    let after = influx.ping().await;
+    assert!(matches!(&after, Answer::None(why) if why.contains("restarted")), "{after:?}");
+    assert_eq!(influx.ping().await, there);
+}

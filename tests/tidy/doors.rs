@@ -30,6 +30,7 @@ pub(crate) const DOORS: &[Door] = &[
     Door { word: "axum", only_in: &["gateway/src/api/"], within: NOWHERE_ELSE },
     Door { word: "rust_embed", only_in: &["gateway/src/api/"], within: NOWHERE_ELSE },
     Door { word: "influxdb2", only_in: &["gateway/src/sinks/influx.rs"], within: NOWHERE_ELSE },
+    Door { word: "hyper", only_in: &["gateway/src/sinks/influx.rs"], within: NOWHERE_ELSE },
     Door { word: "rust_xlsxwriter", only_in: &["gateway/src/history/export/xlsx.rs"], within: NOWHERE_ELSE },
     Door { word: "jiff", only_in: &["gateway/src/history/timezone.rs"], within: NOWHERE_ELSE },
     // The session's settings and state are in link/, its bytes are moved by the one loop.

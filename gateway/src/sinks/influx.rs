@@ -10,20 +10,25 @@
 //! | a path in the URL is thrown away | the configuration refuses one |
 //! | it panics on a URL that is none | the URL is parsed before |
 //! | redirects turn a write into a read | none is followed |
-//! | `Retry-After` is hidden | the caller's own pauses |
+//! | `Retry-After` is hidden | lines go by a request of our own that hears it at first, and after a refusal for want of time until some are taken |
 //! | its queries panic on empty cells | never called |
 //!
 //! Must not decide what an answer means. The token is never in a message.
 
 use std::io::Write as _;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::Context;
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use hyper::client::connect::HttpInfo;
 use influxdb2::api::write::TimestampPrecision;
 use influxdb2::{Client, ClientBuilder, RequestError};
-use reqwest::header::{CONTENT_ENCODING, HeaderMap, HeaderValue};
+use reqwest::header::{
+    AUTHORIZATION, CONNECTION, CONTENT_ENCODING, DATE, HeaderMap, HeaderValue, RETRY_AFTER,
+};
 use reqwest::redirect;
 use tokio::sync::Mutex;
 
@@ -38,6 +43,9 @@ const REQUEST_MAX: Duration = Duration::from_secs(60);
 
 /// Longest text of an answer that is kept, bytes.
 const TEXT_MAX: usize = 1_024;
+
+/// Longest answer to the question whether anybody is there, bytes; a longer one is not read to its end.
+const BODY_MAX: usize = 16 * 1024;
 
 /// Where a sink is and who we are there.
 #[derive(Clone)]
@@ -70,10 +78,17 @@ impl std::fmt::Debug for Target {
 pub struct Influx {
     plain: Client,
     gzip: Client,
-    /// Over plain HTTP; TLS has `probe` only, which notices that nobody is there and no short restart.
-    wire: Option<Mutex<Tripwire>>,
+    /// Lines that were refused for want of time.
+    own: reqwest::Client,
+    /// Questions whether anybody is there, over one connection.
     probe: reqwest::Client,
+    wire: Mutex<Tripwire>,
     probe_url: reqwest::Url,
+    write_url: reqwest::Url,
+    /// `Authorization` of our own requests.
+    rights: Option<HeaderValue>,
+    /// Nothing was taken yet, or the sink had no time for the last lines: the next ones go by our own request.
+    hears_pauses: AtomicBool,
     org: String,
     bucket: String,
 }
@@ -94,12 +109,13 @@ impl Influx {
     pub fn within(target: &Target, connect_max: Duration, request_max: Duration) -> anyhow::Result<Self> {
         let Target { url, org, bucket, token, ca_pem } = target;
         let base = reqwest::Url::parse(url).with_context(|| format!("read the URL {url}"))?;
-        let host = format!(
-            "{}:{}",
-            base.host_str().unwrap_or_default(),
-            base.port_or_known_default().unwrap_or_default()
-        );
         let probe_url = base.join("/ping").context("make the URL of the probe")?;
+        let mut write_url = base.join("/api/v2/write").context("make the URL of the write API")?;
+        write_url.query_pairs_mut().extend_pairs([
+            ("bucket", bucket.as_str()),
+            ("org", org.as_str()),
+            ("precision", "ms"),
+        ]);
         let mut gzip_headers = HeaderMap::new();
         gzip_headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
         let http = |headers| -> anyhow::Result<reqwest::ClientBuilder> {
@@ -109,6 +125,8 @@ impl Influx {
                 .redirect(redirect::Policy::none())
                 .no_proxy()
                 .tcp_nodelay(true)
+                // A hundred certificates of authorities for each client; none for a sink in the house.
+                .tls_built_in_root_certs(base.scheme() == "https")
                 .pool_max_idle_per_host(1)
                 .default_headers(headers);
             if let Some(pem) = ca_pem {
@@ -124,9 +142,18 @@ impl Influx {
         Ok(Self {
             plain: client(HeaderMap::new())?,
             gzip: client(gzip_headers)?,
-            probe: http(HeaderMap::new())?.build().context("prepare the probe")?,
-            wire: (base.scheme() == "http").then(|| Mutex::new(Tripwire::new(host, request_max))),
+            own: http(HeaderMap::new())?.build().context("prepare our own requests")?,
+            // Kept for ever: what ends it is the other side.
+            probe: http(HeaderMap::new())?
+                .http1_only()
+                .pool_idle_timeout(None)
+                .build()
+                .context("prepare the questions")?,
+            wire: Mutex::default(),
             probe_url,
+            write_url,
+            rights: rights(token)?,
+            hears_pauses: AtomicBool::new(true),
             org: org.clone(),
             bucket: bucket.clone(),
         })
@@ -143,23 +170,113 @@ impl Influx {
             (&self.plain, lines)
         };
         let precision = TimestampPrecision::Milliseconds;
-        match client.write_line_protocol_with_precision(&self.org, &self.bucket, body, precision).await {
-            Ok(()) => Answer::Status(204, String::new()),
-            Err(RequestError::Http { status, text }) => Answer::Status(status.as_u16(), cut(&text)),
+        let answer = if self.hears_pauses.load(Ordering::Relaxed) {
+            self.write_and_hear(body, is_compressed).await
+        } else {
+            match client.write_line_protocol_with_precision(&self.org, &self.bucket, body, precision).await {
+                Ok(()) => Answer::Status(204, String::new()),
+                Err(RequestError::Http { status, text }) => Answer::Status(status.as_u16(), cut(&text)),
+                Err(error) => Answer::None(cause(&error)),
+            }
+        };
+        let has_no_time =
+            matches!(answer, Answer::Status(429 | 503, _) | Answer::Later(429 | 503, _, _) | Answer::None(_));
+        self.hears_pauses.store(has_no_time, Ordering::Relaxed);
+        answer
+    }
+
+    /// As [`Self::write`], by a request of our own, which hears after how long the sink wants to be asked again.
+    async fn write_and_hear(&self, body: Vec<u8>, is_compressed: bool) -> Answer {
+        let mut request = self.own.post(self.write_url.clone()).body(body);
+        if is_compressed {
+            request = request.header(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        }
+        if let Some(rights) = &self.rights {
+            request = request.header(AUTHORIZATION, rights.clone());
+        }
+        let heard = async {
+            let mut answer = request.send().await?;
+            let (status, later_ms) = (answer.status().as_u16(), later_ms(answer.headers()));
+            Ok::<_, reqwest::Error>((status, later_ms, beginning(&mut answer).await?))
+        };
+        match heard.await {
+            Ok((status @ (429 | 503), Some(ms), text)) => Answer::Later(status, text, ms),
+            Ok((status, _, text)) => Answer::Status(status, text),
             Err(error) => Answer::None(cause(&error)),
         }
     }
 
     /// Asks whether anybody is there, and still the same. Not the crate's health check, which some servers do not answer.
     pub async fn ping(&self) -> Answer {
-        if let Some(wire) = &self.wire {
-            return wire.lock().await.pull().await;
-        }
-        match self.probe.get(self.probe_url.clone()).send().await {
-            Ok(answer) => Answer::Status(answer.status().as_u16(), String::new()),
-            Err(error) => Answer::None(cause(&error)),
+        // Whoever asks at the same time waits: they share a connection.
+        let mut wire = self.wire.lock().await;
+        match self.ask().await {
+            Ok((status, Some((local, stays)))) if !wire.answered(local, stays) => {
+                Answer::Status(status, String::new())
+            }
+            Ok((_, Some(_))) => Answer::None("its connection was replaced: it may have restarted".to_owned()),
+            Ok((status, None)) => Answer::Status(status, String::new()),
+            Err(error) => {
+                wire.broke();
+                Answer::None(cause(&error))
+            }
         }
     }
+
+    /// The status of an answer, and the connection it came over: its address on our side, and whether it stays open.
+    async fn ask(&self) -> Result<(u16, Option<(SocketAddr, bool)>), reqwest::Error> {
+        let mut answer = self.probe.get(self.probe_url.clone()).send().await?;
+        let local = answer.extensions().get::<HttpInfo>().map(HttpInfo::local_addr);
+        let status = answer.status().as_u16();
+        let says_close = answer
+            .headers()
+            .get(CONNECTION)
+            .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"close"));
+        // Only a connection whose answer was read to its end is used again.
+        let mut n_bytes = 0;
+        while n_bytes <= BODY_MAX
+            && let Some(piece) = answer.chunk().await?
+        {
+            n_bytes += piece.len();
+        }
+        let stays = !says_close && n_bytes <= BODY_MAX;
+        Ok((status, local.map(|local| (local, stays))))
+    }
+}
+
+/// The beginning of an answer.
+async fn beginning(answer: &mut reqwest::Response) -> Result<String, reqwest::Error> {
+    let mut bytes = Vec::new();
+    while bytes.len() < TEXT_MAX
+        && let Some(piece) = answer.chunk().await?
+    {
+        bytes.extend_from_slice(&piece);
+    }
+    Ok(cut(&String::from_utf8_lossy(&bytes)))
+}
+
+/// What says who we are.
+fn rights(token: &str) -> anyhow::Result<Option<HeaderValue>> {
+    if token.is_empty() {
+        return Ok(None);
+    }
+    let mut rights = HeaderValue::from_str(&format!("Token {token}"))
+        .ok()
+        .context("a token with letters that no header carries")?;
+    rights.set_sensitive(true);
+    Ok(Some(rights))
+}
+
+/// `Retry-After`: seconds, or a moment by the clock of the sink, which its `Date` tells.
+fn later_ms(headers: &HeaderMap) -> Option<u64> {
+    let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok()).map(str::trim);
+    let later = text(RETRY_AFTER)?;
+    if let Ok(seconds) = later.parse::<u64>() {
+        return Some(seconds.saturating_mul(1000));
+    }
+    let moment = |text| chrono::DateTime::parse_from_rfc2822(text).ok();
+    let pause = moment(later)?.signed_duration_since(moment(text(DATE)?)?);
+    u64::try_from(pause.num_milliseconds()).ok()
 }
 
 fn compress(lines: &[u8]) -> std::io::Result<Vec<u8>> {

@@ -1,7 +1,8 @@
 //! When to try again: pauses that grow, with jitter, so that a hundred gateways do not come back in step. For ever: a sink may be away
 //! for a month.
 //!
-//! Pure; time and randomness are arguments. Invariant: a pause is never shorter than half of [`FIRST_MS`] nor longer than [`MAX_MS`].
+//! Pure; time and randomness are arguments. Invariants: a pause is never shorter than half of [`FIRST_MS`]; it is longer than [`MAX_MS`]
+//! only where the sink asks for it, and then never shorter than that nor longer than an eighth more than [`ASKED_MAX_MS`].
 
 use super::verdict::Verdict;
 
@@ -13,6 +14,9 @@ pub const MAX_MS: u64 = 60_000;
 
 /// Pause when only a person can help.
 const PERSON_MS: u64 = 60_000;
+
+/// Longest pause that a sink may ask for (`Retry-After`): one that says a day by mistake is asked again the same hour.
+pub const ASKED_MAX_MS: u64 = 15 * 60_000;
 
 /// Failures in a row.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -35,6 +39,15 @@ impl Pace {
         let half_ms = full_ms / 2;
         half_ms + half_ms * u64::from(random) / u64::from(u32::MAX)
     }
+
+    /// As [`Self::failed`] by a sink that may have asked for a pause.
+    #[must_use]
+    pub fn failed_asking(&mut self, why: Verdict, asked_ms: Option<u64>, random: u32) -> u64 {
+        let own_ms = self.failed(why, random);
+        let Some(asked_ms) = asked_ms.map(|asked_ms| asked_ms.min(ASKED_MAX_MS)) else { return own_ms };
+        // Later than asked, never earlier, and not all at once.
+        own_ms.max(asked_ms + asked_ms / 8 * u64::from(random) / u64::from(u32::MAX))
+    }
 }
 
 #[cfg(test)]
@@ -50,6 +63,16 @@ mod tests {
         pace.succeeded();
         assert_eq!(pace.failed(Verdict::Busy, 0), 500);
         assert_eq!(Pace { n_failures: u32::MAX }.failed(Verdict::Away, u32::MAX / 2), 44_999);
+    }
+
+    #[test]
+    fn a_sink_may_ask_for_a_longer_pause_but_not_for_ever() {
+        let asked = |asked_ms, random| Pace::default().failed_asking(Verdict::Busy, asked_ms, random);
+        assert_eq!(asked(None, 0), 500);
+        assert_eq!(asked(Some(30_000), 0), 30_000);
+        assert_eq!(asked(Some(32_000), u32::MAX), 36_000);
+        assert_eq!(asked(Some(0), 0), 500, "not shorter than its own pause");
+        assert_eq!(asked(Some(u64::MAX), 0), ASKED_MAX_MS);
     }
 
     #[test]

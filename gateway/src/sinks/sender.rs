@@ -120,8 +120,8 @@ enum Gzip {
 enum End {
     /// Everything was taken or set aside: the lines set aside, and how many more like them.
     Done(Vec<ParkedLine>, usize),
-    /// Nothing gets through.
-    Failed(Verdict, String),
+    /// Nothing gets through; the pause that the sink asked for, ms.
+    Failed(Verdict, String, Option<u64>),
     /// The gateway stops.
     Stopped,
 }
@@ -259,13 +259,13 @@ impl<D: Door> Sender<D> {
                 self.done(work, parked).await;
                 *self.stopping.borrow()
             }
-            End::Failed(verdict, detail) => {
+            End::Failed(verdict, detail, asked_ms) => {
                 self.show(verdict.word(), detail);
                 if verdict == Verdict::Away {
                     self.start_over().await;
                 }
                 self.save_if_due().await;
-                let pause_ms = self.pace.failed(verdict, random());
+                let pause_ms = self.pace.failed_asking(verdict, asked_ms, random());
                 self.count().await;
                 self.pause(Duration::from_millis(pause_ms)).await
             }
@@ -326,7 +326,7 @@ impl<D: Door> Sender<D> {
                 }
                 Verdict::Busy => {
                     self.show(verdict.word(), text);
-                    let pause_ms = self.pace.failed(verdict, random());
+                    let pause_ms = self.pace.failed_asking(verdict, answer.later_ms(), random());
                     if self.pause(Duration::from_millis(pause_ms)).await {
                         return End::Stopped;
                     }
@@ -335,7 +335,7 @@ impl<D: Door> Sender<D> {
                 Verdict::Forbidden | Verdict::Unknown | Verdict::Away => false,
             };
             if !goes_on {
-                return End::Failed(verdict, text);
+                return End::Failed(verdict, text, answer.later_ms());
             }
         }
         let at_us = self.clock.wall_us_unchecked();
@@ -603,6 +603,10 @@ pub fn text_of(answer: &Answer) -> String {
     match answer {
         Answer::Status(status, text) if text.is_empty() => format!("HTTP {status}"),
         Answer::Status(status, text) => format!("HTTP {status}: {text}"),
+        Answer::Later(status, text, ms) => {
+            let answer = text_of(&Answer::Status(*status, text.clone()));
+            format!("{answer} (asks to be left alone for {} s)", ms.div_ceil(1000))
+        }
         Answer::None(text) => text.clone(),
     }
 }

@@ -5,8 +5,21 @@
 pub enum Answer {
     /// An HTTP answer: status and text.
     Status(u16, String),
+    /// An HTTP answer that asks not to be asked again before so many milliseconds: status, text, and those.
+    Later(u16, String, u64),
     /// No answer: refused, timed out, broken off.
     None(String),
+}
+
+impl Answer {
+    /// After how many milliseconds the sink wants to be asked again, if it says so.
+    #[must_use]
+    pub const fn later_ms(&self) -> Option<u64> {
+        match self {
+            Self::Later(_, _, ms) => Some(*ms),
+            Self::Status(..) | Self::None(_) => None,
+        }
+    }
 }
 
 /// What to do about it.
@@ -38,7 +51,7 @@ impl Verdict {
     pub fn of(answer: &Answer, is_compressed: bool) -> Self {
         let (status, text) = match answer {
             Answer::None(_) => return Self::Away,
-            Answer::Status(status, text) => (*status, text),
+            Answer::Status(status, text) | Answer::Later(status, text, _) => (*status, text),
         };
         match status {
             200..=299 => Self::Taken,
@@ -107,6 +120,9 @@ mod tests {
             );
         }
         assert_eq!(Verdict::of(&Answer::Status(415, String::new()), false), BadLine);
+        for (status, verdict) in [(429, Busy), (503, Away)] {
+            assert_eq!(Verdict::of(&Answer::Later(status, String::new(), 1_000), false), verdict);
+        }
         assert_eq!(Verdict::of(&Answer::None("timed out".to_owned()), true), Away);
     }
 }

@@ -13,6 +13,8 @@ const TOKEN: &str = "s3cret";
 #[derive(Debug, Clone, Copy)]
 enum Reply {
     Status(u16, &'static str),
+    /// A refusal with these headers.
+    Later(u16, &'static str),
     /// Takes the request and says nothing.
     Silence,
     /// Ends the connection in the middle of the answer.
@@ -49,9 +51,15 @@ fn serve(script: Vec<Reply>) -> (String, Receiver<Request>) {
                         "HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n".to_owned()
                     } else {
                         format!(
-                            "HTTP/1.1 {status} X\r\nRetry-After: 7\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{text}"
+                            "HTTP/1.1 {status} X\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{text}"
                         )
                     };
+                    socket.write_all(answer.as_bytes()).unwrap();
+                }
+                Reply::Later(status, headers) => {
+                    let answer = format!(
+                        "HTTP/1.1 {status} X\r\n{headers}\r\nConnection: close\r\nContent-Length: 4\r\n\r\nbusy"
+                    );
                     socket.write_all(answer.as_bytes()).unwrap();
                 }
                 Reply::Silence => open.push(socket),
@@ -107,23 +115,98 @@ const LINE: &[u8] = b"soil_moisture,device=n0 value=1.0,quality=0i 1700000000000
 
 #[tokio::test]
 async fn lines_go_to_the_write_api_plain_or_compressed() {
-    let (url, requests) = serve(vec![Reply::Status(204, ""), Reply::Status(204, "")]);
+    let (url, requests) = serve(vec![Reply::Status(204, ""); 4]);
+    for order in [[false, true], [true, false]] {
+        // The first request is our own, the second the crate's: both ask the same.
+        let influx = influx(&url);
+        for is_compressed in order {
+            assert_eq!(influx.write(LINE.to_vec(), is_compressed).await, Answer::Status(204, String::new()));
+            let Request { head, body } = requests.recv().unwrap();
+            let first = head.lines().next().unwrap();
+            assert_eq!(first, "POST /api/v2/write?bucket=htx&org=s%C6%A1n+la&precision=ms HTTP/1.1");
+            let head = head.to_ascii_lowercase();
+            assert!(head.contains(&format!("authorization: token {TOKEN}")), "{head}");
+            assert_eq!(head.contains("content-encoding: gzip"), is_compressed, "{head}");
+            let body = if is_compressed {
+                let mut plain = Vec::new();
+                flate2::read::GzDecoder::new(body.as_slice()).read_to_end(&mut plain).unwrap();
+                plain
+            } else {
+                body
+            };
+            assert_eq!(body, LINE);
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_pause_that_a_busy_sink_asks_for_is_heard() {
+    const DATES: &str = "Date: Sun, 29 Nov 2026 10:00:00 GMT\r\nRetry-After: Sun, 29 Nov 2026 10:01:30 GMT";
+    const PAST: &str = "Date: Sun, 29 Nov 2026 10:00:00 GMT\r\nRetry-After: Sun, 29 Nov 2026 09:00:00 GMT";
+    let later = |status, ms| Answer::Later(status, "busy".to_owned(), ms);
+    let busy = |status| Answer::Status(status, "busy".to_owned());
+    let cases = [
+        (Reply::Later(429, "Retry-After: 7"), later(429, 7_000)),
+        (Reply::Later(503, "retry-after: 120"), later(503, 120_000)),
+        (Reply::Later(429, DATES), later(429, 90_000)),
+        (Reply::Later(503, PAST), busy(503)),
+        (Reply::Later(429, "Retry-After: soon"), busy(429)),
+        (Reply::Later(429, "Retry-After: 99999999999999999999"), busy(429)),
+        // Only where it is about time.
+        (Reply::Later(500, "Retry-After: 7"), busy(500)),
+        (Reply::Status(204, ""), Answer::Status(204, String::new())),
+        // The crate hides the first one after a success; the next is heard.
+        (Reply::Later(429, "Retry-After: 5"), busy(429)),
+        (Reply::Later(429, "Retry-After: 5"), later(429, 5_000)),
+        (Reply::Status(204, ""), Answer::Status(204, String::new())),
+    ];
+    let (url, requests) = serve(cases.iter().map(|(reply, _)| *reply).collect());
     let influx = influx(&url);
-    for is_compressed in [false, true] {
-        assert_eq!(influx.write(LINE.to_vec(), is_compressed).await, Answer::Status(204, String::new()));
-        let Request { head, body } = requests.recv().unwrap();
-        let first = head.lines().next().unwrap();
-        assert_eq!(first, "POST /api/v2/write?bucket=htx&org=s%C6%A1n+la&precision=ms HTTP/1.1");
-        assert!(head.to_ascii_lowercase().contains(&format!("authorization: token {TOKEN}")), "{head}");
-        assert_eq!(head.to_ascii_lowercase().contains("content-encoding: gzip"), is_compressed, "{head}");
-        let body = if is_compressed {
-            let mut plain = Vec::new();
-            flate2::read::GzDecoder::new(body.as_slice()).read_to_end(&mut plain).unwrap();
-            plain
-        } else {
-            body
-        };
-        assert_eq!(body, LINE);
+    for (n, (reply, answer)) in cases.into_iter().enumerate() {
+        assert_eq!(influx.write(LINE.to_vec(), n % 2 == 1).await, answer, "{n} {reply:?}");
+        requests.recv().unwrap();
+    }
+}
+
+/// Answers questions over connections that stay, by the script of each; a connection ends after its script.
+fn serve_on(connections: Vec<Vec<&'static str>>) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for answers in connections {
+            let (mut socket, _) = listener.accept().unwrap();
+            for answer in answers {
+                read(&mut socket);
+                socket.write_all(answer.as_bytes()).unwrap();
+            }
+        }
+    });
+    url
+}
+
+#[tokio::test]
+async fn a_restart_between_two_questions_is_seen() {
+    const STAYS: &str = "HTTP/1.1 204 No Content\r\n\r\n";
+    const BODY: &str = "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\npass";
+    const CLOSES: &str = "HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n";
+    let cases = [
+        (vec![vec![STAYS, BODY], vec![STAYS, STAYS]], [Some(204), Some(200), None, Some(204)]),
+        (vec![vec![STAYS, CLOSES], vec![STAYS, STAYS]], [Some(204); 4]),
+        (
+            vec![vec!["SSH-2.0-x y\r\n\r\n"], vec![BODY, STAYS, STAYS]],
+            [None, Some(200), Some(204), Some(204)],
+        ),
+    ];
+    for (connections, expected) in cases {
+        let influx = influx(&serve_on(connections));
+        for expected in expected {
+            let answer = influx.ping().await;
+            let status = match &answer {
+                Answer::Status(status, _) => Some(*status),
+                Answer::Later(..) | Answer::None(_) => None,
+            };
+            assert_eq!(status, expected, "{answer:?}");
+        }
     }
 }
 
@@ -149,7 +232,7 @@ async fn every_answer_becomes_what_helps() {
     for (reply, verdict) in cases {
         let answer = influx.write(LINE.to_vec(), false).await;
         assert_eq!(Verdict::of(&answer, false), verdict, "{reply:?}: {answer:?}");
-        let (Answer::Status(_, text) | Answer::None(text)) = &answer;
+        let (Answer::Status(_, text) | Answer::Later(_, text, _) | Answer::None(text)) = &answer;
         assert!(!text.chars().any(char::is_control) && !text.contains(TOKEN), "{text}");
     }
 }

@@ -278,3 +278,44 @@ async fn too_much_at_once_is_halved() {
     running.taken(60).await;
     assert_eq!(running.stop().await.1.n_parked, 0);
 }
+
+#[tokio::test]
+async fn a_busy_sink_is_left_alone_for_as_long_as_it_asks() {
+    // Longer than the first pause of its own, with all its jitter.
+    let asked = Duration::from_millis(1_500);
+    for status in [429, 503] {
+        let sink = Sink::default();
+        *sink.script.lock().unwrap() = [Answer::Later(status, "busy".to_owned(), 1_500)].into();
+        let mut running = Running::start(folder(3), sink, plan(60_000));
+        let view = running.until("busy or away", |view| !view.detail.is_empty()).await;
+        let refused = crate::clock::monotonic();
+        assert!(view.detail.ends_with("(asks to be left alone for 2 s)"), "{}", view.detail);
+        running.taken(3).await;
+        let waited = refused.elapsed() + Duration::from_millis(50);
+        assert!(waited >= asked, "{status}: {waited:?}");
+        assert_eq!(*running.sink.n_requests.lock().unwrap(), 2, "{status}: asked once more");
+        running.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn a_line_that_is_refused_again_is_the_same_line() {
+    let sink = Sink::default();
+    let judge = |lines: &[String]| {
+        lines.contains(&line(2)).then(|| Answer::Status(422, "field type conflict".to_owned()))
+    };
+    *sink.judge.lock().unwrap() = Some(Box::new(judge));
+    let mut running = Running::start(folder(5), sink, plan(60_000));
+    running.until("a refused line", |view| view.n_parked == 1).await;
+    let n_requests = *running.sink.n_requests.lock().unwrap();
+    // It restarts, and gets everything again.
+    *running.sink.ping.lock().unwrap() = Some(Answer::None("the connection broke".to_owned()));
+    running.taken(8).await;
+    running.commit(6).await;
+    running.taken(9).await;
+    assert!(*running.sink.n_requests.lock().unwrap() > n_requests + 2, "it was refused again");
+    let (_dir, row, store) = running.stop().await;
+    assert_eq!(row.n_parked, 1);
+    let parked = store.reader().parked_lines(row.id, 10).unwrap();
+    assert_eq!(parked.iter().map(|parked| parked.line.clone()).collect::<Vec<_>>(), [line(2)]);
+}
