@@ -115,11 +115,12 @@ fn the_bench_of_ingest_finds_all_that_was_acknowledged() {
     assert_eq!(out.status.code(), Some(0), "{}", text(&out.stderr));
     let out = text(&out.stdout);
     let line: serde_json::Value = serde_json::from_str(out.lines().last().expect("a line")).expect("JSON");
-    for server in ["gateway", "floor"] {
+    for server in ["gateway", "floor", "mosquitto"] {
         let figures = &line[server];
         let number = |key: &str| figures[key].as_f64().expect(key);
         assert!(number("messages") >= 16.0 + 100.0 && number("msgs_per_s") > 0.0, "{line}");
         assert!(number("flood_p50_ms") <= number("flood_p99_ms") && number("first_stored_s") > 0.0, "{line}");
     }
+    assert!(line["ratio_msgs_per_s_mosquitto"].as_f64().expect("a ratio") > 0.0, "{line}");
     assert!(line["bytes_per_reading_compact"].as_f64().expect("bytes") > 0.0, "{line}");
 }

@@ -1,7 +1,7 @@
 //! `giot bench ingest`: how many readings a second this machine takes in durably, over MQTT, beside the least that a durable
-//! acknowledgement costs here.
+//! acknowledgement costs here and, where it is installed, beside Mosquitto.
 //!
-//! Gateway and floor are processes of their own, one after the other, so that processor time and memory are theirs alone; the load runs
+//! They are processes of their own, one after the other, so that processor time and memory are theirs alone; the load runs
 //! in this one. Must not leave a process behind.
 
 use super::bench::Folder;
@@ -26,10 +26,14 @@ const QUIET_PER_S: u32 = 200;
 /// Devices of the quiet part, one message at a time each.
 const QUIET_DEVICES: u32 = 20;
 
+/// How long Mosquitto may take to listen, and how often it is looked at.
+const START_MAX: Duration = Duration::from_secs(10);
+const START_LOOK: Duration = Duration::from_millis(5);
+
 /// Ticks of processor time in a second, as Linux tells them to programs (USER_HZ).
 const TICKS_PER_S: f64 = 100.0;
 
-/// Let devices publish to a gateway of this machine, and say how fast readings are durable, beside a floor
+/// Let devices publish to a gateway of this machine, and say how fast readings are durable, beside a floor and Mosquitto
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   giot bench ingest                                     100 devices, 20 messages in flight each, 10 seconds
@@ -38,7 +42,8 @@ const TICKS_PER_S: f64 = 100.0;
 
 Starts a gateway on 127.0.0.1 with a folder of its own and floods it with messages of six readings (QoS 1), then sends 200 messages
 a second. The floor does the same work without understanding a word: it appends each message to a file, brings it to the disk and
-acknowledges. Quote the ratios: the machine's load changes the rest. At the end it is checked that every reading that was
+acknowledges. Where Mosquitto is installed (in PATH or /usr/sbin), it gets the same load, with its queue written once a second: it
+acknowledges without waiting for the disk. Quote the ratios: the machine's load changes the rest. At the end it is checked that every reading that was
 acknowledged is in the history. Without --data a temporary folder is used, which some systems keep in memory.")]
 pub(super) struct Args {
     /// Devices, each with a connection of its own
@@ -80,30 +85,56 @@ pub(super) fn run_floor(args: &FloorArgs) -> anyhow::Result<()> {
 
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let folder = Folder::new(args.data.as_deref())?;
-    let bar = ProgressBar::new(u64::from(args.seconds) * 30);
+    let bar = ProgressBar::new(u64::from(args.seconds) * if mosquitto().is_some() { 45 } else { 30 });
     bar.set_style(ProgressStyle::with_template("{msg:18} {wide_bar} {elapsed}")?);
-    let least = one(args, &folder.path, Kind::Floor, &bar)?;
-    let gateway = one(args, &folder.path, Kind::Gateway, &bar)?;
+    let least = one(args, &folder.path, &Kind::Floor, &bar)?;
+    let mosquitto = match mosquitto() {
+        Some(program) => Some(one(args, &folder.path, &Kind::Mosquitto(program), &bar)?),
+        None => None,
+    };
+    let gateway = one(args, &folder.path, &Kind::Gateway, &bar)?;
     bar.finish_and_clear();
     let size = size(&folder.path.join("gateway"), &gateway)?;
-    say(&text(&least, &gateway, &size))?;
+    say(&text(&least, mosquitto.as_ref(), &gateway, &size))?;
     if args.json {
         let line = serde_json::json!({
             "connections": args.connections, "in_flight": args.in_flight, "seconds": args.seconds,
-            "gateway": gateway.json(), "floor": least.json(),
+            "gateway": gateway.json(), "floor": least.json(), "mosquitto": mosquitto.as_ref().map(Figures::json),
             "bytes_per_reading": size.as_stopped, "bytes_per_reading_compact": size.compact,
             "ratio_msgs_per_s": round(gateway.msgs_per_s() / least.msgs_per_s()),
             "ratio_quiet_p50": round(ratio(gateway.quiet.waits.percentile(50), least.quiet.waits.percentile(50))),
+            "ratio_msgs_per_s_mosquitto":
+                mosquitto.as_ref().map(|peer| round(gateway.msgs_per_s() / peer.msgs_per_s())),
+            "ratio_cpu_mosquitto":
+                mosquitto.as_ref().map(|peer| round(gateway.cpu_s_per_100k() / peer.cpu_s_per_100k().max(1e-9))),
         });
         say(&line.to_string())?;
     }
     Ok(())
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Gateway,
     Floor,
+    /// With the program's path.
+    Mosquitto(PathBuf),
+}
+
+impl Kind {
+    const fn name(&self) -> &'static str {
+        match self {
+            Self::Gateway => "gateway",
+            Self::Floor => "floor",
+            Self::Mosquitto(_) => "Mosquitto",
+        }
+    }
+}
+
+/// Where Mosquitto is, if it is installed. Debian puts it where only the administrator's PATH looks.
+fn mosquitto() -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders = std::env::split_paths(&path).chain([PathBuf::from("/usr/sbin")]);
+    folders.map(|folder| folder.join("mosquitto")).find(|program| program.is_file())
 }
 
 /// A process that is measured; gone with this.
@@ -113,14 +144,30 @@ struct Server {
 }
 
 impl Server {
-    fn start(kind: Kind, folder: &Path) -> anyhow::Result<Self> {
+    fn start(kind: &Kind, folder: &Path) -> anyhow::Result<Self> {
         let program = std::env::current_exe().context("find this program")?;
-        let mut command = Command::new(program);
-        match kind {
-            Kind::Gateway => command
-                .args(["serve", "--http", "127.0.0.1:0", "--mqtt", "127.0.0.1:0", "--anonymous", "--data"])
-                .arg(folder.join("gateway")),
-            Kind::Floor => command.args(["bench", "floor", "--log"]).arg(folder.join("floor.log")),
+        let mut command = match kind {
+            Kind::Gateway => {
+                let mut command = Command::new(program);
+                command
+                    .args([
+                        "serve",
+                        "--http",
+                        "127.0.0.1:0",
+                        "--mqtt",
+                        "127.0.0.1:0",
+                        "--anonymous",
+                        "--data",
+                    ])
+                    .arg(folder.join("gateway"));
+                command
+            }
+            Kind::Floor => {
+                let mut command = Command::new(program);
+                command.args(["bench", "floor", "--log"]).arg(folder.join("floor.log"));
+                command
+            }
+            Kind::Mosquitto(program) => return Self::start_mosquitto(program, folder),
         };
         command.env("GIOT_LOG", "warn").stdin(Stdio::null()).stdout(Stdio::piped());
         let mut child = command.spawn().context("start a process to measure")?;
@@ -130,6 +177,37 @@ impl Server {
         BufReader::new(stdout).read_line(&mut line)?;
         let addr = line.split_whitespace().find_map(|word| word.strip_prefix("mqtt="));
         server.addr = addr.with_context(|| format!("it did not become ready: {line:?}"))?.parse()?;
+        Ok(server)
+    }
+
+    /// With what it needs to keep messages over its own end, and without what would slow it for nothing.
+    fn start_mosquitto(program: &Path, folder: &Path) -> anyhow::Result<Self> {
+        // It says nowhere which port the system chose: one that was free a moment ago.
+        let addr = std::net::TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr())?;
+        let kept = folder.join("mosquitto");
+        std::fs::create_dir_all(&kept).with_context(|| format!("make {}", kept.display()))?;
+        let file = folder.join("mosquitto.conf");
+        let text = format!(
+            "listener {} 127.0.0.1\nallow_anonymous true\nset_tcp_nodelay true\nmax_queued_messages 0\nuser root\n\
+             persistence true\npersistence_location {}/\nautosave_interval 1\n",
+            addr.port(),
+            kept.display()
+        );
+        std::fs::write(&file, text).with_context(|| format!("write {}", file.display()))?;
+        let mut command = Command::new(program);
+        command.arg("-c").arg(&file).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let mut server = Self { child: command.spawn().context("start Mosquitto")?, addr };
+        let began = monotonic();
+        while std::net::TcpStream::connect(addr).is_err() {
+            ensure!(
+                server.child.try_wait()?.is_none(),
+                "Mosquitto ended at once: {} -c {}",
+                program.display(),
+                file.display()
+            );
+            ensure!(began.elapsed() < START_MAX, "Mosquitto did not become ready");
+            std::thread::sleep(START_LOOK);
+        }
         Ok(server)
     }
 
@@ -167,8 +245,8 @@ struct Figures {
     n_acked: u64,
 }
 
-fn one(args: &Args, folder: &Path, kind: Kind, bar: &ProgressBar) -> anyhow::Result<Figures> {
-    bar.set_message(if kind == Kind::Floor { "floor" } else { "gateway" });
+fn one(args: &Args, folder: &Path, kind: &Kind, bar: &ProgressBar) -> anyhow::Result<Figures> {
+    bar.set_message(kind.name());
     let began = monotonic();
     let server = Server::start(kind, folder)?;
     // An hour ago, so that the newest is not of the future.
@@ -265,31 +343,48 @@ fn size(dir: &Path, gateway: &Figures) -> anyhow::Result<Size> {
     })
 }
 
-fn text(least: &Figures, gateway: &Figures, size: &Size) -> String {
+fn text(least: &Figures, mosquitto: Option<&Figures>, gateway: &Figures, size: &Size) -> String {
+    let cell = |figure: Option<f64>, digits: usize| {
+        figure.map_or_else(String::new, |figure| format!("{figure:>10.digits$}"))
+    };
     let row = |what: &str, unit: &str, figure: &dyn Fn(&Figures) -> f64, digits: usize| {
-        let (ours, theirs) = (figure(gateway), figure(least));
-        let ratio = ours / theirs.max(1e-9);
-        format!("{what:30} {ours:>10.digits$} {theirs:>10.digits$} {unit:14} {ratio:>6.2}")
+        let ours = figure(gateway);
+        let others = [Some(least), mosquitto].map(|other| other.map(figure));
+        let [floor, peer] = others.map(|other| cell(other, digits));
+        let [to_floor, to_peer] = others.map(|other| cell(other.map(|other| ours / other.max(1e-9)), 2));
+        format!("{what:30} {ours:>10.digits$} {floor:>10} {peer:>10} {unit:14} {to_floor:>8} {to_peer:>11}")
     };
     let wait = |figures: &Flood, percent: u64| figures.waits.percentile(percent).as_secs_f64() * 1_000.0;
+    let (peer, to_peer) = if mosquitto.is_some() { ("Mosquitto", ": Mosquitto") } else { ("", "") };
     [
-        format!("{:30} {:>10} {:>10} {:14} {:>6}", "", "gateway", "floor", "", "ratio"),
+        format!(
+            "{:30} {:>10} {:>10} {peer:>10} {:14} {:>8} {to_peer:>11}",
+            "", "gateway", "floor", "", ": floor"
+        ),
         row("flood", "messages/s", &Figures::msgs_per_s, 0),
         row("processor", "s per 100,000", &Figures::cpu_s_per_100k, 3),
-        row("publish to durable, flood p50", "ms", &|of| wait(&of.flood, 50), 2),
-        row("publish to durable, flood p99", "ms", &|of| wait(&of.flood, 99), 2),
-        row("publish to durable, 200/s p50", "ms", &|of| wait(&of.quiet, 50), 2),
-        row("publish to durable, 200/s p99", "ms", &|of| wait(&of.quiet, 99), 2),
-        row("start to first message stored", "s", &|of| of.first_stored.as_secs_f64(), 3),
+        row("publish to PUBACK, flood p50", "ms", &|of| wait(&of.flood, 50), 2),
+        row("publish to PUBACK, flood p99", "ms", &|of| wait(&of.flood, 99), 2),
+        row("publish to PUBACK, 200/s p50", "ms", &|of| wait(&of.quiet, 50), 2),
+        row("publish to PUBACK, 200/s p99", "ms", &|of| wait(&of.quiet, 99), 2),
+        row("start to first PUBACK", "s", &|of| of.first_stored.as_secs_f64(), 3),
         row("memory at most", "MiB", &|of| of.rss_peak_mib.unwrap_or(f64::NAN), 1),
         format!(
             "{:30} {:>10.3} bytes, {:.3} when compact",
             "a reading on the disk", size.as_stopped, size.compact
         ),
         format!(
-            "{} messages of {VALUES} readings were acknowledged, all are in the history",
+            "{} messages of {VALUES} readings were acknowledged by the gateway, all are in the history",
             gateway.n_acked
         ),
+        match mosquitto {
+            Some(_) => {
+                "Mosquitto acknowledges without waiting for the disk; gateway and floor wait".to_owned()
+            }
+            None => {
+                "Mosquitto is not installed (apt-get install mosquitto): nothing to compare with".to_owned()
+            }
+        },
     ]
     .join("\n")
 }
