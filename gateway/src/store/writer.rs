@@ -97,15 +97,14 @@ impl fmt::Debug for Done {
     }
 }
 
+/// A batch and who wants to know. In a box, because a flood has thousands of them, which move through the queue and into a group.
+type Waiting = Box<(Batch, Done)>;
+
 /// What travels through the queue.
 #[derive(Debug)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "nearly every message is a batch; a box would only cost an allocation"
-)]
 pub(super) enum Message {
     /// A batch and who wants to know.
-    Batch(Batch, Done),
+    Batch(Waiting),
     /// Fold all there is, then answer.
     Fold(std::sync::mpsc::Sender<Result<(), CommitError>>),
     /// Fold all there is, join chunks, give space back; tells how it goes.
@@ -154,7 +153,7 @@ impl Writer {
     /// # Errors
     /// Gives batch and `done` back when the queue is full or the store closed.
     pub fn try_submit(&self, batch: Batch, done: Done) -> Result<(), SubmitError> {
-        self.queue.try_send(Message::Batch(batch, done)).map_err(|error| match error {
+        self.queue.try_send(Message::Batch(Box::new((batch, done)))).map_err(|error| match error {
             mpsc::error::TrySendError::Full(message) => refused(message, SubmitError::Full),
             mpsc::error::TrySendError::Closed(message) => refused(message, SubmitError::Closed),
         })
@@ -167,7 +166,7 @@ impl Writer {
     pub async fn submit(&self, batch: Batch, done: Done) -> Result<(), SubmitError> {
         match self.queue.reserve().await {
             Ok(place) => {
-                place.send(Message::Batch(batch, done));
+                place.send(Message::Batch(Box::new((batch, done))));
                 Ok(())
             }
             Err(_) => Err(SubmitError::Closed(Box::new((batch, done)))),
@@ -213,7 +212,7 @@ impl Writer {
         let closed = || CommitError::Unavailable(Closed.to_string().into());
         let (sender, receiver) = std::sync::mpsc::channel();
         let done = Done::call(move |result| drop(sender.send(result)));
-        self.send(Message::Batch(batch, done)).map_err(|Closed| closed())?;
+        self.send(Message::Batch(Box::new((batch, done)))).map_err(|Closed| closed())?;
         receiver.recv().map_err(|_| closed())?
     }
 
@@ -244,9 +243,9 @@ impl Writer {
     }
 }
 
-fn refused(message: Message, why: impl Fn(Box<(Batch, Done)>) -> SubmitError) -> SubmitError {
+fn refused(message: Message, why: impl Fn(Waiting) -> SubmitError) -> SubmitError {
     match message {
-        Message::Batch(batch, done) => why(Box::new((batch, done))),
+        Message::Batch(waiting) => why(waiting),
         Message::Fold(_)
         | Message::Compact(_)
         | Message::Tend(_)
@@ -375,8 +374,8 @@ impl<'c> Loop<'c> {
                 },
             };
             match message {
-                Message::Batch(batch, done) => {
-                    waiting.push((batch, done));
+                Message::Batch(first) => {
+                    waiting.push(first);
                     next = gather(queue, &mut waiting);
                     self.commit_all(&mut waiting);
                     self.log.keep();
@@ -404,12 +403,12 @@ impl<'c> Loop<'c> {
     }
 
     /// Commits what was queued before the queue was closed.
-    fn drain(&mut self, queue: &mut mpsc::Receiver<Message>, waiting: &mut Vec<(Batch, Done)>) {
+    fn drain(&mut self, queue: &mut mpsc::Receiver<Message>, waiting: &mut Vec<Waiting>) {
         let mut next = None;
         while let Some(message) = next.take().or_else(|| queue.blocking_recv()) {
             match message {
-                Message::Batch(batch, done) => {
-                    waiting.push((batch, done));
+                Message::Batch(first) => {
+                    waiting.push(first);
                     next = gather(queue, waiting);
                     self.commit_all(waiting);
                 }
@@ -422,24 +421,27 @@ impl<'c> Loop<'c> {
     }
 
     /// Commits `waiting` in order, in as few transactions as its faults allow, and tells everybody.
-    fn commit_all(&mut self, waiting: &mut Vec<(Batch, Done)>) {
-        let mut sound = Vec::with_capacity(waiting.len());
-        for (batch, done) in waiting.drain(..) {
+    fn commit_all(&mut self, waiting: &mut Vec<Waiting>) {
+        let refused = waiting.extract_if(.., |waiting| {
+            let batch = &waiting.0;
             if let Some(Mark { node, after: Some(after), .. }) = &batch.mark
                 && !self.marks.contains_key(node)
             {
                 // The first of a node says where its records begin, also if it fails: the next may not jump over it.
                 self.marks.insert(Arc::clone(node), *after);
             }
-            match commit::check(&batch) {
-                Ok(()) => sound.push((batch, done)),
-                Err(why) => done.tell(Err(CommitError::Refused(why))),
+            commit::check(batch).is_err()
+        });
+        for refused in refused {
+            let (batch, done) = *refused;
+            if let Err(why) = commit::check(&batch) {
+                done.tell(Err(CommitError::Refused(why)));
             }
         }
-        let mut parts = VecDeque::from([sound]);
+        let mut parts = VecDeque::from([std::mem::take(waiting)]);
         while let Some(mut part) = parts.pop_front() {
             match self.commit_part(&mut part) {
-                Ok(()) => (self.tell_within)(&mut || part.drain(..).for_each(|(_, done)| done.tell(Ok(())))),
+                Ok(()) => (self.tell_within)(&mut || part.drain(..).for_each(|one| one.1.tell(Ok(())))),
                 Err((Blame::Data, _)) if part.len() > 1 => {
                     let second = part.split_off(part.len() / 2);
                     parts.push_front(second);
@@ -451,26 +453,26 @@ impl<'c> Loop<'c> {
                         Blame::Machine => CommitError::Unavailable(why.into()),
                     };
                     tracing::error!(%error, n_batches = part.len(), "batches were not stored");
-                    part.into_iter().for_each(|(_, done)| done.tell(Err(error.clone())));
+                    part.into_iter().for_each(|one| one.1.tell(Err(error.clone())));
                 }
             }
         }
     }
 
     /// One transaction, tried again while the machine is at fault. Batches with too many series are answered and removed.
-    fn commit_part(&mut self, part: &mut Vec<(Batch, Done)>) -> Result<(), (Blame, String)> {
+    fn commit_part(&mut self, part: &mut Vec<Waiting>) -> Result<(), (Blame, String)> {
         let (marks, new_series) = loop {
             self.group.clear();
             let marks = refuse_gaps(part, &self.marks);
             let mut catalog = self.shared.catalog.lock();
-            let over_limit: Vec<(Batch, Done)> =
-                part.extract_if(.., |(batch, _)| !self.group.add(batch, &mut catalog)).collect();
+            let over_limit: Vec<Waiting> =
+                part.extract_if(.., |one| !self.group.add(&one.0, &mut catalog)).collect();
             if over_limit.is_empty() {
                 break (marks, catalog.unsaved());
             }
             drop(catalog);
-            for (_, done) in over_limit {
-                done.tell(Err(CommitError::Refused("the store has no room for more series".into())));
+            for one in over_limit {
+                one.1.tell(Err(CommitError::Refused("the store has no room for more series".into())));
             }
             // What they would have stored is a gap for the batches behind them.
         };
@@ -480,7 +482,7 @@ impl<'c> Loop<'c> {
         self.group.pack();
         let mut waits = self.retry_waits.iter();
         let committed = loop {
-            let batches = part.iter().map(|(batch, _)| batch);
+            let batches = part.iter().map(|one| &one.0);
             let committed = self.set_sync(true).and_then(|()| {
                 self.group.commit(self.conn, &mut self.statements, &new_series, self.head, batches)
             });
@@ -685,13 +687,13 @@ impl<'c> Loop<'c> {
 }
 
 /// Takes batches off the queue up to the bounds of a group; a message of another kind is handed back.
-fn gather(queue: &mut mpsc::Receiver<Message>, waiting: &mut Vec<(Batch, Done)>) -> Option<Message> {
-    let mut n_samples: usize = waiting.iter().map(|(batch, _)| batch.n_samples()).sum();
+fn gather(queue: &mut mpsc::Receiver<Message>, waiting: &mut Vec<Waiting>) -> Option<Message> {
+    let mut n_samples: usize = waiting.iter().map(|one| one.0.n_samples()).sum();
     while waiting.len() < GROUP_BATCHES_MAX && n_samples < GROUP_SAMPLES_MAX {
         match queue.try_recv() {
-            Ok(Message::Batch(batch, done)) => {
-                n_samples += batch.n_samples();
-                waiting.push((batch, done));
+            Ok(Message::Batch(one)) => {
+                n_samples += one.0.n_samples();
+                waiting.push(one);
             }
             Ok(other) => return Some(other),
             Err(_) => return None,
@@ -703,12 +705,12 @@ fn gather(queue: &mut mpsc::Receiver<Message>, waiting: &mut Vec<(Batch, Done)>)
 /// Answers and removes the batches whose mark would pass records that are not on disk, and returns the watermarks that the
 /// others reach.
 fn refuse_gaps(
-    part: &mut Vec<(Batch, Done)>,
+    part: &mut Vec<Waiting>,
     on_disk: &BTreeMap<Arc<str>, (u32, u64)>,
 ) -> BTreeMap<Arc<str>, (u32, u64)> {
     let mut reached = BTreeMap::<Arc<str>, (u32, u64)>::new();
-    let gaps = part.extract_if(.., |(batch, _)| {
-        let Some(mark) = &batch.mark else { return false };
+    let gaps = part.extract_if(.., |one| {
+        let Some(mark) = &one.0.mark else { return false };
         let at = reached.get(&mark.node).or_else(|| on_disk.get(&mark.node)).copied();
         let is_gap = matches!((at, mark.after), (Some(at), Some(after)) if at < after);
         if !is_gap {
@@ -717,8 +719,8 @@ fn refuse_gaps(
         }
         is_gap
     });
-    for (_, done) in gaps {
-        done.tell(Err(CommitError::Refused("records before these are not stored".into())));
+    for one in gaps {
+        one.1.tell(Err(CommitError::Refused("records before these are not stored".into())));
     }
     reached
 }
@@ -728,6 +730,10 @@ mod tests {
     use super::super::tests::readings;
     use super::*;
 
+    fn waiting(batch: Batch) -> Waiting {
+        Box::new((batch, Done::Ignore))
+    }
+
     #[test]
     fn only_folding_does_without_waiting_for_the_disk() {
         let dir = tempfile::tempdir().unwrap();
@@ -736,14 +742,14 @@ mod tests {
         let mut state = Loop::new(&conn, &shared, &[], |tell| tell()).unwrap();
         let waits = || conn.pragma_query_value(None, "synchronous", |row| row.get::<_, i64>(0)).unwrap() == 2;
         for n in 0..3 {
-            state.commit_all(&mut vec![(readings("n01", "soil", [(n, Some(1.0))]), Done::Ignore)]);
+            state.commit_all(&mut vec![waiting(readings("n01", "soil", [(n, Some(1.0))]))]);
             assert!(waits());
             state.fold_all().unwrap();
             assert!(!waits());
             // A transaction left open by a failed rollback is no way around either.
             conn.execute_batch("BEGIN").unwrap();
         }
-        state.commit_all(&mut vec![(readings("n01", "soil", [(9, Some(1.0))]), Done::Ignore)]);
+        state.commit_all(&mut vec![waiting(readings("n01", "soil", [(9, Some(1.0))]))]);
         assert!(waits() && state.n_rows == 1);
     }
 }

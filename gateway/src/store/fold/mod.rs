@@ -64,8 +64,8 @@ pub(super) struct Freed {
 #[derive(Debug)]
 pub(super) struct Job {
     upto_id: i64,
-    /// Series still to be unpacked, in portions that fit into memory.
-    portions: VecDeque<RangeInclusive<u32>>,
+    /// Series still to be unpacked, in portions that fit into memory, with the number of their samples.
+    portions: VecDeque<(RangeInclusive<u32>, usize)>,
     /// The portion being sealed, sorted by series, then time; of one time only the latest.
     loaded: Vec<Loaded>,
     /// What of `loaded` is sealed.
@@ -100,8 +100,11 @@ impl Job {
             }
         }
         let Some(upto_id) = upto_id else { return Ok(None) };
-        let fits = usize::try_from(n_samples).is_ok_and(|n_samples| n_samples <= LOAD_SAMPLES_MAX);
-        let portions = if fits { VecDeque::from([0..=u32::MAX]) } else { portions(conn, upto_id)? };
+        let fitting = usize::try_from(n_samples).ok().filter(|n_samples| *n_samples <= LOAD_SAMPLES_MAX);
+        let portions = match fitting {
+            Some(n_samples) => VecDeque::from([(0..=u32::MAX, n_samples)]),
+            None => portions(conn, upto_id)?,
+        };
         Ok(Some(Self {
             upto_id,
             portions,
@@ -230,7 +233,7 @@ fn is_whole(blob: &[u8]) -> bool {
 }
 
 /// Cuts the series into ranges whose samples fit into memory.
-fn portions(conn: &Connection, upto_id: i64) -> rusqlite::Result<VecDeque<RangeInclusive<u32>>> {
+fn portions(conn: &Connection, upto_id: i64) -> rusqlite::Result<VecDeque<(RangeInclusive<u32>, usize)>> {
     let mut n_by_series = BTreeMap::<u32, usize>::new();
     for_each_group(conn, upto_id, |_, group| {
         *n_by_series.entry(group.series).or_default() += group.n_samples
@@ -239,22 +242,23 @@ fn portions(conn: &Connection, upto_id: i64) -> rusqlite::Result<VecDeque<RangeI
     let (mut from, mut n) = (0, 0);
     for (series, n_samples) in n_by_series {
         if n > 0 && n + n_samples > LOAD_SAMPLES_MAX {
-            portions.push_back(from..=series - 1);
+            portions.push_back((from..=series - 1, n));
             (from, n) = (series, 0);
         }
         n += n_samples;
     }
-    portions.push_back(from..=u32::MAX);
+    portions.push_back((from..=u32::MAX, n));
     Ok(portions)
 }
 
 fn load(
     conn: &Connection,
     upto_id: i64,
-    portion: &RangeInclusive<u32>,
+    (portion, n_samples): &(RangeInclusive<u32>, usize),
     leftovers: &mut Leftovers,
 ) -> rusqlite::Result<Vec<Loaded>> {
-    let mut loaded = Vec::new();
+    // A vector that grows would take half as much again while it moves.
+    let mut loaded = Vec::with_capacity((*n_samples).min(LOAD_SAMPLES_MAX));
     let mut order = 0;
     let is_wanted = !leftovers.needs_nothing(upto_id);
     for_each_group(conn, upto_id, |id, group| {
