@@ -190,12 +190,12 @@ stage_fuzz() {
 # ---- the whole -----------------------------------------------------------------------------------------------------
 
 stage_it() {
-    need_mosquitto && need_command sqlite3 sqlite3 && need_python && need_build || return 1
+    need_mosquitto && need_command sqlite3 sqlite3 && need_command unshare util-linux && need_python && need_build || return 1
     run_programs tests it --skip qemu:: --skip sinks::
 }
 
 stage_sink() {
-    need_mosquitto && need_tsdb && need_build || return 1
+    need_mosquitto && need_tsdb && need_command openssl openssl && need_command python3 python3 && need_build || return 1
     run_programs tests it sinks::
 }
 

@@ -321,6 +321,7 @@ impl Hub {
                     if n_taken == 0 {
                         break;
                     }
+                    self.writer.expect_soon();
                     for delivery in taken.drain(..) {
                         self.deliver(delivery).await?;
                     }

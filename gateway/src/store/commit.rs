@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use rusqlite::{Connection, Statement, Transaction, TransactionBehavior, params};
+use rusqlite::{Connection, Statement, params};
 
 use super::catalog::{Catalog, NAME_BYTES_MAX};
 use super::diary;
@@ -23,6 +23,8 @@ const ANCHORS_MAX: u32 = 1_024;
 /// Statements of a commit, prepared once.
 #[derive(Debug)]
 pub(super) struct Statements<'c> {
+    begin: Statement<'c>,
+    end: Statement<'c>,
     series: Statement<'c>,
     journal: Statement<'c>,
     mark: Statement<'c>,
@@ -41,6 +43,8 @@ pub(super) struct Statements<'c> {
 impl<'c> Statements<'c> {
     pub(super) fn prepare(conn: &'c Connection) -> rusqlite::Result<Self> {
         Ok(Self {
+            begin: conn.prepare("BEGIN IMMEDIATE")?,
+            end: conn.prepare("COMMIT")?,
             series: conn.prepare("INSERT INTO series (id, device, metric) VALUES (?1, ?2, ?3)")?,
             journal: conn.prepare(
                 "INSERT INTO journal (id, from_us, to_us, n_samples, n_bytes, blob)
@@ -169,7 +173,25 @@ impl Group {
         head: diary::Head,
         batches: impl Iterator<Item = &'b Batch>,
     ) -> rusqlite::Result<Committed> {
-        let tx = Transaction::new_unchecked(conn, TransactionBehavior::Immediate)?;
+        statements.begin.execute([])?;
+        let committed = self.write(statements, new_series, head, batches).and_then(|committed| {
+            statements.end.execute([])?;
+            Ok(committed)
+        });
+        if committed.is_err() && !conn.is_autocommit() {
+            // One that fails is repeated before the next commit.
+            conn.execute_batch("ROLLBACK").ok();
+        }
+        committed
+    }
+
+    fn write<'b>(
+        &self,
+        statements: &mut Statements<'_>,
+        new_series: &[(u32, Arc<str>, Arc<str>)],
+        head: diary::Head,
+        batches: impl Iterator<Item = &'b Batch>,
+    ) -> rusqlite::Result<Committed> {
         for (id, device, metric) in new_series {
             statements.series.execute(params![id, device, metric])?;
         }
@@ -188,7 +210,6 @@ impl Group {
         for mark in marks.into_values() {
             statements.mark.execute(params![mark.node, mark.epoch, mark.seq.cast_signed()])?;
         }
-        tx.commit()?;
         Ok(Committed { journal_bytes, head })
     }
 

@@ -69,7 +69,7 @@ mod writer;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -163,12 +163,14 @@ impl Store {
         let (sender, queue) = mpsc::channel(QUEUE_BATCHES);
         let retry_waits = options.retry_waits.clone();
         let tell_within = options.tell_within;
-        let body = Thread { queue, shared: Arc::clone(&shared), lock, retry_waits, tell_within };
+        let sleeps = Arc::new(AtomicBool::new(false));
+        let writer = Writer::new(sender, Arc::clone(&sleeps));
+        let body = Thread { queue, shared: Arc::clone(&shared), lock, retry_waits, tell_within, sleeps };
         let thread = std::thread::Builder::new()
             .name("store".to_owned())
             .spawn(move || body.run(conn))
             .map_err(|source| OpenError::Io { what: "start the store's thread".to_owned(), source })?;
-        Ok(Self { dir: dir.to_owned(), writer: Writer::new(sender), shared, thread: Some(thread) })
+        Ok(Self { dir: dir.to_owned(), writer, shared, thread: Some(thread) })
     }
 
     /// As [`Self::open_with`]; a store that is damaged is mended first if nothing but the past is lost (see `mend`). Its damaged file is

@@ -437,3 +437,24 @@ fn a_mark_is_refused_while_what_lies_before_it_is_missing() {
     let jump = store.writer().commit_blocking(Batch { mark: Some(mark), ..Batch::default() });
     assert!(matches!(jump, Err(CommitError::Refused(_))), "remembered over a restart");
 }
+
+#[test]
+fn a_store_that_expects_a_batch_is_none_the_worse_for_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    let writer = store.writer();
+    for n in 0..100 {
+        for _ in 0..n % 4 {
+            writer.expect_soon();
+        }
+        if n % 3 != 0 {
+            writer.commit_blocking(readings("n01", "soil", [(T0 + n, Some(1.0))])).unwrap();
+        }
+        writer.expect_soon();
+    }
+    assert_eq!(samples(&store.reader(), "n01", "soil").len(), 66);
+    writer.expect_soon();
+    store.close().unwrap();
+    writer.expect_soon();
+    assert_eq!(samples(&Reader::open(dir.path()).unwrap(), "n01", "soil").len(), 66);
+}
