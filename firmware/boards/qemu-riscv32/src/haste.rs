@@ -91,8 +91,7 @@ pub(crate) fn hear() {
 /// Whether somebody waits for the world.
 fn is_held() -> bool {
     let (is_held, heard_at) = change(|_, clock| (clock.is_held, clock.heard_at));
-    let is_over =
-        heard_at.is_some_and(|at| crate::time::count().saturating_sub(at) > REST_US * TICKS_PER_US);
+    let is_over = heard_at.is_some_and(|at| crate::time::count().saturating_sub(at) > REST_US * TICKS_PER_US);
     is_held && !(is_over && gpio::is_impatient())
 }
 
