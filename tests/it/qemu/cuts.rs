@@ -36,6 +36,7 @@ const STRIDE: u32 = 8;
 const NEVER: u32 = 1 << 20;
 /// After so long without a word the node has nothing to say.
 const SILENCE: Duration = Duration::from_millis(300);
+const KEY: NodeKey = NodeKey([7; 32]);
 /// What is changed over the air.
 const CHANGE: &str = "health_s=7200\nprobe.2=tank_float,contact:2:0,3600,3600\nbattery=lifepo4,4,300,100";
 const CHANGE_COMMAND: CommandId = CommandId(1 << 63 | 77);
@@ -53,36 +54,81 @@ struct Past {
 }
 
 impl Past {
-    fn new(installation: &Installation) -> Self {
-        let mut installed = Bank::installed(installation);
+    /// Of a node whose gateway is not known yet.
+    fn new() -> Self {
+        let mut installed = Bank::installed(&lived_in(1));
         at_once(turn_installation(&mut installed));
         let mut counters = Bank::empty(Partition::Settings);
         let (mut readings, mut events) = (Bank::empty(Partition::Readings), Bank::empty(Partition::Events));
         let mut made = Made::default();
         at_once(made.live(&mut counters, &mut readings, &mut events));
-        let changed = words::changed(installation, CHANGE).unwrap();
         Self {
             stored: made.stored,
             waiting: made.waiting,
             epoch: made.last.epoch,
-            settings: [shown(installation), shown(&changed)],
+            settings: [String::new(), String::new()],
             banks: [installed, counters, readings, events],
+        }
+    }
+
+    /// The same of a node whose gateway is at this port.
+    fn with_port(&self, port: u16) -> Self {
+        let (installed, mut banks) = (lived_in(port), self.banks.clone());
+        at_once(come_near(&mut banks[0], &format!("broker={}", installed.broker)));
+        let changed = words::changed(&installed, CHANGE).unwrap();
+        Self {
+            banks,
+            stored: self.stored,
+            waiting: self.waiting.clone(),
+            epoch: self.epoch,
+            settings: [shown(&installed), shown(&changed)],
         }
     }
 }
 
-/// Changes settings and gives them up again until the partition's pages have gone round and the next one is near.
+/// What an installer wrote down. Switches: nothing of a life waits for the line.
+fn lived_in(port: u16) -> Installation {
+    let mut made = installation(&Kit::new(NODE, KEY, &format!("{HOST}:{port}")));
+    made.network = Network::Static {
+        address: "10.0.2.80".parse().unwrap(),
+        prefix_len: 24,
+        router: HOST.parse().unwrap(),
+    };
+    words::set(&mut made, "probe.0", "tank_float,contact:0:0,3600,3600,0").unwrap();
+    words::set(&mut made, "probe.1", "pressure_switch,contact:1:0,3600,3600").unwrap();
+    made
+}
+
+/// Tries settings and ends the trial.
+async fn cycle(bank: &mut Bank, command: u64, text: &str, outcome: SettingsOutcome) {
+    let mut setup = Setup::new(&mut *bank);
+    let settings =
+        Settings { text: SettingsText::new(text).unwrap(), ..change(CommandId(command), UnixMs(0)) };
+    assert!(setup.begin(&settings).await.unwrap());
+    setup.boot().await.unwrap();
+    setup.settle(outcome).await.unwrap();
+    setup.told().await.unwrap();
+}
+
+/// Changes settings and gives them up again until every page of the partition was used.
 async fn turn_installation(bank: &mut Bank) {
-    const N_CYCLES: u64 = 120;
+    const N_CYCLES: u64 = 90;
+    // The longest text that a change may have, nearly.
+    let text = format!("{CHANGE}\nprobe.3=tank_float,contact:3:0,3600,3600\nmeter=none\nhealth_s=3600");
+    for command in 1..=N_CYCLES {
+        cycle(bank, command, &text, SettingsOutcome::Unreachable).await;
+    }
+}
+
+/// Makes a change for good, and others not, until the page is so full that the life's change turns it.
+async fn come_near(bank: &mut Bank, text: &str) {
+    /// More than one of these takes, and less than the life's change.
     const NEAR: usize = 330;
-    let mut command = 0;
-    while command < N_CYCLES || bank.room().is_none_or(|room| room > NEAR) {
+    let mut command = 1000;
+    cycle(bank, command, text, SettingsOutcome::Confirmed).await;
+    while bank.room().is_none_or(|room| room > NEAR) {
         command += 1;
-        let mut setup = Setup::new(&mut *bank);
-        assert!(setup.begin(&change(CommandId(command), UnixMs(0))).await.unwrap());
-        setup.boot().await.unwrap();
-        setup.settle(SettingsOutcome::Unreachable).await.unwrap();
-        setup.told().await.unwrap();
+        cycle(bank, command, CHANGE, SettingsOutcome::Unreachable).await;
     }
 }
 
@@ -98,7 +144,7 @@ impl Made {
     /// Two boots with so many records that every page was used, the newest of which wait.
     async fn live(&mut self, counters: &mut Bank, readings: &mut Bank, events: &mut Bank) {
         /// More records of either kind than their pages hold.
-        const N_RECORDS: u32 = 3000;
+        const N_RECORDS: u32 = 2600;
         /// What is left of a page of readings, events and counters for what waits, and then for the life, bytes: no less than one
         /// takes, and less than the life needs, so that each kind turns its page.
         const NEAR: [usize; 3] = [240, 240, 80];
@@ -450,19 +496,9 @@ struct Rig {
 }
 
 impl Rig {
-    fn new() -> Self {
-        let key = NodeKey([7; 32]);
-        let peer = Peer::start(NODE.parse().unwrap(), key.clone());
-        let mut made = installation(&Kit::new(NODE, key, &format!("{HOST}:{}", peer.port())));
-        made.network = Network::Static {
-            address: "10.0.2.80".parse().unwrap(),
-            prefix_len: 24,
-            router: HOST.parse().unwrap(),
-        };
-        // Switches: nothing of a life waits for the line.
-        words::set(&mut made, "probe.0", "tank_float,contact:0:0,3600,3600,0").unwrap();
-        words::set(&mut made, "probe.1", "pressure_switch,contact:1:0,3600,3600").unwrap();
-        Self { past: Past::new(&made), peer, chip: Chip::new(image("node-faults"), 2500) }
+    fn new(past: &Past) -> Self {
+        let peer = Peer::start(NODE.parse().unwrap(), KEY);
+        Self { past: past.with_port(peer.port()), peer, chip: Chip::new(image("node-faults"), 2500) }
     }
 
     /// A life in which the power fails at a step of the flash. Gives whether it did, and how many steps were left otherwise.
@@ -498,7 +534,8 @@ impl Rig {
 #[test]
 fn power_that_fails_at_any_step_of_the_flash_loses_nothing() {
     let began = monotonic();
-    let mut rig = Rig::new();
+    let past = Past::new();
+    let mut rig = Rig::new(&past);
     let (_, n_left) = rig.live(NEVER);
     let n_steps = NEVER - n_left;
     for before in &rig.past.banks {
@@ -514,7 +551,7 @@ fn power_that_fails_at_any_step_of_the_flash_loses_nothing() {
     std::thread::scope(|scope| {
         for _ in 0..N_WORKERS {
             scope.spawn(|| {
-                let mut rig = Rig::new();
+                let mut rig = Rig::new(&past);
                 loop {
                     let step = next.fetch_add(stride, Ordering::Relaxed);
                     if step > n_steps {
