@@ -112,6 +112,31 @@ fn opensprinkler_master_adjust_from_minus_600_to_600_s() {
     assert_eq!(short.check().len(), 1, "its lease would end before");
 }
 
+/// Season 4, day 151: another section's zone ended, and the master valve before the one that waited opened only with the next
+/// reading below it.
+#[test]
+fn a_master_valve_opens_as_soon_as_another_section_leaves_water() {
+    let mut plan = farm(2);
+    source(&mut plan, "pump").capacity = Some(LitresPerHour(1500));
+    let master = PumpPlan::new(PumpKind::Master, output("master"));
+    for name in ["a", "b"] {
+        source(&mut plan, name).fed_by = Some("pump".parse().unwrap());
+    }
+    source(&mut plan, "a").pump = Some(PumpPlan { on_adjust_s: -20, ..master });
+    for (name, section) in [("z1", "a"), ("z2", "b")] {
+        let zone = zone_of(&mut plan, name);
+        (zone.source, zone.flow) = (section.parse().unwrap(), Some(LitresPerHour(1000)));
+    }
+    assert_eq!(plan.check(), []);
+    let mut field = Field::new(plan);
+    field.start("z2", 600);
+    field.wait_s(60);
+    field.read(1, 1900);
+    field.wait_s(900);
+    assert_eq!(field.seconds("z2 stopped: run_time_reached"), [600]);
+    assert_eq!((field.seconds("open master"), field.seconds("open v1")), (vec![600], vec![620]));
+}
+
 #[test]
 fn opensprinkler_pump_start_with_delay() {
     let mut field = Field::new(pumped(1));

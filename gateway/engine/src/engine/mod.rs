@@ -649,6 +649,7 @@ impl Engine {
         for (idx, _) in waiting {
             self.queue(idx, now);
             self.keep_books(idx, now);
+            self.tell_pumps(idx);
         }
     }
 
