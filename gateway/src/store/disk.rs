@@ -27,7 +27,7 @@ pub enum DiskState {
     Ok,
     /// Less than [`DISK_FREE_MIN`].
     Low,
-    /// Less than [`DISK_FULL`].
+    /// Less than a commit needs (1 MiB): nothing is stored.
     Full,
 }
 
