@@ -145,32 +145,21 @@ struct Server {
 
 impl Server {
     fn start(kind: &Kind, folder: &Path) -> anyhow::Result<Self> {
-        let program = std::env::current_exe().context("find this program")?;
-        let mut command = match kind {
-            Kind::Gateway => {
-                let mut command = Command::new(program);
-                command
-                    .args([
-                        "serve",
-                        "--http",
-                        "127.0.0.1:0",
-                        "--mqtt",
-                        "127.0.0.1:0",
-                        "--anonymous",
-                        "--data",
-                    ])
-                    .arg(folder.join("gateway"));
-                command
-            }
-            Kind::Floor => {
-                let mut command = Command::new(program);
-                command.args(["bench", "floor", "--log"]).arg(folder.join("floor.log"));
-                command
-            }
+        let (words, kept): (&[&str], _) = match kind {
+            Kind::Gateway => (
+                &["serve", "--http", "127.0.0.1:0", "--mqtt", "127.0.0.1:0", "--anonymous", "--data"],
+                "gateway",
+            ),
+            Kind::Floor => (&["bench", "floor", "--log"], "floor.log"),
             Kind::Mosquitto(program) => return Self::start_mosquitto(program, folder),
         };
-        command.env("GIOT_LOG", "warn").stdin(Stdio::null()).stdout(Stdio::piped());
-        let mut child = command.spawn().context("start a process to measure")?;
+        let mut command = Command::new(std::env::current_exe().context("find this program")?);
+        command.args(words).arg(folder.join(kept)).env("GIOT_LOG", "warn");
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .context("start a process to measure")?;
         let stdout = child.stdout.take().context("hear the process")?;
         let mut server = Self { child, addr: ([127, 0, 0, 1], 0).into() };
         let mut line = String::new();
