@@ -160,7 +160,7 @@ impl Teller {
                 pace.succeeded();
             }
             Verdict::Forbidden | Verdict::Unknown | Verdict::Busy | Verdict::Away => {
-                let pause_ms = pace.failed(verdict, random());
+                let pause_ms = pace.failed_asking(verdict, answer.later_ms(), random());
                 tracing::warn!(message = name, what, pause_ms, "a message did not arrive; tried again");
                 return Some(Duration::from_millis(pause_ms));
             }

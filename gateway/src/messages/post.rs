@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 
 use crate::config::{MessageFormat, MessagePlan, check_message_url, check_token};
 use crate::sinks;
+use crate::sinks::heard::heard;
 use crate::sinks::verdict::Answer;
 
 use super::letter::Letter;
@@ -53,9 +54,9 @@ impl Post {
     pub async fn send(&self, letter: &Letter) -> Answer {
         match self.request(letter).send().await {
             Ok(answer) => {
-                let status = answer.status().as_u16();
+                let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
                 let text = answer.text().await.unwrap_or_default();
-                Answer::Status(status, text.chars().take(ANSWER_MAX).collect())
+                heard(status, &headers, text.chars().take(ANSWER_MAX).collect())
             }
             // The address may be a secret.
             Err(error) => Answer::None(format!("{:#}", anyhow::Error::new(error.without_url()))),
@@ -85,5 +86,38 @@ impl Post {
 impl std::fmt::Debug for Post {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Post").field("format", &self.format).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{BufRead, BufReader, Write};
+    use std::net::TcpListener;
+
+    /// Many services of messages answer 429 with the pause that they want.
+    #[tokio::test]
+    async fn a_service_may_ask_for_a_pause() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = listener.local_addr().expect("its address");
+        let service = tokio::task::spawn_blocking(move || {
+            let mut socket = BufReader::new(listener.accept().expect("a message").0);
+            let mut line = String::new();
+            while line != "\r\n" {
+                line.clear();
+                socket.read_line(&mut line).expect("its head");
+            }
+            let answer = "HTTP/1.1 429 Too Many Requests\r\nRetry-After: 7\r\nContent-Length: 4\r\n\r\nwait";
+            socket.get_mut().write_all(answer.as_bytes()).expect("answered");
+            // What follows is read to its end: closed before, the answer could be lost.
+            std::io::copy(&mut socket, &mut std::io::sink())
+        });
+        let url = format!("http://{address}/").parse().expect("an address");
+        let post = Post { client: Client::new(), url, token: String::new(), format: MessageFormat::Text };
+        let letter = Letter { title: "HTX".to_owned(), text: "một".to_owned(), entries: Vec::new() };
+        let answer = post.send(&letter).await;
+        assert_eq!(answer, Answer::Later(429, "wait".to_owned(), 7_000));
+        drop(post);
+        service.await.expect("no panic").expect("read");
     }
 }

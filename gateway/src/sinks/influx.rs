@@ -26,12 +26,11 @@ use flate2::write::GzEncoder;
 use hyper::client::connect::HttpInfo;
 use influxdb2::api::write::TimestampPrecision;
 use influxdb2::{Client, ClientBuilder, RequestError};
-use reqwest::header::{
-    AUTHORIZATION, CONNECTION, CONTENT_ENCODING, DATE, HeaderMap, HeaderValue, RETRY_AFTER,
-};
+use reqwest::header::{AUTHORIZATION, CONNECTION, CONTENT_ENCODING, HeaderMap, HeaderValue};
 use reqwest::redirect;
 use tokio::sync::Mutex;
 
+use super::heard::heard;
 use super::tripwire::Tripwire;
 use super::verdict::Answer;
 
@@ -194,16 +193,12 @@ impl Influx {
         if let Some(rights) = &self.rights {
             request = request.header(AUTHORIZATION, rights.clone());
         }
-        let heard = async {
+        let answer = async {
             let mut answer = request.send().await?;
-            let (status, later_ms) = (answer.status().as_u16(), later_ms(answer.headers()));
-            Ok::<_, reqwest::Error>((status, later_ms, beginning(&mut answer).await?))
+            let text = beginning(&mut answer).await?;
+            Ok::<_, reqwest::Error>(heard(answer.status().as_u16(), answer.headers(), text))
         };
-        match heard.await {
-            Ok((status @ (429 | 503), Some(ms), text)) => Answer::Later(status, text, ms),
-            Ok((status, _, text)) => Answer::Status(status, text),
-            Err(error) => Answer::None(cause(&error)),
-        }
+        answer.await.unwrap_or_else(|error| Answer::None(cause(&error)))
     }
 
     /// Asks whether anybody is there, and still the same. Not the crate's health check, which some servers do not answer.
@@ -265,18 +260,6 @@ fn rights(token: &str) -> anyhow::Result<Option<HeaderValue>> {
         .context("a token with letters that no header carries")?;
     rights.set_sensitive(true);
     Ok(Some(rights))
-}
-
-/// `Retry-After`: seconds, or a moment by the clock of the sink, which its `Date` tells.
-fn later_ms(headers: &HeaderMap) -> Option<u64> {
-    let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok()).map(str::trim);
-    let later = text(RETRY_AFTER)?;
-    if let Ok(seconds) = later.parse::<u64>() {
-        return Some(seconds.saturating_mul(1000));
-    }
-    let moment = |text| chrono::DateTime::parse_from_rfc2822(text).ok();
-    let pause = moment(later)?.signed_duration_since(moment(text(DATE)?)?);
-    u64::try_from(pause.num_milliseconds()).ok()
 }
 
 fn compress(lines: &[u8]) -> std::io::Result<Vec<u8>> {

@@ -6,12 +6,13 @@
 //! | `verdict.rs` `delivery.rs` `pace.rs` `window.rs` | decisions: what an answer means, halving, pauses, what is safe |
 //! | `source.rs` | reading from the store, by its cursor (`store/backlog`) |
 //! | `sender.rs` | the loop |
-//! | `influx.rs` `tripwire.rs` | the way out, and how a restart of the other side is noticed |
+//! | `influx.rs` `heard.rs` `tripwire.rs` | the way out, and how a restart of the other side is noticed |
 //!
 //! Responsible for: every point there in the end, once (P8); nothing here in memory that grows while a sink is away (P9). Must not
 //! slow ingest, and never ends the gateway.
 
 pub mod delivery;
+pub mod heard;
 pub mod influx;
 pub mod line;
 pub mod pace;
