@@ -1,12 +1,13 @@
 //! What a zone's soil lacks: its season day by day from weather, water and probes, up to this moment (FAO-56 by the engine).
 //!
 //! Pure: the same season, days and water give the same count. Days are the farm's; evapotranspiration counts when its day is
-//! over, rain and irrigation at once. A day without temperatures takes the mean of the days before it and is told as guessed;
-//! after [`SILENT_DAYS_MAX`] such days in a row nothing is counted any more.
+//! over, rain and irrigation at once. A day without temperatures takes the mean of the days before it, and the warmth of the
+//! last, and is told as guessed; after [`SILENT_DAYS_MAX`] such days in a row nothing is counted any more. Where stages go by
+//! warmth, days of the season before the station's first were as warm as that one.
 
 use std::collections::{BTreeMap, VecDeque};
 
-use giot_engine::agro::{Balance, DayInput, Depletion, SeasonPlan, StartState, Watering};
+use giot_engine::agro::{Balance, Clock, DayInput, Depletion, SeasonPlan, StartState, Watering, degree_days};
 use giot_engine::program::{Date, Lack, Millimetres};
 use giot_shared::time::UnixMs;
 
@@ -109,11 +110,15 @@ impl BalancePlan {
     pub fn count(&self, facts: &Facts, now: UnixMs, utc_offset_min: i32) -> Count {
         let today = Date::of(now, utc_offset_min);
         let season_first = self.first_day(today);
-        let Some(first) = facts.days.keys().find(|date| **date >= season_first).copied() else {
+        // What is before the first day with a number has nothing to guess from.
+        let counts = |(date, day): &(&Date, &Day)| **date >= season_first && day.et0.is_some();
+        let Some((first, warmth)) = facts.days.iter().find(counts).map(|(date, day)| (*date, day.extremes_c))
+        else {
             return Count { lack: Err("no_weather"), days: Vec::new() };
         };
         let mut season = self.season.clone();
-        season.start = StartState { progress: f64::from(first.days_since(season_first)), ..season.start };
+        let n_before = f64::from(first.days_since(season_first));
+        season.start = StartState { progress: n_before * self.growth(warmth), ..season.start };
         let start_mm = season.soil.profile.available_mm(season.crop.root_at_m(season.start.progress));
         if let (Depletion::Content(_), Some(content)) = (season.start.depletion, facts.contents.get(&first)) {
             season.start.depletion = Depletion::Content(*content);
@@ -121,7 +126,7 @@ impl BalancePlan {
         let Ok(mut balance) = Balance::new(season) else {
             return Count { lack: Err("invalid_season"), days: Vec::new() };
         };
-        let mut recent: VecDeque<f64> = VecDeque::new();
+        let (mut recent, mut warmth): (VecDeque<f64>, _) = (VecDeque::new(), warmth);
         let (mut n_guessed, mut n_silent, mut days) = (0, 0, Vec::new());
         for nth in 0..today.days_since(first) {
             let date = first.plus_days(nth);
@@ -131,7 +136,6 @@ impl BalancePlan {
                 (Some((et0_mm, true)), _) => (et0_mm, Et0From::Hargreaves),
                 (Some((et0_mm, false)), _) => (et0_mm, Et0From::PenmanMonteith),
                 (None, Some(mean_mm)) => (mean_mm, Et0From::Guessed),
-                // Nothing to guess from: the season begins with the first day that has a number.
                 (None, None) => continue,
             };
             if et0_from == Et0From::Guessed {
@@ -141,12 +145,14 @@ impl BalancePlan {
                 recent.push_back(et0_mm);
                 recent.drain(..recent.len().saturating_sub(MEAN_DAYS));
             }
+            warmth = weather.extremes_c.or(warmth);
             let irrigation_mm = self.depth_mm(facts, date, 0, utc_offset_min);
             let input = DayInput {
                 et0_mm,
                 rain_mm: weather.rain_from(0),
                 u2_ms: weather.u2_ms,
                 rhmin: weather.rhmin,
+                extremes_c: warmth,
                 watering: self.watering(irrigation_mm),
                 water_content: facts.contents.get(&date).copied(),
                 ..DayInput::default()
@@ -187,6 +193,17 @@ impl BalancePlan {
             })
         };
         Count { lack, days }
+    }
+
+    /// How far a day of such lowest and highest temperatures brings the crop, in the units of its stages.
+    fn growth(&self, extremes_c: Option<(f64, f64)>) -> f64 {
+        match (self.season.crop.stages.clock, extremes_c) {
+            (Clock::Days, _) => 1.0,
+            (Clock::DegreeDays { base_c, upper_c }, Some((tmin_c, tmax_c))) => {
+                degree_days(tmin_c, tmax_c, base_c, upper_c)
+            }
+            (Clock::DegreeDays { .. }, None) => 0.0,
+        }
     }
 
     /// The day that is not over: what was lacking in the morning, less its rain and water.
@@ -364,6 +381,34 @@ mod tests {
         assert!((lack(&facts) - 30.0).abs() < 0.02, "{}", lack(&facts));
         facts.given = vec![Given { at: at(10, 5), ml: 20_000_000 }, Given { at: at(10, 7), ml: 10_000_000 }];
         assert!((lack(&facts) - 26.4).abs() < 0.02, "{}", lack(&facts));
+    }
+
+    #[test]
+    fn stages_by_warmth_follow_the_station() {
+        let by_days = BalancePlan { season: staged(Stages::days([3.0, 4.0, 5.0, 6.0])), ..plums() };
+        let clock = Clock::DegreeDays { base_c: 8.0, upper_c: 30.0 };
+        let lengths = [30.0, 40.0, 50.0, 60.0];
+        let by_warmth = BalancePlan { season: staged(Stages { lengths, clock }), ..plums() };
+        // 10 °C·d a day are one day of the other clock, also where a day's temperatures are missing or come first on the 3rd.
+        let mut facts = season(14);
+        facts.days.values_mut().for_each(|day| day.extremes_c = Some((12.0, 24.0)));
+        facts.days.insert(date(6), Day { et0: None, extremes_c: None, ..weather(4.0) });
+        facts.days.retain(|day, _| *day >= date(3));
+        let count = |plan: &BalancePlan, facts: &Facts| plan.count(facts, at(15, 8), OFFSET_MIN);
+        let kcs = |count: &Count| count.days.iter().map(|day| day.kc).collect::<Vec<_>>();
+        let (days, warmth) = (count(&by_days, &facts), count(&by_warmth, &facts));
+        assert_eq!(days.days.len(), warmth.days.len());
+        let apart = kcs(&days).iter().zip(kcs(&warmth)).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+        assert!(apart < 1e-9, "{apart}: {:?} {:?}", kcs(&days), kcs(&warmth));
+        // A warm spring is ahead: by the 7th it has come to mid-season.
+        facts.days.values_mut().for_each(|day| day.extremes_c = Some((18.0, 38.0)));
+        let ahead = kcs(&count(&by_warmth, &facts));
+        assert!(ahead[3] > kcs(&warmth)[3] + 0.1, "{ahead:?}");
+    }
+
+    fn staged(stages: Stages) -> SeasonPlan {
+        let season = plums().season;
+        SeasonPlan { crop: CropPlan { stages, ..season.crop }, ..season }
     }
 
     #[test]

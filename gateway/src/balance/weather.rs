@@ -54,6 +54,8 @@ impl Et0From {
 pub struct Day {
     /// Reference evapotranspiration, mm, and how it came about; `None`: the temperatures are missing.
     pub et0: Option<(f64, bool)>,
+    /// Lowest and highest temperature of the air, °C.
+    pub extremes_c: Option<(f64, f64)>,
     /// Wind at 2 m, m/s.
     pub u2_ms: Option<f64>,
     /// Lowest relative humidity, %.
@@ -163,6 +165,7 @@ fn day(date: Date, site: &Site, [temperature, humidity, wind, radiation, rain]: 
     });
     Day {
         et0,
+        extremes_c: extremes.filter(|_| et0.is_some()),
         u2_ms: site.wind(weather.u_ms).ok().filter(|_| weather.u_ms.is_some()).map(|(u2_ms, _)| u2_ms),
         rhmin: weather.rhmin.filter(|rh| (0.0..=100.0).contains(rh)),
         rain_mm: rain.map(|hour| hour.map(|hour| sum(&hour).max(0.0))),

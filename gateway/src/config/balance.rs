@@ -5,7 +5,7 @@ use super::raw;
 use crate::balance::{BalancePlan, Station};
 use giot_engine::HeldWater;
 use giot_engine::agro::{
-    Canopy, Crop, CropPlan, DayOrder, Depletion, Profile, Rules, SeasonPlan, Site, SoilPlan, Stages,
+    Canopy, Clock, Crop, CropPlan, DayOrder, Depletion, Profile, Rules, SeasonPlan, Site, SoilPlan, Stages,
     StartState, crop,
 };
 use giot_shared::ids::NodeId;
@@ -100,10 +100,10 @@ impl Compiler<'_> {
         // A wrong area is told with the zone.
         let area_dm2 = zone.area_m2.as_ref().map(|area| *area.get_ref() * 100.0)?;
         let (row, held) = (row?, held?);
-        let lengths = self.stage_days(row, spanned, field)?;
+        let stages = self.stages(row, spanned, field)?;
         let shares = shares?;
         let root_m = raw.root_cm.as_ref().map(|root| *root.get_ref() / 100.0);
-        let season = season(row, held, lengths, root_m, &shares);
+        let season = season(row, held, stages, root_m, &shares);
         for problem in season.check() {
             self.problem(spanned.span(), field, problem);
         }
@@ -170,13 +170,41 @@ impl Compiler<'_> {
         row
     }
 
-    fn stage_days(&mut self, row: &Crop, raw: &Spanned<raw::Balance>, field: &str) -> Option<[f64; 4]> {
-        let lengths = raw.get_ref().stage_days.as_ref().map(|lengths| *lengths.get_ref()).or(row.stage_days);
-        if lengths.is_none() {
-            let what = format!("needed: days of the four stages; the table has none for {}", row.id);
-            self.problem(raw.span(), &format!("{field}.stage_days"), what);
+    /// The crop's stages: by warmth where the farm says so, else by days.
+    fn stages(&mut self, row: &Crop, spanned: &Spanned<raw::Balance>, field: &str) -> Option<Stages> {
+        let raw = spanned.get_ref();
+        let limits = (raw.base_c.as_ref(), raw.upper_c.as_ref());
+        match (&raw.stage_days, &raw.stage_degree_days, limits) {
+            (Some(_), Some(warmth), _) => {
+                self.problem(
+                    warmth.span(),
+                    &format!("{field}.stage_degree_days"),
+                    "either this or stage_days",
+                );
+                None
+            }
+            (None, Some(warmth), (Some(base_c), Some(upper_c))) => {
+                let (base_c, upper_c) = (*base_c.get_ref(), *upper_c.get_ref());
+                Some(Stages { lengths: *warmth.get_ref(), clock: Clock::DegreeDays { base_c, upper_c } })
+            }
+            (None, Some(warmth), _) => {
+                let what = "needs base_c and upper_c, °C";
+                self.problem(warmth.span(), &format!("{field}.stage_degree_days"), what);
+                None
+            }
+            (_, None, (Some(limit), _) | (None, Some(limit))) => {
+                self.problem(limit.span(), field, "base_c and upper_c belong to stage_degree_days");
+                None
+            }
+            (given, None, (None, None)) => {
+                let lengths = given.as_ref().map(|lengths| *lengths.get_ref()).or(row.stage_days);
+                if lengths.is_none() {
+                    let what = format!("needed: days of the four stages; the table has none for {}", row.id);
+                    self.problem(spanned.span(), &format!("{field}.stage_days"), what);
+                }
+                lengths.map(Stages::days)
+            }
         }
-        lengths
     }
 
     /// `02-01`.
@@ -210,13 +238,7 @@ struct Shares {
 }
 
 /// The season of a crop in a soil under drip; `root_m`: the farm's own depth of grown roots.
-fn season(
-    row: &Crop,
-    held: HeldWater,
-    lengths: [f64; 4],
-    root_m: Option<f64>,
-    shares: &Shares,
-) -> SeasonPlan {
+fn season(row: &Crop, held: HeldWater, stages: Stages, root_m: Option<f64>, shares: &Shares) -> SeasonPlan {
     let (field_capacity, wilting_point) =
         (held.field_capacity.percent() / 100.0, held.wilting_point.percent() / 100.0);
     let (first_m, grown_m) = row.season_root_m();
@@ -234,7 +256,7 @@ fn season(
         crop: CropPlan {
             kcb: row.kcb,
             kc: Some(row.kc),
-            stages: Stages::days(lengths),
+            stages,
             height_m: row.season_height_m(),
             root_m: (first_m.min(root_m), root_m),
             p: row.p,

@@ -305,6 +305,9 @@ pub(super) struct Station {
 pub(super) struct Balance {
     pub(super) since: Spanned<String>,
     pub(super) stage_days: Option<Spanned<[f64; 4]>>,
+    pub(super) stage_degree_days: Option<Spanned<[f64; 4]>>,
+    pub(super) base_c: Option<Spanned<f64>>,
+    pub(super) upper_c: Option<Spanned<f64>>,
     pub(super) root_cm: Option<Spanned<f64>>,
     pub(super) canopy_percent: Option<Spanned<f64>>,
     pub(super) efficiency_percent: Option<Spanned<f64>>,
