@@ -131,13 +131,7 @@ impl BalancePlan {
         for nth in 0..today.days_since(first) {
             let date = first.plus_days(nth);
             let weather = facts.days.get(&date).copied().unwrap_or_default();
-            let mean_mm = mean(recent.iter().copied());
-            let (et0_mm, et0_from) = match (weather.et0, mean_mm) {
-                (Some((et0_mm, true)), _) => (et0_mm, Et0From::Hargreaves),
-                (Some((et0_mm, false)), _) => (et0_mm, Et0From::PenmanMonteith),
-                (None, Some(mean_mm)) => (mean_mm, Et0From::Guessed),
-                (None, None) => continue,
-            };
+            let Some((et0_mm, et0_from)) = et0_of(&weather, mean(recent.iter().copied())) else { continue };
             if et0_from == Et0From::Guessed {
                 (n_guessed, n_silent) = (n_guessed + 1, n_silent + 1);
             } else {
@@ -256,6 +250,15 @@ impl BalancePlan {
 
     fn watering(&self, depth_mm: f64) -> Option<Watering> {
         (depth_mm > 0.0).then_some(Watering { depth_mm, wetted: self.wetted, efficiency: self.efficiency })
+    }
+}
+
+/// A day's evapotranspiration and how it came about; one without a number takes the mean of those before it.
+fn et0_of(day: &Day, mean_mm: Option<f64>) -> Option<(f64, Et0From)> {
+    match day.et0 {
+        Some((et0_mm, true)) => Some((et0_mm, Et0From::Hargreaves)),
+        Some((et0_mm, false)) => Some((et0_mm, Et0From::PenmanMonteith)),
+        None => Some((mean_mm?, Et0From::Guessed)),
     }
 }
 
