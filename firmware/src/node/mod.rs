@@ -7,7 +7,7 @@
 //!
 //! Order of what is done: valves move before anything else; a valve event is in flash before the mark of its run is
 //! cleared; counter and mark are in flash before a valve opens. So a reset at any moment leaves either a closed valve
-//! or a mark from which the next boot records the cut run.
+//! or a mark from which the next boot records the cut run, unless it finds the run's event behind the mark.
 
 mod change;
 mod orders;

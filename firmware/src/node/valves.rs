@@ -88,7 +88,8 @@ impl Node {
     /// What became of [`Action::Persist`]: only when counter and mark are in flash, a waiting valve opens.
     pub fn handle_persisted(&mut self, now: UptimeMs, persisted: bool) {
         let Some(Pending { request }) = self.pending.take() else {
-            // The mark of a closed run stays: the next boot records the run a second time, as cut.
+            // The mark of a closed run stays: the next boot knows its end while that is in flash, and records it a second time, as
+            // cut, when the gateway has taken it.
             return;
         };
         let opened = if persisted {
@@ -224,7 +225,8 @@ impl Node {
             running.retain(|run| run.valve != request.valve);
             mark(&mut running, Running { valve: request.valve, command: request.command });
         }
-        Kept { counter: self.counter, running }
+        let made = (!running.is_empty()).then_some(self.level.last);
+        Kept { counter: self.counter, running, made }
     }
 
     pub(super) fn record_cut_runs(&mut self, now: UptimeMs) {

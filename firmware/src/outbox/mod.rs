@@ -17,13 +17,13 @@
 mod batch;
 mod shelf;
 
-use crate::settings::{LostTail, LostTails, Settings, SettingsError};
+use crate::settings::{Kept, LostTail, LostTails, Settings, SettingsError};
 use batch::Builder;
 use core::fmt;
 use embedded_storage_async::nor_flash::{MultiwriteNorFlash, NorFlash};
 use giot_shared::ids::Position;
 use giot_shared::time::UptimeMs;
-use giot_shared::wire::{Body, Record, Records};
+use giot_shared::wire::{Body, Record, Records, ValveEvent};
 use shelf::{Item, PushError, Shelf};
 
 /// Most pages of the readings partition that are used: 256 KiB of 4 KiB pages, seven weeks of one probe.
@@ -141,6 +141,25 @@ impl<F: MultiwriteNorFlash> Outbox<F> {
     #[must_use]
     pub fn has_after(&self, cursor: Position) -> bool {
         self.last > cursor && (self.last.seq > 0 || self.level().waiting > 0 || self.has_tail_after(cursor))
+    }
+
+    /// Takes those of the last boot's runs out of `kept` whose end is in flash: the power failed before their mark was cleared, and
+    /// they must not be told a second time, as cut. Gives whether there were any: the mark is to be cleared then, before anything
+    /// is released.
+    ///
+    /// # Errors
+    /// [`OutboxError::Flash`].
+    pub async fn drop_told(&mut self, kept: &mut Kept) -> Result<bool, OutboxError> {
+        let n_running = kept.running.len();
+        let Some(made) = kept.made.filter(|_| n_running > 0) else { return Ok(false) };
+        let mut events = self.events.reader(made).await?;
+        while let Some(item) = events.peek() {
+            if let Body::Valve(ValveEvent { valve, open: false, command, .. }) = item.record.body {
+                kept.running.retain(|run| run.valve != valve || run.command != command);
+            }
+            events.advance().await?;
+        }
+        Ok(kept.running.len() < n_running)
     }
 
     /// Takes a record; durable when it returns. An overfull queue gives up its oldest readings for it, never an event.

@@ -3,7 +3,7 @@
 //! | key | value | written |
 //! |---|---|---|
 //! | 1 | boot counter, u32 LE | first thing of every boot, so that no epoch is used twice |
-//! | 2 | command counter u64 LE, then per running valve: valve u8, has command u8, command u64 LE | before a valve opens, after it closed |
+//! | 2 | command counter u64 LE, then per running valve: valve u8, has command u8, command u64 LE; then, where a valve runs, the last record made: epoch u32 LE, seq u32 LE | before a valve opens, after it closed |
 //! | 3 | released position: epoch u32 LE, seq u32 LE | after each acknowledgement |
 //! | 4 | per epoch whose last records were dropped: epoch u32 LE, last seq u32 LE | before records are dropped |
 //!
@@ -41,6 +41,9 @@ pub struct Kept {
     pub counter: u64,
     /// The runs that were going on.
     pub running: heapless::Vec<Running, VALVES_MAX>,
+    /// The last record that was in flash when they were: the end of each comes after it. `None` without a run, and where a
+    /// firmware wrote it that kept no such position.
+    pub made: Option<Position>,
 }
 
 /// A run that a reset would cut.
@@ -172,6 +175,9 @@ impl<F: MultiwriteNorFlash> Settings<F> {
             let command = run.command.map_or(0, |command| command.0);
             value.extend_from_slice(&command.to_le_bytes()).map_err(full)?;
         }
+        if let Some(made) = kept.made.filter(|_| !kept.running.is_empty()) {
+            value.extend_from_slice(&packed(made).to_le_bytes()).map_err(full)?;
+        }
         self.store(KEY_ORDERS, &value).await
     }
 
@@ -186,8 +192,7 @@ impl<F: MultiwriteNorFlash> Settings<F> {
     /// # Errors
     /// [`SettingsError::Flash`].
     pub async fn store_released(&mut self, released: Position) -> Result<(), SettingsError> {
-        let packed = u64::from(released.epoch) | (u64::from(released.seq) << 32);
-        self.store(KEY_RELEASED, &packed.to_le_bytes()).await
+        self.store(KEY_RELEASED, &packed(released).to_le_bytes()).await
     }
 
     /// Reads the dropped ends.
@@ -210,7 +215,7 @@ impl<F: MultiwriteNorFlash> Settings<F> {
     pub async fn store_lost_tails(&mut self, tails: &LostTails) -> Result<(), SettingsError> {
         let mut value: heapless::Vec<u8, VALUE_LEN_MAX> = heapless::Vec::new();
         for tail in tails {
-            let packed = u64::from(tail.epoch) | (u64::from(tail.to) << 32);
+            let packed = packed(Position { epoch: tail.epoch, seq: tail.to });
             value.extend_from_slice(&packed.to_le_bytes()).map_err(|_| SettingsError::Flash)?;
         }
         self.store(KEY_LOST, &value).await
@@ -246,7 +251,12 @@ pub(crate) fn used_len<F: NorFlash>(flash: &F, pages_max: usize) -> Option<u32> 
     u32::try_from(pages.checked_mul(F::ERASE_SIZE)?).ok().filter(|&len| len > 0)
 }
 
-/// Epoch in the low half, seq in the high half, each as a u32.
+/// Epoch in the low half, seq in the high half.
+const fn packed(position: Position) -> u64 {
+    position.epoch as u64 | (position.seq as u64) << 32
+}
+
+/// Of [`packed`].
 fn position(packed: u64) -> Position {
     let half = |value: u64| u32::try_from(value & u64::from(u32::MAX)).unwrap_or(u32::MAX);
     Position { epoch: half(packed), seq: half(packed >> 32) }
@@ -254,8 +264,10 @@ fn position(packed: u64) -> Position {
 
 fn decode_kept(bytes: &[u8]) -> Option<Kept> {
     let (counter, runs) = bytes.split_first_chunk::<8>()?;
-    let mut kept = Kept { counter: u64::from_le_bytes(*counter), running: heapless::Vec::new() };
-    for run in runs.as_chunks::<10>().0 {
+    let (runs, made) = runs.as_chunks::<10>();
+    let made = made.try_into().ok().map(|bytes| position(u64::from_le_bytes(bytes)));
+    let mut kept = Kept { counter: u64::from_le_bytes(*counter), running: heapless::Vec::new(), made };
+    for run in runs {
         let [valve, has_command, command @ ..] = *run;
         let command = (has_command != 0).then(|| CommandId(u64::from_le_bytes(command)));
         kept.running.push(Running { valve: ValveId(valve), command }).ok()?;

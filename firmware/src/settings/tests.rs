@@ -18,8 +18,8 @@ fn values_survive_a_reset() {
             let command = (valve % 2 == 0).then_some(CommandId(u64::MAX - u64::from(valve)));
             running.push(Running { valve: ValveId(valve), command }).expect("room");
         }
-        let kept = Kept { counter: u64::MAX, running };
         let released = Position { epoch: u32::MAX, seq: 7 };
+        let kept = Kept { counter: u64::MAX, running, made: Some(released) };
         let tails: LostTails =
             (1..).map(|epoch| LostTail { epoch, to: u32::MAX }).take(LOST_TAILS_MAX).collect();
         let mut settings = open(&flash);
@@ -68,8 +68,8 @@ fn a_power_cut_leaves_the_old_or_the_new_value() {
         for cut_at in 1.. {
             let power = Power::default();
             let flash = Nor::new(2, &power);
-            let old = Kept { counter: 7, running: heapless::Vec::new() };
-            let new = Kept { counter: 8, running: heapless::Vec::new() };
+            let old = Kept { counter: 7, ..Kept::default() };
+            let new = Kept { counter: 8, ..Kept::default() };
             open(&flash).store_kept(&old).await.expect("stored");
             power.cut_at(cut_at);
             let stored = open(&flash).store_kept(&new).await;

@@ -271,14 +271,14 @@ fn a_boot_records_the_runs_that_were_cut() {
         (ResetCause::Panic, CloseReason::Panic),
         (ResetCause::Software, CloseReason::Boot),
     ] {
-        let mut kept = Kept { counter: 5, running: heapless::Vec::new() };
+        let mut kept = Kept { counter: 5, ..Kept::default() };
         kept.running.push(Running { valve: ValveId(1), command: Some(CommandId(44)) }).expect("room");
         let rig = Rig::with(config(), boot(reset, kept));
         let events = rig.events();
         assert_eq!(events.len(), 1);
         assert_eq!((events[0].valve, events[0].command), (ValveId(1), Some(CommandId(44))));
         assert_eq!((events[0].closed_by, events[0].run_ms), (Some(want), None));
-        assert_eq!(rig.kept, Kept { counter: 5, running: heapless::Vec::new() }, "the mark is cleared");
+        assert_eq!(rig.kept, Kept { counter: 5, ..Kept::default() }, "the mark is cleared");
     }
     assert!(Rig::new().events().is_empty(), "no run, no event");
 }

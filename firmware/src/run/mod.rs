@@ -149,10 +149,14 @@ pub async fn run<B: Board, C: Connector, F: MultiwriteNorFlash>(
     let mut outbox = Outbox::open(flash.readings, flash.events, tails).await?;
     let epoch = begin_epoch(&mut settings, &mut outbox, woken.as_ref()).await?;
     let mut setup = flash.installation.map(Setup::new);
+    let mut kept = settings.kept().await;
+    if outbox.drop_told(&mut kept).await? {
+        settings.store_kept(&kept).await?;
+    }
     let boot = Boot {
         epoch,
         reset: board.reset_cause(),
-        kept: settings.kept().await,
+        kept,
         released: settings.released().await,
         nonce_seed: board.random(),
         standing: standing(&mut setup).await,
@@ -591,3 +595,6 @@ async fn standing<F: MultiwriteNorFlash>(setup: &mut Option<Setup<F>>) -> Standi
 fn link_now() -> LinkMs {
     LinkMs(Instant::now().as_millis())
 }
+
+#[cfg(test)]
+mod tests;

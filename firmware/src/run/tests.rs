@@ -1,0 +1,227 @@
+//! The loop on a board of memory, without a gateway: its power fails at every single word that runs at a button write to the flash, in
+//! the boot after that as well, and each run that watered has exactly one end afterwards.
+
+use super::*;
+use crate::board::{ConnectFault, DriveFault, Vitals};
+use crate::hand_clock::{block_on, now_ms};
+use crate::nor::{Nor, Power, now_or_never};
+use crate::probe::{ProbeFault, Sample};
+use crate::settings::{MeterPlan, ValvePlan};
+use giot_shared::ids::{NodeId, ProbeId, ValveId};
+use giot_shared::time::UnixMs;
+use giot_shared::wire::{NodeKey, ResetCause, ValveEvent};
+use std::vec::Vec;
+
+const VALVE: ValveId = ValveId(0);
+/// More steps than a boot takes.
+const NEVER: u64 = 1 << 20;
+
+/// Flash and power of a node over its boots.
+struct Chip {
+    power: Power,
+    settings: Nor,
+    readings: Nor,
+    events: Nor,
+}
+
+/// One boot: what was asked of the board, and what it did.
+struct OneBoot<'a> {
+    power: &'a Power,
+    /// Presses of the button that are still to come.
+    n_presses: usize,
+    is_open: bool,
+    n_asked: usize,
+    n_opened: usize,
+}
+
+impl Board for OneBoot<'_> {
+    fn uptime(&self) -> UptimeMs {
+        UptimeMs(now_ms())
+    }
+
+    fn civil_time(&self) -> Option<UnixMs> {
+        None
+    }
+
+    fn random(&mut self) -> u64 {
+        7
+    }
+
+    fn reset_cause(&self) -> ResetCause {
+        ResetCause::PowerOn
+    }
+
+    async fn drive_valve(&mut self, drive: Drive) -> Result<(), DriveFault> {
+        self.n_opened += usize::from(drive.open);
+        self.is_open = drive.open;
+        Ok(())
+    }
+
+    async fn read_probe(&mut self, _: ProbeId, _: Option<UptimeMs>) -> Result<Sample, ProbeFault> {
+        Err(ProbeFault::NoAnswer)
+    }
+
+    async fn read_vitals(&mut self) -> Vitals {
+        Vitals::default()
+    }
+
+    fn take_pulses(&mut self) -> u32 {
+        u32::from(self.is_open)
+    }
+
+    fn feed_watchdog(&mut self) {}
+
+    fn report(&mut self, _: &NodeStatus) {}
+
+    async fn wait(&mut self, _: Option<UptimeMs>) -> Wake {
+        Timer::after_millis(500).await;
+        if self.power.is_cut() || self.n_presses == 0 {
+            return Wake::Stop;
+        }
+        self.n_presses -= 1;
+        self.n_asked += usize::from(!self.is_open);
+        Wake::Button(VALVE)
+    }
+}
+
+/// No network.
+struct Nowhere;
+
+impl Connector for Nowhere {
+    type Transport = NoStream;
+
+    async fn connect(&mut self) -> Result<NoStream, ConnectFault> {
+        core::future::pending().await
+    }
+}
+
+/// There is none.
+enum NoStream {}
+
+impl embedded_io_async::ErrorType for NoStream {
+    type Error = core::convert::Infallible;
+}
+
+impl Read for NoStream {
+    async fn read(&mut self, _: &mut [u8]) -> Result<usize, Self::Error> {
+        match *self {}
+    }
+}
+
+impl Write for NoStream {
+    async fn write(&mut self, _: &[u8]) -> Result<usize, Self::Error> {
+        match *self {}
+    }
+
+    async fn flush(&mut self) -> Result<(), Self::Error> {
+        match *self {}
+    }
+}
+
+impl Chip {
+    fn new() -> Self {
+        let power = Power::default();
+        Self {
+            settings: Nor::new(2, &power),
+            readings: Nor::new(4, &power),
+            events: Nor::new(4, &power),
+            power,
+        }
+    }
+
+    /// A boot in which somebody presses the button so many times, and whose power fails at a word. Gives how often a run was asked
+    /// for and how often the valve opened, and whether the power failed.
+    fn boot(&self, n_presses: usize, cut_at: u64) -> (usize, usize, bool) {
+        let mut config = NodeConfig::new("n01".parse::<NodeId>().expect("an id"), NodeKey([7; 32]));
+        config.valves.push(ValvePlan::new(VALVE)).expect("room");
+        config.meter = Some(MeterPlan { probe: ProbeId(9), microlitres_per_pulse: 500_000 });
+        let mut board = OneBoot { power: &self.power, n_presses, is_open: false, n_asked: 0, n_opened: 0 };
+        let flash = Partitions {
+            settings: self.settings.clone(),
+            readings: self.readings.clone(),
+            events: self.events.clone(),
+            installation: None,
+        };
+        self.power.cut_at(cut_at);
+        let ended = block_on(run(config, &mut board, &mut Nowhere, flash, &mut Memory::new()));
+        let is_cut = self.power.is_cut();
+        assert!(is_cut || ended == Ok(End::Stopped), "{ended:?}");
+        self.power.on();
+        (board.n_asked, board.n_opened, is_cut)
+    }
+
+    /// Every closing that waits, as (length, water).
+    fn closings(&self) -> Vec<ValveEvent> {
+        now_or_never(async {
+            let mut outbox =
+                Outbox::open(self.readings.clone(), self.events.clone(), crate::settings::LostTails::new())
+                    .await
+                    .expect("an outbox");
+            outbox.begin_epoch(1000);
+            let (mut cursor, mut closings) = (Position::default(), Vec::new());
+            while let Some(records) = outbox.batch(cursor).await.expect("readable") {
+                cursor = records.last();
+                closings.extend(records.records.iter().filter_map(|record| match record.body {
+                    Body::Valve(event) if !event.open => Some(event),
+                    Body::Valve(_)
+                    | Body::Reading(_)
+                    | Body::Health(_)
+                    | Body::Lost(_)
+                    | Body::Settings(_)
+                    | Body::Unknown => None,
+                }));
+            }
+            closings
+        })
+    }
+
+    /// One end for each run that watered; one that was to open and never did may have one too.
+    fn check(&self, n_asked: usize, n_opened: usize, what: &str) {
+        let closings = self.closings();
+        assert!(
+            (n_opened..=n_asked).contains(&closings.len()),
+            "{what}: {n_opened} of {n_asked} opened: {closings:#?}"
+        );
+        let n_cut = closings.iter().filter(|closing| closing.run_ms.is_none()).count();
+        assert!(n_cut <= 1, "{what}: {closings:#?}");
+        assert!(
+            closings.iter().all(|closing| closing.run_ms.is_none() == closing.volume.is_none()),
+            "{closings:#?}"
+        );
+    }
+}
+
+#[test]
+fn a_run_is_told_once_wherever_the_power_fails() {
+    // Two runs and one that goes on.
+    const N_PRESSES: usize = 5;
+    let mut n_twice = 0;
+    for first in 1.. {
+        let chip = Chip::new();
+        let (n_asked, n_opened, is_cut) = chip.boot(N_PRESSES, first);
+        if !is_cut {
+            assert!(first > 100 && n_twice > 1000, "{first} words, {n_twice} double cuts");
+            chip.check(n_asked, n_opened, "without a cut");
+            assert_eq!(chip.closings().len(), 3);
+            return;
+        }
+        chip.boot(0, NEVER);
+        chip.check(n_asked, n_opened, &std::format!("cut at word {first}"));
+        // And once more, in the boot after the first failure.
+        for second in 1.. {
+            let chip = Chip::new();
+            let (n_asked, n_opened, _) = chip.boot(N_PRESSES, first);
+            let (.., is_cut) = chip.boot(0, second);
+            chip.boot(0, NEVER);
+            chip.check(
+                n_asked,
+                n_opened,
+                &std::format!("cut at word {first}, and at word {second} of the next boot"),
+            );
+            if !is_cut {
+                break;
+            }
+            n_twice += 1;
+        }
+    }
+}
