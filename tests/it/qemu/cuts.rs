@@ -3,7 +3,8 @@
 //! gateway, is told that they are stored, opens its valve and closes it, and changes its settings. Rings and maps are about to turn
 //! their pages, so that each life erases some of every kind.
 //!
-//! Every life ends like the one without a failure: everything that was made arrived, once for each count; a run that began has its
+//! Every life ends like the one without a failure: everything that was made arrived, once for each count, what the flash held when
+//! the power failed and what the node said to have made by then; what has not arrived at the end waits; a run that began has one
 //! end; no boot takes the epoch of another; an order that was obeyed is not obeyed again; the settings are the old ones or the new
 //! ones, as the node says. `GIOT_CUTS=all` plays every life, otherwise every eighth is played, from another first one with each
 //! change of the sources.
@@ -18,7 +19,7 @@ use giot_shared::metric::Metric;
 use giot_shared::time::{UnixMs, UptimeMs};
 use giot_shared::valve::{CloseReason, RefusalReason};
 use giot_shared::wire::{
-    Answer, Body, Close, Downlink, Hello, NodeKey, Open, Order, Reading, Settings, SettingsOutcome,
+    Answer, Body, Close, Downlink, Hello, NodeKey, Open, Order, Reading, Record, Settings, SettingsOutcome,
     SettingsText, ValveEvent,
 };
 use giot_tests::node::{Kit, PATIENCE};
@@ -36,6 +37,8 @@ const STRIDE: u32 = 8;
 const NEVER: u32 = 1 << 20;
 /// After so long without a word the node has nothing to say.
 const SILENCE: Duration = Duration::from_millis(300);
+/// How often it is looked whether the power has failed.
+const LOOK: Duration = Duration::from_millis(10);
 const KEY: NodeKey = NodeKey([7; 32]);
 /// What is changed over the air.
 const CHANGE: &str = "health_s=7200\nprobe.2=tank_float,contact:2:0,3600,3600\nbattery=lifepo4,4,300,100";
@@ -247,6 +250,22 @@ enum Step {
     Again,
 }
 
+/// The node at a moment.
+struct Cut {
+    /// Records in its flash.
+    held: BTreeMap<Position, Record>,
+    /// The last one that it has made, as it says; one more may be in flash.
+    made: Position,
+}
+
+impl Cut {
+    fn of(chip: &Chip) -> Self {
+        let mut held = chip.read_flash(Partition::Readings).records();
+        held.extend(chip.read_flash(Partition::Events).records());
+        Self { held, made: chip.made() }
+    }
+}
+
 /// One life.
 struct Life<'a> {
     past: &'a Past,
@@ -261,6 +280,8 @@ struct Life<'a> {
     is_told: bool,
     /// Whether the power had failed before this boot.
     had_failed: bool,
+    /// What there was when the power failed.
+    cut: Option<Cut>,
     /// Every opening as it was sent.
     openings: BTreeMap<u64, Vec<u8>>,
     obeyed: BTreeSet<u64>,
@@ -272,7 +293,7 @@ impl Life<'_> {
     fn play(&mut self) {
         let began = monotonic();
         loop {
-            let event = self.peer.next(SILENCE);
+            let event = self.next();
             let is_silent = event.is_none();
             match event {
                 Some(Event::Hello(hello)) => self.hear_hello(&hello),
@@ -290,6 +311,21 @@ impl Life<'_> {
                 self.chip.log_since_power_on()
             );
         }
+    }
+
+    /// What the node does next; looks at its flash and lets its power come back when that has failed meanwhile.
+    fn next(&mut self) -> Option<Event> {
+        let began = monotonic();
+        while began.elapsed() < SILENCE {
+            if self.cut.is_none() && self.chip.has_failed().0 {
+                self.cut = Some(Cut::of(self.chip));
+                self.chip.let_come_back();
+            }
+            if let Some(event) = self.peer.next(LOOK) {
+                return Some(event);
+            }
+        }
+        None
     }
 
     fn hear_hello(&mut self, hello: &Hello) {
@@ -424,11 +460,8 @@ impl Life<'_> {
             let events = self.events().filter(|event| event.command == Some(CommandId(*command)));
             let (openings, closings): (Vec<&ValveEvent>, Vec<&ValveEvent>) =
                 events.partition(|event| event.open);
-            // One that failed between the end of the run and the mark that it is over is told a second time, as cut: without length.
-            let n_lengths = closings.iter().filter(|closing| closing.run_ms.is_some()).count();
-            let is_once = n_lengths <= 1 && closings.len() - n_lengths <= 1;
             assert!(
-                openings.len() <= closings.len() && openings.len() <= 1 && is_once,
+                openings.len() <= closings.len() && closings.len() <= 1,
                 "{openings:?} {closings:?}\n{log}"
             );
             assert!(
@@ -436,6 +469,7 @@ impl Life<'_> {
                 "run {command} is not told of\n{log}"
             );
         }
+        self.check_tails(&log);
         let installed = at_once(Installation::load(&mut self.chip.read_flash(Partition::Installation)));
         let wanted = usize::from(self.outcome() == Some(SettingsOutcome::Confirmed));
         assert_eq!(shown(&installed.unwrap()), self.past.settings[wanted], "{:?}", self.outcome());
@@ -457,7 +491,28 @@ impl Life<'_> {
         }
     }
 
-    /// The flash is in order, and what it still holds is known.
+    /// Nothing is missing behind what came: neither of what there was when the power failed, nor of what the last boot has made.
+    fn check_tails(&self, log: &str) {
+        let came = &self.peer.records;
+        if let Some(cut) = &self.cut {
+            for (position, record) in cut.held.iter().filter(|(position, _)| **position > self.past.stored) {
+                assert_eq!(
+                    came.get(position),
+                    Some(record),
+                    "{position:?} was in flash when the power failed\n{log}"
+                );
+            }
+            check_made(cut.made, |position| came.contains_key(&position), log);
+        }
+        let end = Cut::of(self.chip);
+        check_made(
+            end.made,
+            |position| came.contains_key(&position) || end.held.contains_key(&position),
+            log,
+        );
+    }
+
+    /// The flash is in order, and what it still holds is known, or waits.
     async fn check_flash(&self) {
         let mut counters = self.chip.read_flash(Partition::Settings);
         let (mut readings, mut events) =
@@ -468,12 +523,29 @@ impl Life<'_> {
         assert!(tails.is_empty(), "{tails:?}");
         let mut outbox = Outbox::open(&mut readings, &mut events, tails).await.unwrap();
         outbox.begin_epoch(self.epoch + 1);
-        let left = outbox.batch(self.past.stored).await.unwrap();
-        for record in left.iter().flat_map(|left| &left.records) {
-            let position = Position { epoch: left.as_ref().unwrap().epoch, seq: record.seq };
-            let is_gap = matches!(record.body, Body::Lost(_));
-            assert!(is_gap || self.peer.records.get(&position) == Some(record), "{record:?}");
+        let mut left = BTreeMap::new();
+        let mut cursor = self.past.stored;
+        while let Some(records) = outbox.batch(cursor).await.unwrap() {
+            cursor = records.last();
+            let position = |record: &Record| Position { epoch: records.epoch, seq: record.seq };
+            let records = records.records.iter().filter(|record| !matches!(record.body, Body::Lost(_)));
+            left.extend(records.map(|record| (position(record), record.clone())));
         }
+        for (position, record) in left.iter().filter(|(position, _)| **position <= self.peer.stored) {
+            assert_eq!(self.peer.records.get(position), Some(record), "{position:?}");
+        }
+        let held = Cut::of(self.chip).held;
+        for (position, record) in held.iter().filter(|(position, _)| **position > self.peer.stored) {
+            assert_eq!(left.get(position), Some(record), "{position:?} is in flash and waits no more");
+        }
+    }
+}
+
+/// Of an epoch nothing up to `made` is missing.
+fn check_made(made: Position, is_there: impl Fn(Position) -> bool, log: &str) {
+    for seq in 1..=made.seq {
+        let position = Position { epoch: made.epoch, seq };
+        assert!(is_there(position), "{position:?} was made, up to {made:?}, and is lost\n{log}");
     }
 }
 
@@ -507,7 +579,7 @@ impl Rig {
             self.chip.write_flash(bank);
         }
         self.peer.forget(self.past.stored);
-        self.chip.fail_for_a_moment_at(fails_at);
+        self.chip.fail_at_step(fails_at);
         self.chip.power_on();
         let mut life = Life {
             past: &self.past,
@@ -519,6 +591,7 @@ impl Rig {
             is_fresh: false,
             is_told: false,
             had_failed: false,
+            cut: None,
             openings: BTreeMap::new(),
             obeyed: BTreeSet::new(),
             n_refused: 0,

@@ -4,6 +4,9 @@ use embedded_storage_async::nor_flash::{
     ErrorType, MultiwriteNorFlash, NorFlash, NorFlashError, NorFlashErrorKind, ReadNorFlash,
 };
 use giot_firmware::settings::Installation;
+use giot_shared::ids::Position;
+use giot_shared::wire::Record;
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
@@ -84,6 +87,43 @@ impl Bank {
         filling.map(|page| page.iter().rev().take_while(|byte| **byte == 0xff).count() - MARK_LEN)
     }
 
+    /// The records of a queue in this partition that nobody has taken out, read without the code that wrote them.
+    ///
+    /// | bytes of a page | content |
+    /// |---|---|
+    /// | 0..4, the last 4 | marks of the page |
+    /// | item 0..4 | CRC-32C of its data with another beginning, 0 when it was taken out, u32 little endian |
+    /// | item 4..6, 6..8 | length of its data, and a checksum of that |
+    /// | item 8.. | data: its epoch, u32 little endian, and the record; up to the next whole word |
+    #[must_use]
+    pub fn records(&self) -> BTreeMap<Position, Record> {
+        const WORD_LEN: usize = 4;
+        const HEAD_LEN: usize = 8;
+        let mut records = BTreeMap::new();
+        for page in self.bytes.chunks(PAGE_LEN) {
+            let page = &page[..PAGE_LEN - WORD_LEN];
+            let mut at = WORD_LEN;
+            while let Some((head, rest)) = page[at..].split_first_chunk::<HEAD_LEN>() {
+                let &[c0, c1, c2, c3, l0, l1, ..] = head;
+                let len = usize::from(u16::from_le_bytes([l0, l1]));
+                let data =
+                    rest.get(..len).filter(|data| u32::from_le_bytes([c0, c1, c2, c3]) == checksum(data));
+                let record =
+                    data.and_then(|data| data.split_first_chunk::<4>()).and_then(|(epoch, bytes)| {
+                        Some((u32::from_le_bytes(*epoch), Record::decode(bytes).ok()?))
+                    });
+                if let Some((epoch, record)) = record {
+                    records.insert(Position { epoch, seq: record.last_seq() }, record);
+                    at += HEAD_LEN + len.next_multiple_of(WORD_LEN);
+                } else {
+                    // Taken out, spoilt or nothing: the next one begins with some word after it.
+                    at += WORD_LEN;
+                }
+            }
+        }
+        records
+    }
+
     pub(super) fn read(partition: Partition, file: &File) -> Self {
         let mut bank = Self::empty(partition);
         for (block, page) in partition.blocks().zip(bank.bytes.chunks_mut(PAGE_LEN)) {
@@ -96,6 +136,18 @@ impl Bank {
         for (block, page) in self.partition.blocks().zip(self.bytes.chunks(PAGE_LEN)) {
             file.write_all_at(page, block * BLOCK_LEN).expect("written");
         }
+    }
+}
+
+/// CRC-32C that begins elsewhere and is neither nothing nor like flash that is being written (sequential-storage, `item.rs`).
+fn checksum(data: &[u8]) -> u32 {
+    let crc = data.iter().fold(0xeeee_eeee_u32, |crc, byte| {
+        (0..8).fold(crc ^ u32::from(*byte), |crc, _| (crc >> 1) ^ if crc & 1 == 1 { 0x82f6_3b78 } else { 0 })
+    });
+    match !crc {
+        0 => 1,
+        crc if matches!(crc & 0xff, 0 | 0xff) => crc ^ 1,
+        crc => crc,
     }
 }
 

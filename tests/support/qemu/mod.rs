@@ -18,8 +18,10 @@ pub use soil::{EC_MAX, PROBE_ADDRESS, PULSE_UL, Soil};
 use crate::giot::wait_for;
 use giot_firmware::settings::Installation;
 use giot_gateway::clock::monotonic;
+use giot_shared::ids::Position;
 use pins::{
-    COMES_BACK, FAULT, FIRST_CONTACT, HAS_FAILED, HASTE, INPUTS, OUTPUTS, Pins, SUPPLY, TIPS, WORDS_LEFT,
+    COMES_BACK, FAULT, FIRST_CONTACT, HAS_FAILED, HASTE, INPUTS, MADE_EPOCH, MADE_SEQ, OUTPUTS, Pins, SUPPLY,
+    TIPS, WORDS_LEFT,
 };
 use rustix::termios::{OptionalActions, SpecialCodeIndex, tcgetattr, tcsetattr};
 use std::fs::{File, OpenOptions};
@@ -267,12 +269,25 @@ impl Chip {
         self.pins.write(WORDS_LEFT, 0);
     }
 
-    /// Lets its power fail for a moment at the `n`th step that its flash takes from here on: a word that is half written, or an
-    /// erasure that has not begun, or is half done; needs the image `node-faults`. 0: it does not fail.
-    pub fn fail_for_a_moment_at(&self, n: u32) {
+    /// Lets its power fail at the `n`th step that its flash takes from here on: a word that is half written, or an erasure that has
+    /// not begun, or is half done; needs the image `node-faults`. Until [`Self::let_come_back`] its flash is as the failure left it.
+    /// 0: it does not fail.
+    pub fn fail_at_step(&self, n: u32) {
         self.pins.write(HAS_FAILED, 0);
-        self.pins.write(COMES_BACK, 1);
+        self.pins.write(COMES_BACK, 0);
+        [MADE_EPOCH, MADE_SEQ].into_iter().for_each(|word| self.pins.write(word, 0));
         self.pins.write(WORDS_LEFT, n);
+    }
+
+    /// Lets power that has failed come back.
+    pub fn let_come_back(&self) {
+        self.pins.write(COMES_BACK, 1);
+    }
+
+    /// The last record that it has made, as it says itself; needs the image `node-faults`.
+    #[must_use]
+    pub fn made(&self) -> Position {
+        Position { epoch: self.pins.read(MADE_EPOCH), seq: self.pins.read(MADE_SEQ) }
     }
 
     /// Whether it has failed since it was told to, and how many steps are left otherwise.

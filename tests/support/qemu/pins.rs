@@ -21,6 +21,8 @@ pub(super) const WORDS_LEFT: u64 = 24;
 pub(super) const HAS_FAILED: u64 = 28;
 pub(super) const HASTE: u64 = 32;
 pub(super) const COMES_BACK: u64 = 44;
+pub(super) const MADE_EPOCH: u64 = 48;
+pub(super) const MADE_SEQ: u64 = 52;
 const SKIPPED_LOW: u64 = 36;
 const SKIPPED_HIGH: u64 = 40;
 /// The first input that is a switch.

@@ -174,6 +174,8 @@ impl Board for QemuBoard {
     }
 
     fn report(&mut self, status: &NodeStatus) {
+        #[cfg(feature = "fault-injection")]
+        self.gpio.tell_made(status.last);
         let link = match (status.connected, status.welcomed) {
             (_, true) => "welcomed",
             (true, false) => "connected",

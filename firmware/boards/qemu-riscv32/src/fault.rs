@@ -37,13 +37,12 @@ pub(crate) fn erasure_fails() -> Option<Half> {
     [Half::First, Half::Second].into_iter().find(|_| gpio::power_fails())
 }
 
-/// The power fails: nothing runs any more until it is really cut, or comes back at once when that was asked for.
+/// The power fails: nothing runs any more until it is really cut, or the host lets it come back.
 pub(crate) fn die() -> ! {
     riscv::interrupt::disable();
-    if gpio::tell_failed() {
-        crate::reset::come_on();
-    }
-    loop {
+    gpio::tell_failed();
+    while !gpio::comes_back() {
         core::hint::spin_loop();
     }
+    crate::reset::come_on()
 }

@@ -12,7 +12,8 @@
 //! | 28 | board | 1 when it has failed |
 //! | 32 | both | bit 0: idle time passes at once, bit 1: it does also in the middle of an answer on the RS485 line, bit 2: only until the next boot; see `haste.rs` |
 //! | 36, 40 | board | time that was skipped since it was made, µs, low and high half |
-//! | 44 | host | 1 when power that failed comes back at once |
+//! | 44 | host | 1: power that failed comes back |
+//! | 48, 52 | board | the last record made: epoch, count in it; in images for tests |
 //!
 //! A file remembers its outputs over a reset; the pins of a chip do not. So the first thing of every boot is [`Gpio::take`],
 //! which makes them low as a chip's reset would.
@@ -49,6 +50,10 @@ const SKIPPED_LOW: usize = 36;
 const SKIPPED_HIGH: usize = 40;
 #[cfg(feature = "fault-injection")]
 const COMES_BACK: usize = 44;
+#[cfg(feature = "fault-injection")]
+const MADE_EPOCH: usize = 48;
+#[cfg(feature = "fault-injection")]
+const MADE_SEQ: usize = 52;
 
 #[cfg(feature = "fault-injection")]
 const IS_HASTY: u32 = 1;
@@ -110,6 +115,13 @@ impl Gpio {
         self.pins.read32(SUPPLY)
     }
 
+    /// Tells which record was made last.
+    #[cfg(feature = "fault-injection")]
+    pub(crate) fn tell_made(&self, last: giot_shared::ids::Position) {
+        self.pins.write32(MADE_EPOCH, last.epoch);
+        self.pins.write32(MADE_SEQ, last.seq);
+    }
+
     /// What is to go wrong.
     #[cfg(feature = "fault-injection")]
     pub(crate) fn take_fault(&mut self) -> u32 {
@@ -128,12 +140,19 @@ pub(crate) fn power_fails() -> bool {
     n_left == 1
 }
 
-/// Tells that the power has failed. Gives whether it comes back at once.
+/// Tells that the power has failed.
 #[cfg(feature = "fault-injection")]
-pub(crate) fn tell_failed() -> bool {
-    let Some(pins) = critical_section::with(|section| PINS.borrow(section).get()) else { return false };
-    pins.write32(HAS_FAILED, 1);
-    pins.read32(COMES_BACK) != 0
+pub(crate) fn tell_failed() {
+    if let Some(pins) = critical_section::with(|section| PINS.borrow(section).get()) {
+        pins.write32(HAS_FAILED, 1);
+    }
+}
+
+/// Whether power that failed comes back.
+#[cfg(feature = "fault-injection")]
+pub(crate) fn comes_back() -> bool {
+    let pins = critical_section::with(|section| PINS.borrow(section).get());
+    pins.is_some_and(|pins| pins.read32(COMES_BACK) != 0)
 }
 
 /// Whether idle time is to pass at once.
