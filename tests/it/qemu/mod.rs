@@ -10,6 +10,7 @@
     reason = "helpers of tests fail the test"
 )]
 
+mod closed;
 mod cuts;
 mod families;
 mod noise;
@@ -18,20 +19,17 @@ mod outage;
 use crate::farm::{Farm, NODE, ZONE};
 use giot_firmware::probe::modbus::Preset;
 use giot_firmware::settings::{
-    Input, Installation, MeterPlan, Network, ProbePlan, SupplyPlan, ValveKind, ValvePlan, words,
+    Input, Installation, MeterPlan, Network, ProbePlan, ValveKind, ValvePlan, words,
 };
 use giot_gateway::clock::monotonic;
 use giot_shared::ids::{ProbeId, ValveId};
 use giot_shared::metric::Metric;
-use giot_shared::units::Millivolts;
 use giot_shared::wire::NodeKey;
 use giot_tests::giot::{self, wait_for};
 use giot_tests::node::{HARD_MAX_S, Kit, PATIENCE};
-use giot_tests::qemu::{Chip, Fault, HOST, PROBE_ADDRESS, PULSE_UL, image};
+use giot_tests::qemu::{Chip, HOST, PROBE_ADDRESS, PULSE_UL, image};
 use std::time::Duration;
 
-/// Ten seconds of the watchdog and a boot.
-const WATCHDOG: Duration = Duration::from_secs(30);
 /// How late a busy machine may be in noticing that a lease is over.
 const LATE: Duration = Duration::from_secs(5);
 
@@ -224,67 +222,6 @@ fn power_cuts_at_any_moment_lose_nothing_and_reuse_no_epoch() {
     let epochs = epochs(&chip);
     assert!(epochs.windows(2).all(|pair| pair[0] < pair[1]), "{epochs:?}");
     assert!(!chip.log().contains("panic"), "{}", chip.log());
-}
-
-/// Opens the valve, lets the chip fail, and checks that it comes back closed and says why.
-fn fails_closed(fault: Fault, reason: &str, limit: Duration) {
-    let farm = Farm::new("lease_min = 10\nautomatic = false");
-    let chip = chip_of(&farm, "node-faults", 2500);
-    farm.start_run(5.0);
-    assert!(chip.is_open());
-    chip.commit(fault);
-    until_open(&chip, false, limit);
-    chip.until_says(&format!("boot by {reason}"), 1, PATIENCE);
-    chip.until_says("welcomed", 2, PATIENCE);
-    assert_eq!(chip.outputs(), 0);
-    let closing = farm.until_closing(0);
-    assert_eq!(closing.closed_by.as_deref(), Some(reason));
-    let opening = farm.valve_events().into_iter().find(|event| event.open).unwrap();
-    assert_eq!(closing.command, opening.command, "the run that was cut");
-    assert!(closing.epoch > opening.epoch);
-}
-
-#[test]
-fn a_hang_ends_in_a_reset_by_the_watchdog() {
-    fails_closed(Fault::Hang, "watchdog", WATCHDOG);
-}
-
-#[test]
-fn a_panic_closes_at_once() {
-    fails_closed(Fault::Panic, "panic", LATE);
-}
-
-#[test]
-fn a_falling_supply_closes_before_it_is_too_late() {
-    let farm = Farm::new("lease_min = 10\nautomatic = false");
-    let mut installation = installation(&farm.kit());
-    installation.config.supply = Some(SupplyPlan { brown_out: Millivolts(3300), resume: Millivolts(3500) });
-    let mut chip = Chip::new(image("node"), 2500);
-    chip.install(&installation);
-    chip.set_supply(4000);
-    chip.power_on();
-    chip.until_welcomed(PATIENCE);
-    farm.start_run(5.0);
-    chip.set_supply(3200);
-    until_open(&chip, false, PATIENCE);
-    assert_eq!(farm.until_closing(0).closed_by.as_deref(), Some("brown_out"));
-    chip.dip_supply();
-    chip.until_says("boot by brown_out", 1, PATIENCE);
-    chip.until_says("welcomed", 2, PATIENCE);
-}
-
-#[test]
-fn a_power_cut_while_water_flows_is_closed_and_told_at_the_next_boot() {
-    let farm = Farm::new("lease_min = 10\nautomatic = false");
-    let mut chip = chip_of(&farm, "node", 2500);
-    farm.start_run(5.0);
-    chip.cut_power();
-    assert!(chip.is_open(), "the pins' file remembers, as a latching valve would");
-    chip.power_on();
-    until_open(&chip, false, PATIENCE);
-    chip.until_welcomed(PATIENCE);
-    assert_eq!(chip.log().matches("boot by power_on").count(), 2, "{}", chip.log());
-    assert_eq!(farm.until_closing(0).closed_by.as_deref(), Some("boot"));
 }
 
 #[test]
