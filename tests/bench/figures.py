@@ -230,7 +230,7 @@ def rule(giot: Path, loadgen: Path, n_zones: int = 1000) -> dict:
     )
     server = Server("giot", giot, loadgen, config)
     for node in nodes:
-        command = [str(giot), "node", "add", "--data", str(server.folder), node]
+        command = [str(giot), "node", "add", "--data", str(server.folder), "--keep-key", node]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     server.process.send_signal(signal.SIGTERM)
     server.process.wait(30)

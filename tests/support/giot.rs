@@ -237,13 +237,14 @@ pub struct Credentials {
     pub password: String,
 }
 
-/// `giot node add`.
+/// `giot node add` of a device that keeps its key.
 ///
 /// # Panics
 /// When it fails.
 #[must_use]
 pub fn add_node(data: &Path, id: &str, kind: &str) -> Credentials {
-    let out = run(&["node", "add", "--data", data.to_str().expect("a plain path"), id, "--kind", kind]);
+    let data = data.to_str().expect("a plain path");
+    let out = run(&["node", "add", "--data", data, id, "--kind", kind, "--keep-key"]);
     assert!(out.status.success(), "{}", text(&out.stderr));
     let printed = text(&out.stdout);
     let field = |name: &str| {

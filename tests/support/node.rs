@@ -157,6 +157,14 @@ impl Kit {
         made.store(self.flash.installation()).await.expect("stored");
     }
 
+    /// What its flash says that it is.
+    ///
+    /// # Panics
+    /// When it was never installed.
+    pub async fn installed(&self) -> Installation {
+        Installation::load(self.flash.installation()).await.expect("it is set up")
+    }
+
     /// Switches it on as what its flash says, in a tokio runtime.
     #[must_use]
     pub fn boot_installed(&self, reset: ResetCause) -> FieldNode {

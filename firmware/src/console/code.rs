@@ -7,7 +7,8 @@
 //! | n−2..n | CRC-16 of all before it (Modbus's polynomial), little endian |
 //!
 //! Written in base 32 of Crockford's alphabet (no I, L, O, U), so that a QR picture is small and a typing mistake is
-//! noticed. It is the key: whoever has seen it can be this node, which is why it is shown once.
+//! noticed. It is the node's first key, for one use: at its first contact a node gets another one
+//! ([`rekey`](crate::settings::rekey)).
 
 use core::fmt;
 use giot_shared::ids::{NODE_ID_LEN_MAX, NodeId};

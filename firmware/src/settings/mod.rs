@@ -4,6 +4,7 @@
 
 mod install;
 mod kept;
+pub mod rekey;
 mod wifi;
 pub mod words;
 

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `node` | the node's id |
 //! | `key` | its secret, 64 hexadecimal digits; only at the console |
+//! | `key_salt` | what makes the key into the next one; only over the air, see [`rekey`](super::rekey) |
 //! | `broker` | `ADDRESS:PORT` |
 //! | `prefix` | first levels of every topic |
 //! | `network` | `dhcp`, or `ADDRESS/LENGTH,ROUTER` |
@@ -23,6 +24,7 @@
 //!
 //! A change is whole or not at all, and every bound of [`NodeConfig`](super::NodeConfig) holds afterwards.
 
+use super::rekey;
 use super::{
     Input, Installation, MeterPlan, Network, ProbePlan, SleepPlan, SupplyPlan, ValveKind, ValvePlan, Wifi,
 };
@@ -73,15 +75,16 @@ impl core::error::Error for WordError {}
 /// The settings `base` with the changes of `text`, lines of `KEY=VALUE`.
 ///
 /// # Errors
-/// [`WordError`] of the first line that cannot be taken; id and key never change this way.
+/// [`WordError`] of the first line that cannot be taken; the id never changes this way, and the key only by its own salt.
 pub fn changed(base: &Installation, text: &str) -> Result<Installation, WordError> {
     let mut changed = base.clone();
     for line in text.lines().filter(|line| !line.is_empty()) {
         let (word, value) = line.split_once('=').ok_or(WordError::Value("KEY=VALUE"))?;
-        if matches!(word, "node" | "key") {
-            return Err(WordError::OnlyAtNode);
+        match word {
+            "node" | "key" => return Err(WordError::OnlyAtNode),
+            rekey::WORD => changed.config.key = rekey::turned(&changed.config.key, value)?,
+            _ => set(&mut changed, word, value)?,
         }
-        set(&mut changed, word, value)?;
     }
     Ok(changed)
 }
@@ -427,16 +430,21 @@ fn network_of(value: &str) -> Result<Network, WordError> {
 /// A secret of hexadecimal digits.
 #[must_use]
 pub fn key_of(text: &str) -> Option<NodeKey> {
-    let mut key = [0; KEY_LEN];
+    bytes_of::<KEY_LEN>(text).map(NodeKey)
+}
+
+/// `N` bytes as twice as many hexadecimal digits.
+pub fn bytes_of<const N: usize>(text: &str) -> Option<[u8; N]> {
+    let mut bytes = [0; N];
     let (pairs, rest) = text.as_bytes().as_chunks::<2>();
-    if pairs.len() != KEY_LEN || !rest.is_empty() {
+    if pairs.len() != N || !rest.is_empty() {
         return None;
     }
-    for (byte, pair) in key.iter_mut().zip(pairs) {
+    for (byte, pair) in bytes.iter_mut().zip(pairs) {
         let digit = |digit: u8| char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok());
         *byte = digit(pair[0])? << 4 | digit(pair[1])?;
     }
-    Some(NodeKey(key))
+    Some(bytes)
 }
 
 fn optional<T>(value: &str, read: impl FnOnce(&str) -> Result<T, WordError>) -> Result<Option<T>, WordError> {

@@ -92,7 +92,7 @@ fn devices<'a>(
     for id in nodes {
         // The station's past is older than its registration.
         let device = super::node::new_device(DeviceKind::Station, "replay", 0)?;
-        register_device(data, &device.to_row(id)).context("register a node")?;
+        register_device(data, &device.to_row(id), None).context("register a node")?;
         devices.insert(id.clone(), device);
     }
     let known = Reader::open(data)?.devices()?;

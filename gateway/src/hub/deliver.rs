@@ -1,7 +1,9 @@
 //! The hub's way of one delivery: topic → family → samples → store and engine.
 
+use super::change::{Change, State};
 use super::registry::Device;
 use super::session::{self, Session};
+use super::turn::{self, Turn};
 use super::{Committed, Hub, STRANGERS_MAX, codec};
 use crate::ingest::node::{Greeting, Heard, Taken, Verdict};
 use crate::ingest::{self, Sample, json};
@@ -168,6 +170,7 @@ impl Hub {
         }
         self.send(node, &Downlink::Welcome(Welcome { nonce: hello.nonce, unix: wall, stored }), None);
         self.say_change(node);
+        self.turn_key(node);
         let valves: Vec<_> =
             hello.valves.iter().map(|valve| (valve.valve, valve.open, valve.command)).collect();
         self.engine.handle(self.now(), Input::NodeOnline { node, valves: &valves });
@@ -224,6 +227,24 @@ impl Hub {
         }
     }
 
+    /// Gives a node that still has its printed key another one.
+    fn turn_key(&mut self, node: &NodeId) {
+        let is_under_way = |change: &Change| matches!(change.state, State::Waiting { .. } | State::Accepted);
+        if !self.checks_logins || self.changes.get(node).is_some_and(is_under_way) {
+            return;
+        }
+        let Some((key, turn)) = self.registry.first_key(node) else { return };
+        let at = self.clock.wall_unchecked();
+        let salt = turn.salt_to_send(at);
+        let Some((salt, text)) = salt.and_then(|salt| Some((salt, turn::settings(&key, &salt)?))) else {
+            return;
+        };
+        let command = self.change(node, text, turn::WITHIN_S);
+        let offered = Turn::Offered { salt, command, at };
+        self.own.memory.push((turn::row(node), offered.to_json()));
+        self.registry.offer(node, offered);
+    }
+
     /// Behind an external broker a node that only measures would not notice the gateway's restart, and nobody would know how
     /// old its readings are until its next Hello. Every node answers an order with its uptime: it is asked to close what it
     /// has, which is nothing. Nodes with valves are asked by the engine, which closes them after a start.
@@ -261,7 +282,16 @@ impl Hub {
             session.battery_mv = battery.value;
         }
         let last = taken.last;
+        let mut memory = Vec::new();
+        let turned: Vec<_> =
+            taken.settings.iter().filter_map(|event| self.registry.settle(node, *event)).collect();
+        if !turned.is_empty() {
+            tracing::info!(%node, "it has a key of its own now: the code that was printed means nothing any more");
+            memory.push((turn::row(node), Turn::Done.to_json()));
+        }
         let mut batch = Batch {
+            memory,
+            devices: turned,
             mark: Some(Mark {
                 node: name.clone(),
                 epoch: last.epoch,

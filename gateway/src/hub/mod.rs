@@ -19,6 +19,7 @@ pub mod orders;
 pub mod registry;
 mod rules;
 mod session;
+pub mod turn;
 pub mod view;
 mod wish;
 
@@ -130,6 +131,8 @@ pub struct Hub {
     settings: Arc<Settings>,
     farm: Versions,
     anonymous: bool,
+    /// Whether this gateway's own broker checks the nodes' logins: only then can a key be exchanged for another.
+    checks_logins: bool,
     registry: Registry,
     reader: Reader,
     writer: Writer,
@@ -220,6 +223,7 @@ impl Hub {
         let (committed_tx, committed) = mpsc::unbounded_channel();
         let mut hub = Self {
             clock,
+            checks_logins: settings.broker.is_none() && !anonymous,
             settings,
             farm,
             anonymous,
@@ -530,15 +534,16 @@ impl Hub {
     }
 
     /// Takes settings for a node: said now if it is there, and at its next Hello until it has answered.
-    fn change(&mut self, node: &NodeId, text: SettingsText, within_s: u32) {
+    fn change(&mut self, node: &NodeId, text: SettingsText, within_s: u32) -> CommandId {
         // The engine counts its own commands: these have numbers that it never reaches.
         let (number, reservation) = self.orders.take();
         self.own.counters.extend(reservation);
-        let change =
-            Change::new(CommandId(SETTINGS_COMMANDS | number), text, within_s, self.clock.wall_unchecked());
+        let command = CommandId(SETTINGS_COMMANDS | number);
+        let change = Change::new(command, text, within_s, self.clock.wall_unchecked());
         self.changes.insert(node.clone(), change);
         self.keep_change(node);
         self.say_change(node);
+        command
     }
 
     /// Says the settings that wait for a node.

@@ -1,14 +1,16 @@
 //! Who belongs to this gateway: devices, their kinds and keys; and from that, who may use the broker.
 //!
 //! The store holds the truth; this is its image in memory. A device added by another process (`giot node add`) is found
-//! at its first login, because an unknown name reads the store anew.
+//! at its first login, because an unknown name reads the store anew. While a node's key turns from its first to its second
+//! ([`Turn`]) both may log in, and what is sent to it goes by the one of its last login.
 
+use super::turn::{self, Turn};
 use crate::mqtt::{Access, Login, acl};
 use crate::store::{DeviceRow, Reader};
 use giot_shared::ids::NodeId;
-use giot_shared::wire::{KEY_LEN, NodeKey, broker_password};
-use std::collections::BTreeMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use giot_shared::wire::{KEY_LEN, NodeKey, SettingsEvent, broker_password};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use subtle::ConstantTimeEq;
 
 /// What a device speaks.
@@ -82,8 +84,47 @@ impl Device {
 /// The devices in memory, shared by the hub and the broker's login check.
 #[derive(Clone, Debug)]
 pub struct Registry {
-    devices: Arc<RwLock<BTreeMap<NodeId, Device>>>,
+    known: Arc<RwLock<Known>>,
     reader: Reader,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    devices: BTreeMap<NodeId, Device>,
+    turns: BTreeMap<NodeId, Turn>,
+    /// Nodes whose last login was with the key that was offered.
+    ahead: BTreeSet<NodeId>,
+}
+
+impl Known {
+    /// The key that was offered to a node.
+    fn offered(&self, id: &NodeId) -> Option<NodeKey> {
+        self.turns.get(id)?.next(&self.devices.get(id)?.key)
+    }
+
+    /// A device with the key that it uses.
+    fn device(&self, id: &NodeId) -> Option<Device> {
+        let mut device = self.devices.get(id)?.clone();
+        if let Some(key) = self.offered(id).filter(|_| self.ahead.contains(id)) {
+            device.key = key;
+        }
+        Some(device)
+    }
+
+    /// Whether a password is that of a device; remembers by which key. `None`: there is no such device.
+    fn check(&mut self, id: &NodeId, password: &[u8]) -> Option<bool> {
+        let device = self.devices.get(id)?;
+        let is_of = |key: &NodeKey| bool::from(broker_password(key).as_slice().ct_eq(password));
+        if is_of(&device.key) {
+            self.ahead.remove(id);
+            return Some(true);
+        }
+        let is_ahead = self.offered(id).is_some_and(|key| is_of(&key));
+        if is_ahead {
+            self.ahead.insert(id.clone());
+        }
+        Some(is_ahead)
+    }
 }
 
 impl Registry {
@@ -92,7 +133,7 @@ impl Registry {
     /// # Errors
     /// When the store cannot be read.
     pub fn load(reader: Reader) -> anyhow::Result<Self> {
-        let registry = Self { devices: Arc::default(), reader };
+        let registry = Self { known: Arc::default(), reader };
         registry.refresh()?;
         Ok(registry)
     }
@@ -103,31 +144,79 @@ impl Registry {
     /// When the store cannot be read.
     pub fn refresh(&self) -> anyhow::Result<()> {
         let rows = self.reader.devices()?;
-        let devices = rows.iter().filter_map(Device::from_row).collect();
-        *self.devices.write().unwrap_or_else(PoisonError::into_inner) = devices;
+        let turns = self.reader.memory()?;
+        let mut known = self.write();
+        for (id, device) in rows.iter().filter_map(Device::from_row) {
+            // A second key may be on its way to the disk: the first must not come back.
+            if known.turns.get(&id) != Some(&Turn::Done) {
+                known.devices.insert(id, device);
+            }
+        }
+        for (row, json) in &turns {
+            if let Some((id, turn)) = turn::node_of(row).zip(Turn::from_json(json)) {
+                known.turns.entry(id).or_insert(turn);
+            }
+        }
+        drop(known);
         Ok(())
     }
 
     /// A device as last read.
     #[must_use]
     pub fn get(&self, id: &NodeId) -> Option<Device> {
-        self.devices.read().unwrap_or_else(PoisonError::into_inner).get(id).cloned()
+        self.read().device(id)
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, Known> {
+        self.known.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Known> {
+        self.known.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A node's first key and where it is on its way to the second; `None`: the node keeps what it has, or uses the second.
+    #[must_use]
+    pub fn first_key(&self, id: &NodeId) -> Option<(NodeKey, Turn)> {
+        let known = self.read();
+        let turn = known.turns.get(id).filter(|_| !known.ahead.contains(id))?;
+        Some((known.devices.get(id)?.key.clone(), turn.clone()))
+    }
+
+    /// A salt is on its way to a node: from now on the key that follows from it may log in too.
+    pub fn offer(&self, id: &NodeId, offered: Turn) {
+        self.write().turns.insert(id.clone(), offered);
+    }
+
+    /// Hears what became of a node's settings. When it keeps the key it was offered, the first one means nothing any more:
+    /// what the store is to know.
+    pub fn settle(&self, id: &NodeId, event: SettingsEvent) -> Option<DeviceRow> {
+        let mut known = self.write();
+        let key = known.offered(id)?;
+        known.turns.get(id).filter(|turn| turn.is_kept(event.command, event.outcome))?;
+        known.turns.insert(id.clone(), Turn::Done);
+        known.ahead.remove(id);
+        let device = known.devices.get_mut(id)?;
+        device.key = key;
+        Some(device.to_row(id))
     }
 
     /// All devices as last read, by id.
     #[must_use]
     pub fn all(&self) -> Vec<(NodeId, Device)> {
-        let devices = self.devices.read().unwrap_or_else(PoisonError::into_inner);
-        devices.iter().map(|(id, device)| (id.clone(), device.clone())).collect()
+        let known = self.read();
+        known.devices.keys().filter_map(|id| Some((id.clone(), known.device(id)?))).collect()
     }
 
-    /// A device, reading the store anew where it is unknown. May wait for the disk.
-    fn find(&self, id: &NodeId) -> Option<Device> {
-        self.get(id).or_else(|| {
+    /// Whether a password is that of a device, reading the store anew where it is unknown; `None`: nobody knows it. May wait
+    /// for the disk.
+    fn check(&self, id: &NodeId, password: &[u8]) -> Option<bool> {
+        let checked = self.write().check(id, password);
+        checked.or_else(|| {
             if let Err(error) = self.refresh() {
                 tracing::warn!(error = format!("{error:#}"), "the registry could not be read");
             }
-            self.get(id)
+            self.write().check(id, password)
         })
     }
 }
@@ -154,17 +243,10 @@ impl Access for BrokerAccess {
         let Some(user) = user else {
             return if self.anonymous { Login::Anonymous } else { Login::Denied };
         };
-        let device = user.parse::<NodeId>().ok().and_then(|id| self.registry.find(&id));
-        match device {
-            Some(device) => {
-                let right = broker_password(&device.key);
-                let given = password.unwrap_or_default();
-                if bool::from(right.as_slice().ct_eq(given)) {
-                    Login::User(user.to_owned())
-                } else {
-                    Login::Denied
-                }
-            }
+        let id = user.parse::<NodeId>().ok();
+        match id.and_then(|id| self.registry.check(&id, password.unwrap_or_default())) {
+            Some(true) => Login::User(user.to_owned()),
+            Some(false) => Login::Denied,
             None if self.anonymous => Login::Anonymous,
             None => Login::Denied,
         }

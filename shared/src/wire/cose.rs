@@ -100,6 +100,19 @@ pub fn broker_password(key: &NodeKey) -> [u8; BROKER_PASSWORD_LEN] {
     text
 }
 
+/// Length of what makes one key into the next, bytes.
+pub const SALT_LEN: usize = 16;
+
+/// The key that follows a node's first one, which paper and screens have seen: HMAC-SHA-256(key, "giot key" ‖ salt).
+///
+/// The salt may be overheard: without the key before it, nothing follows from it.
+#[must_use]
+pub fn next_key(key: &NodeKey, salt: &[u8; SALT_LEN]) -> NodeKey {
+    #[expect(clippy::expect_used, reason = "HMAC takes keys of any length (RFC 2104)")]
+    let mac = Hmac::<Sha256>::new_from_slice(&key.0).expect("HMAC takes any key");
+    NodeKey(mac.chain_update(b"giot key").chain_update(salt).finalize().into_bytes().into())
+}
+
 struct Envelope<'b> {
     protected: &'b [u8],
     node: &'b [u8],

@@ -16,7 +16,9 @@ mod downlink;
 mod topic;
 mod uplink;
 
-pub use cose::{BROKER_PASSWORD_LEN, KEY_LEN, MacError, NodeKey, broker_password, open, seal};
+pub use cose::{
+    BROKER_PASSWORD_LEN, KEY_LEN, MacError, NodeKey, SALT_LEN, broker_password, next_key, open, seal,
+};
 pub use downlink::{Ack, Close, Downlink, Open, Order, SETTINGS_LEN_MAX, Settings, SettingsText, Welcome};
 pub use topic::{PREFIX_DEFAULT, TOPIC_LEN_MAX, Topic, TopicError, topic};
 pub use uplink::{

@@ -206,8 +206,9 @@ impl Entry {
 mod tests {
     use super::*;
     use crate::nor::{Nor, Power, now_or_never};
+    use crate::settings::rekey;
     use giot_shared::time::UnixMs;
-    use giot_shared::wire::NodeKey;
+    use giot_shared::wire::{NodeKey, SALT_LEN, next_key};
     use std::string::{String, ToString};
     use std::{format, vec};
 
@@ -293,8 +294,11 @@ mod tests {
             let flash = flash(&power);
             power.cut_at(step);
             let mut setup = Setup::new(flash.clone());
-            let change =
-                settings(&format!("broker={NEW}\nprobe.0=rain,tips:0:200,60,60\nvalve.1=relay,60,60"));
+            let (first, salt) = (NodeKey([7; 32]), [3; SALT_LEN]);
+            let turn = rekey::line(&first, &salt);
+            let change = settings(&format!(
+                "broker={NEW}\n{turn}\nprobe.0=rain,tips:0:200,60,60\nvalve.1=relay,60,60"
+            ));
             let mut confirmed = false;
             let mut work = || {
                 now_or_never(setup.begin(&change)).ok()?;
@@ -315,6 +319,8 @@ mod tests {
                     let installed = now_or_never(Installation::load(flash.clone())).expect("set up");
                     assert_eq!(installed.broker == NEW, is_new, "cut at {step}");
                     assert_eq!((n_probes, n_valves), if is_new { (1, 1) } else { (0, 0) }, "cut at {step}");
+                    let key = if is_new { next_key(&first, &salt) } else { first.clone() };
+                    assert_eq!(installed.config.key, key, "cut at {step}");
                 }
                 seen.push(is_new);
             }

@@ -4,11 +4,12 @@ use super::{DataFolder, UsageError, format_time, say};
 use crate::clock::Clock;
 use crate::hub::change::{self, Change};
 use crate::hub::registry::{Device, DeviceKind};
+use crate::hub::turn::{self, Turn};
 use crate::store::{Reader, register_device};
 use anyhow::Context;
 use giot_firmware::console::to_code;
 use giot_shared::ids::NodeId;
-use giot_shared::wire::{KEY_LEN, NodeKey, broker_password};
+use giot_shared::wire::{KEY_LEN, NodeKey, SALT_LEN, broker_password};
 use qrcode::render::unicode::Dense1x2;
 
 mod provision;
@@ -31,8 +32,10 @@ pub(super) enum Command {
   giot node add lora-bridge --kind json       any device that publishes flat JSON
 
 The key is printed once and never again, in three forms: as it is, as a one-time code for `giot node provision` or the
-node's console, and as a picture of that code. Whoever has one of them can be this node. MQTT: user = the id, password = as printed,
-topics giot/v1/ID/up, /down, /status, /json. A running gateway knows the device at its first login.")]
+node's console, and as a picture of that code. At its first contact a node is given another key, which is shown nowhere; from then on
+what was printed means nothing, and `giot node provision --node ID` sets the node up anew. Until then, and with --keep-key, behind an
+external broker or for a json device for ever, whoever has seen it can be this node. MQTT: user = the id, password = as printed, topics
+giot/v1/ID/up, /down, /status, /json. A running gateway knows the device at its first login.")]
 pub(super) struct AddArgs {
     #[command(flatten)]
     data: DataFolder,
@@ -44,6 +47,9 @@ pub(super) struct AddArgs {
     /// node, station (node with a clock of its own) or json
     #[arg(long, default_value = "node", value_parser = parse_kind)]
     kind: DeviceKind,
+    /// The printed key stays the node's: for devices that cannot take another one
+    #[arg(long)]
+    keep_key: bool,
     /// Print no picture of the code
     #[arg(long)]
     no_qr: bool,
@@ -74,7 +80,10 @@ pub(super) fn run(command: &Command) -> anyhow::Result<()> {
 
 fn add(args: &AddArgs) -> anyhow::Result<()> {
     let device = new_device(args.kind, &args.label, Clock::system(None).wall_us_unchecked())?;
-    let is_new = register_device(&args.data.data, &device.to_row(&args.id)).context("add the device")?;
+    let turn = (device.kind != DeviceKind::Json && !args.keep_key).then(new_turn).transpose()?;
+    let memory = turn.map(|turn| (turn::row(&args.id), turn.to_json()));
+    let is_new = register_device(&args.data.data, &device.to_row(&args.id), memory.as_ref());
+    let is_new = is_new.context("add the device")?;
     if !is_new {
         return Err(UsageError(format!("{}: a device with this id is registered already", args.id)).into());
     }
@@ -120,6 +129,13 @@ fn list(args: &ListArgs) -> anyhow::Result<()> {
         say(&format!("{:width$}  {:8}  {newest:27}  {settings:28}  {}", row.id, row.kind, row.label))?;
     }
     Ok(())
+}
+
+/// The way of a fresh device to a key that nobody has seen.
+fn new_turn() -> anyhow::Result<Turn> {
+    let mut salt = [0; SALT_LEN];
+    getrandom::fill(&mut salt).map_err(|error| anyhow::anyhow!("make a salt: {error}"))?;
+    Ok(Turn::Due { salt })
 }
 
 /// A device with a fresh key.

@@ -7,7 +7,7 @@ use super::{
     Ack, Answer, Body, BufferFull, Close, Downlink, Flaw, Health, Hello, Lost, MacError, NodeKey, Open,
     Order, PAYLOAD_LEN_MAX, RECORDS_MAX, Reading, Record, Records, ResetCause, SETTINGS_LEN_MAX, Settings,
     SettingsEvent, SettingsOutcome, SettingsText, Uplink, VALVES_MAX, ValveEvent, ValveReport, Welcome,
-    WireError, broker_password, cose, open, seal,
+    WireError, broker_password, cose, next_key, open, seal,
 };
 use crate::ids::{CommandId, NodeId, Position, ValveId};
 use crate::metric::Metric;
@@ -356,6 +356,14 @@ fn tags_are_those_of_the_published_example() {
 fn the_broker_password_is_the_documented_digest() {
     // printf 'mqtt\0\1…\37' | sha256sum, the first 32 digits.
     assert_eq!(&broker_password(&golden::KEY), b"cbcb8748fab809631c2f24f1f537ea49");
+}
+
+#[test]
+fn the_next_key_is_the_documented_one() {
+    // python3 -c 'import hmac; print(hmac.new(bytes(range(32)), b"giot key" + b"\7" * 16, "sha256").hexdigest())'
+    let next = next_key(&golden::KEY, &[7; 16]);
+    assert_eq!(next.0[..8], [0xd8, 0xbb, 0x1b, 0xf0, 0xa6, 0x4e, 0x2b, 0x37]);
+    assert_ne!(next, next_key(&golden::KEY, &[8; 16]));
 }
 
 #[test]
