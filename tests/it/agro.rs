@@ -100,10 +100,39 @@ fn et0_of_days_agrees_with_other_implementations() {
             format!("date,tmin_c,tmax_c\n{},{},{}\n", date(cell("doy")), values[1], values[0]),
         )
         .unwrap();
-        let bare = et0(&file, &["--temperature-only", "hargreaves"]);
+        let bare = et0(&file, &[]);
         near("Hargreaves", &bare["et0_mm"], cell("hargreaves"), 1e-6);
         assert_eq!(bare["method"], "hargreaves");
+        let estimated = et0(&file, &["--temperature-only", "pm"]);
+        assert!(estimated["method"].starts_with("penman-monteith humidity="), "{estimated:?}");
     }
+}
+
+/// A row comes out for each that goes in: a gap stays a gap, and says why.
+#[test]
+fn et0_of_rows_without_a_number_is_empty_and_says_why() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("gaps.csv");
+    let path = file.to_str().expect("a plain path");
+    let methods = |csv: &str, more: &[&str]| {
+        std::fs::write(&file, csv).unwrap();
+        let args = ["agro", "et0", path, "--elevation", "10"];
+        let results = rows(&succeeds(&[&args, more].concat()));
+        let method = |row: &BTreeMap<String, String>| (row["et0_mm"].is_empty(), row["method"].clone());
+        results.iter().map(method).collect::<Vec<_>>()
+    };
+    let none = |why: &str| (true, format!("none: {why}"));
+    let days = "date,tmin_c,tmax_c\n2025-12-20,-9,-3\n2025-06-21,,12\n2025-06-22,5,\n2025-06-23,5,12\n";
+    let wanted = [none("the sun does not rise"), none("tmin_c is missing"), none("tmax_c is missing")];
+    assert_eq!(
+        methods(days, &["--latitude", "70"]),
+        [&wanted[..], &[(false, "hargreaves".to_owned())]].concat()
+    );
+    let hours =
+        "time,t_c,rs_mj,rh\n2025-06-21T10:00,25,,60\n2025-06-21T11:00,,2.1,60\n2025-06-21T12:00,26,2.2,60\n";
+    let found = methods(hours, &["--latitude", "21", "--longitude", "104", "--hourly"]);
+    assert_eq!(found[..2], [none("rs_mj is missing"), none("t_c is missing")]);
+    assert!(!found[2].0, "{found:?}");
 }
 
 #[test]

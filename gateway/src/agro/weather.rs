@@ -37,19 +37,18 @@ pub struct StationHour {
     pub line: usize,
     /// Its beginning, on the station's clock.
     pub time: NaiveDateTime,
-    /// What was measured.
+    /// What was measured; what is missing is not a number.
     pub weather: HourWeather,
+    /// The first column that is needed and has no value.
+    pub missing: Option<&'static str>,
 }
 
-/// Reads a file of days, each of which has the extremes of temperature.
+/// Reads a file of days.
 ///
 /// # Errors
 /// Every problem of the file.
 pub fn read_days(place: &Place, bytes: &[u8]) -> Result<Sheet<StationDay>, ConfigError> {
-    read(place, bytes, &DAY_COLUMNS, &["date", "tmin_c", "tmax_c"], |cells| {
-        let extremes = (cells.needed("tmin_c"), cells.needed("tmax_c"));
-        day(cells).filter(|_| extremes.0.is_some() && extremes.1.is_some())
-    })
+    read(place, bytes, &DAY_COLUMNS, &["date", "tmin_c", "tmax_c"], day)
 }
 
 /// Reads the weather of a season: rain in every row, and temperatures or a reference evapotranspiration.
@@ -110,7 +109,7 @@ pub fn read_hours(
     utc_offset_min: i32,
 ) -> Result<Sheet<StationHour>, ConfigError> {
     read(place, bytes, &HOUR_COLUMNS, &["time", "t_c", "rs_mj"], |cells| {
-        let (t_c, rs_mj) = (cells.needed("t_c"), cells.needed("rs_mj"));
+        let (t_c, rs_mj) = (cells.number("t_c"), cells.number("rs_mj"));
         let (rh, ea_kpa, u_ms) = (cells.number("rh"), cells.number("ea_kpa"), cells.number("u_ms"));
         let text = cells.text("time").unwrap_or_default().to_owned();
         let time = ["%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S"]
@@ -131,12 +130,15 @@ pub fn read_hours(
                 doy: day_of_year(time.date()),
                 mid_utc_hours: begin_hours + 0.5 - f64::from(utc_offset_min) / 60.0,
                 longitude_deg,
-                t_c: t_c?,
+                t_c: t_c.unwrap_or(f64::NAN),
                 rh,
                 ea_kpa,
-                rs_mj: rs_mj?,
+                rs_mj: rs_mj.unwrap_or(f64::NAN),
                 u_ms,
             },
+            missing: [("t_c", t_c), ("rs_mj", rs_mj)]
+                .into_iter()
+                .find_map(|(name, value)| value.is_none().then_some(name)),
         })
     })
 }

@@ -176,8 +176,8 @@ pub(super) enum Reference {
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum TemperatureOnly {
-    #[default]
     PenmanMonteith,
+    #[default]
     Hargreaves,
 }
 

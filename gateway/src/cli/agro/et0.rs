@@ -12,14 +12,18 @@ use giot_engine::agro::{
     Et0, Et0Choice, HourEt0, InputError, NIGHT_RATIO_DEFAULT, Site, TemperatureOnly, WindFrom, et0_day,
     et0_hour,
 };
+use std::io::Write;
 use std::path::PathBuf;
+
+/// Rows without a number that are named one by one.
+const GAPS_SHOWN: usize = 10;
 
 /// Compute the reference evapotranspiration of each day of a weather file
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   giot agro et0 weather.csv --latitude 21.33 --elevation 676
   giot agro et0 weather.csv --latitude 21.33 --elevation 676 --wind-height 10 > et0.csv
-  giot agro et0 station.csv --latitude -33.4 --elevation 540 --temperature-only hargreaves
+  giot agro et0 station.csv --latitude -33.4 --elevation 540 --temperature-only pm
   giot agro et0 hours.csv --hourly --latitude 21.33 --elevation 676 --longitude 103.91 --utc-offset +07:00
   curl … | giot agro et0 - --latitude 21.33 --elevation 676
 
@@ -31,7 +35,8 @@ Columns of the file, in any order, decimal point, empty = missing; lines with # 
   rs_mj    solar radiation, MJ/m² in the day        n_hours hours of bright sunshine
   u_ms     wind at --wind-height, m/s
 What is used, best first: ea_kpa, tdew_c, rhmax+rhmin, rhmax, rhmean, rhmin, tmin_c as dew point; rs_mj, n_hours, the
-range of temperature; u_ms, 2 m/s. The output says for each day which it was:
+range of temperature; u_ms, 2 m/s; where nothing but temperature is known, Hargreaves. The output has a row for each row of the file
+and says which it was; where a day has no number et0_mm is empty, and method says why:
   date,et0_mm,method
 With --hourly: columns time (beginning of the hour, 2026-03-01T06:00), t_c, rs_mj (in the hour), rh or ea_kpa, u_ms; hours
 in order. Equation 53 of FAO-56 (0.34 day and night; ASCE takes 0.24 and 0.96). Output: time,et0_mm,method.")]
@@ -48,8 +53,8 @@ pub(in crate::cli) struct Args {
     /// Height of the anemometer above the ground, m
     #[arg(long, value_name = "M", default_value_t = 2.0)]
     wind_height: f64,
-    /// What to do where nothing but temperature is known; FAO-56 recommends pm
-    #[arg(long, value_name = "WAY", value_enum, default_value_t = Way::Pm)]
+    /// What to do where nothing but temperature is known
+    #[arg(long, value_name = "WAY", value_enum, default_value_t = Way::Hargreaves)]
     temperature_only: Way,
     /// Least wind at 2 m, m/s; FAO-56 recommends 0.5, reference computations take the wind as measured
     #[arg(long, value_name = "MS", default_value_t = 0.0)]
@@ -120,15 +125,42 @@ fn days(args: &Args, site: &Site, place: &Place, bytes: &[u8]) -> anyhow::Result
     let sheet = read_days(place, bytes)?;
     tell_unknown(&place.file, &sheet.unknown, &DAY_COLUMNS);
     let results = all(place, sheet.rows, |day: &StationDay| {
-        et0_day(site, &day.weather, &choice).map_err(|error| (day.line, error))
+        let missing = [("tmin_c", day.weather.tmin_c), ("tmax_c", day.weather.tmax_c)];
+        if let Some((name, _)) = missing.iter().find(|(_, value)| value.is_nan()) {
+            return Ok(Err(format!("{name} is missing")));
+        }
+        match et0_day(site, &day.weather, &choice) {
+            Ok(et0) => Ok(Ok(et0)),
+            Err(InputError::PolarNight) => Ok(Err("the sun does not rise".to_owned())),
+            Err(error) => Err((day.line, error)),
+        }
     })?;
+    tell_gaps(place, results.iter().map(|(day, result)| (day.line, result.as_ref().err())));
     write_table(|out| {
         writeln!(out, "date,et0_mm,method")?;
-        for (day, Et0 { et0_mm, method }) in results {
-            writeln!(out, "{},{et0_mm:.N_DECIMALS$},{method}", day.date)?;
+        for (day, result) in results {
+            match result {
+                Ok(Et0 { et0_mm, method }) => writeln!(out, "{},{et0_mm:.N_DECIMALS$},{method}", day.date)?,
+                Err(why) => writeln!(out, "{},,none: {why}", day.date)?,
+            }
         }
         Ok(())
     })
+}
+
+/// Says which rows have no number, and why: the first few, and how many there are.
+fn tell_gaps<'a>(place: &Place, rows: impl Iterator<Item = (usize, Option<&'a String>)>) {
+    let mut gaps = rows.filter_map(|(line, why)| Some((line, why?)));
+    let shown: Vec<_> = gaps.by_ref().take(GAPS_SHOWN).collect();
+    let n_more = gaps.count();
+    let mut err = std::io::stderr().lock();
+    // Nothing is left to tell it to when stderr is closed.
+    for (line, why) in shown {
+        writeln!(err, "giot: {}:{line}: no number: {why}", place.file).ok();
+    }
+    if n_more > 0 {
+        writeln!(err, "giot: {}: {n_more} more rows without a number", place.file).ok();
+    }
 }
 
 fn hours(args: &Args, site: &Site, longitude_deg: f64, place: &Place, bytes: &[u8]) -> anyhow::Result<()> {
@@ -137,18 +169,29 @@ fn hours(args: &Args, site: &Site, longitude_deg: f64, place: &Place, bytes: &[u
     in_order(place, &sheet.rows)?;
     let mut night_ratio = NIGHT_RATIO_DEFAULT;
     let results = all(place, sheet.rows, |hour: &StationHour| {
+        if let Some(name) = hour.missing {
+            return Ok(Err(format!("{name} is missing")));
+        }
         let result = et0_hour(site, &hour.weather, night_ratio).map_err(|error| (hour.line, error))?;
         night_ratio = result.night_ratio;
-        Ok(result)
+        Ok(Ok(result))
     })?;
+    tell_gaps(place, results.iter().map(|(hour, result)| (hour.line, result.as_ref().err())));
     write_table(|out| {
         writeln!(out, "time,et0_mm,method")?;
-        for (hour, HourEt0 { et0_mm, wind, .. }) in results {
+        for (hour, result) in results {
+            let time = hour.time.format("%Y-%m-%dT%H:%M");
+            let HourEt0 { et0_mm, wind, .. } = match result {
+                Ok(result) => result,
+                Err(why) => {
+                    writeln!(out, "{time},,none: {why}")?;
+                    continue;
+                }
+            };
             let wind = match wind {
                 WindFrom::Measured => "measured",
                 WindFrom::Default => "assumed_2_m/s",
             };
-            let time = hour.time.format("%Y-%m-%dT%H:%M");
             writeln!(out, "{time},{et0_mm:.N_DECIMALS$},fao56-hourly wind={wind}")?;
         }
         Ok(())
@@ -169,7 +212,7 @@ fn in_order(place: &Place, hours: &[StationHour]) -> Result<(), ConfigError> {
     if problems.is_empty() { Ok(()) } else { Err(failed(place, problems)) }
 }
 
-/// Computes every row; when one cannot be, says which and why, and gives no results: half a table misleads.
+/// Computes every row; when a value of one cannot be, says which and why, and gives no results: nobody knows what else is wrong.
 fn all<T, R>(
     place: &Place,
     rows: Vec<T>,
