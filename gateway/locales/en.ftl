@@ -428,6 +428,10 @@ reason-program-stop = Somebody stopped program { $program }.
 reason-unknown-program = There is no program { $program }.
 reason-program-adjusted = Program { $program } gives { $percent } % of its amounts from its next start.
 reason-program-enabled = Program { $program } is switched on.
+reason-program-switched-off = Program { $program } is switched off.
+reason-program-paused = Program { $program } is paused, { $remaining_s } to go.
+reason-program-resumed = The pause of program { $program } is over.
+reason-program-skipping = Somebody has the next starts of program { $program } skipped: { $left }.
 reason-rule-run = Rule { $rule } waters for { $run_s }: { $values }.
 reason-rule-stop = Rule { $rule } stops it: { $values }.
 reason-rule-lock = Rule { $rule } locked this zone: { $values }.
@@ -438,7 +442,7 @@ reason-pause-ended = The pause is over; programs start again.
 reason-manual-stop = Somebody stopped irrigation.
 reason-stop-all = Somebody stopped all irrigation.
 reason-local-run = Somebody opened the valve with the button at the node.
-reason-not-automatic = This zone is irrigated by hand only.
+reason-not-automatic = This zone does not start by its soil: it is irrigated by programs and by hand only.
 reason-invalid-plan = The settings of this zone are wrong: { $problem }.
 reason-unknown-zone = There is no zone { $zone }.
 reason-already-running = This zone is being irrigated already.
@@ -517,7 +521,7 @@ reason-frost = Too cold: { $temperature_c } °C; water flows again from { $clear
 reason-run-extended = Somebody made the run { $by_s } longer; it is { $run_s } now.
 reason-run-longest = The run is as long as it may be: { $run_s }.
 reason-not-running = This zone is not being irrigated.
-reason-irrigated-by-hand = Somebody irrigated by hand for { $run_s }, { $litres } L.
+reason-irrigated-by-hand = Somebody irrigated by hand for { $run_s }, { $litres }.
 reason-run-resumed = The run of { $program } was interrupted; { $run_s } of it are made up for.
 reason-test-started = Somebody has { $n_zones } valves tested, { $run_s } in all.
 reason-once-started = Somebody has { $n_zones } zones irrigated once, { $run_s } in all.
@@ -730,6 +734,10 @@ do-program-stop = To go on, start the program again or wait for its next start.
 do-unknown-program = Check the program's id in the configuration.
 do-program-adjusted = Set it back to 100 % to give the planned amounts.
 do-program-enabled = { do-nothing }
+do-program-switched-off = Switch the program on if it is wanted.
+do-program-paused = End the pause to water sooner.
+do-program-resumed = { do-nothing }
+do-program-skipping = Take the skip back if it is not wanted.
 do-rule-run = { do-nothing }
 do-rule-stop = Look at the rule and the readings that it goes by.
 do-rule-lock = Look at the rule and the readings that it goes by, then unlock.
@@ -857,8 +865,14 @@ why-title = Why?
 why-day = Day
 why-yesterday = Yesterday
 why-today = Today
-why-watered = Watered { $n } times, { $span } in all.
-why-watered-litres = Watered { $n } times, { $span } in all, { $litres }.
+why-watered = Watered { $n ->
+    [1] once
+   *[other] { $n } times
+}, { $span } in all.
+why-watered-litres = Watered { $n ->
+    [1] once
+   *[other] { $n } times
+}, { $span } in all, { $litres }.
 why-watering = Watering now.
 why-begun = Watering began on this day and went on after midnight.
 why-not = Not watered. { $why }

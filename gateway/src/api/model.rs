@@ -305,8 +305,9 @@ fn zone(zone: &ZoneView, view: &FarmView, settings: &Settings) -> Option<Zone> {
         quality: probe.quality.code(),
     });
     let (until, waiting_for) = match &zone.state {
-        ZoneState::Open { until, .. } | ZoneState::Closing { until, .. } | ZoneState::Unknown { until } => {
-            (Some(view.date(*until).0), None)
+        ZoneState::Open { until, .. } | ZoneState::Closing { until, .. } => (Some(view.date(*until).0), None),
+        ZoneState::Unknown { until } => {
+            (Some(view.date(*until).0), Some(reason(&giot_engine::Reason::ValveUnknown {})))
         }
         ZoneState::Waiting { why } | ZoneState::Fault { why } => (None, Some(reason(why))),
         ZoneState::Idle { .. }

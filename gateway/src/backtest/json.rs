@@ -24,10 +24,12 @@ pub fn to_json(report: &Report, zone: &ZoneId, (first, last): (Date, Date)) -> V
             "taken_per_day": bucket.taken, "delay_h": bucket.delay_h, "r2": bucket.r2, "hours": bucket.n_hours,
         })
     });
+    let skips: serde_json::Map<String, Value> =
+        report.skips.iter().map(|(code, skips)| ((*code).to_owned(), json!(skips.n))).collect();
     json!({
         "zone": zone.to_string(), "from": iso(first), "to": iso(last), "really": sum(&report.really),
         "open": sum(&report.open), "closed": report.closed.as_ref().map(sum), "bucket": bucket,
-        "no_bucket": report.bucket.err(), "skips": report.skips, "days": days.collect::<Vec<_>>(),
+        "no_bucket": report.bucket.err(), "skips": skips, "days": days.collect::<Vec<_>>(),
         "assumed": report.assumed, "readings": report.n_readings,
     })
 }

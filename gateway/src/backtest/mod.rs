@@ -23,7 +23,7 @@ use giot_shared::units::LitresPerHour;
 
 pub use bucket::{Bucket, Difference, Hour};
 pub use json::to_json;
-pub use play::{History, Run, Trial, play, reduced};
+pub use play::{History, Run, Skips, Trial, play, reduced};
 
 use crate::balance;
 use crate::config::{Settings, to_milli};
@@ -84,7 +84,7 @@ pub struct Report {
     /// How that soil answers, or the code of why it is not modelled.
     pub bucket: Result<Bucket, &'static str>,
     /// Why nothing was given, by code, of the trial with its own soil if there is one.
-    pub skips: BTreeMap<String, u64>,
+    pub skips: BTreeMap<&'static str, Skips>,
     /// Day by day.
     pub days: Vec<DayRow>,
     /// What was assumed.

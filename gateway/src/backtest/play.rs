@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 
 use giot_engine::program::{Date, Lack};
 use giot_engine::{
-    Action, Age, Engine, Event, Input, Level, Memory, Now, Plan, ProbeRef, SourceGuards, ValveRef, ZoneId,
-    ZonePlan,
+    Action, Age, Engine, Event, Input, Level, Memory, Now, Plan, ProbeRef, Reason, SourceGuards, ValveRef,
+    ZoneId, ZonePlan,
 };
 use giot_shared::ids::CommandId;
 use giot_shared::time::{MonoMs, UnixMs};
@@ -46,13 +46,22 @@ pub struct History {
     pub balance: Option<(BalancePlan, Facts)>,
 }
 
+/// What was skipped or failed for one reason.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Skips {
+    /// How often.
+    pub n: u64,
+    /// The reason with its numbers, the last time.
+    pub last: Reason,
+}
+
 /// What happened, or would have.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Trial {
     /// Its runs.
     pub runs: Vec<Run>,
-    /// How often something was skipped or failed, by the code of its reason.
-    pub skips: BTreeMap<String, u64>,
+    /// What was skipped or failed, by the code of its reason.
+    pub skips: BTreeMap<&'static str, Skips>,
     /// Mean level of each day.
     pub levels: BTreeMap<Date, f64>,
     /// Decisions of the engine: starts, ends, skips.
@@ -258,7 +267,9 @@ impl Stage<'_> {
                 Action::Diary(entry) => {
                     self.trial.n_decisions += 1;
                     if matches!(entry.event, Event::Skipped | Event::Refused | Event::Fault) {
-                        *self.trial.skips.entry(entry.reason.code().to_owned()).or_default() += 1;
+                        let code = entry.reason.code();
+                        let n = self.trial.skips.get(code).map_or(0, |skips| skips.n) + 1;
+                        self.trial.skips.insert(code, Skips { n, last: entry.reason });
                     }
                 }
                 Action::Remember { .. }

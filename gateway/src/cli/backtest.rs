@@ -9,9 +9,10 @@ use indicatif::{ProgressBar, ProgressStyle};
 use super::{DataFolder, UsageError, say, serve};
 use crate::backtest::{DAYS_MAX, Report, Sum, backtest, to_json};
 use crate::clock::Clock;
+use crate::hub::codec::args_for_people;
 use crate::store::Reader;
 use crate::why::day_of;
-use crate::words::{Lang, Words, number, percent, span};
+use crate::words::{Lang, Names, Words, number, percent, span};
 
 /// Try a zone's settings or one program on the stored history
 #[derive(Debug, clap::Args)]
@@ -87,10 +88,10 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     if args.json {
         return say(&to_json(&report, &zone, (first, last)).to_string());
     }
-    tell(&report, args.lang)
+    tell(&report, &Names::of(&settings), args.lang)
 }
 
-fn tell(report: &Report, lang: Lang) -> anyhow::Result<()> {
+fn tell(report: &Report, names: &Names, lang: Lang) -> anyhow::Result<()> {
     let words = Words::default();
     let text = |id: &str, args: &[(&str, &str)]| words.message_or_id(lang, id, args);
     let line = |id: &str, sum: &Sum| {
@@ -119,9 +120,10 @@ fn tell(report: &Report, lang: Lang) -> anyhow::Result<()> {
         }
         Err(code) => say(&text(&format!("no-bucket-{}", code.replace('_', "-")), &[]))?,
     }
-    for (code, n) in &report.skips {
-        let short = words.message(lang, &format!("short-{}", code.replace('_', "-")), &[]);
-        say(&format!("{n} × {}", short.unwrap_or_else(|| code.clone())))?;
+    for (code, skips) in &report.skips {
+        // With the numbers of the last time.
+        let why = words.reason(lang, names, code, &args_for_people(&skips.last));
+        say(&format!("{} × {}", skips.n, why.unwrap_or_else(|| (*code).to_owned())))?;
     }
     for day in report.days.iter().filter(|day| day.really_ml != day.closed_ml.unwrap_or(day.open_ml)) {
         #[expect(clippy::cast_precision_loss, reason = "volumes of a day are far below 2^53 ml")]

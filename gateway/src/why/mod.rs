@@ -308,6 +308,8 @@ impl Teller<'_> {
         let facts = self.facts;
         match &facts.present {
             Some(ZoneState::Open { .. }) => return Found::Watering,
+            // What a program or a person wanted and did not get says more.
+            Some(ZoneState::Idle { why: Reason::NotAutomatic {} }) => {}
             Some(ZoneState::Idle { why } | ZoneState::Waiting { why } | ZoneState::Fault { why }) => {
                 return Found::Cause(Cause::of_reason(why));
             }
@@ -328,11 +330,14 @@ impl Teller<'_> {
         if let Some(lock) = lock {
             return Found::Cause(Cause::of_entry(lock));
         }
+        if matches!(facts.present, Some(ZoneState::Unknown { .. })) {
+            return Found::Cause(Cause::of_reason(&Reason::ValveUnknown {}));
+        }
         let causes = || entries().filter(|entry| is_cause(&entry.event));
         if let Some(wanted) = causes().rfind(|entry| entry.by != "engine") {
             return Found::Cause(Cause::of_entry(wanted));
         }
-        if let Some((low, high)) = facts.levels {
+        if let Some((low, high)) = facts.levels.filter(|_| facts.is_automatic) {
             let driest = Level::from_unit(if facts.soil.is_tension() { high } else { low });
             if driest.is_some_and(|level| !facts.soil.is_dry(level)) {
                 return Found::Moist(low, high);

@@ -200,7 +200,45 @@ fn today_is_answered_by_the_engine_and_tomorrow_not_at_all() {
     check(&tomorrow, "Ngày này chưa đến.", "This day has not come yet.");
     let by_hand = Facts { is_automatic: false, ..facts(vec![]) };
     let answer = explain(&by_hand, &Words::default(), &Names::default());
-    assert!(answer.headline.vi.contains("chỉ tưới bằng tay"), "{:?}", answer.headline);
+    assert!(answer.headline.vi.contains("chỉ tưới theo lịch và bằng tay"), "{:?}", answer.headline);
+}
+
+#[test]
+fn what_a_program_did_not_get_says_more_than_that_the_soil_starts_nothing() {
+    let dropped = entry(300, "skipped", "program", "program_disabled", json!({}));
+    let why = Reason::NotAutomatic {};
+    let today = Facts {
+        is_automatic: false,
+        present: Some(ZoneState::Idle { why }),
+        levels: Some((35.0, 36.0)),
+        now: UnixMs(at(600)),
+        ..facts(vec![dropped])
+    };
+    let answer = explain(&today, &Words::default(), &Names::default());
+    assert_eq!(answer.headline.en, "Not watered. This program is switched off.");
+    // Moist soil is no reason where the soil starts nothing.
+    let nothing = Facts { rows: Vec::new(), ..today };
+    let answer = explain(&nothing, &Words::default(), &Names::default());
+    assert!(answer.headline.en.contains("programs and by hand only"), "{:?}", answer.headline);
+}
+
+#[test]
+fn a_valve_that_nobody_has_heard_of_since_the_start_is_the_reason() {
+    let until = giot_shared::time::MonoMs(0);
+    let present = Some(ZoneState::Unknown { until });
+    let today = Facts { present, levels: Some((18.0, 19.0)), now: UnixMs(at(600)), ..facts(vec![]) };
+    let answer = explain(&today, &Words::default(), &Names::default());
+    assert!(answer.headline.en.contains("not known whether the valve is open"), "{:?}", answer.headline);
+    assert!(!answer.remedy.en.is_empty());
+}
+
+#[test]
+fn one_run_is_watered_once() {
+    let run = DiaryEntry {
+        run_ms: Some(1_200_000),
+        ..entry(320, "stopped", "node", "closed_by_node", json!({ "close": "commanded" }))
+    };
+    check(&facts(vec![run]), "Đã tưới 1 lần, tổng cộng 20 phút.", "Watered once, 20 min in all.");
 }
 
 #[test]

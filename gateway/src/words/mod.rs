@@ -13,7 +13,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use fluent_bundle::concurrent::FluentBundle;
-use fluent_bundle::{FluentArgs, FluentResource};
+use fluent_bundle::{FluentArgs, FluentResource, FluentValue};
 use serde_json::{Map, Value};
 use unic_langid::LanguageIdentifier;
 
@@ -120,6 +120,13 @@ fn bundle(lang: Lang, text: &str) -> FluentBundle<FluentResource> {
     bundle
 }
 
+/// A text as an argument: a plain count is a number, so that a message can tell one from many.
+fn counted(text: &str) -> FluentValue<'_> {
+    let is_count = text.len() < 10 && text.bytes().all(|byte| byte.is_ascii_digit());
+    let is_plain = is_count && (text == "0" || !text.starts_with('0'));
+    if is_plain && !text.is_empty() { FluentValue::try_number(text) } else { FluentValue::from(text) }
+}
+
 impl Words {
     /// A message with its arguments, which are texts already; `None` when it or one of them is missing.
     #[must_use]
@@ -130,7 +137,7 @@ impl Words {
         };
         let pattern = bundle.get_message(id)?.value()?;
         let mut fluent_args = FluentArgs::with_capacity(args.len());
-        args.iter().for_each(|(name, value)| fluent_args.set(*name, *value));
+        args.iter().for_each(|(name, value)| fluent_args.set(*name, counted(value)));
         let mut errors = Vec::new();
         let text = bundle.format_pattern(pattern, Some(&fluent_args), &mut errors).into_owned();
         errors.is_empty().then_some(text)

@@ -79,12 +79,13 @@ fn ids(text: &str, family: &str) -> BTreeSet<String> {
 
 /// The unit that a name stands for in the store, the API and the diary.
 fn unit(name: &str) -> &'static str {
-    const SUFFIXES: [(&str, &str); 9] = [
+    const SUFFIXES: [(&str, &str); 10] = [
         ("_l_per_h", "(L/h)"),
         ("_percent", "(%)"),
         ("_kpa", "(kPa)"),
         ("_mm", "(mm)"),
         ("_ml", "(mL)"),
+        ("_l", "(L)"),
         ("_c", "(°C)"),
         ("_ms", "(ms)"),
         ("_min", "(minute of the day)"),
@@ -102,13 +103,14 @@ fn unit(name: &str) -> &'static str {
     match name {
         "percent" => "(%)",
         "litres" | "volume" => "(L)",
-        "cycle" | "n_cycles" | "attempts" | "failures" | "left" => "(count)",
+        "cycle" | "attempts" | "failures" | "left" => "(count)",
         "command" => "(number of the command)",
         "fault" | "close" | "refusal" | "problem" | "cause" => "(code, below)",
         "by" => "(person)",
         "note" => "(a person's words)",
         "values" => "(names and numbers with units)",
-        "times_max" | "n_added" | "n_removed" => "(count)",
+        "times_max" => "(count)",
+        count if count.starts_with("n_") => "(count)",
         "version" => "(number of the farm's version)",
         "valve" => "(number at its node)",
         _ => "(name)",

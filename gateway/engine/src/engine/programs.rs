@@ -74,13 +74,16 @@ impl Engine {
         let reason = match wish {
             ProgramWish::Start => return self.start_by_hand(now, id, by),
             ProgramWish::Stop => Reason::ProgramStop { program },
-            ProgramWish::SkipNext(n) => Reason::SkippedByPerson { left: n.into() },
+            ProgramWish::SkipNext(n) => Reason::ProgramSkipping { program, left: n.into() },
             ProgramWish::Enable(true) => Reason::ProgramEnabled { program },
-            ProgramWish::Enable(false) => Reason::ProgramDisabled {},
+            ProgramWish::Enable(false) => Reason::ProgramSwitchedOff { program },
             ProgramWish::Adjust(percent) => {
                 Reason::ProgramAdjusted { program, percent: percent.get().into() }
             }
-            ProgramWish::SuspendUntil(until) => pause_reason(until, now, Pause::Farm),
+            ProgramWish::SuspendUntil(until) => match remaining_s(until, now) {
+                0 => Reason::ProgramResumed { program },
+                remaining_s => Reason::ProgramPaused { program, remaining_s },
+            },
         };
         let control = self.schedule.change(id, |control| match wish {
             ProgramWish::Start => {}
@@ -238,14 +241,15 @@ impl Engine {
 
 /// A pause in words; one whose end has passed is over.
 fn pause_reason(until: Option<UnixMs>, now: Now, kind: Pause) -> Reason {
-    let remaining_s = match (until, now.wall) {
-        (Some(until), Some(wall)) => until.since_ms(wall).div_ceil(1000),
-        _ => 0,
-    };
-    match kind {
-        _ if remaining_s == 0 => Reason::PauseEnded {},
-        Pause::Rain => Reason::RainDelay { remaining_s },
-        Pause::Farm => Reason::Suspended { remaining_s },
-        Pause::Water => Reason::WaterPaused { remaining_s },
+    match (remaining_s(until, now), kind) {
+        (0, _) => Reason::PauseEnded {},
+        (remaining_s, Pause::Rain) => Reason::RainDelay { remaining_s },
+        (remaining_s, Pause::Farm) => Reason::Suspended { remaining_s },
+        (remaining_s, Pause::Water) => Reason::WaterPaused { remaining_s },
     }
+}
+
+/// How long it is until then, s; 0 when it is over or nobody knows the time.
+fn remaining_s(until: Option<UnixMs>, now: Now) -> u64 {
+    until.zip(now.wall).map_or(0, |(until, wall)| until.since_ms(wall).div_ceil(1000))
 }

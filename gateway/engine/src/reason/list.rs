@@ -100,6 +100,24 @@ reasons! {
     ProgramEnabled = "program_enabled" {
         program: ProgramId = "The program.",
     }
+    /// A person switched a program off.
+    ProgramSwitchedOff = "program_switched_off" {
+        program: ProgramId = "The program.",
+    }
+    /// A person paused a program.
+    ProgramPaused = "program_paused" {
+        program: ProgramId = "The program.",
+        remaining_s: u64 = "Rest of the pause.",
+    }
+    /// A person ended the pause of a program.
+    ProgramResumed = "program_resumed" {
+        program: ProgramId = "The program.",
+    }
+    /// A person has the next starts of a program skipped.
+    ProgramSkipping = "program_skipping" {
+        program: ProgramId = "The program.",
+        left: u32 = "How many.",
+    }
     /// A rule waters the zone.
     RuleRun = "rule_run" {
         rule: RuleId = "The rule.",
