@@ -1,5 +1,5 @@
 //! How a zone's soil answers to water, learned from its history: a bucket that fills with what is given, with a delay, runs over
-//! above a level, and is emptied by plants, who take less when it gets dry.
+//! above a level, holds no more than was ever read of it, and is emptied by plants, who take less when it gets dry.
 //!
 //! Only the difference to what happened is modelled: it grows by what the trial gives more (or less), shrinks by what runs over
 //! more, and by what dry plants take less. So weather, plants and noise stay those of the recorded readings, and a trial that
@@ -31,6 +31,8 @@ pub struct Bucket {
     pub over: f64,
     /// Share of what is above that is lost in an hour.
     pub drains: f64,
+    /// It is full here: what comes on top runs off at once.
+    pub full: f64,
     /// What plants and air take in a day on the mean.
     pub taken: f64,
     /// Below this level plants take less, in proportion down to `dry`.
@@ -80,7 +82,8 @@ impl Bucket {
                 best = better.or(best);
             }
         }
-        best.map(|best| Self { stress, dry, ..best }).ok_or("no_answer")
+        let full = levels.last().copied().unwrap_or_default();
+        best.map(|best| Self { stress, dry, full, ..best }).ok_or("no_answer")
     }
 
     /// Least squares of the hourly changes: water and rain that arrive, what is above the level, and a constant.
@@ -118,6 +121,7 @@ impl Bucket {
             over,
             drains: (-of_excess).clamp(0.0, DRAINS_MAX),
             taken: (-constant).max(0.0) * 24.0,
+            full: 0.0,
             stress: 0.0,
             dry: 0.0,
             delay_h,
@@ -246,7 +250,8 @@ impl Difference {
             self.wetter += arrives * self.bucket.per_m3;
             if let Some(read) = read {
                 let more = self.bucket.lost(read + self.wetter) - self.bucket.lost(read);
-                self.wetter -= more * hours;
+                // Soil that was read as full is as full in the trial.
+                self.wetter = (self.wetter - more * hours).min((self.bucket.full - read).max(0.0));
             }
             self.at = until;
         }
@@ -294,6 +299,7 @@ mod tests {
             per_m3: 2.0,
             over: 22.0,
             drains: 0.05,
+            full: 45.0,
             taken: 1.2,
             stress: 18.0,
             dry: 10.0,
@@ -336,6 +342,15 @@ mod tests {
         same.advance(at(120), Some((at(60), LitresPerHour(1000))), &really, Some(20.0));
         same.advance(at(6000), None, &really, Some(21.0));
         assert!(same.now().abs() < 1e-9, "{}", same.now());
+    }
+
+    #[test]
+    fn soil_is_never_fuller_than_it_was_read() {
+        let mut flood = Difference::new(Bucket { drains: 0.0, full: 30.0, ..bucket() }, at(0));
+        flood.advance(at(6000), Some((at(0), LitresPerHour(5000))), &[], Some(24.0));
+        assert!((flood.now() - 6.0).abs() < 1e-9, "{}", flood.now());
+        flood.advance(at(6015), None, &[], Some(30.0));
+        assert!(flood.now().abs() < 1e-9, "{}", flood.now());
     }
 
     #[test]

@@ -20,7 +20,7 @@ pub fn to_json(report: &Report, zone: &ZoneId, (first, last): (Date, Date)) -> V
     });
     let bucket = report.bucket.ok().map(|bucket| {
         json!({
-            "percent_per_m3": bucket.per_m3, "runs_over_at": bucket.over, "runs_over_per_hour": bucket.drains,
+            "percent_per_m3": bucket.per_m3, "runs_over_at": bucket.over, "full_at": bucket.full, "runs_over_per_hour": bucket.drains,
             "taken_per_day": bucket.taken, "delay_h": bucket.delay_h, "r2": bucket.r2, "hours": bucket.n_hours,
         })
     });
