@@ -108,6 +108,31 @@ fn et0_of_days_agrees_with_other_implementations() {
     }
 }
 
+#[test]
+fn run_times_of_drip_zones_agree_with_the_reference_numbers() {
+    let file = data("drip_runtime.csv");
+    let path = file.to_str().expect("a plain path");
+    let (results, wanted) = (rows(&succeeds(&["agro", "drip", path])), golden("drip_runtime.csv"));
+    assert_eq!((results.len(), wanted.len()), (60, 60));
+    for (result, wanted) in results.iter().zip(&wanted) {
+        assert_eq!(result["id"], wanted["id"]);
+        for (name, value) in result {
+            near(name, value, &wanted[name], 1e-6);
+        }
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let bad = dir.path().join("zones.csv");
+    let heading = "id,area_ha,plants,emitters_per_plant,q_l_per_h,net_mm,ea,pw";
+    std::fs::write(
+        &bad,
+        format!("{heading}\na,1,400,8,2,4,0.9,0.3\nb,1,400.5,8,2,4,0.9,0.3\nc,1,400,8,2,4,90,0.3\n"),
+    )
+    .unwrap();
+    let said = refuses(&["agro", "drip", bad.to_str().expect("a plain path")]);
+    assert!(said.contains(":3: plants: 400.5 is no number"), "{said}");
+    assert!(said.contains(":4: ea: 90 is not between"), "{said}");
+}
+
 /// A row comes out for each that goes in: a gap stays a gap, and says why.
 #[test]
 fn et0_of_rows_without_a_number_is_empty_and_says_why() {

@@ -1,6 +1,7 @@
 //! `giot agro …`: the agronomy from the command line, for an agronomist's files. It computes and keeps nothing.
 
 mod balance;
+mod drip;
 mod et0;
 mod tables;
 
@@ -13,11 +14,12 @@ use std::path::Path;
 /// Digits behind the point: a thousandth of what a rain gauge shows, and enough to compare programs.
 const N_DECIMALS: usize = 6;
 
-/// Evapotranspiration and soil water by FAO-56, from weather files and season files
+/// Evapotranspiration, soil water and run times by FAO-56, from files of weather, seasons and zones
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     Et0(et0::Args),
     Balance(balance::Args),
+    Drip(drip::Args),
     Crops(tables::CropsArgs),
     Soils(tables::SoilsArgs),
 }
@@ -26,6 +28,7 @@ pub(super) fn run(command: &Command) -> anyhow::Result<()> {
     match command {
         Command::Et0(args) => et0::run(args),
         Command::Balance(args) => balance::run(args),
+        Command::Drip(args) => drip::run(args),
         Command::Crops(_) => tables::crops(),
         Command::Soils(_) => tables::soils(),
     }
