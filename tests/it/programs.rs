@@ -98,6 +98,8 @@ async fn people_handle_programs_and_a_kill_forgets_nothing() {
     ] {
         assert_eq!(post(&farm, path, &body), 202, "{path}");
     }
+    // Who asks after the answer sees what came of it.
+    assert_eq!(programs(&farm)["water_paused_until"], json!(until));
     wait_for("the diary of it", Duration::from_secs(10), || {
         (told(&farm).iter().filter(|line| line.starts_with("adjusted by person admin")).count() == 6)
             .then_some(())

@@ -207,7 +207,7 @@ impl Hub {
         self.own.farm_in_force = Some((self.farm.in_force, self.clock.wall_us_unchecked()));
     }
 
-    fn show_at_once(&mut self) {
+    pub(super) fn show_at_once(&mut self) {
         self.is_view_old = true;
         self.show();
     }

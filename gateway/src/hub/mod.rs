@@ -503,6 +503,8 @@ impl Hub {
         self.last_refusal = None;
         self.act(&mut None);
         let result = self.last_refusal.take().map_or(Ok(()), Err);
+        // Who asks next is to see what came of it.
+        self.show_at_once();
         // Whoever asked may have gone; the diary has it.
         answer.send(result).ok();
     }
