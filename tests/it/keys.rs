@@ -99,3 +99,29 @@ async fn a_node_that_cannot_come_back_with_the_second_key_keeps_the_first() {
     assert_eq!(registered(dir.path()), first);
     assert!(lets_in(&gateway.mqtt, &first).await);
 }
+
+/// A folder from before the first contact, as a backup brings it back.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_older_copy_of_the_folder_knows_the_second_key() {
+    let dir = TempDir::with_prefix("giot-keys-").unwrap();
+    let (gateway, kit) = joined(dir.path()).await;
+    let copy = TempDir::with_prefix("giot-keys-").unwrap();
+    let (from, to) = (dir.path().to_str().unwrap(), copy.path().join("copy"));
+    let backup = giot::run(&["backup", "--data", from, to.to_str().unwrap()]);
+    assert!(backup.status.success(), "{}", giot::text(&backup.stderr));
+    let mut node = kit.boot_installed(ResetCause::PowerOn);
+    node.until_welcomed().await;
+    until_settings(dir.path(), "confirmed");
+    let second = registered(dir.path());
+    let (kit, mqtt) = (node.cut_power().await, gateway.mqtt.clone());
+    gateway.kill();
+
+    let restored = giot::run(&["restore", "--force", "--data", from, to.to_str().unwrap()]);
+    assert!(restored.status.success(), "{}", giot::text(&restored.stderr));
+    assert_eq!(registered(dir.path()), kit.key);
+    let _gateway = Giot::serve_at(dir.path(), &mqtt, &[]);
+    let mut node = kit.boot_installed(ResetCause::PowerOn);
+    node.until_welcomed().await;
+    wait_for("the second key in the registry", PATIENCE, || (registered(dir.path()) == second).then_some(()));
+    assert!(!lets_in(&mqtt, &kit.key).await);
+}

@@ -9,12 +9,14 @@ use crate::ingest::node::{Greeting, Heard, Taken, Verdict};
 use crate::ingest::{self, Sample, json};
 use crate::mqtt::{Ack, Delivery};
 use crate::quality::Quality;
-use crate::store::{Batch, DeviceSamples, LastValue, Mark, MetricSample};
+use crate::store::{Batch, DeviceRow, DeviceSamples, LastValue, Mark, MetricSample};
 use giot_engine::{Age, Input, Level, MetricName, ProbeRef, ValveRef};
 use giot_shared::ids::{CommandId, NodeId, ValveId};
 use giot_shared::metric::Metric;
 use giot_shared::time::UnixMs;
-use giot_shared::wire::{self, Answer, Close, Downlink, Hello, Order, Records, Topic, Uplink, Welcome};
+use giot_shared::wire::{
+    self, Answer, Close, Downlink, Hello, Order, Records, SettingsEvent, Topic, Uplink, Welcome,
+};
 use std::sync::Arc;
 
 /// The engine counts its commands from 1: this one is nobody's.
@@ -233,8 +235,16 @@ impl Hub {
         if !self.checks_logins || self.changes.get(node).is_some_and(is_under_way) {
             return;
         }
-        let Some((key, turn)) = self.registry.first_key(node) else { return };
+        let Some((turn, first)) = self.registry.turn(node) else { return };
         let at = self.clock.wall_unchecked();
+        let Some(key) = first else {
+            if turn.is_proven_by_use(at) {
+                let (memory, device) = self.settle_key(node);
+                self.own.memory.extend(memory);
+                self.own.devices.extend(device);
+            }
+            return;
+        };
         let salt = turn.salt_to_send(at);
         let Some((salt, text)) = salt.and_then(|salt| Some((salt, turn::settings(&key, &salt)?))) else {
             return;
@@ -243,6 +253,15 @@ impl Hub {
         let offered = Turn::Offered { salt, command, at };
         self.own.memory.push((turn::row(node), offered.to_json()));
         self.registry.offer(node, offered);
+    }
+
+    /// A node keeps its second key: the rows that say so.
+    fn settle_key(&self, node: &NodeId) -> (Option<(String, String)>, Option<DeviceRow>) {
+        let device = self.registry.settle(node);
+        if device.is_some() {
+            tracing::info!(%node, "it has a key of its own now: the code that was printed means nothing any more");
+        }
+        (device.is_some().then(|| (turn::row(node), Turn::Done.to_json())), device)
     }
 
     /// Behind an external broker a node that only measures would not notice the gateway's restart, and nobody would know how
@@ -282,16 +301,15 @@ impl Hub {
             session.battery_mv = battery.value;
         }
         let last = taken.last;
-        let mut memory = Vec::new();
-        let turned: Vec<_> =
-            taken.settings.iter().filter_map(|event| self.registry.settle(node, *event)).collect();
-        if !turned.is_empty() {
-            tracing::info!(%node, "it has a key of its own now: the code that was printed means nothing any more");
-            memory.push((turn::row(node), Turn::Done.to_json()));
-        }
+        let turn = (!taken.settings.is_empty()).then(|| self.registry.turn(node)).flatten();
+        let is_kept = |event: &SettingsEvent| {
+            turn.as_ref().is_some_and(|(turn, _)| turn.is_kept(event.command, event.outcome))
+        };
+        let (turned, device) =
+            if taken.settings.iter().any(is_kept) { self.settle_key(node) } else { (None, None) };
         let mut batch = Batch {
-            memory,
-            devices: turned,
+            memory: turned.into_iter().collect(),
+            devices: device.into_iter().collect(),
             mark: Some(Mark {
                 node: name.clone(),
                 epoch: last.epoch,

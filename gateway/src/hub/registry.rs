@@ -8,7 +8,7 @@ use super::turn::{self, Turn};
 use crate::mqtt::{Access, Login, acl};
 use crate::store::{DeviceRow, Reader};
 use giot_shared::ids::NodeId;
-use giot_shared::wire::{KEY_LEN, NodeKey, SettingsEvent, broker_password};
+use giot_shared::wire::{KEY_LEN, NodeKey, broker_password};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use subtle::ConstantTimeEq;
@@ -92,20 +92,20 @@ pub struct Registry {
 struct Known {
     devices: BTreeMap<NodeId, Device>,
     turns: BTreeMap<NodeId, Turn>,
-    /// Nodes whose last login was with the key that was offered.
+    /// Nodes whose last login was with the second key.
     ahead: BTreeSet<NodeId>,
 }
 
 impl Known {
-    /// The key that was offered to a node.
-    fn offered(&self, id: &NodeId) -> Option<NodeKey> {
+    /// The key that follows a node's first one.
+    fn second(&self, id: &NodeId) -> Option<NodeKey> {
         self.turns.get(id)?.next(&self.devices.get(id)?.key)
     }
 
     /// A device with the key that it uses.
     fn device(&self, id: &NodeId) -> Option<Device> {
         let mut device = self.devices.get(id)?.clone();
-        if let Some(key) = self.offered(id).filter(|_| self.ahead.contains(id)) {
+        if let Some(key) = self.second(id).filter(|_| self.ahead.contains(id)) {
             device.key = key;
         }
         Some(device)
@@ -119,7 +119,7 @@ impl Known {
             self.ahead.remove(id);
             return Some(true);
         }
-        let is_ahead = self.offered(id).is_some_and(|key| is_of(&key));
+        let is_ahead = self.second(id).is_some_and(|key| is_of(&key));
         if is_ahead {
             self.ahead.insert(id.clone());
         }
@@ -175,12 +175,12 @@ impl Registry {
         self.known.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A node's first key and where it is on its way to the second; `None`: the node keeps what it has, or uses the second.
+    /// Where a node's key is on its way, and its first key where the node still uses that; `None`: it keeps what it has.
     #[must_use]
-    pub fn first_key(&self, id: &NodeId) -> Option<(NodeKey, Turn)> {
+    pub fn turn(&self, id: &NodeId) -> Option<(Turn, Option<NodeKey>)> {
         let known = self.read();
-        let turn = known.turns.get(id).filter(|_| !known.ahead.contains(id))?;
-        Some((known.devices.get(id)?.key.clone(), turn.clone()))
+        let first = known.devices.get(id).filter(|_| !known.ahead.contains(id));
+        Some((known.turns.get(id)?.clone(), first.map(|device| device.key.clone())))
     }
 
     /// A salt is on its way to a node: from now on the key that follows from it may log in too.
@@ -188,12 +188,10 @@ impl Registry {
         self.write().turns.insert(id.clone(), offered);
     }
 
-    /// Hears what became of a node's settings. When it keeps the key it was offered, the first one means nothing any more:
-    /// what the store is to know.
-    pub fn settle(&self, id: &NodeId, event: SettingsEvent) -> Option<DeviceRow> {
+    /// A node keeps its second key: the first one means nothing any more. What the store is to know.
+    pub fn settle(&self, id: &NodeId) -> Option<DeviceRow> {
         let mut known = self.write();
-        let key = known.offered(id)?;
-        known.turns.get(id).filter(|turn| turn.is_kept(event.command, event.outcome))?;
+        let key = known.second(id)?;
         known.turns.insert(id.clone(), Turn::Done);
         known.ahead.remove(id);
         let device = known.devices.get_mut(id)?;

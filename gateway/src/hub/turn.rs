@@ -2,12 +2,12 @@
 //!
 //! | state | means |
 //! |---|---|
-//! | due | the node has the key that was printed |
-//! | offered | a salt is on its way; until the node has told that it kept the new key, both may log in |
+//! | due | the node has the key that was printed; or the second one, and this data folder is an older copy |
+//! | offered | a salt is on its way; until the node has told that it kept the new key |
 //! | done | the printed key means nothing any more |
 //!
-//! Kept as JSON in the row `key/NODE` beside what zones must not forget; a device without one keeps its key.
-//! The new key itself is nowhere but in the node and, once the node has it, in the registry.
+//! Until it is done both may log in. Kept as JSON in the row `key/NODE` beside what zones must not forget; a device without one
+//! keeps its key. The new key itself is nowhere but in the node and, once the node has it, in the registry.
 
 use giot_firmware::settings::rekey;
 use giot_shared::ids::{CommandId, NodeId};
@@ -55,12 +55,22 @@ pub enum Turn {
 }
 
 impl Turn {
-    /// The key that follows `key`, where one is on its way.
+    /// The key that follows `key`; `None`: it is the last.
     #[must_use]
     pub fn next(&self, key: &NodeKey) -> Option<NodeKey> {
         match self {
-            Self::Offered { salt, .. } => Some(next_key(key, salt)),
-            Self::Due { .. } | Self::Done => None,
+            Self::Due { salt } | Self::Offered { salt, .. } => Some(next_key(key, salt)),
+            Self::Done => None,
+        }
+    }
+
+    /// Whether a node that uses the second key surely keeps it: nobody offered it lately, so it is on no trial.
+    #[must_use]
+    pub fn is_proven_by_use(&self, now: UnixMs) -> bool {
+        match self {
+            Self::Due { .. } => true,
+            Self::Offered { at, .. } => now.0.saturating_sub(at.0) >= AGAIN_MS,
+            Self::Done => false,
         }
     }
 
@@ -163,6 +173,14 @@ mod tests {
         assert!(!DUE.is_kept(OURS, SettingsOutcome::Confirmed));
         let key = NodeKey([1; 32]);
         assert_eq!(offered().next(&key), Some(next_key(&key, &SALT)));
-        assert_eq!((DUE.next(&key), Turn::Done.next(&key)), (None, None));
+        assert_eq!((DUE.next(&key), Turn::Done.next(&key)), (Some(next_key(&key, &SALT)), None));
+    }
+
+    #[test]
+    fn a_key_that_is_used_after_any_trial_is_kept() {
+        assert!(DUE.is_proven_by_use(UnixMs(0)));
+        assert!(!offered().is_proven_by_use(UnixMs(1_000 + AGAIN_MS - 1)));
+        assert!(offered().is_proven_by_use(UnixMs(1_000 + AGAIN_MS)));
+        assert!(!Turn::Done.is_proven_by_use(UnixMs(i64::MAX)));
     }
 }
