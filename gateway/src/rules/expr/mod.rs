@@ -283,6 +283,10 @@ impl Checker<'_> {
                 let kinds: Vec<Option<Kind>> = call.args.iter_mut().map(|arg| self.check(arg)).collect();
                 let kinds: Vec<Kind> = kinds.into_iter().collect::<Option<_>>()?;
                 let name = call.func_name.clone();
+                if name == operators::DIVIDE && call.args.get(1).is_some_and(is_zero) {
+                    self.problem(id, "nothing is divided by 0".to_owned());
+                    return None;
+                }
                 match result(&name, &kinds) {
                     Ok(kind) => Some(kind),
                     Err(what) => {
@@ -408,6 +412,11 @@ fn path(node: &IdedExpr) -> Option<(&str, &str, Option<&str>)> {
     let Expr::Select(select) = &node.expr else { return None };
     let (root, key) = pair(&select.operand).filter(|_| !select.test)?;
     Some((root, key, Some(&select.field)))
+}
+
+/// Whether a part is the number 0, which has become a decimal one.
+fn is_zero(part: &IdedExpr) -> bool {
+    matches!(&part.expr, Expr::Literal(LiteralValue::Double(number)) if *number.inner() == 0.0)
 }
 
 /// The kind that an operator or function gives.

@@ -86,6 +86,7 @@ fn a_wrong_kind_is_refused() {
         "1:5 name what of the zone: .moisture, .tension, .watering, .locked, .fault",
     );
     check("weather.air_c % 2 == 1", "1:15 there is no %");
+    check("weather.air_c / 0 > 1", "1:15 nothing is divided by 0");
 }
 
 #[test]
