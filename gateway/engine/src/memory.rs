@@ -35,6 +35,8 @@ pub struct ZoneMemory {
     pub errands: Vec<Errand>,
     /// The run of a program that is under way: what an interruption leaves of it is made up for.
     pub run: Option<RunMemory>,
+    /// How long its node keeps the valve open at the most, seconds, as the node itself has shown; `None`: it has not yet.
+    pub node_run_s: Option<u32>,
 }
 
 /// A program's run that is under way.

@@ -67,6 +67,7 @@ pub(super) fn memory_to_json(memory: &ZoneMemory) -> String {
         "run": memory.run.as_ref().map(|run| {
             json!({ "errand": errand_to_json(&run.errand), "started_at": run.started_at.0 })
         }),
+        "node_run_s": memory.node_run_s,
     })
     .to_string()
 }
@@ -111,6 +112,10 @@ fn memory_from_json(text: &str) -> Option<ZoneMemory> {
             }),
             None => None,
         },
+        node_run_s: value
+            .get("node_run_s")
+            .and_then(Value::as_u64)
+            .and_then(|run_s| u32::try_from(run_s).ok()),
     })
 }
 
@@ -343,6 +348,7 @@ mod tests {
                 until: Some(UnixMs(9)),
                 manual: true,
             }),
+            node_run_s: Some(7200),
         };
         assert_eq!(memory_from_json(&memory_to_json(&full)), Some(full));
     }

@@ -32,11 +32,17 @@ const ZONES_A_NODE: usize = 2;
 /// Every so many zones, one has no probe at its node but a station, every second of which dates its readings.
 const ZONES_A_STATION: usize = 6;
 
+/// Of so many zones in a thousand a run may be longer than their node keeps a valve open at a time.
+const LONG_PERMILLE: u64 = 120;
+
 /// Steps of one program: several hours of water.
 const STEPS_A_PROGRAM: usize = 6;
 
 /// Longest time that a node keeps a valve open on its own, seconds.
 pub(super) const NODE_RUN_S_MAX: u32 = 4 * 3600;
+
+/// A longer run than this is given by the calendar in its full length, seconds: the nodes close after two hours.
+const LONG_RUN_S: u32 = 7200;
 
 /// Plum on bare ground: FAO-56 tables 11, 12 and 17 (stone fruit).
 const PLUM: CropCurve = CropCurve {
@@ -254,7 +260,12 @@ impl Farm {
             self.stations.insert(idx, (idx / ZONES_A_STATION).is_multiple_of(2));
         }
         if is_by_calendar {
-            let step = Step::of(id.clone(), target(plan.flow.is_some(), dice));
+            let wanted = if plan.run_max_s > LONG_RUN_S {
+                Target::minutes(plan.run_max_s / 60)
+            } else {
+                target(plan.flow.is_some(), dice)
+            };
+            let step = Step::of(id.clone(), wanted);
             by_calendar.entry(household).or_default().push(step);
         }
         self.plan.zones.insert(id.clone(), plan);
@@ -354,7 +365,11 @@ fn zone_plan(
         soil,
         window: window.context("a window")?,
         lease_s: u32::try_from(dice.between(10, 30))? * 60,
-        run_max_s: u32::try_from(dice.between(40, 90))? * 60,
+        run_max_s: u32::try_from(if dice.permille(LONG_PERMILLE) {
+            dice.between(130, 220)
+        } else {
+            dice.between(40, 90)
+        })? * 60,
         min_off_s: u32::try_from(dice.between(5, 60))? * 60,
         fresh_s: 5400,
         plausible: (moisture(0.03)?.into(), moisture(0.55)?.into()),

@@ -15,6 +15,9 @@ use giot_shared::wire::{
 
 use super::field::millilitres;
 
+/// How long it keeps a valve open at the most, whatever it is asked for: the default of the settings.
+const HARD_MAX_MS: u64 = 2 * 3600 * 1000;
+
 /// How far ahead of the node's clock an order may be dated, ms.
 const SKEW_MS: u64 = 60_000;
 
@@ -54,6 +57,17 @@ pub(super) struct Run {
     pub(super) commanded_ms: Option<u64>,
     /// What the meter had counted before.
     pub(super) meter_ml: u64,
+}
+
+impl Run {
+    fn hard_ends_ms(&self) -> u64 {
+        self.opened_ms.saturating_add(HARD_MAX_MS)
+    }
+
+    /// Why it ends when its time is over.
+    pub(super) fn ended_by(&self) -> CloseReason {
+        if self.until_ms >= self.hard_ends_ms() { CloseReason::HardMaximum } else { CloseReason::LeaseEnded }
+    }
 }
 
 /// The node.
@@ -340,7 +354,7 @@ impl Node {
         let Some(place) = self.runs.get_mut(line_idx) else { return };
         let run =
             place.get_or_insert(Run { command, opened_ms: now_ms, until_ms, commanded_ms: None, meter_ml });
-        run.until_ms = until_ms;
+        run.until_ms = until_ms.min(run.hard_ends_ms());
         if command.is_some() {
             run.command = command;
             run.commanded_ms.get_or_insert(now_ms);

@@ -569,7 +569,9 @@ impl World {
         if let Some(node) = self.nodes.get_mut(node_idx) {
             node.open(now_ms, line_idx, command, run_s, meter_ml);
         }
-        self.plan(u64::from(run_s) * 1000, Happening::Lease { node_idx });
+        let run = self.nodes.get(node_idx).and_then(|node| *node.runs.get(line_idx)?);
+        let until_ms = run.map_or(now_ms, |run| run.until_ms);
+        self.plan(until_ms.saturating_sub(now_ms), Happening::Lease { node_idx });
         if let Some(zone_idx) = self.zone_of(node_idx, line_idx) {
             self.field.set_valve(zone_idx, true, now_ms);
             self.plan_sample(node_idx, MINUTE_MS);
@@ -607,10 +609,11 @@ impl World {
     fn end_leases(&mut self, node_idx: usize) {
         let Some(node) = self.nodes.get(node_idx) else { return };
         let is_over = |run: &Option<Run>| run.is_some_and(|run| run.until_ms <= self.now_ms);
-        let over: Vec<usize> =
-            node.runs.iter().enumerate().filter(|(_, run)| is_over(run)).map(|(idx, _)| idx).collect();
-        for line_idx in over {
-            self.close(node_idx, line_idx, CloseReason::LeaseEnded);
+        let over: Vec<(usize, CloseReason)> = (node.runs.iter().enumerate().filter(|(_, run)| is_over(run)))
+            .filter_map(|(idx, run)| Some((idx, run.as_ref()?.ended_by())))
+            .collect();
+        for (line_idx, why) in over {
+            self.close(node_idx, line_idx, why);
         }
         self.send_records(node_idx);
     }

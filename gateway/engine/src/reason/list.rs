@@ -204,6 +204,11 @@ reasons! {
         program: ProgramId = "The program.",
         run_s: u64 = "The rest.",
     }
+    /// The node keeps the valve open no longer at a time; what is left of the run follows.
+    RunSplit = "run_split" {
+        run_s: u64 = "What is left.",
+        most_s: u64 = "How long the node keeps the valve open at the most.",
+    }
     /// A person stopped the zone.
     ManualStop = "manual_stop" {}
     /// A person stopped every zone.

@@ -50,6 +50,10 @@ impl Zone {
             self.unskip();
         }
         self.desk.idx = idx;
+        if self.plan.run_max_s != plan.run_max_s {
+            // Whoever changes the longest run may have changed the node's too: it shows its own anew.
+            self.is_memory_changed |= self.memory.node_run_s.take().is_some();
+        }
         self.desk.volume_max = plan.guards.volume_max;
         for command in &self.desk.commands {
             turn.owners.insert(*command, idx);

@@ -8,7 +8,6 @@ use giot_shared::ids::CommandId;
 use giot_shared::time::MonoMs;
 use giot_shared::valve::RefusalReason;
 
-use super::errand::is_interruption;
 use super::open::{Run, is_final};
 use super::{Phase, RunKind, SETTLE_MS, Turn, Zone};
 use crate::diary::{By, Event};
@@ -164,7 +163,7 @@ impl Zone {
                 return;
             }
         };
-        if !is_interruption(&closing.reason) && self.memory.run.take().is_some() {
+        if !self.leaves_rest(&closing.reason) && self.memory.run.take().is_some() {
             // Whatever follows, a restart too: nobody wants the rest of it.
             self.is_memory_changed = true;
         }

@@ -230,7 +230,8 @@ impl Zone {
 
     /// A run is over. What is left of a program's run that was interrupted becomes an errand again: of what the node
     /// measured, or else of the time that water may have flowed. It keeps its moment, so that the longest wait holds, and so do hours.
-    /// Returns whether there is a rest.
+    /// What the node only gives in portions goes on for everyone who asked for it, and waits from now on. Returns whether
+    /// there is a rest.
     pub(super) fn make_up(&mut self, turn: &mut Turn<'_>, reason: &Reason, had_ms: Option<u64>) -> bool {
         let open_until = self.memory.open.and_then(|open| open.until);
         let Some(RunMemory { errand, started_at }) = self.memory.run.take() else { return false };
@@ -240,8 +241,9 @@ impl Zone {
         let is_in_pause = matches!(reason, Reason::GatewayRestarted {} | Reason::GatewayStopping {})
             && self.gate.as_ref().is_some_and(Gate::is_pause);
         let is_paused = is_in_pause || matches!(reason, Reason::WaterPaused { .. });
-        let is_wanted =
-            is_interruption(reason) && (is_paused || !is_ad_hoc(&errand.program)) && !errand.is_test();
+        let is_split = self.is_portion(reason);
+        let is_asked_for = is_paused || is_split || !is_ad_hoc(&errand.program);
+        let is_wanted = self.leaves_rest(reason) && is_asked_for && !errand.is_test();
         let Some(wall) = turn.now.wall.filter(|_| is_wanted) else { return false };
         let at_most_ms = open_until.map_or(wall, |until| until.min(wall)).since_ms(started_at);
         let rest_s = u64::from(errand.run_s).saturating_sub(had_ms.unwrap_or(at_most_ms) / 1000);
@@ -250,9 +252,12 @@ impl Zone {
         };
         let program = errand.program.clone();
         let by = on_behalf_of(&program);
-        self.add_errands(vec![Errand { run_s, ..errand }]);
+        let from = if is_split { wall } else { errand.from };
+        self.add_errands(vec![Errand { run_s, from, ..errand }]);
         let run_s = u64::from(run_s);
-        let reason = if is_ad_hoc(&program) {
+        let reason = if is_split {
+            Reason::RunSplit { run_s, most_s: self.node_run_s().map_or(0, u64::from) }
+        } else if is_ad_hoc(&program) {
             Reason::RunOnce { run_s }
         } else {
             Reason::RunResumed { program, run_s }

@@ -12,7 +12,7 @@
 //!
 //! Invariant: in every phase but Closed the zone holds its source. A zone never looks at another zone.
 //!
-//! `change` takes a new plan, `soil` judges, `errand` holds what programs want, `open` and `close` drive the valve, `words` takes in what nodes say, `people` holds wishes, locks and
+//! `change` takes a new plan, `soil` judges, `errand` holds what programs want, `split` knows how long a node waters at a time, `open` and `close` drive the valve, `words` takes in what nodes say, `people` holds wishes, locks and
 //! faults.
 
 mod change;
@@ -23,6 +23,7 @@ mod open;
 mod people;
 mod rule;
 mod soil;
+mod split;
 mod words;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -134,6 +135,8 @@ pub(crate) struct Zone {
     refill_until: MonoMs,
     /// What its soil lacks.
     lacking: Lacking,
+    /// The run under way is shorter than what was asked for, because its node keeps the valve open no longer.
+    is_split: bool,
     /// The farm's version that has no place for the zone as it stands: it is to be closed, and nothing starts.
     leaving: Option<u32>,
 }
@@ -300,6 +303,7 @@ impl Zone {
             gate: None,
             refill_until: now.mono,
             lacking: Lacking::default(),
+            is_split: false,
             leaving: None,
             memory,
             plan,

@@ -253,7 +253,7 @@ impl Zone {
         reason: Reason,
         target_s: u32,
     ) {
-        let target_s = target_s.clamp(1, self.plan.run_max_s.max(1));
+        let target_s = self.portion_s(turn.timing, target_s.clamp(1, self.plan.run_max_s.max(1)));
         let ttl_s = turn.timing.ttl_s_for(self.plan.lease_s);
         let lease_s = target_s.saturating_add(self.slack_s).min(self.plan.run_max_s.max(1));
         let sent = self.desk.open(turn, lease_s.min(self.plan.lease_s.max(1)), ttl_s, reason.clone());

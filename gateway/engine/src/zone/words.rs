@@ -166,6 +166,7 @@ impl Zone {
 
     /// The node reported that the valve closed.
     fn closed_word(&mut self, turn: &mut Turn<'_>, word: ValveWord) {
+        self.learn_node_run(word);
         match &mut self.phase {
             Phase::Closed => self.report(turn, word),
             Phase::Opening(opening) => {

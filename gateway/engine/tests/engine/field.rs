@@ -36,6 +36,8 @@ pub(crate) struct Field {
     pub(crate) mute: BTreeSet<NodeId>,
     /// What flows through each open valve, mL/s, as its node's meter counts it: 1000 L/h.
     pub(crate) ml_per_s: u64,
+    /// How long a node keeps a valve open at the most, whatever it is asked for, seconds.
+    pub(crate) hard_max_s: u64,
     pub(crate) log: Vec<String>,
 }
 
@@ -54,6 +56,7 @@ impl Field {
             deaf: BTreeSet::new(),
             mute: BTreeSet::new(),
             ml_per_s: 278,
+            hard_max_s: 8 * 3600,
             log: Vec::new(),
         };
         field.drain();
@@ -113,13 +116,19 @@ impl Field {
         let end_ms = self.now_ms + span_s * 1000;
         let mut n_steps = 0;
         loop {
-            let lease = self.runs.iter().map(|(valve, run)| (run.until_ms, valve.clone())).min();
+            let hard_max_ms = self.hard_max_s * 1000;
+            let end_of = |run: &Run| run.until_ms.min(run.opened_ms + hard_max_ms);
+            let lease = self.runs.iter().map(|(valve, run)| (end_of(run), valve.clone())).min();
             let engine_ms = self.engine.poll_timeout().map(|at| at.0);
             let next_ms = lease.as_ref().map(|(at_ms, _)| *at_ms).into_iter().chain(engine_ms).min();
             let Some(next_ms) = next_ms.filter(|next_ms| *next_ms <= end_ms) else { break };
             self.now_ms = self.now_ms.max(next_ms);
             match lease.filter(|(at_ms, _)| *at_ms <= self.now_ms) {
-                Some((_, valve)) => self.close(&valve, CloseReason::LeaseEnded),
+                Some((at_ms, valve)) => {
+                    let is_hard = self.runs.get(&valve).is_some_and(|run| at_ms < run.until_ms);
+                    let reason = if is_hard { CloseReason::HardMaximum } else { CloseReason::LeaseEnded };
+                    self.close(&valve, reason);
+                }
                 None => self.feed(Input::Timeout),
             }
             n_steps += 1;

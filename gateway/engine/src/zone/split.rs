@@ -1,0 +1,66 @@
+//! How long a node keeps a valve open at a time, and what becomes of a run that is to be longer.
+//!
+//! Nobody states a node's own maximum: the node shows it by closing. A zone behind a pump cannot wait for that, or the pump
+//! would run against a closed valve: there the default of the nodes' settings counts until the node shows another. From then on the engine ends such a run itself, before
+//! the node does (a pump must go off before its valve), and what is left of it follows as a further errand, after the
+//! zone's minimum time off and within the hours. What was learned is forgotten when the plan's longest run changes.
+
+use giot_shared::valve::CloseReason;
+
+use super::errand::is_interruption;
+use super::{ValveWord, Zone};
+use crate::plan::Timing;
+use crate::reason::Reason;
+
+/// A node that closes sooner is told something else than a longest run.
+const NODE_RUN_S_MIN: u32 = 60;
+
+/// What the settings of nodes have where nobody says otherwise, seconds.
+const NODE_RUN_S_DEFAULT: u32 = 7200;
+
+/// The part of its longest run by which a node's clock may be fast.
+const DRIFT_DIVISOR: u32 = 50;
+
+impl Zone {
+    /// Takes in how long the node kept the valve open when its own maximum closed it; a longer run shows that it has more.
+    pub(super) fn learn_node_run(&mut self, word: ValveWord) {
+        let run_s = word.measured.run_ms.and_then(|run_ms| u32::try_from(run_ms / 1000).ok());
+        let Some(run_s) = run_s.filter(|run_s| *run_s >= NODE_RUN_S_MIN) else { return };
+        let known = self.memory.node_run_s;
+        let is_more = known.is_some_and(|known| run_s > known);
+        if is_more || (word.closed_by == Some(CloseReason::HardMaximum) && known != Some(run_s)) {
+            self.memory.node_run_s = Some(run_s);
+            self.is_memory_changed = true;
+        }
+    }
+
+    /// How long the node keeps the valve open at a time, seconds, as far as that is known or must be assumed.
+    pub(super) fn node_run_s(&self) -> Option<u32> {
+        let has_pump = self.slack_s > 0;
+        self.memory.node_run_s.or(has_pump.then_some(NODE_RUN_S_DEFAULT))
+    }
+
+    /// As much of a run as the node gives at a time, seconds: its maximum less what a pump, the way of commands and its clock
+    /// may need, or half of it where that is little.
+    pub(super) fn portion_s(&mut self, timing: &Timing, wanted_s: u32) -> u32 {
+        let portion_s = self.node_run_s().map(|node_s| {
+            let reserve_s =
+                self.slack_s.saturating_add(timing.margin_s).saturating_add(node_s / DRIFT_DIVISOR);
+            node_s.saturating_sub(reserve_s).max(node_s / 2).max(1)
+        });
+        let run_s = portion_s.map_or(wanted_s, |portion_s| portion_s.min(wanted_s));
+        self.is_split = run_s < wanted_s;
+        run_s
+    }
+
+    /// Whether a run that ended so was only as much of it as the node gives at a time.
+    pub(super) fn is_portion(&self, reason: &Reason) -> bool {
+        let is_at_its_time = self.is_split && matches!(reason, Reason::RunTimeReached { .. });
+        is_at_its_time || matches!(reason, Reason::ClosedByNode { close: CloseReason::HardMaximum })
+    }
+
+    /// Whether somebody still wants the rest of a run that ended so.
+    pub(super) fn leaves_rest(&self, reason: &Reason) -> bool {
+        is_interruption(reason) || self.is_portion(reason)
+    }
+}
