@@ -432,6 +432,9 @@ fn figure(chip: &Chip, what: &str, unit: &str) -> u64 {
 fn figures_of_the_image() {
     /// An eighth of an ESP32-C3's 400 KiB of RAM and a little.
     const STACK_MAX: u64 = 52 << 10;
+    /// Ten times what a quiet machine needs for either.
+    const DELIVERY_S_MAX: f64 = 3.0;
+    const LATENCY_US_MAX: u64 = 200_000;
     let farm = Farm::new("automatic = false");
     let chip = chip_of(&farm, "node", 2500);
     chip.until_says("first record acknowledged", 1, PATIENCE);
@@ -448,10 +451,10 @@ fn figures_of_the_image() {
     );
     println!("{told}");
     if let Some(file) = std::env::var_os("GIOT_QEMU_FIGURES") {
-        std::fs::write(file, told + "\n").unwrap();
+        std::fs::write(file, format!("{told}\n")).unwrap();
     }
     assert!(stack > 1000 && stack <= STACK_MAX, "{stack} bytes of stack");
-    assert!(since_power_on < 30.0 && latency_us < 5_000_000, "{since_power_on} s, {latency_us} us");
+    assert!(since_power_on < DELIVERY_S_MAX && latency_us < LATENCY_US_MAX, "{told}");
 }
 
 #[test]
