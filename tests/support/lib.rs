@@ -15,6 +15,7 @@ pub mod fuzz;
 pub mod giot;
 pub mod modbus;
 pub mod mosquitto;
+pub mod mqtt;
 pub mod node;
 pub mod noise;
 pub mod qemu;

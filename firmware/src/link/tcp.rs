@@ -46,6 +46,15 @@ impl Socket {
         socket.set_nagle_enabled(false);
         Self(Cell::new(Some(socket)))
     }
+
+    /// Whether a stream has it: one is open, or being opened.
+    #[must_use]
+    pub fn is_lent(&self) -> bool {
+        let socket = self.0.take();
+        let is_lent = socket.is_none();
+        self.0.set(socket);
+        is_lent
+    }
 }
 
 impl fmt::Debug for Socket {

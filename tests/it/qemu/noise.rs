@@ -1,20 +1,24 @@
 //! Ten thousand frames at each input of the chip: on its RS485 line, from its broker, at its console. Nearly right ones, wrong ones
-//! with a good checksum or under the right key, and anything at all. Nothing of it moves a valve, stops the node or keeps it from
-//! work: afterwards a real order opens a valve. `GIOT_SEED` repeats a failure.
+//! with a good checksum or under the right key, packets that are no MQTT, and anything at all. Nothing of it moves a valve, stops the
+//! node or keeps it from work: a run that goes on meanwhile ends when its lease does, and afterwards a real order opens a valve.
+//! `GIOT_SEED` repeats a failure.
 
-use super::outage::{CALLS, Outage};
-use super::{chip_of, installation, until_open};
+use super::outage::{CALLS, LEASE, Outage};
+use super::{LATE, chip_of, installation, until_open};
 use crate::farm::{Farm, NODE};
-use giot_firmware::settings::{Network, words};
+use giot_firmware::settings::{Installation, Network, words};
 use giot_shared::ids::{CommandId, Position, ValveId};
 use giot_shared::time::UnixMs;
 use giot_shared::valve::RefusalReason;
-use giot_shared::wire::{Ack, Close, Downlink, NodeKey, Open, Order, Welcome};
+use giot_shared::wire::{
+    Ack, Answer, Close, Downlink, NodeKey, Open, Order, Settings, SettingsText, Welcome,
+};
 use giot_tests::giot::wait_for;
+use giot_tests::mqtt;
 use giot_tests::node::{Kit, PATIENCE};
 use giot_tests::noise::{self, Noise};
 use giot_tests::qemu::peer::{Event, Peer};
-use giot_tests::qemu::{Chip, HOST, image};
+use giot_tests::qemu::{Chip, HOST, Pulses, image};
 use std::time::Duration;
 
 const N_FRAMES: u32 = 10_000;
@@ -40,8 +44,9 @@ fn noise_on_the_line_moves_no_valve_and_stops_nothing() {
     let mut settings = vec![("probe.0", "soil_moisture,modbus:1:A,1,1,0")];
     settings.extend(others.iter().map(|(key, value)| (key.as_str(), value.as_str())));
     let mut outage = Outage::new(&settings);
-    outage.farm.until_idle();
     let pulses = outage.chip.watch_outputs();
+    // The gateway gives it a lease that is shorter than the noise, and is gone.
+    outage.run(|outage| outage.farm.start_run(30.0));
     outage.begin();
     let seed = noise::seed();
     println!("GIOT_SEED={seed}");
@@ -49,17 +54,28 @@ fn noise_on_the_line_moves_no_valve_and_stops_nothing() {
     outage.chip.be_impatient();
     wait_for("the end of the noise", FLOOD, || (outage.chip.soil.n_noise() == 0).then_some(()));
     outage.chip.hasten(false);
-    assert_eq!((pulses.seen(), outage.chip.outputs()), (vec![], 0));
+    check_unharmed(&outage.chip);
+    let [(opened, 1), (closed, 0)] = pulses.changes()[..] else { panic!("{:?}", pulses.changes()) };
+    let lasted = closed - opened;
+    assert!(lasted > LEASE - LATE && lasted < LEASE + LATE, "it was open for {lasted:?}");
+    assert!(closed + LATE < outage.chip.age(), "the noise goes on after it");
     outage.farm.restart_ahead(outage.chip.ahead(), "after-the-noise.log");
     outage.chip.plug_cable(true);
+    // What it still waits for before it calls again passes at once.
+    outage.chip.hasten_without_link();
     outage.chip.until_says("welcomed", 2, CALLS);
+    outage.chip.hasten(false);
     check_unharmed(&outage.chip);
+    let closing = outage.farm.until_closing(0);
+    assert_eq!(closing.closed_by.as_deref(), Some("lease_ended"));
+    let lease_ms = u64::try_from(LEASE.as_millis()).unwrap();
+    assert!((lease_ms..lease_ms + 2500).contains(&closing.run_ms), "{closing:?}");
     outage.farm.start_run(5.0);
     assert!(outage.chip.is_open());
 }
 
-/// A chip whose gateway is in the test's hands.
-fn chip_of_peer(peer: &Peer, key: NodeKey) -> Chip {
+/// What a person set up for a chip whose gateway is in the test's hands.
+fn installed(peer: &Peer, key: NodeKey) -> Installation {
     let kit = Kit::new(NODE, key, &format!("{HOST}:{}", peer.port()));
     let mut made = installation(&kit);
     made.network = Network::Static {
@@ -69,10 +85,7 @@ fn chip_of_peer(peer: &Peer, key: NodeKey) -> Chip {
     };
     words::set(&mut made, "probe.0", "soil_moisture,modbus:1:A,60,60,0").unwrap();
     words::set(&mut made, "probe.1", "soil_temperature,modbus:1:A,60,60").unwrap();
-    let mut chip = Chip::new(image("node"), 2500);
-    chip.install(&made);
-    chip.power_on();
-    chip
+    made
 }
 
 fn until<T>(peer: &mut Peer, what: &str, mut wanted: impl FnMut(&Event) -> Option<T>) -> T {
@@ -91,107 +104,241 @@ fn answered(peer: &mut Peer, command: CommandId) -> Option<RefusalReason> {
     })
 }
 
-fn opening(counter: u64, issued_at: UnixMs) -> Downlink {
+/// A gateway in the test's hands and its chip, whose valve has been open and is closed again.
+struct Broker {
+    peer: Peer,
+    chip: Chip,
+    made: Installation,
+    noise: Noise,
+    /// The last count of an order that the node has taken.
+    counter: u64,
+    /// An order to open that was obeyed.
+    old: Vec<u8>,
+    /// Boot of the chip.
+    epoch: u32,
+}
+
+impl Broker {
+    fn new(image_name: &str, seed: u64) -> Self {
+        let key = NodeKey([7; 32]);
+        let mut peer = Peer::start(NODE.parse().unwrap(), key.clone());
+        let made = installed(&peer, key);
+        let mut chip = Chip::new(image(image_name), 2500);
+        chip.install(&made);
+        chip.power_on();
+        let epoch = until(&mut peer, "a Hello", |event| match event {
+            Event::Hello(hello) => Some(hello.epoch),
+            Event::Records | Event::Answer(_) | Event::Taken => None,
+        });
+        until(&mut peer, "records", |event| matches!(event, Event::Records).then_some(()));
+        let mut broker =
+            Self { peer, chip, made, noise: Noise::new(seed), counter: 0, old: Vec::new(), epoch };
+        broker.open();
+        let close = Close { command: CommandId(2), valve: None };
+        let close = broker.peer.seal(&Downlink::Order(2, Order::Close(close)));
+        broker.peer.send(&close);
+        assert_eq!(answered(&mut broker.peer, CommandId(2)), None);
+        broker.counter = 2;
+        until_open(&broker.chip, false, PATIENCE);
+        broker
+    }
+
+    /// A real order, which is obeyed.
+    fn open(&mut self) {
+        self.counter += 1;
+        self.old = self.peer.seal(&opening(self.counter));
+        self.peer.send(&self.old);
+        assert_eq!(answered(&mut self.peer, CommandId(self.counter)), None);
+        until_open(&self.chip, true, PATIENCE);
+    }
+
+    /// Order of settings that this node would take.
+    fn settings(&mut self, text: &str) -> Downlink {
+        self.counter += 1;
+        let settings = Settings {
+            command: CommandId(self.counter),
+            text: SettingsText::new(text).unwrap(),
+            issued_at: Peer::unix(),
+            ttl_s: 30,
+            within_s: 30,
+        };
+        Downlink::Order(self.counter, Order::Settings(settings))
+    }
+
+    /// Messages that must open nothing and change nothing, from whoever has the broker, and from a gateway that has gone mad or sends
+    /// what was sent before.
+    fn bad_message(&mut self) -> Vec<u8> {
+        const CHANGES: [&str; 4] =
+            ["health_s=60", "valve.0=relay,9,9", "probe.0=none", "broker=10.0.2.2:9\nnetwork=dhcp"];
+        let fresh = opening(self.counter + 1000 + u64::from(self.noise.byte()));
+        match self.noise.below(12) {
+            0 | 1 => self.noise.spoil(&self.peer.seal(&fresh)),
+            2 => self.old.clone(),
+            3 => self.forged(&fresh),
+            4 => {
+                let stored = Position::default();
+                let welcome = Welcome { nonce: self.noise.number(), unix: Some(UnixMs(0)), stored };
+                self.peer.seal(&Downlink::Welcome(welcome))
+            }
+            5 => {
+                let stored = Position { epoch: u32::MAX, seq: u32::from(self.noise.byte()) };
+                self.peer.seal(&Downlink::Ack(Ack { stored }))
+            }
+            // Settings that are good, from somebody who has no key.
+            6 | 7 => {
+                let text = *self.noise.choose(&CHANGES);
+                let good = self.settings(text);
+                // Nobody has taken it.
+                self.counter -= 1;
+                if self.noise.below(2) == 0 {
+                    self.forged(&good)
+                } else {
+                    self.noise.spoil(&self.peer.seal(&good))
+                }
+            }
+            // Settings under the right key whose text is none.
+            8 | 9 => {
+                let text = self.noise.choose(&CHANGES).as_bytes();
+                let spoilt = giot_tests::giot::text(&self.noise.spoil(text));
+                let spoilt = if words::changed(&self.made, &spoilt).is_ok() { "probe.0=?" } else { &spoilt };
+                let bad = self.settings(spoilt);
+                self.peer.seal(&bad)
+            }
+            // Under the right key: what is not a message after all.
+            _ => {
+                let mut plain = [0; Downlink::LEN_MAX];
+                let close = Downlink::Order(0, Order::Close(Close { command: CommandId(0), valve: None }));
+                let change = self.settings(CHANGES[0]);
+                self.counter -= 1;
+                let good = [&fresh, &close, &change][self.noise.below(3)];
+                let spoilt = self.noise.spoil(good.encode(&mut plain).unwrap());
+                let is_message = Downlink::decode(&spoilt).is_ok();
+                self.peer.seal_bytes(if is_message { &spoilt[..1] } else { &spoilt })
+            }
+        }
+    }
+
+    /// A good message with a bit of its tag turned.
+    fn forged(&mut self, message: &Downlink) -> Vec<u8> {
+        let mut sealed = self.peer.seal(message);
+        let at = sealed.len() - 1 - self.noise.below(8);
+        sealed[at] ^= 1 << self.noise.below(8);
+        sealed
+    }
+
+    /// What the node says to noise: nothing, or no.
+    fn check(&self, event: &Event) {
+        match event {
+            Event::Answer(Answer { refused, .. }) => {
+                assert!(refused.is_some(), "{event:?}\n{}", self.chip.log())
+            }
+            Event::Hello(hello) => {
+                assert_eq!(hello.epoch, self.epoch, "it started again\n{}", self.chip.log())
+            }
+            Event::Records | Event::Taken => {}
+        }
+    }
+
+    /// Nothing has moved, and it works.
+    fn finish(mut self, pulses: &Pulses) {
+        assert_eq!((pulses.seen(), self.chip.outputs()), (vec![], 0));
+        check_unharmed(&self.chip);
+        self.open();
+    }
+}
+
+fn opening(counter: u64) -> Downlink {
     let open = Open {
         command: CommandId(counter),
         valve: ValveId(0),
         run_s: 60,
         volume: None,
-        issued_at,
+        issued_at: Peer::unix(),
         ttl_s: 30,
     };
     Downlink::Order(counter, Order::Open(open))
-}
-
-/// Messages that must open nothing, from whoever has the broker, and from a gateway that has gone mad or sends what was sent
-/// before. `old` was obeyed already.
-fn bad_message(peer: &Peer, old: &[u8], noise: &mut Noise) -> Vec<u8> {
-    let fresh = opening(1000 + u64::from(noise.byte()), Peer::unix());
-    match noise.below(8) {
-        0 | 1 => noise.spoil(&peer.seal(&fresh)),
-        2 => old.to_vec(),
-        3 => {
-            let sealed = peer.seal(&fresh);
-            let key_tag = sealed.len() - 1 - noise.below(8);
-            let mut forged = sealed;
-            forged[key_tag] ^= 1 << noise.below(8);
-            forged
-        }
-        4 => {
-            let welcome =
-                Welcome { nonce: noise.number(), unix: Some(UnixMs(0)), stored: Position::default() };
-            peer.seal(&Downlink::Welcome(welcome))
-        }
-        5 => {
-            let stored = Position { epoch: u32::MAX, seq: u32::from(noise.byte()) };
-            peer.seal(&Downlink::Ack(Ack { stored }))
-        }
-        // Under the right key: what is not a message after all.
-        _ => {
-            let mut plain = [0; Downlink::LEN_MAX];
-            let close = Downlink::Order(0, Order::Close(Close { command: CommandId(0), valve: None }));
-            let good = if noise.below(2) == 0 { &fresh } else { &close };
-            let spoilt = noise.spoil(good.encode(&mut plain).unwrap());
-            let is_message = Downlink::decode(&spoilt).is_ok();
-            peer.seal_bytes(if is_message { &spoilt[..1] } else { &spoilt })
-        }
-    }
 }
 
 #[test]
 fn noise_from_the_broker_moves_no_valve_and_stops_nothing() {
     /// Messages on their way at a time.
     const WINDOW: usize = 8;
-    /// The node goes without its gateway after each.
-    const N_PACKETS: usize = 6;
     let seed = noise::seed();
     println!("GIOT_SEED={seed}");
-    let mut noise = Noise::new(seed);
-    let key = NodeKey([7; 32]);
-    let mut peer = Peer::start(NODE.parse().unwrap(), key.clone());
-    let chip = chip_of_peer(&peer, key);
-    until(&mut peer, "records", |event| matches!(event, Event::Records).then_some(()));
-    let old = peer.seal(&opening(1, Peer::unix()));
-    peer.send(&old);
-    assert_eq!(answered(&mut peer, CommandId(1)), None);
-    until_open(&chip, true, PATIENCE);
-    let close = Close { command: CommandId(2), valve: None };
-    let close = peer.seal(&Downlink::Order(2, Order::Close(close)));
-    peer.send(&close);
-    assert_eq!(answered(&mut peer, CommandId(2)), None);
-    until_open(&chip, false, PATIENCE);
-    let pulses = chip.watch_outputs();
+    let mut broker = Broker::new("node", seed);
+    let pulses = broker.chip.watch_outputs();
     let (mut n_sent, mut n_refused) = (0, 0);
-    while n_sent < N_FRAMES || peer.n_open > 0 {
-        while n_sent < N_FRAMES && peer.n_open < WINDOW {
-            let bytes = bad_message(&peer, &old, &mut noise);
-            assert!(peer.send(&bytes), "the node left\n{}", chip.log());
+    while n_sent < N_FRAMES || broker.peer.n_open > 0 {
+        while n_sent < N_FRAMES && broker.peer.n_open < WINDOW {
+            let bytes = broker.bad_message();
+            assert!(broker.peer.send(&bytes), "the node left\n{}", broker.chip.log());
             n_sent += 1;
         }
-        match peer.next(PATIENCE).unwrap_or_else(|| panic!("the node is silent\n{}", chip.log())) {
-            Event::Answer(answer) => {
-                assert!(answer.refused.is_some(), "{answer:?}");
-                n_refused += 1;
+        let event = broker.peer.next(PATIENCE);
+        let event = event.unwrap_or_else(|| panic!("the node is silent\n{}", broker.chip.log()));
+        assert!(!matches!(event, Event::Hello(_)), "the node came again: {event:?}\n{}", broker.chip.log());
+        broker.check(&event);
+        n_refused += u32::from(matches!(event, Event::Answer(_)));
+    }
+    // One of six is an order under the right key.
+    assert!(n_refused > N_FRAMES / 8, "only {n_refused} refusals were told");
+    broker.finish(&pulses);
+}
+
+#[test]
+fn packets_that_are_no_mqtt_move_no_valve_and_stop_nothing() {
+    /// Each ends with bytes that are no packet, which the node ends by itself, or waits for more until there is an end.
+    const N_CONNECTIONS: u32 = 1000;
+    /// Odd packets before those, at most.
+    const ODD_MAX: usize = 16;
+    /// Between two parts of a packet, so that they are two on the wire as well.
+    const APART: Duration = Duration::from_millis(3);
+    let seed = noise::seed();
+    println!("GIOT_SEED={seed}");
+    let mut broker = Broker::new("node-faults", seed);
+    let pulses = broker.chip.watch_outputs();
+    broker.chip.hasten_without_link();
+    let topic = broker.peer.topic();
+    let (mut n_odd, mut n_parts) = (0, 0);
+    for _ in 0..N_CONNECTIONS {
+        let order = broker.peer.seal(&opening(broker.counter + 1));
+        for _ in 0..broker.noise.below(ODD_MAX) {
+            let bytes = mqtt::odd(&mut broker.noise, &topic, &order);
+            n_odd += u32::from(broker.peer.write(&bytes));
+        }
+        let good = broker.peer.publication(&broker.old.clone());
+        let bytes = mqtt::broken(&mut broker.noise, &good, &topic);
+        let n_split = if broker.noise.below(2) == 0 { broker.noise.below(bytes.len()) } else { 0 };
+        let (first, rest) = bytes.split_at(n_split);
+        broker.peer.write(first);
+        if let (false, Some(event)) = (first.is_empty(), broker.peer.next(APART)) {
+            broker.check(&event);
+        }
+        n_parts += u32::from(!first.is_empty() && broker.peer.write(rest));
+        if first.is_empty() {
+            broker.peer.write(rest);
+        }
+        broker.peer.say_no_more();
+        // Some of the next connections do not even begin.
+        if broker.noise.below(4) == 0 {
+            let (kind, good) =
+                *broker.noise.choose(&[(1, &[0x20, 3, 0, 0, 0][..]), (8, &[0x90, 4, 0, 1, 0, 1])]);
+            let bytes = mqtt::greeting(&mut broker.noise, good);
+            broker.peer.answer_next(kind, bytes);
+        }
+        loop {
+            let event = broker.peer.next(PATIENCE);
+            let event = event.unwrap_or_else(|| panic!("the node stays away\n{}", broker.chip.log()));
+            broker.check(&event);
+            if matches!(event, Event::Hello(_)) {
+                break;
             }
-            Event::Hello(hello) => panic!("the node came again: {hello:?}"),
-            Event::Records | Event::Taken => {}
         }
     }
-    assert!(n_refused >= 8, "only {n_refused} refusals were told");
-    // After what is no MQTT either the node comes again.
-    for _ in 0..N_PACKETS {
-        let good = peer.publication(&old);
-        let broken = noise.spoil(&good);
-        peer.write(&broken);
-        peer.hang_up();
-        until(&mut peer, "a Hello", |event| matches!(event, Event::Hello(_)).then_some(()));
-    }
-    assert_eq!((pulses.seen(), chip.outputs()), (vec![], 0));
-    check_unharmed(&chip);
-    let real = peer.seal(&opening(1002, Peer::unix()));
-    peer.send(&real);
-    assert_eq!(answered(&mut peer, CommandId(1002)), None);
-    until_open(&chip, true, PATIENCE);
+    broker.chip.hasten(false);
+    println!("{n_odd} odd packets and {N_CONNECTIONS} that are none, {n_parts} of them in two parts");
+    assert!(n_odd > 4 * N_CONNECTIONS && n_parts > N_CONNECTIONS / 4, "{n_odd} odd ones, {n_parts} in parts");
+    broker.finish(&pulses);
 }
 
 /// Lines that are commands, in whole or nearly, and lines that are none.

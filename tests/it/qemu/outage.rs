@@ -24,7 +24,7 @@ const HASTE: Duration = Duration::from_secs(240);
 /// A call for the gateway that ends unheard, the longest wait, and the next.
 pub(super) const CALLS: Duration = Duration::from_secs(150);
 /// Lease of every run here.
-const LEASE: Duration = Duration::from_secs(600);
+pub(super) const LEASE: Duration = Duration::from_secs(600);
 /// Between two tries of one question: the probe's answer came too late.
 const AGAIN: Duration = Duration::from_secs(2);
 /// How long the gateway's log is called.
@@ -82,7 +82,7 @@ impl Outage {
     }
 
     /// The valve opens by what `open` does, and closes when its lease is over.
-    fn run(&mut self, open: impl FnOnce(&Self)) {
+    pub(super) fn run(&mut self, open: impl FnOnce(&Self)) {
         let from = self.chip.age();
         open(self);
         until_open(&self.chip, true, PATIENCE);

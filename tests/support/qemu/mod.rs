@@ -306,6 +306,11 @@ impl Chip {
         self.pins.write(HASTE, 0b11);
     }
 
+    /// Lets idle time pass at once while it has no connection, and none that it waits for; `hasten` ends that.
+    pub fn hasten_without_link(&self) {
+        self.pins.write(HASTE, 0b1001);
+    }
+
     /// Whether its idle time passes at once; needs the image `node-faults`, and a pulled cable.
     pub fn hasten(&self, hasty: bool) {
         self.pins.write(HASTE, u32::from(hasty));

@@ -4,6 +4,7 @@
 //! Nothing runs beside the test: whoever asks for the next event serves the connection meanwhile. A chip that starts again connects
 //! anew; what is left of its last connection is forgotten then.
 
+use crate::mqtt;
 use giot_gateway::clock::{Clock, monotonic};
 use giot_shared::ids::{NodeId, Position};
 use giot_shared::time::UnixMs;
@@ -12,7 +13,7 @@ use giot_shared::wire::{
 };
 use std::collections::BTreeMap;
 use std::io::{ErrorKind, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::time::Duration;
 
 /// How long one look at the connection lasts: new ones are taken between two.
@@ -41,6 +42,8 @@ pub struct Peer {
     listener: TcpListener,
     line: Option<Line>,
     next_packet: u16,
+    /// What the next packet of a kind is answered with.
+    spoilt: Option<(u8, Vec<u8>)>,
     /// Messages of this connection that the node has not taken yet.
     pub n_open: usize,
     /// Up to here it has everything.
@@ -70,6 +73,7 @@ impl Peer {
             listener,
             line: None,
             next_packet: 0,
+            spoilt: None,
             n_open: 0,
             stored: Position::default(),
             records: BTreeMap::new(),
@@ -155,18 +159,15 @@ impl Peer {
     }
 
     /// The packet that publishes a payload at QoS 1.
-    ///
-    /// # Panics
-    /// When the topic is longer than any.
     pub fn publication(&mut self, payload: &[u8]) -> Vec<u8> {
         self.next_packet = self.next_packet % PACKETS_MAX + 1;
-        let topic = format!("{PREFIX_DEFAULT}/{}/down", self.id);
-        let mut body = u16::try_from(topic.len()).expect("short").to_be_bytes().to_vec();
-        body.extend(topic.as_bytes());
-        body.extend(self.next_packet.to_be_bytes());
-        body.push(0);
-        body.extend(payload);
-        packet(0x32, &body)
+        mqtt::publication(0b010, self.topic().as_bytes(), self.next_packet, &[], payload)
+    }
+
+    /// Where messages to the node are published.
+    #[must_use]
+    pub fn topic(&self) -> String {
+        format!("{PREFIX_DEFAULT}/{}/down", self.id)
     }
 
     /// Writes bytes as they are.
@@ -178,9 +179,17 @@ impl Peer {
         written
     }
 
-    /// Ends the connection.
-    pub fn hang_up(&mut self) {
-        self.line = None;
+    /// Says nothing more on this connection. What was said arrives, and then its end.
+    pub fn say_no_more(&mut self) {
+        let ended = self.line.as_ref().is_some_and(|line| line.stream.shutdown(Shutdown::Write).is_ok());
+        if !ended {
+            self.line = None;
+        }
+    }
+
+    /// Answers the next packet of a kind, such as 1 for the one that a connection begins with, with these bytes and nothing more.
+    pub fn answer_next(&mut self, kind: u8, bytes: Vec<u8>) {
+        self.spoilt = Some((kind, bytes));
     }
 
     /// The next packet that is there, after one look.
@@ -206,6 +215,11 @@ impl Peer {
     }
 
     fn handle(&mut self, kind: u8, body: &[u8]) -> Option<Event> {
+        if let Some((_, bytes)) = self.spoilt.take_if(|(spoilt, _)| *spoilt == kind >> 4) {
+            self.write(&bytes);
+            self.say_no_more();
+            return None;
+        }
         let reply = match kind >> 4 {
             1 => vec![0x20, 3, 0, 0, 0],
             8 => vec![0x90, 4, body[0], body[1], 0, 1],
@@ -215,6 +229,8 @@ impl Peer {
                 return Some(Event::Taken);
             }
             3 => return self.handle_publish(kind, body),
+            // Of messages at QoS 2.
+            5 | 7 => return None,
             _ => {
                 self.line = None;
                 return None;
@@ -276,22 +292,6 @@ impl Peer {
             }
         }
     }
-}
-
-/// A packet of a kind.
-fn packet(kind: u8, body: &[u8]) -> Vec<u8> {
-    let mut packet = vec![kind];
-    let mut rest = body.len();
-    loop {
-        let low = u8::try_from(rest % 128).expect("below 128");
-        rest /= 128;
-        packet.push(if rest > 0 { low | 128 } else { low });
-        if rest == 0 {
-            break;
-        }
-    }
-    packet.extend(body);
-    packet
 }
 
 /// Takes the first packet from what was read, when it is whole.

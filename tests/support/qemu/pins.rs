@@ -81,32 +81,38 @@ impl Pins {
 /// Pulses of the outputs, as a thread that looks every few milliseconds has seen them.
 #[derive(Debug)]
 pub struct Pulses {
-    seen: Arc<Mutex<Vec<u32>>>,
+    changes: Arc<Mutex<Vec<(Duration, u32)>>>,
     /// Dropped with this, which ends the thread.
     _alive: Arc<()>,
 }
 
 impl Pulses {
     pub(super) fn watch(pins: Pins) -> Self {
-        let (seen, alive) = (Arc::new(Mutex::new(Vec::new())), Arc::new(()));
-        let (written, watched) = (Arc::clone(&seen), Arc::downgrade(&alive));
+        let (changes, alive) = (Arc::new(Mutex::new(Vec::new())), Arc::new(()));
+        let (written, watched) = (Arc::clone(&changes), Arc::downgrade(&alive));
         std::thread::spawn(move || {
             let mut last = pins.read(OUTPUTS);
             while watched.strong_count() > 0 {
                 let outputs = pins.read(OUTPUTS);
-                if outputs != last && outputs != 0 {
-                    written.lock().unwrap_or_else(PoisonError::into_inner).push(outputs);
+                if outputs != last {
+                    written.lock().unwrap_or_else(PoisonError::into_inner).push((pins.age(), outputs));
                 }
                 last = outputs;
                 std::thread::sleep(Duration::from_millis(3));
             }
         });
-        Self { seen, _alive: alive }
+        Self { changes, _alive: alive }
     }
 
     /// All values other than 0, each time they changed.
     #[must_use]
     pub fn seen(&self) -> Vec<u32> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.changes().into_iter().map(|(_, outputs)| outputs).filter(|outputs| *outputs != 0).collect()
+    }
+
+    /// What they became, each time they changed, and at which age of the board.
+    #[must_use]
+    pub fn changes(&self) -> Vec<(Duration, u32)> {
+        self.changes.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }

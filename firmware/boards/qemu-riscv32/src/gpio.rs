@@ -10,7 +10,7 @@
 //! | 20 | host | tips of the rain gauge since it was made |
 //! | 24 | both | flash words to be written until the power fails, 0: it does not fail; see `fault.rs` |
 //! | 28 | board | 1 when it has failed |
-//! | 32 | both | bit 0: idle time passes at once, bit 1: it does also in the middle of an answer on the RS485 line, bit 2: only until the next boot; see `haste.rs` |
+//! | 32 | both | bit 0: idle time passes at once, bit 1: it does also in the middle of an answer on the RS485 line, bit 2: only until the next boot, bit 3: only without a connection; see `haste.rs` |
 //! | 36, 40 | board | time that was skipped since it was made, µs, low and high half |
 //! | 44 | host | 1: power that failed comes back |
 //! | 48, 52 | board | the last record made: epoch, count in it; in images for tests |
@@ -61,6 +61,8 @@ const IS_HASTY: u32 = 1;
 const IS_IMPATIENT: u32 = 2;
 #[cfg(feature = "fault-injection")]
 const UNTIL_BOOT: u32 = 4;
+#[cfg(feature = "fault-injection")]
+const HAS_NETWORK: u32 = 8;
 
 /// Where the outputs are, for whoever must close them without owning them.
 static PINS: Mutex<Cell<Option<Mmio>>> = Mutex::new(Cell::new(None));
@@ -165,6 +167,12 @@ pub(crate) fn is_hasty() -> bool {
 #[cfg(feature = "fault-injection")]
 pub(crate) fn is_impatient() -> bool {
     haste() & IS_IMPATIENT != 0
+}
+
+/// Whether it does so only without a connection.
+#[cfg(feature = "fault-injection")]
+pub(crate) fn has_network() -> bool {
+    haste() & HAS_NETWORK != 0
 }
 
 #[cfg(feature = "fault-injection")]

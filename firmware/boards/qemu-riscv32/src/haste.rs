@@ -3,8 +3,9 @@
 //! While the host's switch is on and nobody has anything to do, the clock goes on to the next alarm instead of waiting for it. No
 //! alarm is jumped over, so that everything happens in the order and at the time at which it would. What waits for the world
 //! waits in real time: nothing is skipped from a question on the RS485 line until its answer came or its time is over; an impatient
-//! board, for noise on that line, waits a little for the rest of an answer and no longer. The network has no such hold, which is why
-//! the switch is for a pulled cable, or for the wait before a boot.
+//! board, for noise on that line, waits a little for the rest of an answer and no longer. The network has such a
+//! hold where the host says that there is one: while a connection stands or is made. Otherwise the switch is for a pulled cable, or
+//! for the wait before a boot.
 //!
 //! The pins tell how much was skipped. A reset begins a new uptime, and so a new offset; what the pins tell goes on over it.
 
@@ -17,6 +18,7 @@ use embassy_sync::blocking_mutex::raw::CriticalSectionRawMutex;
 use embassy_sync::signal::Signal;
 use embassy_time::{Instant, Timer};
 use embassy_time_driver::TICK_HZ;
+use giot_firmware::link::tcp::Socket;
 
 const TICKS_PER_US: u64 = TICK_HZ / 1_000_000;
 /// How often the switch is looked at while it is off, ms.
@@ -112,7 +114,7 @@ pub(crate) async fn until(at: Instant) -> bool {
 
 /// Skips what nobody uses, while the switch is on.
 #[embassy_executor::task]
-pub(crate) async fn attend() -> ! {
+pub(crate) async fn attend(socket: &'static Socket) -> ! {
     let (mut n_quiet, mut n_seen, mut was_hasty) = (0, 0, false);
     loop {
         if !gpio::is_hasty() {
@@ -123,7 +125,7 @@ pub(crate) async fn attend() -> ! {
             continue;
         }
         was_hasty = true;
-        if is_held() {
+        if is_held() || gpio::has_network() && socket.is_lent() {
             // The world needs the processor more than this loop.
             Timer::after_micros(HELD_LOOK_US).await;
             continue;

@@ -72,8 +72,6 @@ async fn main(spawner: Spawner) {
     let gpio = Gpio::take(&mut bus).expect("ivshmem-plain: the pins");
     time::start();
     interrupts::start();
-    #[cfg(feature = "fault-injection")]
-    spawner.spawn(haste::attend().expect("its first and only time"));
     let (watchdog, has_fired) = Watchdog::start(&mut bus).expect("i6300esb: the watchdog");
     let (cause, wants_setup) = reset::take_cause(has_fired);
     log!("giot {}, boot by {}", env!("CARGO_PKG_VERSION"), cause.code());
@@ -98,7 +96,9 @@ async fn main(spawner: Spawner) {
     let (stack, runner) = embassy_net::new(card, config, STACK.init(StackResources::new()), board::random());
     spawner.spawn(run_network(runner).expect("its first and only time"));
 
-    let socket = SOCKET.init(Socket::new(stack, BUFFERS.take()));
+    let socket: &'static Socket = SOCKET.init(Socket::new(stack, BUFFERS.take()));
+    #[cfg(feature = "fault-injection")]
+    spawner.spawn(haste::attend(socket).expect("its first and only time"));
     let mut link = Link::new(stack, broker, socket);
     let mut board = QemuBoard::new(gpio, watchdog, rs485, &installation, cause);
     let flash = Partitions {
