@@ -186,7 +186,10 @@ fn what_cannot_be_saved_is_said_with_its_place() {
         .iter()
         .map(|problem| (problem["line"].as_u64().unwrap(), problem["column"].as_u64().unwrap()))
         .collect();
-    assert_eq!(places, [(1, 15), (2, 1), (3, 1)], "{answer}");
+    // A wrong kind, an unknown key, three keys that the zone lacks, and its thresholds.
+    assert_eq!(places, [(1, 15), (2, 1), (3, 1), (3, 1), (3, 1), (4, 6)], "{answer}");
+    let has_field = |problem: &Value| problem["field"].as_str().is_some_and(|field| !field.is_empty());
+    assert!(answer["problems"].as_array().unwrap().iter().all(has_field), "{answer}");
     assert_eq!(giot::get(http, FARM)["version"], 0, "nothing was kept");
 
     let rules = "[[source]]\nid = \"s\"\n[[zone]]\nid = \"a\"\nsource = \"t\"\nvalve = { node = \"v\" }\nprobes = []\n\

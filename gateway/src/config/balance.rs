@@ -35,23 +35,26 @@ impl Compiler<'_> {
     ) -> Option<Station> {
         let station = raw.get_ref();
         let device = self.id::<NodeId>(&station.device, "station.device");
-        let Some(latitude_deg) = latitude_deg else {
+        if latitude_deg.is_none() && !self.is_spoilt("latitude_deg") {
             self.problem(
                 raw.span(),
                 "latitude_deg",
                 "needed beside a [station]: the sun's way depends on it",
             );
-            return None;
-        };
+        }
+        // Each number is judged beside sound ones; the latitude itself is judged with the farm's place.
+        let latitude_deg = latitude_deg.filter(|_| !self.is_spoilt("latitude_deg"));
+        let latitude_deg = latitude_deg.map_or(0.0, |latitude| *latitude.get_ref());
+        let elevation_m = *station.elevation_m.get_ref();
+        if let Err(error) = Site::new(latitude_deg, elevation_m, WIND_HEIGHT_M_DEFAULT) {
+            self.problem_at(&format!("station.{}", error.field()), error);
+        }
         let wind_height_m =
             station.wind_height_m.as_ref().map_or(WIND_HEIGHT_M_DEFAULT, |height| *height.get_ref());
-        match Site::new(*latitude_deg.get_ref(), *station.elevation_m.get_ref(), wind_height_m) {
-            Ok(site) => Some(Station { device: device?, site }),
-            Err(error) => {
-                self.problem(raw.span(), &format!("station.{}", error.field()), error);
-                None
-            }
+        if let Err(error) = Site::new(latitude_deg, 0.0, wind_height_m) {
+            self.problem_at(&format!("station.{}", error.field()), error);
         }
+        Some(Station { device: device?, site: Site::new(latitude_deg, elevation_m, wind_height_m).ok()? })
     }
 
     /// A zone's balance; `Some(None)`: there is one, and something is wrong with it.
@@ -78,35 +81,39 @@ impl Compiler<'_> {
         let raw = spanned.get_ref();
         let row = self.crop_row(zone, spanned, field);
         // What is wrong with the soil's keys is told with the zone's thresholds.
-        let held = self.held_water(zone, field.strip_suffix(".balance").unwrap_or(field))?;
-        if held.is_none() {
+        let of_zone = field.strip_suffix(".balance").unwrap_or(field);
+        let held = self.held_water(zone, of_zone);
+        if held == Some(None) {
             let what = "give the zone a soil (`giot agro soils`), or field_capacity_percent and wilting_point_percent";
             self.problem(spanned.span(), field, what);
         }
+        let held = held.flatten();
         let since = self.month_day(&raw.since, &format!("{field}.since"));
         let shares = self.shares(raw, field);
         let reset_hour = match &raw.reset_at {
             None => Some(None),
             Some(text) => self.reset_hour(text, &format!("{field}.reset_at")).map(Some),
         };
-        if zone.area_m2.is_none() || zone.flow_l_per_h.is_none() {
+        if (zone.area_m2.is_none() || zone.flow_l_per_h.is_none())
+            && !self.is_any_spoilt(of_zone, &["area_m2", "flow_l_per_h"])
+        {
             self.problem(
                 spanned.span(),
                 field,
                 "the zone's area_m2 and flow_l_per_h are needed to turn mm into minutes",
             );
-            return None;
+        }
+        let stages = row.and_then(|row| self.stages(row, spanned, field));
+        let (row, held, stages, shares) = (row?, held?, stages?, shares?);
+        let root_m = raw.root_cm.as_ref().map(|root| *root.get_ref() / 100.0);
+        let season = season(row, held, stages, root_m, &shares);
+        // A season is judged as one: where a part of it is wrong already, nothing is said of the rest.
+        let is_sound = !self.is_spoilt(field);
+        for problem in season.check().into_iter().filter(|_| is_sound) {
+            self.problem(spanned.span(), field, problem);
         }
         // A wrong area is told with the zone.
         let area_dm2 = zone.area_m2.as_ref().map(|area| *area.get_ref() * 100.0)?;
-        let (row, held) = (row?, held?);
-        let stages = self.stages(row, spanned, field)?;
-        let shares = shares?;
-        let root_m = raw.root_cm.as_ref().map(|root| *root.get_ref() / 100.0);
-        let season = season(row, held, stages, root_m, &shares);
-        for problem in season.check() {
-            self.problem(spanned.span(), field, problem);
-        }
         #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
@@ -159,11 +166,12 @@ impl Compiler<'_> {
         field: &str,
     ) -> Option<&'static Crop> {
         let row = zone.crop.as_ref().and_then(|id| crop(id.get_ref()));
-        if row.is_none() {
+        let of_zone = field.strip_suffix(".balance").unwrap_or(field);
+        if row.is_none() && !self.is_any_spoilt(of_zone, &["crop"]) {
             let span = zone.crop.as_ref().map_or_else(|| raw.span(), Spanned::span);
             self.problem(
                 span,
-                field,
+                &format!("{of_zone}.crop"),
                 "the zone's crop must be a row of `giot agro crops`, for example \"plum_bare\"",
             );
         }
@@ -187,13 +195,17 @@ impl Compiler<'_> {
                 let (base_c, upper_c) = (*base_c.get_ref(), *upper_c.get_ref());
                 Some(Stages { lengths: *warmth.get_ref(), clock: Clock::DegreeDays { base_c, upper_c } })
             }
+            (None, Some(_), _) if self.is_any_spoilt(field, &["base_c", "upper_c"]) => None,
             (None, Some(warmth), _) => {
                 let what = "needs base_c and upper_c, °C";
                 self.problem(warmth.span(), &format!("{field}.stage_degree_days"), what);
                 None
             }
+            (_, None, _) if self.is_any_spoilt(field, &["stage_days", "stage_degree_days"]) => None,
             (_, None, (Some(limit), _) | (None, Some(limit))) => {
-                self.problem(limit.span(), field, "base_c and upper_c belong to stage_degree_days");
+                let key = if raw.base_c.is_some() { "base_c" } else { "upper_c" };
+                let what = "base_c and upper_c belong to stage_degree_days";
+                self.problem(limit.span(), &format!("{field}.{key}"), what);
                 None
             }
             (given, None, (None, None)) => {

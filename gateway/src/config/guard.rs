@@ -16,8 +16,8 @@ const TANK_FRESH_MIN: f64 = 30.0;
 /// A temperature counts for so long: frost lasts a night, stations report at least hourly.
 const FROST_FRESH_MIN: f64 = 120.0;
 /// Drops freeze below; domain.md section 3. It must be clearly warmer before water flows again.
-const FROST_BELOW_C: f64 = 2.0;
-const FROST_CLEAR_C: f64 = 4.0;
+const FROST_BELOW_MILLI: i64 = 2000;
+const FROST_CLEAR_MILLI: i64 = 4000;
 /// Rain of a day counts.
 const RAIN_HOURS: u32 = 24;
 /// A drizzle of five minutes is no rain, and a field that was rained on needs no water for half a day.
@@ -33,11 +33,9 @@ impl Compiler<'_> {
     pub(super) fn zone_guards(&mut self, zone: &raw::Zone, field: &str) -> ZoneGuards {
         let ignores = zone.ignores.as_ref().map(|words| self.ignores(words, &format!("{field}.ignores")));
         let volume_max = zone.volume_max_l.as_ref().map(|litres| {
-            Millilitres(
-                self.milli(litres, &format!("{field}.volume_max_l"))
-                    .and_then(|ml| u32::try_from(ml).ok())
-                    .unwrap_or(u32::MAX),
-            )
+            let ml = self.milli(litres, &format!("{field}.volume_max_l"), i64::MAX);
+            // Less than nothing is no more than nothing, which the plan's check tells.
+            Millilitres(u32::try_from(ml.max(0)).unwrap_or(u32::MAX))
         });
         ZoneGuards {
             meter: zone.meter.as_ref().and_then(|meter| self.meter(meter, &format!("{field}.meter"))),
@@ -62,9 +60,10 @@ impl Compiler<'_> {
     pub(super) fn farm_guards(&mut self, guards: &raw::Guards) -> FarmGuards {
         FarmGuards {
             rain: guards.rain.as_ref().and_then(|rain| {
+                let limit_milli = self.milli(&rain.limit_mm, "guards.rain.limit_mm", 1000);
                 Some(RainGuard {
                     gauge: self.gauge(&rain.gauge, "guards.rain.gauge")?,
-                    limit_milli: self.milli(&rain.limit_mm, "guards.rain.limit_mm")?,
+                    limit_milli,
                     hours: rain.hours.unwrap_or(RAIN_HOURS),
                 })
             }),
@@ -79,14 +78,15 @@ impl Compiler<'_> {
             frost: guards.frost.as_ref().and_then(|frost| {
                 let fresh_s =
                     self.guard_minutes(frost.fresh_min.as_ref(), "guards.frost.fresh_min", FROST_FRESH_MIN);
-                let mut degrees = |value: Option<&Spanned<f64>>, key: &str, default: f64| match value {
-                    Some(value) => self.milli(value, &format!("guards.frost.{key}")),
-                    None => to_milli(default),
+                let mut degrees = |value: Option<&Spanned<f64>>, key: &str, default_milli: i64| {
+                    value.map_or(default_milli, |value| {
+                        self.milli(value, &format!("guards.frost.{key}"), default_milli)
+                    })
                 };
-                let below_milli = degrees(frost.below_c.as_ref(), "below_c", FROST_BELOW_C)?;
-                let clear_milli = degrees(frost.clear_c.as_ref(), "clear_c", FROST_CLEAR_C)?;
+                let below_milli = degrees(frost.below_c.as_ref(), "below_c", FROST_BELOW_MILLI);
+                let clear_milli = degrees(frost.clear_c.as_ref(), "clear_c", FROST_CLEAR_MILLI);
                 let gauge = self.gauge(&frost.gauge, "guards.frost.gauge")?;
-                Some(FrostGuard { gauge, below_milli, clear_milli, fresh_s: fresh_s? })
+                Some(FrostGuard { gauge, below_milli, clear_milli, fresh_s })
             }),
         }
     }
@@ -97,12 +97,13 @@ impl Compiler<'_> {
         let off_field = format!("{field}.off_delay_min");
         let off_delay_s = self.guard_minutes(contact.off_delay_min.as_ref(), &off_field, off_delay_min);
         let gauge = self.gauge(&contact.gauge, &format!("{field}.gauge"))?;
-        Some(ContactGuard { gauge, on_delay_s: on_delay_s?, off_delay_s: off_delay_s? })
+        Some(ContactGuard { gauge, on_delay_s, off_delay_s })
     }
 
+    /// A gauge; one that cannot be told gets a stand-in, so that the rest of its table is judged.
     fn gauge(&mut self, gauge: &raw::Gauge, field: &str) -> Option<ProbeRef> {
-        let device = self.id(&gauge.device, &format!("{field}.device"));
-        let metric = self.id(&gauge.metric, &format!("{field}.metric"));
+        let device = self.id_or_stand_in(&gauge.device, &format!("{field}.device"), 0);
+        let metric = self.id_or_stand_in(&gauge.metric, &format!("{field}.metric"), 0);
         Some(ProbeRef { device: device?, metric: metric? })
     }
 
@@ -126,23 +127,22 @@ impl Compiler<'_> {
     }
 
     fn tank(&mut self, tank: &raw::Tank, field: &str) -> Option<TankGuard> {
-        let min_milli = self.milli(&tank.min, &format!("{field}.min"));
-        let resume_milli = match &tank.resume {
-            Some(resume) => self.milli(resume, &format!("{field}.resume")),
-            None => min_milli,
-        };
+        let min_milli = self.milli(&tank.min, &format!("{field}.min"), 0);
+        let resume = tank.resume.as_ref();
+        let resume_milli =
+            resume.map_or(min_milli, |resume| self.milli(resume, &format!("{field}.resume"), min_milli));
         let fresh_s =
             self.guard_minutes(tank.fresh_min.as_ref(), &format!("{field}.fresh_min"), TANK_FRESH_MIN);
         let gauge = self.gauge(&tank.gauge, &format!("{field}.gauge"))?;
-        Some(TankGuard { gauge, min_milli: min_milli?, resume_milli: resume_milli?, fresh_s: fresh_s? })
+        Some(TankGuard { gauge, min_milli, resume_milli, fresh_s })
     }
 
     fn pressure(&mut self, pressure: &raw::Pressure, field: &str) -> Option<PressureGuard> {
         let gauge = self.gauge(&pressure.gauge, &format!("{field}.gauge"))?;
-        let min = pressure.min_kpa.as_ref().map(|kpa| self.milli(kpa, &format!("{field}.min_kpa")));
-        let max = pressure.max_kpa.as_ref().map(|kpa| self.milli(kpa, &format!("{field}.max_kpa")));
+        let min = pressure.min_kpa.as_ref().map(|kpa| self.milli(kpa, &format!("{field}.min_kpa"), 0));
+        let max = pressure.max_kpa.as_ref().map(|kpa| self.milli(kpa, &format!("{field}.max_kpa"), i64::MAX));
         let delay_s = pressure.delay_s.unwrap_or(PRESSURE_DELAY_S);
-        Some(PressureGuard { gauge, min_milli: min.flatten(), max_milli: max.flatten(), delay_s })
+        Some(PressureGuard { gauge, min_milli: min, max_milli: max, delay_s })
     }
 
     fn flow_limits(&mut self, flow: Option<&raw::Flow>, field: &str) -> FlowLimits {
@@ -177,15 +177,14 @@ impl Compiler<'_> {
 
     fn ignores(&mut self, words: &Spanned<Vec<String>>, field: &str) -> Ignores {
         let mut ignores = Ignores::default();
-        for word in words.get_ref() {
+        for (idx, word) in words.get_ref().iter().enumerate() {
             match word.as_str() {
                 "rain" => ignores.rain = true,
                 "rain_contact" => ignores.rain_contact = true,
                 "soil_contact" => ignores.soil_contact = true,
                 "frost" => ignores.frost = true,
-                _ => self.problem(
-                    words.span(),
-                    field,
+                _ => self.problem_at(
+                    &format!("{field}[{idx}]"),
                     "a list of \"rain\", \"rain_contact\", \"soil_contact\" and \"frost\"",
                 ),
             }
@@ -193,22 +192,17 @@ impl Compiler<'_> {
         ignores
     }
 
-    fn guard_minutes(
-        &mut self,
-        minutes: Option<&Spanned<f64>>,
-        field: &str,
-        default_min: f64,
-    ) -> Option<u32> {
+    fn guard_minutes(&mut self, minutes: Option<&Spanned<f64>>, field: &str, default_min: f64) -> u32 {
         self.seconds(minutes, field, default_min, DAY_MIN)
     }
 
-    /// A number as thousandths.
-    fn milli(&mut self, number: &Spanned<f64>, field: &str) -> Option<i64> {
+    /// A number as thousandths; what else is taken where it is none.
+    fn milli(&mut self, number: &Spanned<f64>, field: &str, stand_in: i64) -> i64 {
         let milli = to_milli(*number.get_ref()).filter(|milli| milli.abs() <= 1_000_000_000);
         if milli.is_none() {
             self.problem(number.span(), field, "a number between -1,000,000 and 1,000,000");
         }
-        milli
+        milli.filter(|_| !self.is_spoilt(field)).unwrap_or(stand_in)
     }
 }
 

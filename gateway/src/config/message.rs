@@ -72,7 +72,7 @@ impl Compiler<'_> {
             );
         }
         let url = self.secret(message.url, message.url_file, &key("url"), check_message_url);
-        if url == Token::None {
+        if url == Token::None && !self.is_any_spoilt(&format!("message[{idx}]"), &["url", "url_file"]) {
             self.problem(message.name.span(), &key("url"), "an address is needed: url, or url_file");
         }
         let token = self.secret(message.token, message.token_file, &key("token"), check_token);
@@ -88,6 +88,7 @@ impl Compiler<'_> {
         let format = match message.format.as_ref().map(|format| format.get_ref().as_str()) {
             None | Some("text") if fields.is_empty() => MessageFormat::Text,
             None | Some("json") => MessageFormat::Json(fields),
+            Some("text") if self.is_spoilt(&key("fields")) => MessageFormat::Text,
             Some(_) => {
                 let span = message.format.map_or(0..0, |format| format.span());
                 self.problem(span, &key("format"), "\"text\" without fields, or \"json\"");
@@ -103,10 +104,10 @@ impl Compiler<'_> {
             self.problem(events.span(), field, format!("at least one of {}", all()));
         }
         let mut known = Vec::new();
-        for event in events.get_ref() {
+        for (idx, event) in events.get_ref().iter().enumerate() {
             match Event::from_code(event.get_ref()) {
                 Some(event) => known.push(event),
-                None => self.problem(event.span(), field, format!("one of {}", all())),
+                None => self.problem(event.span(), &format!("{field}[{idx}]"), format!("one of {}", all())),
             }
         }
         known
@@ -117,11 +118,13 @@ impl Compiler<'_> {
             self.problem(zones.span(), field, "at least one zone; leave it out for all of them");
         }
         let mut known = Vec::new();
-        for zone in zones.get_ref() {
+        for (idx, zone) in zones.get_ref().iter().enumerate() {
             match zone.get_ref().parse::<ZoneId>() {
                 Ok(id) if plan.zones.contains_key(&id) => known.push(id),
+                Ok(_) | Err(_) if self.forgiven.zones.contains(zone.get_ref()) => {}
                 Ok(_) | Err(_) => {
-                    self.problem(zone.span(), field, format!("no zone is called {}", zone.get_ref()));
+                    let what = format!("no zone is called {}", zone.get_ref());
+                    self.problem(zone.span(), &format!("{field}[{idx}]"), what);
                 }
             }
         }
@@ -195,7 +198,7 @@ mod tests {
     fn every_problem_of_a_message_is_reported_with_its_line() {
         let text = "[[message]]\nname = \"A\"\nurl = \"ftp://x\"\ntoken = \"a b\"\nevents = [\"fire\"]\nzones = [\"z9\"]\n\
                     language = \"fr\"\nfields = { text = \"x\" }\nformat = \"xml\"\n";
-        let keys = ["name", "url", "token", "events", "zones", "language", "fields", "format"];
+        let keys = ["name", "url", "token", "events[0]", "zones[0]", "language", "fields", "format"];
         let want: Vec<_> =
             (2..).zip(keys).map(|(line, key)| (Some(line), format!("message[0].{key}"))).collect();
         let error = compile("giot.toml", text).expect_err("a broken configuration");

@@ -6,6 +6,7 @@
 mod balance;
 mod compile;
 mod guard;
+mod keys;
 mod masks;
 mod message;
 mod program;
@@ -16,6 +17,8 @@ mod shape;
 mod sink;
 mod soil;
 mod store;
+mod whole;
+mod zone;
 
 use crate::balance::{BalancePlan, Station};
 use crate::history::timezone::TimeZone;
@@ -162,5 +165,7 @@ impl fmt::Display for ConfigError {
 
 impl std::error::Error for ConfigError {}
 
+#[cfg(test)]
+mod faults;
 #[cfg(test)]
 mod tests;

@@ -1,40 +1,43 @@
 //! The rules of a `[[program]]`: words of days, times and amounts → the engine's program. What only the engine can judge
 //! (a start by the sun without a place, an amount without a flow) it judges with the whole plan.
 
-use super::compile::{Compiler, parse_day_minute};
+use super::compile::{Compiler, parse_day_minute, stand_in};
 use super::raw;
 use giot_engine::program::{
     Anchor, Clock, Crossing, Date, DayRule, Direction, EveryDays, MinuteOfDay, MonthDays, Months, Order,
     OrderBy, Parity, Percent, Program, Repeat, Season, Sequence, StartRule, Step, SunOffset, Target, Weekday,
     Weekdays, Window, Windows, YearSpan,
 };
-use giot_engine::{DayWindow, Depletion, ProgramId, ZoneId};
+use giot_engine::{Depletion, ProgramId, ZoneId};
 use toml::Spanned;
 
 /// A start that was missed by less is made up for: a power cut of an hour should cost no watering.
 const CATCH_UP_MIN_DEFAULT: u16 = 60;
 
+/// Keys of a step that say how much, or from when on.
+const AMOUNTS: [&str; 7] =
+    ["minutes", "litres", "m3", "litres_per_plant", "mm", "refill", "depleted_at_percent"];
+
 const WEEKDAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
 
 impl Compiler<'_> {
-    pub(super) fn program(&mut self, raw: raw::Program, field: &str) -> Option<(ProgramId, Program, String)> {
-        let id: Option<ProgramId> = self.id(&raw.id, &format!("{field}.id"));
+    pub(super) fn program(
+        &mut self,
+        raw: raw::Program,
+        id: &ProgramId,
+        field: &str,
+    ) -> Option<(Program, String)> {
+        if raw.id.get_ref().starts_with('_') {
+            let what = "names that begin with '_' are the gateway's own";
+            self.problem(raw.id.span(), &format!("{field}.id"), what);
+        }
         let days = self.days(&raw.days, &format!("{field}.days"));
-        let n_starts = raw.starts.len();
-        let starts: Vec<StartRule> = raw
-            .starts
-            .iter()
-            .enumerate()
-            .filter_map(|(idx, start)| self.start(start, &format!("{field}.starts[{idx}]")))
-            .collect();
-        let n_steps = raw.steps.len();
-        let steps: Vec<Step> = raw
-            .steps
-            .iter()
-            .enumerate()
-            .filter_map(|(idx, step)| self.step(step, &format!("{field}.steps[{idx}]")))
-            .collect();
-        let is_whole = starts.len() == n_starts && steps.len() == n_steps;
+        let starts = raw.starts.iter().enumerate();
+        let starts: Vec<StartRule> =
+            starts.filter_map(|(idx, start)| self.start(start, &format!("{field}.starts[{idx}]"))).collect();
+        let steps = raw.steps.iter().enumerate();
+        let steps: Vec<Step> =
+            steps.filter_map(|(idx, step)| self.step(step, &format!("{field}.steps[{idx}]"), idx)).collect();
         let by = [("listed", OrderBy::Listed), ("name", OrderBy::Name), ("need", OrderBy::Need)];
         let by = self.word(raw.order.as_ref(), &format!("{field}.order"), &by);
         let direction = [
@@ -48,31 +51,22 @@ impl Compiler<'_> {
         let season = self.season(raw.season_percent.as_ref(), &format!("{field}.season_percent"));
         let allowed = self.windows(&raw.allowed, &format!("{field}.allowed"));
         let no_water = self.windows(&raw.no_water, &format!("{field}.no_water"));
-        let id = id?;
-        if id.as_str().starts_with('_') {
-            self.problem(
-                raw.id.span(),
-                &format!("{field}.id"),
-                "names that begin with '_' are the gateway's own",
-            );
-        }
-        let name = raw.name.unwrap_or_else(|| id.to_string());
         let sequence = Sequence {
-            order: Order { by: by?, direction: direction? },
+            order: Order { by: by.unwrap_or_default(), direction: direction.unwrap_or_default() },
             rounds: raw.rounds.unwrap_or(1),
             delay_s: raw.delay_s.unwrap_or(0),
             ..Sequence::of(steps)
         };
         let program = Program {
-            days: days?,
+            days,
             starts,
             sequence,
-            season: season?,
-            windows: Windows { allowed: allowed?, no_water: no_water? },
-            crossing: crossing?,
+            season: season.unwrap_or(Season::NONE),
+            windows: Windows { allowed, no_water },
+            crossing: crossing.unwrap_or(Crossing::Cut),
             catch_up_min: raw.catch_up_min.unwrap_or(CATCH_UP_MIN_DEFAULT),
         };
-        is_whole.then_some((id, program, name))
+        Some((program, raw.name.unwrap_or_else(|| id.to_string())))
     }
 
     /// The value behind one of several words; the first is the default.
@@ -99,10 +93,8 @@ impl Compiler<'_> {
         value
     }
 
-    fn days(&mut self, raw: &raw::Days, field: &str) -> Option<DayRule> {
+    fn days(&mut self, raw: &raw::Days, field: &str) -> DayRule {
         let mut days = DayRule::EVERY_DAY;
-        let mut is_sound = true;
-        let mut take = |found: bool| is_sound &= found;
         if let Some(list) = &raw.weekdays {
             let of = |word: &String| {
                 WEEKDAYS.iter().position(|day| day == word).and_then(|idx| Weekday::ALL.get(idx))
@@ -110,75 +102,118 @@ impl Compiler<'_> {
             let listed: Option<Vec<Weekday>> = list.get_ref().iter().map(|word| of(word).copied()).collect();
             let right = "a list of \"mon\", \"tue\", \"wed\", \"thu\", \"fri\", \"sat\", \"sun\"";
             let found = self.made(list, &format!("{field}.weekdays"), listed, right).map(Weekdays::of);
-            take(found.is_some());
             days.weekdays = found.unwrap_or(days.weekdays);
         }
         if let Some(list) = &raw.month_days {
             let right = "a list of days from 1 to 31, or \"last\"";
             let found = self.made(list, &format!("{field}.month_days"), month_days(list.get_ref()), right);
-            take(found.is_some());
             days.month_days = found.unwrap_or(days.month_days);
         }
         if let Some(list) = &raw.months {
             let months = Months::of(list.get_ref().iter().copied());
             let found = self.made(list, &format!("{field}.months"), months, "a list of months from 1 to 12");
-            take(found.is_some());
             days.months = found.unwrap_or(days.months);
         }
         if let Some(text) = &raw.parity {
             let words = [("odd", Parity::Odd), ("even", Parity::Even)];
             days.parity = self.word(Some(text), &format!("{field}.parity"), &words);
-            take(days.parity.is_some());
         }
-        if let Some(every) = &raw.every_days {
-            let anchor = raw.counted_from.as_ref().and_then(|text| parse_date(text.get_ref()));
-            let right = "between 1 and 366, with counted_from = \"2026-01-31\" as one of the days";
-            let made = anchor.and_then(|anchor| EveryDays::new(*every.get_ref(), anchor));
-            days.every = self.made(every, &format!("{field}.every_days"), made, right);
-            take(days.every.is_some());
-        }
+        days.every = self.every(raw, field);
         if let Some(text) = &raw.season {
             let right = "written as 11-15/04-30: month and day, both ends included; it may go over New Year";
             days.season = self.made(text, &format!("{field}.season"), parse_span(text.get_ref()), right);
-            take(days.season.is_some());
         }
         if let Some(text) = &raw.once {
             let date = parse_date(text.get_ref());
             days.once = self.made(text, &format!("{field}.once"), date, "a date such as 2026-02-28");
-            take(days.once.is_some());
         }
-        is_sound.then_some(days)
+        days
     }
 
+    /// Every so many days, counted from one of them.
+    fn every(&mut self, raw: &raw::Days, field: &str) -> Option<EveryDays> {
+        let [every_field, from_field] = ["every_days", "counted_from"].map(|key| format!("{field}.{key}"));
+        let anchor = raw.counted_from.as_ref().and_then(|text| {
+            let date = parse_date(text.get_ref());
+            self.made(text, &from_field, date, "a date such as 2026-01-31, one of the days")
+        });
+        let any_day = Date::new(2026, 1, 31)?;
+        match (&raw.every_days, &raw.counted_from) {
+            (Some(every), _) => {
+                let is_sound = EveryDays::new(*every.get_ref(), any_day).is_some();
+                let has_anchor = raw.counted_from.is_some() || self.is_spoilt(&from_field);
+                let right = "between 1 and 366, with counted_from = \"2026-01-31\" as one of the days";
+                self.made(every, &every_field, (is_sound && has_anchor).then_some(()), right)?;
+                EveryDays::new(*every.get_ref(), anchor?)
+            }
+            (None, Some(from)) if !self.is_spoilt(&every_field) => {
+                self.problem(from.span(), &from_field, "belongs to every_days");
+                None
+            }
+            (None, _) => None,
+        }
+    }
+
+    /// A start; what is wrong of it gives way to midnight, so that none is missing where they are counted.
     fn start(&mut self, raw: &Spanned<raw::Start>, field: &str) -> Option<StartRule> {
-        let plain =
-            |at: &str| Some(StartRule { clock: parse_clock(at)?, anchor: Anchor::Start, repeat: None });
-        let made = match raw.get_ref() {
-            raw::Start::At(at) => plain(at),
-            raw::Start::Table(table) => {
-                let rule = match (&table.at, &table.finish_by) {
-                    (Some(at), None) => plain(at),
-                    (None, Some(by)) => plain(by).map(|rule| StartRule { anchor: Anchor::Finish, ..rule }),
-                    _ => None,
-                };
-                match (table.every_min, table.times) {
-                    (None, None) => rule,
-                    (Some(every_min), Some(times)) => rule.and_then(|rule| {
-                        Some(StartRule { repeat: Some(Repeat::new(every_min, times)?), ..rule })
-                    }),
-                    _ => None,
+        let midnight = StartRule::at(MinuteOfDay::new(0, 0)?);
+        let right = "a time: \"05:30\", \"sunrise\", \"sunset+01:00\" (at most 6 hours off)";
+        let table = match raw.get_ref() {
+            raw::Start::At(at) => {
+                let clock = self.made(raw, field, parse_clock(at), right);
+                return Some(clock.map_or(midnight, |clock| StartRule { clock, ..midnight }));
+            }
+            raw::Start::Table(table) => table,
+        };
+        let rule = match (&table.at, &table.finish_by) {
+            (Some(at), None) => {
+                let clock = parse_clock(at);
+                if clock.is_none() {
+                    self.problem_at(&format!("{field}.at"), right);
                 }
+                clock.map(|clock| StartRule { clock, ..midnight })
+            }
+            (None, Some(by)) => {
+                let clock = parse_clock(by);
+                if clock.is_none() {
+                    self.problem_at(&format!("{field}.finish_by"), right);
+                }
+                clock.map(|clock| StartRule { clock, anchor: Anchor::Finish, ..midnight })
+            }
+            (None, None) | (Some(_), Some(_)) => {
+                if !self.is_any_spoilt(field, &["at", "finish_by"]) {
+                    self.problem(raw.span(), field, "either at or finish_by, with a time");
+                }
+                None
             }
         };
-        let right = "a time: \"05:30\", \"sunrise\", \"sunset+01:00\" (at most 6 hours off), or a table with `at` or \
-                     `finish_by`, and `every_min` with `times` (the last within a day of the first)";
-        self.made(raw, field, made, right)
+        let repeat = match (table.every_min, table.times) {
+            (Some(every_min), Some(times)) => {
+                let repeat = Repeat::new(every_min, times);
+                if repeat.is_none() {
+                    let what = "every_min and times, the repeats after the first start: 1 to 287, the last within a day of the \
+                                first";
+                    self.problem_at(&format!("{field}.times"), what);
+                }
+                repeat
+            }
+            (None, None) => None,
+            (Some(_), None) | (None, Some(_)) => {
+                if !self.is_any_spoilt(field, &["every_min", "times"]) {
+                    self.problem(raw.span(), field, "every_min and times go together");
+                }
+                None
+            }
+        };
+        Some(StartRule { repeat, ..rule.unwrap_or(midnight) })
     }
 
-    fn step(&mut self, raw: &Spanned<raw::Step>, field: &str) -> Option<Step> {
+    /// A step; what is wrong of it gives way to a minute, so that none is missing where they are counted.
+    fn step(&mut self, raw: &Spanned<raw::Step>, field: &str, idx: usize) -> Option<Step> {
         let step = raw.get_ref();
         let zone =
-            step.zone.parse::<ZoneId>().map_err(|error| self.problem(raw.span(), field, error)).ok()?;
+            step.zone.parse::<ZoneId>().map_err(|error| self.problem_at(&format!("{field}.zone"), error));
+        let zone = zone.ok().or_else(|| stand_in(idx))?;
         let amounts = [
             step.minutes.map(|minutes| whole(minutes * 60_000.0).map(|run_ms| Target::Time { run_ms })),
             step.litres.map(|litres| whole(litres * 1e3).map(|volume_ml| Target::Volume { volume_ml })),
@@ -196,12 +231,14 @@ impl Compiler<'_> {
         let right = "exactly one of minutes, litres, m3, litres_per_plant, mm, and more than nothing; or refill = true, with a \
                      depleted_at_percent from 0 to 100 if nothing is to be given before";
         let target = target.filter(|_| step.refill.is_some() || step.depleted_at_percent.is_none());
-        let target = self.made(raw, field, target, right)?;
+        if target.is_none() && !self.is_any_spoilt(field, &AMOUNTS) {
+            self.problem(raw.span(), field, right);
+        }
         Some(Step {
             repeats: step.repeats.unwrap_or(1),
             delay_s: step.delay_s.unwrap_or(0),
             is_enabled: step.enabled.unwrap_or(true),
-            ..Step::of(zone, target)
+            ..Step::of(zone, target.unwrap_or(Target::Time { run_ms: 60_000 }))
         })
     }
 
@@ -218,14 +255,11 @@ impl Compiler<'_> {
         self.made(raw, field, made, "a percentage from 0 to 250, or twelve of them, January first")
     }
 
-    fn windows(&mut self, raw: &[Spanned<String>], field: &str) -> Option<Vec<Window>> {
-        let windows: Vec<Window> = raw
-            .iter()
-            .enumerate()
-            .filter_map(|(idx, text)| self.window(Some(text), &format!("{field}[{idx}]")))
-            .map(|span: DayWindow| Window::daily(span))
-            .collect();
-        (windows.len() == raw.len()).then_some(windows)
+    fn windows(&mut self, raw: &[Spanned<String>], field: &str) -> Vec<Window> {
+        let windows = raw.iter().enumerate();
+        windows
+            .map(|(idx, text)| Window::daily(self.window(Some(text), &format!("{field}[{idx}]"))))
+            .collect()
     }
 }
 

@@ -8,9 +8,9 @@ use giot_engine::{MetricName, Plan, ProbeRef, ProgramId, RuleId, ZoneId};
 use giot_shared::ids::NodeId;
 use toml::Spanned;
 
-use super::compile::Compiler;
+use super::compile::{Compiler, Fields, is_stand_in, stand_in};
 use super::raw;
-use crate::rules::expr::{Condition, Scope, compile};
+use crate::rules::expr::{Condition, Scope, Unread, compile};
 use crate::rules::{Effect, RULES_MAX, Rule, did_you_mean};
 
 /// From one firing to the next: a rule that flutters should not wake people every minute.
@@ -39,11 +39,22 @@ impl Compiler<'_> {
             series: probes.map(|probe| (probe.to_string(), probe.clone())).collect(),
             weather: self.series_table(weather, "weather"),
             zones: plan.zones.keys().cloned().collect(),
+            unread: Unread::default(),
         };
         for (name, series) in self.series_table(series, "series") {
             scope.series.insert(series.to_string(), series.clone());
             scope.series.insert(name, series);
         }
+        // What could not be read may be what a condition means.
+        let unread = |idx: usize, key: &str| self.is_any_spoilt(&format!("zone[{idx}]"), &[key]);
+        let n_zones = plan.zones.len();
+        scope.zones.extend(self.forgiven.zones.iter().filter_map(|name| name.parse().ok()));
+        scope.unread = Unread {
+            names: self.is_mended("series") || self.is_mended("weather"),
+            probes: (0..n_zones).any(|idx| unread(idx, "probes")),
+            zones: (0..n_zones).any(|idx| self.is_mended(&format!("zone[{idx}].id")))
+                || self.is_mended("zone"),
+        };
         scope
     }
 
@@ -69,30 +80,45 @@ impl Compiler<'_> {
                 let what = "written as \"n01/soil_moisture\": a device and one of its metrics";
                 self.problem(text.span(), &format!("{field}.{name}"), what);
             }
-            known.extend(made.map(|series| (name.clone(), series)));
+            known.extend(made.or_else(unread_series).map(|series| (name.clone(), series)));
         }
+        let gone = self.mended_below(field);
+        known.extend(gone.into_iter().filter_map(|name| Some((name, unread_series()?))));
         known
     }
 
     /// All rules, in the order of their names.
-    pub(super) fn rules(&mut self, raw: Vec<raw::Rule>, plan: &Plan, scope: &Scope) -> Vec<Rule> {
+    pub(super) fn rules(
+        &mut self,
+        raw: Vec<raw::Rule>,
+        plan: &Plan,
+        scope: &Scope,
+        fields: &Fields,
+    ) -> Vec<Rule> {
         let mut rules: BTreeMap<RuleId, Rule> = BTreeMap::new();
+        let mut taken: BTreeMap<RuleId, String> = BTreeMap::new();
         for (idx, raw) in raw.into_iter().enumerate() {
             let (field, span) = (format!("rule[{idx}]"), raw.id.span());
             if idx == RULES_MAX {
-                self.problem(span.clone(), &field, format!("at most {RULES_MAX} rules"));
+                self.problem(span, &field, format!("at most {RULES_MAX} rules"));
             }
-            let Some(rule) = self.rule(raw, &field, plan, scope) else { continue };
-            let id = rule.id.clone();
-            if rules.insert(id.clone(), rule).is_some() {
-                self.problem(span, &format!("{field}.id"), format!("a second rule is called {id}"));
-            }
+            let Some(id) = self.own_id::<RuleId>(&raw.id, "rule", idx, &taken) else { continue };
+            let rule = self.rule(raw, &id, &field, plan, scope, fields);
+            rules.extend(rule.map(|rule| (id.clone(), rule)));
+            taken.insert(id, field);
         }
         rules.into_values().collect()
     }
 
-    fn rule(&mut self, raw: raw::Rule, field: &str, plan: &Plan, scope: &Scope) -> Option<Rule> {
-        let id: Option<RuleId> = self.id(&raw.id, &format!("{field}.id"));
+    fn rule(
+        &mut self,
+        raw: raw::Rule,
+        id: &RuleId,
+        field: &str,
+        plan: &Plan,
+        scope: &Scope,
+        fields: &Fields,
+    ) -> Option<Rule> {
         let when = self.condition(&raw.when, &format!("{field}.when"), scope);
         let until = raw.until.as_ref().map(|until| self.condition(until, &format!("{field}.until"), scope));
         let mut minutes = |value: &Option<Spanned<f64>>, key: &str, default: f64, least: f64| {
@@ -108,7 +134,7 @@ impl Compiler<'_> {
             self.problem(times.span(), &format!("{field}.times_max"), what);
         }
         let n_effects = raw.then.get_ref().len();
-        if !(1..=EFFECTS_MAX).contains(&n_effects) {
+        if !(1..=EFFECTS_MAX).contains(&n_effects) && !self.is_spoilt(&format!("{field}.then")) {
             let what = format!("between 1 and {EFFECTS_MAX} things that follow");
             self.problem(raw.then.span(), &format!("{field}.then"), what);
         }
@@ -117,12 +143,11 @@ impl Compiler<'_> {
             .get_ref()
             .iter()
             .enumerate()
-            .map(|(idx, effect)| self.effect(effect, &format!("{field}.then[{idx}]"), plan))
+            .map(|(idx, effect)| self.effect(effect, &format!("{field}.then[{idx}]"), plan, fields))
             .collect();
-        let id = id?;
         Some(Rule {
             name: raw.name.unwrap_or_else(|| id.to_string()),
-            id,
+            id: id.clone(),
             when_text: raw.when.get_ref().clone(),
             when: when?,
             until: match until {
@@ -172,59 +197,99 @@ impl Compiler<'_> {
         Some(ms)
     }
 
-    fn effect(&mut self, raw: &Spanned<raw::Effect>, field: &str, plan: &Plan) -> Option<Effect> {
+    fn effect(
+        &mut self,
+        raw: &Spanned<raw::Effect>,
+        field: &str,
+        plan: &Plan,
+        fields: &Fields,
+    ) -> Option<Effect> {
         let effect = raw.get_ref();
         let given = [&effect.notify, &effect.start, &effect.stop, &effect.lock, &effect.adjust];
         if given.iter().filter(|given| given.is_some()).count() != 1 {
-            self.problem(raw.span(), field, "exactly one of notify, start, stop, lock, adjust");
+            if !self.is_any_spoilt(field, &["notify", "start", "stop", "lock", "adjust"]) {
+                self.problem(raw.span(), field, "exactly one of notify, start, stop, lock, adjust");
+            }
             return None;
         }
         let mut stray = |has: bool, key: &str, with: &str| {
             if has {
-                self.problem(raw.span(), field, format!("{key} belongs to {with}"));
+                self.problem_at(&format!("{field}.{key}"), format!("{key} belongs to {with}"));
             }
         };
         stray(effect.minutes.is_some() && effect.start.is_none(), "minutes", "start");
         stray(effect.percent.is_some() && effect.adjust.is_none(), "percent", "adjust");
         if let Some(note) = &effect.notify {
             if note.is_empty() || note.chars().count() > NOTE_CHARS_MAX {
-                let what = format!("notify: between 1 and {NOTE_CHARS_MAX} characters");
-                self.problem(raw.span(), field, what);
+                let what = format!("between 1 and {NOTE_CHARS_MAX} characters");
+                self.problem_at(&format!("{field}.notify"), what);
             }
             return Some(Effect::Notify { note: note.clone() });
         }
         if let Some(name) = &effect.adjust {
-            let program = name.parse::<ProgramId>().ok().filter(|id| plan.programs.contains_key(id));
-            if program.is_none() {
-                let hint = did_you_mean(name, plan.programs.keys().map(ProgramId::as_str));
-                self.problem(raw.span(), field, format!("there is no program \"{name}\"{hint}"));
-            }
-            let percent = effect.percent.and_then(Percent::new);
-            if percent.is_none() {
-                self.problem(raw.span(), field, "adjust needs percent, between 0 and 250");
-            }
-            return Some(Effect::Adjust { program: program?, percent: percent? });
+            return self.adjustment(effect, name, field, plan);
         }
-        let name = effect.start.as_ref().or(effect.stop.as_ref()).or(effect.lock.as_ref())?;
+        let of_zone = [("start", &effect.start), ("stop", &effect.stop), ("lock", &effect.lock)];
+        let (key, name) = of_zone.into_iter().find_map(|(key, name)| Some((key, name.as_ref()?)))?;
         let zone = name.parse::<ZoneId>().ok().filter(|id| plan.zones.contains_key(id));
-        if zone.is_none() {
-            let hint = did_you_mean(name, plan.zones.keys().map(ZoneId::as_str));
-            self.problem(raw.span(), field, format!("there is no zone \"{name}\"{hint}"));
+        if zone.is_none() && !self.forgiven.zones.contains(name) {
+            let hint = did_you_mean(name, named(plan.zones.keys().map(ZoneId::as_str)));
+            self.problem_at(&format!("{field}.{key}"), format!("there is no zone \"{name}\"{hint}"));
         }
-        let zone = zone?;
-        if effect.start.is_none() {
-            return Some(if effect.stop.is_some() { Effect::Stop { zone } } else { Effect::Lock { zone } });
+        match (key, zone) {
+            ("start", zone) => self.start_effect(effect, zone, field, plan, fields),
+            ("stop", zone) => Some(Effect::Stop { zone: zone? }),
+            (_, zone) => Some(Effect::Lock { zone: zone? }),
         }
-        let most_s = plan.zones.get(&zone).map_or(0, |plan| plan.run_max_s);
+    }
+
+    /// The program whose amounts change, and to how much.
+    fn adjustment(&mut self, effect: &raw::Effect, name: &str, field: &str, plan: &Plan) -> Option<Effect> {
+        let program = name.parse::<ProgramId>().ok().filter(|id| plan.programs.contains_key(id));
+        if program.is_none() && !self.forgiven.programs.contains(name) {
+            let hint = did_you_mean(name, named(plan.programs.keys().map(ProgramId::as_str)));
+            self.problem_at(&format!("{field}.adjust"), format!("there is no program \"{name}\"{hint}"));
+        }
+        let percent = effect.percent.and_then(Percent::new);
+        if percent.is_none() {
+            self.problem_at(&format!("{field}.percent"), "adjust needs percent, between 0 and 250");
+        }
+        Some(Effect::Adjust { program: program?, percent: percent? })
+    }
+
+    /// The start of a zone for some minutes; `zone`: `None` where there is no such zone.
+    fn start_effect(
+        &mut self,
+        effect: &raw::Effect,
+        zone: Option<ZoneId>,
+        field: &str,
+        plan: &Plan,
+        fields: &Fields,
+    ) -> Option<Effect> {
+        let of_zone = zone.as_ref().and_then(|zone| fields.zones.get(zone));
+        let is_known = of_zone.is_some_and(|of_zone| !self.is_any_spoilt(of_zone, &["run_max_min"]));
+        // Of a zone that is not known, a day at most.
+        let most_s = zone.as_ref().and_then(|zone| plan.zones.get(zone)).filter(|_| is_known);
+        let most_s = most_s.map_or(86_400, |plan| plan.run_max_s);
         let run_s = effect.minutes.unwrap_or(0.0) * 60.0;
         if !(1.0..=f64::from(most_s)).contains(&run_s) {
             let most = f64::from(most_s) / 60.0;
             let what = format!("start needs minutes: more than nothing and at most {most} for this zone");
-            self.problem(raw.span(), field, what);
+            self.problem_at(&format!("{field}.minutes"), what);
             return None;
         }
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "bounded above")]
         let run_s = run_s.round() as u32;
-        Some(Effect::Start { zone, run_s })
+        Some(Effect::Start { zone: zone?, run_s })
     }
+}
+
+/// Stands for a series that was named and could not be read.
+fn unread_series() -> Option<ProbeRef> {
+    Some(ProbeRef { device: stand_in(0)?, metric: stand_in(0)? })
+}
+
+/// Names that the farm gave.
+fn named<'a>(names: impl Iterator<Item = &'a str>) -> impl Iterator<Item = &'a str> {
+    names.filter(|name| !is_stand_in(name))
 }

@@ -6,7 +6,7 @@ use std::fmt;
 use toml::Spanned;
 
 use super::compile::Compiler;
-use super::raw;
+use super::{MASK, raw};
 
 /// Time after which what a sink took counts as kept, minutes: stores write to their disks within seconds to minutes.
 const LAG_MIN_DEFAULT: f64 = 15.0;
@@ -133,7 +133,9 @@ impl Compiler<'_> {
     ) -> Token {
         match (text, file) {
             (Some(text), None) => {
-                if let Err(what) = check(text.get_ref()) {
+                // A mask stands for a secret that was judged when it was written.
+                let found = if text.get_ref() == MASK { Ok(()) } else { check(text.get_ref()) };
+                if let Err(what) = found {
                     self.problem(text.span(), field, what);
                 }
                 Token::Text(text.into_inner())

@@ -21,7 +21,25 @@ const PLAUSIBLE_KPA_DEFAULT: (f64, f64) = (0.0, 200.0);
 /// Per five minutes without irrigation: a drying soil takes hours for as much.
 const RATE_MAX_KPA_DEFAULT: f64 = 50.0;
 
+/// Keys of which one says when a zone is dry.
+const THRESHOLDS: [&str; 8] = [
+    "start_below_percent",
+    "stop_above_percent",
+    "soil",
+    "field_capacity_percent",
+    "start_depleted_percent",
+    "stop_depleted_percent",
+    "start_above_kpa",
+    "stop_below_kpa",
+];
+
 impl Compiler<'_> {
+    /// Stands in where thresholds are wrong.
+    pub(super) fn usual_soil() -> Option<SoilRule> {
+        let start_below = MoisturePermyriad::from_percent(22.0)?;
+        Some(SoilRule::Moisture { start_below, stop_above: MoisturePermyriad::from_percent(30.0)? })
+    }
+
     /// When a zone is dry and wet.
     pub(super) fn soil_rule(&mut self, zone: &raw::Zone, field: &str) -> Option<SoilRule> {
         let held = self.held_water(zone, field);
@@ -33,22 +51,37 @@ impl Compiler<'_> {
         if let [_, second, ..] = given.as_slice() {
             let what = "one pair only: start_below_percent with stop_above_percent, start_depleted_percent with \
                         stop_depleted_percent, or start_above_kpa with stop_below_kpa";
-            self.problem(second.span(), field, what);
+            // The later kind is told: in the order of the reference.
+            let keys: [(&Option<Spanned<f64>>, &str); 6] = [
+                (&zone.start_below_percent, "start_below_percent"),
+                (&zone.stop_above_percent, "stop_above_percent"),
+                (&zone.start_depleted_percent, "start_depleted_percent"),
+                (&zone.stop_depleted_percent, "stop_depleted_percent"),
+                (&zone.start_above_kpa, "start_above_kpa"),
+                (&zone.stop_below_kpa, "stop_below_kpa"),
+            ];
+            let is_it = |value: &Option<Spanned<f64>>| {
+                value.as_ref().is_some_and(|value| std::ptr::eq(value, *second))
+            };
+            let key = keys.iter().find(|(value, _)| is_it(value)).map_or("start_above_kpa", |(_, key)| key);
+            self.problem(second.span(), &format!("{field}.{key}"), what);
             return None;
         }
         let rule = if by_moisture.is_some() {
             let [start, stop] = [&zone.start_below_percent, &zone.stop_above_percent];
-            let start_below = self.needed(zone, start.as_ref(), field, "start_below_percent")?;
-            let stop_above = self.needed(zone, stop.as_ref(), field, "stop_above_percent")?;
-            let start_below = self.moisture(start_below, &format!("{field}.start_below_percent"));
-            let stop_above = self.moisture(stop_above, &format!("{field}.stop_above_percent"));
+            let [start, stop] =
+                self.both([start, stop], field, ["start_below_percent", "stop_above_percent"]);
+            let start_below =
+                start.and_then(|start| self.moisture(start, &format!("{field}.start_below_percent")));
+            let stop_above =
+                stop.and_then(|stop| self.moisture(stop, &format!("{field}.stop_above_percent")));
             SoilRule::Moisture { start_below: start_below?, stop_above: stop_above? }
         } else if by_tension.is_some() {
             let [start, stop] = [&zone.start_above_kpa, &zone.stop_below_kpa];
-            let start_above = self.needed(zone, start.as_ref(), field, "start_above_kpa")?;
-            let stop_below = self.needed(zone, stop.as_ref(), field, "stop_below_kpa")?;
-            let start_above = self.tension(start_above, &format!("{field}.start_above_kpa"));
-            let stop_below = self.tension(stop_below, &format!("{field}.stop_below_kpa"));
+            let [start, stop] = self.both([start, stop], field, ["start_above_kpa", "stop_below_kpa"]);
+            let start_above =
+                start.and_then(|start| self.tension(start, &format!("{field}.start_above_kpa")));
+            let stop_below = stop.and_then(|stop| self.tension(stop, &format!("{field}.stop_below_kpa")));
             SoilRule::Tension { start_above: start_above?, stop_below: stop_below? }
         } else if by_depletion.is_some() || zone.soil.is_some() || zone.field_capacity_percent.is_some() {
             let start_above = self.start_depleted(zone, field);
@@ -65,9 +98,11 @@ impl Compiler<'_> {
             };
             SoilRule::Depletion { soil, start_above: start_above?, stop_below: stop_below? }
         } else {
-            let what = "needed: start_below_percent with stop_above_percent, or soil with start_depleted_percent, or \
-                        start_above_kpa with stop_below_kpa";
-            self.problem(zone.id.span(), &format!("{field}.start_below_percent"), what);
+            if !self.is_any_spoilt(field, &THRESHOLDS) {
+                let what = "needed: start_below_percent with stop_above_percent, or soil with start_depleted_percent, or \
+                            start_above_kpa with stop_below_kpa";
+                self.problem(zone.id.span(), &format!("{field}.start_below_percent"), what);
+            }
             return None;
         };
         self.probes_fit(zone, &rule, field);
@@ -83,7 +118,6 @@ impl Compiler<'_> {
                 if row.is_none() {
                     let known: Vec<&str> = soils().iter().map(|soil| soil.id).collect();
                     self.problem(id.span(), &format!("{field}.soil"), format!("one of {}", known.join(", ")));
-                    return None;
                 }
                 row
             }
@@ -92,18 +126,27 @@ impl Compiler<'_> {
             row.and_then(|row| MoisturePermyriad::from_percent(Soil::middle(range(row)) * 100.0))
         };
         let field_capacity = match &zone.field_capacity_percent {
-            Some(percent) => Some(self.moisture(percent, &format!("{field}.field_capacity_percent"))?),
+            Some(percent) => self.moisture(percent, &format!("{field}.field_capacity_percent")),
             None => of_row(|row| row.field_capacity),
         };
         let wilting_point = match &zone.wilting_point_percent {
-            Some(percent) => Some(self.moisture(percent, &format!("{field}.wilting_point_percent"))?),
+            Some(percent) => self.moisture(percent, &format!("{field}.wilting_point_percent")),
             None => of_row(|row| row.wilting_point),
         };
         match (field_capacity, wilting_point) {
             (Some(field_capacity), Some(wilting_point)) => {
                 Some(Some(HeldWater { field_capacity, wilting_point }))
             }
-            (None, None) => Some(None),
+            (None, None) => {
+                let keys = ["soil", "field_capacity_percent", "wilting_point_percent"];
+                (!self.is_any_spoilt(field, &keys)).then_some(None)
+            }
+            (Some(_), None) | (None, Some(_))
+                if self
+                    .is_any_spoilt(field, &["soil", "field_capacity_percent", "wilting_point_percent"]) =>
+            {
+                None
+            }
             (Some(_), None) | (None, Some(_)) => {
                 let given = zone.field_capacity_percent.as_ref().or(zone.wilting_point_percent.as_ref());
                 let span = given.map_or_else(|| zone.id.span(), Spanned::span);
@@ -124,6 +167,9 @@ impl Compiler<'_> {
         if let Some(crop) = of_crop {
             return Depletion::from_percent(crop.p * 100.0);
         }
+        if self.is_any_spoilt(field, &["crop", "start_depleted_percent"]) {
+            return None;
+        }
         let span = zone.crop.as_ref().map_or_else(|| zone.id.span(), Spanned::span);
         let known: Vec<&str> = crops().iter().map(|crop| crop.id).collect();
         let what = format!(
@@ -134,41 +180,41 @@ impl Compiler<'_> {
         None
     }
 
-    /// What the probes can say at all, and how fast it changes.
+    /// What the probes can say at all, and how fast it changes; `rule`: `None` where it is wrong.
     pub(super) fn probe_limits(
         &mut self,
         zone: &raw::Zone,
-        rule: &SoilRule,
+        rule: Option<&SoilRule>,
         field: &str,
     ) -> Option<((Level, Level), Level)> {
-        let (range, rate, range_default, rate_default, unit) = if rule.is_tension() {
-            let given = (zone.plausible_kpa.as_ref(), zone.rate_max_kpa.as_ref());
-            (given.0, given.1, PLAUSIBLE_KPA_DEFAULT, RATE_MAX_KPA_DEFAULT, "kpa")
+        let is_by_kpa = || zone.start_above_kpa.is_some() || zone.stop_below_kpa.is_some();
+        let is_tension = rule.map_or_else(is_by_kpa, SoilRule::is_tension);
+        let of_moisture = (zone.plausible_percent.as_ref(), zone.rate_max_percent.as_ref(), "percent");
+        let of_tension = (zone.plausible_kpa.as_ref(), zone.rate_max_kpa.as_ref(), "kpa");
+        let ((range, rate, unit), (other_range, other_rate, other_unit)) =
+            if is_tension { (of_tension, of_moisture) } else { (of_moisture, of_tension) };
+        let (range_default, rate_default) = if is_tension {
+            (PLAUSIBLE_KPA_DEFAULT, RATE_MAX_KPA_DEFAULT)
         } else {
-            let given = (zone.plausible_percent.as_ref(), zone.rate_max_percent.as_ref());
-            (given.0, given.1, PLAUSIBLE_PERCENT_DEFAULT, RATE_MAX_PERCENT_DEFAULT, "percent")
+            (PLAUSIBLE_PERCENT_DEFAULT, RATE_MAX_PERCENT_DEFAULT)
         };
-        let other = if rule.is_tension() {
-            zone.plausible_percent
-                .as_ref()
-                .map(Spanned::span)
-                .or(zone.rate_max_percent.as_ref().map(Spanned::span))
-        } else {
-            zone.plausible_kpa.as_ref().map(Spanned::span).or(zone.rate_max_kpa.as_ref().map(Spanned::span))
-        };
-        if let Some(span) = other {
+        let others =
+            [(other_range.map(Spanned::span), "plausible"), (other_rate.map(Spanned::span), "rate_max")];
+        for (span, key) in others.into_iter().filter(|_| rule.is_some()) {
+            let Some(span) = span else { continue };
             let what = format!("this zone's probes are judged by plausible_{unit} and rate_max_{unit}");
-            self.problem(span, field, what);
+            self.problem(span, &format!("{field}.{key}_{other_unit}"), what);
         }
-        let highest = if rule.is_tension() { 10_000.0 } else { 100.0 };
+        let highest = if is_tension { 10_000.0 } else { 100.0 };
         let level = |value: f64| Level::from_unit(value).filter(|_| value <= highest);
         let (low, high) = range.map_or(range_default, |range| *range.get_ref());
+        let usual = level(range_default.0).zip(level(range_default.1));
         let plausible = match (level(low), level(high)) {
             (Some(low), Some(high)) if low < high => Some((low, high)),
             _ => {
                 let what = format!("[lowest, highest] between 0 and {highest}");
                 self.problem(range.map_or(0..0, Spanned::span), &format!("{field}.plausible_{unit}"), what);
-                None
+                usual
             }
         };
         let rate_max = level(rate.map_or(rate_default, |rate| *rate.get_ref()));
@@ -176,7 +222,7 @@ impl Compiler<'_> {
             let what = format!("between 0 (off) and {highest}");
             self.problem(rate.map_or(0..0, Spanned::span), &format!("{field}.rate_max_{unit}"), what);
         }
-        Some((plausible?, rate_max?))
+        plausible.zip(rate_max.or_else(|| level(rate_default)))
     }
 
     /// A probe that is known to measure in another unit.
@@ -197,18 +243,20 @@ impl Compiler<'_> {
         }
     }
 
-    /// The other half of a pair.
-    fn needed<'z>(
+    /// Both halves of a pair; a missing one is told beside the other.
+    fn both<'z>(
         &mut self,
-        zone: &raw::Zone,
-        value: Option<&'z Spanned<f64>>,
+        pair: [&'z Option<Spanned<f64>>; 2],
         field: &str,
-        key: &str,
-    ) -> Option<&'z Spanned<f64>> {
-        if value.is_none() {
-            self.problem(zone.id.span(), &format!("{field}.{key}"), "needed beside the other threshold");
+        keys: [&str; 2],
+    ) -> [Option<&'z Spanned<f64>>; 2] {
+        let pair = pair.map(Option::as_ref);
+        if let [Some(given), None] | [None, Some(given)] = pair {
+            let [start, stop] = keys;
+            let missing = if pair.first() == Some(&None) { start } else { stop };
+            self.problem(given.span(), &format!("{field}.{missing}"), "needed beside the other threshold");
         }
-        value
+        pair
     }
 
     fn moisture(&mut self, percent: &Spanned<f64>, field: &str) -> Option<MoisturePermyriad> {
@@ -297,7 +345,7 @@ mod tests {
         check_problem("start_below_percent = 22", "soil_moisture", "zone[0].stop_above_percent", "needed");
         let both =
             "start_below_percent = 22\nstop_above_percent = 30\nstart_above_kpa = 40\nstop_below_kpa = 15";
-        check_problem(both, "soil_moisture", "zone[0]", "one pair only");
+        check_problem(both, "soil_moisture", "zone[0].start_above_kpa", "one pair only");
         check_problem("soil = \"mud\"", "soil_moisture", "zone[0].soil", "loam");
         check_problem("soil = \"loam\"", "soil_moisture", "zone[0].start_depleted_percent", "plum_bare");
         check_problem("start_depleted_percent = 50", "soil_moisture", "zone[0].soil", "giot agro soils");
@@ -310,7 +358,8 @@ mod tests {
             "kPa",
         );
         let limits = format!("{tension}\nplausible_percent = [1.0, 60.0]");
-        check_problem(&limits, "soil_tension", "zone[0]", "plausible_kpa");
-        check_problem("start_above_kpa = 15\nstop_below_kpa = 40", "soil_tension", "zone[0]", "drier");
+        check_problem(&limits, "soil_tension", "zone[0].plausible_percent", "plausible_kpa");
+        let crossed = "start_above_kpa = 15\nstop_below_kpa = 40";
+        check_problem(crossed, "soil_tension", "zone[0].stop_below_kpa", "drier");
     }
 }

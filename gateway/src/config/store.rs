@@ -3,7 +3,6 @@
 use super::compile::Compiler;
 use super::raw;
 use crate::store::{Keep, Retention};
-use std::ops::Range;
 use toml::Spanned;
 
 /// Three years of every reading: last season and the one before, to the minute.
@@ -43,35 +42,32 @@ impl Compiler<'_> {
         let mut retention = default_retention(utc_offset_min);
         let Some(store) = store else { return retention };
         if let Some(days) = &store.raw_days {
-            retention.raw_days =
-                self.kept_days(*days.get_ref(), days.span(), "store.raw_days", RAW_DAYS_LEAST);
+            retention.raw_days = self.kept_days(*days.get_ref(), "store.raw_days", RAW_DAYS_LEAST);
         }
         if retention.raw_days.is_none() {
             retention.hourly_days = None;
         }
         let longer = "at least as long as what is finer: 0 (for ever) or more days than that";
         if let Some(days) = &store.hourly_days {
-            retention.hourly_days =
-                self.kept_days(*days.get_ref(), days.span(), "store.hourly_days", RAW_DAYS_LEAST);
+            retention.hourly_days = self.kept_days(*days.get_ref(), "store.hourly_days", RAW_DAYS_LEAST);
         }
-        if is_shorter(retention.hourly_days, retention.raw_days) {
+        if is_shorter(retention.hourly_days, retention.raw_days)
+            && !self.is_any_spoilt("store", &["raw_days", "hourly_days"])
+        {
             let span = store.hourly_days.as_ref().or(store.raw_days.as_ref()).map_or(0..0, Spanned::span);
             self.problem(span, "store.hourly_days", longer);
         }
         if let Some(days) = &store.daily_days {
-            retention.daily_days =
-                self.kept_days(*days.get_ref(), days.span(), "store.daily_days", RAW_DAYS_LEAST);
-            if is_shorter(retention.daily_days, retention.hourly_days) {
+            retention.daily_days = self.kept_days(*days.get_ref(), "store.daily_days", RAW_DAYS_LEAST);
+            if is_shorter(retention.daily_days, retention.hourly_days)
+                && !self.is_any_spoilt("store", &["hourly_days", "daily_days"])
+            {
                 self.problem(days.span(), "store.daily_days", longer);
             }
         }
         if let Some(days) = &store.valve_events_days {
-            retention.valve_events_days = self.kept_days(
-                *days.get_ref(),
-                days.span(),
-                "store.valve_events_days",
-                VALVE_EVENTS_DAYS_LEAST,
-            );
+            retention.valve_events_days =
+                self.kept_days(*days.get_ref(), "store.valve_events_days", VALVE_EVENTS_DAYS_LEAST);
         }
         if let Some(mib) = &store.disk_mib_max {
             retention.bytes_max = Some(u64::from(*mib.get_ref()) << 20);
@@ -96,29 +92,30 @@ impl Compiler<'_> {
         let name = raw.metric.strip_suffix('*').unwrap_or(&raw.metric);
         if name.contains('*') || raw.metric.is_empty() || raw.metric.len() > METRIC_BYTES_MAX {
             let what = "a metric such as \"battery\", or its beginning such as \"soil_*\"";
-            self.problem(keep.span(), &format!("{field}.metric"), what);
+            self.problem_at(&format!("{field}.metric"), what);
         }
         let mut days = |days: Option<u32>, key: &str, base: Option<u32>| match days {
             None => base,
-            Some(days) => self.kept_days(days, keep.span(), &format!("{field}.{key}"), RAW_DAYS_LEAST),
+            Some(days) => self.kept_days(days, &format!("{field}.{key}"), RAW_DAYS_LEAST),
         };
         let raw_days = days(raw.raw_days, "raw_days", base.raw_days);
         let hourly_days = days(raw.hourly_days, "hourly_days", base.hourly_days);
-        if is_shorter(hourly_days, raw_days) {
-            self.problem(
-                keep.span(),
-                &format!("{field}.hourly_days"),
-                "not shorter than raw_days; 0 is for ever",
-            );
+        // What is not written here is that of the whole store.
+        let is_sound =
+            [("raw_days", raw.raw_days), ("hourly_days", raw.hourly_days)].iter().all(|(key, days)| {
+                !self.is_any_spoilt(field, &[key]) && (days.is_some() || !self.is_any_spoilt("store", &[key]))
+            });
+        if is_sound && is_shorter(hourly_days, raw_days) {
+            self.problem_at(&format!("{field}.hourly_days"), "not shorter than raw_days; 0 is for ever");
         }
         Keep { metric: raw.metric.clone(), raw_days, hourly_days }
     }
 
     /// Days; 0 is for ever.
-    fn kept_days(&mut self, value: u32, span: Range<usize>, field: &str, least: u32) -> Option<u32> {
+    fn kept_days(&mut self, value: u32, field: &str, least: u32) -> Option<u32> {
         if value != 0 && !(least..=DAYS_MOST).contains(&value) {
             let what = format!("0 (for ever), or {least} to {DAYS_MOST} days");
-            self.problem(span, field, what);
+            self.problem_at(field, what);
         }
         (value != 0).then_some(value)
     }

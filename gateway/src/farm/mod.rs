@@ -185,14 +185,21 @@ impl Draft {
     /// # Errors
     /// Everything that is wrong with it.
     pub fn of(name: &str, text: &str, known: &Secrets) -> Result<Self, ConfigError> {
-        let wrong = |problem| ConfigError { file: name.to_owned(), problems: vec![problem] };
+        let wrong = |problems| ConfigError { file: name.to_owned(), problems };
         if text.len() > TEXT_BYTES_MAX {
             let what = format!("{} bytes; a farm has at most {TEXT_BYTES_MAX}", text.len());
-            return Err(wrong(Problem { line: None, column: None, field: String::new(), what }));
+            let field = "file".to_owned();
+            return Err(wrong(vec![Problem { line: None, column: None, field, what }]));
         }
-        // Problems of the text as it was written come first: their places are its own.
-        compile(name, text)?;
-        let settings = compile(name, &unmasked(text, known).map_err(wrong)?)?;
+        // Problems are those of the text as it was written: their places are its own.
+        let (whole, unknown) = unmasked(text, known);
+        let mut problems = compile(name, text).err().map(|error| error.problems).unwrap_or_default();
+        problems.extend(unknown);
+        if !problems.is_empty() {
+            problems.sort_by_key(|problem| (problem.line, problem.column));
+            return Err(wrong(problems));
+        }
+        let settings = compile(name, &whole)?;
         let (text, secrets) = masked(text).unwrap_or_default();
         Ok(Self { text, settings, secrets })
     }
@@ -264,7 +271,9 @@ pub fn newest(reader: &Reader) -> anyhow::Result<Option<Settings>> {
 /// The store cannot be read, or this program cannot use the version ([`ConfigError`]).
 pub fn compile_row(reader: &Reader, row: &FarmRow) -> anyhow::Result<Settings> {
     let name = name_of(row);
-    let text = unmasked(&row.text, &reader.farm_secrets()?);
-    let text = text.map_err(|problem| ConfigError { file: name.clone(), problems: vec![problem] })?;
+    let (text, problems) = unmasked(&row.text, &reader.farm_secrets()?);
+    if !problems.is_empty() {
+        return Err(ConfigError { file: name, problems }.into());
+    }
     Ok(compile(&name, &text)?)
 }

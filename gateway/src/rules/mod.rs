@@ -33,6 +33,7 @@ use giot_engine::program::Percent;
 use giot_engine::{ProgramId, RuleId, ZoneId};
 
 pub(crate) use expr::hint as did_you_mean;
+pub(crate) use nearest::nearest as nearest_name;
 
 pub use book::{Firing, Output, RuleBook, RuleMemory, RuleState};
 pub use past::{DAYS_MAX, chosen, parse_span_ms, rehearse_store};

@@ -2,7 +2,7 @@
 
 /// The candidate with the fewest changes of letters, if there are few enough for a slip of the finger; the first by name among equals.
 #[must_use]
-pub(super) fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let most = (name.chars().count() / 3).max(1);
     let ranked = candidates.into_iter().map(|candidate| (distance(name, candidate), candidate));
     ranked.filter(|(n_changes, _)| *n_changes <= most).min().map(|(_, candidate)| candidate)

@@ -1,6 +1,6 @@
 //! Rules at work, told by seconds.
 
-use super::super::expr::{Scope, compile};
+use super::super::expr::{Scope, Unread, compile};
 use super::*;
 use giot_engine::ProbeRef;
 use giot_shared::units::MoisturePermyriad;
@@ -18,6 +18,7 @@ fn scope() -> Scope {
     Scope {
         series: [("tank".to_owned(), tank)].into(),
         weather: [("air_c".to_owned(), air)].into(),
+        unread: Unread::default(),
         zones: ["man-1"].map(|zone| zone.parse().unwrap()).into(),
     }
 }

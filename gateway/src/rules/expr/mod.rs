@@ -37,6 +37,20 @@ pub struct Scope {
     pub weather: BTreeMap<String, ProbeRef>,
     /// `zone["id"]`.
     pub zones: BTreeSet<ZoneId>,
+    /// What is missing here.
+    pub unread: Unread,
+}
+
+/// Names that are missing because what has them could not be read: an unknown one is let pass, so that the rest of a condition can
+/// be judged. What is compiled so is not to be evaluated.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Unread {
+    /// Of `series.name` and `weather.name`.
+    pub names: bool,
+    /// Of `series["device/metric"]`.
+    pub probes: bool,
+    /// Of `zone["id"]`.
+    pub zones: bool,
 }
 
 /// Something that a condition reads.
@@ -353,7 +367,8 @@ impl Checker<'_> {
                 part.map(|part| Source::Time(*part))
             }
             ("zone", Some(word)) => {
-                let zone = scope.zones.iter().find(|zone| zone.as_str() == key);
+                let zone = scope.zones.iter().find(|zone| zone.as_str() == key).cloned();
+                let zone = zone.or_else(|| key.parse().ok().filter(|_| scope.unread.zones));
                 if zone.is_none() {
                     let zones = scope.zones.iter().map(ZoneId::as_str);
                     self.problem(node.id, format!("there is no zone \"{key}\"{}", hint(key, zones)));
@@ -363,7 +378,7 @@ impl Checker<'_> {
                     let words = Sign::ALL.iter().map(|sign| sign.word());
                     self.problem(node.id, format!("a zone has no `{word}`{}", hint(word, words)));
                 }
-                zone.zip(sign).map(|(zone, sign)| Source::Zone(zone.clone(), *sign))
+                zone.zip(sign).map(|(zone, sign)| Source::Zone(zone, *sign))
             }
             ("zone", None) => {
                 let words: Vec<&str> = Sign::ALL.iter().map(|sign| sign.word()).collect();
@@ -382,12 +397,19 @@ impl Checker<'_> {
         known: &BTreeMap<String, ProbeRef>,
         key: &str,
     ) -> Option<Source> {
-        let series = known.get(key);
+        let unread = || {
+            let (device, metric) = key.split_once('/').unwrap_or(("unread", key));
+            let is_let_pass =
+                if key.contains('/') { self.scope.unread.probes } else { self.scope.unread.names };
+            let series = ProbeRef { device: device.parse().ok()?, metric: metric.parse().ok()? };
+            is_let_pass.then_some(series)
+        };
+        let series = known.get(key).cloned().or_else(unread);
         if series.is_none() {
             let what = format!("{root} has no \"{key}\"{}", hint(key, known.keys().map(String::as_str)));
             self.problem(id, format!("{what}; a [{root}] table in the configuration names more"));
         }
-        series.map(|series| Source::Series(series.clone()))
+        series.map(Source::Series)
     }
 }
 

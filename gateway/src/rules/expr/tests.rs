@@ -14,6 +14,7 @@ fn scope() -> Scope {
             .map(|(name, series)| (name.to_owned(), probe(series)))
             .into(),
         weather: [("air_c".to_owned(), probe("tram/air_temperature"))].into(),
+        unread: Unread::default(),
         zones: ["man-1", "man-2"].map(|zone| zone.parse().unwrap()).into(),
     }
 }
