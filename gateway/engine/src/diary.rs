@@ -168,7 +168,7 @@ events! {
     Scheduled = "scheduled",
     /// A person or a rule changed how programs run.
     Adjusted = "adjusted",
-    /// A rule tells people something.
+    /// A rule, or the look at the day ahead, tells people something.
     Notified = "notified",
     /// Water was wanted, or could not be judged, and was not given.
     Skipped = "skipped",

@@ -26,6 +26,7 @@
 //! | `guard` | flow, tanks, pressure, rain and frost: what they find and what they hold back |
 //! | `pump` | pumps and master valves: leases no longer than what is open for certain |
 //! | [`program`] | programs by the calendar: starts, sequences, hours, preview |
+//! | `forecast` | the next days of all programs through the network: what begins when, what finds no room |
 //! | `schedule`, `rules` | the programs at work; what zones must know of them |
 //! | [`Engine`] (`engine`) | dispatch of inputs, timers, the queue |
 //! | [`Reason`], [`Entry`], [`ZoneMemory`], [`ZoneView`] | what is told, kept and shown |
@@ -34,6 +35,7 @@ pub mod agro;
 mod diary;
 mod engine;
 mod flight;
+mod forecast;
 mod guard;
 mod ids;
 mod input;
@@ -51,6 +53,7 @@ mod zone;
 
 pub use diary::{Action, By, Entry, Event, PumpAction};
 pub use engine::{Engine, ZoneSigns};
+pub use forecast::forecast;
 pub use ids::{
     METRIC_LEN_MAX, MetricName, NameError, ProbeRef, ProgramId, RuleId, SLUG_LEN_MAX, SourceId, ValveRef,
     ZoneId,

@@ -7,9 +7,10 @@ use std::collections::BTreeMap;
 use giot_shared::time::UnixMs;
 
 use crate::ids::{ProgramId, ZoneId};
-use crate::plan::{Plan, ZonePlan};
+use crate::plan::{DAY_MS, Plan, ZonePlan};
 use crate::program::{Crossing, Program, RunLimits, Site, Window, Windows, ZoneFacts};
 use crate::reason::Reason;
+use crate::zone::Errand;
 
 /// Programs and what they depend on.
 #[derive(Debug)]
@@ -52,6 +53,39 @@ impl Rules {
             Err(reason) if program.crossing == Crossing::Move => Fit::Waits(reason),
             Err(reason) => Fit::Never(reason),
         }
+    }
+
+    /// Looks at the hours of a run that waits; those that a person wants have none.
+    pub(crate) fn fit_errand(&self, errand: &Errand, zone: &ZoneId, at: UnixMs) -> Fit {
+        if errand.by_hand {
+            return Fit::Runs { run_s: errand.run_s };
+        }
+        self.fit(&errand.program, zone, at, errand.run_s)
+    }
+
+    /// When the hours open that a run waits for, `None` when they are not known to within a day.
+    pub(crate) fn opens_at(&self, errand: &Errand, zone: &ZoneId, at: UnixMs) -> Option<UnixMs> {
+        let (program, facts) = (self.programs.get(&errand.program)?, self.site.zones.get(zone)?);
+        let run_ms = u64::from(errand.run_s) * 1000;
+        let fitted = self.site.fit(&program.windows, program.crossing, facts, at, run_ms);
+        fitted.ok().map(|fitted| fitted.from)
+    }
+
+    /// Until when a program's run may go on in a zone, at most so long after a moment.
+    pub(crate) fn open_until(&self, program: &ProgramId, zone: &ZoneId, at: UnixMs, span_ms: u64) -> UnixMs {
+        match (self.programs.get(program), self.site.zones.get(zone)) {
+            (Some(program), Some(facts)) => self.site.closes_at(&program.windows, facts, at, span_ms),
+            _ => at.plus_ms(span_ms),
+        }
+    }
+
+    /// When the hours close in which a program's run that waits can still be given in a zone; `None`: not within a day, or
+    /// it waits for other hours.
+    pub(crate) fn closes_at(&self, program: &ProgramId, zone: &ZoneId, at: UnixMs) -> Option<UnixMs> {
+        let day_ms = DAY_MS.unsigned_abs();
+        let is_moved = self.programs.get(program).is_none_or(|program| program.crossing == Crossing::Move);
+        let closes_at = (!is_moved).then(|| self.open_until(program, zone, at, day_ms))?;
+        (closes_at < at.plus_ms(day_ms)).then_some(closes_at)
     }
 }
 

@@ -8,10 +8,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use giot_shared::time::UnixMs;
 
 use crate::ids::{ProgramId, ZoneId};
-use crate::program::{Calendar, Control, FarmState, PlannedRun, SkippedRun, SkippedStart, Start};
+use crate::program::{Calendar, Control, FarmState, PlannedRun, SkippedRun, SkippedStart, Start, Timeline};
 use crate::reason::Reason;
 use crate::rules::Rules;
-use crate::zone::Errand;
+use crate::zone::{Errand, latest, millilitres};
 
 /// All programs of the farm.
 #[derive(Debug)]
@@ -54,6 +54,36 @@ pub(crate) struct Round {
     pub(crate) run_s: u64,
 }
 
+/// What holds for all runs of a start.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Terms {
+    /// When its program starts next.
+    pub(crate) next: Option<UnixMs>,
+    /// When the program is to be finished.
+    pub(crate) finish_at: Option<UnixMs>,
+    /// For so long a missed start is made up for.
+    pub(crate) catch_up_ms: u64,
+    /// Whether a person started it.
+    pub(crate) by_hand: bool,
+}
+
+impl Terms {
+    /// What a planned run asks of its zone.
+    pub(crate) fn errand(&self, program: &ProgramId, run: &PlannedRun, run_s: u32) -> Errand {
+        Errand {
+            program: program.clone(),
+            from: run.from,
+            run_s,
+            cycle: run.cycle,
+            n_cycles: run.n_cycles,
+            by_hand: self.by_hand,
+            volume: run.volume_ml.and_then(millilitres),
+            latest: latest(run.from, self.next, self.catch_up_ms),
+            finish_at: self.finish_at,
+        }
+    }
+}
+
 impl Schedule {
     pub(crate) fn new(
         rules: &Rules,
@@ -84,6 +114,12 @@ impl Schedule {
     /// The moment of the next start, `None` when none is known.
     pub(crate) fn next(&self) -> Option<UnixMs> {
         self.programs.values().filter_map(|standing| standing.next).min()
+    }
+
+    /// The programs that may start, with their settings.
+    pub(crate) fn able(&self) -> impl Iterator<Item = (&ProgramId, &Control)> {
+        let able = self.programs.iter().filter(|(_, standing)| standing.invalid.is_none());
+        able.map(|(id, standing)| (id, &standing.control))
     }
 
     /// Whether [`Self::decide`] has something to do.
@@ -123,7 +159,14 @@ impl Schedule {
             let round = due.start.map(|start| {
                 let timeline = calendar.timeline(&start, wall);
                 due.control.busy_until = timeline.until();
-                Round::of(id, timeline.runs, timeline.skips, false)
+                let next = calendar.next_start(due.control.handled_until.unwrap_or(wall));
+                let terms = Terms {
+                    next: next.map(|start| start.at),
+                    finish_at: start.finish_at,
+                    catch_up_ms: u64::from(program.catch_up_min) * 60_000,
+                    by_hand: false,
+                };
+                Round::of(id, timeline, &terms)
             });
             if round.is_some() || !due.skipped.is_empty() || standing.control.handled_until.is_none() {
                 let control = due.control.clone();
@@ -160,7 +203,8 @@ impl Schedule {
         let timeline = calendar.timeline_by_hand(&start, wall);
         standing.control.busy_until = timeline.until();
         standing.control.n_runs = standing.control.n_runs.saturating_add(1);
-        let round = Some(Round::of(id, timeline.runs, timeline.skips, true));
+        let terms = Terms { next: None, finish_at: None, catch_up_ms: 0, by_hand: true };
+        let round = Some(Round::of(id, timeline, &terms));
         Ok(Decision { program: id.clone(), skipped: Vec::new(), round, control: standing.control.clone() })
     }
 
@@ -179,14 +223,13 @@ impl Schedule {
 }
 
 impl Round {
-    fn of(program: &ProgramId, runs: Vec<PlannedRun>, skips: Vec<SkippedRun>, by_hand: bool) -> Self {
-        let mut round = Self { skips, ..Self::default() };
-        for run in runs {
+    fn of(program: &ProgramId, timeline: Timeline, terms: &Terms) -> Self {
+        let mut round = Self { skips: timeline.skips, ..Self::default() };
+        for run in timeline.runs {
             let run_s = u32::try_from(run.run_ms() / 1000).unwrap_or(u32::MAX);
             round.run_s += u64::from(run_s);
+            let errand = terms.errand(program, &run, run_s);
             round.notes.extend(run.notes.into_iter().map(|note| (run.zone.clone(), note)));
-            let (from, cycle, n_cycles) = (run.from, run.cycle, run.n_cycles);
-            let errand = Errand { program: program.clone(), from, run_s, cycle, n_cycles, by_hand };
             if run_s > 0 {
                 round.errands.entry(run.zone).or_default().push(errand);
             }

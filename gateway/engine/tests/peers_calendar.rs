@@ -299,21 +299,6 @@ fn irrigation_unlimited_proportional_rescale() {
 }
 
 #[test]
-fn irrigation_unlimited_volume_by_step() {
-    // 100 l/h: 25 litres take a quarter of an hour, and a step's volume is told for the node to cut off.
-    let site = site();
-    let sequence = Sequence::of(vec![
-        Step::of(zone("a"), Target::litres(25)),
-        Step::of(zone("b"), Target::litres_per_plant(5)),
-        Step::of(zone("c"), Target::millimetres(2)),
-    ]);
-    let runs = timeline(&sequence, &conditions(&site), start());
-    assert_eq!(written(&runs), ["a 0-15", "b 15-45", "c 45-57"]);
-    let volumes: Vec<_> = runs.runs.iter().map(|run| site.zones[&run.zone].volume_ml(run.run_ms())).collect();
-    assert_eq!(volumes, [Some(25_000), Some(50_000), Some(20_000)]);
-}
-
-#[test]
 fn irrigation_unlimited_suspend() {
     let program = daily(&[("a", 20), ("b", 20)]);
     let site = site();

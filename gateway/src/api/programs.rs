@@ -7,8 +7,8 @@ use axum::{
     Json, Router,
     routing::{get, post},
 };
-use giot_engine::program::{Outcome, PREVIEW_DAYS_MAX, Percent, SKIPS_MAX, next_days};
-use giot_engine::{Pause, ProgramId, ProgramWish};
+use giot_engine::program::{Outcome, PREVIEW_DAYS_MAX, Percent, SKIPS_MAX};
+use giot_engine::{Pause, ProgramId, ProgramWish, forecast};
 use giot_shared::time::UnixMs;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -61,7 +61,8 @@ pub(crate) struct Ahead {
     days: Option<u16>,
 }
 
-/// What the next days bring if nothing changes; pipes may put runs later.
+/// What the next days bring if nothing changes: every run where pipes, hours and turns have room for it. What zones take by
+/// their soil or by hand is not known ahead.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Preview {
     starts: Vec<PlannedStart>,
@@ -75,7 +76,7 @@ struct PlannedStart {
     program: String,
     at: i64,
     runs: Vec<PlannedRun>,
-    /// Why the start, or a zone of it, is left out.
+    /// Why the start, or a zone of it, is left out; `waited_too_long` and `window_over`: there is no room for it.
     skipped: Vec<Skipped>,
 }
 
@@ -85,7 +86,7 @@ struct PlannedRun {
     zone: String,
     from: i64,
     until: i64,
-    /// What limits and hours changed.
+    /// What limits, hours and the turns of other zones changed.
     notes: Vec<Reason>,
 }
 
@@ -204,7 +205,7 @@ pub(crate) async fn preview(
         let plan = &api.settings().plan;
         let controls =
             view.programs.iter().map(|program| (program.program.clone(), program.control.clone())).collect();
-        next_days(&plan.programs, &controls, &plan.site(), &view.farm, view.now, n_days)
+        forecast(plan, &controls, &view.farm, view.now, n_days)
     });
     let planned = planned.await.map_err(anyhow::Error::from)?;
     let starts = planned.starts.into_iter().map(|start| {

@@ -10,6 +10,7 @@ use giot_engine::{
 };
 use giot_shared::ids::CommandId;
 use giot_shared::time::UnixMs;
+use giot_shared::units::Millilitres;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 
@@ -18,6 +19,8 @@ pub(super) const FARM_ROW: &str = "farm/";
 /// The row of the guards.
 pub(super) const GUARDS_ROW: &str = "guards/";
 const PROGRAM_ROW: &str = "program/";
+/// How long a run waits for its turn that was kept without a latest moment.
+const WAIT_MS: u64 = 6 * 3600 * 1000;
 const SOURCE_ROW: &str = "source/";
 
 /// The row of a source.
@@ -203,18 +206,26 @@ fn errand_to_json(errand: &Errand) -> Value {
     json!({
         "program": errand.program.to_string(), "from": errand.from.0, "run_s": errand.run_s,
         "cycle": errand.cycle, "n_cycles": errand.n_cycles, "by_hand": errand.by_hand,
+        "volume_ml": errand.volume.map(|volume| volume.0), "latest": errand.latest.0,
+        "finish_at": errand.finish_at.map(|at| at.0),
     })
 }
 
 fn errand_from_json(value: &Value) -> Option<Errand> {
     let number = |key: &str| value.get(key)?.as_u64().and_then(|number| u32::try_from(number).ok());
+    let unix = |key: &str| value.get(key).and_then(Value::as_i64).map(UnixMs);
+    let from = unix("from")?;
     Some(Errand {
         program: value.get("program")?.as_str()?.parse().ok()?,
-        from: UnixMs(value.get("from")?.as_i64()?),
+        from,
         run_s: number("run_s")?,
         cycle: number("cycle")?,
         n_cycles: number("n_cycles")?,
         by_hand: value.get("by_hand")?.as_bool()?,
+        volume: number("volume_ml").map(Millilitres),
+        // One from before it was kept waits as long as it did.
+        latest: unix("latest").unwrap_or(from.plus_ms(WAIT_MS)),
+        finish_at: unix("finish_at"),
     })
 }
 
@@ -332,6 +343,9 @@ mod tests {
             cycle: 2,
             n_cycles: 3,
             by_hand: true,
+            volume: Some(Millilitres(120_000)),
+            latest: UnixMs(1_700_000_600_000),
+            finish_at: Some(UnixMs(1_700_003_600_000)),
         };
         let full = ZoneMemory {
             run: Some(RunMemory { errand: errand.clone(), started_at: UnixMs(8) }),

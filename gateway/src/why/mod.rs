@@ -343,11 +343,18 @@ impl Teller<'_> {
                 return Found::Moist(low, high);
             }
         }
-        // It held until the zone told something else.
-        let is_silent = entries().all(|entry| entry.zone.is_none());
+        // It held until the zone told something else; what programs plan ends no cause.
+        let is_planned =
+            |entry: &DiaryEntry| is_event(entry, Event::Scheduled) || is_event(entry, Event::Notified);
+        let is_silent = entries().all(|entry| entry.zone.is_none() || is_planned(entry));
         let before = facts.before.as_ref().filter(|entry| is_silent && is_cause(&entry.event));
         if let Some(cause) = causes().next_back().or(before) {
             return Found::Cause(Cause::of_entry(cause));
+        }
+        // A run that hours or pipes put off to another day says so when it is planned.
+        let planned = entries().rfind(|entry| entry.zone.is_some() && is_planned(entry));
+        if let Some(planned) = planned {
+            return Found::Cause(Cause::of_entry(planned));
         }
         if !facts.is_automatic {
             return Found::Cause(Cause::of_reason(&Reason::NotAutomatic {}));

@@ -535,21 +535,23 @@ impl Engine {
         let Some(zone) = self.guards.zones.get_mut(zone_idx) else { return };
         let Some(meter) = &zone.guards.meter else { return };
         let Some((from, flow)) = flow_of(&mut zone.watch, meter.kind, at, milli) else { return };
-        if zone.kind == WaterKind::Flows {
+        if let (WaterKind::Flows, Water::Flows { since, .. }) = (zone.kind, water) {
+            // A flow of the moment holds since the one before.
+            let before = zone.watch.last.map_or(since, |(before_at, _)| before_at);
+            let from = if meter.kind == MeterKind::Flow { before.max(since).min(at) } else { from };
             let ml = LitresPerHour(flow).volume_in_ms(at.since_ms(from)).0;
             zone.run_ml = zone.run_ml.saturating_add(u64::from(ml));
         }
+        let (run_ml, is_flowing) = (zone.run_ml, zone.kind == WaterKind::Flows);
         let finding = zone.watch.flow(from, at, flow, water, &zone.guards.flow);
-        let most = zone.guards.volume_max.filter(|most| zone.run_ml >= u64::from(most.0));
         if let Some(finding) = finding {
             self.found_at_zone(now, zone_idx, finding);
         }
-        if let Some(Millilitres(most_ml)) = most {
-            let reason = Reason::VolumeReached { volume_l: most_ml / 1000 };
-            let is_running = self.zones.get(zone_idx).is_some_and(crate::zone::Zone::is_running);
-            self.with(now, Some(zone_idx).filter(|_| is_running), &mut Vec::new(), |zone, turn| {
-                zone.stop_for(turn, reason);
-            });
+        let mut is_changed = false;
+        self.with(now, Some(zone_idx).filter(|_| is_flowing), &mut Vec::new(), |zone, turn| {
+            is_changed = zone.measured(turn, run_ml);
+        });
+        if is_changed {
             self.settle(zone_idx, now);
         }
     }

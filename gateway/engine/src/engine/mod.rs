@@ -17,6 +17,7 @@ use crate::memory::Memory;
 use crate::network::{Barrier, Network};
 use crate::plan::{Plan, ProblemKind, Timing};
 use crate::probe::News;
+use crate::program::Date;
 use crate::reason::Reason;
 use crate::rules::Rules;
 use crate::schedule::Schedule;
@@ -32,6 +33,7 @@ use crate::zone::{Measured, Phase, RunKind, Turn, ValveWord, Verdict, Zone, on_b
 const CLOCK_STEP_MS: u64 = 2000;
 
 mod change;
+mod day;
 mod guards;
 mod programs;
 mod pumps;
@@ -56,6 +58,10 @@ pub struct Engine {
     schedule: Schedule,
     /// When the next program starts.
     schedule_at: Option<MonoMs>,
+    /// The civil day whose demand was last held against the pipes.
+    day_told: Option<Date>,
+    /// When the next day begins.
+    day_at: Option<MonoMs>,
     /// The gateway stops: nothing starts any more.
     is_stopping: bool,
     /// The way of each zone's water, in the order of the zones.
@@ -150,6 +156,8 @@ impl Engine {
             guards,
             schedule,
             schedule_at: None,
+            day_told: None,
+            day_at: None,
             is_stopping: false,
             ways: plan.zones.values().map(|zone| plan.way(zone)).collect(),
             next: None,
@@ -162,6 +170,7 @@ impl Engine {
             touched: Vec::new(),
         };
         engine.guards.take_pause(&engine.schedule.farm, now);
+        let is_new_plan = before.is_some();
         let mut kept = before.map(|before| engine.take_over(before)).unwrap_or_default();
         for (idx, (id, zone_plan)) in plan.zones.into_iter().enumerate() {
             let own = problems.remove(&id).unwrap_or_default();
@@ -193,6 +202,7 @@ impl Engine {
             engine.settle(idx, now);
         }
         engine.run_guards(now);
+        engine.begin_days(now, is_new_plan);
         engine.run_programs(now);
         engine.run_pumps(now);
         engine
@@ -225,6 +235,7 @@ impl Engine {
         }
         self.settle_all(&mut touched, now);
         self.touched = touched;
+        self.begin_day(now);
         self.run_programs(now);
         self.run_pumps(now);
         self.call_staggered(now);
@@ -244,7 +255,10 @@ impl Engine {
         let zone_at = self.timers.first().map(|(at, _)| *at);
         let pump_at = self.pumps.wake_at(self.last_mono);
         let stagger_at = self.network.stagger_over_at();
-        [zone_at, self.schedule_at, pump_at, stagger_at, self.guards.wake_at()].into_iter().flatten().min()
+        [zone_at, self.schedule_at, self.day_at, pump_at, stagger_at, self.guards.wake_at()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// The number that the next command will have.

@@ -51,10 +51,12 @@ impl Engine {
         if self.schedule.is_due(wall) {
             let needs = self.needs(now);
             self.schedule.farm.lacks = self.lacks();
+            let mut zones = BTreeSet::new();
             for decision in self.schedule.decide(&self.out.rules, wall, needs, &uncounted) {
                 let by = By::Program(decision.program.clone());
-                self.carry_out(now, decision, by);
+                zones.extend(self.carry_out(now, decision, by));
             }
+            self.settle_errands(now, zones);
         }
         let next = self.schedule.next();
         let next_at = next.map(|next| now.mono.plus_ms(next.since_ms(wall).max(1)));
@@ -154,19 +156,23 @@ impl Engine {
             None => Err(Reason::ClockUnset {}),
         };
         match decision {
-            Ok(decision) => self.carry_out(now, decision, By::Person(by.to_owned())),
+            Ok(decision) => {
+                let zones = self.carry_out(now, decision, By::Person(by.to_owned()));
+                self.settle_errands(now, zones);
+            }
             Err(reason) => self.tell_farm(now, Event::Refused, reason, by),
         }
     }
 
-    /// Tells what a program decided, at its time or for a person, and hands its runs to the zones.
-    fn carry_out(&mut self, now: Now, decision: Decision, by: By) {
+    /// Tells what a program decided, at its time or for a person, and hands its runs to the zones; which.
+    fn carry_out(&mut self, now: Now, decision: Decision, by: By) -> BTreeSet<usize> {
         let Decision { program, skipped, round, control } = decision;
         for skip in skipped {
             self.tell(now, None, Event::Skipped, by.clone(), skip.reason);
         }
         self.remember(&program, control);
-        let Some(Round { errands, skips, notes, run_s }) = round else { return };
+        let mut zones = BTreeSet::new();
+        let Some(Round { errands, skips, notes, run_s }) = round else { return zones };
         let reason = Reason::ProgramStart { program: program.clone(), run_s };
         self.tell(now, None, Event::Scheduled, by.clone(), reason);
         for skip in skips {
@@ -175,7 +181,6 @@ impl Engine {
         for (zone, note) in notes {
             self.tell(now, Some(zone), Event::Scheduled, by.clone(), note);
         }
-        let mut zones = BTreeSet::new();
         for (zone, errands) in errands {
             let Some(idx) = self.zone_idx.get(&zone).copied() else { continue };
             if let Some(zone) = self.zones.get_mut(idx) {
@@ -183,7 +188,14 @@ impl Engine {
             }
             zones.insert(idx);
         }
-        // All have their errands before any is settled, so that the queue weighs them together.
+        zones
+    }
+
+    /// Zones have new errands: all of all programs, before any is settled, so that the queue weighs them together.
+    fn settle_errands(&mut self, now: Now, zones: BTreeSet<usize>) {
+        for idx in zones.iter().copied() {
+            self.queue(idx, now);
+        }
         for idx in zones {
             self.settle(idx, now);
         }
@@ -230,7 +242,7 @@ impl Engine {
     }
 
     /// How far each zone is beyond its start threshold; zones that are not dry, or cannot be judged, are left out.
-    fn needs(&self, now: Now) -> BTreeMap<ZoneId, u32> {
+    pub(super) fn needs(&self, now: Now) -> BTreeMap<ZoneId, u32> {
         let need = |zone: &crate::zone::Zone| {
             let need = zone.plan.soil.need(zone.soil(now).level?)?;
             Some((zone.desk.id.clone(), need))

@@ -11,7 +11,7 @@ use crate::diary::{By, Event};
 use crate::ids::ZoneId;
 use crate::input::RunSet;
 use crate::reason::Reason;
-use crate::zone::{Errand, ad_hoc};
+use crate::zone::Errand;
 
 /// Between two valves of a test: closing, and a pump's rest, take their time.
 const GAP_S: u32 = 90;
@@ -53,14 +53,7 @@ impl Engine {
             let Some(idx) = self.zone_idx.get(zone).copied() else { continue };
             let Some(zone) = self.zones.get_mut(idx) else { continue };
             let run_s = (*run_s).clamp(1, zone.plan.run_max_s.max(1));
-            zone.add_errands(vec![Errand {
-                program: ad_hoc(set),
-                from,
-                run_s,
-                cycle,
-                n_cycles,
-                by_hand: true,
-            }]);
+            zone.add_errands(vec![Errand { cycle, n_cycles, ..Errand::by_hand(set, from, run_s) }]);
             if set == RunSet::Test {
                 // One after another: what flows is then one zone's.
                 from = from.plus_ms(u64::from(run_s.saturating_add(GAP_S)) * 1000);

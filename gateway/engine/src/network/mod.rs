@@ -49,7 +49,7 @@ struct Tree {
 }
 
 /// Where a zone hangs.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Tap {
     /// Its branch, that which feeds it, and so on to the root.
     path: Vec<usize>,
@@ -98,6 +98,26 @@ impl Network {
         }
         network.trees.resize_with(tree_of_root.len(), Tree::default);
         network
+    }
+
+    /// The same branches with nobody on them.
+    pub(crate) fn emptied(&self) -> Self {
+        let branch = |branch: &Branch| Branch {
+            id: branch.id.clone(),
+            capacity: branch.capacity,
+            holders: BTreeSet::new(),
+            kept_for: None,
+            stagger_ms: branch.stagger_ms,
+            next_start_at: MonoMs(0),
+        };
+        let mut trees = Vec::new();
+        trees.resize_with(self.trees.len(), Tree::default);
+        Self {
+            branches: self.branches.iter().map(branch).collect(),
+            trees,
+            taps: self.taps.clone(),
+            n_changes: 0,
+        }
     }
 
     /// Takes over when each branch may be started on again.

@@ -1,7 +1,7 @@
 //! The next days of all programs: what would start, run and be left out if nothing changed.
 //!
 //! Asks each program as the engine would, start after start. Without hydraulics: runs of different programs may lie at the
-//! same time, and whoever knows the pipes puts them one after another. Each program by itself never overlaps itself.
+//! same time; [`forecast`](crate::forecast()) puts them where the pipes have room. Each program by itself never overlaps itself.
 
 use std::collections::BTreeMap;
 

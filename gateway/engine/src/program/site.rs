@@ -111,6 +111,16 @@ impl Site {
     }
 }
 
+impl Site {
+    /// When the hours of program, zone and source close that are open at a moment; no later than `span_ms` after it.
+    pub(crate) fn closes_at(&self, windows: &Windows, zone: &ZoneFacts, at: UnixMs, span_ms: u64) -> UnixMs {
+        let always = Windows::default();
+        let source = self.sources.get(&zone.source).unwrap_or(&always);
+        let windows = [windows, &zone.windows, source];
+        Levels { windows: &windows, utc_offset_min: self.utc_offset_min }.closes_at(at, span_ms)
+    }
+}
+
 impl Cycle {
     /// Portions of at most `on_ms_max` with at least `soak_ms_min` in between; `None` for a portion below
     /// [`CYCLE_MS_MIN`] or a soak above [`SOAK_MS_MAX`].

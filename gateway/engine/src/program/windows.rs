@@ -165,7 +165,7 @@ impl Levels<'_> {
     }
 
     /// When the windows that are open at `at` close; no later than `run_ms` after it.
-    fn closes_at(&self, at: UnixMs, run_ms: u64) -> UnixMs {
+    pub(super) fn closes_at(&self, at: UnixMs, run_ms: u64) -> UnixMs {
         let until = at.plus_ms(run_ms);
         let mut open_until = at;
         while open_until < until {

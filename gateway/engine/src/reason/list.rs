@@ -209,6 +209,32 @@ reasons! {
         run_s: u64 = "What is left.",
         most_s: u64 = "How long the node keeps the valve open at the most.",
     }
+    /// A run by volume ended before that much had flowed.
+    VolumeShort = "volume_short" {
+        wanted_l: u32 = "What was asked for.",
+        had_l: u32 = "What flowed.",
+        run_s: u64 = "How long the run was.",
+    }
+    /// A run of a program waited too long for its turn and is not given.
+    WaitedTooLong = "waited_too_long" {
+        late_s: u64 = "How long it waited.",
+        run_s: u64 = "The run that is not given.",
+    }
+    /// A run of a program waited for its turn until the hours were over and is not given.
+    WindowOver = "window_over" {
+        late_s: u64 = "How long it waited.",
+        run_s: u64 = "The run that is not given.",
+    }
+    /// A run begins later because other zones have the water before it.
+    TurnAwaited = "turn_awaited" {
+        late_s: u64 = "How much later.",
+    }
+    /// The day has no room for all that a program wants of a zone: water, hours and turns do not suffice.
+    CannotFitToday = "cannot_fit_today" {
+        program: ProgramId = "The program.",
+        short_s: u64 = "What is not given, as time.",
+        short_l: u32 = "The same in litres at the zone's stated flow; 0 where none is stated.",
+    }
     /// A person stopped the zone.
     ManualStop = "manual_stop" {}
     /// A person stopped every zone.

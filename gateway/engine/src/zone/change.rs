@@ -54,7 +54,6 @@ impl Zone {
             // Whoever changes the longest run may have changed the node's too: it shows its own anew.
             self.is_memory_changed |= self.memory.node_run_s.take().is_some();
         }
-        self.desk.volume_max = plan.guards.volume_max;
         for command in &self.desk.commands {
             turn.owners.insert(*command, idx);
         }

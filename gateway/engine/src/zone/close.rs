@@ -8,6 +8,7 @@ use giot_shared::ids::CommandId;
 use giot_shared::time::MonoMs;
 use giot_shared::valve::RefusalReason;
 
+use super::dose::Dose;
 use super::open::{Run, is_final};
 use super::{Phase, RunKind, SETTLE_MS, Turn, Zone};
 use crate::diary::{By, Event};
@@ -44,6 +45,10 @@ pub(crate) struct Closing {
     pub(super) is_wet: bool,
     /// How long it was open as the node measured it, ms.
     pub(super) had_ms: Option<u64>,
+    /// What flowed as the node or the zone's meter measured it, ml.
+    pub(super) had_ml: Option<u64>,
+    /// What the run was to give, where that is measured.
+    pub(super) dose: Option<Dose>,
     /// The run was in order up to here.
     pub(super) is_clean: bool,
     pub(super) is_accepted: bool,
@@ -64,6 +69,8 @@ impl Closing {
     ) -> Self {
         Self {
             name: Some(run.name),
+            had_ml: run.measured.map(|(ml, _)| ml),
+            dose: run.dose,
             is_wet: is_seen_open || !run.flight.is_dry(),
             flight: Some(run.flight),
             hold_until: now,
@@ -85,6 +92,8 @@ impl Closing {
             is_told: false,
             is_wet: false,
             had_ms: None,
+            had_ml: None,
+            dose: None,
             is_clean: false,
             is_accepted: false,
             is_refusal_told: false,
@@ -283,7 +292,12 @@ impl Zone {
         let last_open = closing.flight.as_ref().map(Flight::last);
         self.dead_through = self.dead_through.max(last_open).max(closing.first_close);
         let had_ms = if closing.is_wet { closing.had_ms } else { Some(0) };
-        let has_rest = self.make_up(turn, &reason, had_ms);
+        let has_rest = self.make_up(turn, &reason, (had_ms, closing.had_ml));
+        if let Some(short) =
+            closing.dose.filter(|_| !has_rest).and_then(|dose| dose.short(&reason, (had_ms, closing.had_ml)))
+        {
+            self.desk.tell(turn, Event::Fault, By::Engine, short, closing.name);
+        }
         if closing.is_wet {
             // What goes on after a pause is the same run: it needs no time off in between.
             let goes_on = has_rest || now.mono < self.refill_until;

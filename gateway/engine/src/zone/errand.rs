@@ -1,26 +1,31 @@
 //! What programs want of a zone: runs with a moment, that wait their turn.
 //!
-//! An errand begins at its moment or as soon after it as guards, pipes and hours let it; one that has waited for
-//! [`WAIT_MS_MAX`] is dropped and told. Moments are civil: a program is about the time of day, and without a clock nothing
+//! An errand begins at its moment or as soon after it as guards, pipes and hours let it. One that has waited until its
+//! program's next start (at least [`WAIT_MS_MIN`], a day at most), or until its hours are over, is dropped and told. Whose
+//! hours or whose program's finish come first goes first. Moments are civil: a program is about the time of day, and without a clock nothing
 //! of it starts. Errands survive a restart with the zone's memory.
 
 use std::cmp::Reverse;
 
 use giot_shared::time::{MonoMs, UnixMs};
+use giot_shared::units::Millilitres;
 use giot_shared::valve::CloseReason;
 
 use super::soil::{Need, Verdict, seconds_to};
 use super::{Gate, Phase, RunKind, Turn, Zone};
 use crate::Now;
 use crate::diary::{By, Event};
-use crate::ids::ProgramId;
+use crate::ids::{ProgramId, ZoneId};
 use crate::input::RunSet;
 use crate::memory::RunMemory;
 use crate::reason::Reason;
 use crate::rules::{Fit, Rules};
 
-/// What a busy network could not serve within six hours after its moment is the next start's business.
-pub(crate) const WAIT_MS_MAX: u64 = 6 * 3600 * 1000;
+/// For so long a run waits for its turn, whatever its program does next.
+pub(crate) const WAIT_MS_MIN: u64 = 6 * 3600 * 1000;
+
+/// For so long it waits at the most, until its program's next start: a day, as hours are waited for.
+const WAIT_MS_MAX: u64 = 24 * 3600 * 1000;
 
 /// One run hands over to the next within seconds, or a few minutes where commands are repeated: only a longer wait for water
 /// is worth an entry in the diary.
@@ -31,6 +36,11 @@ const REST_S_MIN: u32 = 60;
 
 /// Most errands of a zone: two starts of the longest timeline of one zone would be a day of one-minute runs each.
 const ERRANDS_MAX: usize = 3000;
+
+/// A volume as wires have it: what is more than four thousand cubic metres is that.
+pub(crate) fn millilitres(ml: u64) -> Option<Millilitres> {
+    Some(Millilitres(u32::try_from(ml).unwrap_or(u32::MAX))).filter(|volume| volume.0 > 0)
+}
 
 /// Names under which runs stand that no program of the plan wants; names of programs do not begin so.
 const AD_HOC: [(RunSet, &str); 2] = [(RunSet::Test, "_test"), (RunSet::Once, "_once")];
@@ -66,9 +76,66 @@ pub struct Errand {
     pub n_cycles: u32,
     /// Whether a person started the program: then hours and rests are not looked at.
     pub by_hand: bool,
+    /// What it is to give; `None`: what was asked for is a time.
+    pub volume: Option<Millilitres>,
+    /// It is not begun any later: then the next start's run takes its place.
+    pub latest: UnixMs,
+    /// When its program is to be finished, if it is to be so at a time.
+    pub finish_at: Option<UnixMs>,
+}
+
+/// Until when a run waits for its turn that was wanted at `from`: until its program's `next` start, at least
+/// [`WAIT_MS_MIN`] or the time in which the program's starts are made up for, at most a day.
+pub(crate) fn latest(from: UnixMs, next: Option<UnixMs>, catch_up_ms: u64) -> UnixMs {
+    let most = from.plus_ms(WAIT_MS_MAX);
+    let least = from.plus_ms(catch_up_ms.clamp(WAIT_MS_MIN, WAIT_MS_MAX));
+    next.map_or(most, |next| next.clamp(least, most))
 }
 
 impl Errand {
+    /// When it must have had its water, or has it not: the end of its hours, of its program, or of its patience. What a person
+    /// wants is wanted at once.
+    pub(crate) fn deadline(&self, zone: &ZoneId, wall: UnixMs, rules: &Rules) -> UnixMs {
+        if self.by_hand {
+            return self.from;
+        }
+        let closes_at = rules.closes_at(&self.program, zone, wall);
+        self.finish_at.into_iter().chain(closes_at).fold(self.latest, UnixMs::min)
+    }
+
+    /// A run of a set that a person asked for.
+    pub(crate) fn by_hand(set: RunSet, from: UnixMs, run_s: u32) -> Self {
+        Self {
+            program: ad_hoc(set),
+            from,
+            run_s,
+            cycle: 1,
+            n_cycles: 1,
+            by_hand: true,
+            volume: None,
+            latest: from.plus_ms(WAIT_MS_MIN),
+            finish_at: None,
+        }
+    }
+
+    /// What is left of it, seconds and volume, after so much time and, where it was measured, water.
+    fn rest(&self, had_ms: u64, had_ml: Option<u64>) -> (u64, Option<Millilitres>) {
+        let run_s = u64::from(self.run_s);
+        let share = |of: u64, part: u64, whole: u64| {
+            u64::try_from(u128::from(of) * u128::from(part) / u128::from(whole.max(1))).unwrap_or(of)
+        };
+        match (self.volume.map(|volume| u64::from(volume.0)), had_ml) {
+            (Some(wanted_ml), Some(had_ml)) => {
+                let rest_ml = wanted_ml.saturating_sub(had_ml);
+                (share(run_s, rest_ml, wanted_ml), millilitres(rest_ml))
+            }
+            (wanted_ml, _) => {
+                let rest_s = run_s.saturating_sub(had_ms / 1000);
+                (rest_s, wanted_ml.and_then(|wanted_ml| millilitres(share(wanted_ml, rest_s, run_s))))
+            }
+        }
+    }
+
     /// A test waters nobody: it needs no rest before.
     fn is_test(&self) -> bool {
         self.program.as_str() == "_test"
@@ -162,12 +229,12 @@ impl Zone {
                 remaining_s: seconds_to(now, self.off_until),
             }));
         }
-        let run_s = match self.fit(errand, wall, rules) {
+        let run_s = match rules.fit_errand(errand, &self.desk.id, wall) {
             Fit::Runs { run_s } => run_s,
             Fit::Waits(reason) | Fit::Never(reason) => return Some(Verdict::Blocked(reason)),
         };
         Some(Verdict::Ready {
-            need: Need::Errand(Reverse(errand.from)),
+            need: Need::Errand(Reverse((errand.deadline(&self.desk.id, wall, rules), errand.from))),
             reason: errand.reason(run_s),
             kind: if errand.by_hand {
                 RunKind::ByHand(errand.program.clone())
@@ -178,13 +245,6 @@ impl Zone {
         })
     }
 
-    fn fit(&self, errand: &Errand, wall: UnixMs, rules: &Rules) -> Fit {
-        if errand.by_hand {
-            return Fit::Runs { run_s: errand.run_s };
-        }
-        rules.fit(&errand.program, &self.desk.id, wall, errand.run_s)
-    }
-
     /// Drops the errands that came too late, that no hours are left for, or whose program is gone; each is told.
     pub(super) fn tick_errands(&mut self, turn: &mut Turn<'_>) {
         while let (Some(errand), Some(wall)) = (self.due(turn.now), turn.now.wall) {
@@ -192,10 +252,12 @@ impl Zone {
             let late_ms = wall.since_ms(errand.from);
             let reason = if !is_known {
                 Reason::ProgramDisabled {}
-            } else if late_ms > WAIT_MS_MAX {
-                Reason::MissedStart { late_s: late_ms / 1000, catch_up_s: WAIT_MS_MAX / 1000 }
-            } else if let Fit::Never(reason) = self.fit(errand, wall, turn.rules) {
-                reason
+            } else if wall > errand.latest {
+                Reason::WaitedTooLong { late_s: late_ms / 1000, run_s: u64::from(errand.run_s) }
+            } else if let Fit::Never(reason) = turn.rules.fit_errand(errand, &self.desk.id, wall) {
+                let is_late = late_ms >= HANDOVER_MS_MAX;
+                let over = Reason::WindowOver { late_s: late_ms / 1000, run_s: u64::from(errand.run_s) };
+                if is_late { over } else { reason }
             } else {
                 return;
             };
@@ -217,9 +279,7 @@ impl Zone {
     /// A person's run is begun: it leaves its rest to a pause like an errand of its own.
     pub(super) fn take_manual(&mut self, now: Now, run_s: u32) {
         if let Some(from) = now.wall {
-            let errand =
-                Errand { program: ad_hoc(RunSet::Once), from, run_s, cycle: 1, n_cycles: 1, by_hand: true };
-            self.remember_run(errand, from);
+            self.remember_run(Errand::by_hand(RunSet::Once, from, run_s), from);
         }
     }
 
@@ -232,7 +292,12 @@ impl Zone {
     /// measured, or else of the time that water may have flowed. It keeps its moment, so that the longest wait holds, and so do hours.
     /// What the node only gives in portions goes on for everyone who asked for it, and waits from now on. Returns whether
     /// there is a rest.
-    pub(super) fn make_up(&mut self, turn: &mut Turn<'_>, reason: &Reason, had_ms: Option<u64>) -> bool {
+    pub(super) fn make_up(
+        &mut self,
+        turn: &mut Turn<'_>,
+        reason: &Reason,
+        (had_ms, had_ml): (Option<u64>, Option<u64>),
+    ) -> bool {
         let open_until = self.memory.open.and_then(|open| open.until);
         let Some(RunMemory { errand, started_at }) = self.memory.run.take() else { return false };
         self.is_memory_changed = true;
@@ -246,14 +311,20 @@ impl Zone {
         let is_wanted = self.leaves_rest(reason) && is_asked_for && !errand.is_test();
         let Some(wall) = turn.now.wall.filter(|_| is_wanted) else { return false };
         let at_most_ms = open_until.map_or(wall, |until| until.min(wall)).since_ms(started_at);
-        let rest_s = u64::from(errand.run_s).saturating_sub(had_ms.unwrap_or(at_most_ms) / 1000);
+        let had_ml = had_ml.filter(|_| self.plan.guards.meter.is_some());
+        let (rest_s, volume) = errand.rest(had_ms.unwrap_or(at_most_ms), had_ml);
         let Some(run_s) = u32::try_from(rest_s).ok().filter(|rest_s| *rest_s >= REST_S_MIN) else {
             return false;
         };
         let program = errand.program.clone();
         let by = on_behalf_of(&program);
-        let from = if is_split { wall } else { errand.from };
-        self.add_errands(vec![Errand { run_s, from, ..errand }]);
+        let rest = Errand { run_s, volume, ..errand };
+        self.add_errands(vec![if is_split {
+            // It waits from now on, for what the node makes of it is no lateness.
+            Errand { from: wall, latest: rest.latest.max(wall.plus_ms(WAIT_MS_MIN)), ..rest }
+        } else {
+            rest
+        }]);
         let run_s = u64::from(run_s);
         let reason = if is_split {
             Reason::RunSplit { run_s, most_s: self.node_run_s().map_or(0, u64::from) }
@@ -275,9 +346,17 @@ impl Zone {
         }
         let ahead = |at: MonoMs| (at > turn.mono()).then_some(at);
         let waits = [self.pause_until, self.rest_until, self.off_until].into_iter().filter_map(ahead);
-        // Hours open and close on whole minutes of the day.
-        let to_minute_ms = 60_000_u64.saturating_sub(u64::try_from(wall.0.rem_euclid(60_000)).unwrap_or(0));
-        waits.chain([turn.mono().plus_ms(to_minute_ms)]).min()
+        let id = &self.desk.id;
+        let due = self.due(turn.now)?;
+        let hours_at = match turn.rules.fit_errand(due, id, wall) {
+            Fit::Runs { .. } => turn.rules.closes_at(&due.program, id, wall),
+            // Hours open on whole minutes of the day; those of a run that waits for others are looked for again in an hour.
+            Fit::Waits(_) => turn.rules.opens_at(due, id, wall).or(Some(wall.plus_ms(3_600_000))),
+            Fit::Never(_) => None,
+        };
+        let over_at = [Some(due.latest.plus_ms(1)), hours_at].into_iter().flatten().min();
+        let over_at = over_at.map(|at| turn.mono().plus_ms(at.since_ms(wall).max(1)));
+        waits.chain(over_at).min()
     }
 }
 

@@ -12,11 +12,12 @@
 //!
 //! Invariant: in every phase but Closed the zone holds its source. A zone never looks at another zone.
 //!
-//! `change` takes a new plan, `soil` judges, `errand` holds what programs want, `split` knows how long a node waters at a time, `open` and `close` drive the valve, `words` takes in what nodes say, `people` holds wishes, locks and
+//! `change` takes a new plan, `soil` judges, `errand` holds what programs want, `dose` measures what runs give, `split` knows how long a node waters at a time, `open` and `close` drive the valve, `words` takes in what nodes say, `people` holds wishes, locks and
 //! faults.
 
 mod change;
 mod close;
+mod dose;
 mod errand;
 mod lack;
 mod open;
@@ -45,7 +46,7 @@ use crate::view::LastDecision;
 
 pub(crate) use close::Closing;
 pub use errand::Errand;
-pub(crate) use errand::{ad_hoc, on_behalf_of};
+pub(crate) use errand::{ad_hoc, latest, millilitres, on_behalf_of};
 use lack::Lacking;
 pub(crate) use open::{Opening, Remedy, RunKind, Wait, Watering, is_final, remedy};
 pub(crate) use people::pause_s;
@@ -81,8 +82,6 @@ pub(crate) struct Desk {
     idx: usize,
     pub(crate) id: ZoneId,
     valve: ValveRef,
-    /// Most that a run may take.
-    volume_max: Option<Millilitres>,
     /// Commands whose answers can still matter.
     commands: Vec<CommandId>,
     pub(crate) last: Option<LastDecision>,
@@ -193,9 +192,15 @@ impl Desk {
         command
     }
 
-    fn open(&mut self, turn: &mut Turn<'_>, run_s: u32, ttl_s: u32, reason: Reason) -> SentOpen {
+    fn open(
+        &mut self,
+        turn: &mut Turn<'_>,
+        (run_s, volume): (u32, Option<Millilitres>),
+        ttl_s: u32,
+        reason: Reason,
+    ) -> SentOpen {
         let command = self.command(turn);
-        let (zone, valve, volume) = (self.id.clone(), self.valve.clone(), self.volume_max);
+        let (zone, valve) = (self.id.clone(), self.valve.clone());
         turn.actions.push_back(Action::Open { command, zone, valve, run_s, volume, ttl_s, reason });
         SentOpen { command, sent_at: turn.mono(), run_s, ttl_s }
     }
@@ -276,14 +281,7 @@ impl Zone {
         let pause_s = pause_s(memory.failures, turn.timing);
         let rest_s = turn.timing.person_rest_s;
         Self {
-            desk: Desk {
-                idx,
-                id,
-                valve: plan.valve.clone(),
-                volume_max: plan.guards.volume_max,
-                commands: Vec::new(),
-                last: None,
-            },
+            desk: Desk { idx, id, valve: plan.valve.clone(), commands: Vec::new(), last: None },
             invalid,
             probes: vec![Probe::default(); plan.probes.len()],
             is_online: None,

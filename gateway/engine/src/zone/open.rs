@@ -7,6 +7,7 @@ use giot_shared::ids::CommandId;
 use giot_shared::time::MonoMs;
 use giot_shared::valve::RefusalReason;
 
+use super::dose::{Dose, volume_left};
 use super::{Phase, Turn, Zone};
 use crate::diary::{By, Event};
 use crate::flight::{Flight, SentOpen};
@@ -54,6 +55,10 @@ pub(crate) struct Run {
     /// When the node first was known to have obeyed: the run's length counts from here.
     opened_at: Option<MonoMs>,
     pub(crate) flight: Flight,
+    /// What it has given as far as the zone's meter tells, and when that was read.
+    pub(super) measured: Option<(u64, MonoMs)>,
+    /// What it is to give, where that is measured.
+    pub(super) dose: Option<Dose>,
     /// Number of its first Open: the run's name in the diary.
     pub(super) name: CommandId,
 }
@@ -161,6 +166,16 @@ pub(crate) fn is_final(refusal: RefusalReason) -> bool {
 }
 
 impl Run {
+    /// How long the valve has been open at a moment, ms.
+    pub(super) fn open_ms(&self, now: MonoMs) -> u64 {
+        now.since_ms(self.opened_at.unwrap_or(self.started_at))
+    }
+
+    /// It is to last so long.
+    pub(super) const fn set_target_s(&mut self, target_s: u32) {
+        self.target_s = target_s;
+    }
+
     /// When it ends at the latest if nothing ends it before, renewals of its lease included.
     pub(crate) fn ends_at(&self) -> MonoMs {
         self.opened_at.unwrap_or(self.started_at).plus_ms(u64::from(self.target_s) * 1000)
@@ -253,10 +268,18 @@ impl Zone {
         reason: Reason,
         target_s: u32,
     ) {
-        let target_s = self.portion_s(turn.timing, target_s.clamp(1, self.plan.run_max_s.max(1)));
+        let target_s = target_s.clamp(1, self.plan.run_max_s.max(1));
+        let mut dose = self.dose(turn, &kind, target_s);
+        let portion_s = self.portion_s(turn.timing, dose.map_or(target_s, |dose| dose.most_s));
+        let target_s = target_s.min(portion_s);
+        if let Some(dose) = &mut dose {
+            (dose.planned_s, dose.most_s) = (target_s, portion_s);
+        }
+        let volume = volume_left(&self.plan, dose.as_ref(), 0);
         let ttl_s = turn.timing.ttl_s_for(self.plan.lease_s);
         let lease_s = target_s.saturating_add(self.slack_s).min(self.plan.run_max_s.max(1));
-        let sent = self.desk.open(turn, lease_s.min(self.plan.lease_s.max(1)), ttl_s, reason.clone());
+        let lease_s = lease_s.min(self.plan.lease_s.max(1));
+        let sent = self.desk.open(turn, (lease_s, volume), ttl_s, reason.clone());
         let run = Run {
             kind,
             by: by.clone(),
@@ -266,6 +289,8 @@ impl Zone {
             slack_s: self.slack_s,
             opened_at: None,
             flight: Flight::new(sent, turn.timing.margin_s),
+            measured: None,
+            dose,
             name: sent.command,
         };
         self.remember_open(turn, sent, run.is_manual(), run.flight.over_at());
@@ -302,7 +327,8 @@ impl Zone {
             return false;
         };
         let ttl_s = turn.timing.ttl_s_for(self.plan.lease_s);
-        let sent = self.desk.open(turn, run_s, ttl_s, opening.run.reason.clone());
+        let volume = opening.run.volume_left(&self.plan, turn.mono());
+        let sent = self.desk.open(turn, (run_s, volume), ttl_s, opening.run.reason.clone());
         opening.run.flight.send(sent);
         opening.wait = Wait::Answer { sent_at: turn.mono() };
         opening.n_sent += 1;
@@ -376,7 +402,9 @@ impl Zone {
             return;
         };
         let ttl_s = turn.timing.ttl_s_for(self.plan.lease_s);
-        let sent = self.desk.open(turn, run_s, ttl_s, Reason::LeaseRenewed { run_s: u64::from(run_s) });
+        let volume = watering.run.volume_left(&self.plan, turn.mono());
+        let reason = Reason::LeaseRenewed { run_s: u64::from(run_s) };
+        let sent = self.desk.open(turn, (run_s, volume), ttl_s, reason);
         watering.run.flight.send(sent);
         watering.renewal = Some(match watering.renewal {
             Some(before) => Renewal { sent_at: now, n_sent: before.n_sent + 1, ..before },
@@ -406,6 +434,13 @@ impl Zone {
             self.is_memory_changed = true;
         }
         let (name, run_s) = (run.name, u64::from(run.target_s));
+        self.renew_for_longer(turn);
+        let reason = Reason::RunExtended { by_s: u64::from(by_s), run_s };
+        self.desk.tell(turn, Event::Adjusted, By::Person(by.to_owned()), reason, Some(name));
+    }
+
+    /// The run is to last longer: what its last lease does not reach is renewed.
+    pub(super) fn renew_for_longer(&mut self, turn: &Turn<'_>) {
         if let Phase::Open(watering) = &mut self.phase
             && watering.renewal.is_none()
             && let Some((sent, _)) = watering.run.flight.obeyed()
@@ -413,8 +448,6 @@ impl Zone {
             let renew_at = watering.run.renew_at(sent, watering.lease_ends_at, &self.plan, turn.timing);
             watering.renew_at = renew_at.map(|at| at.max(turn.mono()));
         }
-        let reason = Reason::RunExtended { by_s: u64::from(by_s), run_s };
-        self.desk.tell(turn, Event::Adjusted, By::Person(by.to_owned()), reason, Some(name));
     }
 
     /// The node accepted an Open of the run that is under way.

@@ -46,13 +46,14 @@ pub(crate) enum Verdict {
     },
 }
 
-/// Who comes first when water is short: what a program promised, by its moment; then the driest.
+/// Who comes first when water is short: what a program promised, by the end of the time in which it can be given, then by its
+/// moment; then the driest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Need {
     /// How far the zone is beyond its start threshold, 1/10 000 of its band.
     Soil(u32),
-    /// The moment of a program's run.
-    Errand(Reverse<UnixMs>),
+    /// Until when a program's run must have had its water, and its moment.
+    Errand(Reverse<(UnixMs, UnixMs)>),
 }
 
 impl Soil {

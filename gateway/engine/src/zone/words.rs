@@ -27,6 +27,11 @@ impl ValveWord {
     fn measured_run_ms(&self) -> Option<u64> {
         self.measured.run_ms.filter(|run_ms| *run_ms > 0)
     }
+
+    /// What flowed.
+    fn measured_ml(&self) -> Option<u64> {
+        self.measured.volume.map(|volume| u64::from(volume.0))
+    }
 }
 
 /// Opened by someone at the node.
@@ -195,6 +200,7 @@ impl Zone {
                 }
                 closing.is_seen_open = false;
                 closing.had_ms = word.measured_run_ms().or(closing.had_ms);
+                closing.had_ml = word.measured_ml().or(closing.had_ml);
                 let is_settled = closing.is_settled_by(word.command);
                 let (is_told, by) = (std::mem::replace(&mut closing.is_told, true), closing.by.clone());
                 let (reason, name) = (closing.reason.clone(), closing.name);
@@ -242,6 +248,7 @@ impl Zone {
             is_seen_open: false,
             ..Closing::of_run(run, true, !is_failure, reason.clone(), By::Node, turn.mono())
         };
+        closing.had_ml = word.measured_ml().or(closing.had_ml);
         let is_settled = closing.is_settled_by(word.command);
         self.enter(turn, Phase::Closing(closing));
         if is_failure {

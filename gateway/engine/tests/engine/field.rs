@@ -22,6 +22,8 @@ struct Run {
     command: CommandId,
     opened_ms: u64,
     until_ms: u64,
+    /// When the volume of its last Open has flowed.
+    enough_ms: Option<u64>,
 }
 
 pub(crate) struct Field {
@@ -38,6 +40,10 @@ pub(crate) struct Field {
     pub(crate) ml_per_s: u64,
     /// How long a node keeps a valve open at the most, whatever it is asked for, seconds.
     pub(crate) hard_max_s: u64,
+    /// Whether the nodes' meters end a run by themselves when its volume has flowed.
+    pub(crate) ends_by_volume: bool,
+    /// What each Open of a zone was limited to, ml, and when it was sent, seconds.
+    pub(crate) limits: Vec<(u64, Option<u32>)>,
     pub(crate) log: Vec<String>,
 }
 
@@ -57,6 +63,8 @@ impl Field {
             mute: BTreeSet::new(),
             ml_per_s: 278,
             hard_max_s: 8 * 3600,
+            ends_by_volume: false,
+            limits: Vec::new(),
             log: Vec::new(),
         };
         field.drain();
@@ -117,7 +125,10 @@ impl Field {
         let mut n_steps = 0;
         loop {
             let hard_max_ms = self.hard_max_s * 1000;
-            let end_of = |run: &Run| run.until_ms.min(run.opened_ms + hard_max_ms);
+            let end_of = |run: &Run| {
+                let by_time_ms = run.until_ms.min(run.opened_ms + hard_max_ms);
+                run.enough_ms.map_or(by_time_ms, |enough_ms| enough_ms.min(by_time_ms))
+            };
             let lease = self.runs.iter().map(|(valve, run)| (end_of(run), valve.clone())).min();
             let engine_ms = self.engine.poll_timeout().map(|at| at.0);
             let next_ms = lease.as_ref().map(|(at_ms, _)| *at_ms).into_iter().chain(engine_ms).min();
@@ -125,8 +136,14 @@ impl Field {
             self.now_ms = self.now_ms.max(next_ms);
             match lease.filter(|(at_ms, _)| *at_ms <= self.now_ms) {
                 Some((at_ms, valve)) => {
-                    let is_hard = self.runs.get(&valve).is_some_and(|run| at_ms < run.until_ms);
-                    let reason = if is_hard { CloseReason::HardMaximum } else { CloseReason::LeaseEnded };
+                    let run = self.runs[&valve];
+                    let reason = if run.enough_ms == Some(at_ms) {
+                        CloseReason::VolumeReached
+                    } else if at_ms < run.until_ms {
+                        CloseReason::HardMaximum
+                    } else {
+                        CloseReason::LeaseEnded
+                    };
                     self.close(&valve, reason);
                 }
                 None => self.feed(Input::Timeout),
@@ -144,9 +161,13 @@ impl Field {
     fn drain(&mut self) {
         while let Some(action) = self.engine.poll_action() {
             match action {
-                Action::Open { command, valve, run_s, .. }
-                | Action::Pump(PumpAction::Open { command, valve, run_s, .. }) => {
-                    self.open(&valve, command, run_s)
+                Action::Open { command, valve, run_s, volume, .. } => {
+                    let limit = volume.map(|volume| volume.0);
+                    self.limits.push((self.now_ms.saturating_sub(BEFORE_MS) / 1000, limit));
+                    self.open(&valve, command, run_s, limit.filter(|_| self.ends_by_volume));
+                }
+                Action::Pump(PumpAction::Open { command, valve, run_s, .. }) => {
+                    self.open(&valve, command, run_s, None)
                 }
                 Action::Close { command, valve, .. }
                 | Action::Pump(PumpAction::Close { command, valve, .. }) => {
@@ -179,15 +200,21 @@ impl Field {
         }
     }
 
-    fn open(&mut self, valve: &ValveRef, command: CommandId, run_s: u32) {
+    fn open(&mut self, valve: &ValveRef, command: CommandId, run_s: u32, limit_ml: Option<u32>) {
         let is_new = !self.runs.contains_key(valve);
         self.note(&format!("{} {}", if is_new { "open" } else { "renew" }, valve.node));
         if self.deaf.contains(&valve.node) {
             return;
         }
         let now_ms = self.now_ms;
-        let run = self.runs.entry(valve.clone()).or_insert(Run { command, opened_ms: now_ms, until_ms: 0 });
+        let run = self.runs.entry(valve.clone()).or_insert(Run {
+            command,
+            opened_ms: now_ms,
+            until_ms: 0,
+            enough_ms: None,
+        });
         run.command = command;
+        run.enough_ms = limit_ml.map(|ml| now_ms + u64::from(ml) * 1000 / self.ml_per_s.max(1));
         run.until_ms = now_ms + u64::from(run_s) * 1000;
         self.answer(valve, command);
         if is_new && !self.mute.contains(&valve.node) {

@@ -89,6 +89,8 @@ pub struct PlannedRun {
     pub cycle: u32,
     /// How many portions there are.
     pub n_cycles: u32,
+    /// What it is to give, ml, whatever hours make of its time; `None`: what was asked for is a time.
+    pub volume_ml: Option<u64>,
     /// What was counted or changed: a refill, limits, hours.
     pub notes: Vec<Reason>,
 }
@@ -297,7 +299,7 @@ impl<'a> Planner<'a> {
             let delay_ms = (i64::from(self.sequence.delay_s) + i64::from(own_delay_s)) * 1000;
             busy_until = busy_until.max(until);
             cursor = fitted.from.max(UnixMs(busy_until.0.saturating_add(delay_ms)));
-            self.out.runs.push(job.run(fitted, until));
+            self.out.runs.push(job.run(fitted, until, run_ms));
         }
         cursor
     }
@@ -349,8 +351,14 @@ impl Job<'_, '_> {
         u64::try_from(cycle_ms).unwrap_or(u64::MAX)
     }
 
+    /// What a portion of that length is to give, ml; `None`: its step asks for a time.
+    fn volume_ml(&self, cycle_ms: u64) -> Option<u64> {
+        let is_by_time = matches!(self.turn.step.target, Target::Time { .. });
+        if is_by_time { None } else { self.turn.facts.volume_ml(cycle_ms) }
+    }
+
     /// The portion that was taken last, as it fits.
-    fn run(&self, fitted: Fitted, until: UnixMs) -> PlannedRun {
+    fn run(&self, fitted: Fitted, until: UnixMs, cycle_ms: u64) -> PlannedRun {
         let of_amount = self.turn.notes.iter().filter(|_| self.n_done == 1).cloned();
         PlannedRun {
             zone: self.turn.step.zone.clone(),
@@ -359,6 +367,7 @@ impl Job<'_, '_> {
             until,
             cycle: self.n_done,
             n_cycles: self.n_cycles,
+            volume_ml: self.volume_ml(cycle_ms),
             notes: of_amount.chain(fitted.note).collect(),
         }
     }

@@ -97,8 +97,12 @@ fn guards_hold_for_programs_and_what_waits_comes_late() {
         2002 answer #3 ok
         2300 closed v1 #3 lease_ended 299
         > @2300 z1 stopped by engine: run_time_reached #3 299s 299L
-        22600 wait
-        > @22560 z2 skipped by program night: missed_start
+        86000 lock z1
+        > @86000 z1 locked by Lan: locked
+        87100 wait
+        > @87000 farm scheduled by program night: program_start
+        > @87000 z1 skipped by engine: locked
+        > @87000 z2 skipped by program night: waited_too_long
     ";
     play(calendar_farm(), script);
 }
@@ -185,11 +189,11 @@ fn people_start_stop_skip_and_switch_programs() {
         > @31 z1 stopped by Lan: program_stop #3 20s 20L
         32 answer #4 ok
         40 program night skip=1
-        > @40 farm adjusted by Lan: skipped_by_person
+        > @40 farm adjusted by Lan: program_skipping
         600 wait
         > @600 farm skipped by program night: skipped_by_person
         700 program night off
-        > @700 farm adjusted by Lan: program_disabled
+        > @700 farm adjusted by Lan: program_switched_off
         701 program none on
         > @701 farm refused by Lan: unknown_program
         87000 wait

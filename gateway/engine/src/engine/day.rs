@@ -1,0 +1,80 @@
+//! The day ahead: at the farm's midnight, and when another plan takes over, what the programs want of the day is held against
+//! pipes, hours and turns, and what finds no room is told before it is missed, once for each program and zone.
+//!
+//! Bounded: one forecast of two days a day.
+
+use std::collections::BTreeMap;
+
+use giot_shared::time::UnixMs;
+use giot_shared::units::LitresPerHour;
+
+use super::Engine;
+use crate::Now;
+use crate::diary::{By, Event};
+use crate::forecast::{Play, shortfalls};
+use crate::program::{Control, Date, FarmState};
+use crate::reason::Reason;
+use crate::zone::Phase;
+
+impl Engine {
+    /// The first day of a start, or of a plan. A start in the middle of a day says nothing about it: that was told, or is
+    /// behind; a new plan is told of at once.
+    pub(super) fn begin_days(&mut self, now: Now, is_new_plan: bool) {
+        self.day_told = now.wall.filter(|_| !is_new_plan).map(|wall| self.date(wall));
+        self.begin_day(now);
+    }
+
+    /// Tells of a day that has begun, once.
+    pub(super) fn begin_day(&mut self, now: Now) {
+        if self.day_at.is_some_and(|at| now.mono < at) && self.day_told.is_some() {
+            return;
+        }
+        let Some(wall) = now.wall else {
+            self.day_at = None;
+            return;
+        };
+        let today = self.date(wall);
+        let tomorrow = today.plus_days(1).begins_at(self.out.rules.site.utc_offset_min);
+        self.day_at = Some(now.mono.plus_ms(tomorrow.since_ms(wall).max(1)));
+        // A clock that is set back comes to a day again; one that was unset has begun it.
+        let is_new = self.day_told.is_some_and(|told| told < today);
+        let is_asked = is_new || self.day_told.is_none();
+        if is_asked {
+            self.day_told = Some(today);
+            self.tell_day(now, wall, tomorrow);
+        }
+    }
+
+    fn date(&self, wall: UnixMs) -> Date {
+        Date::of(wall, self.out.rules.site.utc_offset_min)
+    }
+
+    fn tell_day(&mut self, now: Now, wall: UnixMs, tomorrow: UnixMs) {
+        if self.out.rules.programs.is_empty() {
+            return;
+        }
+        let farm = FarmState { needs: self.needs(now), ..self.farm_state() };
+        let controls: BTreeMap<_, Control> =
+            self.schedule.able().map(|(id, control)| (id.clone(), control.clone())).collect();
+        let mut play = Play::new(&self.out.rules, self.network.emptied(), self.out.timing.patience_s, wall);
+        for (idx, zone) in self.zones.iter().enumerate() {
+            let held_until = match &zone.phase {
+                Phase::Closed => None,
+                Phase::Opening(opening) => Some(opening.run.ends_at()),
+                Phase::Open(watering) => Some(watering.run.ends_at()),
+                Phase::Closing(closing) => Some(closing.over_at()),
+                Phase::Local(local) => Some(local.until),
+            };
+            let held_until = held_until.map(|at| wall.plus_ms(at.since_ms(now.mono)));
+            play.stands(idx, held_until, &zone.memory.errands);
+        }
+        let preview = play.days(&controls, &farm, 1);
+        for ((program, zone), short_s) in shortfalls(&preview, tomorrow) {
+            let flow_ml_h = self.out.rules.site.zones.get(&zone).and_then(|facts| facts.flow_ml_h);
+            let volume = flow_ml_h.map(|ml_h| LitresPerHour(ml_h / 1000).volume_in_ms(short_s * 1000));
+            let short_l = volume.map_or(0, |volume| volume.0 / 1000);
+            let reason = Reason::CannotFitToday { program: program.clone(), short_s, short_l };
+            self.tell(now, Some(zone), Event::Notified, By::Program(program), reason);
+        }
+    }
+}

@@ -1,0 +1,334 @@
+//! The next days as the pipes will have them: which run of which program would really begin when, and what finds no place.
+//!
+//! Asks the programs for their starts ([`next_days`]) and plays the zones' errands through the network that admits runs in
+//! the field: the same capacities, time between two starts, patience, hours, minimum times off and order. It knows nothing of
+//! what cannot be known ahead: zones that start by their soil, people, faults, links, and the seconds that pumps and
+//! commands take.
+//!
+//! Bounded: each run of a preview is begun or given up once, and a run that waits costs a look at its pipes whenever
+//! something ends on its tree.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use giot_shared::time::{MonoMs, UnixMs};
+
+use crate::ids::{ProgramId, ZoneId};
+use crate::network::Network;
+use crate::plan::{DAY_MS, Plan};
+use crate::program::{
+    Control, FarmState, Outcome, PREVIEW_DAYS_MAX, PlannedStart, Preview, SkippedRun, Timeline, next_days,
+};
+use crate::reason::Reason;
+use crate::rules::{Fit, Rules};
+use crate::schedule::Terms;
+use crate::zone::Errand;
+
+/// A run that begins so much later than planned is told to wait; a pump's lead is not worth a word.
+const LATE_MS_MIN: u64 = 60_000;
+
+/// What the programs of a plan would do from `from` on for `n_days` days if nothing changed, with every run where the pipes
+/// have room for it; runs that find no room are among the skips of their start.
+#[must_use]
+pub fn forecast(
+    plan: &Plan,
+    controls: &BTreeMap<ProgramId, Control>,
+    farm: &FarmState,
+    from: UnixMs,
+    n_days: u16,
+) -> Preview {
+    let rules = Rules::new(plan);
+    Play::new(&rules, Network::new(plan), plan.timing.patience_s, from).days(controls, farm, n_days)
+}
+
+/// A run on its way.
+#[derive(Debug)]
+struct Job {
+    errand: Errand,
+    /// The start and the run of it; `None` for what waits from before.
+    of: Option<(usize, usize)>,
+}
+
+/// One zone.
+#[derive(Debug, Default)]
+struct Line {
+    /// By their moments.
+    jobs: VecDeque<Job>,
+    held_until: Option<UnixMs>,
+    free_at: Option<UnixMs>,
+    /// The deadline of its first job while that waits for room.
+    deadline: Option<UnixMs>,
+    rest_ms: u64,
+}
+
+/// What became of a run.
+#[derive(Debug)]
+enum Fate {
+    Given { from: UnixMs, run_ms: u64 },
+    Dropped(Reason),
+}
+
+/// The zones and their pipes in played time.
+#[derive(Debug)]
+pub(crate) struct Play<'a> {
+    rules: &'a Rules,
+    network: Network,
+    patience_ms: u64,
+    base: UnixMs,
+    ids: Vec<&'a ZoneId>,
+    lines: Vec<Line>,
+    /// When which zone is to be looked at.
+    wakes: BTreeSet<(UnixMs, usize)>,
+    fates: BTreeMap<(usize, usize), Fate>,
+}
+
+impl<'a> Play<'a> {
+    /// Zones that are all closed; `network`: nobody holds anything.
+    pub(crate) fn new(rules: &'a Rules, network: Network, patience_s: u32, from: UnixMs) -> Self {
+        let line = |facts: &crate::program::ZoneFacts| Line { rest_ms: facts.rest_ms, ..Line::default() };
+        Self {
+            rules,
+            network,
+            patience_ms: u64::from(patience_s) * 1000,
+            base: from,
+            ids: rules.site.zones.keys().collect(),
+            lines: rules.site.zones.values().map(line).collect(),
+            wakes: BTreeSet::new(),
+            fates: BTreeMap::new(),
+        }
+    }
+
+    /// A zone holds its pipes until a moment, and what waits for it already.
+    pub(crate) fn stands(&mut self, zone_idx: usize, held_until: Option<UnixMs>, errands: &[Errand]) {
+        let base = self.base;
+        let Some(line) = self.lines.get_mut(zone_idx) else { return };
+        line.jobs = errands.iter().map(|errand| Job { errand: errand.clone(), of: None }).collect();
+        line.held_until = held_until;
+        self.network.set_held(zone_idx, held_until.is_some());
+        self.wakes.insert((held_until.unwrap_or(base), zone_idx));
+    }
+
+    /// Plays the days from the beginning on. One more is played than told, so that the last has its neighbour.
+    pub(crate) fn days(
+        mut self,
+        controls: &BTreeMap<ProgramId, Control>,
+        farm: &FarmState,
+        n_days: u16,
+    ) -> Preview {
+        let (programs, site) = (&self.rules.programs, &self.rules.site);
+        let n_days = n_days.min(PREVIEW_DAYS_MAX);
+        let mut preview = next_days(programs, controls, site, farm, self.base, n_days.saturating_add(1));
+        self.take(&preview);
+        self.run();
+        let end = self.base.plus_ms(u64::from(n_days) * DAY_MS.unsigned_abs());
+        for (start_idx, start) in preview.starts.iter_mut().enumerate() {
+            if let Outcome::Runs(timeline) = &mut start.outcome {
+                self.settle(start_idx, timeline);
+            }
+        }
+        preview.starts.retain(|planned| planned.start.at < end);
+        preview
+    }
+
+    /// Hands the runs of all starts to their zones.
+    fn take(&mut self, preview: &Preview) {
+        let mut next_of: BTreeMap<&ProgramId, UnixMs> = BTreeMap::new();
+        let idx_of: BTreeMap<&ZoneId, usize> =
+            self.ids.iter().enumerate().map(|(idx, id)| (*id, idx)).collect();
+        for (start_idx, PlannedStart { program, start, outcome }) in preview.starts.iter().enumerate().rev() {
+            let terms = Terms {
+                next: next_of.insert(program, start.at),
+                finish_at: start.finish_at,
+                catch_up_ms: self
+                    .rules
+                    .programs
+                    .get(program)
+                    .map_or(0, |program| u64::from(program.catch_up_min) * 60_000),
+                by_hand: false,
+            };
+            let Outcome::Runs(timeline) = outcome else { continue };
+            for (run_idx, run) in timeline.runs.iter().enumerate() {
+                let run_s = u32::try_from(run.run_ms() / 1000).unwrap_or(u32::MAX);
+                let line = idx_of.get(&run.zone).and_then(|idx| Some((*idx, self.lines.get_mut(*idx)?)));
+                let Some((zone_idx, line)) = line.filter(|_| run_s > 0) else { continue };
+                let errand = terms.errand(program, run, run_s);
+                self.wakes.insert((errand.from, zone_idx));
+                line.jobs.push_back(Job { errand, of: Some((start_idx, run_idx)) });
+            }
+        }
+        for line in &mut self.lines {
+            line.jobs.make_contiguous().sort_by_key(|job| (job.errand.from, job.of));
+        }
+    }
+
+    fn run(&mut self) {
+        while let Some((at, zone_idx)) = self.wakes.pop_first() {
+            self.look(zone_idx, at);
+            // What happens at one moment is weighed together.
+            if self.wakes.first().is_some_and(|(next, _)| *next == at) {
+                continue;
+            }
+            self.network.forget_staggers(self.mono(at));
+            for tree_idx in self.network.first_waiting() {
+                self.network.poke(tree_idx);
+                self.admit(tree_idx, at);
+            }
+        }
+    }
+
+    fn mono(&self, at: UnixMs) -> MonoMs {
+        MonoMs(at.since_ms(self.base))
+    }
+
+    /// Brings a zone up to a moment: what runs may be over, its first job may wait or be given up.
+    fn look(&mut self, zone_idx: usize, at: UnixMs) {
+        let mono = self.mono(at);
+        let Some(line) = self.lines.get_mut(zone_idx) else { return };
+        if let Some(held_until) = line.held_until {
+            if held_until > at {
+                return;
+            }
+            line.held_until = None;
+            line.free_at = Some(held_until.plus_ms(line.rest_ms));
+            self.network.set_held(zone_idx, false);
+        }
+        loop {
+            let Some(line) = self.lines.get_mut(zone_idx) else { return };
+            line.deadline = None;
+            let Some(job) = line.jobs.front() else { break };
+            let begins_at = line.free_at.map_or(job.errand.from, |free_at| free_at.max(job.errand.from));
+            if begins_at > at {
+                self.wakes.insert((begins_at, zone_idx));
+                break;
+            }
+            let Some(id) = self.ids.get(zone_idx) else { return };
+            let late_s = at.since_ms(job.errand.from) / 1000;
+            let run_s = u64::from(job.errand.run_s);
+            let fit = self.rules.fit_errand(&job.errand, id, at);
+            let reason = match fit {
+                _ if at > job.errand.latest => Reason::WaitedTooLong { late_s, run_s },
+                Fit::Never(_) if late_s > 0 => Reason::WindowOver { late_s, run_s },
+                Fit::Never(reason) => reason,
+                Fit::Runs { .. } => {
+                    let deadline = job.errand.deadline(id, at, self.rules);
+                    line.deadline = Some(deadline);
+                    // When it can wait no longer, or its hours have closed, it is looked at again.
+                    let closes_at = self.rules.closes_at(&job.errand.program, id, at);
+                    let again_at = job.errand.latest.plus_ms(1);
+                    let again_at = closes_at.map_or(again_at, |closes_at| closes_at.min(again_at));
+                    self.wakes.insert((again_at, zone_idx));
+                    self.network.set_waiting(zone_idx, Some(mono));
+                    return;
+                }
+                Fit::Waits(_) => {
+                    let opens_at = self.rules.opens_at(&job.errand, id, at);
+                    let again_at = opens_at.filter(|opens_at| *opens_at > at);
+                    let latest = job.errand.latest.plus_ms(1);
+                    self.wakes.insert((again_at.map_or(latest, |again_at| again_at.min(latest)), zone_idx));
+                    break;
+                }
+            };
+            if let Some(Job { of: Some(of), .. }) = line.jobs.pop_front() {
+                self.fates.insert(of, Fate::Dropped(reason));
+            }
+        }
+        self.network.set_waiting(zone_idx, None);
+    }
+
+    /// Lets those begin that wait on a tree and have room, in the engine's order.
+    fn admit(&mut self, tree_idx: usize, at: UnixMs) {
+        let mono = self.mono(at);
+        let rank = |line: &Line| Some((line.deadline?, line.jobs.front()?.errand.from));
+        let mut ranked: Vec<_> = (self.network.take_waiting(tree_idx).into_iter())
+            .filter_map(|(idx, since)| Some((rank(self.lines.get(idx)?)?, idx, since)))
+            .collect();
+        ranked.sort_by_key(|(rank, idx, _)| (*rank, *idx));
+        for (_, zone_idx, since) in ranked {
+            if self.network.barrier(zone_idx, mono).is_some() {
+                if mono.since_ms(since) >= self.patience_ms {
+                    self.network.keep_for(zone_idx);
+                }
+                continue;
+            }
+            self.begin(zone_idx, at);
+        }
+        let stagger_at = self.network.stagger_over_at();
+        if let Some(zone_idx) = self.network.first_waiting().first().copied()
+            && let Some(stagger_at) = stagger_at
+        {
+            self.wakes.insert((self.base.plus_ms(stagger_at.0), zone_idx));
+        }
+    }
+
+    fn begin(&mut self, zone_idx: usize, at: UnixMs) {
+        let mono = self.mono(at);
+        let (Some(line), Some(id)) = (self.lines.get_mut(zone_idx), self.ids.get(zone_idx)) else { return };
+        let Some(job) = line.jobs.front() else { return };
+        // Hours that closed at this very moment: the look that is due then gives it up.
+        let Fit::Runs { run_s } = self.rules.fit_errand(&job.errand, id, at) else { return };
+        let run_ms = u64::from(run_s) * 1000;
+        let until = at.plus_ms(run_ms);
+        if let Some(Job { of: Some(of), .. }) = line.jobs.pop_front() {
+            self.fates.insert(of, Fate::Given { from: at, run_ms });
+        }
+        (line.held_until, line.deadline) = (Some(until), None);
+        self.network.note_start(zone_idx, mono);
+        self.network.set_held(zone_idx, true);
+        self.wakes.insert((until, zone_idx));
+    }
+
+    /// Puts the runs of a start where they found room.
+    fn settle(&mut self, start_idx: usize, timeline: &mut Timeline) {
+        let mut runs = std::mem::take(&mut timeline.runs);
+        for (run_idx, run) in runs.iter_mut().enumerate() {
+            match self.fates.remove(&(start_idx, run_idx)) {
+                Some(Fate::Given { from, run_ms }) => {
+                    let late_ms = from.since_ms(run.from);
+                    if late_ms >= LATE_MS_MIN {
+                        run.notes.push(Reason::TurnAwaited { late_s: late_ms / 1000 });
+                    }
+                    // Whole seconds are given.
+                    if run_ms + 1000 <= run.run_ms() {
+                        let (wanted_s, run_s) = (run.run_ms() / 1000, run_ms / 1000);
+                        run.notes.push(Reason::RunCut { wanted_s, run_s });
+                        (run.from, run.until) = (from, from.plus_ms(run_ms));
+                    } else {
+                        (run.from, run.until) = (from, from.plus_ms(run.run_ms()));
+                    }
+                    timeline.runs.push(run.clone());
+                }
+                Some(Fate::Dropped(reason)) => {
+                    timeline.skips.push(SkippedRun { zone: run.zone.clone(), step_idx: run.step_idx, reason })
+                }
+                None => timeline.runs.push(run.clone()),
+            }
+        }
+        timeline.runs.sort_by_key(|run| run.from);
+    }
+}
+
+/// What of a preview's starts before a moment has no room, ms, by program and zone: runs that are given up because they
+/// waited, and what closing hours cut off those that came late.
+pub(crate) fn shortfalls(preview: &Preview, before: UnixMs) -> BTreeMap<(ProgramId, ZoneId), u64> {
+    let mut short_s: BTreeMap<(ProgramId, ZoneId), u64> = BTreeMap::new();
+    let starts = preview.starts.iter().filter(|planned| planned.start.at < before);
+    for PlannedStart { program, outcome, .. } in starts {
+        let Outcome::Runs(timeline) = outcome else { continue };
+        let mut add = |zone: &ZoneId, span_s: u64| {
+            *short_s.entry((program.clone(), zone.clone())).or_default() += span_s;
+        };
+        for skip in &timeline.skips {
+            if let Reason::WaitedTooLong { run_s, .. } | Reason::WindowOver { run_s, .. } = skip.reason {
+                add(&skip.zone, run_s);
+            }
+        }
+        for run in &timeline.runs {
+            let is_late = run.notes.iter().any(|note| matches!(note, Reason::TurnAwaited { .. }));
+            for note in run.notes.iter().filter(|_| is_late) {
+                if let Reason::RunCut { wanted_s, run_s } = note {
+                    add(&run.zone, wanted_s.saturating_sub(*run_s));
+                }
+            }
+        }
+    }
+    short_s
+}

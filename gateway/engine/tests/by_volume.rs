@@ -1,0 +1,225 @@
+//! Runs that are asked for as a volume: the zone's meter ends them, the node's own meter too, and what comes short says so.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    dead_code,
+    reason = "a test stops at what it did not expect; helpers are shared with other tests"
+)]
+
+#[path = "engine/farm.rs"]
+mod farm;
+#[path = "engine/field.rs"]
+mod field;
+
+use giot_engine::program::{Program, Step, Target, Window, Windows};
+use giot_engine::{DayWindow, Meter, MeterKind, Plan, ProbeRef};
+use giot_shared::units::{LitresPerHour, Millilitres};
+
+use farm::{farm, node, program, zone, zone_of};
+use field::Field;
+
+/// 200 L at 1000 L/h.
+const PLANNED_S: u64 = 720;
+
+fn meter(n: usize) -> Meter {
+    let gauge = ProbeRef { device: node(&format!("m{n}")), metric: "water_volume".parse().unwrap() };
+    Meter { gauge, kind: MeterKind::Volume }
+}
+
+/// Zones of 1000 L/h with a meter each.
+fn metered(n_zones: usize) -> Plan {
+    let mut plan = farm(n_zones);
+    for n in 1..=n_zones {
+        let zone = zone_of(&mut plan, &format!("z{n}"));
+        zone.automatic = false;
+        zone.flow = Some(LitresPerHour(1000));
+        zone.guards.meter = Some(meter(n));
+        zone.guards.flow.low_percent = 30;
+        zone.guards.flow.high_percent = 300;
+    }
+    plan
+}
+
+fn litres(litres: u32) -> Program {
+    let mut program = program(&[("z1", 1)]);
+    program.sequence.steps[0].target = Target::litres(litres);
+    program
+}
+
+/// 200 L for zone `z1` at 07:10, ten minutes after the test begins.
+fn two_hundred_litres() -> Plan {
+    let mut plan = metered(1);
+    plan.programs.insert("night".parse().unwrap(), litres(200));
+    plan
+}
+
+/// Lets so much water flow whenever `v1` is open, and reads its meter every 30 seconds, for a time.
+fn water(field: &mut Field, ml_per_s: u64, span_s: u64) {
+    field.ml_per_s = ml_per_s;
+    let mut counted_ml = 0;
+    for _ in 0..span_s / 30 {
+        let was_open = field.is_open("v1");
+        field.wait_s(30);
+        if was_open {
+            counted_ml += i64::try_from(ml_per_s).unwrap() * 30;
+        }
+        field.gauge("m1", "water_volume", counted_ml * 1000);
+    }
+}
+
+/// How long `v1` was open, seconds: from its first opening to the line that follows it.
+#[track_caller]
+fn open_s(field: &Field, end: &str) -> u64 {
+    let (open, end) = (field.seconds("open v1"), field.seconds(end));
+    assert!(!open.is_empty() && !end.is_empty(), "{:?}", field.log);
+    end[0] - open[0]
+}
+
+#[test]
+fn the_meter_ends_a_run_that_gives_more_than_stated() {
+    let mut field = Field::new(two_hundred_litres());
+    water(&mut field, 347, 1800);
+    let ran_s = open_s(&field, "z1 stopping: volume_reached");
+    assert!((576..=576 + 60).contains(&ran_s), "1250 L/h: {ran_s} s\n{:?}", field.log);
+    assert!(!field.has("z1 fault: volume_short"), "{:?}", field.log);
+}
+
+#[test]
+fn slow_water_gets_the_time_that_it_needs() {
+    let mut field = Field::new(two_hundred_litres());
+    water(&mut field, 194, 3600);
+    let ran_s = open_s(&field, "z1 stopping: volume_reached");
+    assert!((1029..=1080).contains(&ran_s), "700 L/h: {ran_s} s\n{:?}", field.log);
+    assert!(!field.has("z1 fault: volume_short"), "{:?}", field.log);
+}
+
+#[test]
+fn readings_that_come_seldom_make_no_run_too_long() {
+    let mut field = Field::new(two_hundred_litres());
+    field.wait_s(600);
+    field.gauge("m1", "water_volume", 0);
+    field.wait_s(600);
+    field.gauge("m1", "water_volume", 600 * 278 * 1000);
+    field.wait_s(1800);
+    let ran_s = open_s(&field, "z1 stopped: run_time_reached");
+    assert!((PLANNED_S..=PLANNED_S + 5).contains(&ran_s), "{:?}", field.log);
+}
+
+#[test]
+fn a_run_without_a_reading_has_the_time_that_its_flow_is_stated_for() {
+    let mut field = Field::new(two_hundred_litres());
+    field.wait_s(3600);
+    let ran_s = open_s(&field, "z1 stopped: run_time_reached");
+    assert!((PLANNED_S..=PLANNED_S + 5).contains(&ran_s), "{:?}", field.log);
+}
+
+#[test]
+fn a_zone_without_a_meter_goes_by_time() {
+    let mut plan = two_hundred_litres();
+    zone_of(&mut plan, "z1").guards.meter = None;
+    let mut field = Field::new(plan);
+    field.ends_by_volume = true;
+    water(&mut field, 139, 3600);
+    assert_eq!(open_s(&field, "z1 stopped: run_time_reached"), PLANNED_S);
+    assert!(field.limits.iter().all(|(_, limit)| limit.is_none()), "{:?}", field.limits);
+}
+
+#[test]
+fn each_open_carries_what_is_left() {
+    let mut plan = two_hundred_litres();
+    zone_of(&mut plan, "z1").lease_s = 240;
+    let mut field = Field::new(plan);
+    water(&mut field, 278, 1800);
+    assert_eq!(field.limits[0].1, Some(200_000));
+    assert!(field.limits.len() >= 3, "{:?}", field.limits);
+    for (at_s, limit) in &field.limits {
+        let flowed_ml = (at_s - 600) * 278;
+        let left_ml = 200_000_u64.saturating_sub(flowed_ml);
+        let limit_ml = u64::from(limit.unwrap());
+        // As of the last reading, which is at most half a minute old.
+        assert!((left_ml..=left_ml + 31 * 278).contains(&limit_ml), "{at_s} {limit:?} {left_ml}");
+    }
+}
+
+#[test]
+fn the_most_that_a_zone_may_take_is_never_passed() {
+    let mut plan = two_hundred_litres();
+    let z1 = zone_of(&mut plan, "z1");
+    z1.guards.volume_max = Some(Millilitres(150_000));
+    z1.lease_s = 240;
+    let mut field = Field::new(plan);
+    field.ends_by_volume = true;
+    water(&mut field, 278, 1800);
+    assert_eq!(field.limits[0].1, Some(150_000));
+    assert!(field.limits.iter().all(|(_, limit)| limit.is_some_and(|ml| ml <= 150_000)));
+    let ran_s = open_s(&field, "z1 stopped: closed_by_node");
+    assert!(ran_s * 278 <= 150_000 + 31 * 278, "{ran_s} {:?}", field.log);
+}
+
+#[test]
+fn the_nodes_own_meter_ends_a_run_too() {
+    let mut field = Field::new(two_hundred_litres());
+    field.ends_by_volume = true;
+    field.ml_per_s = 347;
+    field.wait_s(3600);
+    let ran_s = open_s(&field, "z1 stopped: closed_by_node");
+    // No reading says what had flowed when the lease was renewed: the stated flow is taken for it.
+    assert!((576..PLANNED_S).contains(&ran_s), "{:?}", field.log);
+}
+
+#[test]
+fn more_time_ends_with_the_hours() {
+    let mut plan = two_hundred_litres();
+    let night = plan.programs.values_mut().next().unwrap();
+    let hours = Window::daily(DayWindow::new(7 * 60, 7 * 60 + 25).unwrap());
+    night.windows = Windows { allowed: vec![hours], no_water: Vec::new() };
+    let mut field = Field::new(plan);
+    water(&mut field, 139, 3600);
+    let ran_s = open_s(&field, "z1 stopped: run_time_reached");
+    assert!((895..=905).contains(&ran_s), "07:10 to 07:25: {ran_s} s\n{:?}", field.log);
+    field.check(&["z1 fault: volume_short"]);
+}
+
+#[test]
+fn what_a_power_cut_leaves_is_given_as_a_volume() {
+    let mut field = Field::new(two_hundred_litres());
+    field.ml_per_s = 278;
+    field.wait_s(600 + 360);
+    field.reboot("v1");
+    field.wait_s(3600);
+    field.check(&["z1 scheduled: run_resumed", "open v1"]);
+    let (second_s, rest_ml) = *field.limits.iter().rfind(|(at_s, _)| *at_s > 1000).unwrap();
+    assert!(second_s > 1500, "{:?}", field.limits);
+    assert!(rest_ml.is_some_and(|ml| (99_000..=101_000).contains(&ml)), "{:?}", field.limits);
+}
+
+/// Steps in litres, litres per plant and millimetres: each Open carries its step's volume, and each step ends with it.
+#[test]
+fn irrigation_unlimited_volume_by_step() {
+    let mut plan = metered(3);
+    zone_of(&mut plan, "z2").n_plants = Some(20);
+    zone_of(&mut plan, "z3").area_dm2 = Some(10_000);
+    let mut by_volume = program(&[("z1", 1)]);
+    by_volume.sequence.steps = vec![
+        Step::of(zone("z1"), Target::litres(250)),
+        Step::of(zone("z2"), Target::litres_per_plant(15)),
+        Step::of(zone("z3"), Target::millimetres(2)),
+    ];
+    plan.programs.insert("night".parse().unwrap(), by_volume);
+    let mut field = Field::new(plan);
+    field.ends_by_volume = true;
+    field.ml_per_s = 347;
+    field.wait_s(3 * 3600);
+    let volumes: Vec<_> = field.limits.iter().filter_map(|(_, limit)| *limit).collect();
+    for (n, ml) in [(1, 250_000), (2, 300_000), (3, 200_000)] {
+        assert!(volumes.contains(&ml), "{n}: {volumes:?}");
+        let open = field.seconds(&format!("open v{n}"))[0];
+        let ended = field.seconds(&format!("z{n} stopped: closed_by_node"));
+        let ran_s = ended.first().unwrap_or_else(|| panic!("{n}: {:?}", field.log)) - open;
+        assert!(
+            ran_s < u64::from(ml) * 3600 / 1_000_000,
+            "{n}: {ran_s} s, sooner than the stated flow needs"
+        );
+    }
+}

@@ -1,0 +1,167 @@
+//! What the forecast of the next days promises is what the engine then does, and what finds no room is told before the day.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    dead_code,
+    reason = "a test stops at what it did not expect; helpers are shared with other tests"
+)]
+
+#[path = "engine/farm.rs"]
+mod farm;
+#[path = "engine/field.rs"]
+mod field;
+
+use std::collections::BTreeMap;
+
+use giot_engine::program::{Anchor, Crossing, FarmState, Outcome, Program, Window, Windows};
+use giot_engine::{DayWindow, Input, Plan, SourcePlan, forecast};
+use giot_shared::time::UnixMs;
+use giot_shared::units::LitresPerHour;
+
+use farm::{at_hour, farm, program, zone_of};
+use field::Field;
+
+const HOUR_S: u64 = 3600;
+
+/// Six zones of 5000 L/h each on a source of so many L/h, that run so long when nothing cuts them.
+fn six_zones(capacity_l_h: u32, minutes: u32) -> Plan {
+    let mut plan = farm(6);
+    let source = SourcePlan { capacity: Some(LitresPerHour(capacity_l_h)), ..SourcePlan::default() };
+    plan.sources.insert("pump".parse().unwrap(), source);
+    for n in 1..=6 {
+        let name = format!("z{n}");
+        let zone = zone_of(&mut plan, &name);
+        zone.automatic = false;
+        zone.flow = Some(LitresPerHour(5000));
+        zone.run_max_s = 400 * 60;
+        plan.programs.insert(format!("p{n}").parse().unwrap(), program(&[(&name, minutes)]));
+    }
+    plan
+}
+
+fn hours(program: &mut Program, from_hour: u16, to_hour: u16) {
+    let span = DayWindow::new(from_hour * 60, to_hour * 60).unwrap();
+    program.windows = Windows { allowed: vec![Window::daily(span)], no_water: Vec::new() };
+}
+
+/// Zones with their runs, and those that get none with the reason.
+type Promise = (Vec<(String, u64, u64)>, Vec<(String, &'static str)>);
+
+/// Runs as (zone, begin, end) and skips as (zone, reason), by the forecast for one day; seconds after the test's beginning.
+fn promised(plan: &Plan, field: &Field) -> Promise {
+    let from = field.now().wall.unwrap();
+    let preview = forecast(plan, &BTreeMap::new(), &FarmState::default(), from, 1);
+    let (mut runs, mut skips) = (Vec::new(), Vec::new());
+    for start in &preview.starts {
+        let Outcome::Runs(timeline) = &start.outcome else { continue };
+        let s = |at: UnixMs| at.since_ms(from) / 1000;
+        runs.extend(timeline.runs.iter().map(|run| (run.zone.to_string(), s(run.from), s(run.until))));
+        skips.extend(timeline.skips.iter().map(|skip| (skip.zone.to_string(), skip.reason.code())));
+    }
+    runs.sort_by_key(|(zone, from, _)| (*from, zone.clone()));
+    (runs, skips)
+}
+
+/// Runs of the engine: each opening with its zone.
+fn openings(field: &Field) -> Vec<(String, u64)> {
+    let mut openings: Vec<_> = (1..=6)
+        .flat_map(|n| field.seconds(&format!("open v{n}")).into_iter().map(move |at| (format!("z{n}"), at)))
+        .collect();
+    openings.sort_by_key(|(zone, at)| (*at, zone.clone()));
+    openings
+}
+
+#[track_caller]
+fn check_kept(plan: Plan, span_s: u64) -> (Field, Vec<(String, &'static str)>) {
+    let mut field = Field::new(plan.clone());
+    let (runs, skips) = promised(&plan, &field);
+    field.wait_s(span_s);
+    let openings = openings(&field);
+    assert_eq!(runs.len(), openings.len(), "{runs:?}\n{openings:?}\n{:?}", field.log);
+    for ((zone, from, _), (opened, at)) in runs.iter().zip(&openings) {
+        assert!(zone == opened && from.abs_diff(*at) <= 120, "{runs:?}\n{openings:?}");
+    }
+    (field, skips)
+}
+
+#[test]
+fn runs_wait_for_their_pipes_as_the_engine_lets_them() {
+    // One at a time: an hour each, one after another.
+    let (_, skips) = check_kept(six_zones(7500, 60), 12 * HOUR_S);
+    assert_eq!(skips, []);
+    // Two at a time.
+    let (_, skips) = check_kept(six_zones(10_000, 60), 12 * HOUR_S);
+    assert_eq!(skips, []);
+}
+
+#[test]
+fn what_hours_leave_no_room_for_is_promised_to_nobody_and_told_with_the_right_reason() {
+    let mut plan = six_zones(7500, 300);
+    plan.programs.values_mut().for_each(|program| hours(program, 7, 17));
+    let (field, skips) = check_kept(plan, 12 * HOUR_S);
+    assert_eq!(skips.len(), 4, "{skips:?}");
+    assert!(skips.iter().all(|(_, reason)| *reason == "window_over"), "{skips:?}");
+    for (zone, _) in skips {
+        assert_eq!(field.seconds(&format!("{zone} skipped: window_over")).len(), 1, "{:?}", field.log);
+        assert!(!field.has(&format!("{zone} skipped: missed_start")));
+    }
+}
+
+#[test]
+fn a_run_waits_as_long_as_its_hours_allow() {
+    // Nine and a half hours of the others go first, then the last one has its turn.
+    let mut plan = six_zones(7500, 110);
+    plan.programs.values_mut().for_each(|program| hours(program, 7, 20));
+    let (field, skips) = check_kept(plan, 14 * HOUR_S);
+    assert_eq!(skips, []);
+    assert!(openings(&field)[5].1 > 9 * HOUR_S, "{:?}", openings(&field));
+}
+
+#[test]
+fn whose_hours_or_finish_come_first_goes_first() {
+    let mut plan = six_zones(7500, 60);
+    hours(plan.programs.get_mut(&"p5".parse().unwrap()).unwrap(), 7, 9);
+    plan.programs.get_mut(&"p6".parse().unwrap()).unwrap().starts =
+        vec![giot_engine::program::StartRule { anchor: Anchor::Finish, ..at_hour(8, 10) }];
+    let (field, _) = check_kept(plan, 12 * HOUR_S);
+    let order: Vec<_> = openings(&field).into_iter().map(|(zone, _)| zone).collect();
+    assert_eq!(order[..2], ["z6", "z5"], "finished by 08:10, hours over at 09:00: {order:?}");
+}
+
+#[test]
+fn a_day_without_room_is_told_before_it_begins() {
+    let mut plan = six_zones(7500, 300);
+    for program in plan.programs.values_mut() {
+        program.starts = vec![at_hour(20, 0)];
+        hours(program, 20, 6);
+        program.crossing = Crossing::Cut;
+    }
+    let mut field = Field::new(plan.clone());
+    // Seven in the morning to just after midnight.
+    field.wait_s(17 * HOUR_S + 60);
+    let told: Vec<u64> =
+        (1..=6).flat_map(|n| field.seconds(&format!("z{n} notified: cannot_fit_today"))).collect();
+    assert_eq!(told, [17 * HOUR_S; 4], "{:?}", field.log);
+    field.wait_s(3 * HOUR_S);
+    let told: Vec<u64> =
+        (1..=6).flat_map(|n| field.seconds(&format!("z{n} notified: cannot_fit_today"))).collect();
+    assert_eq!(told.len(), 4, "once a day");
+    // A plan that has room says nothing; one that has none says so at once.
+    field.log.clear();
+    let mut roomy = plan.clone();
+    roomy.sources.values_mut().for_each(|source| source.capacity = Some(LitresPerHour(30_000)));
+    field.feed(Input::Plan { version: 2, plan: &roomy });
+    field.wait_s(600);
+    assert!(!field.log.iter().any(|line| line.contains("cannot_fit_today")), "{:?}", field.log);
+    field.wait_s(10 * HOUR_S);
+    field.log.clear();
+    field.feed(Input::Plan { version: 3, plan: &plan });
+    field.wait_s(600);
+    assert_eq!(
+        field.log.iter().filter(|line| line.contains("cannot_fit_today")).count(),
+        4,
+        "{:?}",
+        field.log
+    );
+}
