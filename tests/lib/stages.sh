@@ -83,7 +83,7 @@ stage_fmt() {
     # Not through cargo: the library there includes files of the workspace, which are checked above.
     check "fuzz targets" 60 rustfmt --check --edition 2024 "$FUZZ"/targets/*.rs
     local script
-    for script in tests/run tests/lib/*.sh tests/lib/embedded-rustc .ci/run; do bash -n "$script" || count_failed "$script does not parse"; done
+    for script in tests/run tests/lib/*.sh tests/lib/embedded-{rustc,clippy} .ci/run; do bash -n "$script" || count_failed "$script does not parse"; done
 }
 
 stage_deny() {
@@ -110,6 +110,26 @@ stage_clippy() {
         cargo clippy --workspace --all-targets --locked -- -D warnings
     check "a gateway without the page compiles" "$BUILD_LIMIT_S" \
         cargo check --workspace --all-targets --no-default-features --locked
+    need_embedded || return 1
+    local clippy
+    clippy=$("$ROOT/tests/lib/embedded-clippy" "$EMBEDDED_RUSTC") || { count_failed "no clippy for $EMBEDDED_TARGET"; return 1; }
+    # With the dependencies as the images have them, which are compiled once.
+    lint_board "$clippy" "$QEMU_BOARD" "$TARGET/qemu-riscv32" --features fault-injection
+    lint_board "$clippy" "$FIELD_BOARD" "$TARGET/esp32c3"
+}
+
+# lint_board CLIPPY BOARD TARGET-FOLDER [ARGUMENT…]: clippy's own lints and those of the workspace on a board, but for three: a board
+# that lacks a device has nothing to go on with, a panic on it closes the valves, and its one great future is the node.
+lint_board() {
+    local clippy=$1 board=$2 target=$3 args
+    shift 3
+    args=$(sed -n '/^\[workspace.lints.clippy\]/,/^$/s/^\([a-z_]*\) = .*/-Wclippy::\1/p' "$ROOT/Cargo.toml" |
+        grep -vxE -- '-Wclippy::(expect_used|panic|large_futures)')
+    [ -n "$args" ] || { count_failed "no lints in Cargo.toml"; return 1; }
+    # Clippy takes its arguments from here, each with this word behind it.
+    args=$(printf '%s__CLIPPY_HACKERY__' $args -Dwarnings)
+    check "lints of $(basename "$board")" "$BUILD_LIMIT_S" env -C "$board" RUSTC="$EMBEDDED_RUSTC" \
+        RUSTC_WORKSPACE_WRAPPER="$clippy" CLIPPY_ARGS="$args" CARGO_TARGET_DIR="$target" cargo build --release --locked "$@"
 }
 
 stage_web() {

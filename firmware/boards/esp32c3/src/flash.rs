@@ -90,6 +90,10 @@ impl Partition {
 pub(crate) struct FlashError(FlashStorageError);
 
 impl NorFlashError for FlashError {
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "what the library may say besides is no fault of the caller"
+    )]
     fn kind(&self) -> NorFlashErrorKind {
         match self.0 {
             FlashStorageError::OutOfBounds => NorFlashErrorKind::OutOfBounds,

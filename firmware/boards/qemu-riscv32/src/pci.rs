@@ -56,6 +56,7 @@ impl Bus {
         self.memory = self.memory.next_multiple_of(len.max(1));
         let placed = PCI_MEMORY.at(self.memory);
         self.memory += len;
+        #[expect(clippy::cast_possible_truncation, reason = "addresses of this machine have 32 bits")]
         device.config.write32(at, placed.address() as u32);
         if kind & BAR_IS_64_BIT != 0 {
             device.config.write32(at + 4, 0);
