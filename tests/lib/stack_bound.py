@@ -241,6 +241,11 @@ class Reader:
                 value = target
         elif op == "mv" and args[1] in self.known:
             value = self.known[args[1]]
+        elif op == "slli":
+            # A frame of whole multiples of 256 bytes is made so.
+            source = args[1] if len(args) == 3 else register
+            if source in self.known:
+                value = self.known[source] << int(args[-1], 0)
         made = (op, None)
         if op == "lw":
             memory = MEMORY.match(args[1])
