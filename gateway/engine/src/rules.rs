@@ -112,8 +112,8 @@ impl ZonePlan {
             area_dm2: self.area_dm2,
             n_plants: self.n_plants,
             limits: RunLimits {
-                skip_below_ms: 0,
-                run_ms_min: 0,
+                skip_below_ms: u64::from(self.skip_below_s) * 1000,
+                run_ms_min: u64::from(self.run_least_s) * 1000,
                 run_ms_max: u64::from(self.run_max_s) * 1000,
             },
             rest_ms: u64::from(self.min_off_s) * 1000,

@@ -479,6 +479,7 @@ fn daily(steps: &[(&str, u32)]) -> Program {
         days: DayRule::EVERY_DAY,
         starts: vec![at_time(6, 0)],
         sequence: minutes(steps),
+        total_ms: None,
         season: Season::NONE,
         windows: Windows::default(),
         crossing: Crossing::Cut,

@@ -168,11 +168,14 @@ static TANK: [Key; 4] =
 static PRESSURE: [Key; 4] =
     [must("gauge", METER), may("min_kpa", NUMBER), may("max_kpa", NUMBER), may("delay_s", U32)];
 
-static ZONE: [Key; 38] = [
+static ZONE: [Key; 43] = [
     must("id", TEXT),
     may("name", TEXT),
     may("household", TEXT),
     may("crop", TEXT),
+    may("variety", TEXT),
+    may("plot", TEXT),
+    may("planting_area_code", TEXT),
     must("source", TEXT),
     may("flow_l_per_h", U32),
     may("area_m2", NUMBER),
@@ -194,6 +197,8 @@ static ZONE: [Key; 38] = [
     may("window", TEXT),
     may("lease_min", NUMBER),
     may("run_max_min", NUMBER),
+    may("skip_below_min", NUMBER),
+    may("run_least_min", NUMBER),
     may("min_off_min", NUMBER),
     may("fresh_min", NUMBER),
     may("plausible_percent", PAIR),
@@ -229,7 +234,7 @@ static BALANCE: [Key; 12] = [
     may("reset_at", TEXT),
 ];
 
-static PROGRAM: [Key; 14] = [
+static PROGRAM: [Key; 15] = [
     must("id", TEXT),
     may("name", TEXT),
     may("days", Kind::Table(&DAYS)),
@@ -239,6 +244,7 @@ static PROGRAM: [Key; 14] = [
     may("direction", TEXT),
     may("rounds", U8),
     may("delay_s", I32),
+    may("total_min", NUMBER),
     may("season_percent", Kind::Either(&U16, &Kind::Row(&U16, 12))),
     may("allowed", TEXTS),
     may("no_water", TEXTS),

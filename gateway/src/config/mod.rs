@@ -96,6 +96,12 @@ pub struct ZoneLabel {
     pub household: String,
     /// Crop, a key of the crop list.
     pub crop: Option<String>,
+    /// The crop's variety.
+    pub variety: Option<String>,
+    /// The plot that the zone lies in, as the farm's books call it.
+    pub plot: Option<String>,
+    /// The code of the planting area that the authority gave (mã số vùng trồng).
+    pub planting_area_code: Option<String>,
     /// Depth of each probe, cm.
     pub depth_cm: BTreeMap<ProbeRef, u16>,
 }

@@ -14,6 +14,8 @@ use toml::Spanned;
 /// A start that was missed by less is made up for: a power cut of an hour should cost no watering.
 const CATCH_UP_MIN_DEFAULT: u16 = 60;
 
+const WEEK_MIN: f64 = 10_080.0;
+
 /// Keys of a step that say how much, or from when on.
 const AMOUNTS: [&str; 7] =
     ["minutes", "litres", "m3", "litres_per_plant", "mm", "refill", "depleted_at_percent"];
@@ -49,6 +51,7 @@ impl Compiler<'_> {
         let crossing = [("cut", Crossing::Cut), ("move", Crossing::Move), ("skip", Crossing::Skip)];
         let crossing = self.word(raw.crossing.as_ref(), &format!("{field}.crossing"), &crossing);
         let season = self.season(raw.season_percent.as_ref(), &format!("{field}.season_percent"));
+        let total_ms = self.total_ms(raw.total_min.as_ref(), &format!("{field}.total_min"));
         let allowed = self.windows(&raw.allowed, &format!("{field}.allowed"));
         let no_water = self.windows(&raw.no_water, &format!("{field}.no_water"));
         let sequence = Sequence {
@@ -61,6 +64,7 @@ impl Compiler<'_> {
             days,
             starts,
             sequence,
+            total_ms,
             season: season.unwrap_or(Season::NONE),
             windows: Windows { allowed, no_water },
             crossing: crossing.unwrap_or(Crossing::Cut),
@@ -240,6 +244,14 @@ impl Compiler<'_> {
             is_enabled: step.enabled.unwrap_or(true),
             ..Step::of(zone, target.unwrap_or(Target::Time { run_ms: 60_000 }))
         })
+    }
+
+    /// What all runs of a start last together.
+    fn total_ms(&mut self, total_min: Option<&Spanned<f64>>, field: &str) -> Option<u64> {
+        let total_min = total_min?;
+        let is_sound = (1.0..=WEEK_MIN).contains(total_min.get_ref());
+        let total_ms = whole(*total_min.get_ref() * 60_000.0).filter(|_| is_sound);
+        self.made(total_min, field, total_ms, "between 1 and 10080 minutes, all runs of a start together")
     }
 
     fn season(&mut self, raw: Option<&Spanned<raw::Season>>, field: &str) -> Option<Season> {

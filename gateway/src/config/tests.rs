@@ -357,3 +357,100 @@ fn errors_of_the_syntax_are_found_at_once() {
     let lines: Vec<Option<usize>> = error.problems.iter().map(|problem| problem.line).collect();
     assert!(lines.contains(&Some(1)) && lines.contains(&Some(3)) && lines.contains(&Some(4)), "{error}");
 }
+
+/// The runs that the next two days bring, as zone and seconds, and what is left out.
+fn next_runs(text: &str) -> (Vec<(String, u64)>, Vec<&'static str>) {
+    use giot_engine::program::{FarmState, Outcome, next_days};
+    let plan = compile("farm.toml", text).unwrap_or_else(|error| panic!("{error}")).plan;
+    let now = giot_shared::time::UnixMs(1_780_000_000_000);
+    let preview = next_days(&plan.programs, &BTreeMap::new(), &plan.site(), &FarmState::default(), now, 1);
+    let (mut runs, mut skips) = (Vec::new(), Vec::new());
+    for start in preview.starts {
+        let Outcome::Runs(timeline) = start.outcome else { continue };
+        let run = |run: &giot_engine::program::PlannedRun| {
+            (run.zone.to_string(), run.until.since_ms(run.from) / 1000)
+        };
+        runs.extend(timeline.runs.iter().map(run));
+        skips.extend(timeline.skips.iter().map(|skip| skip.reason.code()));
+    }
+    (runs, skips)
+}
+
+const TWO_ZONES: &str = r#"
+[[source]]
+id = "s"
+[[zone]]
+id = "a"
+source = "s"
+valve = { node = "v01" }
+probes = []
+automatic = false
+start_below_percent = 22
+stop_above_percent = 30
+run_max_min = 60
+[[zone]]
+id = "b"
+source = "s"
+valve = { node = "v02" }
+probes = []
+automatic = false
+start_below_percent = 22
+stop_above_percent = 30
+#b
+[[program]]
+id = "p"
+starts = ["20:00"]
+steps = [{ zone = "a", minutes = 20 }, { zone = "b", minutes = 10 }]
+#p
+"#;
+
+#[test]
+fn runs_of_programs_keep_within_their_zones_limits() {
+    let runs = |of_b: &str, of_p: &str| next_runs(&TWO_ZONES.replace("#b", of_b).replace("#p", of_p));
+    let of = |a: u64, b: u64| vec![("a".to_owned(), a), ("b".to_owned(), b)];
+    assert_eq!(runs("", ""), (of(1200, 600), vec![]));
+    let half = "season_percent = 50";
+    assert_eq!(runs("skip_below_min = 5", half), (of(600, 300), vec![]));
+    assert_eq!(runs("skip_below_min = 6", half), (vec![("a".to_owned(), 600)], vec!["below_threshold"]));
+    assert_eq!(runs("run_least_min = 8", half), (of(600, 480), vec![]));
+    let crossed = TWO_ZONES.replace("#b", "run_least_min = 130");
+    let line = crossed.lines().position(|line| line.starts_with("run_least_min")).map(|idx| idx + 1);
+    assert_eq!(problems(&crossed), [(line, "zone[1].run_least_min".to_owned())]);
+}
+
+#[test]
+fn a_total_is_shared_out_among_the_steps() {
+    let runs = |of_p: &str| next_runs(&TWO_ZONES.replace("#p", of_p)).0;
+    let of = |a: u64, b: u64| vec![("a".to_owned(), a), ("b".to_owned(), b)];
+    assert_eq!(runs("total_min = 90"), of(3600, 1800));
+    assert_eq!(runs("total_min = 90\nseason_percent = 50"), of(1800, 900));
+    // The zone's longest run comes after.
+    assert_eq!(runs("total_min = 120"), of(3600, 2400));
+    let wrong = |of_p: &str| problems(&TWO_ZONES.replace("#p", of_p));
+    assert_eq!(
+        wrong("total_min = 0").first().map(|problem| problem.1.as_str()),
+        Some("program[0].total_min")
+    );
+    assert_eq!(wrong("total_min = \"long\"").len(), 1);
+}
+
+#[test]
+fn words_for_the_farms_records_are_kept_and_bounded() {
+    let text = GOOD_ZONE.to_owned()
+        + "variety = \"Mận hậu\"\nplot = \"Thửa 12\"\nplanting_area_code = \"VN-SLOR-0001\"\n";
+    let label = compile("f", &text).expect("valid").zone_labels.into_values().next().expect("a zone");
+    let words = [label.variety, label.plot, label.planting_area_code];
+    assert_eq!(words, ["Mận hậu", "Thửa 12", "VN-SLOR-0001"].map(|word| Some(word.to_owned())));
+    let long =
+        format!("{GOOD_ZONE}variety = \"{}\"\nplot = \"\"\nplanting_area_code = \"a\\nb\"\n", "ậ".repeat(65));
+    let want = ["variety", "plot", "planting_area_code"];
+    let want: Vec<_> = (11..).zip(want).map(|(line, key)| (Some(line), format!("zone[0].{key}"))).collect();
+    assert_eq!(problems(&long), want);
+}
+
+#[test]
+fn times_of_a_start_counts_the_repeats_after_the_first() {
+    let text = TWO_ZONES.replace("[\"20:00\"]", "[{ at = \"20:00\", every_min = 60, times = 3 }]");
+    let (runs, _) = next_runs(&text);
+    assert_eq!(runs.len(), 8, "four starts of two zones: {runs:?}");
+}

@@ -79,6 +79,7 @@ impl Compiler<'_> {
             | ProblemKind::HoldsNoWater
             | ProblemKind::ThresholdImplausible => any(&SOIL_KEYS),
             ProblemKind::LeaseAboveRun => any(&["lease_min", "run_max_min"]),
+            ProblemKind::LeastAboveRun => any(&["run_least_min", "skip_below_min", "run_max_min"]),
             ProblemKind::StuckBelowFresh => any(&["stuck_hours", "fresh_min"]),
             ProblemKind::Pump(PumpProblem::ZoneLease(source, _)) => {
                 let pump = fields.sources.get(source).map(|field| format!("{field}.pump"));
@@ -139,6 +140,7 @@ impl Compiler<'_> {
                     })
             }
             ProgramProblemKind::NoPlace => self.is_spoilt("latitude_deg") || self.is_spoilt("longitude_deg"),
+            ProgramProblemKind::RefillInTotal => self.is_any_spoilt(base, &["steps", "total_min"]),
             ProgramProblemKind::RefillTwice => self.is_any_spoilt(base, &["steps", "rounds"]),
             ProgramProblemKind::TooLongToFinish => self.rests_on_spoilt(base, zones),
             ProgramProblemKind::TooMany { .. } if place == "sequence" => self.rests_on_spoilt(base, zones),
@@ -150,14 +152,16 @@ impl Compiler<'_> {
 
     /// Whether the length of a program rests on something that is spoilt.
     fn rests_on_spoilt(&self, base: &str, zones: &[Option<&str>]) -> bool {
-        let own = ["steps", "starts", "rounds", "delay_s", "season_percent"];
+        let own = ["steps", "starts", "rounds", "delay_s", "total_min", "season_percent"];
         self.is_any_spoilt(base, &own) || zones.iter().flatten().any(|zone| self.is_spoilt(zone))
     }
 
     /// The field of the file for one of the engine's program.
     fn field_of_program(&self, base: &str, place: &str) -> String {
-        if place == "sequence" {
-            return format!("{base}.steps");
+        match place {
+            "sequence" => return format!("{base}.steps"),
+            "total_ms" => return format!("{base}.total_min"),
+            _ => {}
         }
         let place = place.strip_prefix("sequence.").unwrap_or(place);
         let place = place.strip_prefix("windows.").unwrap_or(place);
@@ -260,6 +264,7 @@ fn keys_of(kind: &ProblemKind) -> &'static [&'static str] {
         ProblemKind::ValveShared(_) => &["valve"],
         ProblemKind::LeaseZero => &["lease_min"],
         ProblemKind::LeaseAboveRun => &["lease_min", "run_max_min"],
+        ProblemKind::LeastAboveRun => &["run_least_min", "skip_below_min", "run_max_min"],
         ProblemKind::RunTooLong => &["run_max_min"],
         ProblemKind::FreshZero => &["fresh_min"],
         ProblemKind::StuckBelowFresh => &["stuck_hours", "fresh_min"],

@@ -25,6 +25,8 @@ const LEASE_MIN_MAX: f64 = 120.0;
 /// Nobody waters one zone for longer in one run.
 const RUN_MAX_MIN_MAX: f64 = 1440.0;
 const WEEK_MIN: f64 = 10_080.0;
+/// Longest word of a zone for the farm's records, characters: a column of a printed book.
+const RECORD_CHARS_MAX: usize = 64;
 
 /// The probes of a zone.
 #[derive(Default)]
@@ -57,6 +59,8 @@ impl Compiler<'_> {
         };
         let lease_s = minutes(&zone.lease_min, "lease_min", LEASE_MIN_DEFAULT, LEASE_MIN_MAX);
         let run_max_s = minutes(&zone.run_max_min, "run_max_min", RUN_MAX_MIN_DEFAULT, RUN_MAX_MIN_MAX);
+        let skip_below_s = minutes(&zone.skip_below_min, "skip_below_min", 0.0, RUN_MAX_MIN_MAX);
+        let run_least_s = minutes(&zone.run_least_min, "run_least_min", 0.0, RUN_MAX_MIN_MAX);
         let min_off_s = minutes(&zone.min_off_min, "min_off_min", MIN_OFF_MIN_DEFAULT, WEEK_MIN);
         let fresh_s = minutes(&zone.fresh_min, "fresh_min", FRESH_MIN_DEFAULT, WEEK_MIN);
         let stuck_hours = zone.stuck_hours.as_ref().map_or(STUCK_HOURS_DEFAULT, |hours| *hours.get_ref());
@@ -70,6 +74,9 @@ impl Compiler<'_> {
             name: zone.name.unwrap_or_else(|| id.to_string()),
             household: zone.household.unwrap_or_default(),
             crop: zone.crop.map(Spanned::into_inner),
+            variety: self.record(zone.variety, &format!("{field}.variety")),
+            plot: self.record(zone.plot, &format!("{field}.plot")),
+            planting_area_code: self.record(zone.planting_area_code, &format!("{field}.planting_area_code")),
             depth_cm: probes.depth_cm,
         };
         let is_weighed = probes.weights.iter().any(Option::is_some);
@@ -88,6 +95,8 @@ impl Compiler<'_> {
             window,
             lease_s,
             run_max_s,
+            skip_below_s,
+            run_least_s,
             min_off_s,
             fresh_s,
             plausible,
@@ -97,6 +106,19 @@ impl Compiler<'_> {
             guards,
         };
         Some((plan, label))
+    }
+
+    /// A word for the farm's records.
+    fn record(&mut self, text: Option<Spanned<String>>, field: &str) -> Option<String> {
+        let text = text?;
+        let n_chars = text.get_ref().chars().count();
+        if !(1..=RECORD_CHARS_MAX).contains(&n_chars) || text.get_ref().chars().any(char::is_control) {
+            let what =
+                format!("1 to {RECORD_CHARS_MAX} characters in one line; leave it out where there is none");
+            self.problem(text.span(), field, what);
+            return None;
+        }
+        Some(text.into_inner())
     }
 
     /// A zone's valve; one that cannot be told gets a stand-in, so that no other seems to be the same.

@@ -337,6 +337,8 @@ fn farm_plan(plan: BenchPlan, series: &[ProbeRef]) -> anyhow::Result<(Plan, BTre
             window: DayWindow::ALWAYS,
             lease_s: 600,
             run_max_s: 1800,
+            skip_below_s: 0,
+            run_least_s: 0,
             min_off_s: 60,
             fresh_s: 3600,
             plausible: (permyriad(100)?.into(), permyriad(6000)?.into()),

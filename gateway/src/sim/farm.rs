@@ -370,6 +370,8 @@ fn zone_plan(
         } else {
             dice.between(40, 90)
         })? * 60,
+        skip_below_s: 0,
+        run_least_s: 0,
         min_off_s: u32::try_from(dice.between(5, 60))? * 60,
         fresh_s: 5400,
         plausible: (moisture(0.03)?.into(), moisture(0.55)?.into()),
@@ -400,6 +402,7 @@ fn program(steps: &[Step], dice: &mut Dice) -> Option<Program> {
         days: DayRule::EVERY_DAY,
         starts: if dice.permille(500) { vec![by_clock] } else { vec![by_sun] },
         sequence,
+        total_ms: None,
         season: Season::NONE,
         windows: if dice.permille(500) { hot_hours } else { Windows::default() },
         crossing: [Crossing::Cut, Crossing::Move, Crossing::Skip].get(dice.idx(3)).copied()?,

@@ -98,6 +98,10 @@ pub struct ZonePlan {
     pub lease_s: u32,
     /// Longest run, over all renewed leases, seconds.
     pub run_max_s: u32,
+    /// A program's run that would be shorter is left out, seconds; 0: none is.
+    pub skip_below_s: u32,
+    /// A program's run is made at least so long, seconds.
+    pub run_least_s: u32,
     /// Shortest time between the end of a run and the next automatic one, seconds.
     pub min_off_s: u32,
     /// Oldest reading that counts as fresh, seconds.
@@ -277,6 +281,8 @@ pub enum ProblemKind {
     LeaseAboveRun,
     /// The longest run is longer than [`RUN_S_MAX`].
     RunTooLong,
+    /// The shortest run of programs, or what is left out below, is above the longest run.
+    LeastAboveRun,
     /// No reading can ever be fresh.
     FreshZero,
     /// A value counts as stuck before it counts as stale.
@@ -318,6 +324,7 @@ impl ProblemKind {
             Self::LeaseZero => "lease_zero",
             Self::LeaseAboveRun => "lease_above_run",
             Self::RunTooLong => "run_too_long",
+            Self::LeastAboveRun => "limits_crossed",
             Self::FreshZero => "fresh_zero",
             Self::StuckBelowFresh => "stuck_below_fresh",
             Self::UtcOffset => "utc_offset",
@@ -370,6 +377,9 @@ impl fmt::Display for ProblemKind {
             Self::LeaseZero => f.write_str("the lease must be at least one second"),
             Self::LeaseAboveRun => f.write_str("the lease must not be longer than the longest run"),
             Self::RunTooLong => f.write_str("the longest run must not exceed 24 hours"),
+            Self::LeastAboveRun => {
+                f.write_str("the shortest run, and what is left out below, must not be above the longest run")
+            }
             Self::FreshZero => f.write_str("a reading must count as fresh for at least one second"),
             Self::StuckBelowFresh => {
                 f.write_str("a value must count as stuck later than as stale, or never (0)")
@@ -543,6 +553,7 @@ impl ZonePlan {
         report(self.lease_s == 0, ProblemKind::LeaseZero);
         report(self.lease_s > self.run_max_s, ProblemKind::LeaseAboveRun);
         report(self.run_max_s > RUN_S_MAX, ProblemKind::RunTooLong);
+        report(self.skip_below_s.max(self.run_least_s) > self.run_max_s, ProblemKind::LeastAboveRun);
         report(self.fresh_s == 0, ProblemKind::FreshZero);
         report(self.stuck_s != 0 && self.stuck_s <= self.fresh_s, ProblemKind::StuckBelowFresh);
         found.extend(self.soil.check(self.plausible));

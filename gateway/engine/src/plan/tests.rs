@@ -27,6 +27,8 @@ pub(crate) fn sound_zone(node: &str) -> ZonePlan {
         window: DayWindow::ALWAYS,
         lease_s: 600,
         run_max_s: 3600,
+        skip_below_s: 0,
+        run_least_s: 0,
         min_off_s: 600,
         fresh_s: 1800,
         plausible: (permyriad(100).into(), permyriad(6000).into()),

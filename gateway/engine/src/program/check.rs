@@ -18,6 +18,9 @@ use super::windows::{WINDOWS_MAX, Windows};
 use super::{Program, Season};
 use crate::ids::{ProgramId, ZoneId};
 
+/// Longest total of a program's runs, ms: a week of zones side by side.
+const TOTAL_MS_MAX: u64 = 7 * 24 * 3600 * 1000;
+
 /// Most programs of a farm.
 pub const PROGRAMS_MAX: usize = 256;
 
@@ -59,6 +62,8 @@ pub enum ProgramProblemKind {
     LimitsCrossed,
     /// A refill is asked for more than once.
     RefillTwice,
+    /// A refill gives what is lacking, and no share of a total.
+    RefillInTotal,
 }
 
 impl ProgramProblemKind {
@@ -75,6 +80,7 @@ impl ProgramProblemKind {
             Self::TooLongToFinish => "too_long_to_finish",
             Self::LimitsCrossed => "limits_crossed",
             Self::RefillTwice => "refill_twice",
+            Self::RefillInTotal => "refill_in_total",
         }
     }
 }
@@ -94,6 +100,9 @@ impl fmt::Display for ProgramProblemKind {
                 f.write_str("a program with a finish-by time must not last longer than a day: split it")
             }
             Self::LimitsCrossed => f.write_str("must not be above the longest run"),
+            Self::RefillInTotal => {
+                f.write_str("a refill gives what is lacking: leave the total out, or ask for another amount")
+            }
             Self::RefillTwice => f.write_str(
                 "a refill gives all that is lacking at once: its zone may have one such step, without repeats and rounds",
             ),
@@ -201,6 +210,12 @@ impl Program {
         self.check_steps(&mut finder, site);
         self.check_length(&mut finder, site);
         finder.windows("windows", &self.windows);
+        if let Some(total_ms) = self.total_ms {
+            finder.span("total_ms".to_owned(), total_ms, 60_000, TOTAL_MS_MAX);
+            if self.refills().next().is_some() {
+                finder.report("total_ms", ProgramProblemKind::RefillInTotal);
+            }
+        }
         finder.range("catch_up_min", self.catch_up_min, 0, CATCH_UP_MIN_MAX);
         finder.0
     }
@@ -335,6 +350,15 @@ mod tests {
         check(|program, _| program.starts.clear(), &["programs.p.starts: empty"]);
         check(|program, _| program.starts = vec![at_hour(6, 0); 9], &["programs.p.starts: too_many"]);
         check(|program, _| program.catch_up_min = 1441, &["programs.p.catch_up_min: out_of_range"]);
+        check(|program, _| program.total_ms = Some(59_999), &["programs.p.total_ms: out_of_range"]);
+        check(
+            |program, _| {
+                program.total_ms = Some(3_600_000);
+                let zone = program.sequence.steps[1].zone.clone();
+                program.sequence.steps[1] = super::super::Step::of(zone, Target::Refill { from_depleted: 0 });
+            },
+            &["programs.p.total_ms: refill_in_total"],
+        );
         check(
             |program, site| {
                 let clock = Clock::Sunset(SunOffset::default());

@@ -20,7 +20,7 @@ pub const PERCENT_MAX: u16 = 250;
 pub const SKIPS_MAX: u16 = 100;
 
 /// Longest pause of water. What waits longer than six hours in all is dropped, so that a rest left by a pause still has its turn.
-pub(crate) const WATER_PAUSE_MS_MAX: u64 = 3 * 3600 * 1000;
+pub const WATER_PAUSE_MS_MAX: u64 = 3 * 3600 * 1000;
 
 /// A share of the planned amount, 0–250 %.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -61,6 +61,7 @@ pub(super) fn program(steps: &[(&str, u32)]) -> Program {
         days: DayRule::EVERY_DAY,
         starts: vec![at_hour(6, 0)],
         sequence: minutes_of(steps),
+        total_ms: None,
         season: Season::NONE,
         windows: Windows::default(),
         crossing: Crossing::Cut,

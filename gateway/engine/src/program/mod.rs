@@ -45,8 +45,7 @@ pub use amount::{AMOUNT_MAX, AmountError, Target};
 pub use calendar::{CATCH_UP_MIN_MAX, Calendar, Due, LOOK_AHEAD_DAYS, MISSED_DAYS_MAX, SkippedStart};
 pub use check::{PROGRAMS_MAX, ProgramProblem, ProgramProblemKind, check_programs};
 pub use civil::{Date, MonthDays, Months, Weekday, Weekdays, YEAR_MAX, YEAR_MIN};
-pub(crate) use control::WATER_PAUSE_MS_MAX;
-pub use control::{Control, FarmState, Level, PERCENT_MAX, Percent, SKIPS_MAX, Season};
+pub use control::{Control, FarmState, Level, PERCENT_MAX, Percent, SKIPS_MAX, Season, WATER_PAUSE_MS_MAX};
 pub use day_rule::{DayRule, EVERY_DAYS_MAX, EveryDays, Parity, YearSpan};
 pub use preview::{Outcome, PREVIEW_DAYS_MAX, PREVIEW_ENTRIES_MAX, PlannedStart, Preview, next_days};
 pub use refill::{Lack, LackState, Lacks, Millimetres};
@@ -71,6 +70,9 @@ pub struct Program {
     pub starts: Vec<StartRule>,
     /// What it waters.
     pub sequence: Sequence,
+    /// All its runs together last so long before the season and a person's share, ms, shared out in the proportion of the steps;
+    /// `None`: each step by its own amount.
+    pub total_ms: Option<u64>,
     /// Seasonal adjustment.
     pub season: Season,
     /// When its runs may take place.

@@ -108,6 +108,7 @@ fn any_program() -> impl Strategy<Value = Program> {
             days,
             starts,
             sequence,
+            total_ms: None,
             season: Season::NONE,
             windows,
             crossing,

@@ -181,7 +181,9 @@ impl<'a> Calendar<'a> {
         bars: Option<Bars<'a>>,
         lacks: Option<&'a Lacks>,
     ) -> Conditions<'a> {
-        let scale = Scale::Level(self.level(day));
+        let level = self.level(day);
+        let total = self.program.total_ms.map(|total_ms| Scale::TotalMs(level.of(total_ms)));
+        let scale = total.unwrap_or(Scale::Level(level));
         Conditions { site: self.site, needs: &self.farm.needs, lacks, scale, n_runs, bars }
     }
 
