@@ -3,6 +3,7 @@
 
 use crate::farm::{Farm, ZONE};
 use giot_gateway::clock::Clock;
+use giot_gateway::store::DiaryEntry;
 use giot_shared::wire::ResetCause;
 use giot_tests::giot::{self, wait_for};
 use serde_json::{Value, json};
@@ -118,4 +119,61 @@ async fn people_handle_programs_and_a_kill_forgets_nothing() {
     assert_eq!((&dem["adjust_percent"], &dem["skip_next"]), (&json!(50), &json!(2)));
     assert_eq!((&dem["enabled"], &dem["suspended_until"]), (&json!(false), &json!(until)));
     assert!(dem["next_start"].as_i64().is_some());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_wish_that_cannot_be_right_is_refused_with_its_field() {
+    let farm = farm("03:00", 120.0);
+    let mut node = farm.kit().boot(ResetCause::PowerOn);
+    node.until_welcomed().await;
+    farm.until_idle();
+    let now = Clock::system(None).wall_unchecked().0;
+    let refused = |path: &str, body: String, field: &str| {
+        let (status, answer) = farm.post(path, &body);
+        let problem: Value = serde_json::from_str(&answer).unwrap();
+        assert_eq!((status, problem["field"].as_str()), (400, Some(field)), "{path} {body}: {answer}");
+        assert!(problem["detail"].as_str().unwrap().starts_with(&format!("{field}: ")), "{answer}");
+    };
+    let hours = |n: i64| now + n * 3_600_000;
+    refused("pause", json!({ "until": 5, "rain": true }).to_string(), "until");
+    refused("pause", json!({ "until": hours(14), "water": true }).to_string(), "until");
+    refused("pause", json!({ "until": hours(24 * 400) }).to_string(), "until");
+    refused("programs/dem/suspend", json!({ "until": now - 60_000 }).to_string(), "until");
+    let of_zone = |what: &str| format!("zones/{ZONE}/{what}");
+    refused(&of_zone("suspend"), json!({ "until": now - 60_000 }).to_string(), "until");
+    refused(&of_zone("extend"), json!({ "minutes": 500 }).to_string(), "minutes");
+    refused("run-once", json!({ "runs": [] }).to_string(), "runs");
+    refused("run-once", json!({ "runs": [{ "zone": ZONE, "minutes": 1000 }] }).to_string(), "runs");
+    refused("test-valves", json!({ "seconds": 5, "zones": [] }).to_string(), "zones");
+    assert_eq!(programs(&farm)["rain_delay_until"], json!(null), "nothing was taken");
+
+    // A zone that programs leave out.
+    let preview = || giot::get(&farm.gateway().http, "/api/v1/programs/preview?days=2")["starts"][0].clone();
+    assert_eq!(preview()["runs"].as_array().map(Vec::len), Some(1));
+    assert_eq!(farm.post(&of_zone("suspend"), &json!({ "until": hours(48) }).to_string()).0, 202);
+    let zone = || giot::get(&farm.gateway().http, "/api/v1/overview")["zones"][0].clone();
+    assert_eq!(zone()["suspended_until"], json!(hours(48)));
+    assert_eq!(preview()["skipped"][0]["reason"]["code"], json!("suspended"));
+    assert_eq!(farm.post(&of_zone("suspend"), &json!({ "until": null }).to_string()).0, 202);
+    assert_eq!(zone()["suspended_until"], json!(null));
+    assert_eq!(preview()["runs"].as_array().map(Vec::len), Some(1));
+    let told = wait_for("the diary of it", Duration::from_secs(10), || {
+        let is_it = |entry: &DiaryEntry| entry.event == "adjusted" && entry.zone.is_some();
+        let entries = farm.diary().into_iter().map(|row| row.entry).filter(is_it);
+        let told: Vec<_> = entries.map(|entry| (entry.zone, entry.reason)).collect();
+        (told.len() == 2).then_some(told)
+    });
+    let of_zone = |reason: &str| (Some(ZONE.to_owned()), reason.to_owned());
+    assert_eq!(told, [of_zone("suspended"), of_zone("pause_ended")]);
+
+    // Why a wish is refused is a sentence.
+    assert_eq!(farm.post(&format!("zones/{ZONE}/lock"), "{\"note\":\"vỡ ống\"}").0, 202);
+    let (status, answer) = farm.post(&format!("zones/{ZONE}/start"), "{\"minutes\":1}");
+    let problem: Value = serde_json::from_str(&answer).unwrap();
+    assert_eq!((status, problem["code"].as_str()), (409, Some("locked")), "{answer}");
+    let detail = problem["detail"].as_str().unwrap();
+    assert!(
+        detail.contains(" locked this zone.") && !detail.contains('{') && detail.contains("vỡ ống"),
+        "{detail}"
+    );
 }

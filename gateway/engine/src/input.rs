@@ -285,6 +285,15 @@ pub enum Input<'a> {
         /// Who.
         by: &'a str,
     },
+    /// A person has programs leave a zone out, or goes on with it. What else waters it (its soil, rules, people) is not touched.
+    SuspendZone {
+        /// The zone.
+        zone: &'a ZoneId,
+        /// Until when; `None`: no longer.
+        until: Option<UnixMs>,
+        /// Who.
+        by: &'a str,
+    },
     /// A person stops everything; automatic watering rests for a while everywhere.
     StopAll {
         /// Who.

@@ -1,13 +1,20 @@
 //! Errors as RFC 9457 problem details: what the caller may know. What the operator should know goes to the log.
 
+use axum::extract::Request;
 use axum::http::{StatusCode, header};
+use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use giot_engine::Reason;
 use serde::Serialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
+use super::Api;
 use crate::hub::codec;
+use crate::words::{Lang, Names};
+
+/// Languages of a request that are looked at.
+const LANGUAGES_MAX: usize = 16;
 
 /// Longest sentence of the library that is passed on, bytes.
 const DETAIL_MAX: usize = 4096;
@@ -48,12 +55,13 @@ impl Problem {
         }
     }
 
-    /// The engine refused a person's wish.
-    pub(crate) fn refused(reason: &Reason) -> Self {
+    /// The engine refused a person's wish: why, as a sentence in the language of the request.
+    pub(crate) fn refused(api: &Api, reason: &Reason) -> Self {
         let args = codec::args_for_people(reason);
-        let numbers =
-            if args.is_empty() { String::new() } else { format!(" {}", Value::Object(args.clone())) };
-        let detail = format!("{}{numbers}", reason.code());
+        let lang = LANG.try_with(|lang| *lang).unwrap_or(Lang::En);
+        let sentence = api.words.reason(lang, &Names::of(&api.settings()), reason.code(), &args);
+        // The catalogue has a sentence for every reason, which a test checks.
+        let detail = sentence.unwrap_or_else(|| reason.code().to_owned());
         Self { args, ..Self::new(StatusCode::CONFLICT, reason.code(), detail) }
     }
 
@@ -101,6 +109,32 @@ impl Problem {
     }
 }
 
+tokio::task_local! {
+    /// The language of the request that is being answered.
+    static LANG: Lang;
+}
+
+/// Answers in the first of the languages that a request prefers and the catalogues have; else in English.
+pub(super) async fn in_its_language(request: Request, next: Next) -> Response {
+    let wanted = request.headers().get(header::ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok());
+    LANG.scope(preferred(wanted.unwrap_or_default()), next.run(request)).await
+}
+
+/// The language that `Accept-Language` (RFC 9110, 12.5.4) weighs most; among equals the first.
+fn preferred(wanted: &str) -> Lang {
+    let weighed = wanted.split(',').take(LANGUAGES_MAX).filter_map(|range| {
+        let mut parts = range.split(';');
+        let tag = parts.next()?.trim().to_ascii_lowercase();
+        let lang = tag.split('-').next()?.parse::<Lang>().ok()?;
+        let weight = parts.find_map(|part| part.trim().strip_prefix("q=")?.parse::<f32>().ok());
+        Some((lang, weight.unwrap_or(1.0)))
+    });
+    let best = weighed
+        .filter(|(_, weight)| *weight > 0.0)
+        .reduce(|best, other| if other.1 > best.1 { other } else { best });
+    best.map_or(Lang::En, |(lang, _)| lang)
+}
+
 /// What the library refuses by itself (a body or a query that it cannot read, a method that a path does not have) in the
 /// form of every other problem.
 pub(super) async fn as_problem(response: Response) -> Response {
@@ -136,5 +170,23 @@ impl IntoResponse for Problem {
 impl From<anyhow::Error> for Problem {
     fn from(error: anyhow::Error) -> Self {
         Self::internal(&error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_language_that_is_preferred_is_spoken() {
+        let check = |wanted, want: Lang| assert_eq!(preferred(wanted), want, "{wanted}");
+        check("", Lang::En);
+        check("vi", Lang::Vi);
+        check("vi-VN,vi;q=0.9,en;q=0.8", Lang::Vi);
+        check("en-GB,vi;q=0.9", Lang::En);
+        check("fr,en;q=0.3,vi;q=0.7", Lang::Vi);
+        check("vi;q=0,en;q=0.1", Lang::En);
+        check("de,*;q=0.5", Lang::En);
+        check(";;q=,,", Lang::En);
     }
 }

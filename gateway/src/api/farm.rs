@@ -261,7 +261,7 @@ pub(crate) async fn save(
     let before = newest(&api).await?;
     let newest = before.as_ref().map_or(0, |row| row.version);
     if newest != body.version {
-        return Err(Problem::refused(&Reason::FarmConflict { version: newest }));
+        return Err(Problem::refused(&api, &Reason::FarmConflict { version: newest }));
     }
     let judged = judge(&api, body.text, before.clone()).await?;
     let Some(draft) = judged.draft else { return Ok(unsound(judged.problems)) };

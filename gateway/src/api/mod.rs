@@ -116,6 +116,7 @@ fn routes(api: Api) -> Router {
         .merge(page::routes())
         .layer(DefaultBodyLimit::max(BODY_MAX))
         .layer(middleware::map_response(error::as_problem))
+        .layer(middleware::from_fn(error::in_its_language))
         .with_state(api)
 }
 

@@ -83,6 +83,14 @@ struct Zone {
     household: String,
     source: String,
     crop: Option<String>,
+    /// The crop's variety.
+    variety: Option<String>,
+    /// The plot that it lies in.
+    plot: Option<String>,
+    /// The code of the planting area.
+    planting_area_code: Option<String>,
+    /// Programs leave it out before.
+    suspended_until: Option<i64>,
     /// What the fresh, good probes say together; % of volume. Null where they read tension.
     moisture: Option<f64>,
     /// Time of the oldest reading behind `soil`.
@@ -315,6 +323,7 @@ fn zone(zone: &ZoneView, view: &FarmView, settings: &Settings) -> Option<Zone> {
         | ZoneState::Accepted { .. }
         | ZoneState::Locked { .. } => (None, None),
     };
+    let suspended = view.farm.zones_suspended_until.get(&zone.zone).filter(|until| **until > view.now);
     let last = zone.last.as_ref();
     let earlier = view.earlier.get(&zone.zone).filter(|_| last.is_none());
     Some(Zone {
@@ -323,6 +332,10 @@ fn zone(zone: &ZoneView, view: &FarmView, settings: &Settings) -> Option<Zone> {
         household: label.household,
         source: plan.source.to_string(),
         crop: label.crop,
+        variety: label.variety,
+        plot: label.plot,
+        planting_area_code: label.planting_area_code,
+        suspended_until: suspended.map(|until| until.0),
         moisture: zone.level.filter(|_| !plan.soil.is_tension()).map(Level::in_unit),
         moisture_at: zone.level_age_ms.map(|age_ms| view.now.minus_ms(age_ms).0),
         soil: Soil::of(&plan.soil, zone.level),

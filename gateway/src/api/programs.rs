@@ -7,7 +7,7 @@ use axum::{
     Json, Router,
     routing::{get, post},
 };
-use giot_engine::program::{Outcome, PREVIEW_DAYS_MAX, Percent, SKIPS_MAX};
+use giot_engine::program::{Outcome, PREVIEW_DAYS_MAX, Percent, SKIPS_MAX, WATER_PAUSE_MS_MAX};
 use giot_engine::{Pause, ProgramId, ProgramWish, forecast};
 use giot_shared::time::UnixMs;
 use serde::{Deserialize, Serialize};
@@ -19,6 +19,9 @@ use super::error::Problem;
 use super::model::{Reason, reason};
 use super::zones::{Accepted, Answer, wish};
 use crate::hub::Wish;
+
+/// Longest pause of starts, ms: a year; what is not wanted for longer is switched off.
+pub(super) const PAUSE_MS_MAX: u64 = 366 * 24 * 3_600_000;
 
 /// Days of a preview where none are asked for.
 const PREVIEW_DAYS_DEFAULT: u16 = 7;
@@ -125,15 +128,15 @@ pub(crate) struct Adjust {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Until {
-    /// Milliseconds since 1970-01-01T00:00:00Z; null: go on.
-    until: Option<i64>,
+    /// Milliseconds since 1970-01-01T00:00:00Z, ahead and at most 366 days; null: go on.
+    pub(super) until: Option<i64>,
 }
 
 /// Until when, and why.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct PauseAll {
-    /// Milliseconds since 1970-01-01T00:00:00Z; null: go on.
+    /// Milliseconds since 1970-01-01T00:00:00Z, ahead and at most 366 days; null: go on.
     until: Option<i64>,
     /// It rained or will.
     #[serde(default)]
@@ -298,7 +301,7 @@ pub(crate) async fn adjust(
 
 /// Pauses a program until a moment.
 #[utoipa::path(post, path = "/api/v1/programs/{id}/suspend", request_body = Until, params(("id" = String, Path)), responses(
-    (status = 202, body = Accepted), (status = 401, body = Problem), (status = 404, body = Problem)
+    (status = 202, body = Accepted), (status = 400, body = Problem), (status = 401, body = Problem), (status = 404, body = Problem)
 ))]
 pub(crate) async fn suspend(
     _: SignedIn,
@@ -306,7 +309,8 @@ pub(crate) async fn suspend(
     Path(id): Path<String>,
     Json(body): Json<Until>,
 ) -> Answer {
-    of_program(&api, &id, ProgramWish::SuspendUntil(body.until.map(UnixMs))).await
+    let until = pause_end(&api, body.until, PAUSE_MS_MAX)?;
+    of_program(&api, &id, ProgramWish::SuspendUntil(until)).await
 }
 
 /// Pauses all programs, or all water, until a moment; it survives a restart.
@@ -320,7 +324,26 @@ pub(crate) async fn pause(_: SignedIn, State(api): State<Api>, Json(body): Json<
         (false, true) => Pause::Water,
         (false, false) => Pause::Farm,
     };
-    wish(&api, Wish::Pause { kind, until: body.until.map(UnixMs) }).await
+    let most_ms = if kind == Pause::Water { WATER_PAUSE_MS_MAX } else { PAUSE_MS_MAX };
+    let until = pause_end(&api, body.until, most_ms)?;
+    wish(&api, Wish::Pause { kind, until }).await
+}
+
+/// The end of a pause, which lies ahead and not too far.
+pub(super) fn pause_end(api: &Api, until: Option<i64>, most_ms: u64) -> Result<Option<UnixMs>, Problem> {
+    let Some(until) = until.map(UnixMs) else { return Ok(None) };
+    // Without a clock nobody can say what lies ahead; the engine takes such a pause as far as it can.
+    let Some(now) = api.clock.wall() else { return Ok(Some(until)) };
+    if until <= now {
+        let what = format!("the moment {} lies in the past; it is {} now; null ends a pause", until.0, now.0);
+        return Err(Problem::parameter("until", what));
+    }
+    if until.since_ms(now) > most_ms {
+        let what =
+            format!("at most {} hours ahead: {} ms since 1970", most_ms / 3_600_000, now.plus_ms(most_ms).0);
+        return Err(Problem::parameter("until", what));
+    }
+    Ok(Some(until))
 }
 
 async fn of_program(api: &Api, id: &str, what: ProgramWish) -> Answer {

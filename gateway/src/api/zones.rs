@@ -3,7 +3,7 @@
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::{Json, Router, routing::post};
-use giot_engine::{RunSet, ZoneId};
+use giot_engine::{RunSet, ZoneId, ZoneState};
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 use utoipa::ToSchema;
@@ -11,6 +11,7 @@ use utoipa::ToSchema;
 use super::Api;
 use super::auth::SignedIn;
 use super::error::Problem;
+use super::programs::{PAUSE_MS_MAX, Until, pause_end};
 use crate::hub::{Request, Wish};
 
 /// Longest note of a lock, characters.
@@ -95,6 +96,7 @@ pub(super) fn routes() -> Router<Api> {
         .route("/api/v1/zones/{id}/extend", post(extend))
         .route("/api/v1/zones/{id}/irrigated", post(irrigated))
         .route("/api/v1/zones/{id}/stop", post(stop))
+        .route("/api/v1/zones/{id}/suspend", post(suspend))
         .route("/api/v1/zones/{id}/lock", post(lock))
         .route("/api/v1/zones/{id}/unlock", post(unlock))
         .route("/api/v1/zones/{id}/clear-fault", post(clear_fault))
@@ -143,6 +145,7 @@ pub(crate) async fn extend(
 ) -> Answer {
     let zone = zone(&api, &id)?;
     let by_s = seconds(body.minutes)?;
+    extension(&api, &zone, by_s)?;
     wish(&api, Wish::Extend { zone, by_s }).await
 }
 
@@ -160,6 +163,27 @@ pub(crate) async fn irrigated(
     let zone = zone(&api, &id)?;
     let run_s = seconds(body.minutes)?;
     wish(&api, Wish::Irrigated { zone, run_s, litres: body.litres }).await
+}
+
+/// Checks that a run that is made longer stays within its zone's longest.
+fn extension(api: &Api, zone: &ZoneId, by_s: u32) -> Result<(), Problem> {
+    let most_s = api.settings().plan.zones.get(zone).map_or(0, |plan| plan.run_max_s);
+    let view = api.view.borrow();
+    let state = view.zones.iter().find(|view| view.zone == *zone);
+    let planned_s = state.and_then(|view| {
+        let ZoneState::Open { until, .. } = &view.state else { return None };
+        Some(until.since_ms(view.since).div_ceil(1000))
+    });
+    let left_s = u64::from(most_s).saturating_sub(planned_s.unwrap_or(0));
+    // A minute is let pass: the run is planned in seconds, and asked for in minutes.
+    if u64::from(by_s) <= left_s + 60 && by_s <= most_s {
+        return Ok(());
+    }
+    let (most, left) = (most_s / 60, left_s / 60);
+    let what = format!(
+        "a run of this zone lasts at most {most} minutes (run_max_min): {left} are left for this one"
+    );
+    Err(Problem::parameter("minutes", what))
 }
 
 /// Minutes of a wish as seconds: at least one, at most a day.
@@ -200,6 +224,9 @@ pub(crate) async fn test_valves(_: SignedIn, State(api): State<Api>, Json(body):
         return Err(Problem::bad_request(format!("seconds: 1 to {TEST_S_MAX}")));
     }
     let zones = match body.zones {
+        Some(ids) if ids.is_empty() => {
+            return Err(Problem::parameter("zones", "at least one; leave it out for all of them"));
+        }
         Some(ids) => ids.iter().map(|id| zone(&api, id)).collect::<Result<Vec<_>, _>>()?,
         None => api.settings().plan.zones.keys().cloned().collect(),
     };
@@ -213,11 +240,38 @@ pub(crate) async fn test_valves(_: SignedIn, State(api): State<Api>, Json(body):
     (status = 404, body = Problem), (status = 409, body = Problem, description = "Refused; `code` is the engine's reason")
 ))]
 pub(crate) async fn run_once(_: SignedIn, State(api): State<Api>, Json(body): Json<RunOnce>) -> Answer {
+    if body.runs.is_empty() {
+        return Err(Problem::parameter("runs", "at least one zone with its minutes"));
+    }
+    let settings = api.settings();
     let run = |run: &OneRun| -> Result<(ZoneId, u32), Problem> {
-        Ok((zone(&api, &run.zone)?, seconds(run.minutes)?))
+        let (zone, run_s) = (zone(&api, &run.zone)?, seconds(run.minutes)?);
+        let most_s = settings.plan.zones.get(&zone).map_or(0, |plan| plan.run_max_s);
+        if run_s > most_s {
+            let most = f64::from(most_s) / 60.0;
+            let what = format!("minutes of {zone}: at most {most}, its longest run (run_max_min)");
+            return Err(Problem::parameter("runs", what));
+        }
+        Ok((zone, run_s))
     };
     let runs = body.runs.iter().map(run).collect::<Result<Vec<_>, Problem>>()?;
     wish(&api, Wish::Runs { set: RunSet::Once, runs }).await
+}
+
+/// Has programs leave a zone out until a moment; it survives a restart. Its soil, rules and people may still start it.
+#[utoipa::path(post, path = "/api/v1/zones/{id}/suspend", request_body = Until, params(("id" = String, Path)), responses(
+    (status = 202, body = Accepted), (status = 400, body = Problem), (status = 401, body = Problem),
+    (status = 404, body = Problem)
+))]
+pub(crate) async fn suspend(
+    _: SignedIn,
+    State(api): State<Api>,
+    Path(id): Path<String>,
+    Json(body): Json<Until>,
+) -> Answer {
+    let zone = zone(&api, &id)?;
+    let until = pause_end(&api, body.until, PAUSE_MS_MAX)?;
+    wish(&api, Wish::SuspendZone { zone, until }).await
 }
 
 /// Locks a zone: nothing starts it until somebody unlocks it.
@@ -267,7 +321,7 @@ pub(super) async fn wish(api: &Api, wish: Wish) -> Answer {
     api.requests.try_send(request).map_err(|_| Problem::unavailable())?;
     match answered.await {
         Ok(Ok(())) => Ok((StatusCode::ACCEPTED, Json(Accepted { accepted: true }))),
-        Ok(Err(reason)) => Err(Problem::refused(&reason)),
+        Ok(Err(reason)) => Err(Problem::refused(api, &reason)),
         Err(_) => Err(Problem::unavailable()),
     }
 }

@@ -496,6 +496,7 @@ impl Hub {
             Wish::Lock { zone, note } => Input::Lock { zone, by, note },
             Wish::Unlock { zone } => Input::Unlock { zone, by },
             Wish::ClearFault { zone } => Input::ClearFault { zone, by },
+            Wish::SuspendZone { zone, until } => Input::SuspendZone { zone, until: *until, by },
             Wish::Program { program, wish } => Input::Program { program, wish: *wish, by },
             Wish::Pause { kind, until } => Input::Pause { kind: *kind, until: *until, by },
         };

@@ -70,6 +70,13 @@ pub enum Wish {
         /// Which source.
         source: SourceId,
     },
+    /// Have programs leave a zone out until a moment.
+    SuspendZone {
+        /// Which zone.
+        zone: ZoneId,
+        /// Until when; `None`: no longer.
+        until: Option<UnixMs>,
+    },
     /// Something of a program.
     Program {
         /// Which program.

@@ -371,6 +371,7 @@ impl Engine {
             Input::Program { program, wish, by } => self.program_wish(now, program, wish, by, touched),
             Input::Rule { rule, wish, values } => self.rule_wish(now, rule, wish, values, touched),
             Input::Pause { kind, until, by } => self.pause(now, kind, until, by),
+            Input::SuspendZone { zone, until, by } => self.suspend_zone(now, zone, until, by),
             Input::StopAll { by } => self.stop_all(now, by, touched),
             Input::Plan { version, plan } => self.plan_changed(now, version, plan, touched),
             Input::Shutdown => self.shut_down(now, touched),

@@ -130,6 +130,21 @@ impl Engine {
         self.out.actions.push_back(Action::RememberFarm { farm: self.schedule.farm.clone() });
     }
 
+    pub(super) fn suspend_zone(&mut self, now: Now, zone: &ZoneId, until: Option<UnixMs>, by: &str) {
+        if !self.zone_idx.contains_key(zone) {
+            return self.tell_farm(now, Event::Refused, Reason::UnknownZone { zone: zone.clone() }, by);
+        }
+        let (zones, known) = (&mut self.schedule.farm.zones_suspended_until, &self.zone_idx);
+        // What is over, or of a zone that is gone, is not carried along.
+        let is_ahead = |until: UnixMs| now.wall.is_none_or(|wall| until > wall);
+        zones.retain(|other, until| other != zone && known.contains_key(other) && is_ahead(*until));
+        zones.extend(until.filter(|until| is_ahead(*until)).map(|until| (zone.clone(), until)));
+        self.schedule.forget_starts();
+        let reason = pause_reason(until, now, Pause::Farm);
+        self.tell(now, Some(zone.clone()), Event::Adjusted, By::Person(by.to_owned()), reason);
+        self.out.actions.push_back(Action::RememberFarm { farm: self.schedule.farm.clone() });
+    }
+
     /// Returns when the pause really ends; one that is set needs the clock.
     fn pause_water(&mut self, now: Now, until: Option<UnixMs>) -> Result<Option<UnixMs>, Reason> {
         let until = match (until, now.wall) {

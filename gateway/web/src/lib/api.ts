@@ -179,6 +179,11 @@ export async function suspendProgram(program: string, until: number | null): Pro
   await request('POST', `${programPath(program)}/suspend`, { until });
 }
 
+/** Has programs leave a zone out until a moment; null lets them go on. */
+export async function suspendZone(zone: string, until: number | null): Promise<void> {
+  await request('POST', `/zones/${encodeURIComponent(zone)}/suspend`, { until });
+}
+
 /** Pauses all programs until a moment, because of rain or not, or all water; null lets them go on. */
 export async function pauseAll(kind: PauseKind, until: number | null): Promise<void> {
   await request('POST', '/pause', { rain: kind === 'rain', water: kind === 'water', until });

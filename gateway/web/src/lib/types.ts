@@ -44,6 +44,11 @@ export interface Zone {
   household: string;
   source: string;
   crop: string | null;
+  variety?: string | null;
+  plot?: string | null;
+  planting_area_code?: string | null;
+  /** Programs leave it out before. */
+  suspended_until?: number | null;
   moisture: number | null;
   moisture_at: number | null;
   soil: Soil;
