@@ -23,6 +23,9 @@ use crate::hub::Wish;
 /// Longest pause of starts, ms: a year; what is not wanted for longer is switched off.
 pub(super) const PAUSE_MS_MAX: u64 = 366 * 24 * 3_600_000;
 
+/// So much longer is let pass, ms: the clock of whoever asks is not quite this one's, and the engine keeps to its own limit.
+const PAUSE_SLACK_MS: u64 = 60_000;
+
 /// Days of a preview where none are asked for.
 const PREVIEW_DAYS_DEFAULT: u16 = 7;
 
@@ -338,7 +341,7 @@ pub(super) fn pause_end(api: &Api, until: Option<i64>, most_ms: u64) -> Result<O
         let what = format!("the moment {} lies in the past; it is {} now; null ends a pause", until.0, now.0);
         return Err(Problem::parameter("until", what));
     }
-    if until.since_ms(now) > most_ms {
+    if until.since_ms(now) > most_ms + PAUSE_SLACK_MS {
         let what =
             format!("at most {} hours ahead: {} ms since 1970", most_ms / 3_600_000, now.plus_ms(most_ms).0);
         return Err(Problem::parameter("until", what));
