@@ -251,7 +251,7 @@ pause-choice-days = { $n ->
    *[other] { $n } days
   }
 preview-title = Next { $days } days
-preview-note = If nothing changes. A busy water source may delay a run.
+preview-note = If nothing changes. Runs stand where the water has room for them; zones that start by their soil, and people, may delay them.
 preview-empty = No program starts in the next { $days } days.
 preview-zone = { $zone }: { $span }, from { $time }
 preview-portions = (in { $n } portions)

@@ -16,7 +16,8 @@ use crate::ids::{ProgramId, ZoneId};
 use crate::network::Network;
 use crate::plan::{DAY_MS, Plan};
 use crate::program::{
-    Control, FarmState, Outcome, PREVIEW_DAYS_MAX, PlannedStart, Preview, SkippedRun, Timeline, next_days,
+    Control, Date, FarmState, Outcome, PREVIEW_DAYS_MAX, PlannedRun, PlannedStart, Preview, Site, SkippedRun,
+    Timeline, next_days,
 };
 use crate::reason::Reason;
 use crate::rules::{Fit, Rules};
@@ -306,29 +307,52 @@ impl<'a> Play<'a> {
     }
 }
 
-/// What of a preview's starts before a moment has no room, ms, by program and zone: runs that are given up because they
-/// waited, and what closing hours cut off those that came late.
-pub(crate) fn shortfalls(preview: &Preview, before: UnixMs) -> BTreeMap<(ProgramId, ZoneId), u64> {
-    let mut short_s: BTreeMap<(ProgramId, ZoneId), u64> = BTreeMap::new();
-    let starts = preview.starts.iter().filter(|planned| planned.start.at < before);
-    for PlannedStart { program, outcome, .. } in starts {
+/// What the starts of a day have no room for in a zone: runs that would be given up because they waited, and what closing
+/// hours would cut off those that came late.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shortfall {
+    /// The beginning of the civil day on which the starts lie.
+    pub day: UnixMs,
+    /// The program.
+    pub program: ProgramId,
+    /// The zone.
+    pub zone: ZoneId,
+    /// What is not given, seconds.
+    pub short_s: u64,
+    /// The same at the zone's stated flow, litres; `None`: no flow is stated.
+    pub short_l: Option<u32>,
+}
+
+/// What the days of a [`forecast`] have no room for, day by day, by program and zone.
+#[must_use]
+pub fn shortfalls(preview: &Preview, site: &Site) -> Vec<Shortfall> {
+    let mut short_s: BTreeMap<(UnixMs, &ProgramId, &ZoneId), u64> = BTreeMap::new();
+    for PlannedStart { program, start, outcome } in &preview.starts {
         let Outcome::Runs(timeline) = outcome else { continue };
-        let mut add = |zone: &ZoneId, span_s: u64| {
-            *short_s.entry((program.clone(), zone.clone())).or_default() += span_s;
-        };
+        let day = Date::of(start.at, site.utc_offset_min).begins_at(site.utc_offset_min);
         for skip in &timeline.skips {
             if let Reason::WaitedTooLong { run_s, .. } | Reason::WindowOver { run_s, .. } = skip.reason {
-                add(&skip.zone, run_s);
+                *short_s.entry((day, program, &skip.zone)).or_default() += run_s;
             }
         }
-        for run in &timeline.runs {
-            let is_late = run.notes.iter().any(|note| matches!(note, Reason::TurnAwaited { .. }));
-            for note in run.notes.iter().filter(|_| is_late) {
-                if let Reason::RunCut { wanted_s, run_s } = note {
-                    add(&run.zone, wanted_s.saturating_sub(*run_s));
-                }
+        let is_late =
+            |run: &&PlannedRun| run.notes.iter().any(|note| matches!(note, Reason::TurnAwaited { .. }));
+        for run in timeline.runs.iter().filter(is_late) {
+            // The last cut is the one of the turn.
+            if let Some(Reason::RunCut { wanted_s, run_s }) = run.notes.last() {
+                *short_s.entry((day, program, &run.zone)).or_default() += wanted_s.saturating_sub(*run_s);
             }
         }
     }
-    short_s
+    let shortfall = |((day, program, zone), short_s): ((UnixMs, &ProgramId, &ZoneId), u64)| {
+        let volume_ml = site.zones.get(zone).and_then(|facts| facts.volume_ml(short_s * 1000));
+        Shortfall {
+            day,
+            program: program.clone(),
+            zone: zone.clone(),
+            short_s,
+            short_l: volume_ml.map(|ml| u32::try_from(ml / 1000).unwrap_or(u32::MAX)),
+        }
+    };
+    short_s.into_iter().map(shortfall).collect()
 }

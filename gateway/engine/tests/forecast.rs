@@ -15,7 +15,7 @@ mod field;
 use std::collections::BTreeMap;
 
 use giot_engine::program::{Anchor, Crossing, FarmState, Outcome, Program, Window, Windows};
-use giot_engine::{DayWindow, Input, Plan, SourcePlan, forecast};
+use giot_engine::{DayWindow, Input, Plan, SourcePlan, forecast, shortfalls};
 use giot_shared::time::UnixMs;
 use giot_shared::units::LitresPerHour;
 
@@ -99,6 +99,14 @@ fn runs_wait_for_their_pipes_as_the_engine_lets_them() {
 fn what_hours_leave_no_room_for_is_promised_to_nobody_and_told_with_the_right_reason() {
     let mut plan = six_zones(7500, 300);
     plan.programs.values_mut().for_each(|program| hours(program, 7, 17));
+    let before = Field::new(plan.clone()).now().wall.unwrap();
+    let short =
+        shortfalls(&forecast(&plan, &BTreeMap::new(), &FarmState::default(), before, 1), &plan.site());
+    // Four have nothing of 300 minutes at 5000 L/h, the second one loses its last ten minutes at 17:00.
+    let short: Vec<_> = short.iter().map(|one| (one.zone.as_str(), one.short_s, one.short_l)).collect();
+    let all = (18_000, Some(25_000));
+    assert_eq!(short[0], ("z2", 600, Some(833)), "{short:?}");
+    assert!(short.len() == 5 && short[1..].iter().all(|one| (one.1, one.2) == all), "{short:?}");
     let (field, skips) = check_kept(plan, 12 * HOUR_S);
     assert_eq!(skips.len(), 4, "{skips:?}");
     assert!(skips.iter().all(|(_, reason)| *reason == "window_over"), "{skips:?}");

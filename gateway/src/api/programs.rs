@@ -8,7 +8,7 @@ use axum::{
     routing::{get, post},
 };
 use giot_engine::program::{Outcome, PREVIEW_DAYS_MAX, Percent, SKIPS_MAX, WATER_PAUSE_MS_MAX};
-use giot_engine::{Pause, ProgramId, ProgramWish, forecast};
+use giot_engine::{Pause, ProgramId, ProgramWish, Shortfall, forecast, shortfalls};
 use giot_shared::time::UnixMs;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -74,6 +74,21 @@ pub(crate) struct Preview {
     starts: Vec<PlannedStart>,
     /// Programs of which only the first starts are told.
     cut_short: Vec<String>,
+    /// What a day has no room for: pipes, hours and turns do not suffice.
+    short: Vec<Short>,
+}
+
+/// What a day has no room for in a zone.
+#[derive(Debug, Serialize, ToSchema)]
+struct Short {
+    /// When the day begins on which the program starts.
+    day: i64,
+    program: String,
+    zone: String,
+    /// What is not given, seconds.
+    run_s: u64,
+    /// The same in litres at the zone's stated flow; null: none is stated.
+    litres: Option<u32>,
 }
 
 /// A start of a program.
@@ -211,9 +226,11 @@ pub(crate) async fn preview(
         let plan = &api.settings().plan;
         let controls =
             view.programs.iter().map(|program| (program.program.clone(), program.control.clone())).collect();
-        forecast(plan, &controls, &view.farm, view.now, n_days)
+        let planned = forecast(plan, &controls, &view.farm, view.now, n_days);
+        let short = shortfalls(&planned, &plan.site());
+        (planned, short)
     });
-    let planned = planned.await.map_err(anyhow::Error::from)?;
+    let (planned, short) = planned.await.map_err(anyhow::Error::from)?;
     let starts = planned.starts.into_iter().map(|start| {
         let (runs, skipped) = match start.outcome {
             Outcome::Skipped(why) => (Vec::new(), vec![Skipped { zone: None, reason: reason(&why) }]),
@@ -236,6 +253,7 @@ pub(crate) async fn preview(
     Ok(Json(Preview {
         starts: starts.collect(),
         cut_short: planned.cut_short.iter().map(ToString::to_string).collect(),
+        short: short.into_iter().map(Short::of).collect(),
     }))
 }
 
@@ -347,6 +365,19 @@ pub(super) fn pause_end(api: &Api, until: Option<i64>, most_ms: u64) -> Result<O
         return Err(Problem::parameter("until", what));
     }
     Ok(Some(until))
+}
+
+impl Short {
+    fn of(short: Shortfall) -> Self {
+        let Shortfall { day, program, zone, short_s, short_l } = short;
+        Self {
+            day: day.0,
+            program: program.to_string(),
+            zone: zone.to_string(),
+            run_s: short_s,
+            litres: short_l,
+        }
+    }
 }
 
 async fn of_program(api: &Api, id: &str, what: ProgramWish) -> Answer {

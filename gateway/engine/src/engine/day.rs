@@ -6,12 +6,11 @@
 use std::collections::BTreeMap;
 
 use giot_shared::time::UnixMs;
-use giot_shared::units::LitresPerHour;
 
 use super::Engine;
 use crate::Now;
 use crate::diary::{By, Event};
-use crate::forecast::{Play, shortfalls};
+use crate::forecast::{Play, Shortfall, shortfalls};
 use crate::program::{Control, Date, FarmState};
 use crate::reason::Reason;
 use crate::zone::Phase;
@@ -69,10 +68,11 @@ impl Engine {
             play.stands(idx, held_until, &zone.memory.errands);
         }
         let preview = play.days(&controls, &farm, 1);
-        for ((program, zone), short_s) in shortfalls(&preview, tomorrow) {
-            let flow_ml_h = self.out.rules.site.zones.get(&zone).and_then(|facts| facts.flow_ml_h);
-            let volume = flow_ml_h.map(|ml_h| LitresPerHour(ml_h / 1000).volume_in_ms(short_s * 1000));
-            let short_l = volume.map_or(0, |volume| volume.0 / 1000);
+        let short = shortfalls(&preview, &self.out.rules.site);
+        for Shortfall { program, zone, short_s, short_l, .. } in
+            short.into_iter().filter(|short| short.day < tomorrow)
+        {
+            let short_l = short_l.unwrap_or(0);
             let reason = Reason::CannotFitToday { program: program.clone(), short_s, short_l };
             self.tell(now, Some(zone), Event::Notified, By::Program(program), reason);
         }

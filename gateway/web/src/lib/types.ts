@@ -218,6 +218,8 @@ export interface Preview {
   starts: PlannedStart[];
   /** Programs of which only the first starts are told. */
   cut_short: string[];
+  /** What a day has no room for: seconds, and litres where a flow is stated. */
+  short: { day: number; program: string; zone: string; run_s: number; litres: number | null }[];
 }
 
 export interface BacktestSum {
