@@ -13,9 +13,10 @@ mod farm;
 mod field;
 
 use giot_engine::program::{Crossing, Window, Windows};
-use giot_engine::{DayWindow, Plan};
+use giot_engine::{DayWindow, Input, Plan, PumpKind, PumpPlan, ValveRef};
+use giot_shared::ids::ValveId;
 
-use farm::{farm, program, zone_of};
+use farm::{farm, node, program, zone, zone_of};
 use field::Field;
 
 /// What the firmware's settings have where nobody says otherwise.
@@ -88,6 +89,24 @@ fn the_rest_of_a_long_run_stays_within_the_hours() {
     let total_s: u64 = runs_s(&field).iter().sum();
     assert!(total_s <= 170 * 60, "07:10 to 10:00: {:?}", field.log);
     field.check(&["z1 scheduled: run_split", "z1 stopped: run_time_reached"]);
+}
+
+#[test]
+fn a_run_that_is_made_longer_than_its_node_gives_goes_on_too() {
+    let mut plan = five_hours();
+    plan.programs.clear();
+    let source = plan.sources.entry("pump".parse().unwrap()).or_default();
+    let motor = ValveRef { node: node("motor"), valve: ValveId(0) };
+    source.pump = Some(PumpPlan::new(PumpKind::Pump, motor));
+    let mut field = field(plan);
+    field.start("z1", 100 * 60);
+    field.wait_s(600);
+    field.feed(Input::Extend { zone: &zone("z1"), by_s: 50 * 60, by: "Lan" });
+    field.wait_s(4 * 3600);
+    field.check(&["z1 adjusted by Lan: run_extended", "z1 scheduled: run_split", "open v1"]);
+    assert!(!field.has("z1 stopped: closed_by_node"), "the pump goes off before its valve: {:?}", field.log);
+    let total_s: u64 = runs_s(&field).iter().sum();
+    assert!((9000 - 60..=9000 + 120).contains(&total_s), "{:?}", field.log);
 }
 
 #[test]

@@ -15,8 +15,9 @@ use giot_shared::wire::{
 
 use super::field::millilitres;
 
-/// How long it keeps a valve open at the most, whatever it is asked for: the default of the settings.
-const HARD_MAX_MS: u64 = 2 * 3600 * 1000;
+/// How long a node keeps a zone's valve open at the most, whatever it is asked for: the default of the settings. The outputs of
+/// pumps and master valves, which are on for as long as any zone is, are set to none.
+pub(super) const HARD_MAX_MS: u64 = 2 * 3600 * 1000;
 
 /// How far ahead of the node's clock an order may be dated, ms.
 const SKEW_MS: u64 = 60_000;
@@ -53,6 +54,8 @@ pub(super) struct Run {
     pub(super) command: Option<CommandId>,
     pub(super) opened_ms: u64,
     pub(super) until_ms: u64,
+    /// When its own maximum closes it.
+    hard_ends_ms: u64,
     /// Since when it is open under a command.
     pub(super) commanded_ms: Option<u64>,
     /// What the meter had counted before.
@@ -60,13 +63,9 @@ pub(super) struct Run {
 }
 
 impl Run {
-    fn hard_ends_ms(&self) -> u64 {
-        self.opened_ms.saturating_add(HARD_MAX_MS)
-    }
-
     /// Why it ends when its time is over.
     pub(super) fn ended_by(&self) -> CloseReason {
-        if self.until_ms >= self.hard_ends_ms() { CloseReason::HardMaximum } else { CloseReason::LeaseEnded }
+        if self.until_ms >= self.hard_ends_ms { CloseReason::HardMaximum } else { CloseReason::LeaseEnded }
     }
 }
 
@@ -103,6 +102,8 @@ pub(super) struct Node {
     is_welcomed: bool,
     /// Whether the time that it was told was right.
     pub(super) is_clock_right: bool,
+    /// How long it keeps a valve open at the most.
+    hard_max_ms: u64,
     /// How much its clock runs fast, 1/1 000 000.
     drift_ppm: i64,
     /// Runs that a loss of power cut short.
@@ -110,8 +111,9 @@ pub(super) struct Node {
 }
 
 impl Node {
-    pub(super) fn new(n_lines: usize, drift_ppm: i64) -> Self {
+    pub(super) fn new(n_lines: usize, drift_ppm: i64, hard_max_ms: u64) -> Self {
         Self {
+            hard_max_ms,
             runs: vec![None; n_lines],
             is_powered: true,
             is_linked: true,
@@ -351,10 +353,17 @@ impl Node {
         meter_ml: u64,
     ) {
         let until_ms = now_ms.saturating_add(u64::from(run_s) * 1000);
+        let hard_ends_ms = now_ms.saturating_add(self.hard_max_ms);
         let Some(place) = self.runs.get_mut(line_idx) else { return };
-        let run =
-            place.get_or_insert(Run { command, opened_ms: now_ms, until_ms, commanded_ms: None, meter_ml });
-        run.until_ms = until_ms.min(run.hard_ends_ms());
+        let run = place.get_or_insert(Run {
+            command,
+            opened_ms: now_ms,
+            until_ms,
+            hard_ends_ms,
+            commanded_ms: None,
+            meter_ml,
+        });
+        run.until_ms = until_ms.min(run.hard_ends_ms);
         if command.is_some() {
             run.command = command;
             run.commanded_ms.get_or_insert(now_ms);

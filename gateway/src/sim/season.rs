@@ -19,7 +19,7 @@ use super::dice::Dice;
 use super::farm::Farm;
 use super::field::Field;
 use super::gateway::Gateway;
-use super::node::{Node, Order, Run};
+use super::node::{HARD_MAX_MS, Node, Order, Run};
 use super::pump::{PumpTrouble, Pumps};
 use super::station::Station;
 use super::trouble::{ProbeTrouble, Trouble};
@@ -245,7 +245,12 @@ impl World {
         };
         // A few parts in a million: the dating of an epoch that lives for months must stay within a minute.
         let drift = |dice: &mut Dice| i64::try_from(dice.below(7)).unwrap_or(3) - 3;
-        let nodes = (0..n_nodes).map(|idx| Node::new(n_lines(idx), drift(&mut dice))).collect();
+        let nodes = (0..n_nodes)
+            .map(|idx| {
+                let hard_max_ms = if farm.pump_nodes().contains(&idx) { u64::MAX } else { HARD_MAX_MS };
+                Node::new(n_lines(idx), drift(&mut dice), hard_max_ms)
+            })
+            .collect();
         Self {
             now_ms: 0,
             field: Field::new(seed, START, &farm.grounds),

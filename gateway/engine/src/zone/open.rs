@@ -417,6 +417,8 @@ impl Zone {
     /// A person makes the run longer; what its last lease does not reach is renewed.
     pub(crate) fn extend(&mut self, turn: &mut Turn<'_>, by_s: u32, by: &str) {
         let most_s = self.plan.run_max_s;
+        let portion_s = self.portion_max_s(turn.timing).unwrap_or(most_s);
+        let has_rest = self.memory.run.is_some();
         let run = match &mut self.phase {
             Phase::Opening(opening) => &mut opening.run,
             Phase::Open(watering) => &mut watering.run,
@@ -424,16 +426,20 @@ impl Zone {
                 return self.refuse(turn, Reason::NotRunning {}, by);
             }
         };
-        if run.target_s >= most_s {
-            return self.refuse(turn, Reason::RunLongest { run_s: u64::from(most_s) }, by);
-        }
         let was_s = run.target_s;
-        run.target_s = was_s.saturating_add(by_s).min(most_s);
+        // What the node gives no longer at a time follows as a rest, where there is somebody to want one.
+        let longest_s = if has_rest { most_s } else { most_s.min(portion_s) };
+        if was_s >= longest_s {
+            return self.refuse(turn, Reason::RunLongest { run_s: u64::from(longest_s) }, by);
+        }
+        let wanted_s = was_s.saturating_add(by_s).min(longest_s);
+        run.target_s = wanted_s.min(portion_s).max(was_s);
+        self.is_split |= run.target_s < wanted_s;
         if let Some(kept) = &mut self.memory.run {
-            kept.errand.run_s = kept.errand.run_s.saturating_add(run.target_s - was_s);
+            kept.errand.run_s = kept.errand.run_s.saturating_add(wanted_s - was_s);
             self.is_memory_changed = true;
         }
-        let (name, run_s) = (run.name, u64::from(run.target_s));
+        let (name, run_s) = (run.name, u64::from(wanted_s));
         self.renew_for_longer(turn);
         let reason = Reason::RunExtended { by_s: u64::from(by_s), run_s };
         self.desk.tell(turn, Event::Adjusted, By::Person(by.to_owned()), reason, Some(name));

@@ -40,15 +40,18 @@ impl Zone {
         self.memory.node_run_s.or(has_pump.then_some(NODE_RUN_S_DEFAULT))
     }
 
-    /// As much of a run as the node gives at a time, seconds: its maximum less what a pump, the way of commands and its clock
-    /// may need, or half of it where that is little.
+    /// How much of a run the node gives at a time, seconds: its maximum less what a pump, the way of commands and its clock may
+    /// need, or half of it where that is little; `None`: nothing is known of a maximum.
+    pub(super) fn portion_max_s(&self, timing: &Timing) -> Option<u32> {
+        let node_s = self.node_run_s()?;
+        let way_s = self.slack_s.saturating_add(timing.margin_s);
+        let reserve_s = way_s.saturating_add(node_s / DRIFT_DIVISOR);
+        Some(node_s.saturating_sub(reserve_s).max(node_s / 2).max(1))
+    }
+
+    /// As much of a run as the node gives at a time, seconds.
     pub(super) fn portion_s(&mut self, timing: &Timing, wanted_s: u32) -> u32 {
-        let portion_s = self.node_run_s().map(|node_s| {
-            let reserve_s =
-                self.slack_s.saturating_add(timing.margin_s).saturating_add(node_s / DRIFT_DIVISOR);
-            node_s.saturating_sub(reserve_s).max(node_s / 2).max(1)
-        });
-        let run_s = portion_s.map_or(wanted_s, |portion_s| portion_s.min(wanted_s));
+        let run_s = self.portion_max_s(timing).map_or(wanted_s, |portion_s| portion_s.min(wanted_s));
         self.is_split = run_s < wanted_s;
         run_s
     }
