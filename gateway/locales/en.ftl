@@ -884,14 +884,14 @@ why-title = Why?
 why-day = Day
 why-yesterday = Yesterday
 why-today = Today
-why-watered = Watered { $n ->
-    [1] once
-   *[other] { $n } times
-}, { $span } in all.
-why-watered-litres = Watered { $n ->
-    [1] once
-   *[other] { $n } times
-}, { $span } in all, { $litres }.
+why-watered = { $n ->
+    [1] Watered once, { $span } in all.
+   *[other] Watered { $n } times, { $span } in all.
+}
+why-watered-litres = { $n ->
+    [1] Watered once, { $span } in all, { $litres }.
+   *[other] Watered { $n } times, { $span } in all, { $litres }.
+}
 why-watering = Watering now.
 why-begun = Watering began on this day and went on after midnight.
 why-not = Not watered. { $why }
