@@ -12,8 +12,9 @@
 //!
 //! Invariant: in every phase but Closed the zone holds its source. A zone never looks at another zone.
 //!
-//! `change` takes a new plan, `soil` judges, `errand` holds what programs want, `dose` measures what runs give, `split` knows how long a node waters at a time, `open` and `close` drive the valve, `words` takes in what nodes say, `people` holds wishes, locks and
-//! faults.
+//! `change` takes a new plan, `soil` judges, `errand` holds what programs want, `dose` measures what runs give, `split` knows
+//! how long a node waters at a time, `open` and `close` drive the valve, `words` takes in what nodes say, `people` holds wishes,
+//! locks and faults.
 
 mod change;
 mod close;

@@ -1,9 +1,10 @@
 //! How long a node keeps a valve open at a time, and what becomes of a run that is to be longer.
 //!
 //! Nobody states a node's own maximum: the node shows it by closing. A zone behind a pump cannot wait for that, or the pump
-//! would run against a closed valve: there the default of the nodes' settings counts until the node shows another. From then on the engine ends such a run itself, before
-//! the node does (a pump must go off before its valve), and what is left of it follows as a further errand, after the
-//! zone's minimum time off and within the hours. What was learned is forgotten when the plan's longest run changes.
+//! would run against a closed valve: there the default of the nodes' settings counts until the node shows another. From then
+//! on the engine ends such a run itself, before the node does (a pump must go off before its valve), and what is left of it
+//! follows as a further errand, after the zone's minimum time off and within the hours. What was learned is forgotten when
+//! the plan's longest run changes.
 
 use giot_shared::valve::CloseReason;
 
