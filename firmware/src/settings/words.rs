@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `node` | the node's id |
 //! | `key` | its secret, 64 hexadecimal digits; only at the console |
-//! | `key_salt` | what makes the key into the next one; only over the air, see [`rekey`](super::rekey) |
+//! | `key_salt` | what makes the key into the next one; only over the air, see [`rekey`] |
 //! | `broker` | `ADDRESS:PORT` |
 //! | `prefix` | first levels of every topic |
 //! | `network` | `dhcp`, or `ADDRESS/LENGTH,ROUTER` |
