@@ -4,8 +4,7 @@
 //! ([`digest`]), so that the line can be merged any number of times: a node that has the key already keeps it, and one
 //! with yet another key takes nothing.
 
-use super::words::WordError;
-pub use super::words::bytes_of;
+use super::words::{WordError, bytes_of};
 use crate::console::{DIGEST_LEN, digest};
 use giot_shared::wire::{NodeKey, SALT_LEN, next_key};
 

@@ -16,8 +16,8 @@ use crate::ids::{ProgramId, ZoneId};
 use crate::network::Network;
 use crate::plan::{DAY_MS, Plan};
 use crate::program::{
-    Control, Date, FarmState, Outcome, PREVIEW_DAYS_MAX, PlannedRun, PlannedStart, Preview, Site, SkippedRun,
-    Timeline, next_days,
+    Control, Date, FarmState, Outcome, PREVIEW_DAYS_MAX, PlannedRun, PlannedStart, Preview, Program, Site,
+    SkippedRun, Timeline, next_days,
 };
 use crate::reason::Reason;
 use crate::rules::{Fit, Rules};
@@ -139,11 +139,7 @@ impl<'a> Play<'a> {
             let terms = Terms {
                 next: next_of.insert(program, start.at),
                 finish_at: start.finish_at,
-                catch_up_ms: self
-                    .rules
-                    .programs
-                    .get(program)
-                    .map_or(0, |program| u64::from(program.catch_up_min) * 60_000),
+                catch_up_ms: self.rules.programs.get(program).map_or(0, Program::catch_up_ms),
                 by_hand: false,
             };
             let Outcome::Runs(timeline) = outcome else { continue };
@@ -279,28 +275,28 @@ impl<'a> Play<'a> {
 
     /// Puts the runs of a start where they found room.
     fn settle(&mut self, start_idx: usize, timeline: &mut Timeline) {
-        let mut runs = std::mem::take(&mut timeline.runs);
-        for (run_idx, run) in runs.iter_mut().enumerate() {
+        for (run_idx, mut run) in std::mem::take(&mut timeline.runs).into_iter().enumerate() {
             match self.fates.remove(&(start_idx, run_idx)) {
                 Some(Fate::Given { from, run_ms }) => {
                     let late_ms = from.since_ms(run.from);
                     if late_ms >= LATE_MS_MIN {
                         run.notes.push(Reason::TurnAwaited { late_s: late_ms / 1000 });
                     }
-                    // Whole seconds are given.
-                    if run_ms + 1000 <= run.run_ms() {
-                        let (wanted_s, run_s) = (run.run_ms() / 1000, run_ms / 1000);
+                    // Whole seconds are given: less than one is no cut.
+                    let wanted_ms = run.run_ms();
+                    let is_cut = run_ms + 1000 <= wanted_ms;
+                    if is_cut {
+                        let (wanted_s, run_s) = (wanted_ms / 1000, run_ms / 1000);
                         run.notes.push(Reason::RunCut { wanted_s, run_s });
-                        (run.from, run.until) = (from, from.plus_ms(run_ms));
-                    } else {
-                        (run.from, run.until) = (from, from.plus_ms(run.run_ms()));
                     }
-                    timeline.runs.push(run.clone());
+                    let given_ms = if is_cut { run_ms } else { wanted_ms };
+                    (run.from, run.until) = (from, from.plus_ms(given_ms));
+                    timeline.runs.push(run);
                 }
                 Some(Fate::Dropped(reason)) => {
-                    timeline.skips.push(SkippedRun { zone: run.zone.clone(), step_idx: run.step_idx, reason })
+                    timeline.skips.push(SkippedRun { zone: run.zone, step_idx: run.step_idx, reason });
                 }
-                None => timeline.runs.push(run.clone()),
+                None => timeline.runs.push(run),
             }
         }
         timeline.runs.sort_by_key(|run| run.from);

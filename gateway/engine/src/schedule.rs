@@ -163,7 +163,7 @@ impl Schedule {
                 let terms = Terms {
                     next: next.map(|start| start.at),
                     finish_at: start.finish_at,
-                    catch_up_ms: u64::from(program.catch_up_min) * 60_000,
+                    catch_up_ms: program.catch_up_ms(),
                     by_hand: false,
                 };
                 Round::of(id, timeline, &terms)

@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use giot_engine::agro::{Balance, Clock, DayInput, Depletion, SeasonPlan, StartState, Watering, degree_days};
+use giot_engine::agro::{Balance, DayInput, Depletion, SeasonPlan, StartState, Watering};
 use giot_engine::program::{Date, Lack, Millimetres};
 use giot_shared::time::UnixMs;
 
@@ -118,7 +118,8 @@ impl BalancePlan {
         };
         let mut season = self.season.clone();
         let n_before = f64::from(first.days_since(season_first));
-        season.start = StartState { progress: n_before * self.growth(warmth), ..season.start };
+        let growth = season.crop.stages.clock.growth(warmth).unwrap_or(0.0);
+        season.start = StartState { progress: n_before * growth, ..season.start };
         let start_mm = season.soil.profile.available_mm(season.crop.root_at_m(season.start.progress));
         if let (Depletion::Content(_), Some(content)) = (season.start.depletion, facts.contents.get(&first)) {
             season.start.depletion = Depletion::Content(*content);
@@ -187,17 +188,6 @@ impl BalancePlan {
             })
         };
         Count { lack, days }
-    }
-
-    /// How far a day of such lowest and highest temperatures brings the crop, in the units of its stages.
-    fn growth(&self, extremes_c: Option<(f64, f64)>) -> f64 {
-        match (self.season.crop.stages.clock, extremes_c) {
-            (Clock::Days, _) => 1.0,
-            (Clock::DegreeDays { base_c, upper_c }, Some((tmin_c, tmax_c))) => {
-                degree_days(tmin_c, tmax_c, base_c, upper_c)
-            }
-            (Clock::DegreeDays { .. }, None) => 0.0,
-        }
     }
 
     /// The day that is not over: what was lacking in the morning, less its rain and water.
@@ -277,7 +267,7 @@ fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
 mod tests {
     use super::*;
     use giot_engine::agro::{
-        Canopy, Coefficients, CropPlan, DayOrder, Profile, Rules, SoilPlan, Stages, crop,
+        Canopy, Clock, Coefficients, CropPlan, DayOrder, Profile, Rules, SoilPlan, Stages, crop,
     };
 
     const OFFSET_MIN: i32 = 420;

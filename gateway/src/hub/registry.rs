@@ -105,7 +105,9 @@ impl Known {
     /// A device with the key that it uses.
     fn device(&self, id: &NodeId) -> Option<Device> {
         let mut device = self.devices.get(id)?.clone();
-        if let Some(key) = self.second(id).filter(|_| self.ahead.contains(id)) {
+        if self.ahead.contains(id)
+            && let Some(key) = self.second(id)
+        {
             device.key = key;
         }
         Some(device)

@@ -9,7 +9,7 @@
 //! Until it is done both may log in. Kept as JSON in the row `key/NODE` beside what zones must not forget; a device without one
 //! keeps its key. The new key itself is nowhere but in the node and, once the node has it, in the registry.
 
-use giot_firmware::settings::rekey;
+use giot_firmware::settings::{rekey, words};
 use giot_shared::ids::{CommandId, NodeId};
 use giot_shared::time::UnixMs;
 use giot_shared::wire::{NodeKey, SALT_LEN, SettingsOutcome, SettingsText, next_key};
@@ -111,7 +111,7 @@ impl Turn {
     #[must_use]
     pub fn from_json(text: &str) -> Option<Self> {
         let value: Value = serde_json::from_str(text).ok()?;
-        let salt = || rekey::bytes_of(value.get("salt")?.as_str()?);
+        let salt = || words::bytes_of(value.get("salt")?.as_str()?);
         Some(match value.get("state")?.as_str()? {
             "due" => Self::Due { salt: salt()? },
             "offered" => Self::Offered {

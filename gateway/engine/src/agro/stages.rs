@@ -36,6 +36,20 @@ pub enum Clock {
     },
 }
 
+impl Clock {
+    /// How far a day of such lowest and highest temperatures brings the crop, in this clock's units; `None`: temperatures are
+    /// needed.
+    #[must_use]
+    pub fn growth(&self, extremes_c: Option<(f64, f64)>) -> Option<f64> {
+        match *self {
+            Self::Days => Some(1.0),
+            Self::DegreeDays { base_c, upper_c } => {
+                extremes_c.map(|(tmin_c, tmax_c)| degree_days(tmin_c, tmax_c, base_c, upper_c))
+            }
+        }
+    }
+}
+
 /// A part of the season (FAO-56 chapter 5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Stage {

@@ -89,6 +89,11 @@ impl Program {
         let is_refill = |step: &&Step| step.is_enabled && matches!(step.target, Target::Refill { .. });
         self.sequence.steps.iter().filter(is_refill).map(|step| &step.zone)
     }
+
+    /// For so long a missed start is made up for, ms.
+    pub(crate) fn catch_up_ms(&self) -> u64 {
+        u64::from(self.catch_up_min.min(CATCH_UP_MIN_MAX)) * 60_000
+    }
 }
 
 #[cfg(test)]

@@ -2,8 +2,8 @@
 //!
 //! An errand begins at its moment or as soon after it as guards, pipes and hours let it. One that has waited until its
 //! program's next start (at least [`WAIT_MS_MIN`], a day at most), or until its hours are over, is dropped and told. Whose
-//! hours or whose program's finish come first goes first. Moments are civil: a program is about the time of day, and without a clock nothing
-//! of it starts. Errands survive a restart with the zone's memory.
+//! hours or whose program's finish come first goes first. Moments are civil: a program is about the time of day, and without
+//! a clock nothing of it starts. Errands survive a restart with the zone's memory.
 
 use std::cmp::Reverse;
 

@@ -35,7 +35,7 @@ pub use surface::{Surface, SurfaceInput, SurfaceRow};
 
 use super::error::InputError;
 use super::kc;
-use super::stages::{Clock, Stage, degree_days};
+use super::stages::Stage;
 use super::weather::WIND_DEFAULT_MS;
 use auto::Morning;
 use below::Below;
@@ -179,13 +179,8 @@ impl Balance {
 
     /// How far the day brings the crop, in the units of its stages.
     fn growth_of(&self, day: &DayInput) -> Result<f64, InputError> {
-        match (self.plan.crop.stages.clock, day.extremes_c) {
-            (Clock::Days, _) => Ok(1.0),
-            (Clock::DegreeDays { base_c, upper_c }, Some((tmin_c, tmax_c))) => {
-                Ok(degree_days(tmin_c, tmax_c, base_c, upper_c))
-            }
-            (Clock::DegreeDays { .. }, None) => Err(InputError::Missing { field: "tmin_c" }),
-        }
+        let growth = self.plan.crop.stages.clock.growth(day.extremes_c);
+        growth.ok_or(InputError::Missing { field: "tmin_c" })
     }
 
     /// Sets the depletion by a measured water content (87); says by how much it changed.

@@ -112,11 +112,11 @@ impl<'a> Calendar<'a> {
         let mut skipped = self.too_near(&control, look_from);
         let in_range = self.starts(look_from, handled_until);
         let mut missed: Vec<Start> = in_range.filter(|start| !control.is_finished(start)).collect();
-        let catch_up_s = u64::from(self.program.catch_up_min.min(CATCH_UP_MIN_MAX)) * 60;
-        let newest = missed.pop_if(|start| now.since_ms(start.at) <= catch_up_s * 1000);
+        let catch_up_ms = self.program.catch_up_ms();
+        let newest = missed.pop_if(|start| now.since_ms(start.at) <= catch_up_ms);
         skipped.extend(missed.into_iter().map(|start| {
             let late_s = now.since_ms(start.at) / 1000;
-            SkippedStart { start, reason: Reason::MissedStart { late_s, catch_up_s } }
+            SkippedStart { start, reason: Reason::MissedStart { late_s, catch_up_s: catch_up_ms / 1000 } }
         }));
         // An anchor that lies ahead is given up for good; others are behind all that is looked at.
         let ahead =
