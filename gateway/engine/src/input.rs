@@ -74,12 +74,12 @@ pub enum RunSet {
     Once,
 }
 
-/// A pause of all programs.
+/// A pause of the farm.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pause {
-    /// It rained, or will.
+    /// It rained, or will: nothing starts by itself.
     Rain,
-    /// Any other.
+    /// Any other pause of what starts by itself: programs, soil and rules.
     Farm,
     /// Not of starts but of water: what runs stops, nothing opens, and the rest goes on afterwards. At most three hours.
     Water,
@@ -276,7 +276,7 @@ pub enum Input<'a> {
         /// What it saw: names and numbers with units.
         values: &'a str,
     },
-    /// A person pauses all programs, or goes on with them.
+    /// A person pauses the farm, or goes on with it.
     Pause {
         /// Why: rain, or anything else.
         kind: Pause,
@@ -285,7 +285,7 @@ pub enum Input<'a> {
         /// Who.
         by: &'a str,
     },
-    /// A person has programs leave a zone out, or goes on with it. What else waters it (its soil, rules, people) is not touched.
+    /// A person pauses what starts a zone by itself (programs, soil, rules), or goes on with it.
     SuspendZone {
         /// The zone.
         zone: &'a ZoneId,

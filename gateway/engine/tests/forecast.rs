@@ -155,6 +155,15 @@ fn a_day_without_room_is_told_before_it_begins() {
     let told: Vec<u64> =
         (1..=6).flat_map(|n| field.seconds(&format!("z{n} notified: cannot_fit_today"))).collect();
     assert_eq!(told.len(), 4, "once a day");
+    // A gateway that starts anew on that day has told of it; one that was off at midnight tells of the next day when it is back.
+    field.restart();
+    field.wait_s(600);
+    let n_told = |field: &Field| field.log.iter().filter(|line| line.contains("cannot_fit_today")).count();
+    assert_eq!(n_told(&field), 4, "{:?}", field.log);
+    field.wait_s(8 * HOUR_S);
+    field.off_for_s(15 * HOUR_S);
+    field.wait_s(600);
+    assert_eq!(n_told(&field), 8, "{:?}", field.log);
     // A plan that has room says nothing; one that has none says so at once.
     field.log.clear();
     let mut roomy = plan.clone();

@@ -17,7 +17,9 @@ mod farm;
 mod field;
 
 use giot_engine::program::{Window, Windows};
-use giot_engine::{DayWindow, Input, Pause, Plan, ProgramWish, PumpKind, PumpPlan, RunSet, ValveRef};
+use giot_engine::{
+    DayWindow, Input, Pause, Plan, ProgramWish, PumpKind, PumpPlan, RuleWish, RunSet, ValveRef,
+};
 use giot_shared::ids::ValveId;
 
 use farm::{farm, node, program, zone, zone_of};
@@ -321,4 +323,47 @@ fn pumped(n_zones: usize) -> Plan {
     let source = plan.sources.entry("pump".parse().unwrap()).or_default();
     source.pump = Some(PumpPlan::new(PumpKind::Pump, motor));
     plan
+}
+
+/// A pause for rain, of the farm and of one zone: neither soil nor rule starts a zone, people do; it outlives a restart, and
+/// what was dry all the while starts when it is over.
+#[test]
+fn opensprinkler_rain_delay_and_irrigation_unlimited_suspend_hold_back_all_that_starts_by_itself() {
+    for pause in [Some(Pause::Rain), Some(Pause::Farm), None] {
+        let mut field = Field::new(farm(2));
+        let until = field.now().wall.map(|wall| wall.plus_ms(1200 * 1000));
+        match pause {
+            Some(kind) => field.feed(Input::Pause { kind, until, by: "Lan" }),
+            None => field.feed(Input::SuspendZone { zone: &zone("z1"), until, by: "Lan" }),
+        }
+        let told = if pause == Some(Pause::Rain) { "rain_delay" } else { "suspended" };
+        field.read(1, 1900);
+        field.check(&[&format!("z1 skipped: {told}")]);
+        let wish = RuleWish::Start { zone: &zone("z1"), run_s: 60 };
+        let rule = "dry".parse().unwrap();
+        field.feed(Input::Rule { rule: &rule, wish, values: "" });
+        field.restart();
+        field.wait_s(300);
+        field.read(1, 1900);
+        field.wait_s(300);
+        assert_eq!(field.seconds("open v1"), [], "{:?}", field.log);
+        assert_eq!(
+            field.seconds(&format!("z1 skipped: {told}")).len(),
+            3,
+            "soil, rule, soil: {:?}",
+            field.log
+        );
+        field.start("z1", 60);
+        field.wait_s(120);
+        assert_eq!(field.seconds("open v1").len(), 1, "a person may: {:?}", field.log);
+        field.read(1, 1900);
+        field.wait_s(800);
+        assert_eq!(field.seconds("open v1").get(1), Some(&1260), "ten minutes off: {:?}", field.log);
+    }
+    // Another zone is not concerned by a pause of one.
+    let mut field = Field::new(farm(2));
+    let until = field.now().wall.map(|wall| wall.plus_ms(1200 * 1000));
+    field.feed(Input::SuspendZone { zone: &zone("z1"), until, by: "Lan" });
+    field.read(2, 1900);
+    assert_eq!(field.seconds("open v2").len(), 1, "{:?}", field.log);
 }

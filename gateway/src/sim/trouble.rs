@@ -413,11 +413,16 @@ impl World {
     }
 
     fn pause(&mut self, by: &str) {
-        let kind =
-            [Pause::Rain, Pause::Farm, Pause::Water].get(self.chance.idx(3)).copied().unwrap_or(Pause::Farm);
-        let span_ms_max = if kind == Pause::Water { 3 } else { 48 } * HOUR_MS;
-        let until = START.plus_ms(self.now_ms + self.chance.between(HOUR_MS, span_ms_max));
-        self.feed(Input::Pause { kind, until: Some(until), by });
+        // Of the farm, or of one zone.
+        let kind = [Pause::Rain, Pause::Farm, Pause::Water].get(self.chance.idx(4)).copied();
+        let span_ms_max = if kind == Some(Pause::Water) { 3 } else { 48 } * HOUR_MS;
+        let until = Some(START.plus_ms(self.now_ms + self.chance.between(HOUR_MS, span_ms_max)));
+        let zone = self.farm.zone_ids.get(self.chance.idx(self.farm.zone_ids.len())).cloned();
+        match (kind, zone) {
+            (Some(kind), _) => self.feed(Input::Pause { kind, until, by }),
+            (None, Some(zone)) => self.feed(Input::SuspendZone { zone: &zone, until, by }),
+            (None, None) => {}
+        }
     }
 
     fn program_wish(&mut self, by: &str) {

@@ -9,49 +9,49 @@ use giot_shared::time::UnixMs;
 
 use super::Engine;
 use crate::Now;
-use crate::diary::{By, Event};
+use crate::diary::{Action, By, Event};
 use crate::forecast::{Play, Shortfall, shortfalls};
 use crate::program::{Control, Date, FarmState};
 use crate::reason::Reason;
 use crate::zone::Phase;
 
 impl Engine {
-    /// The first day of a start, or of a plan. A start in the middle of a day says nothing about it: that was told, or is
-    /// behind; a new plan is told of at once.
+    /// The first day of a start, or of a plan: a day of which nobody was told, because nothing ran at its beginning or had
+    /// the time, is told of now; a new plan is told of at once.
     pub(super) fn begin_days(&mut self, now: Now, is_new_plan: bool) {
-        self.day_told = now.wall.filter(|_| !is_new_plan).map(|wall| self.date(wall));
+        if is_new_plan {
+            self.schedule.farm.day_told = None;
+        }
         self.begin_day(now);
     }
 
     /// Tells of a day that has begun, once.
     pub(super) fn begin_day(&mut self, now: Now) {
-        if self.day_at.is_some_and(|at| now.mono < at) && self.day_told.is_some() {
+        let told = self.schedule.farm.day_told;
+        if self.day_at.is_some_and(|at| now.mono < at) && told.is_some() {
             return;
         }
         let Some(wall) = now.wall else {
             self.day_at = None;
             return;
         };
-        let today = self.date(wall);
-        let tomorrow = today.plus_days(1).begins_at(self.out.rules.site.utc_offset_min);
+        let utc_offset_min = self.out.rules.site.utc_offset_min;
+        let today = Date::of(wall, utc_offset_min);
+        let next = today.plus_days(1);
+        let tomorrow = next.begins_at(utc_offset_min);
         self.day_at = Some(now.mono.plus_ms(tomorrow.since_ms(wall).max(1)));
-        // A clock that is set back comes to a day again; one that was unset has begun it.
-        let is_new = self.day_told.is_some_and(|told| told < today);
-        let is_asked = is_new || self.day_told.is_none();
-        if is_asked {
-            self.day_told = Some(today);
-            self.tell_day(now, wall, tomorrow);
+        // A clock that is set back a little comes to a day again; one that was far ahead told of no day of ours.
+        let is_told = told.is_some_and(|told| (today..=next).contains(&Date::of(told, utc_offset_min)));
+        if !is_told {
+            self.schedule.farm.day_told = Some(wall);
+            if !self.out.rules.programs.is_empty() {
+                self.out.actions.push_back(Action::RememberFarm { farm: self.schedule.farm.clone() });
+                self.tell_day(now, wall, tomorrow);
+            }
         }
-    }
-
-    fn date(&self, wall: UnixMs) -> Date {
-        Date::of(wall, self.out.rules.site.utc_offset_min)
     }
 
     fn tell_day(&mut self, now: Now, wall: UnixMs, tomorrow: UnixMs) {
-        if self.out.rules.programs.is_empty() {
-            return;
-        }
         let farm = FarmState { needs: self.needs(now), ..self.farm_state() };
         let controls: BTreeMap<_, Control> =
             self.schedule.able().map(|(id, control)| (id.clone(), control.clone())).collect();

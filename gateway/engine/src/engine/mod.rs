@@ -17,7 +17,6 @@ use crate::memory::Memory;
 use crate::network::{Barrier, Network};
 use crate::plan::{Plan, ProblemKind, Timing};
 use crate::probe::News;
-use crate::program::Date;
 use crate::reason::Reason;
 use crate::rules::Rules;
 use crate::schedule::Schedule;
@@ -58,8 +57,6 @@ pub struct Engine {
     schedule: Schedule,
     /// When the next program starts.
     schedule_at: Option<MonoMs>,
-    /// The civil day whose demand was last held against the pipes.
-    day_told: Option<Date>,
     /// When the next day begins.
     day_at: Option<MonoMs>,
     /// The gateway stops: nothing starts any more.
@@ -156,7 +153,6 @@ impl Engine {
             guards,
             schedule,
             schedule_at: None,
-            day_told: None,
             day_at: None,
             is_stopping: false,
             ways: plan.zones.values().map(|zone| plan.way(zone)).collect(),
@@ -190,6 +186,7 @@ impl Engine {
             if is_shared {
                 zone.mute();
             }
+            zone.set_suspension(engine.schedule.farm.suspension(&zone.desk.id));
             zone.set_slack_s(engine.pumps.slack_s(idx, zone.plan.lease_s, &engine.out.timing));
             engine.zones.push(zone);
         }

@@ -128,6 +128,17 @@ impl Engine {
         self.schedule.forget_starts();
         self.tell_farm(now, Event::Adjusted, pause_reason(until, now, kind), by);
         self.out.actions.push_back(Action::RememberFarm { farm: self.schedule.farm.clone() });
+        self.tell_suspensions(now);
+    }
+
+    /// Tells each zone the pause that holds for it.
+    fn tell_suspensions(&mut self, now: Now) {
+        for idx in 0..self.zones.len() {
+            let Some(zone) = self.zones.get_mut(idx) else { continue };
+            if zone.set_suspension(self.schedule.farm.suspension(&zone.desk.id)) {
+                self.settle(idx, now);
+            }
+        }
     }
 
     pub(super) fn suspend_zone(&mut self, now: Now, zone: &ZoneId, until: Option<UnixMs>, by: &str) {
@@ -143,6 +154,7 @@ impl Engine {
         let reason = pause_reason(until, now, Pause::Farm);
         self.tell(now, Some(zone.clone()), Event::Adjusted, By::Person(by.to_owned()), reason);
         self.out.actions.push_back(Action::RememberFarm { farm: self.schedule.farm.clone() });
+        self.tell_suspensions(now);
     }
 
     /// Returns when the pause really ends; one that is set needs the clock.

@@ -66,14 +66,16 @@ pub struct Control {
 /// What holds for the whole farm at the moment; it must survive a restart.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FarmState {
-    /// No program starts before, because it rained or will.
+    /// Nothing starts by itself before, because it rained or will.
     pub rain_delay_until: Option<UnixMs>,
-    /// A person's pause of everything.
+    /// A person's pause of everything that starts by itself.
     pub suspended_until: Option<UnixMs>,
     /// Nothing opens before; what ran goes on then.
     pub water_paused_until: Option<UnixMs>,
     /// Pauses of single zones.
     pub zones_suspended_until: BTreeMap<ZoneId, UnixMs>,
+    /// Of that moment's civil day people were last told what finds no room.
+    pub day_told: Option<UnixMs>,
     /// How much each zone needs water, in any unit, more is drier; a zone that is missing needs none.
     pub needs: BTreeMap<ZoneId, u32>,
     /// What each zone's soil lacks; nothing is known of a zone that is missing.
@@ -148,7 +150,30 @@ impl Default for Control {
     }
 }
 
+/// Until a moment nothing is to start by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Suspension {
+    pub(crate) until: UnixMs,
+    is_rain: bool,
+}
+
+impl Suspension {
+    /// Why nothing starts at a moment; `None` once it is over.
+    pub(crate) fn reason(self, at: UnixMs) -> Option<Reason> {
+        let remaining_s = rest_s(Some(self.until), at)?;
+        Some(if self.is_rain { Reason::RainDelay { remaining_s } } else { Reason::Suspended { remaining_s } })
+    }
+}
+
 impl FarmState {
+    /// What keeps soil and rules from starting a zone; of several the one that lasts longest.
+    pub(crate) fn suspension(&self, zone: &ZoneId) -> Option<Suspension> {
+        let of_zone = self.zones_suspended_until.get(zone).copied();
+        let all = [(self.suspended_until, false), (of_zone, false), (self.rain_delay_until, true)];
+        let all = all.into_iter().filter_map(|(until, is_rain)| Some(Suspension { until: until?, is_rain }));
+        all.max_by_key(|suspension| suspension.until)
+    }
+
     /// How long nothing opens yet, ms; without a clock as long as a pause can be.
     pub(crate) fn water_paused_ms(&self, wall: Option<UnixMs>) -> u64 {
         let Some(until) = self.water_paused_until else { return 0 };

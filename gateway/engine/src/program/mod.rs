@@ -45,6 +45,7 @@ pub use amount::{AMOUNT_MAX, AmountError, Target};
 pub use calendar::{CATCH_UP_MIN_MAX, Calendar, Due, LOOK_AHEAD_DAYS, MISSED_DAYS_MAX, SkippedStart};
 pub use check::{PROGRAMS_MAX, ProgramProblem, ProgramProblemKind, check_programs};
 pub use civil::{Date, MonthDays, Months, Weekday, Weekdays, YEAR_MAX, YEAR_MIN};
+pub(crate) use control::Suspension;
 pub use control::{Control, FarmState, Level, PERCENT_MAX, Percent, SKIPS_MAX, Season, WATER_PAUSE_MS_MAX};
 pub use day_rule::{DayRule, EVERY_DAYS_MAX, EveryDays, Parity, YearSpan};
 pub use preview::{Outcome, PREVIEW_DAYS_MAX, PREVIEW_ENTRIES_MAX, PlannedStart, Preview, next_days};

@@ -41,6 +41,7 @@ use crate::ids::{ValveRef, ZoneId};
 use crate::memory::{OpenMemory, ZoneMemory};
 use crate::plan::{Timing, ZonePlan};
 use crate::probe::{News, Probe};
+use crate::program::Suspension;
 use crate::reason::Reason;
 use crate::rules::Rules;
 use crate::view::LastDecision;
@@ -131,6 +132,8 @@ pub(crate) struct Zone {
     slack_s: u32,
     /// What a guard holds back.
     gate: Option<Gate>,
+    /// A person's pause, for rain or not: neither soil nor rule starts the zone.
+    suspension: Option<Suspension>,
     /// A pause of water ended a run by the soil before it was wet enough: until then that run goes on as soon as it may.
     refill_until: MonoMs,
     /// What its soil lacks.
@@ -300,6 +303,7 @@ impl Zone {
             keep_until: now.mono,
             slack_s: 0,
             gate: None,
+            suspension: None,
             refill_until: now.mono,
             lacking: Lacking::default(),
             is_split: false,
@@ -328,6 +332,11 @@ impl Zone {
         };
         self.gate = gate;
         !is_same
+    }
+
+    /// Takes in a person's pause; returns whether that is another than before.
+    pub(crate) fn set_suspension(&mut self, suspension: Option<Suspension>) -> bool {
+        std::mem::replace(&mut self.suspension, suspension) != suspension
     }
 
     /// The soil's "wet enough" ends no run before `at`.

@@ -12,8 +12,9 @@ impl Zone {
     /// Why a rule cannot start the zone at this moment, apart from its source: the guards of `verdict`, in its order.
     pub(crate) fn rule_bar(&self, turn: &Turn<'_>) -> Option<Reason> {
         let now = turn.now;
-        if let Some(barred) = self.barred(now).or_else(|| self.held_back()) {
-            return Some(barred);
+        let held_back = self.barred(now).or_else(|| self.held_back()).or_else(|| self.suspended(now));
+        if held_back.is_some() {
+            return held_back;
         }
         let Some(wall) = now.wall else { return Some(Reason::ClockUnset {}) };
         if !self.plan.probes.is_empty() {

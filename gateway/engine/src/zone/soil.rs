@@ -117,7 +117,8 @@ impl Zone {
             None if self.is_refilled(now, level) => (0, Reason::SoilGoesOn {}),
             None => return Verdict::Content(self.plan.soil.content(level)),
         };
-        if let Some(barred) = self.barred(now).or_else(|| self.held_back()) {
+        let held_back = self.barred(now).or_else(|| self.held_back()).or_else(|| self.suspended(now));
+        if let Some(barred) = held_back {
             return Verdict::Blocked(barred);
         }
         if now.mono < self.rest_until {
@@ -179,6 +180,11 @@ impl Zone {
         self.gate.as_ref().map(|gate| gate.reason.clone())
     }
 
+    /// Whose pause keeps soil and rules from starting the zone.
+    pub(super) fn suspended(&self, now: Now) -> Option<Reason> {
+        self.suspension.zip(now.wall).and_then(|(suspension, wall)| suspension.reason(wall))
+    }
+
     /// Why an automatic run that is under way must end; a guard that holds for people ends theirs too.
     pub(super) fn stop_wanted(&self, turn: &Turn<'_>) -> Option<Reason> {
         let run = self.run()?;
@@ -234,7 +240,9 @@ impl Zone {
             return soil.stale_at;
         }
         let ahead = |at: MonoMs| (at > turn.mono()).then_some(at);
+        let suspended_ms = self.suspension.zip(turn.now.wall).map(|(pause, wall)| pause.until.since_ms(wall));
         earliest([
+            suspended_ms.and_then(|span_ms| ahead(turn.mono().plus_ms(span_ms))),
             soil.stale_at,
             ahead(self.pause_until),
             ahead(self.rest_until),

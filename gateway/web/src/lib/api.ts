@@ -184,7 +184,7 @@ export async function suspendZone(zone: string, until: number | null): Promise<v
   await request('POST', `/zones/${encodeURIComponent(zone)}/suspend`, { until });
 }
 
-/** Pauses all programs until a moment, because of rain or not, or all water; null lets them go on. */
+/** Pauses automatic irrigation until a moment, because of rain or not, or all water; null lets them go on. */
 export async function pauseAll(kind: PauseKind, until: number | null): Promise<void> {
   await request('POST', '/pause', { rain: kind === 'rain', water: kind === 'water', until });
 }

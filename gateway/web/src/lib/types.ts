@@ -47,7 +47,7 @@ export interface Zone {
   variety?: string | null;
   plot?: string | null;
   planting_area_code?: string | null;
-  /** Programs leave it out before. */
+  /** Nothing starts it by itself before. */
   suspended_until?: number | null;
   moisture: number | null;
   moisture_at: number | null;
