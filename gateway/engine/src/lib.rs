@@ -59,7 +59,7 @@ pub use ids::{
     ZoneId,
 };
 pub use input::{Age, Input, Pause, ProgramWish, RuleWish, RunSet};
-pub use memory::{GuardMemory, Lock, Memory, OpenMemory, Rest, RunMemory, SourceMemory, ZoneMemory};
+pub use memory::{GuardMemory, Lock, Memory, NodeRun, OpenMemory, Rest, RunMemory, SourceMemory, ZoneMemory};
 pub use plan::{
     ADJUST_S_MAX, ContactGuard, DayWindow, Depletion, FarmGuards, FlowLimits, FrostGuard, GuardAction,
     GuardProblem, HYSTERESIS_CENTIKPA_MIN, HYSTERESIS_PERMYRIAD_MIN, HeldWater, Ignores, Level, Meter,

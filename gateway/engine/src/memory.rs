@@ -59,6 +59,17 @@ pub struct SourceMemory {
     pub open: Option<OpenMemory>,
     /// Starts within the hour before the last one, for the limit of starts an hour.
     pub starts: Vec<UnixMs>,
+    /// What its node showed of its own longest run.
+    pub node_run: Option<NodeRun>,
+}
+
+/// A node's longest run of an output, as its closing showed it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NodeRun {
+    /// So long it was on, seconds.
+    pub seen_s: u32,
+    /// What the plan stated then, seconds: under another statement it is to be seen anew.
+    pub stated_s: u32,
 }
 
 /// What of the guards beside the soil must survive a restart.

@@ -12,9 +12,12 @@ mod farm;
 #[path = "engine/field.rs"]
 mod field;
 
+use std::collections::BTreeSet;
+
 use giot_engine::program::{Crossing, Window, Windows};
-use giot_engine::{DayWindow, Input, Plan, PumpKind, PumpPlan, ValveRef};
+use giot_engine::{DayWindow, Input, Plan, PumpKind, PumpPlan, SourcePlan, ValveRef};
 use giot_shared::ids::ValveId;
+use giot_shared::units::LitresPerHour;
 
 use farm::{farm, node, program, zone, zone_of};
 use field::Field;
@@ -119,4 +122,95 @@ fn a_person_gets_what_they_asked_for_too() {
     field.check(&["open v1", "z1 stopped: closed_by_node", "z1 scheduled: run_split", "open v1"]);
     let total_s: u64 = runs_s(&field).iter().sum();
     assert!((9000 - 60..=9000 + 60).contains(&total_s), "{:?}", field.log);
+}
+
+/// Three zones behind a pump and a master valve; both rest for a minute between two starts.
+fn behind_a_pump() -> Plan {
+    let mut plan = farm(3);
+    let output = |name| ValveRef { node: node(name), valve: ValveId(0) };
+    let pump = plan.sources.entry("pump".parse().unwrap()).or_default();
+    pump.pump = Some(PumpPlan::new(PumpKind::Pump, output("motor")));
+    let master = PumpPlan { off_s_min: 60, ..PumpPlan::new(PumpKind::Master, output("master")) };
+    let main =
+        SourcePlan { fed_by: Some("pump".parse().unwrap()), pump: Some(master), ..SourcePlan::default() };
+    plan.sources.insert("main".parse().unwrap(), main);
+    for zone in plan.zones.values_mut() {
+        (zone.automatic, zone.source) = (false, "main".parse().unwrap());
+        (zone.flow, zone.run_max_s, zone.lease_s) = (Some(LitresPerHour(1000)), 400 * 60, 840);
+    }
+    for source in plan.sources.values_mut() {
+        source.capacity = Some(LitresPerHour(3000));
+    }
+    assert_eq!(plan.check(), []);
+    plan
+}
+
+/// Zones follow each other for 200 minutes, each with half of its run beside the one before: the pump is wanted all the time.
+fn water_for_200_min(field: &mut Field) {
+    for name in ["z1", "z2", "z3"] {
+        field.start(name, 100 * 60);
+        field.wait_s(50 * 60);
+    }
+    field.wait_s(90 * 60);
+}
+
+/// How often a valve closed and left the motor running without the master valve, or without any zone.
+fn n_uncovered(field: &Field) -> usize {
+    let is_uncovered = |open: &BTreeSet<String>| {
+        let has_way = open.contains("master") && open.iter().any(|name| name.starts_with('v'));
+        open.contains("motor") && !has_way
+    };
+    field.left_open.iter().filter(|open| is_uncovered(open)).count()
+}
+
+#[test]
+fn a_pump_and_its_master_valve_rest_before_their_nodes_would_end_them() {
+    let mut field = field(behind_a_pump());
+    water_for_200_min(&mut field);
+    field.check(&[
+        "open master",
+        "open motor",
+        "farm stopping: pump_longest_run",
+        "close motor",
+        "close master",
+        "open master",
+        "open motor",
+    ]);
+    assert!(!field.has("farm stopped: closed_by_node"), "{:?}", field.log);
+    assert_eq!(n_uncovered(&field), 0, "{:?}", field.log);
+    let (on, off) = (field.seconds("open motor"), field.seconds("close motor"));
+    assert_eq!((on.len(), off.len()), (2, 2), "{:?}", field.log);
+    assert!((60..300).contains(&(on[1] - off[0])), "it goes on after its rest: {:?}", field.log);
+    assert!(on[1] < 7200 + 300 && off[1] >= 200 * 60 - 60, "until the last zone closes: {:?}", field.log);
+}
+
+#[test]
+fn what_the_node_of_a_pump_is_stated_to_allow_counts() {
+    let mut plan = behind_a_pump();
+    for source in plan.sources.values_mut() {
+        source.pump.as_mut().unwrap().run_s_max = 86_400;
+    }
+    let mut field = field(plan);
+    field.hard_max_s_of = [("motor", 86_400), ("master", 86_400)].map(|(name, s)| (node(name), s)).into();
+    water_for_200_min(&mut field);
+    let starts = (field.seconds("open motor").len(), field.seconds("open master").len());
+    assert_eq!(starts, (1, 1), "{:?}", field.log);
+    assert_eq!(n_uncovered(&field), 0, "{:?}", field.log);
+}
+
+#[test]
+fn a_master_valve_whose_node_gives_less_is_known_from_then_on() {
+    let mut field = field(behind_a_pump());
+    field.hard_max_s_of = [(node("master"), 3600)].into();
+    water_for_200_min(&mut field);
+    assert_eq!(field.seconds("farm stopped: closed_by_node").len(), 1, "once: {:?}", field.log);
+    assert_eq!(n_uncovered(&field), 1, "until it was told: {:?}", field.log);
+    field.restart();
+    field.wait_s(3600);
+    field.log.clear();
+    field.left_open.clear();
+    water_for_200_min(&mut field);
+    assert!(!field.has("farm stopped: closed_by_node"), "{:?}", field.log);
+    assert!(field.seconds("open master").len() >= 4, "it rests within each hour: {:?}", field.log);
+    assert_eq!(n_uncovered(&field), 0, "{:?}", field.log);
 }

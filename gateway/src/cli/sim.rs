@@ -135,6 +135,8 @@ fn add(sum: &mut Report, report: Report) {
     }
     sum.n_runs += report.n_runs;
     sum.n_pump_starts += report.n_pump_starts;
+    sum.n_looks += report.n_looks;
+    sum.n_dry_looks += report.n_dry_looks;
     sum.litres += report.litres;
     sum.mm += report.mm;
     sum.n_stress_days += report.n_stress_days;
@@ -156,6 +158,8 @@ fn tell(args: &Args, sum: &Report, broken: &BTreeMap<u64, String>) -> anyhow::Re
     row("seasons without a broken promise", args.seeds - count(broken.len()))?;
     row("runs", sum.n_runs)?;
     row("starts of pumps", sum.n_pump_starts)?;
+    row("looks at valves that are open", sum.n_looks)?;
+    row("of them without their pump", sum.n_dry_looks)?;
     row("litres", sum.litres)?;
     row("mm", sum.mm)?;
     row("zone-days of water stress", sum.n_stress_days)?;
@@ -174,7 +178,8 @@ fn tell(args: &Args, sum: &Report, broken: &BTreeMap<u64, String>) -> anyhow::Re
     if args.json {
         let line = json!({
             "violations": sum.n_violations, "seed": args.seed, "seeds": args.seeds, "days": args.days,
-            "zones": args.zones, "runs": sum.n_runs, "pump_starts": sum.n_pump_starts, "litres": sum.litres, "mm": sum.mm,
+            "zones": args.zones, "runs": sum.n_runs, "pump_starts": sum.n_pump_starts, "looks": sum.n_looks,
+            "dry_looks": sum.n_dry_looks, "litres": sum.litres, "mm": sum.mm,
             "stress_days": sum.n_stress_days, "records": sum.n_records,
             "readings_lost": sum.n_lost,
             "actions_hash": format!("{:016x}", sum.actions_hash),

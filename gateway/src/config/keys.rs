@@ -132,7 +132,7 @@ static SOURCE: [Key; 10] = [
     may("pressure", Kind::Table(&PRESSURE)),
 ];
 
-static PUMP: [Key; 10] = [
+static PUMP: [Key; 11] = [
     must("node", TEXT),
     may("valve", U8),
     may("kind", TEXT),
@@ -142,6 +142,7 @@ static PUMP: [Key; 10] = [
     may("run_min_s", U32),
     may("off_min_s", U32),
     may("starts_per_hour_max", U32),
+    may("run_max_min", U32),
     may("lease_s", U32),
 ];
 

@@ -28,6 +28,7 @@ impl Compiler<'_> {
             run_s_min: raw.run_min_s.unwrap_or(usual.run_s_min),
             off_s_min: raw.off_min_s.unwrap_or(usual.off_s_min),
             starts_per_hour_max: raw.starts_per_hour_max.unwrap_or(usual.starts_per_hour_max),
+            run_s_max: raw.run_max_min.map_or(usual.run_s_max, |minutes| minutes.saturating_mul(60)),
             lease_s: raw.lease_s.unwrap_or(usual.lease_s),
             ..usual
         })

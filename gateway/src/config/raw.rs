@@ -246,6 +246,7 @@ pub(super) struct Pump {
     pub(super) run_min_s: Option<u32>,
     pub(super) off_min_s: Option<u32>,
     pub(super) starts_per_hour_max: Option<u32>,
+    pub(super) run_max_min: Option<u32>,
     pub(super) lease_s: Option<u32>,
 }
 

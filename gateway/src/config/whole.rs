@@ -85,6 +85,11 @@ impl Compiler<'_> {
                 let pump = fields.sources.get(source).map(|field| format!("{field}.pump"));
                 any(&["lease_min", "source"]) || pump.is_some_and(|pump| self.is_spoilt(&pump))
             }
+            ProblemKind::Pump(PumpProblem::MasterLease(other, _)) => {
+                let pump = fields.sources.get(other).map(|field| format!("{field}.pump"));
+                any(&["pump.kind", "pump.lease_s", "fed_by"])
+                    || pump.is_some_and(|pump| self.is_spoilt(&pump))
+            }
             ProblemKind::Pump(PumpProblem::BeforeValves) => {
                 any(&["pump.kind", "pump.on_adjust_s", "pump.off_adjust_s"])
             }
@@ -293,7 +298,9 @@ fn pump_key(problem: &PumpProblem, pump: Option<&PumpPlan>) -> &'static str {
             spans.iter().find(|(_, s)| *s > 3600).map_or("pump.starts_per_hour_max", |(key, _)| key)
         }
         PumpProblem::OutputShared
+        | PumpProblem::LongestRun
         | PumpProblem::LeaseTooShort(_)
+        | PumpProblem::MasterLease(..)
         | PumpProblem::Twice(_)
         | PumpProblem::ZoneLease(..) => problem.key().unwrap_or("pump"),
     }

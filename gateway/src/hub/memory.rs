@@ -5,12 +5,13 @@
 
 use giot_engine::program::{Control, FarmState, Percent};
 use giot_engine::{
-    ArgValue, Errand, GuardMemory, Lock, Memory, OpenMemory, Reason, Rest, RunMemory, SourceMemory,
+    ArgValue, Errand, GuardMemory, Lock, Memory, NodeRun, OpenMemory, Reason, Rest, RunMemory, SourceMemory,
     ZoneMemory,
 };
 use giot_shared::ids::CommandId;
 use giot_shared::time::UnixMs;
 use giot_shared::units::Millilitres;
+use serde::Deserialize as _;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 
@@ -144,6 +145,7 @@ pub(super) fn source_to_json(memory: &SourceMemory) -> String {
         "failures": memory.failures,
         "open": memory.open.map(open_to_json),
         "starts": memory.starts.iter().map(|at| at.0).collect::<Vec<_>>(),
+        "node_run": memory.node_run.map(|run| [run.seen_s, run.stated_s]),
     })
     .to_string()
 }
@@ -169,6 +171,13 @@ fn source_from_json(text: &str) -> Option<SourceMemory> {
             .iter()
             .map(|at| at.as_i64().map(UnixMs))
             .collect::<Option<_>>()?,
+        node_run: match present("node_run") {
+            Some(run) => {
+                let [seen_s, stated_s] = <[u32; 2]>::deserialize(run).ok()?;
+                Some(NodeRun { seen_s, stated_s })
+            }
+            None => None,
+        },
     })
 }
 
@@ -277,6 +286,7 @@ pub(super) fn farm_to_json(farm: &FarmState) -> String {
         "suspended_until": unix(farm.suspended_until),
         "water_paused_until": unix(farm.water_paused_until),
         "zones_suspended_until": zones,
+        "day_told": unix(farm.day_told),
     })
     .to_string()
 }
@@ -293,6 +303,7 @@ fn farm_from_json(text: &str) -> Option<FarmState> {
         suspended_until: unix("suspended_until"),
         water_paused_until: unix("water_paused_until"),
         zones_suspended_until: zones.iter().map(zone).collect::<Option<_>>()?,
+        day_told: unix("day_told"),
         needs: BTreeMap::new(),
         lacks: BTreeMap::new(),
     })
@@ -395,6 +406,7 @@ mod tests {
             suspended_until: None,
             water_paused_until: Some(UnixMs(8)),
             zones_suspended_until: [("a".parse().expect("a name"), UnixMs(9))].into(),
+            day_told: Some(UnixMs(10)),
             needs: BTreeMap::new(),
             lacks: BTreeMap::new(),
         };
@@ -415,6 +427,7 @@ mod tests {
             failures: 3,
             open: Some(OpenMemory { command: CommandId(9), run_s: 60, until: None, manual: false }),
             starts: vec![UnixMs(1), UnixMs(2)],
+            node_run: Some(NodeRun { seen_s: 3600, stated_s: 7200 }),
         };
         for memory in [full, SourceMemory::default()] {
             let rows = [("source/well".to_owned(), source_to_json(&memory))];

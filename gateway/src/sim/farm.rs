@@ -317,12 +317,7 @@ fn pump_plan(household: usize, dice: &mut Dice) -> anyhow::Result<PumpPlan> {
 /// A master valve that opens before its zones and closes after them.
 fn master_plan() -> anyhow::Result<PumpPlan> {
     let output = ValveRef { node: "m0".parse()?, valve: ValveId(0) };
-    Ok(PumpPlan {
-        on_adjust_s: -20,
-        off_adjust_s: 10,
-        lease_s: 110,
-        ..PumpPlan::new(PumpKind::Master, output)
-    })
+    Ok(PumpPlan { on_adjust_s: -20, off_adjust_s: 10, ..PumpPlan::new(PumpKind::Master, output) })
 }
 
 fn zone_plan(

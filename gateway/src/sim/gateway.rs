@@ -93,6 +93,8 @@ pub(super) struct Gateway {
     next_command: u64,
     next_counter: u64,
     pub(super) known: Vec<Known>,
+    /// The pauses that hold, as this run of it has them.
+    paused: FarmState,
     is_offline: BTreeMap<usize, bool>,
     /// Whether the first clock that this run of the gateway saw was right: dates of devices are believed by it.
     is_first_clock_right: Option<bool>,
@@ -164,6 +166,7 @@ impl World {
         let next = CommandId(self.gateway.next_command + RESERVED);
         self.gateway.next_counter += RESERVED;
         let memory = kept.memory.clone();
+        self.gateway.paused = memory.farm.clone();
         self.gateway.is_first_clock_right = None;
         self.gateway.look_at_clock();
         self.gateway.sessions = sessions;
@@ -245,7 +248,10 @@ impl World {
                     self.keep(Row::Zone(zone, Box::new(memory)));
                 }
                 Action::RememberProgram { program, control } => self.keep(Row::Program(program, control)),
-                Action::RememberFarm { farm } => self.keep(Row::Farm(farm)),
+                Action::RememberFarm { farm } => {
+                    self.gateway.paused = farm.clone();
+                    self.keep(Row::Farm(farm));
+                }
                 // The season's farm has no gauges, so nothing is learned.
                 Action::RememberGuards { .. } => {}
                 Action::Pump(action) => self.act_for_pump(action),
@@ -332,6 +338,10 @@ impl World {
         let is_source_in_order = self.is_source_in_order(zone_idx);
         let is_kept = matches!(reason, Reason::LeaseRenewed { .. }) && self.is_kept_by_pump(zone_idx);
         let code = reason.code();
+        let paused = &self.gateway.paused;
+        let of_zone = paused.zones_suspended_until.get(id).copied();
+        let paused_until = paused.rain_delay_until.max(paused.suspended_until).max(of_zone);
+        let is_paused = self.now().wall.is_some_and(|wall| Some(wall) < paused_until);
         let checks = &mut self.checks;
         let mut demand = |is_kept, what: &str| {
             checks.demand(is_kept, now_ms, || format!("{what}: {id} is opened for {code}"));
@@ -349,6 +359,7 @@ impl World {
             return;
         }
         demand(self.gateway.offset_ms.is_some(), "P6 clock");
+        demand(!is_paused || !is_first || known.is_started, "P6 pause");
         if is_by_program || (!is_first && known.is_program) {
             return;
         }

@@ -56,6 +56,10 @@ pub struct Report {
     pub n_runs: u64,
     /// Starts of pumps and master valves.
     pub n_pump_starts: u64,
+    /// Looks at zones' valves that commands had opened, and those of them that found a pump or master valve on the way off.
+    pub n_looks: u64,
+    /// See [`Self::n_looks`].
+    pub n_dry_looks: u64,
     /// Water of all runs, litres.
     pub litres: u64,
     /// The same over the wetted ground of all zones, mm.

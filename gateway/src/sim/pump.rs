@@ -20,6 +20,9 @@ const WAY_MS_MAX: u64 = 45_000;
 
 const HOUR_MS: u64 = 3_600_000;
 
+/// A valve has had its pump for so long, or should have: both adjustments, and an answer that came late.
+const SETTLED_MS: u64 = 120_000;
+
 /// What is wrong with a pump or master valve.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum PumpTrouble {
@@ -233,6 +236,21 @@ impl World {
                 format!("P5: the pump of {source:?} runs against closed valves")
             });
         }
+    }
+
+    /// Counts whether a zone that a command opened has water: a pump that goes off and on again would leave it dry.
+    pub(super) fn look_at_way(&mut self, zone_idx: usize) {
+        let Some(ground) = self.farm.grounds.get(zone_idx) else { return };
+        let run_of = |node_idx: usize, line_idx: usize| *self.nodes.get(node_idx)?.runs.get(line_idx)?;
+        let run = run_of(ground.node_idx, ground.line_idx);
+        let is_settled = |since_ms: u64| self.now_ms.saturating_sub(since_ms) >= SETTLED_MS;
+        if !run.and_then(|run| run.commanded_ms).is_some_and(is_settled) {
+            return;
+        }
+        let mut above = self.farm.pumps_of_zone.get(zone_idx).into_iter().flatten();
+        let is_dry = above.any(|pump_idx| run_of(*pump_idx, 0).is_none());
+        self.report.n_looks += 1;
+        self.report.n_dry_looks += u64::from(is_dry);
     }
 
     fn has_way(&self, pump_idx: usize) -> bool {

@@ -19,7 +19,7 @@ use super::dice::Dice;
 use super::farm::Farm;
 use super::field::Field;
 use super::gateway::Gateway;
-use super::node::{HARD_MAX_MS, Node, Order, Run};
+use super::node::{Node, Order, Run};
 use super::pump::{PumpTrouble, Pumps};
 use super::station::Station;
 use super::trouble::{ProbeTrouble, Trouble};
@@ -43,6 +43,9 @@ const HELLO_EVERY_MS: u64 = 6 * 60 * MINUTE_MS;
 
 /// How late beyond its time to live an order may be obeyed: a node's clock drifts until it is told the time again.
 const CLOCK_MS_MAX: u64 = 2000;
+
+/// A season with fewer looks at open valves says little about their pumps.
+const N_LOOKS_FEW: u64 = 500;
 
 /// A message from a node.
 #[derive(Clone, Debug)]
@@ -245,12 +248,7 @@ impl World {
         };
         // A few parts in a million: the dating of an epoch that lives for months must stay within a minute.
         let drift = |dice: &mut Dice| i64::try_from(dice.below(7)).unwrap_or(3) - 3;
-        let nodes = (0..n_nodes)
-            .map(|idx| {
-                let hard_max_ms = if farm.pump_nodes().contains(&idx) { u64::MAX } else { HARD_MAX_MS };
-                Node::new(n_lines(idx), drift(&mut dice), hard_max_ms)
-            })
-            .collect();
+        let nodes = (0..n_nodes).map(|idx| Node::new(n_lines(idx), drift(&mut dice))).collect();
         Self {
             now_ms: 0,
             field: Field::new(seed, START, &farm.grounds),
@@ -651,6 +649,7 @@ impl World {
         let now_ms = self.now_ms;
         for zone_idx in self.farm.zones_of(node_idx) {
             self.field.advance(zone_idx, now_ms);
+            self.look_at_way(zone_idx);
             let theta = self.field.theta(zone_idx);
             let Some((first, n)) = self.farm.grounds.get(zone_idx).map(|g| (g.first_probe, g.n_probes))
             else {
@@ -740,6 +739,11 @@ impl World {
         self.report.litres = told_ml / 1000;
         self.report.mm = (told_ml / 1000).checked_div(wetted_m2).unwrap_or(0);
         self.report.n_records = self.gateway.kept.n_records;
+        let (n_dry, n_looks) = (self.report.n_dry_looks, self.report.n_looks);
+        // A pump that fails costs some of them; one that goes off and on again would cost many more.
+        self.checks.demand(n_dry * 10 <= n_looks + N_LOOKS_FEW, self.now_ms, || {
+            format!("P5: {n_dry} of {n_looks} looks at open valves find their pump or master valve off")
+        });
         self.report.n_lost = self.nodes.iter().map(|node| node.n_lost).sum();
         self.report.actions_hash = self.hash.0;
         self.report.n_violations = self.checks.n_violations;

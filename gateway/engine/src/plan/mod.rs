@@ -21,6 +21,7 @@ pub use guard::{
     PressureGuard, RainGuard, SourceGuards, TankGuard, ZoneGuards,
 };
 pub use pump::{ADJUST_S_MAX, PumpKind, PumpPlan, PumpProblem};
+pub(crate) use pump::{DRIFT_DIVISOR, LEASE_S_MIN, NODE_RUN_S_DEFAULT};
 pub use soil::{Depletion, HYSTERESIS_CENTIKPA_MIN, HeldWater, Level, SoilRule};
 
 /// Smallest distance of stop and start threshold: 2 % of volume, about the noise and drift of a capacitive probe.

@@ -213,7 +213,21 @@ fn pumps_and_guards_that_cannot_be_right_are_refused() {
     check(&|plan| pump(plan).on_adjust_s = 601, &["pump_adjust"]);
     check(&|plan| pump(plan).off_s_min = 3601, &["pump_span"]);
     check(&|plan| pump(plan).lease_s = 29, &["pump_lease_too_short"]);
+    check(&|plan| pump(plan).run_s_max = 599, &["pump_longest_run"]);
+    check(&|plan| pump(plan).run_s_max = 86_401, &["pump_longest_run"]);
+    check(&|plan| (pump(plan).run_s_max, pump(plan).run_s_min) = (1200, 601), &["pump_longest_run"]);
     check(&|plan| pump(plan).lease_s = 120, &["pump_zone_lease"]);
+    let with_master = |plan: &mut Plan, lease_s| {
+        let valve = ValveRef { node: "gate".parse().unwrap(), valve: giot_shared::ids::ValveId(0) };
+        let master = PumpPlan { lease_s, ..PumpPlan::new(PumpKind::Master, valve) };
+        let main =
+            SourcePlan { fed_by: Some("well".parse().unwrap()), pump: Some(master), ..SourcePlan::default() };
+        plan.sources.insert("main".parse().unwrap(), main);
+        zone(plan).source = "main".parse().unwrap();
+    };
+    check(&|plan| with_master(plan, 130), &[]);
+    check(&|plan| with_master(plan, 129), &["pump_master_lease"]);
+    check(&|plan| with_master(plan, 900), &[]);
     check(&|plan| pump(plan).valve = zone(plan).valve.clone(), &["pump_output_shared"]);
     check(&|plan| well(plan).stagger_s = 3601, &["stagger_too_long"]);
     check(&|plan| well(plan).guards.flow.low_percent = 5, &["guard_flow_limits"]);

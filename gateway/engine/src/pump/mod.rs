@@ -12,8 +12,9 @@
 //! nobody could foresee (a zone's node that fails) is over soon. Who depends on whom is not known here: the engine asks
 //! zones and pumps, and holds back the Closes of valves while the pump above them is not off.
 //!
-//! `words` takes in what nodes say.
+//! `longest` rests an output before its node would, `words` takes in what nodes say.
 
+mod longest;
 mod words;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -27,7 +28,7 @@ use crate::diary::{Action, By, Entry, Event, PumpAction};
 use crate::flight::{Flight, SentOpen};
 use crate::ids::SourceId;
 use crate::memory::{OpenMemory, SourceMemory};
-use crate::plan::{PumpKind, PumpPlan, Timing};
+use crate::plan::{LEASE_S_MIN, PumpKind, PumpPlan, Timing};
 use crate::reason::Reason;
 use crate::view::{PumpState, PumpView};
 use crate::zone::Measured;
@@ -37,9 +38,6 @@ const ATTEMPTS_MAX: u32 = 3;
 
 /// So many failures in a row wait for a person.
 const FAILURES_MAX: u32 = 3;
-
-/// A shorter lease is not worth a start: a motor needs as long to come up.
-const LEASE_S_MIN: u32 = 10;
 
 /// Longest pause between two Closes, ms.
 const CLOSE_PAUSE_MS_MAX: u64 = 60_000;
@@ -96,6 +94,9 @@ struct Running {
     flight: Flight,
     name: CommandId,
     since: MonoMs,
+    /// When it is to rest, and from when its node may switch it off by its own maximum.
+    rest_at: MonoMs,
+    node_ends_at: MonoMs,
     lease_ends_at: MonoMs,
     renew_at: MonoMs,
     /// Renewals without answer: how many, and when the first was sent.
@@ -312,7 +313,7 @@ impl Pump {
         if self.is_online == Some(false) {
             return None;
         }
-        Some((running.since, running.flight.certain_until()?))
+        Some((running.since, running.flight.certain_until()?.min(running.node_ends_at)))
     }
 
     /// Since when it is on, as its node reported.
@@ -410,6 +411,7 @@ impl Pump {
                 self.stop(turn, demand.end.clone(), By::Engine, true);
             }
             Phase::Starting(_) => self.tick_starting(turn, demand),
+            Phase::On(running) if now >= running.rest_at => self.stop(turn, self.longest(), By::Engine, true),
             Phase::On(_) => self.tick_on(turn, demand),
             Phase::Stopping(_) => self.tick_stopping(turn),
         }
@@ -428,10 +430,8 @@ impl Pump {
             Phase::On(running) => {
                 let of_lead = running.since.plus_ms(u64::from(self.plan.on_adjust_s.unsigned_abs()) * 1000);
                 let of_least = self.least_until().and_then(ahead);
-                [Some(running.renew_at.min(running.lease_ends_at)), ahead(of_lead), of_least]
-                    .into_iter()
-                    .flatten()
-                    .min()
+                let of_lease = running.renew_at.min(running.lease_ends_at).min(running.rest_at);
+                [Some(of_lease), ahead(of_lead), of_least].into_iter().flatten().min()
             }
             Phase::Stopping(stopping) => {
                 let is_reachable = self.is_online != Some(false);

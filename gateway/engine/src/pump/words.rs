@@ -224,7 +224,7 @@ impl Pump {
     fn confirm(&mut self, turn: &mut PumpTurn<'_>, command: CommandId) {
         let now = turn.mono();
         let phase = std::mem::replace(&mut self.phase, Phase::Off);
-        let Phase::Starting(Starting { mut flight, name, .. }) = phase else {
+        let Phase::Starting(Starting { mut flight, name, first_sent_at, .. }) = phase else {
             self.phase = phase;
             return;
         };
@@ -232,8 +232,17 @@ impl Pump {
             flight.begin(SentOpen { command, sent_at: now, run_s: self.plan.lease_s, ttl_s: 0 }, now);
         }
         let lease = flight.obeyed();
-        let mut running =
-            Running { flight, name, since: now, lease_ends_at: now, renew_at: now, renewal: None };
+        let (rest_at, node_ends_at) = self.longest_until(first_sent_at, turn.timing);
+        let mut running = Running {
+            flight,
+            name,
+            since: now,
+            rest_at,
+            node_ends_at,
+            lease_ends_at: now,
+            renew_at: now,
+            renewal: None,
+        };
         if let Some((sent, obeyed_at)) = lease {
             running.begin_lease(sent, obeyed_at);
         }
@@ -315,6 +324,7 @@ impl Pump {
                 return;
             }
         };
+        self.learn_node_run(word);
         let reason = reason_of(word);
         self.tell_measured(turn, Event::Stopped, By::Node, reason.clone(), Some(name), word.measured);
         let is_failed = word.closed_by.is_some_and(is_failure);

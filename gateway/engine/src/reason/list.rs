@@ -460,6 +460,11 @@ reasons! {
     PumpUncovered = "pump_uncovered" {
         source: SourceId = "The source.",
     }
+    /// Its node keeps an output on only so long at a time, so it goes off before that, and on again after its rest.
+    PumpLongestRun = "pump_longest_run" {
+        source: SourceId = "The source.",
+        most_s: u64 = "How long the node keeps it on.",
+    }
     /// The pump is being switched off; the zone waits until it is.
     PumpStopping = "pump_stopping" {
         source: SourceId = "The source.",

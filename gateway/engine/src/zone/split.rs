@@ -10,17 +10,11 @@ use giot_shared::valve::CloseReason;
 
 use super::errand::is_interruption;
 use super::{ValveWord, Zone};
-use crate::plan::Timing;
+use crate::plan::{DRIFT_DIVISOR, NODE_RUN_S_DEFAULT, Timing};
 use crate::reason::Reason;
 
 /// A node that closes sooner is told something else than a longest run.
 const NODE_RUN_S_MIN: u32 = 60;
-
-/// What the settings of nodes have where nobody says otherwise, seconds.
-const NODE_RUN_S_DEFAULT: u32 = 7200;
-
-/// The part of its longest run by which a node's clock may be fast.
-const DRIFT_DIVISOR: u32 = 50;
 
 impl Zone {
     /// Takes in how long the node kept the valve open when its own maximum closed it; a longer run shows that it has more.

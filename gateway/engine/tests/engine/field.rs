@@ -40,10 +40,14 @@ pub(crate) struct Field {
     pub(crate) ml_per_s: u64,
     /// How long a node keeps a valve open at the most, whatever it is asked for, seconds.
     pub(crate) hard_max_s: u64,
+    /// Nodes that keep their valves open for less.
+    pub(crate) hard_max_s_of: BTreeMap<NodeId, u64>,
     /// Whether the nodes' meters end a run by themselves when its volume has flowed.
     pub(crate) ends_by_volume: bool,
     /// What each Open of a zone was limited to, ml, and when it was sent, seconds.
     pub(crate) limits: Vec<(u64, Option<u32>)>,
+    /// What was still open when a valve had closed, by their nodes.
+    pub(crate) left_open: Vec<BTreeSet<String>>,
     pub(crate) log: Vec<String>,
 }
 
@@ -63,8 +67,10 @@ impl Field {
             mute: BTreeSet::new(),
             ml_per_s: 278,
             hard_max_s: 8 * 3600,
+            hard_max_s_of: BTreeMap::new(),
             ends_by_volume: false,
             limits: Vec::new(),
+            left_open: Vec::new(),
             log: Vec::new(),
         };
         field.drain();
@@ -110,6 +116,13 @@ impl Field {
         self.connect_all();
     }
 
+    /// The gateway is off for a while, with every valve closed, and starts anew.
+    pub(crate) fn off_for_s(&mut self, span_s: u64) {
+        assert!(self.runs.is_empty(), "a valve is open");
+        self.now_ms += span_s * 1000;
+        self.restart();
+    }
+
     /// A node loses its power for a moment: its valves close.
     pub(crate) fn reboot(&mut self, name: &str) {
         let closed: Vec<_> = self.runs.keys().filter(|valve| valve.node == node(name)).cloned().collect();
@@ -124,12 +137,12 @@ impl Field {
         let end_ms = self.now_ms + span_s * 1000;
         let mut n_steps = 0;
         loop {
-            let hard_max_ms = self.hard_max_s * 1000;
-            let end_of = |run: &Run| {
-                let by_time_ms = run.until_ms.min(run.opened_ms + hard_max_ms);
+            let end_of = |valve: &ValveRef, run: &Run| {
+                let hard_max_s = self.hard_max_s_of.get(&valve.node).unwrap_or(&self.hard_max_s);
+                let by_time_ms = run.until_ms.min(run.opened_ms + hard_max_s * 1000);
                 run.enough_ms.map_or(by_time_ms, |enough_ms| enough_ms.min(by_time_ms))
             };
-            let lease = self.runs.iter().map(|(valve, run)| (end_of(run), valve.clone())).min();
+            let lease = self.runs.iter().map(|(valve, run)| (end_of(valve, run), valve.clone())).min();
             let engine_ms = self.engine.poll_timeout().map(|at| at.0);
             let next_ms = lease.as_ref().map(|(at_ms, _)| *at_ms).into_iter().chain(engine_ms).min();
             let Some(next_ms) = next_ms.filter(|next_ms| *next_ms <= end_ms) else { break };
@@ -239,7 +252,9 @@ impl Field {
     }
 
     fn close(&mut self, valve: &ValveRef, reason: CloseReason) {
-        let Some(run) = self.runs.remove(valve).filter(|_| !self.mute.contains(&valve.node)) else { return };
+        let run = self.runs.remove(valve);
+        self.left_open.push(self.runs.keys().map(|open| open.node.to_string()).collect());
+        let Some(run) = run.filter(|_| !self.mute.contains(&valve.node)) else { return };
         let run_ms = self.now_ms - run.opened_ms;
         let volume = Some(Millilitres(u32::try_from(run_ms * self.ml_per_s / 1000).unwrap()));
         self.feed(Input::ValveState {

@@ -82,7 +82,7 @@ fn pumped_farm() -> Plan {
     main.pump = Some(PumpPlan {
         on_adjust_s: -20,
         off_adjust_s: 10,
-        lease_s: 30,
+        lease_s: 120,
         ..PumpPlan::new(PumpKind::Master, output("master"))
     });
     for (n, zone) in plan.zones.values_mut().enumerate() {
