@@ -17,6 +17,10 @@ const DELAYS_H: [f64; 5] = [0.25, 0.5, 1.0, 2.0, 4.0];
 const HOURS_MIN: usize = 72;
 /// Fewer hours with water teach nothing about how it wets.
 const WET_HOURS_MIN: usize = 3;
+/// Fewer hours with rain do not either: it falls more evenly than water is given.
+const RAIN_HOURS_MIN: usize = 10;
+/// Less in an hour is dew, or one tip of a gauge, mm.
+const RAIN_MM_MIN: f64 = 0.3;
 /// Levels above which soil runs over that are tried, as shares of the readings below them.
 const OVER_SHARES: [f64; 6] = [0.3, 0.5, 0.7, 0.8, 0.9, 0.97];
 /// Soil that loses more than this share of what is above that level in an hour is no soil.
@@ -45,6 +49,8 @@ pub struct Bucket {
     pub r2: f64,
     /// Pairs of hours that it was learned from.
     pub n_hours: usize,
+    /// Too little was given to learn from: what a cubic metre adds follows from what rain added.
+    pub is_by_rain: bool,
 }
 
 /// An hour of the history.
@@ -60,13 +66,20 @@ pub struct Hour {
 
 impl Bucket {
     /// Learns from hours in a row; the delay and the level that explain most win. `stress`, `dry`: where plants begin to take less,
-    /// and where they take nothing.
+    /// and where they take nothing. `mm_per_m3`: what a cubic metre is on the ground that it wets, so that rain can teach where
+    /// hardly anything was given.
     ///
     /// # Errors
     /// The code of what is missing.
-    pub fn learn(hours: &[Hour], (stress, dry): (f64, f64)) -> Result<Self, &'static str> {
+    pub fn learn(
+        hours: &[Hour],
+        (stress, dry): (f64, f64),
+        mm_per_m3: Option<f64>,
+    ) -> Result<Self, &'static str> {
         let n_wet = hours.iter().filter(|hour| hour.m3 > 0.0).count();
-        if n_wet < WET_HOURS_MIN {
+        let n_rainy = hours.iter().filter(|hour| hour.rain_mm >= RAIN_MM_MIN).count();
+        let by_rain = mm_per_m3.filter(|_| n_wet < WET_HOURS_MIN && n_rainy >= RAIN_HOURS_MIN);
+        if n_wet < WET_HOURS_MIN && by_rain.is_none() {
             return Err("too_little_water");
         }
         if pairs(hours).count() < HOURS_MIN {
@@ -77,7 +90,7 @@ impl Bucket {
         let mut best: Option<Self> = None;
         for delay_h in DELAYS_H {
             for over in OVER_SHARES.iter().filter_map(|share| quantile(&levels, *share)) {
-                let fit = Self::fit(hours, delay_h, over);
+                let fit = Self::fit(hours, delay_h, over, by_rain);
                 let better = fit.filter(|fit| fit.per_m3 > 0.0 && best.is_none_or(|best| fit.r2 > best.r2));
                 best = better.or(best);
             }
@@ -88,7 +101,7 @@ impl Bucket {
 
     /// Least squares of the hourly changes: water and rain that arrive, what is above the level, and a constant.
     #[expect(clippy::cast_precision_loss, reason = "hours of a year are far below 2^53")]
-    fn fit(hours: &[Hour], delay_h: f64, over: f64) -> Option<Self> {
+    fn fit(hours: &[Hour], delay_h: f64, over: f64, by_rain: Option<f64>) -> Option<Self> {
         let water = delayed(hours.iter().map(|hour| hour.m3), delay_h);
         let rain = delayed(hours.iter().map(|hour| hour.rain_mm), delay_h);
         let row =
@@ -115,9 +128,9 @@ impl Bucket {
             rest += (change - made) * (change - made);
         }
         let spread = square - sum * sum / n as f64;
-        let [per_m3, _, of_excess, constant] = answer;
+        let [of_water, of_rain, of_excess, constant] = answer;
         Some(Self {
-            per_m3,
+            per_m3: by_rain.map_or(of_water, |mm_per_m3| of_rain * mm_per_m3),
             over,
             drains: (-of_excess).clamp(0.0, DRAINS_MAX),
             taken: (-constant).max(0.0) * 24.0,
@@ -127,6 +140,7 @@ impl Bucket {
             delay_h,
             r2: if spread > 0.0 { (1.0 - rest / spread).max(0.0) } else { 0.0 },
             n_hours: n,
+            is_by_rain: by_rain.is_some(),
         })
     }
 
@@ -306,6 +320,7 @@ mod tests {
             delay_h: 1.0,
             r2: 1.0,
             n_hours: 100,
+            is_by_rain: false,
         }
     }
 
@@ -315,14 +330,30 @@ mod tests {
 
     #[test]
     fn a_bucket_finds_the_soil_that_made_its_history() {
-        let found = Bucket::learn(&hours(40), (18.0, 10.0)).expect("enough");
+        let found = Bucket::learn(&hours(40), (18.0, 10.0), None).expect("enough");
         assert!((found.per_m3 - 2.0).abs() < 0.3 && (found.taken - 1.2).abs() < 0.4, "{found:?}");
         assert!((20.5..23.5).contains(&found.over) && found.r2 > 0.95, "{found:?}");
     }
 
+    /// The same season with rain in the place of water: a cubic metre on 2000 m² is half a millimetre.
+    #[test]
+    fn rain_teaches_where_nothing_was_given() {
+        let rainy: Vec<Hour> =
+            hours(40).into_iter().map(|hour| Hour { m3: 0.0, rain_mm: hour.m3 * 0.5, ..hour }).collect();
+        let found = Bucket::learn(&rainy, (18.0, 10.0), Some(0.5)).expect("enough");
+        let given = Bucket::learn(&hours(40), (18.0, 10.0), Some(0.5)).expect("enough");
+        assert!(found.is_by_rain && !given.is_by_rain);
+        assert!((found.per_m3 - given.per_m3).abs() < 1e-6, "{found:?} {given:?}");
+        assert_eq!(Bucket::learn(&rainy, (18.0, 10.0), None).map(|_| ()), Err("too_little_water"));
+        assert_eq!(
+            Bucket::learn(&rainy[..400], (18.0, 10.0), Some(0.5)).map(|_| ()),
+            Err("too_little_water")
+        );
+    }
+
     #[test]
     fn what_cannot_teach_is_told() {
-        let learn = |hours: &[Hour]| Bucket::learn(hours, (18.0, 10.0)).map(|_| ());
+        let learn = |hours: &[Hour]| Bucket::learn(hours, (18.0, 10.0), Some(0.5)).map(|_| ());
         let dry: Vec<Hour> = hours(20).into_iter().map(|hour| Hour { m3: 0.0, ..hour }).collect();
         assert_eq!(learn(&dry), Err("too_little_water"));
         assert_eq!(learn(&hours(20)[..69]), Err("too_little_water"));

@@ -122,9 +122,13 @@ pub fn backtest(
         assumed.push("flow_unknown");
         FLOW_UNKNOWN
     });
-    let hours = hours(&history, of_zone, first, (from, to));
-    let bucket =
-        if of_zone.soil.is_tension() { Err("tension") } else { Bucket::learn(&hours, stress(&of_zone.soil)) };
+    let rain = settings.plan.guards.rain.as_ref().map(|rain| &rain.gauge);
+    let hours = hours(&history, of_zone, rain, first, (from, to));
+    let bucket = if of_zone.soil.is_tension() {
+        Err("tension")
+    } else {
+        Bucket::learn(&hours, stress(&of_zone.soil), mm_per_m3(of_zone, &history))
+    };
     let span = to.since_ms(from).max(1);
     let n_trials = if bucket.is_ok() { 2 } else { 1 };
     let mut part = |trial: u64, at: UnixMs| each((at.since_ms(from) * 1000 / span + trial * 1000) / n_trials);
@@ -134,6 +138,9 @@ pub fn backtest(
         .map(|bucket| play(&plan, &history, (from, to), flow, Some(&bucket), &mut |at| part(1, at)));
     if closed.is_some() {
         assumed.push("soil_linear");
+        if bucket.is_ok_and(|bucket| bucket.is_by_rain) {
+            assumed.push("soil_by_rain");
+        }
     }
     if history.runs.iter().any(|run| run.ml == 0) {
         assumed.push("litres_missing");
@@ -281,9 +288,25 @@ fn runs(reader: &Reader, id: &ZoneId, zone: &ZonePlan, from: UnixMs, to: UnixMs)
     Ok(runs)
 }
 
-/// The history by the hour, for the bucket.
+/// What a cubic metre is on the ground that it wets, mm; `None`: nobody knows how much ground that is.
+fn mm_per_m3(zone: &ZonePlan, history: &History) -> Option<f64> {
+    let (area_dm2, wetted) = match &history.balance {
+        Some((balance, _)) => (balance.area_dm2, balance.wetted),
+        None => (zone.area_dm2?, 1.0),
+    };
+    let wetted_m2 = f64::from(area_dm2) / 100.0 * wetted;
+    (wetted_m2 > 0.0).then(|| 1000.0 / wetted_m2)
+}
+
+/// The history by the hour, for the bucket; rain is that of the zone's balance, or of the gauge that holds water back.
 #[expect(clippy::cast_precision_loss, reason = "volumes of an hour are far below 2^53 ml")]
-fn hours(history: &History, zone: &ZonePlan, first: Date, (from, to): (UnixMs, UnixMs)) -> Vec<Hour> {
+fn hours(
+    history: &History,
+    zone: &ZonePlan,
+    rain: Option<&ProbeRef>,
+    first: Date,
+    (from, to): (UnixMs, UnixMs),
+) -> Vec<Hour> {
     let n_hours = to.since_ms(from) / 3_600_000;
     let mut hours = vec![Hour::default(); usize::try_from(n_hours).unwrap_or(0)];
     let mut sums: Vec<BTreeMap<usize, (f64, u32)>> = vec![BTreeMap::new(); hours.len()];
@@ -317,6 +340,12 @@ fn hours(history: &History, zone: &ZonePlan, first: Date, (from, to): (UnixMs, U
             let date = first.plus_days(i32::try_from(nth / 24).unwrap_or(i32::MAX));
             let rain = facts.days.get(&date).and_then(|day| day.rain_mm.get(nth % 24).copied().flatten());
             hour.rain_mm = rain.unwrap_or(0.0);
+        }
+    } else {
+        for (at, _, milli) in history.gauges.iter().filter(|(_, gauge, _)| Some(gauge) == rain) {
+            if let Some(hour) = place(*at).and_then(|idx| hours.get_mut(idx)) {
+                hour.rain_mm += milli.unwrap_or(0).max(0) as f64 / 1000.0;
+            }
         }
     }
     hours
