@@ -257,6 +257,10 @@ preview-zone = { $zone }: { $span }, from { $time }
 preview-portions = (in { $n } portions)
 preview-skipped = Not irrigated.
 preview-zone-skipped = { $zone } is not irrigated.
+preview-short-title = Not all of it will fit
+preview-short-note = Pipes, hours and turns have no room for this water. Move a start, allow more hours, or give less.
+preview-short = { $day }: { $zone } will lack { $span } of program { $program }
+preview-short-litres = { $day }: { $zone } will lack { $span } ({ $litres }) of program { $program }
 preview-cut-short = Program { $program } starts too often: only its first starts are shown here.
 
 ## Confirmed state of a valve

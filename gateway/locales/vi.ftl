@@ -248,6 +248,10 @@ preview-zone = { $zone }: { $span }, từ { $time }
 preview-portions = (chia { $n } đợt)
 preview-skipped = Không tưới.
 preview-zone-skipped = Không tưới { $zone }.
+preview-short-title = Sẽ không tưới đủ
+preview-short-note = Nguồn nước, giờ được tưới và lượt tưới không đủ chỗ cho phần nước này. Hãy dời giờ bắt đầu, thêm giờ được tưới hoặc tưới ít hơn.
+preview-short = { $day }: { $zone } sẽ thiếu { $span } của lịch tưới { $program }
+preview-short-litres = { $day }: { $zone } sẽ thiếu { $span } ({ $litres }) của lịch tưới { $program }
 preview-cut-short = Lịch tưới { $program } bắt đầu quá nhiều lần, ở đây chỉ có những lần đầu.
 
 ## Trạng thái van đã được xác nhận

@@ -532,6 +532,22 @@ describe('the page', { timeout: 600_000 }, () => {
     assert.deepEqual(wrong, []);
   });
 
+  test('what a day has no room for is told above the days, in both languages', async (t) => {
+    const page = await open(t, { viewport: PHONE });
+    const of = { program: 'nhan-toi', zone: 'nhan-1', run_s: 5400, litres: 450 };
+    await page.route('**/api/v1/programs/preview*', async (route) => {
+      const preview = await (await route.fetch()).json();
+      await route.fulfill({ json: { ...preview, short: [{ ...of, day: preview.starts[0].at }] } });
+    });
+    await show(page, '#/programs');
+    const short = page.locator('[data-short]');
+    assert.match(await short.textContent(), /Sẽ không tưới đủ.*Lô nhãn sẽ thiếu 1.giờ 30.phút \(450.lít\) của lịch tưới Nhãn buổi tối/s);
+    await checkFits(page, 'what has no room');
+    await page.getByRole('button', { name: /English/ }).click();
+    assert.match(await short.textContent(), /Not all of it will fit.*Lô nhãn will lack 1.h 30.min \(450.L\) of program Nhãn buổi tối/s);
+    assert.deepEqual(wrong, []);
+  });
+
   test('the start dialog works with the keyboard alone and gives the focus back', async (t) => {
     const page = await open(t);
     await freeZone(page);

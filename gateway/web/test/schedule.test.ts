@@ -1,7 +1,7 @@
 // Programs in sentences, planned starts by day and by zone.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { byDay, byZone, facts, isAhead, pauseEnd } from '../src/lib/schedule';
+import { byDay, byZone, facts, isAhead, pauseEnd, shortages } from '../src/lib/schedule';
 import type { PlannedRun, PlannedStart, Program } from '../src/lib/types';
 import type { Farm } from '../src/lib/words';
 
@@ -109,4 +109,19 @@ test('the portions of a zone are added up, and what is noted about them is said 
 test('a pause of days ends at the same time of day, on a whole millisecond', () => {
   assert.equal(pauseEnd(NOW + 0.4, 2, 'days'), NOW + 2 * DAY);
   assert.equal(pauseEnd(NOW + 0.4, 30, 'minutes'), NOW + 30 * MIN);
+});
+
+test('what a day has no room for is told with its day, zone and program', () => {
+  const one = { day: Date.UTC(2026, 1, 14, 17, 0), program: 'dem', zone: 'mận-1', run_s: 5400 };
+  const told = (lang: 'vi' | 'en'): string[] =>
+    shortages(lang, FARM, short, NOW).map((text) => text.replace(/[\u00a0\u202f]/g, ' '));
+  const short = [{ ...one, litres: 450 }, { ...one, day: one.day + 2 * DAY, run_s: 600, litres: null }];
+  assert.deepEqual(told('en'), [
+    'tomorrow, Sunday 15 Feb: mận-1 will lack 1 h 30 min (450 L) of program dem',
+    'Tuesday 17 Feb: mận-1 will lack 10 min of program dem',
+  ]);
+  assert.deepEqual(told('vi'), [
+    'ngày mai, chủ nhật 15/02: mận-1 sẽ thiếu 1 giờ 30 phút (450 lít) của lịch tưới dem',
+    'thứ ba 17/02: mận-1 sẽ thiếu 10 phút của lịch tưới dem',
+  ]);
 });

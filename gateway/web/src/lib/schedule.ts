@@ -1,9 +1,9 @@
-// What a screen of programs says: a program's state as sentences, planned starts by day, planned runs by zone. Pure: the
-// language, the farm and the clock are arguments.
+// What a screen of programs says: a program's state as sentences, planned starts by day, planned runs by zone, what has
+// no room. Pure: the language, the farm and the clock are arguments.
 import { message } from './fluent';
 import { farmDay, formatNumber, type Lang } from './format';
-import type { PlannedRun, PlannedStart, Program, Reason } from './types';
-import { moment, word, type Farm } from './words';
+import type { PlannedRun, PlannedStart, Program, Reason, Shortage } from './types';
+import { day, litres, moment, span, word, type Farm } from './words';
 
 const DAY_MS = 86_400_000;
 
@@ -78,6 +78,20 @@ export function byZone(runs: PlannedRun[]): ZoneShare[] {
     share.notes.push(...notes.filter((note) => !known.has(JSON.stringify(note))));
   }
   return [...shares.values()].sort((a, b) => a.from - b.from);
+}
+
+/** What the days ahead have no room for, as sentences: which zone of which program lacks how much on which day. */
+export function shortages(lang: Lang, farm: Farm, short: Shortage[], nowMs: number): string[] {
+  return short.map((one) => {
+    const args = {
+      day: day(lang, one.day, nowMs, farm.offsetMin),
+      zone: farm.zoneName(one.zone),
+      program: farm.programName(one.program),
+      span: span(lang, one.run_s * 1000),
+    };
+    if (one.litres === null) return message(lang, 'preview-short', args);
+    return message(lang, 'preview-short-litres', { ...args, litres: litres(lang, one.litres) });
+  });
 }
 
 /** What a pause is counted in. */

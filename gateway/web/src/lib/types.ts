@@ -218,8 +218,18 @@ export interface Preview {
   starts: PlannedStart[];
   /** Programs of which only the first starts are told. */
   cut_short: string[];
-  /** What a day has no room for: seconds, and litres where a flow is stated. */
-  short: { day: number; program: string; zone: string; run_s: number; litres: number | null }[];
+  short: Shortage[];
+}
+
+/** What a day has no room for. */
+export interface Shortage {
+  /** When the day begins. */
+  day: number;
+  program: string;
+  zone: string;
+  run_s: number;
+  /** Null where no flow is stated. */
+  litres: number | null;
 }
 
 export interface BacktestSum {
