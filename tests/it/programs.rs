@@ -141,6 +141,9 @@ async fn a_wish_that_cannot_be_right_is_refused_with_its_field() {
     refused("programs/dem/suspend", json!({ "until": now - 60_000 }).to_string(), "until");
     let of_zone = |what: &str| format!("zones/{ZONE}/{what}");
     refused(&of_zone("suspend"), json!({ "until": now - 60_000 }).to_string(), "until");
+    refused(&of_zone("suspend"), "{}".to_owned(), "until");
+    refused("programs/dem/suspend", json!({ "until": null, "for_min": 5 }).to_string(), "for_min");
+    refused("pause", json!({ "for_min": 181, "water": true }).to_string(), "for_min");
     refused(&of_zone("extend"), json!({ "minutes": 500 }).to_string(), "minutes");
     refused("run-once", json!({ "runs": [] }).to_string(), "runs");
     refused("run-once", json!({ "runs": [{ "zone": ZONE, "minutes": 1000 }] }).to_string(), "runs");

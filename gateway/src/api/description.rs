@@ -1,10 +1,13 @@
 //! What the API says of itself, `openapi.json`: read from the handlers here, and checked in. Making it takes more room than the program has
 //! for it, so the program holds the text only.
 
-use utoipa::OpenApi;
+use std::collections::{BTreeMap, BTreeSet};
+
+use utoipa::{Modify, OpenApi};
 
 #[derive(OpenApi)]
 #[openapi(
+    modifiers(&Names),
     info(
         title = "Giọt",
         description = "Soil, water and irrigation diary of one gateway. Times are milliseconds since 1970-01-01T00:00:00Z, \
@@ -23,6 +26,7 @@ use utoipa::OpenApi;
         super::zones::stop_all,
         super::zones::test_valves,
         super::zones::run_once,
+        super::zones::suspend,
         super::zones::lock,
         super::zones::unlock,
         super::zones::clear_fault,
@@ -64,6 +68,26 @@ use utoipa::OpenApi;
 )]
 struct Description;
 
+/// Names operations by their resource and their handler: two of one name would be one in a program made from the description.
+struct Names;
+
+impl Modify for Names {
+    fn modify(&self, description: &mut utoipa::openapi::OpenApi) {
+        let items = description.paths.paths.values_mut();
+        let operations = items.flat_map(|item| {
+            [&mut item.get, &mut item.post, &mut item.put, &mut item.delete, &mut item.patch]
+                .into_iter()
+                .flatten()
+        });
+        for operation in operations {
+            let tag = operation.tags.iter().flatten().next().and_then(|tag| tag.rsplit("::").next());
+            let tag = tag.unwrap().to_owned();
+            operation.operation_id = operation.operation_id.as_ref().map(|id| format!("{tag}_{id}"));
+            operation.tags = Some(vec![tag]);
+        }
+    }
+}
+
 /// Set to write `openapi.json` anew.
 const WRITE: &str = "GIOT_WRITE_OPENAPI";
 
@@ -78,4 +102,62 @@ fn the_description_is_what_the_handlers_say() {
         made == super::DESCRIPTION,
         "gateway/src/api/openapi.json is of another state: {WRITE}=1 cargo test --workspace --lib the_description, then look at the difference"
     );
+}
+
+/// Methods with their paths.
+type Routes = BTreeSet<(String, String)>;
+
+/// What the router answers below `/api/v1`, but for this description. It tells its routes by its `Debug` only: of each, by its number,
+/// `MethodRouter { … allow_header: Bytes(b"GET,HEAD") }` and in another place the path.
+fn routed() -> Routes {
+    let shown = format!("{:?}", super::resources());
+    let (routes, _) = shown.split_once("fallback_router: ").unwrap();
+    let mut by_number: BTreeMap<&str, (Vec<&str>, &str)> = BTreeMap::new();
+    for entry in routes.split("RouteId(").skip(1) {
+        let (number, rest) = entry.split_once("): ").unwrap();
+        let (methods, path) = by_number.entry(number).or_default();
+        let quoted = |before: &str| rest.split_once(before)?.1.split_once('"').map(|(text, _)| text);
+        if rest.starts_with('"') {
+            *path = quoted("\"").unwrap();
+        } else if let Some(allowed) = quoted("allow_header: Bytes(b\"") {
+            methods.extend(allowed.split(',').filter(|method| *method != "HEAD"));
+        }
+    }
+    let routes = by_number.into_values().filter(|(_, path)| path.starts_with("/api/v1/"));
+    let of_path = |(methods, path): (Vec<&str>, &str)| -> Vec<(String, String)> {
+        assert!(!methods.is_empty(), "{path} answers nothing that can be described");
+        methods.into_iter().map(|method| (method.to_ascii_lowercase(), path.to_owned())).collect()
+    };
+    routes.flat_map(of_path).filter(|(_, path)| path != "/api/v1/openapi.json").collect()
+}
+
+/// What the description says.
+fn described() -> Routes {
+    let told: serde_json::Value = serde_json::from_str(super::DESCRIPTION).unwrap();
+    let paths = told["paths"].as_object().unwrap().iter();
+    let of_path = |(path, methods): (&String, &serde_json::Value)| -> Vec<(String, String)> {
+        methods.as_object().unwrap().keys().map(|method| (method.clone(), path.clone())).collect()
+    };
+    paths.flat_map(of_path).collect()
+}
+
+#[test]
+fn the_description_holds_every_route_and_no_other() {
+    let (routed, described) = (routed(), described());
+    assert!(routed.contains(&("post".to_owned(), "/api/v1/zones/{id}/start".to_owned())), "{routed:?}");
+    let missing: Vec<_> = routed.difference(&described).collect();
+    let gone: Vec<_> = described.difference(&routed).collect();
+    assert!(missing.is_empty() && gone.is_empty(), "not described: {missing:?}; not routed: {gone:?}");
+}
+
+#[test]
+fn every_operation_has_a_name_of_its_own() {
+    let told: serde_json::Value = serde_json::from_str(super::DESCRIPTION).unwrap();
+    let items = told["paths"].as_object().unwrap().values().filter_map(serde_json::Value::as_object);
+    let names: Vec<_> = items
+        .flat_map(|item| item.values().map(|operation| operation["operationId"].as_str().unwrap()))
+        .collect();
+    let unique: BTreeSet<_> = names.iter().collect();
+    assert_eq!(unique.len(), names.len(), "{names:?}");
+    assert!(unique.contains(&"zones_suspend"), "{names:?}");
 }

@@ -99,6 +99,18 @@ impl Problem {
         )
     }
 
+    /// What counts from now on cannot be counted yet.
+    pub(crate) fn clock_unset() -> Self {
+        let detail = "the gateway's clock is not set yet: say until when";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "clock_unset", detail)
+    }
+
+    /// The parameter to blame.
+    #[cfg(test)]
+    pub(crate) const fn blamed(&self) -> Option<&'static str> {
+        self.field
+    }
+
     /// The gateway is stopping, or its queue of requests is full.
     pub(crate) fn unavailable() -> Self {
         Self::new(

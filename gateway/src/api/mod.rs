@@ -91,8 +91,8 @@ impl Api {
 /// The description of the API: made from the handlers by a test (`description.rs`), so that the program need not hold its making.
 const DESCRIPTION: &str = include_str!("openapi.json");
 
-/// Every route over `api`.
-fn routes(api: Api) -> Router {
+/// Every route.
+fn resources() -> Router<Api> {
     Router::new()
         .route("/api/v1/openapi.json", get(describe))
         .merge(auth::routes())
@@ -114,6 +114,11 @@ fn routes(api: Api) -> Router {
         .merge(diary::routes())
         .merge(events::routes())
         .merge(page::routes())
+}
+
+/// Every route over `api`.
+fn routes(api: Api) -> Router {
+    resources()
         .layer(DefaultBodyLimit::max(BODY_MAX))
         .layer(middleware::map_response(error::as_problem))
         .layer(middleware::from_fn(error::in_its_language))

@@ -10,7 +10,7 @@ use axum::{
 use giot_engine::program::{Outcome, PREVIEW_DAYS_MAX, Percent, SKIPS_MAX, WATER_PAUSE_MS_MAX};
 use giot_engine::{Pause, ProgramId, ProgramWish, Shortfall, forecast, shortfalls};
 use giot_shared::time::UnixMs;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::Api;
@@ -142,20 +142,30 @@ pub(crate) struct Adjust {
     percent: u16,
 }
 
-/// Until when nothing starts.
+/// Until when nothing starts, or for how long: one of the two.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Until {
     /// Milliseconds since 1970-01-01T00:00:00Z, ahead and at most 366 days; null: go on.
-    pub(super) until: Option<i64>,
+    #[serde(default, deserialize_with = "written")]
+    #[schema(value_type = Option<i64>)]
+    until: Option<Option<i64>>,
+    /// Minutes from now on, by the gateway's clock: more than nothing, and at most 366 days.
+    #[schema(minimum = 0.0, exclusive_minimum = 0.0)]
+    for_min: Option<f64>,
 }
 
-/// Until when, and why.
+/// Until when or for how long, one of the two, and why.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct PauseAll {
     /// Milliseconds since 1970-01-01T00:00:00Z, ahead and at most 366 days; null: go on.
-    until: Option<i64>,
+    #[serde(default, deserialize_with = "written")]
+    #[schema(value_type = Option<i64>)]
+    until: Option<Option<i64>>,
+    /// Minutes from now on, by the gateway's clock: more than nothing, and at most 366 days.
+    #[schema(minimum = 0.0, exclusive_minimum = 0.0)]
+    for_min: Option<f64>,
     /// It rained or will.
     #[serde(default)]
     rain: bool,
@@ -320,9 +330,10 @@ pub(crate) async fn adjust(
     of_program(&api, &id, ProgramWish::Adjust(percent)).await
 }
 
-/// Pauses a program until a moment.
+/// Pauses a program until a moment, or for some minutes.
 #[utoipa::path(post, path = "/api/v1/programs/{id}/suspend", request_body = Until, params(("id" = String, Path)), responses(
-    (status = 202, body = Accepted), (status = 400, body = Problem), (status = 401, body = Problem), (status = 404, body = Problem)
+    (status = 202, body = Accepted), (status = 400, body = Problem), (status = 401, body = Problem), (status = 404, body = Problem),
+    (status = 503, body = Problem, description = "The gateway's clock is not set: give `until`")
 ))]
 pub(crate) async fn suspend(
     _: SignedIn,
@@ -330,13 +341,14 @@ pub(crate) async fn suspend(
     Path(id): Path<String>,
     Json(body): Json<Until>,
 ) -> Answer {
-    let until = pause_end(&api, body.until, PAUSE_MS_MAX)?;
+    let until = body.end(&api, PAUSE_MS_MAX)?;
     of_program(&api, &id, ProgramWish::SuspendUntil(until)).await
 }
 
-/// Pauses all programs, or all water, until a moment; it survives a restart.
+/// Pauses all programs, or all water, until a moment or for some minutes; it survives a restart.
 #[utoipa::path(post, path = "/api/v1/pause", request_body = PauseAll, responses(
-    (status = 202, body = Accepted), (status = 400, body = Problem), (status = 401, body = Problem)
+    (status = 202, body = Accepted), (status = 400, body = Problem), (status = 401, body = Problem),
+    (status = 503, body = Problem, description = "The gateway's clock is not set: give `until`")
 ))]
 pub(crate) async fn pause(_: SignedIn, State(api): State<Api>, Json(body): Json<PauseAll>) -> Answer {
     let kind = match (body.rain, body.water) {
@@ -346,15 +358,44 @@ pub(crate) async fn pause(_: SignedIn, State(api): State<Api>, Json(body): Json<
         (false, false) => Pause::Farm,
     };
     let most_ms = if kind == Pause::Water { WATER_PAUSE_MS_MAX } else { PAUSE_MS_MAX };
-    let until = pause_end(&api, body.until, most_ms)?;
+    let until = pause_end(api.clock.wall(), body.until, body.for_min, most_ms)?;
     wish(&api, Wish::Pause { kind, until }).await
 }
 
-/// The end of a pause, which lies ahead and not too far.
-pub(super) fn pause_end(api: &Api, until: Option<i64>, most_ms: u64) -> Result<Option<UnixMs>, Problem> {
-    let Some(until) = until.map(UnixMs) else { return Ok(None) };
+/// A value that is written, be it null.
+fn written<'de, D: Deserializer<'de>>(value: D) -> Result<Option<Option<i64>>, D::Error> {
+    Option::deserialize(value).map(Some)
+}
+
+impl Until {
+    /// The end of a pause of at most so long; `None`: it ends at once.
+    pub(super) fn end(&self, api: &Api, most_ms: u64) -> Result<Option<UnixMs>, Problem> {
+        pause_end(api.clock.wall(), self.until, self.for_min, most_ms)
+    }
+}
+
+/// The end of a pause that is told by its moment or by its length, which lies ahead and not too far.
+fn pause_end(
+    now: Option<UnixMs>,
+    until: Option<Option<i64>>,
+    for_min: Option<f64>,
+    most_ms: u64,
+) -> Result<Option<UnixMs>, Problem> {
+    match (until, for_min) {
+        (Some(None), None) => Ok(None),
+        (Some(Some(until)), None) => end_ahead(now, UnixMs(until), most_ms).map(Some),
+        (None, Some(for_min)) => end_of(now, for_min, most_ms).map(Some),
+        (None, None) => Err(Problem::parameter(
+            "until",
+            "needed, or for_min: minutes from now on; until null ends a pause",
+        )),
+        (Some(_), Some(_)) => Err(Problem::parameter("for_min", "either until or for_min, not both")),
+    }
+}
+
+fn end_ahead(now: Option<UnixMs>, until: UnixMs, most_ms: u64) -> Result<UnixMs, Problem> {
     // Without a clock nobody can say what lies ahead; the engine takes such a pause as far as it can.
-    let Some(now) = api.clock.wall() else { return Ok(Some(until)) };
+    let Some(now) = now else { return Ok(until) };
     if until <= now {
         let what = format!("the moment {} lies in the past; it is {} now; null ends a pause", until.0, now.0);
         return Err(Problem::parameter("until", what));
@@ -364,7 +405,22 @@ pub(super) fn pause_end(api: &Api, until: Option<i64>, most_ms: u64) -> Result<O
             format!("at most {} hours ahead: {} ms since 1970", most_ms / 3_600_000, now.plus_ms(most_ms).0);
         return Err(Problem::parameter("until", what));
     }
-    Ok(Some(until))
+    Ok(until)
+}
+
+fn end_of(now: Option<UnixMs>, for_min: f64, most_ms: u64) -> Result<UnixMs, Problem> {
+    let most_min = most_ms / 60_000;
+    let wanted_ms = for_min * 60_000.0;
+    #[expect(clippy::cast_precision_loss, reason = "a year of milliseconds is far below 2^53")]
+    let most = most_ms as f64;
+    if !(wanted_ms >= 1000.0 && wanted_ms <= most) {
+        let what = format!("at least a second and at most {most_min} minutes; until null ends a pause");
+        return Err(Problem::parameter("for_min", what));
+    }
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "range checked above")]
+    let wanted_ms = wanted_ms.round() as u64;
+    let now = now.ok_or_else(Problem::clock_unset)?;
+    Ok(now.plus_ms(wanted_ms))
 }
 
 impl Short {
@@ -385,4 +441,46 @@ async fn of_program(api: &Api, id: &str, what: ProgramWish) -> Answer {
         id.parse::<ProgramId>().ok().filter(|program| api.settings().plan.programs.contains_key(program));
     let program = program.ok_or_else(|| Problem::not_found("such program"))?;
     wish(api, Wish::Program { program, wish: what }).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: UnixMs = UnixMs(1_790_000_000_000);
+    const HOUR_MS: u64 = 3_600_000;
+
+    /// The end of a pause of at most three hours that a body asks for, ms from now on, or the field to blame.
+    fn check(body: &str, want: Result<Option<i64>, &str>) {
+        let body: Until = serde_json::from_str(body).unwrap();
+        let found = pause_end(Some(NOW), body.until, body.for_min, 3 * HOUR_MS);
+        let found = found.map(|until| until.map(|until| until.0 - NOW.0));
+        assert_eq!(found.map_err(|problem| problem.blamed().unwrap()), want);
+    }
+
+    #[test]
+    fn a_pause_is_told_by_its_end_or_by_its_length() {
+        check("{\"until\":null}", Ok(None));
+        check("{\"until\":1790000060000}", Ok(Some(60_000)));
+        check("{\"for_min\":90}", Ok(Some(5_400_000)));
+        check("{\"for_min\":0.5}", Ok(Some(30_000)));
+        check("{\"for_min\":180}", Ok(Some(10_800_000)));
+        check("{\"for_min\":180.1}", Err("for_min"));
+        check("{\"for_min\":0}", Err("for_min"));
+        check("{\"for_min\":-5}", Err("for_min"));
+        check("{\"for_min\":1e300}", Err("for_min"));
+        check("{\"until\":1789999999999}", Err("until"));
+        check("{}", Err("until"));
+        check("{\"for_min\":null}", Err("until"));
+        check("{\"until\":1790000060000,\"for_min\":1}", Err("for_min"));
+        check("{\"until\":null,\"for_min\":1}", Err("for_min"));
+    }
+
+    #[test]
+    fn without_a_clock_a_pause_is_told_by_its_end_only() {
+        let unset =
+            |until, for_min| pause_end(None, until, for_min, HOUR_MS).map_err(|problem| problem.blamed());
+        assert_eq!(unset(Some(Some(NOW.0)), None), Ok(Some(NOW)));
+        assert_eq!(unset(None, Some(5.0)), Err(None));
+    }
 }

@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 use super::Api;
 use super::auth::SignedIn;
 use super::error::Problem;
-use super::programs::{PAUSE_MS_MAX, Until, pause_end};
+use super::programs::{PAUSE_MS_MAX, Until};
 use crate::hub::{Request, Wish};
 
 /// Longest note of a lock, characters.
@@ -258,10 +258,10 @@ pub(crate) async fn run_once(_: SignedIn, State(api): State<Api>, Json(body): Js
     wish(&api, Wish::Runs { set: RunSet::Once, runs }).await
 }
 
-/// Has programs leave a zone out until a moment; it survives a restart. Its soil, rules and people may still start it.
+/// Has programs leave a zone out until a moment or for some minutes; it survives a restart. Its soil, rules and people may still start it.
 #[utoipa::path(post, path = "/api/v1/zones/{id}/suspend", request_body = Until, params(("id" = String, Path)), responses(
     (status = 202, body = Accepted), (status = 400, body = Problem), (status = 401, body = Problem),
-    (status = 404, body = Problem)
+    (status = 404, body = Problem), (status = 503, body = Problem, description = "The gateway's clock is not set: give `until`")
 ))]
 pub(crate) async fn suspend(
     _: SignedIn,
@@ -270,7 +270,7 @@ pub(crate) async fn suspend(
     Json(body): Json<Until>,
 ) -> Answer {
     let zone = zone(&api, &id)?;
-    let until = pause_end(&api, body.until, PAUSE_MS_MAX)?;
+    let until = body.end(&api, PAUSE_MS_MAX)?;
     wish(&api, Wish::SuspendZone { zone, until }).await
 }
 
