@@ -195,6 +195,7 @@ impl Compiler<'_> {
         settings.rules = self.rules(raw.rule, &settings.plan, &scope, &fields);
         self.tellers(raw.sink, raw.message, &mut settings);
         self.plan_problems(&settings.plan, &fields);
+        self.senseless(&settings.plan, &fields);
         settings
     }
 

@@ -13,6 +13,7 @@ mod program;
 mod pump;
 mod raw;
 mod rule;
+mod sense;
 mod shape;
 mod sink;
 mod soil;

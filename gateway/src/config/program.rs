@@ -20,7 +20,7 @@ const WEEK_MIN: f64 = 10_080.0;
 const AMOUNTS: [&str; 7] =
     ["minutes", "litres", "m3", "litres_per_plant", "mm", "refill", "depleted_at_percent"];
 
-const WEEKDAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
+pub(super) const WEEKDAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
 
 impl Compiler<'_> {
     pub(super) fn program(

@@ -25,7 +25,7 @@ const SOIL_KEYS: [&str; 11] = [
 ];
 
 /// Keys of a step's amount.
-const AMOUNTS: [&str; 6] = ["minutes", "litres", "m3", "litres_per_plant", "mm", "refill"];
+pub(super) const AMOUNTS: [&str; 6] = ["minutes", "litres", "m3", "litres_per_plant", "mm", "refill"];
 
 /// Longest span of a guard, seconds: the engine's.
 const DAY_S: u32 = 86_400;
@@ -180,7 +180,7 @@ impl Compiler<'_> {
         format!("{base}.{place}")
     }
 
-    fn first_written_or_whole(&self, base: &str, keys: &[&str]) -> String {
+    pub(super) fn first_written_or_whole(&self, base: &str, keys: &[&str]) -> String {
         let fields = keys.iter().map(|key| format!("{base}.{key}"));
         fields.into_iter().find(|field| self.is_written(field)).unwrap_or_else(|| base.to_owned())
     }

@@ -185,8 +185,9 @@ impl fmt::Display for PumpProblem {
             }
             Self::ZoneLease(source, least_s) => write!(
                 f,
-                "the lease must be at least {} min, four times what the pump of {source} needs at once",
-                f64::from(*least_s) / 60.0
+                "the lease must be at least {} min, four times the {} s that the pump of {source} needs at once: its lease_s and the way of a command",
+                least_s.div_ceil(60),
+                least_s / LEASE_QUARTERS
             ),
         }
     }
