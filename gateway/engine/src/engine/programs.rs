@@ -268,11 +268,11 @@ impl Engine {
         refilled.filter(|zone| !is_counted(zone)).cloned().collect()
     }
 
-    /// How far each zone is beyond its start threshold; zones that are not dry, or cannot be judged, are left out.
+    /// How dry each zone is, for the order among them; zones that cannot be judged are left out.
     pub(super) fn needs(&self, now: Now) -> BTreeMap<ZoneId, u32> {
         let need = |zone: &crate::zone::Zone| {
-            let need = zone.plan.soil.need(zone.soil(now).level?)?;
-            Some((zone.desk.id.clone(), need))
+            let dryness = zone.plan.soil.dryness(zone.soil(now).level?);
+            Some((zone.desk.id.clone(), dryness))
         };
         self.zones.iter().filter_map(need).collect()
     }

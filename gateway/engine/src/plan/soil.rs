@@ -188,6 +188,15 @@ impl SoilRule {
         self.is_dry(level).then(|| u32::try_from(beyond * u64::from(WHOLE) / band).unwrap_or(u32::MAX))
     }
 
+    /// How dry a level is, wet or dry, for the order among zones: more is drier, and 2³¹ is the start threshold. Counted like
+    /// [`Self::need`], so that zones in different soils and units can be compared.
+    pub(crate) fn dryness(&self, level: Level) -> u32 {
+        let (start, stop) = (i64::from(self.start().get()), i64::from(self.stop().get()));
+        let beyond = (start - i64::from(level.get())) * (stop - start).signum();
+        let share = beyond.saturating_mul(i64::from(WHOLE)) / (stop - start).abs().max(1);
+        u32::try_from((1_i64 << 31).saturating_add(share).max(1)).unwrap_or(u32::MAX)
+    }
+
     /// The start threshold as probes read it.
     #[must_use]
     pub fn start(&self) -> Level {
@@ -431,6 +440,16 @@ mod tests {
     #[test]
     fn need_grows_with_dryness_in_every_unit() {
         for (rule, slight, strong) in [(loam(), 1800, 1500), (tension(), 4100, 7000)] {
+            // The order among zones goes on where nobody is dry.
+            let between = Level::new(rule.start().get().midpoint(rule.stop().get())).unwrap();
+            let levels = [strong, slight].map(|level| Level::new(level).unwrap());
+            let order: Vec<u32> = levels
+                .into_iter()
+                .chain([rule.start(), between, rule.stop()])
+                .map(|level| rule.dryness(level))
+                .collect();
+            assert!(order.windows(2).all(|pair| pair[0] > pair[1]), "{order:?}");
+            assert_eq!(order[2], 1 << 31);
             let [slight, strong] = [slight, strong].map(|level| rule.need(Level::new(level).unwrap()));
             assert!(slight.is_some() && slight < strong, "{rule:?}");
             assert_eq!(rule.need(rule.stop()), None);
