@@ -124,6 +124,7 @@ impl<'a> Play<'a> {
         for (start_idx, start) in preview.starts.iter_mut().enumerate() {
             if let Outcome::Runs(timeline) = &mut start.outcome {
                 self.settle(start_idx, timeline);
+                timeline.runs.iter_mut().for_each(|run| run.note_finish(start.start.finish_at));
             }
         }
         preview.starts.retain(|planned| planned.start.at < end);
@@ -135,7 +136,9 @@ impl<'a> Play<'a> {
         let mut next_of: BTreeMap<&ProgramId, UnixMs> = BTreeMap::new();
         let idx_of: BTreeMap<&ZoneId, usize> =
             self.ids.iter().enumerate().map(|(idx, id)| (*id, idx)).collect();
-        for (start_idx, PlannedStart { program, start, outcome }) in preview.starts.iter().enumerate().rev() {
+        for (start_idx, PlannedStart { program, start, outcome, .. }) in
+            preview.starts.iter().enumerate().rev()
+        {
             let terms = Terms {
                 next: next_of.insert(program, start.at),
                 finish_at: start.finish_at,
@@ -288,13 +291,16 @@ impl<'a> Play<'a> {
                     if is_cut {
                         let (wanted_s, run_s) = (wanted_ms / 1000, run_ms / 1000);
                         run.notes.push(Reason::RunCut { wanted_s, run_s });
+                        run.short_ms = run.short_ms.saturating_add(wanted_ms - run_ms);
                     }
                     let given_ms = if is_cut { run_ms } else { wanted_ms };
                     (run.from, run.until) = (from, from.plus_ms(given_ms));
                     timeline.runs.push(run);
                 }
                 Some(Fate::Dropped(reason)) => {
-                    timeline.skips.push(SkippedRun { zone: run.zone, step_idx: run.step_idx, reason });
+                    let short_ms = run.short_ms.saturating_add(run.run_ms());
+                    let PlannedRun { zone, step_idx, .. } = run;
+                    timeline.skips.push(SkippedRun { zone, step_idx, reason, short_ms });
                 }
                 None => timeline.runs.push(run),
             }
@@ -303,8 +309,8 @@ impl<'a> Play<'a> {
     }
 }
 
-/// What the starts of a day have no room for in a zone: runs that would be given up because they waited, and what closing
-/// hours would cut off those that came late.
+/// What the starts of a day have no room for in a zone: runs that are left out or cut because of hours, of turns that come too
+/// late or of their zone's longest run, and starts that fall into the program's own runs or cannot be finished in time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Shortfall {
     /// The beginning of the civil day on which the starts lie.
@@ -322,33 +328,30 @@ pub struct Shortfall {
 /// What the days of a [`forecast`] have no room for, day by day, by program and zone.
 #[must_use]
 pub fn shortfalls(preview: &Preview, site: &Site) -> Vec<Shortfall> {
-    let mut short_s: BTreeMap<(UnixMs, &ProgramId, &ZoneId), u64> = BTreeMap::new();
-    for PlannedStart { program, start, outcome } in &preview.starts {
-        let Outcome::Runs(timeline) = outcome else { continue };
+    let mut short_ms: BTreeMap<(UnixMs, &ProgramId, &ZoneId), u64> = BTreeMap::new();
+    for PlannedStart { program, start, outcome, short_ms: of_start } in &preview.starts {
         let day = Date::of(start.at, site.utc_offset_min).begins_at(site.utc_offset_min);
-        for skip in &timeline.skips {
-            if let Reason::WaitedTooLong { run_s, .. } | Reason::WindowOver { run_s, .. } = skip.reason {
-                *short_s.entry((day, program, &skip.zone)).or_default() += run_s;
-            }
-        }
-        let is_late =
-            |run: &&PlannedRun| run.notes.iter().any(|note| matches!(note, Reason::TurnAwaited { .. }));
-        for run in timeline.runs.iter().filter(is_late) {
-            // The last cut is the one of the turn.
-            if let Some(Reason::RunCut { wanted_s, run_s }) = run.notes.last() {
-                *short_s.entry((day, program, &run.zone)).or_default() += wanted_s.saturating_sub(*run_s);
-            }
+        let (runs, skips) = match outcome {
+            Outcome::Runs(timeline) => (timeline.runs.as_slice(), timeline.skips.as_slice()),
+            Outcome::Skipped(_) => ([].as_slice(), [].as_slice()),
+        };
+        let of_runs = runs.iter().map(|run| (&run.zone, run.short_ms));
+        let of_skips = skips.iter().map(|skip| (&skip.zone, skip.short_ms));
+        let of_start = of_start.iter().map(|(zone, of_zone_ms)| (zone, *of_zone_ms));
+        for (zone, more_ms) in of_runs.chain(of_skips).chain(of_start) {
+            let sum_ms = short_ms.entry((day, program, zone)).or_default();
+            *sum_ms = sum_ms.saturating_add(more_ms);
         }
     }
-    let shortfall = |((day, program, zone), short_s): ((UnixMs, &ProgramId, &ZoneId), u64)| {
-        let volume_ml = site.zones.get(zone).and_then(|facts| facts.volume_ml(short_s * 1000));
+    let shortfall = |((day, program, zone), short_ms): ((UnixMs, &ProgramId, &ZoneId), u64)| {
+        let volume_ml = site.zones.get(zone).and_then(|facts| facts.volume_ml(short_ms));
         Shortfall {
             day,
             program: program.clone(),
             zone: zone.clone(),
-            short_s,
+            short_s: short_ms / 1000,
             short_l: volume_ml.map(|ml| u32::try_from(ml / 1000).unwrap_or(u32::MAX)),
         }
     };
-    short_s.into_iter().map(shortfall).collect()
+    short_ms.into_iter().filter(|(_, short_ms)| *short_ms >= 1000).map(shortfall).collect()
 }

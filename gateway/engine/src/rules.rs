@@ -8,7 +8,7 @@ use giot_shared::time::UnixMs;
 
 use crate::ids::{ProgramId, ZoneId};
 use crate::plan::{DAY_MS, Plan, ZonePlan};
-use crate::program::{Crossing, Program, RunLimits, Site, Window, Windows, ZoneFacts};
+use crate::program::{CLOSED_MS_MAX, Crossing, Program, RunLimits, Site, Window, Windows, ZoneFacts};
 use crate::reason::Reason;
 use crate::zone::Errand;
 
@@ -36,15 +36,19 @@ impl Rules {
         Self { site: plan.site(), programs: plan.programs.clone() }
     }
 
-    /// Looks at the hours of program, zone and source at a moment: pipes and rests may have put the run off.
-    pub(crate) fn fit(&self, program: &ProgramId, zone: &ZoneId, at: UnixMs, run_s: u32) -> Fit {
+    /// Looks at the hours of program, zone and source at a moment: pipes and rests may have put the run off. It waits for hours
+    /// that open before another moment.
+    fn fit(&self, program: &ProgramId, zone: &ZoneId, at: UnixMs, run_s: u32, before: UnixMs) -> Fit {
         let (Some(program), Some(facts)) = (self.programs.get(program), self.site.zones.get(zone)) else {
             return Fit::Never(Reason::UnknownZone { zone: zone.clone() });
         };
         let run_ms = u64::from(run_s) * 1000;
-        match self.site.fit(&program.windows, program.crossing, facts, at, run_ms) {
+        match self.site.fit(&program.windows, program.crossing, facts, at, run_ms, before) {
             Ok(fitted) if fitted.from > at => {
-                Fit::Waits(fitted.note.unwrap_or(Reason::RunMoved { late_s: 0 }))
+                let closed = self.site.bar(&program.windows, facts, at);
+                let is_moved = program.crossing == Crossing::Move;
+                let reason = if is_moved { fitted.note } else { closed };
+                Fit::Waits(reason.unwrap_or(Reason::RunMoved { late_s: fitted.from.since_ms(at) / 1000 }))
             }
             Ok(fitted) => match u32::try_from(fitted.run_ms / 1000) {
                 Ok(run_s) if run_s > 0 => Fit::Runs { run_s },
@@ -60,14 +64,14 @@ impl Rules {
         if errand.by_hand {
             return Fit::Runs { run_s: errand.run_s };
         }
-        self.fit(&errand.program, zone, at, errand.run_s)
+        self.fit(&errand.program, zone, at, errand.run_s, waits_until(errand, at))
     }
 
     /// When the hours open that a run waits for, `None` when they are not known to within a day.
     pub(crate) fn opens_at(&self, errand: &Errand, zone: &ZoneId, at: UnixMs) -> Option<UnixMs> {
         let (program, facts) = (self.programs.get(&errand.program)?, self.site.zones.get(zone)?);
-        let run_ms = u64::from(errand.run_s) * 1000;
-        let fitted = self.site.fit(&program.windows, program.crossing, facts, at, run_ms);
+        let (run_ms, before) = (u64::from(errand.run_s) * 1000, waits_until(errand, at));
+        let fitted = self.site.fit(&program.windows, program.crossing, facts, at, run_ms, before);
         fitted.ok().map(|fitted| fitted.from)
     }
 
@@ -87,6 +91,13 @@ impl Rules {
         let closes_at = (!is_moved).then(|| self.open_until(program, zone, at, day_ms))?;
         (closes_at < at.plus_ms(day_ms)).then_some(closes_at)
     }
+}
+
+/// A run that pipes and rests have put off into closed hours waits for those that open before its program is to be finished,
+/// before its turn is over, and as soon as its program would wait.
+fn waits_until(errand: &Errand, at: UnixMs) -> UnixMs {
+    let most = errand.latest.min(at.plus_ms(CLOSED_MS_MAX));
+    errand.finish_at.map_or(most, |finish_at| finish_at.min(most))
 }
 
 impl Plan {

@@ -12,10 +12,12 @@ mod farm;
 #[path = "engine/field.rs"]
 mod field;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use giot_engine::program::{Anchor, Crossing, FarmState, Outcome, Program, Window, Windows};
-use giot_engine::{DayWindow, Input, Plan, SourcePlan, forecast, shortfalls};
+use giot_engine::program::{
+    Anchor, Control, Crossing, FarmState, Outcome, Percent, Program, Window, Windows,
+};
+use giot_engine::{DayWindow, Input, Plan, ProgramId, Reason, SourcePlan, forecast, shortfalls};
 use giot_shared::time::UnixMs;
 use giot_shared::units::LitresPerHour;
 
@@ -181,4 +183,85 @@ fn a_day_without_room_is_told_before_it_begins() {
         "{:?}",
         field.log
     );
+}
+
+/// Zone, seconds and litres that find no room in the first day, and the codes of all notes of its runs.
+fn short_of(
+    plan: &Plan,
+    controls: &BTreeMap<ProgramId, Control>,
+) -> (Vec<(String, u64, u32)>, BTreeSet<&'static str>) {
+    let from = Field::new(plan.clone()).now().wall.unwrap();
+    let preview = forecast(plan, controls, &FarmState::default(), from, 1);
+    let runs = preview.starts.iter().filter_map(|start| match &start.outcome {
+        Outcome::Runs(timeline) => Some(&timeline.runs),
+        Outcome::Skipped(_) => None,
+    });
+    let notes = runs.flatten().flat_map(|run| &run.notes).map(Reason::code).collect();
+    let short = shortfalls(&preview, &plan.site()).into_iter();
+    let short = short.filter(|one| one.day <= from);
+    (short.map(|one| (one.zone.to_string(), one.short_s, one.short_l.unwrap())).collect(), notes)
+}
+
+/// Six zones of one program, one after another from 07:00.
+fn one_program(minutes: u32) -> Plan {
+    let mut plan = six_zones(7500, minutes);
+    let steps: Vec<_> =
+        plan.programs.values_mut().flat_map(|program| std::mem::take(&mut program.sequence.steps)).collect();
+    plan.programs.retain(|id, _| id.as_str() == "p1");
+    let program = plan.programs.values_mut().next().unwrap();
+    program.sequence.steps = steps;
+    plan
+}
+
+fn only(plan: &mut Plan) -> &mut Program {
+    plan.programs.values_mut().next().unwrap()
+}
+
+#[test]
+fn one_sequence_that_its_hours_do_not_hold_is_told_before_the_day() {
+    let mut plan = one_program(120);
+    hours(only(&mut plan), 7, 16);
+    only(&mut plan).starts = vec![at_hour(7, 0)];
+    let want = |list: &[(&str, u64, u32)]| -> Vec<(String, u64, u32)> {
+        list.iter().map(|(zone, s, l)| ((*zone).to_owned(), *s, *l)).collect()
+    };
+    // The fifth zone is cut after an hour, the sixth has nothing.
+    let (short, _) = short_of(&plan, &BTreeMap::new());
+    assert_eq!(short, want(&[("z5", 3600, 5000), ("z6", 7200, 10_000)]));
+    // The engine tells the same at midnight.
+    let mut field = Field::new(plan.clone());
+    field.wait_s(17 * HOUR_S + 60);
+    assert_eq!(field.seconds("z5 notified: cannot_fit_today").len(), 1, "{:?}", field.log);
+    assert_eq!(field.seconds("z6 notified: cannot_fit_today").len(), 1);
+    // The longest run of a zone.
+    let mut limited = one_program(60);
+    zone_of(&mut limited, "z2").run_max_s = 45 * 60;
+    assert_eq!(short_of(&limited, &BTreeMap::new()).0, want(&[("z2", 900, 1250)]));
+    // A start that falls into the program's own runs.
+    let mut busy = one_program(60);
+    only(&mut busy).starts.push(at_hour(12, 0));
+    let all = (1..=6).map(|n| (format!("z{n}"), 3600, 5000)).collect::<Vec<_>>();
+    assert_eq!(short_of(&busy, &BTreeMap::new()).0, all);
+    // What a person makes longer than a day before its finish.
+    let mut long = one_program(200);
+    plan_finish(only(&mut long), 6);
+    let twice = Control { adjust: Percent::new(150).unwrap(), ..Control::default() };
+    let (short, _) = short_of(&long, &BTreeMap::from([("p1".parse().unwrap(), twice)]));
+    assert_eq!(short.len(), 6, "{short:?}");
+}
+
+fn plan_finish(program: &mut Program, hour: u16) {
+    program.starts = vec![at_hour(hour, 0)];
+    program.starts[0].anchor = Anchor::Finish;
+}
+
+#[test]
+fn a_finish_that_shared_pipes_make_late_is_told() {
+    let mut plan = six_zones(7500, 60);
+    plan.programs.values_mut().for_each(|program| plan_finish(program, 12));
+    let (short, notes) = short_of(&plan, &BTreeMap::new());
+    assert_eq!(short, []);
+    assert!(notes.contains("finish_late"), "{notes:?}");
+    plan.sources.values_mut().for_each(|source| source.capacity = Some(LitresPerHour(60_000)));
+    assert_eq!(short_of(&plan, &BTreeMap::new()).1, BTreeSet::new());
 }

@@ -169,12 +169,14 @@ fn opensprinkler_run_once() {
     let mut site = site();
     facts(&mut site, "a").windows.no_water = vec![Window::daily(DayWindow::ALWAYS)];
     check_runs(&site, &minutes(&[("a", 3), ("d", 4)]), &["a 0-3", "d 3-7"]);
-    // A program at once, with its own season and adjustment, counts its hours.
-    let program = daily(&[("a", 3), ("d", 4)]);
-    let (control, farm) = (Control::default(), FarmState::default());
+    // A program at once, with its own season and adjustment: a person's word goes before its hours.
+    let mut program = daily(&[("a", 3), ("d", 4)]);
+    program.windows.no_water = vec![Window::daily(DayWindow::ALWAYS)];
+    let (control, farm) =
+        (Control { adjust: Percent::new(200).unwrap(), ..Control::default() }, FarmState::default());
     let calendar = Calendar { program: &program, control: &control, site: &site, farm: &farm };
-    let runs = calendar.timeline(&Start::by_hand(start(), date((2026, 11, 24))), start());
-    assert_eq!(written(&runs), ["d 0-4"]);
+    let runs = calendar.timeline_by_hand(&Start::by_hand(start(), date((2026, 11, 24))), start());
+    assert_eq!(written(&runs), ["a 0-6", "d 6-14"]);
 }
 
 #[test]
@@ -406,14 +408,15 @@ fn hunter_no_water_windows() {
         (written(&runs), told.map(Reason::code).collect::<Vec<_>>())
     };
     let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
-    assert_eq!(runs(Crossing::Cut), (texts(&["a 0-60"]), vec!["no_water_window"]));
-    assert_eq!(runs(Crossing::Skip), (texts(&["a 0-60"]), vec!["no_water_window"]));
-    assert_eq!(runs(Crossing::Move), (texts(&["a 0-60", "b 180-240"]), vec!["run_moved"]));
+    // What follows goes on when they are over.
+    for crossing in [Crossing::Cut, Crossing::Skip, Crossing::Move] {
+        assert_eq!(runs(crossing), (texts(&["a 0-60", "b 180-240"]), vec!["run_moved"]));
+    }
     program.windows.no_water =
         vec![Window { span: DayWindow::new(390, 540).unwrap(), weekdays: Weekdays::of([Weekday::Tuesday]) }];
     let program = Program { crossing: Crossing::Cut, ..program };
     let cut = lived(&program, &Control::default());
-    assert_eq!(written(&cut), ["a 0-30"]);
+    assert_eq!(written(&cut), ["a 0-30", "b 180-240"]);
     assert_eq!(cut.runs[0].notes, [Reason::RunCut { wanted_s: 3600, run_s: 1800 }]);
 }
 

@@ -484,18 +484,26 @@ fn irrigation_v5_water_source_gate() {
 
 #[test]
 fn hunter_no_water_windows_are_logged() {
-    let mut plan = farm(1);
-    zone_of(&mut plan, "z1").automatic = false;
-    let mut day = program(&[("z1", 5)]);
-    day.windows = Windows {
-        no_water: vec![giot_engine::program::Window::daily(DayWindow::new(7 * 60, 8 * 60).unwrap())],
+    let mut plan = farm(2);
+    for name in ["z1", "z2"] {
+        zone_of(&mut plan, name).automatic = false;
+    }
+    let no_water = |from_min, to_min| Windows {
+        no_water: vec![giot_engine::program::Window::daily(DayWindow::new(from_min, to_min).unwrap())],
         ..Windows::default()
     };
-    plan.programs.insert("day".parse().unwrap(), day);
+    let (mut waits, mut never) = (program(&[("z1", 5)]), program(&[("z2", 5)]));
+    waits.windows = no_water(7 * 60, 8 * 60);
+    never.windows = no_water(0, 0);
+    plan.programs.insert("waits".parse().unwrap(), waits);
+    plan.programs.insert("never".parse().unwrap(), never);
     let mut field = Field::new(plan);
-    field.wait_s(1200);
-    assert!(!field.has("open v1"));
-    assert!(field.log.iter().any(|line| line.contains("no_water_window")), "{:?}", field.log);
+    field.wait_s(2 * 3600);
+    // From 07:00 on; the hour without water is over at 08:00, and for the other one it never is.
+    assert_eq!(field.seconds("open v1"), [3600], "{:?}", field.log);
+    assert_eq!(field.seconds("z1 scheduled: run_moved").len(), 1);
+    assert!(!field.has("open v2"));
+    assert_eq!(field.seconds("z2 skipped: no_water_window").len(), 1, "{:?}", field.log);
 }
 
 #[test]

@@ -197,8 +197,7 @@ impl Control {
     ///
     /// A skip is used up only by a start that would have run.
     pub(super) fn take(&mut self, start: &Start, at: UnixMs, farm: &FarmState) -> Result<(), Reason> {
-        self.decided_until = self.decided_until.max(Some(start.at.plus_ms(1)));
-        self.finished_until = self.finished_until.max(start.finish_at);
+        self.pass(start);
         let bar = (!self.is_enabled).then_some(Reason::ProgramDisabled {});
         let bar = bar.or_else(|| farm.bar(at));
         let bar = bar.or_else(|| {
@@ -215,6 +214,12 @@ impl Control {
         }
         self.n_runs = self.n_runs.saturating_add(1);
         Ok(())
+    }
+
+    /// Remembers that a start is decided.
+    pub(super) fn pass(&mut self, start: &Start) {
+        self.decided_until = self.decided_until.max(Some(start.at.plus_ms(1)));
+        self.finished_until = self.finished_until.max(start.finish_at);
     }
 
     /// Whether the anchor that a start is to be finished by has been dealt with.

@@ -58,7 +58,7 @@ pub use start::{
 };
 pub use sun::{Place, SunTimes};
 pub use timeline::{Bars, Conditions, PlannedRun, RUNS_MAX, Scale, SkippedRun, Timeline, timeline};
-pub use windows::{Crossing, WAIT_MS_MAX, WINDOWS_MAX, Window, Windows};
+pub use windows::{CLOSED_MS_MAX, Crossing, WAIT_MS_MAX, WINDOWS_MAX, Window, Windows};
 
 use crate::ids::ZoneId;
 

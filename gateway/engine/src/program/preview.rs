@@ -9,11 +9,11 @@ use giot_shared::time::UnixMs;
 
 use super::Program;
 use super::calendar::{Calendar, SkippedStart};
-use super::control::{Control, FarmState};
+use super::control::{Control, FarmState, Level};
 use super::site::Site;
 use super::start::Start;
 use super::timeline::Timeline;
-use crate::ids::ProgramId;
+use crate::ids::{ProgramId, ZoneId};
 use crate::plan::DAY_MS;
 use crate::reason::Reason;
 
@@ -42,6 +42,8 @@ pub struct PlannedStart {
     pub start: Start,
     /// What becomes of it.
     pub outcome: Outcome,
+    /// What each zone does not get because the whole start finds no room, ms.
+    pub short_ms: BTreeMap<ZoneId, u64>,
 }
 
 /// What becomes of a start.
@@ -73,9 +75,11 @@ pub fn next_days(
         if !is_whole {
             preview.cut_short.push(id.clone());
         }
-        let planned = planned.into_iter();
-        preview.starts.extend(planned.map(|(start, outcome)| PlannedStart {
+        let mut wanted =
+            Wanted { calendar: Calendar { program, control, site, farm }, by_level: BTreeMap::new() };
+        preview.starts.extend(planned.into_iter().map(|(start, outcome)| PlannedStart {
             program: id.clone(),
+            short_ms: wanted.without(&start, &outcome),
             start,
             outcome,
         }));
@@ -105,6 +109,38 @@ impl Outcome {
     }
 }
 
+/// What a program wants to give, by the level of its amounts, so that many starts cost one timeline.
+struct Wanted<'a> {
+    calendar: Calendar<'a>,
+    by_level: BTreeMap<Level, BTreeMap<ZoneId, u64>>,
+}
+
+impl Wanted<'_> {
+    /// What zones do not get because of a start that finds no room.
+    fn without(&mut self, start: &Start, outcome: &Outcome) -> BTreeMap<ZoneId, u64> {
+        let is_without_room = matches!(
+            outcome,
+            Outcome::Skipped(
+                Reason::ProgramBusy { .. } | Reason::FinishTooLong { .. } | Reason::FinishTooNear { .. }
+            )
+        );
+        if !is_without_room {
+            return BTreeMap::new();
+        }
+        let calendar = self.calendar;
+        let of_level = || {
+            let mut wanted_ms: BTreeMap<ZoneId, u64> = BTreeMap::new();
+            for run in calendar.timeline_by_hand(start, start.at).runs {
+                let run_ms = run.run_ms().saturating_add(run.short_ms);
+                let of_zone = wanted_ms.entry(run.zone).or_default();
+                *of_zone = of_zone.saturating_add(run_ms);
+            }
+            wanted_ms
+        };
+        self.by_level.entry(calendar.level(start.day)).or_insert_with(of_level).clone()
+    }
+}
+
 impl Calendar<'_> {
     /// The starts of one program with their outcomes, and whether these are all.
     fn until(self, from: UnixMs, to: UnixMs, n_entries_max: usize) -> (Vec<(Start, Outcome)>, bool) {
@@ -125,7 +161,7 @@ impl Calendar<'_> {
                 return (planned, false);
             }
             let before = control.clone();
-            let outcome = match control.take(&start, start.at, self.farm) {
+            let outcome = match self.take(&mut control, &start, start.at) {
                 Ok(()) => control.follow(Calendar { control: &before, ..self }.timeline(&start, start.at)),
                 Err(reason) => Outcome::Skipped(reason),
             };

@@ -92,7 +92,8 @@ impl Default for Group {
 }
 
 impl Site {
-    /// Where a run of a zone goes that is wanted at a moment, looking at the hours of program, zone and source.
+    /// Where a run of a zone goes that is wanted at a moment, looking at the hours of program, zone and source; while they are
+    /// closed it waits for hours that open before another moment.
     ///
     /// # Errors
     /// Why it is left out.
@@ -103,21 +104,43 @@ impl Site {
         zone: &ZoneFacts,
         at: UnixMs,
         run_ms: u64,
+        before: UnixMs,
     ) -> Result<Fitted, Reason> {
-        let always = Windows::default();
-        let source = self.sources.get(&zone.source).unwrap_or(&always);
-        let windows = [windows, &zone.windows, source];
-        Levels { windows: &windows, utc_offset_min: self.utc_offset_min }.fit(crossing, at, run_ms)
+        self.with_hours(windows, zone, |levels| levels.fit_before(crossing, at, run_ms, before))
     }
-}
 
-impl Site {
     /// When the hours of program, zone and source close that are open at a moment; no later than `span_ms` after it.
     pub(crate) fn closes_at(&self, windows: &Windows, zone: &ZoneFacts, at: UnixMs, span_ms: u64) -> UnixMs {
+        self.with_hours(windows, zone, |levels| levels.closes_at(at, span_ms))
+    }
+
+    /// When the hours of program, zone and source are open from a moment on; `None`: not before another one.
+    pub(super) fn opens_at(
+        &self,
+        windows: &Windows,
+        zone: &ZoneFacts,
+        at: UnixMs,
+        before: UnixMs,
+    ) -> Option<UnixMs> {
+        self.with_hours(windows, zone, |levels| levels.opens_at(at, before))
+    }
+
+    /// Why water may not flow in a zone at a moment, by the hours of program, zone and source.
+    pub(crate) fn bar(&self, windows: &Windows, zone: &ZoneFacts, at: UnixMs) -> Option<Reason> {
+        self.with_hours(windows, zone, |levels| levels.bar(at))
+    }
+
+    /// Whether hours of zone or source can be in the way of a zone's runs.
+    pub(super) fn has_hours(&self, zone: &ZoneFacts) -> bool {
+        let of_source = self.sources.get(&zone.source);
+        !zone.windows.are_always() || of_source.is_some_and(|windows| !windows.are_always())
+    }
+
+    fn with_hours<T>(&self, windows: &Windows, zone: &ZoneFacts, ask: impl FnOnce(Levels<'_>) -> T) -> T {
         let always = Windows::default();
         let source = self.sources.get(&zone.source).unwrap_or(&always);
         let windows = [windows, &zone.windows, source];
-        Levels { windows: &windows, utc_offset_min: self.utc_offset_min }.closes_at(at, span_ms)
+        ask(Levels { windows: &windows, utc_offset_min: self.utc_offset_min })
     }
 }
 

@@ -33,10 +33,19 @@ pub struct Windows {
     pub no_water: Vec<Window>,
 }
 
-/// What becomes of a run that would not lie within the windows as a whole.
+/// For so long hours may be closed within a start that goes on afterwards, ms: hours without water within a night, not the
+/// day between two nights. As long as the shortest wait for pipes.
+pub const CLOSED_MS_MAX: u64 = 6 * 3600 * 1000;
+
+/// What is left of a run before hours close is not worth an opening if they open again in time, ms: drip lines need about a
+/// minute to fill.
+const WORTH_MS_MIN: u64 = 60_000;
+
+/// What becomes of a run that would not lie within the windows as a whole. One whose turn comes while they are closed waits
+/// for the next ones: the first of a start until its program's next start, others for [`CLOSED_MS_MAX`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Crossing {
-    /// It ends when the window does, what is lost is lost; it does not begin outside.
+    /// It ends when the window does, what is lost is lost.
     #[default]
     Cut,
     /// It waits for the first window that holds it as a whole, up to [`WAIT_MS_MAX`].
@@ -101,6 +110,11 @@ impl Window {
 }
 
 impl Windows {
+    /// Whether water may flow at any time.
+    pub(super) fn are_always(&self) -> bool {
+        self.allowed.is_empty() && self.no_water.is_empty()
+    }
+
     /// Why water may not flow at a moment.
     fn bar(&self, at: UnixMs, utc_offset_min: i32) -> Option<Reason> {
         let is_in = |window: &&Window| window.contains(at, utc_offset_min);
@@ -138,6 +152,36 @@ impl Levels<'_> {
         }
     }
 
+    /// The same, but a run whose turn comes while the windows are closed, or so shortly before they close that it is not worth an
+    /// opening, waits for windows that open before a moment. What is moved waits by its own rule.
+    pub(super) fn fit_before(
+        &self,
+        crossing: Crossing,
+        wanted_at: UnixMs,
+        run_ms: u64,
+        before: UnixMs,
+    ) -> Result<Fitted, Reason> {
+        let mut at = wanted_at;
+        loop {
+            let opens_at = (crossing != Crossing::Move).then(|| self.opens_at(at, before)).flatten();
+            let fitted = self.fit(crossing, opens_at.unwrap_or(at), run_ms)?;
+            let is_worth_it = fitted.run_ms >= run_ms.min(WORTH_MS_MIN) || crossing == Crossing::Move;
+            match self.opens_at(fitted.from.plus_ms(fitted.run_ms), before).filter(|_| !is_worth_it) {
+                Some(next) if next > at => at = next,
+                _ => return Ok(fitted),
+            }
+        }
+    }
+
+    /// The first moment from `at` on, and before another, at which the windows are open.
+    pub(super) fn opens_at(&self, at: UnixMs, before: UnixMs) -> Option<UnixMs> {
+        let mut open_at = at;
+        while self.bar(open_at).is_some() {
+            open_at = self.next_edge(open_at).filter(|edge| *edge < before)?;
+        }
+        Some(open_at)
+    }
+
     /// The run at the first moment from which it can flow to its end.
     fn moved(&self, wanted_at: UnixMs, run_ms: u64) -> Result<Fitted, Reason> {
         let mut at = wanted_at;
@@ -154,7 +198,7 @@ impl Levels<'_> {
         Err(Reason::WindowTooShort { wanted_s: run_ms / 1000 })
     }
 
-    fn bar(&self, at: UnixMs) -> Option<Reason> {
+    pub(super) fn bar(&self, at: UnixMs) -> Option<Reason> {
         self.windows.iter().find_map(|windows| windows.bar(at, self.utc_offset_min))
     }
 

@@ -422,6 +422,14 @@ reasons! {
         needed_s: u64 = "What it needs.",
         left_s: u64 = "What is left.",
     }
+    /// The program needs more than a day, so that no start is early enough.
+    FinishTooLong = "finish_too_long" {
+        needed_s: u64 = "What it needs.",
+    }
+    /// The run ends after the program is to be finished.
+    FinishLate = "finish_late" {
+        late_s: u64 = "By how much.",
+    }
     /// The gateway does not know the time.
     ClockUnset = "clock_unset" {}
     /// Another zone has the source, or may still have it.

@@ -9,15 +9,15 @@
 //! and what was only leapt over gets its turn; after a step of more than [`STEP_BACK_MS_MAX`] the time before was another
 //! day's, and is forgotten.
 
-use std::collections::BTreeMap;
+mod finish;
 
 use giot_shared::time::UnixMs;
 
+use self::finish::Leads;
 use super::Program;
 use super::civil::Date;
 use super::control::{Control, FarmState, Level};
 use super::refill::Lacks;
-use super::sequence::Direction;
 use super::site::Site;
 use super::start::{Anchor, Cause, Start};
 use super::timeline::{Bars, Conditions, Scale, Timeline, timeline};
@@ -43,9 +43,6 @@ pub(super) const FINISH_SPAN_MS_MAX: u64 = DAY_MS.unsigned_abs();
 /// How many days a start may lie from the day that it belongs to: 30 hours before its midnight (a finish by an offset
 /// before midnight) to 54 hours after (an offset and repetitions).
 const REACH_DAYS: i32 = 2;
-
-/// The lengths of a program that were computed already, ms, by level.
-type Spans = BTreeMap<Level, u64>;
 
 /// A program with everything that its starts depend on.
 #[derive(Clone, Copy, Debug)]
@@ -88,8 +85,8 @@ impl<'a> Calendar<'a> {
         let offset_min = self.site.utc_offset_min;
         let first = Date::of(from, offset_min);
         let last = Date::of(to, offset_min).min(first.plus_days(LOOK_AHEAD_DAYS));
-        let mut spans = BTreeMap::new();
-        let starts = first.through(last).flat_map(move |date| self.starts_on(date, &mut spans));
+        let mut leads = Leads::default();
+        let starts = first.through(last).flat_map(move |date| self.starts_on(date, &mut leads));
         starts.filter(move |start| (from..to).contains(&start.at))
     }
 
@@ -126,7 +123,7 @@ impl<'a> Calendar<'a> {
 
         let mut taken = None;
         if let Some(start) = newest {
-            match control.take(&start, now, self.farm) {
+            match self.take(&mut control, &start, now) {
                 Ok(()) => taken = Some(start),
                 Err(reason) => skipped.push(SkippedStart { start, reason }),
             }
@@ -135,18 +132,24 @@ impl<'a> Calendar<'a> {
         Due { start: taken, skipped, control }
     }
 
+    /// Decides about a start at its moment, `Err` with the reason why it is left out; `control` remembers what follows.
+    pub(super) fn take(self, control: &mut Control, start: &Start, at: UnixMs) -> Result<(), Reason> {
+        if let Some(reason) = self.too_long(start) {
+            control.pass(start);
+            return Err(reason);
+        }
+        control.take(start, at, self.farm)
+    }
+
     /// The runs of a start that begins at `begin`, with the settings of this moment; `self.control` is the one from before
     /// the start.
     #[must_use]
     pub fn timeline(self, start: &Start, begin: UnixMs) -> Timeline {
-        let program = self.program;
-        let bars = Bars { windows: &program.windows, crossing: program.crossing, farm: self.farm };
-        let lacks = Some(&self.farm.lacks);
-        timeline(
-            &program.sequence,
-            &self.conditions(start.day, self.control.n_runs, Some(bars), lacks),
-            begin,
-        )
+        let (bars, lacks) = (Some(self.bars(start, begin)), Some(&self.farm.lacks));
+        let conditions = self.conditions(start.day, self.control.n_runs, bars, lacks);
+        let mut runs = timeline(&self.program.sequence, &conditions, begin);
+        runs.runs.iter_mut().for_each(|run| run.note_finish(start.finish_at));
+        runs
     }
 
     /// The runs of a start that a person wants at once: neither hours nor pauses are looked at.
@@ -156,22 +159,19 @@ impl<'a> Calendar<'a> {
         timeline(&self.program.sequence, &conditions, begin)
     }
 
-    /// From the first run's beginning to the last one's end at the scale of a day, ms; hours and pauses are not looked at, and
-    /// a refill counts as its zone's longest run.
-    ///
-    /// An alternating order is counted at its longer side, so that the program is surely over at its anchor.
-    #[must_use]
-    pub fn span_ms(self, day: Date) -> u64 {
-        let n_orders = match self.program.sequence.order.direction {
-            Direction::Alternating => 2,
-            Direction::Forward | Direction::Reversed => 1,
-        };
-        let span_ms = |n_runs| {
-            let conditions = self.conditions(day, n_runs, None, None);
-            let runs = timeline(&self.program.sequence, &conditions, UnixMs(0));
-            runs.until().map_or(0, |until| until.since_ms(UnixMs(0)))
-        };
-        (0..n_orders).map(span_ms).max().unwrap_or(0)
+    /// What may be in the way of the runs of a start.
+    fn bars(self, start: &Start, begin: UnixMs) -> Bars<'a> {
+        let a_day_later = begin.plus_ms(DAY_MS.unsigned_abs());
+        // Without hours nothing waits for them.
+        let next = || self.starts(start.at.max(begin).plus_ms(1), a_day_later).next().map(|next| next.at);
+        let ends_by = self.has_hours().then(next).flatten().unwrap_or(a_day_later);
+        Bars {
+            windows: &self.program.windows,
+            crossing: self.program.crossing,
+            farm: self.farm,
+            opens_before: start.finish_at.map_or(ends_by, |finish_at| finish_at.min(ends_by)),
+            ends_by,
+        }
     }
 
     fn conditions(
@@ -187,20 +187,20 @@ impl<'a> Calendar<'a> {
         Conditions { site: self.site, needs: &self.farm.needs, lacks, scale, n_runs, bars }
     }
 
-    fn level(self, day: Date) -> Level {
+    pub(super) fn level(self, day: Date) -> Level {
         Level::new(self.program.season.percent(day), self.control.adjust)
     }
 
     /// The starts that fall on a civil day, whichever day they belong to. Of several at one moment one with an anchor
     /// counts, because anchors are remembered; else the earliest day's first rule.
-    fn starts_on(self, date: Date, spans: &mut Spans) -> Vec<Start> {
+    fn starts_on(self, date: Date, leads: &mut Leads) -> Vec<Start> {
         let offset_min = self.site.utc_offset_min;
         let (from, to) =
             (date.begins_at(offset_min), date.begins_at(offset_min).plus_ms(DAY_MS.unsigned_abs()));
         let days = date.plus_days(-REACH_DAYS).through(date.plus_days(REACH_DAYS));
         let mut starts: Vec<Start> = days
             .filter(|day| self.program.days.contains(*day))
-            .flat_map(|day| self.starts_of(day, spans))
+            .flat_map(|day| self.starts_of(day, leads))
             .filter(|start| (from..to).contains(&start.at))
             .collect();
         starts.sort_by_key(|start| (start.at, start.finish_at.is_none(), start.day, start.cause));
@@ -209,22 +209,15 @@ impl<'a> Calendar<'a> {
     }
 
     /// The starts that belong to a day, in the order of the rules.
-    fn starts_of(self, day: Date, spans: &mut Spans) -> Vec<Start> {
+    fn starts_of(self, day: Date, leads: &mut Leads) -> Vec<Start> {
         let mut starts = Vec::new();
         for (rule_idx, rule) in self.program.starts.iter().enumerate() {
-            let span_ms = match rule.anchor {
-                Anchor::Start => 0,
-                Anchor::Finish => *spans.entry(self.level(day)).or_insert_with(|| self.span_ms(day)),
-            };
-            if span_ms > FINISH_SPAN_MS_MAX {
-                continue;
+            for (nth, moment) in rule.moments(day, self.site) {
+                let cause = Cause::Rule { rule_idx, nth };
+                let finish_at = (rule.anchor == Anchor::Finish).then_some(moment);
+                let at = finish_at.map_or(moment, |finish_at| self.start_before(finish_at, day, leads));
+                starts.push(Start { at, day, cause, finish_at });
             }
-            starts.extend(rule.moments(day, self.site).map(|(nth, moment)| Start {
-                at: moment.minus_ms(span_ms),
-                day,
-                cause: Cause::Rule { rule_idx, nth },
-                finish_at: (rule.anchor == Anchor::Finish).then_some(moment),
-            }));
         }
         starts
     }
@@ -240,7 +233,8 @@ impl<'a> Calendar<'a> {
             let finish_at = start.finish_at.filter(|finish_at| *finish_at > look_from)?;
             let needed_s = finish_at.since_ms(start.at) / 1000;
             let left_s = finish_at.since_ms(look_from) / 1000;
-            Some(SkippedStart { start, reason: Reason::FinishTooNear { needed_s, left_s } })
+            let reason = self.too_long(&start).unwrap_or(Reason::FinishTooNear { needed_s, left_s });
+            Some(SkippedStart { start, reason })
         });
         near.collect()
     }

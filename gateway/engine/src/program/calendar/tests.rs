@@ -2,11 +2,14 @@
 
 use super::super::control::{Percent, Season};
 use super::super::day_rule::DayRule;
-use super::super::fixtures::{MINUTE_MS, OFFSET_MIN, at, at_hour, date, program, site};
-use super::super::sequence::Order;
+use super::super::fixtures::{MINUTE_MS, OFFSET_MIN, at, at_hour, date, program, site, zone, zone_facts};
+use super::super::sequence::{Direction, Order};
 use super::super::start::{Clock, Repeat, StartRule, SunOffset};
+use super::super::timeline::PlannedRun;
+use super::super::windows::{Crossing, Window, Windows};
 use super::super::{MonthDays, Program, Weekday, Weekdays};
 use super::*;
+use crate::plan::DayWindow;
 
 /// A program and all that it needs, so that tests can change one thing at a time.
 struct Farm {
@@ -213,10 +216,92 @@ fn a_new_program_that_cannot_finish_in_time_waits_for_tomorrow() {
     farm.program.starts = vec![StartRule { anchor: Anchor::Finish, ..at_hour(6, 0) }];
     assert_eq!(farm.due(at(24, 5, 0)), none(&["finish_too_near"]));
     assert_eq!(farm.due(at(25, 4, 0)), started("25 04:00"));
-    // A program of more than a day has no start before an anchor.
+}
+
+#[test]
+fn a_program_that_grew_longer_than_a_day_is_told_once_for_each_finish() {
+    let mut farm = Farm::new(program(&[("a", 400), ("b", 400)]));
     farm.site.zones.values_mut().for_each(|zone| zone.limits.run_ms_max = 24 * 60 * MINUTE_MS);
-    farm.program.sequence = super::super::fixtures::minutes_of(&[("a", 1000), ("b", 1000)]);
-    assert_eq!(farm.calendar().next_start(at(24, 0, 0)), None);
+    farm.program.starts = vec![StartRule { anchor: Anchor::Finish, ..at_hour(6, 0) }];
+    farm.due(at(24, 6, 1));
+    farm.control.adjust = Percent::new(250).unwrap();
+    // It is told when it would start as planned, 13 h 20 min before.
+    let next = farm.calendar().next_start(at(24, 6, 1)).unwrap();
+    assert_eq!((written(next.at), next.finish_at), ("24 16:40".to_owned(), Some(at(25, 6, 0))));
+    assert_eq!(farm.due(at(24, 16, 39)), none(&[]));
+    let due = farm.calendar().due(at(24, 16, 40));
+    assert_eq!(due.start, None);
+    assert_eq!(due.skipped[0].reason, Reason::FinishTooLong { needed_s: 2000 * 60 });
+    farm.control = due.control;
+    assert_eq!(farm.due(at(24, 16, 41)), none(&[]));
+    // It is set while the start as planned is past: told at once, and once.
+    assert_eq!(farm.due(at(25, 16, 40)), none(&["finish_too_long"]));
+    farm.control.adjust = Percent::FULL;
+    assert_eq!(farm.due(at(25, 20, 0)), none(&[]));
+    assert_eq!(farm.due(at(26, 16, 40)), started("26 16:40"));
+}
+
+/// Hours from and to, minutes of the day.
+type Spans = &'static [(u16, u16)];
+
+/// Minutes of each step in zones `a`, `b`, `c`, `d`, `e`, `f`, and when a program with these hours starts and ends that is to
+/// be finished at 06:00.
+fn finished(minutes: u32, (allowed, no_water): (Spans, Spans), crossing: Crossing) -> (String, Vec<String>) {
+    let names = ["a", "b", "c", "d", "e", "f"];
+    let mut farm = Farm::new(program(&names.map(|name| (name, minutes))));
+    for name in &names[4..] {
+        farm.site.zones.insert(zone(name), zone_facts("pump"));
+    }
+    let windows = |list: Spans| -> Vec<Window> {
+        list.iter().map(|(from, to)| Window::daily(DayWindow::new(*from, *to).unwrap())).collect()
+    };
+    farm.program.windows = Windows { allowed: windows(allowed), no_water: windows(no_water) };
+    farm.program.crossing = crossing;
+    farm.program.starts = vec![StartRule { anchor: Anchor::Finish, ..at_hour(6, 0) }];
+    let start = farm.calendar().next_start(at(24, 6, 1)).unwrap();
+    let timeline = farm.calendar().timeline(&start, start.at);
+    let run = |run: &PlannedRun| {
+        let day = Date::of(run.from, OFFSET_MIN).begins_at(OFFSET_MIN);
+        let minute = run.from.since_ms(day) / MINUTE_MS;
+        format!("{} {:02}:{:02} {}", run.zone, minute / 60, minute % 60, run.run_ms() / MINUTE_MS)
+    };
+    let skips = timeline.skips.iter().map(|skip| {
+        assert!(skip.short_ms > 0);
+        format!("{} {}", skip.zone, skip.reason.code())
+    });
+    (written(start.at), timeline.runs.iter().map(run).chain(skips).collect())
+}
+
+#[test]
+fn a_finish_within_hours_begins_when_they_open_at_the_earliest() {
+    let night: Spans = &[(20 * 60, 6 * 60)];
+    let (start, runs) = finished(115, (night, &[]), Crossing::Cut);
+    assert_eq!(start, "24 20:00", "eleven and a half hours do not fit into ten");
+    let want = ["a 20:00 115", "b 21:55 115", "c 23:50 115", "d 01:45 115", "e 03:40 115", "f 05:35 25"];
+    assert_eq!(runs, want);
+    let (start, runs) = finished(115, (night, &[]), Crossing::Skip);
+    assert_eq!((start.as_str(), runs.len()), ("24 20:00", 6));
+    assert_eq!(runs[5], "f outside_window");
+    // What fits is over in time.
+    assert_eq!(finished(90, (night, &[]), Crossing::Cut).0, "24 21:00");
+    // Hours that closed before the finish.
+    assert_eq!(finished(60, (&[(20 * 60, 5 * 60)], &[]), Crossing::Cut).0, "24 23:00");
+    // Hours that go on after it do not make the program later.
+    assert_eq!(finished(60, (&[(20 * 60, 9 * 60)], &[]), Crossing::Cut).0, "25 00:00");
+}
+
+#[test]
+fn a_finish_begins_earlier_by_the_hours_without_water() {
+    let gap: Spans = &[(2 * 60, 3 * 60)];
+    let want = ["a 23:00 60", "b 00:00 60", "c 01:00 60", "d 03:00 60", "e 04:00 60", "f 05:00 60"];
+    for crossing in [Crossing::Cut, Crossing::Move, Crossing::Skip] {
+        let (start, runs) = finished(60, (&[], gap), crossing);
+        assert_eq!((start.as_str(), runs), ("24 23:00", want.map(str::to_owned).to_vec()), "{crossing:?}");
+    }
+    // Where runs would meet the closing, it begins so much earlier that none is cut.
+    let (start, runs) = finished(50, (&[], &[(2 * 60, 2 * 60 + 20)]), Crossing::Cut);
+    assert_eq!((start.as_str(), runs[1].as_str()), ("25 00:20", "b 01:10 50"));
+    assert_eq!(runs[5], "f 04:50 50");
 }
 
 #[test]

@@ -9,6 +9,11 @@
 //! what is ready: first with steps that have had no water, then with further portions. A round begins when every line of
 //! the round before is through.
 //!
+//! Where hours close, a run ends, or is moved or left out as its program has it. A run whose turn comes while its hours are
+//! closed waits for the next ones: the first as long as its start has time ([`Bars::opens_before`]), so that no start is lost
+//! that has any hours, others for [`CLOSED_MS_MAX`]. Zones whose hours are open go on meanwhile. A line that has waited makes
+//! room for the program's next start ([`Bars::ends_by`]).
+//!
 //! Invariants: runs of one zone never touch; a step gets what was asked for at the start's scale, within its zone's limits,
 //! or a reason; no more than [`RUNS_MAX`] runs.
 
@@ -21,12 +26,15 @@ use super::control::{FarmState, Level};
 use super::refill::{Lacks, refill};
 use super::sequence::{Sequence, Step};
 use super::site::{Group, Site, ZoneFacts};
-use super::windows::{Crossing, Fitted, Windows};
+use super::windows::{CLOSED_MS_MAX, Crossing, Fitted, Windows};
 use crate::ids::ZoneId;
 use crate::reason::Reason;
 
 /// Most runs of one start: a day of one-minute runs.
 pub const RUNS_MAX: usize = 1440;
+
+/// A program that is over so little later than it is to be is told nothing of it: valves and pumps take as long.
+const FINISH_LATE_MS_MIN: u64 = 60_000;
 
 /// What a timeline depends on besides the sequence.
 #[derive(Clone, Copy, Debug)]
@@ -54,6 +62,10 @@ pub struct Bars<'a> {
     pub crossing: Crossing,
     /// Pauses of zones.
     pub farm: &'a FarmState,
+    /// No run waits for hours that open later: till the program is to be finished, till its next start, or for a day.
+    pub opens_before: UnixMs,
+    /// What has waited is over by then: at the program's next start, or after a day.
+    pub ends_by: UnixMs,
 }
 
 /// How the amounts of a sequence are scaled.
@@ -93,6 +105,8 @@ pub struct PlannedRun {
     pub volume_ml: Option<u64>,
     /// What was counted or changed: a refill, limits, hours.
     pub notes: Vec<Reason>,
+    /// What it gives less than was wanted, because of its zone's longest run or of hours, ms.
+    pub short_ms: u64,
 }
 
 /// A run that does not take place.
@@ -104,6 +118,8 @@ pub struct SkippedRun {
     pub step_idx: usize,
     /// Why.
     pub reason: Reason,
+    /// What was wanted and finds no room, ms; 0 where nothing was to be given.
+    pub short_ms: u64,
 }
 
 /// One turn of a step.
@@ -114,6 +130,8 @@ struct Turn<'a> {
     facts: &'a ZoneFacts,
     round: u8,
     run_ms: u64,
+    /// What its zone's longest run keeps from it, ms.
+    limited_ms: u64,
     notes: Vec<Reason>,
 }
 
@@ -132,6 +150,34 @@ struct Job<'a, 'b> {
     turn: &'b Turn<'a>,
     n_cycles: u32,
     n_done: u32,
+}
+
+/// A portion where it has room.
+#[derive(Debug)]
+struct Placed {
+    from: UnixMs,
+    run_ms: u64,
+    /// What hours did to it.
+    notes: Vec<Reason>,
+}
+
+/// What goes on next in a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Next {
+    /// When it can begin.
+    at: UnixMs,
+    n_done: u32,
+    job_idx: usize,
+    /// When it could if no hours were closed.
+    ready_at: UnixMs,
+}
+
+/// What hours have done to a line.
+#[derive(Clone, Copy, Debug, Default)]
+struct Hours {
+    has_waited: bool,
+    /// Hours that close then have cost a run that had to lie within as a whole; those after it wait for the next hours.
+    left_out_at: Option<UnixMs>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -167,6 +213,15 @@ impl PlannedRun {
     pub fn run_ms(&self) -> u64 {
         self.until.since_ms(self.from)
     }
+
+    /// Notes by how much it ends after its program is to be finished.
+    pub(crate) fn note_finish(&mut self, finish_at: Option<UnixMs>) {
+        self.notes.retain(|note| !matches!(note, Reason::FinishLate { .. }));
+        let late_ms = finish_at.map_or(0, |finish_at| self.until.since_ms(finish_at));
+        if late_ms >= FINISH_LATE_MS_MIN {
+            self.notes.push(Reason::FinishLate { late_s: late_ms / 1000 });
+        }
+    }
 }
 
 impl Timeline {
@@ -182,10 +237,11 @@ impl Timeline {
         self.runs.iter().map(PlannedRun::run_ms).sum()
     }
 
-    fn skip(&mut self, step_idx: usize, step: &Step, reason: Reason) {
-        let skip = SkippedRun { zone: step.zone.clone(), step_idx, reason };
-        if !self.skips.contains(&skip) {
-            self.skips.push(skip);
+    fn skip(&mut self, step_idx: usize, step: &Step, reason: Reason, short_ms: u64) {
+        let told = self.skips.iter_mut().find(|skip| skip.step_idx == step_idx && skip.reason == reason);
+        match told {
+            Some(skip) => skip.short_ms = skip.short_ms.saturating_add(short_ms),
+            None => self.skips.push(SkippedRun { zone: step.zone.clone(), step_idx, reason, short_ms }),
         }
     }
 }
@@ -200,22 +256,31 @@ impl<'a> Planner<'a> {
         for (round, Wanted { step_idx, step, facts, base_ms, notes }) in in_order {
             for _ in 0..step.repeats {
                 if turns.len() >= RUNS_MAX {
-                    self.out.skip(*step_idx, step, too_many());
+                    self.out.skip(*step_idx, step, too_many(), *base_ms);
                     break;
                 }
                 let notes = notes.clone();
-                turns.push(Turn { step_idx: *step_idx, step, facts, round, run_ms: *base_ms, notes });
+                turns.push(Turn {
+                    step_idx: *step_idx,
+                    step,
+                    facts,
+                    round,
+                    run_ms: *base_ms,
+                    limited_ms: 0,
+                    notes,
+                });
             }
         }
         self.scale(&mut turns);
         turns.retain_mut(|turn| match turn.facts.limits.apply(turn.run_ms) {
             Ok((run_ms, note)) => {
+                turn.limited_ms = turn.run_ms.saturating_sub(run_ms);
                 turn.run_ms = run_ms;
                 turn.notes.extend(note);
                 true
             }
             Err(reason) => {
-                self.out.skip(turn.step_idx, turn.step, reason);
+                self.out.skip(turn.step_idx, turn.step, reason, 0);
                 false
             }
         });
@@ -237,7 +302,7 @@ impl<'a> Planner<'a> {
             };
             match found {
                 Ok(step) => wanted.push(step),
-                Err(reason) => self.out.skip(step_idx, step, reason),
+                Err(reason) => self.out.skip(step_idx, step, reason, 0),
             }
         }
         wanted
@@ -278,66 +343,128 @@ impl<'a> Planner<'a> {
     /// Places the jobs of a line; when it is through, its last delay included.
     fn line(&mut self, mut jobs: Vec<Job<'a, '_>>, begin: UnixMs) -> UnixMs {
         let (mut cursor, mut busy_until) = (begin, begin);
-        while let Some((at, job_idx)) = self.next_of(&jobs, cursor) {
-            let Some(job) = jobs.get_mut(job_idx) else { break };
+        let mut hours = Hours::default();
+        while let Some(next) = self.next_of(&jobs, cursor) {
+            let Some(job) = jobs.get_mut(next.job_idx) else { break };
             let turn = job.turn;
             let run_ms = job.take_cycle();
+            let wanted_ms = run_ms.saturating_add(job.limited_ms());
             if self.out.runs.len() >= RUNS_MAX {
-                self.out.skip(turn.step_idx, turn.step, too_many());
+                self.out.skip(turn.step_idx, turn.step, too_many(), wanted_ms);
                 continue;
             }
-            let fitted = match self.fit(turn, at, run_ms) {
-                Ok(fitted) => fitted,
+            let placed = match self.fit(turn, next, run_ms, &mut hours) {
+                Ok(placed) => placed,
                 Err(reason) => {
-                    self.out.skip(turn.step_idx, turn.step, reason);
+                    // A person's pause is no want of room.
+                    let is_paused = matches!(reason, Reason::Suspended { .. });
+                    self.out.skip(turn.step_idx, turn.step, reason, if is_paused { 0 } else { wanted_ms });
                     continue;
                 }
             };
-            let until = fitted.from.plus_ms(fitted.run_ms);
+            let until = placed.from.plus_ms(placed.run_ms);
             self.rested_at.insert(&turn.step.zone, until.plus_ms(turn.facts.rest_ms()));
             let own_delay_s = if job.n_done == job.n_cycles { turn.step.delay_s } else { 0 };
             let delay_ms = (i64::from(self.sequence.delay_s) + i64::from(own_delay_s)) * 1000;
             busy_until = busy_until.max(until);
-            cursor = fitted.from.max(UnixMs(busy_until.0.saturating_add(delay_ms)));
-            self.out.runs.push(job.run(fitted, until, run_ms));
+            cursor = placed.from.max(UnixMs(busy_until.0.saturating_add(delay_ms)));
+            self.out.runs.push(job.run(placed, until, run_ms));
         }
         cursor
     }
 
     /// The job that can go on first, and when.
-    fn next_of(&self, jobs: &[Job<'_, '_>], cursor: UnixMs) -> Option<(UnixMs, usize)> {
+    fn next_of(&self, jobs: &[Job<'_, '_>], cursor: UnixMs) -> Option<Next> {
         let mut zones = BTreeSet::new();
-        let mut first: Option<(UnixMs, u32, usize)> = None;
+        let mut first: Option<Next> = None;
         for (job_idx, job) in jobs.iter().enumerate().filter(|(_, job)| job.n_done < job.n_cycles) {
-            let zone = &job.turn.step.zone;
+            let (zone, facts) = (&job.turn.step.zone, job.turn.facts);
             // A zone's turns do not mix.
             if !zones.insert(zone) {
                 continue;
             }
             let rested_at = self.rested_at.get(zone).copied().unwrap_or(cursor);
-            let candidate = (cursor.max(rested_at), job.n_done, job_idx);
+            let ready_at = cursor.max(rested_at);
+            let at = self.opens_at(facts, ready_at);
+            let candidate = Next { at, n_done: job.n_done, job_idx, ready_at };
             first = Some(first.map_or(candidate, |first| first.min(candidate)));
-            let soaks = job.turn.facts.cycle.is_some() && rested_at > cursor;
-            if job.n_done == 0 && !soaks {
+            let soaks = facts.cycle.is_some() && rested_at > cursor;
+            if job.n_done == 0 && !soaks && at == ready_at {
                 break;
             }
         }
-        first.map(|(at, _, job_idx)| (at, job_idx))
+        first
+    }
+
+    /// When a zone's hours are open that is ready at a moment; that moment itself where no hours open in time.
+    fn opens_at(&self, facts: &ZoneFacts, ready_at: UnixMs) -> UnixMs {
+        let bars = self.conditions.bars.filter(|bars| bars.crossing != Crossing::Move);
+        let opens_at = bars.and_then(|bars| {
+            let before = self.waits_until(&bars, ready_at);
+            self.conditions.site.opens_at(bars.windows, facts, ready_at, before)
+        });
+        opens_at.unwrap_or(ready_at)
+    }
+
+    /// Before when hours must open that are waited for from a moment on.
+    fn waits_until(&self, bars: &Bars<'_>, from: UnixMs) -> UnixMs {
+        let is_first = self.out.runs.is_empty();
+        if is_first { bars.opens_before } else { bars.opens_before.min(from.plus_ms(CLOSED_MS_MAX)) }
     }
 
     /// Fits a portion into the hours; what is cut below the zone's threshold is not worth opening the valve.
-    fn fit(&self, turn: &Turn<'_>, at: UnixMs, run_ms: u64) -> Result<Fitted, Reason> {
-        let Some(bars) = self.conditions.bars else { return Ok(Fitted { from: at, run_ms, note: None }) };
-        let fitted = self.conditions.site.fit(bars.windows, bars.crossing, turn.facts, at, run_ms)?;
+    fn fit(&self, turn: &Turn<'_>, next: Next, run_ms: u64, hours: &mut Hours) -> Result<Placed, Reason> {
+        let Next { at, ready_at, .. } = next;
+        let Some(bars) = self.conditions.bars else {
+            return Ok(Placed { from: at, run_ms, notes: Vec::new() });
+        };
+        let mut fitted = self.fit_hours(&bars, turn.facts, at, run_ms, hours)?;
         let least_ms = turn.facts.limits.skip_below_ms.max(1);
+        hours.has_waited |= fitted.from > ready_at && bars.crossing != Crossing::Move;
+        let room_ms = bars.ends_by.since_ms(fitted.from);
+        if hours.has_waited && fitted.run_ms > room_ms {
+            let wanted_s = run_ms / 1000;
+            if room_ms < least_ms || bars.crossing == Crossing::Skip {
+                return Err(Reason::WindowTooShort { wanted_s });
+            }
+            fitted.run_ms = room_ms;
+            fitted.note = Some(Reason::RunCut { wanted_s, run_s: room_ms / 1000 });
+        }
         if fitted.run_ms < run_ms.min(least_ms) {
             let (wanted_s, least_s) = (fitted.run_ms / 1000, least_ms / 1000);
             return Err(Reason::BelowThreshold { wanted_s, least_s });
         }
-        match bars.farm.zone_bar(&turn.step.zone, fitted.from) {
-            Some(reason) => Err(reason),
-            None => Ok(fitted),
+        if let Some(reason) = bars.farm.zone_bar(&turn.step.zone, fitted.from) {
+            return Err(reason);
         }
+        let late_s = fitted.from.since_ms(ready_at) / 1000;
+        let moved = (late_s > 0 && bars.crossing != Crossing::Move).then_some(Reason::RunMoved { late_s });
+        let notes = moved.into_iter().chain(fitted.note).collect();
+        Ok(Placed { from: fitted.from, run_ms: fitted.run_ms, notes })
+    }
+
+    /// Fits a portion into the hours alone. Where a run must lie within as a whole, the end of hours costs one run, and those
+    /// after it wait.
+    fn fit_hours(
+        &self,
+        bars: &Bars<'_>,
+        facts: &ZoneFacts,
+        at: UnixMs,
+        run_ms: u64,
+        hours: &mut Hours,
+    ) -> Result<Fitted, Reason> {
+        let (site, before) = (self.conditions.site, self.waits_until(bars, at));
+        let fit = |at| site.fit(bars.windows, bars.crossing, facts, at, run_ms, before);
+        let mut fitted = fit(at);
+        if bars.crossing == Crossing::Skip && fitted.is_err() && site.bar(bars.windows, facts, at).is_none() {
+            let closes_at = site.closes_at(bars.windows, facts, at, run_ms);
+            if hours.left_out_at.replace(closes_at) == Some(closes_at)
+                && let Some(opens_at) = site.opens_at(bars.windows, facts, closes_at, before)
+            {
+                fitted = fit(opens_at);
+            }
+        }
+        fitted
     }
 }
 
@@ -351,6 +478,11 @@ impl Job<'_, '_> {
         u64::try_from(cycle_ms).unwrap_or(u64::MAX)
     }
 
+    /// What the limits of its zone keep from the portion that was taken last, ms: the first bears it all.
+    fn limited_ms(&self) -> u64 {
+        if self.n_done == 1 { self.turn.limited_ms } else { 0 }
+    }
+
     /// What a portion of that length is to give, ml; `None`: its step asks for a time.
     fn volume_ml(&self, cycle_ms: u64) -> Option<u64> {
         let is_by_time = matches!(self.turn.step.target, Target::Time { .. });
@@ -358,17 +490,18 @@ impl Job<'_, '_> {
     }
 
     /// The portion that was taken last, as it fits.
-    fn run(&self, fitted: Fitted, until: UnixMs, cycle_ms: u64) -> PlannedRun {
+    fn run(&self, placed: Placed, until: UnixMs, cycle_ms: u64) -> PlannedRun {
         let of_amount = self.turn.notes.iter().filter(|_| self.n_done == 1).cloned();
         PlannedRun {
             zone: self.turn.step.zone.clone(),
             step_idx: self.turn.step_idx,
-            from: fitted.from,
+            from: placed.from,
             until,
             cycle: self.n_done,
             n_cycles: self.n_cycles,
             volume_ml: self.volume_ml(cycle_ms),
-            notes: of_amount.chain(fitted.note).collect(),
+            notes: of_amount.chain(placed.notes).collect(),
+            short_ms: cycle_ms.saturating_sub(placed.run_ms).saturating_add(self.limited_ms()),
         }
     }
 }

@@ -8,6 +8,8 @@ use super::super::windows::Window;
 use super::*;
 use crate::plan::DayWindow;
 
+const NEVER: UnixMs = UnixMs(i64::MAX);
+
 static NO_NEEDS: BTreeMap<ZoneId, u32> = BTreeMap::new();
 
 fn by_hand(site: &Site) -> Conditions<'_> {
@@ -170,7 +172,8 @@ fn hours_of_program_zone_and_source_and_pauses_count() {
     farm.zones_suspended_until.insert(zone("d"), start().plus_ms(1));
     let sequence = minutes_of(&[("d", 1), ("a", 10), ("b", 10), ("c", 50), ("d", 10)]);
     let with = |crossing| {
-        let bars = Some(Bars { windows: &program, crossing, farm: &farm });
+        let bars =
+            Some(Bars { windows: &program, crossing, farm: &farm, opens_before: NEVER, ends_by: NEVER });
         timeline(&sequence, &Conditions { bars, ..by_hand(&site) }, start())
     };
     let moved = with(Crossing::Move);
@@ -178,10 +181,13 @@ fn hours_of_program_zone_and_source_and_pauses_count() {
     assert_eq!(written(&moved), ["a 0-10", "b 15-25", "c 1440-1490", "d 1490-1500"]);
     assert_eq!(codes(&moved), [(0, "suspended")]);
     assert_eq!(moved.runs[1].notes, [Reason::RunMoved { late_s: 300 }]);
-    let cut = with(Crossing::Cut);
-    assert_eq!(written(&cut), ["a 0-10", "c 10-60"]);
-    assert_eq!(codes(&cut), [(0, "suspended"), (2, "no_water_window"), (4, "no_water_window")]);
-    assert_eq!(written(&with(Crossing::Skip)), ["a 0-10", "c 10-60"]);
+    // Zones whose hours are open go on while b waits for its own, and all wait while the source is closed.
+    for crossing in [Crossing::Cut, Crossing::Skip] {
+        let timeline = with(crossing);
+        assert_eq!(written(&timeline), ["a 0-10", "c 10-60", "b 70-80", "d 80-90"]);
+        assert_eq!(codes(&timeline), [(0, "suspended")]);
+        assert_eq!(timeline.runs[2].notes, [Reason::RunMoved { late_s: 600 }]);
+    }
     let by_hand = timeline(&sequence, &by_hand(&site), start());
     assert_eq!(written(&by_hand), ["d 0-1", "a 1-11", "b 11-21", "c 21-71", "d 71-81"]);
 }
@@ -194,13 +200,55 @@ fn a_run_that_is_cut_too_short_is_left_out() {
     let program = Windows { allowed: until_half_past, no_water: vec![] };
     let farm = FarmState::default();
     let with = |steps: &[(&str, u32)]| {
-        let bars = Some(Bars { windows: &program, crossing: Crossing::Cut, farm: &farm });
+        let bars = Some(Bars {
+            windows: &program,
+            crossing: Crossing::Cut,
+            farm: &farm,
+            opens_before: NEVER,
+            ends_by: NEVER,
+        });
         timeline(&minutes_of(steps), &Conditions { bars, ..by_hand(&site) }, start())
     };
     assert_eq!(written(&with(&[("a", 25), ("b", 10)])), ["a 0-25", "b 25-30"]);
     let short = with(&[("a", 26), ("b", 10)]);
     assert_eq!(written(&short), ["a 0-26"]);
     assert_eq!(short.skips[0].reason, Reason::BelowThreshold { wanted_s: 240, least_s: 300 });
+}
+
+#[test]
+fn what_follows_closed_hours_goes_on_when_they_reopen() {
+    let site = site();
+    let hours = |from_min, to_min| vec![Window::daily(DayWindow::new(from_min, to_min).unwrap())];
+    // Twenty minutes without water, from 07:00.
+    let program = Windows { allowed: vec![], no_water: hours(420, 440) };
+    let farm = FarmState::default();
+    let steps = minutes_of(&[("a", 40), ("b", 40), ("c", 30), ("d", 30)]);
+    let with = |windows: &Windows, crossing, begin: UnixMs, until_min: u64| {
+        let until = start().plus_ms(until_min * MINUTE_MS);
+        let bars = Some(Bars { windows, crossing, farm: &farm, opens_before: until, ends_by: until });
+        timeline(&steps, &Conditions { bars, ..by_hand(&site) }, begin)
+    };
+    let cut = with(&program, Crossing::Cut, start(), 1440);
+    assert_eq!(written(&cut), ["a 0-40", "b 40-60", "c 80-110", "d 110-140"]);
+    assert_eq!((codes(&cut), cut.runs[1].short_ms), (vec![], 20 * MINUTE_MS));
+    // One run is left out for one closing, and those after it wait.
+    let skip = with(&program, Crossing::Skip, start(), 1440);
+    assert_eq!(written(&skip), ["a 0-40", "c 80-110", "d 110-140"]);
+    assert_eq!(codes(&skip), [(1, "no_water_window")]);
+    assert_eq!(skip.skips[0].short_ms, 40 * MINUTE_MS);
+    // What would have half a minute waits for the whole.
+    let late = with(&program, Crossing::Cut, start().plus_ms(19 * MINUTE_MS + 30_000), 1440);
+    assert_eq!((late.runs[1].run_ms(), late.runs[1].from), (40 * MINUTE_MS, at(24, 7, 20)));
+    // The next start ends what has waited, and hours that open no earlier are not waited for.
+    let cut = with(&program, Crossing::Cut, start(), 120);
+    assert_eq!(written(&cut), ["a 0-40", "b 40-60", "c 80-110", "d 110-120"]);
+    assert_eq!(cut.runs[3].short_ms, 20 * MINUTE_MS);
+    let cut = with(&program, Crossing::Cut, start(), 80);
+    assert_eq!(written(&cut), ["a 0-40", "b 40-60"]);
+    assert_eq!(codes(&cut), [(2, "no_water_window"), (3, "no_water_window")]);
+    // Hours that open after the start are waited for.
+    let program = Windows { allowed: hours(420, 600), no_water: vec![] };
+    assert_eq!(written(&with(&program, Crossing::Cut, start(), 1440))[0], "a 60-100");
 }
 
 #[test]
