@@ -185,7 +185,7 @@ static ZONE: [Key; 43] = [
     may("soak_min", NUMBER),
     may("group", U8),
     must("valve", Kind::Table(&VALVE)),
-    must("probes", Kind::List(&Kind::Table(&PROBE))),
+    may("probes", Kind::List(&Kind::Table(&PROBE))),
     may("start_below_percent", NUMBER),
     may("stop_above_percent", NUMBER),
     may("soil", TEXT),

@@ -268,7 +268,7 @@ pub(super) struct Zone {
     pub(super) soak_min: Option<Spanned<f64>>,
     pub(super) group: Option<u8>,
     pub(super) valve: Spanned<Valve>,
-    pub(super) probes: Spanned<Vec<Spanned<Probe>>>,
+    pub(super) probes: Option<Spanned<Vec<Spanned<Probe>>>>,
     pub(super) start_below_percent: Option<Spanned<f64>>,
     pub(super) stop_above_percent: Option<Spanned<f64>>,
     pub(super) soil: Option<Spanned<String>>,
@@ -296,6 +296,18 @@ pub(super) struct Zone {
     pub(super) ignores: Option<Spanned<Vec<String>>>,
     pub(super) volume_max_l: Option<Spanned<f64>>,
     pub(super) balance: Option<Spanned<Balance>>,
+}
+
+impl Zone {
+    /// Its probes; none where none are written.
+    pub(super) fn probes(&self) -> impl Iterator<Item = &Spanned<Probe>> {
+        self.probes.iter().flat_map(Spanned::get_ref)
+    }
+
+    /// Only programs and people start it, and nothing is measured: nobody asks when its soil is dry.
+    pub(super) fn is_blind(&self) -> bool {
+        self.automatic == Some(false) && self.probes().next().is_none()
+    }
 }
 
 #[derive(Debug, Deserialize)]

@@ -34,6 +34,11 @@ impl Compiler<'_> {
         let mut n_played = 0;
         for (id, program) in &plan.programs {
             let Some(base) = fields.programs.get(id) else { continue };
+            let zones = program.sequence.steps.iter().filter_map(|step| fields.zones.get(&step.zone));
+            let is_sound = !self.is_spoilt(base) && zones.into_iter().all(|zone| !self.is_spoilt(zone));
+            if is_sound && !self.never_an_hour(program, &site, base) && n_played < PLAYED_MAX {
+                n_played += self.never_open(id, program, &site, base);
+            }
             self.never_a_day(&program.days, &format!("{base}.days"));
             self.never_a_step(program, base);
             for (idx, step) in program.sequence.steps.iter().enumerate().filter(|(_, step)| step.is_enabled) {
@@ -49,11 +54,6 @@ impl Compiler<'_> {
                 if program.total_ms.is_none() && !self.is_written(&format!("{base}.total_min")) {
                     self.cut_by_its_zone(step, program.season, zone, &site, [&field, zone_field]);
                 }
-            }
-            let zones = program.sequence.steps.iter().filter_map(|step| fields.zones.get(&step.zone));
-            let is_sound = !self.is_spoilt(base) && zones.into_iter().all(|zone| !self.is_spoilt(zone));
-            if is_sound && !self.never_an_hour(program, &site, base) && n_played < PLAYED_MAX {
-                n_played += self.never_open(id, program, &site, base);
             }
         }
     }
@@ -336,6 +336,11 @@ mod tests {
         wrong(zone, "allowed = [\"18:00-22:00\"]", &format!("{p}.steps[0].zone"), "steps", "window");
         let shut = "allowed = [\"06:00-09:00\"]";
         wrong("", shut, &format!("{p}.starts"), "starts", "crossing = \"move\"");
+        // What is wrong with its amounts besides does not hide it.
+        let text = farm("", &format!("{shut}\nsteps = [{{ zone = \"a\", minutes = 61 }}]"));
+        let error = compile("f", &text).expect_err("senseless");
+        let found: Vec<_> = error.problems.iter().map(|problem| problem.field.as_str()).collect();
+        assert_eq!(found, ["program[0].starts", "program[0].steps[0].minutes"]);
         let short = "allowed = [\"20:00-20:10\"]\ncrossing = \"skip\"";
         wrong("", short, &format!("{p}.starts"), "starts", "widen");
     }

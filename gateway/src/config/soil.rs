@@ -12,6 +12,8 @@ use toml::Spanned;
 /// Refill to where a tenth of the available water is missing: rain still finds room, and nothing drains away; domain.md
 /// section 2.5.
 const STOP_DEPLETED_PERCENT_DEFAULT: f64 = 10.0;
+/// Stands in where nothing is measured that it could be compared with.
+const BLIND_DEPLETED_PERCENT: f64 = 50.0;
 /// Mineral soils hold no less and no more; a probe that says otherwise hangs in the air or lies in a puddle.
 const PLAUSIBLE_PERCENT_DEFAULT: (f64, f64) = (1.0, 60.0);
 /// Per five minutes without irrigation or rain; domain.md section 2.5.
@@ -33,8 +35,25 @@ const THRESHOLDS: [&str; 8] = [
     "stop_below_kpa",
 ];
 
+impl raw::Zone {
+    /// Whether anything is written that says when it is dry.
+    pub(super) fn has_thresholds(&self) -> bool {
+        let numbers = [
+            &self.start_below_percent,
+            &self.stop_above_percent,
+            &self.field_capacity_percent,
+            &self.wilting_point_percent,
+            &self.start_depleted_percent,
+            &self.stop_depleted_percent,
+            &self.start_above_kpa,
+            &self.stop_below_kpa,
+        ];
+        self.soil.is_some() || numbers.into_iter().any(Option::is_some)
+    }
+}
+
 impl Compiler<'_> {
-    /// Stands in where thresholds are wrong.
+    /// Stands in where thresholds are wrong, or where nothing is measured that they could be compared with.
     pub(super) fn usual_soil() -> Option<SoilRule> {
         let start_below = MoisturePermyriad::from_percent(22.0)?;
         Some(SoilRule::Moisture { start_below, stop_above: MoisturePermyriad::from_percent(30.0)? })
@@ -100,7 +119,7 @@ impl Compiler<'_> {
         } else {
             if !self.is_any_spoilt(field, &THRESHOLDS) {
                 let what = "needed: start_below_percent with stop_above_percent, or soil with start_depleted_percent, or \
-                            start_above_kpa with stop_below_kpa";
+                            start_above_kpa with stop_below_kpa; or automatic = false and no probes";
                 self.problem(zone.id.span(), &format!("{field}.start_below_percent"), what);
             }
             return None;
@@ -170,6 +189,10 @@ impl Compiler<'_> {
         if self.is_any_spoilt(field, &["crop", "start_depleted_percent"]) {
             return None;
         }
+        if zone.is_blind() {
+            // Its soil is written for the water balance alone.
+            return Depletion::from_percent(BLIND_DEPLETED_PERCENT);
+        }
         let span = zone.crop.as_ref().map_or_else(|| zone.id.span(), Spanned::span);
         let known: Vec<&str> = crops().iter().map(|crop| crop.id).collect();
         let what = format!(
@@ -227,7 +250,7 @@ impl Compiler<'_> {
 
     /// A probe that is known to measure in another unit.
     fn probes_fit(&mut self, zone: &raw::Zone, rule: &SoilRule, field: &str) {
-        for (idx, probe) in zone.probes.get_ref().iter().enumerate() {
+        for (idx, probe) in zone.probes().enumerate() {
             let metric = probe.get_ref().metric.get_ref();
             let of_tension = metric.starts_with(Metric::SoilTension.name());
             let of_moisture =
@@ -337,6 +360,31 @@ mod tests {
         let [start_above, stop_below] = [4000, 1550].map(|kpa| Level::new(kpa).expect("in range"));
         assert_eq!(zone.soil, SoilRule::Tension { start_above, stop_below });
         assert_eq!((zone.plausible.0.get(), zone.plausible.1.get(), zone.rate_max.get()), (0, 20_000, 5000));
+    }
+
+    #[test]
+    fn a_zone_without_probes_that_nobody_asks_is_valid_without_thresholds() {
+        let blind = |keys: &str| farm(keys, "soil_moisture").replace("probes =", "# probes =");
+        let valid = |keys: &str| {
+            let plan = compile("giot.toml", &blind(keys)).unwrap_or_else(|error| panic!("{error}")).plan;
+            let zone = plan.zones.into_values().next().expect("a zone");
+            assert!(zone.probes.is_empty() && !zone.automatic, "{keys}");
+        };
+        valid("automatic = false");
+        valid("automatic = false\nprobes = []");
+        valid("automatic = false\nsoil = \"loam\"");
+        valid("automatic = false\nstart_below_percent = 22\nstop_above_percent = 30");
+        // What is written is judged, and who waters by the soil has to say by what.
+        let problems = |text: &str| -> Vec<String> {
+            let error = compile("giot.toml", text).expect_err("a broken configuration");
+            error.problems.into_iter().map(|problem| problem.field).collect()
+        };
+        let crossed = "automatic = false\nstart_below_percent = 30\nstop_above_percent = 22";
+        assert_eq!(problems(&blind(crossed)), ["zone[0].stop_above_percent"]);
+        assert_eq!(problems(&blind("automatic = false\nsoil = \"mud\"")), ["zone[0].soil"]);
+        assert_eq!(problems(&blind("")), ["zone[0].probes", "zone[0].start_below_percent"]);
+        assert_eq!(problems(&blind("start_below_percent = 22\nstop_above_percent = 30")), ["zone[0].probes"]);
+        assert_eq!(problems(&farm("automatic = false", "soil_moisture")), ["zone[0].start_below_percent"]);
     }
 
     #[test]

@@ -47,7 +47,15 @@ impl Compiler<'_> {
         let source = self.id_or_stand_in::<SourceId>(&zone.source, &format!("{field}.source"), 2 * idx)?;
         let valve = self.valve(&zone.valve, &format!("{field}.valve"), 2 * idx)?;
         let probes = self.probes(&zone, field);
-        let soil = self.soil_rule(&zone, field);
+        if zone.probes.is_none()
+            && zone.automatic != Some(false)
+            && !self.is_spoilt(&format!("{field}.automatic"))
+        {
+            let what = "needed: what says how dry it is; or automatic = false, where only programs and people start it";
+            self.problem_at(&format!("{field}.probes"), what);
+        }
+        let is_unjudged = zone.is_blind() && !zone.has_thresholds();
+        let soil = if is_unjudged { Self::usual_soil() } else { self.soil_rule(&zone, field) };
         let (plausible, rate_max) = self.probe_limits(&zone, soil.as_ref(), field)?;
         if soil.is_none() {
             self.spoil(&format!("{field}.start_below_percent"));
@@ -136,7 +144,7 @@ impl Compiler<'_> {
     /// The probes that can be told.
     fn probes(&mut self, zone: &raw::Zone, field: &str) -> Probes {
         let mut found = Probes::default();
-        for (idx, probe) in zone.probes.get_ref().iter().enumerate() {
+        for (idx, probe) in zone.probes().enumerate() {
             let probe = probe.get_ref();
             let device = self.id::<NodeId>(&probe.device, &format!("{field}.probes[{idx}].device"));
             let metric = self.id::<MetricName>(&probe.metric, &format!("{field}.probes[{idx}].metric"));

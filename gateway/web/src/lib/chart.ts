@@ -28,6 +28,9 @@ const INK = '#0f1f17';
 const GRID = '#dde4df';
 const FONT = '13px system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", Arial, sans-serif';
 
+/** Whether probes measure anything that thresholds could be compared with. */
+const isJudged = (history: History): boolean => history.series.length > 0;
+
 /** The target band and the runs, behind the lines. */
 function drawBehind(u: uPlot, history: History): void {
   const { ctx, bbox } = u;
@@ -35,11 +38,13 @@ function drawBehind(u: uPlot, history: History): void {
   ctx.beginPath();
   ctx.rect(bbox.left, bbox.top, bbox.width, bbox.height);
   ctx.clip();
-  const { start, stop } = history.soil;
-  const top = u.valToPos(Math.max(start, stop), 'y', true);
-  const bottom = u.valToPos(Math.min(start, stop), 'y', true);
-  ctx.fillStyle = 'rgb(11 92 56 / 7%)';
-  ctx.fillRect(bbox.left, top, bbox.width, bottom - top);
+  if (isJudged(history)) {
+    const { start, stop } = history.soil;
+    const top = u.valToPos(Math.max(start, stop), 'y', true);
+    const bottom = u.valToPos(Math.min(start, stop), 'y', true);
+    ctx.fillStyle = 'rgb(11 92 56 / 7%)';
+    ctx.fillRect(bbox.left, top, bbox.width, bottom - top);
+  }
   for (const run of history.runs) {
     const from = u.valToPos(run.from / 1000, 'x', true);
     const to = u.valToPos((run.to ?? history.to) / 1000, 'x', true);
@@ -54,6 +59,7 @@ function drawBehind(u: uPlot, history: History): void {
 
 /** The two thresholds with their values, over the lines. */
 function drawThresholds(u: uPlot, history: History, lang: Lang): void {
+  if (!isJudged(history)) return;
   const { ctx, bbox } = u;
   const px = uPlot.pxRatio;
   ctx.save();
