@@ -85,7 +85,7 @@ pub(crate) struct Play<'a> {
 impl<'a> Play<'a> {
     /// Zones that are all closed; `network`: nobody holds anything.
     pub(crate) fn new(rules: &'a Rules, network: Network, patience_s: u32, from: UnixMs) -> Self {
-        let line = |facts: &crate::program::ZoneFacts| Line { rest_ms: facts.rest_ms, ..Line::default() };
+        let line = |facts: &crate::program::ZoneFacts| Line { rest_ms: facts.rest_ms(), ..Line::default() };
         Self {
             rules,
             network,

@@ -11,7 +11,7 @@ use crate::ids::{ProgramId, ZoneId};
 use crate::program::{Calendar, Control, FarmState, PlannedRun, SkippedRun, SkippedStart, Start, Timeline};
 use crate::reason::Reason;
 use crate::rules::Rules;
-use crate::zone::{Errand, latest, millilitres};
+use crate::zone::{BY_HAND_WAIT_MS, Errand, latest, millilitres};
 
 /// All programs of the farm.
 #[derive(Debug)]
@@ -78,7 +78,11 @@ impl Terms {
             n_cycles: run.n_cycles,
             by_hand: self.by_hand,
             volume: run.volume_ml.and_then(millilitres),
-            latest: latest(run.from, self.next, self.catch_up_ms),
+            latest: if self.by_hand {
+                run.from.plus_ms(BY_HAND_WAIT_MS)
+            } else {
+                latest(run.from, self.next, self.catch_up_ms)
+            },
             finish_at: self.finish_at,
         }
     }

@@ -13,7 +13,7 @@ mod farm;
 mod field;
 
 use giot_engine::program::{Program, Step, Target, Window, Windows};
-use giot_engine::{DayWindow, Meter, MeterKind, Plan, ProbeRef};
+use giot_engine::{DayWindow, Input, Meter, MeterKind, Plan, ProbeRef};
 use giot_shared::units::{LitresPerHour, Millilitres};
 
 use farm::{farm, node, program, zone, zone_of};
@@ -221,5 +221,30 @@ fn irrigation_unlimited_volume_by_step() {
             ran_s < u64::from(ml) * 3600 / 1_000_000,
             "{n}: {ran_s} s, sooner than the stated flow needs"
         );
+    }
+}
+
+#[test]
+fn a_run_by_litres_that_is_extended_gives_as_much_more() {
+    let mut field = Field::new(two_hundred_litres());
+    field.wait_s(600);
+    field.feed(Input::Extend { zone: &zone("z1"), by_s: 360, by: "Lan" });
+    water(&mut field, 278, 1500);
+    let ended = field.seconds("z1 stopping: volume_reached");
+    assert_eq!(ended.len(), 1, "{:?}", field.log);
+    assert!((1080..=1140).contains(&(ended[0] - 600)), "300 L take 18 min: {:?}", field.log);
+    assert!(!field.has("z1 fault: volume_short"), "{:?}", field.log);
+}
+
+#[test]
+fn the_most_that_a_zone_may_take_cuts_a_larger_dose_and_that_is_told() {
+    for ends_by_volume in [false, true] {
+        let mut plan = two_hundred_litres();
+        zone_of(&mut plan, "z1").guards.volume_max = Some(Millilitres(100_000));
+        let mut field = Field::new(plan);
+        field.ends_by_volume = ends_by_volume;
+        field.wait_s(600);
+        water(&mut field, 278, 1500);
+        field.check(&["open v1", "z1 fault: volume_short"]);
     }
 }

@@ -469,6 +469,7 @@ impl Engine {
 
     fn stop_all(&mut self, now: Now, by: &str, touched: &mut Vec<usize>) {
         self.tell_farm(now, Event::Stopping, Reason::StopAll {}, by);
+        self.end_starts();
         // All stop before any is settled: a source that becomes free must not start the next zone.
         for idx in 0..self.zones.len() {
             self.with(now, Some(idx), touched, |zone, turn| zone.manual_stop(turn, Reason::StopAll {}, by));

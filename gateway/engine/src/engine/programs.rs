@@ -87,24 +87,44 @@ impl Engine {
                 remaining_s => Reason::ProgramPaused { program, remaining_s },
             },
         };
-        let control = self.schedule.change(id, |control| match wish {
-            ProgramWish::Start => {}
-            ProgramWish::Stop => control.busy_until = None,
-            ProgramWish::SkipNext(n) => control.skip_next = n,
-            ProgramWish::Enable(is_enabled) => control.is_enabled = is_enabled,
-            ProgramWish::Adjust(percent) => control.adjust = percent,
-            ProgramWish::SuspendUntil(until) => control.suspended_until = until,
+        // What a start still wants is over with these.
+        let is_over = matches!(
+            reason,
+            Reason::ProgramStop { .. } | Reason::ProgramSwitchedOff { .. } | Reason::ProgramPaused { .. }
+        );
+        let control = self.schedule.change(id, |control| {
+            match wish {
+                ProgramWish::Start | ProgramWish::Stop => {}
+                ProgramWish::SkipNext(n) => control.skip_next = n,
+                ProgramWish::Enable(is_enabled) => control.is_enabled = is_enabled,
+                ProgramWish::Adjust(percent) => control.adjust = percent,
+                ProgramWish::SuspendUntil(until) => control.suspended_until = until,
+            }
+            control.busy_until = control.busy_until.filter(|_| !is_over);
         });
         let Some(control) = control else {
             self.tell_farm(now, Event::Refused, Reason::UnknownProgram { program: id.clone() }, by);
             return;
         };
         let event = if wish == ProgramWish::Stop { Event::Stopping } else { Event::Adjusted };
-        self.tell_farm(now, event, reason, by);
+        self.tell_farm(now, event, reason.clone(), by);
         self.remember(id, control);
-        if wish == ProgramWish::Stop {
-            for idx in 0..self.zones.len() {
-                self.with(now, Some(idx), touched, |zone, turn| zone.stop_program(turn, id, by));
+        for idx in (0..self.zones.len()).filter(|_| is_over) {
+            self.with(now, Some(idx), touched, |zone, turn| match wish {
+                ProgramWish::Stop => zone.stop_program(turn, id, by),
+                _ => zone.leave_out(turn, id, &reason, by),
+            });
+        }
+    }
+
+    /// No program waits for the end of a start that somebody stopped with everything.
+    pub(super) fn end_starts(&mut self) {
+        let programs: Vec<_> = self.out.rules.programs.keys().cloned().collect();
+        for id in programs {
+            let is_busy = self.schedule.view(&id).is_some_and(|(control, ..)| control.busy_until.is_some());
+            let control = is_busy.then(|| self.schedule.change(&id, |control| control.busy_until = None));
+            if let Some(control) = control.flatten() {
+                self.remember(&id, control);
             }
         }
     }
@@ -175,7 +195,13 @@ impl Engine {
     }
 
     fn start_by_hand(&mut self, now: Now, id: &ProgramId, by: &str) {
+        let program = self.out.rules.programs.get(id);
+        let zones = program.into_iter().flat_map(|program| &program.sequence.steps).map(|step| &step.zone);
+        let bars: Vec<_> = zones.map(|zone| self.barred(now, zone)).collect();
+        // Zones that cannot run leave the others their water; where none can, the wish is refused.
+        let bar = bars.iter().all(Option::is_some).then(|| bars.into_iter().flatten().next()).flatten();
         let decision = match now.wall {
+            Some(_) if bar.is_some() => Err(bar.unwrap_or(Reason::ClockUnset {})),
             Some(wall) => {
                 self.schedule.farm.lacks = self.lacks();
                 self.schedule.by_hand(&self.out.rules, id, wall)

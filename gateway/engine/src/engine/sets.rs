@@ -25,6 +25,16 @@ impl Engine {
         if let Some((zone, _)) = runs.iter().find(|(zone, _)| !self.zone_idx.contains_key(zone)) {
             return self.tell_farm(now, Event::Refused, Reason::UnknownZone { zone: zone.clone() }, by);
         }
+        let (barred, free) = self.part(now, runs);
+        for (zone, reason) in barred {
+            // With nothing left to do the wish is refused as a whole; else the others go on.
+            let event = if free.is_empty() { Event::Refused } else { Event::Skipped };
+            self.tell(now, Some(zone), event, By::Person(by.to_owned()), reason);
+        }
+        if free.is_empty() && !runs.is_empty() {
+            return;
+        }
+        let runs = free.as_slice();
         let run_s = runs.iter().map(|(_, run_s)| u64::from(*run_s)).sum();
         let n_zones = u32::try_from(runs.len()).unwrap_or(u32::MAX);
         let reason = match set {
@@ -33,6 +43,23 @@ impl Engine {
         };
         self.tell_farm(now, Event::Scheduled, reason, by);
         self.hand_out(now, wall, set, runs);
+    }
+
+    /// The runs of zones that nobody can start, with the reason, and the others.
+    fn part(&self, now: Now, runs: &[(ZoneId, u32)]) -> (Vec<(ZoneId, Reason)>, Vec<(ZoneId, u32)>) {
+        let (mut barred, mut free) = (Vec::new(), Vec::new());
+        for (zone, run_s) in runs {
+            match self.barred(now, zone) {
+                Some(reason) => barred.push((zone.clone(), reason)),
+                None => free.push((zone.clone(), *run_s)),
+            }
+        }
+        (barred, free)
+    }
+
+    /// What keeps everybody from starting a zone, a person too.
+    pub(super) fn barred(&self, now: Now, zone: &ZoneId) -> Option<Reason> {
+        self.zones.get(*self.zone_idx.get(zone)?)?.barred(now)
     }
 
     /// Tests zones one after another for the engine itself.
@@ -47,13 +74,18 @@ impl Engine {
 
     fn hand_out(&mut self, now: Now, wall: UnixMs, set: RunSet, runs: &[(ZoneId, u32)]) {
         let n_cycles = u32::try_from(runs.len()).unwrap_or(u32::MAX);
+        let others_ms = runs.iter().map(|(_, run_s)| u64::from(*run_s) * 1000).sum();
         let mut from = wall;
         let mut indices = Vec::new();
         for (cycle, (zone, run_s)) in (1..).zip(runs) {
             let Some(idx) = self.zone_idx.get(zone).copied() else { continue };
             let Some(zone) = self.zones.get_mut(idx) else { continue };
             let run_s = (*run_s).clamp(1, zone.plan.run_max_s.max(1));
-            zone.add_errands(vec![Errand { cycle, n_cycles, ..Errand::by_hand(set, from, run_s) }]);
+            zone.add_errands(vec![Errand {
+                cycle,
+                n_cycles,
+                ..Errand::by_hand(set, from, run_s, others_ms)
+            }]);
             if set == RunSet::Test {
                 // One after another: what flows is then one zone's.
                 from = from.plus_ms(u64::from(run_s.saturating_add(GAP_S)) * 1000);

@@ -174,7 +174,7 @@ impl ZoneFacts {
     }
 
     /// Shortest time between two openings of the valve that counts, ms.
-    pub(super) fn rest_ms(&self) -> u64 {
+    pub(crate) fn rest_ms(&self) -> u64 {
         let soak_ms = self.cycle.map_or(0, Cycle::soak_ms_min);
         self.rest_ms.max(soak_ms).clamp(1000, SOAK_MS_MAX)
     }

@@ -7,6 +7,7 @@
 
 use giot_shared::time::MonoMs;
 use giot_shared::units::Millilitres;
+use giot_shared::valve::CloseReason;
 
 use super::open::Run;
 use super::{Phase, RunKind, Turn, Zone};
@@ -37,9 +38,21 @@ pub(crate) struct Dose {
 }
 
 impl Dose {
+    /// A person gives it more time, and as much more water as that gives; a portion is at most `portion_s`.
+    pub(super) fn extend(&mut self, more_s: u32, portion_s: u32) {
+        self.wanted_ml = in_proportion(self.wanted_ml, self.planned_s.saturating_add(more_s), self.planned_s);
+        self.planned_s = self.planned_s.saturating_add(more_s).min(portion_s).max(self.planned_s);
+        self.most_s = self.most_s.saturating_add(more_s).min(portion_s).max(self.most_s);
+    }
+
     /// What to say of a run that ended so, when it was to give more than it `had`: in ms, and in ml.
     pub(super) fn short(&self, reason: &Reason, had: (Option<u64>, Option<u64>)) -> Option<Reason> {
-        let is_at_end = matches!(reason, Reason::RunTimeReached { .. } | Reason::VolumeReached { .. });
+        let is_at_end = matches!(
+            reason,
+            Reason::RunTimeReached { .. }
+                | Reason::VolumeReached { .. }
+                | Reason::ClosedByNode { close: CloseReason::VolumeReached }
+        );
         let (had_ms, Some(had_ml)) = had else { return None };
         let litres = |ml: u64| u32::try_from(ml / 1000).unwrap_or(u32::MAX);
         let is_short = had_ml.saturating_mul(100) < self.wanted_ml.saturating_mul(ENOUGH_PERCENT);
@@ -60,6 +73,12 @@ impl Run {
         let had_ml = measured_ml.or_else(|| stated_ml().filter(|_| self.dose.is_some()));
         volume_left(plan, self.dose.as_ref(), had_ml.unwrap_or(0))
     }
+}
+
+/// A volume that grows as its time does.
+pub(super) fn in_proportion(ml: u64, to_s: u32, from_s: u32) -> u64 {
+    let grown = u128::from(ml) * u128::from(to_s) / u128::from(from_s.max(1));
+    u64::try_from(grown).unwrap_or(u64::MAX)
 }
 
 /// What is left of a run's volume and of the most that the zone may take; a node counts from each Open anew.

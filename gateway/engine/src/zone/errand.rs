@@ -1,16 +1,20 @@
 //! What programs want of a zone: runs with a moment, that wait their turn.
 //!
 //! An errand begins at its moment or as soon after it as guards, pipes and hours let it. One that has waited until its
-//! program's next start (at least [`WAIT_MS_MIN`], a day at most), or until its hours are over, is dropped and told. Whose
-//! hours or whose program's finish come first goes first. Moments are civil: a program is about the time of day, and without
+//! program's next start (at least as long as its starts are made up for, a day at most), or until its hours are over, is
+//! dropped and told. So is one whose moment comes while the zone is locked, while weather or a person's pause keeps automatic
+//! water back, or that a fault has held for as long as starts are made up for: it must not open the valve at whatever
+//! moment somebody unlocks or clears. Whose hours or whose program's finish come first goes first. Moments are civil: a program is about the time of day, and without
 //! a clock nothing of it starts. Errands survive a restart with the zone's memory.
 
 use std::cmp::Reverse;
+use std::collections::BTreeSet;
 
 use giot_shared::time::{MonoMs, UnixMs};
 use giot_shared::units::Millilitres;
 use giot_shared::valve::CloseReason;
 
+use super::dose::in_proportion;
 use super::soil::{Need, Verdict, seconds_to};
 use super::{Gate, Phase, RunKind, Turn, Zone};
 use crate::Now;
@@ -18,11 +22,15 @@ use crate::diary::{By, Event};
 use crate::ids::{ProgramId, ZoneId};
 use crate::input::RunSet;
 use crate::memory::RunMemory;
+use crate::program::Program;
 use crate::reason::Reason;
 use crate::rules::{Fit, Rules};
 
-/// For so long a run waits for its turn, whatever its program does next.
-pub(crate) const WAIT_MS_MIN: u64 = 6 * 3600 * 1000;
+/// For so long the next portion of a run waits for its turn, whatever its program does next.
+const PORTION_WAIT_MS: u64 = 6 * 3600 * 1000;
+
+/// For so long a run that a person asked for waits beyond its moment and what goes before it: they are still about.
+pub(crate) const BY_HAND_WAIT_MS: u64 = 2 * 3600 * 1000;
 
 /// For so long it waits at the most, until its program's next start: a day, as hours are waited for.
 const WAIT_MS_MAX: u64 = 24 * 3600 * 1000;
@@ -30,6 +38,9 @@ const WAIT_MS_MAX: u64 = 24 * 3600 * 1000;
 /// One run hands over to the next within seconds, or a few minutes where commands are repeated: only a longer wait for water
 /// is worth an entry in the diary.
 const HANDOVER_MS_MAX: u64 = 5 * 60 * 1000;
+
+/// A portion ends some seconds after its planned end; the next one keeps its moment.
+const SOAK_SLACK_MS: u64 = 30_000;
 
 /// A shorter rest of an interrupted run is not worth another opening.
 const REST_S_MIN: u32 = 60;
@@ -84,11 +95,11 @@ pub struct Errand {
     pub finish_at: Option<UnixMs>,
 }
 
-/// Until when a run waits for its turn that was wanted at `from`: until its program's `next` start, at least
-/// [`WAIT_MS_MIN`] or the time in which the program's starts are made up for, at most a day.
+/// Until when a run waits for its turn that was wanted at `from`: until its program's `next` start, at least for the time in
+/// which the program's starts are made up for, at most a day.
 pub(crate) fn latest(from: UnixMs, next: Option<UnixMs>, catch_up_ms: u64) -> UnixMs {
     let most = from.plus_ms(WAIT_MS_MAX);
-    let least = from.plus_ms(catch_up_ms.clamp(WAIT_MS_MIN, WAIT_MS_MAX));
+    let least = from.plus_ms(catch_up_ms.min(WAIT_MS_MAX));
     next.map_or(most, |next| next.clamp(least, most))
 }
 
@@ -103,8 +114,8 @@ impl Errand {
         self.finish_at.into_iter().chain(closes_at).fold(self.latest, UnixMs::min)
     }
 
-    /// A run of a set that a person asked for.
-    pub(crate) fn by_hand(set: RunSet, from: UnixMs, run_s: u32) -> Self {
+    /// A run of a set that a person asked for; others of the set may go before it for so long.
+    pub(crate) fn by_hand(set: RunSet, from: UnixMs, run_s: u32, others_ms: u64) -> Self {
         Self {
             program: ad_hoc(set),
             from,
@@ -113,9 +124,17 @@ impl Errand {
             n_cycles: 1,
             by_hand: true,
             volume: None,
-            latest: from.plus_ms(WAIT_MS_MIN),
+            latest: from.plus_ms(others_ms.saturating_add(BY_HAND_WAIT_MS).min(WAIT_MS_MAX)),
             finish_at: None,
         }
+    }
+
+    /// A person gives it more time, and as much more water as that gives.
+    pub(super) fn extend(&mut self, more_s: u32) {
+        let run_s = self.run_s.saturating_add(more_s);
+        let grown = |volume: Millilitres| millilitres(in_proportion(u64::from(volume.0), run_s, self.run_s));
+        self.volume = self.volume.and_then(grown);
+        self.run_s = run_s;
     }
 
     /// What is left of it, seconds and volume, after so much time and, where it was measured, water.
@@ -189,6 +208,24 @@ impl Zone {
         is_changed
     }
 
+    /// The same for something that is told: once for each program whose run waited.
+    pub(crate) fn give_up_errands(
+        &mut self,
+        turn: &mut Turn<'_>,
+        program: Option<&ProgramId>,
+        reason: &Reason,
+        by: &By,
+    ) {
+        let waited = self.memory.errands.iter().map(|errand| &errand.program);
+        let waited: BTreeSet<_> = waited.filter(|of| program.is_none_or(|program| program == *of)).collect();
+        let waited: Vec<_> = waited.into_iter().cloned().collect();
+        self.drop_errands(program);
+        for program in waited {
+            let by = if is_ad_hoc(&program) { by.clone() } else { on_behalf_of(&program) };
+            self.desk.tell(turn, Event::Skipped, by, reason.clone(), None);
+        }
+    }
+
     /// The errand whose moment has come; a test of the valve goes before what waits for it.
     fn due(&self, now: Now) -> Option<&Errand> {
         self.memory.errands.get(self.due_idx(now)?)
@@ -214,6 +251,10 @@ impl Zone {
     pub(super) fn errand_verdict(&self, now: Now, rules: &Rules) -> Option<Verdict> {
         let errand = self.due(now)?;
         let wall = now.wall?;
+        if let Some(reason) = self.given_up(now, errand, wall, rules) {
+            // The next tick drops it and tells so.
+            return Some(Verdict::Content(reason));
+        }
         let held_back = || if errand.by_hand { None } else { self.held_back() };
         if let Some(barred) = self.barred(now).or_else(held_back) {
             return Some(Verdict::Blocked(barred));
@@ -228,6 +269,9 @@ impl Zone {
             return Some(Verdict::Content(Reason::MinimumOff {
                 remaining_s: seconds_to(now, self.off_until),
             }));
+        }
+        if let Some(soaks_ms) = self.soaks_ms(errand, wall, rules) {
+            return Some(Verdict::Content(Reason::MinimumOff { remaining_s: soaks_ms.div_ceil(1000) }));
         }
         let run_s = match rules.fit_errand(errand, &self.desk.id, wall) {
             Fit::Runs { run_s } => run_s,
@@ -245,7 +289,49 @@ impl Zone {
         })
     }
 
-    /// Drops the errands that came too late, that no hours are left for, or whose program is gone; each is told.
+    /// How long the zone still rests and soaks before a program's run, whatever has delayed the one before; `None`: no longer.
+    fn soaks_ms(&self, errand: &Errand, wall: UnixMs, rules: &Rules) -> Option<u64> {
+        let closed_at = self.memory.last_closed_at.filter(|at| *at <= wall && !is_ad_hoc(&errand.program))?;
+        let rest_ms = rules.site.zones.get(&self.desk.id)?.rest_ms();
+        let soaked_at = closed_at.plus_ms(rest_ms.saturating_sub(SOAK_SLACK_MS));
+        Some(soaked_at.since_ms(wall)).filter(|left_ms| *left_ms > 0)
+    }
+
+    /// How long a run that is due waits for a fault to be cleared.
+    fn fault_wait_ms(errand: &Errand, rules: &Rules) -> u64 {
+        let program = rules.programs.get(&errand.program).filter(|_| !errand.by_hand);
+        program.map_or(0, Program::catch_up_ms)
+    }
+
+    /// What holds a run that is due until a person clears it.
+    fn faulted(&self) -> Option<Reason> {
+        let of_source = self.gate.as_ref().filter(|gate| matches!(gate.reason, Reason::SourceFault { .. }));
+        let of_zone = self.memory.fault.as_ref();
+        let of_zone = of_zone.map(|fault| Reason::UnresolvedFault { fault: fault.code().to_owned() });
+        of_zone.or_else(|| of_source.map(|gate| gate.reason.clone()))
+    }
+
+    /// Why a run that is due is not given any more, although its hours are open.
+    fn given_up(&self, now: Now, errand: &Errand, wall: UnixMs, rules: &Rules) -> Option<Reason> {
+        if let Some(lock) = &self.memory.lock {
+            return Some(lock.reason());
+        }
+        if let Some(problem) = self.invalid {
+            return Some(Reason::InvalidPlan { problem: problem.to_owned() });
+        }
+        let is_over = wall.since_ms(errand.from) >= Self::fault_wait_ms(errand, rules);
+        if let Some(fault) = self.faulted().filter(|_| is_over) {
+            return Some(fault);
+        }
+        if errand.by_hand {
+            return None;
+        }
+        let weather = self.gate.as_ref().filter(|gate| gate.is_weather()).map(|gate| gate.reason.clone());
+        weather.or_else(|| self.suspended(now))
+    }
+
+    /// Drops the errands that came too late, that no hours are left for, that are given up, or whose program is gone; each is
+    /// told.
     pub(super) fn tick_errands(&mut self, turn: &mut Turn<'_>) {
         while let (Some(errand), Some(wall)) = (self.due(turn.now), turn.now.wall) {
             let is_known = is_ad_hoc(&errand.program) || turn.rules.programs.contains_key(&errand.program);
@@ -254,6 +340,8 @@ impl Zone {
                 Reason::ProgramDisabled {}
             } else if wall > errand.latest {
                 Reason::WaitedTooLong { late_s: late_ms / 1000, run_s: u64::from(errand.run_s) }
+            } else if let Some(reason) = self.given_up(turn.now, errand, wall, turn.rules) {
+                reason
             } else if let Fit::Never(reason) = turn.rules.fit_errand(errand, &self.desk.id, wall) {
                 let is_late = late_ms >= HANDOVER_MS_MAX;
                 let over = Reason::WindowOver { late_s: late_ms / 1000, run_s: u64::from(errand.run_s) };
@@ -279,7 +367,7 @@ impl Zone {
     /// A person's run is begun: it leaves its rest to a pause like an errand of its own.
     pub(super) fn take_manual(&mut self, now: Now, run_s: u32) {
         if let Some(from) = now.wall {
-            self.remember_run(Errand::by_hand(RunSet::Once, from, run_s), from);
+            self.remember_run(Errand::by_hand(RunSet::Once, from, run_s, 0), from);
         }
     }
 
@@ -289,9 +377,8 @@ impl Zone {
     }
 
     /// A run is over. What is left of a program's run that was interrupted becomes an errand again: of what the node
-    /// measured, or else of the time that water may have flowed. It keeps its moment, so that the longest wait holds, and so do hours.
-    /// What the node only gives in portions goes on for everyone who asked for it, and waits from now on. Returns whether
-    /// there is a rest.
+    /// measured, or else of the time that water may have flowed. It waits from now on, and no longer than before; its hours hold.
+    /// What the node only gives in portions goes on for everyone who asked for it. Returns whether there is a rest.
     pub(super) fn make_up(
         &mut self,
         turn: &mut Turn<'_>,
@@ -319,12 +406,9 @@ impl Zone {
         let program = errand.program.clone();
         let by = on_behalf_of(&program);
         let rest = Errand { run_s, volume, ..errand };
-        self.add_errands(vec![if is_split {
-            // It waits from now on, for what the node makes of it is no lateness.
-            Errand { from: wall, latest: rest.latest.max(wall.plus_ms(WAIT_MS_MIN)), ..rest }
-        } else {
-            rest
-        }]);
+        // It waits from now on; what the node makes of it is no lateness.
+        let latest = if is_split { rest.latest.max(wall.plus_ms(PORTION_WAIT_MS)) } else { rest.latest };
+        self.add_errands(vec![Errand { from: wall, latest, ..rest }]);
         let run_s = u64::from(run_s);
         let reason = if is_split {
             Reason::RunSplit { run_s, most_s: self.node_run_s().map_or(0, u64::from) }
@@ -354,7 +438,10 @@ impl Zone {
             Fit::Waits(_) => turn.rules.opens_at(due, id, wall).or(Some(wall.plus_ms(3_600_000))),
             Fit::Never(_) => None,
         };
-        let over_at = [Some(due.latest.plus_ms(1)), hours_at].into_iter().flatten().min();
+        let fault_at = self.faulted().map(|_| due.from.plus_ms(Self::fault_wait_ms(due, turn.rules)));
+        let soaked_at = self.soaks_ms(due, wall, turn.rules).map(|left_ms| wall.plus_ms(left_ms));
+        let over_at = [Some(due.latest.plus_ms(1)), hours_at, fault_at, soaked_at];
+        let over_at = over_at.into_iter().flatten().filter(|at| *at > wall).min();
         let over_at = over_at.map(|at| turn.mono().plus_ms(at.since_ms(wall).max(1)));
         waits.chain(over_at).min()
     }

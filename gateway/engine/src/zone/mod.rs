@@ -48,7 +48,7 @@ use crate::view::LastDecision;
 
 pub(crate) use close::Closing;
 pub use errand::Errand;
-pub(crate) use errand::{ad_hoc, latest, millilitres, on_behalf_of};
+pub(crate) use errand::{BY_HAND_WAIT_MS, ad_hoc, latest, millilitres, on_behalf_of};
 use lack::Lacking;
 pub(crate) use open::{Opening, Remedy, RunKind, Wait, Watering, is_final, remedy};
 pub(crate) use people::pause_s;
@@ -158,6 +158,14 @@ impl Gate {
     /// A person's pause of water.
     pub(crate) fn pause(until: MonoMs) -> Self {
         Self { reason: Reason::WaterPaused { remaining_s: 0 }, is_safety: true, until: Some(until) }
+    }
+
+    /// Whether weather keeps automatic water back.
+    pub(crate) fn is_weather(&self) -> bool {
+        matches!(
+            self.reason,
+            Reason::Rained { .. } | Reason::RainContact {} | Reason::SoilContact {} | Reason::Frost { .. }
+        )
     }
 
     /// Whether a person's pause of water holds.

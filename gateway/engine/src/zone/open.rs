@@ -18,6 +18,9 @@ use crate::reason::Reason;
 /// One command and two repetitions: a link that loses three in a row needs a person, not a fourth.
 const ATTEMPTS_MAX: u32 = 3;
 
+/// A run that ends so close to its time had it: a node's clock and the way of its words.
+const NEAR_S: u64 = 30;
+
 /// What began a run, and so what may end it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum RunKind {
@@ -169,6 +172,13 @@ impl Run {
     /// How long the valve has been open at a moment, ms.
     pub(super) fn open_ms(&self, now: MonoMs) -> u64 {
         now.since_ms(self.opened_at.unwrap_or(self.started_at))
+    }
+
+    /// How long it lasted when it ends at a moment, seconds: its time, but for what the longest run kept back.
+    pub(super) fn reached_s(&self, at: MonoMs) -> u64 {
+        let open_s = self.open_ms(at) / 1000;
+        let target_s = u64::from(self.target_s);
+        if open_s + NEAR_S < target_s { open_s } else { target_s }
     }
 
     /// It is to last so long.
@@ -370,7 +380,7 @@ impl Zone {
         }
         if turn.mono() >= watering.lease_ends_at.plus_ms(u64::from(turn.timing.margin_s) * 1000) {
             let reason = if watering.is_last_lease() {
-                Reason::RunTimeReached { run_s: u64::from(watering.run.target_s) }
+                Reason::RunTimeReached { run_s: watering.run.reached_s(watering.lease_ends_at) }
             } else if is_reachable {
                 Reason::ValveSilent { waited_s: turn.mono().since_ms(watering.lease_ends_at) / 1000 }
             } else {
@@ -435,8 +445,12 @@ impl Zone {
         let wanted_s = was_s.saturating_add(by_s).min(longest_s);
         run.target_s = wanted_s.min(portion_s).max(was_s);
         self.is_split |= run.target_s < wanted_s;
+        let more_s = wanted_s - was_s;
+        if let Some(dose) = &mut run.dose {
+            dose.extend(more_s, portion_s);
+        }
         if let Some(kept) = &mut self.memory.run {
-            kept.errand.run_s = kept.errand.run_s.saturating_add(wanted_s - was_s);
+            kept.errand.extend(more_s);
             self.is_memory_changed = true;
         }
         let (name, run_s) = (run.name, u64::from(wanted_s));

@@ -13,7 +13,8 @@
 //! | minimum time off | no | no | no | yes |
 //! | an unset clock | no | no | no | yes |
 //! | rain, rain contact, frost | no | no | yes | yes |
-//! | pause or suspension of farm or program | yes | no | yes | yes |
+//! | rain delay, pause of farm or zone | no | no | yes | yes |
+//! | pause of a program | yes | no | yes | yes |
 //! | pause of water | no | no | no | no: whoever waters ends it |
 //! | lead of a master valve | no | no | no | yes: it opens together with the zone |
 //! | longest run | no | no | no | no |
@@ -156,8 +157,13 @@ impl Zone {
         self.is_memory_changed = true;
         self.desk.tell(turn, Event::Locked, By::Person(by.to_owned()), reason.clone(), None);
         self.stop(turn, reason.clone(), By::Person(by.to_owned()), false);
-        self.drop_errands(None);
+        self.give_up_errands(turn, None, &reason, &By::Person(by.to_owned()));
         self.skip_told(reason);
+    }
+
+    /// A person ends what a program still wants here; what runs is finished.
+    pub(crate) fn leave_out(&mut self, turn: &mut Turn<'_>, program: &ProgramId, reason: &Reason, by: &str) {
+        self.give_up_errands(turn, Some(program), reason, &By::Person(by.to_owned()));
     }
 
     /// A person stops what a program does here.

@@ -229,7 +229,7 @@ impl Zone {
         };
         let name = run.name;
         let (by, reason) = if is_last_lease && word.closed_by == Some(CloseReason::LeaseEnded) {
-            (By::Engine, Reason::RunTimeReached { run_s: u64::from(run.target_s) })
+            (By::Engine, Reason::RunTimeReached { run_s: run.reached_s(turn.mono()) })
         } else {
             (By::Node, reason_of(word))
         };

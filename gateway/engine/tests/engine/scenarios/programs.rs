@@ -85,24 +85,14 @@ fn guards_hold_for_programs_and_what_waits_comes_late() {
         20 offline v2
         600 wait
         > @600 farm scheduled by program night: program_start
-        > @600 z1 skipped by engine: locked
+        > @600 z1 skipped by program night: locked
         910 wait
         > @900 z2 skipped by engine: node_offline
         2000 unlock z1
         > @2000 z1 unlocked by Lan: unlocked
-        > @2000 open z1 #3 300s ttl 30s program_run
-        > @2000 z1 started by program night: program_run #3
-        2001 opened v1 #3
-        > @2001 z1 confirmed by program night: program_run #3
-        2002 answer #3 ok
-        2300 closed v1 #3 lease_ended 299
-        > @2300 z1 stopped by engine: run_time_reached #3 299s 299L
-        86000 lock z1
-        > @86000 z1 locked by Lan: locked
-        87100 wait
-        > @87000 farm scheduled by program night: program_start
-        > @87000 z1 skipped by engine: locked
-        > @87000 z2 skipped by program night: waited_too_long
+        2100 online v2 closed
+        > @2100 open z2 #3 600s ttl 30s program_run
+        > @2100 z2 started by program night: program_run #3
     ";
     play(calendar_farm(), script);
 }
@@ -212,24 +202,21 @@ fn people_start_stop_skip_and_switch_programs() {
 fn what_waits_and_what_was_set_survives_a_restart() {
     let script = "
         0 ready
-        10 lock z1
-        > @10 z1 locked by Lan: locked
+        10 offline v1
         20 program night adjust=50
         > @20 farm adjusted by Lan: program_adjusted
         600 wait
         > @600 farm scheduled by program night: program_start
-        > @600 z1 skipped by engine: locked
+        > @600 z1 skipped by engine: node_offline
         610 restart
         611 online v1 closed
         > @611 close z1 #3 gateway_restarted
         612 online v2 closed
         > @612 close z2 #4 gateway_restarted
         613 answer #3 ok
-        > @613 z1 skipped by engine: locked
         614 answer #4 ok
-        755 wait
-        > @750 open z2 #5 300s ttl 30s program_run
-        > @750 z2 started by program night: program_run #5
+        > @614 open z1 #5 150s ttl 30s program_run
+        > @614 z1 started by program night: program_run #5
     ";
     play(calendar_farm(), script);
 }
