@@ -1,7 +1,7 @@
 //! The gateway's side: ingest, engine, and a store whose commits come a little later, so that a kill loses what was not
 //! committed. The order is that of the hub: records and what follows from them are one batch, an Ack follows its commit.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
 use giot_engine::program::{Control, FarmState};
@@ -15,8 +15,9 @@ use giot_shared::units::MoisturePermyriad;
 use giot_shared::valve::RefusalReason;
 use giot_shared::wire::{Hello, Record, Records};
 
+use super::hours;
 use super::node::Order;
-use super::season::{Down, Happening, START, Up, World};
+use super::season::{DAY_MS, Down, Happening, START, Up, World};
 use crate::ingest::as_moisture_percent;
 use crate::ingest::node::{Dating, Greeting, Heard, NodeState, Taken, Verdict};
 use crate::quality::Quality;
@@ -93,8 +94,11 @@ pub(super) struct Gateway {
     next_command: u64,
     next_counter: u64,
     pub(super) known: Vec<Known>,
-    /// The pauses that hold, as this run of it has them.
+    /// The pauses that hold, and the programs that are switched off, as this run of it has them.
     paused: FarmState,
+    switched_off: BTreeSet<ProgramId>,
+    /// When a person last started a program: its runs go by no hours then.
+    pub(super) by_hand_ms: BTreeMap<ProgramId, u64>,
     is_offline: BTreeMap<usize, bool>,
     /// Whether the first clock that this run of the gateway saw was right: dates of devices are believed by it.
     is_first_clock_right: Option<bool>,
@@ -167,6 +171,8 @@ impl World {
         self.gateway.next_counter += RESERVED;
         let memory = kept.memory.clone();
         self.gateway.paused = memory.farm.clone();
+        let off = memory.programs.iter().filter(|(_, control)| !control.is_enabled);
+        self.gateway.switched_off = off.map(|(program, _)| program.clone()).collect();
         self.gateway.is_first_clock_right = None;
         self.gateway.look_at_clock();
         self.gateway.sessions = sessions;
@@ -247,7 +253,14 @@ impl World {
                     }
                     self.keep(Row::Zone(zone, Box::new(memory)));
                 }
-                Action::RememberProgram { program, control } => self.keep(Row::Program(program, control)),
+                Action::RememberProgram { program, control } => {
+                    if control.is_enabled {
+                        self.gateway.switched_off.remove(&program);
+                    } else {
+                        self.gateway.switched_off.insert(program.clone());
+                    }
+                    self.keep(Row::Program(program, control));
+                }
                 Action::RememberFarm { farm } => {
                     self.gateway.paused = farm.clone();
                     self.keep(Row::Farm(farm));
@@ -341,7 +354,21 @@ impl World {
         let paused = &self.gateway.paused;
         let of_zone = paused.zones_suspended_until.get(id).copied();
         let paused_until = paused.rain_delay_until.max(paused.suspended_until).max(of_zone);
-        let is_paused = self.now().wall.is_some_and(|wall| Some(wall) < paused_until);
+        let wall = self.now().wall;
+        let is_paused = wall.is_some_and(|wall| Some(wall) < paused_until);
+        let offset_min = self.farm.plan.utc_offset_min;
+        let is_by_hour = |program: &ProgramId| {
+            let plan = self.farm.plan.programs.get(program);
+            let by_hand_ms = self.gateway.by_hand_ms.get(program);
+            let is_by_hand = by_hand_ms.is_some_and(|began_ms| now_ms.saturating_sub(*began_ms) < DAY_MS);
+            let may_begin =
+                plan.zip(wall).is_some_and(|(plan, wall)| hours::may_begin(&plan.windows, wall, offset_min));
+            is_by_hand || (may_begin && !is_paused && !self.gateway.switched_off.contains(program))
+        };
+        let is_in_hours = match reason {
+            Reason::ProgramRun { program, .. } => is_by_hour(program),
+            _ => wall.is_none_or(|wall| hours::is_within(plan.window, wall, offset_min)),
+        };
         let checks = &mut self.checks;
         let mut demand = |is_kept, what: &str| {
             checks.demand(is_kept, now_ms, || format!("{what}: {id} is opened for {code}"));
@@ -360,6 +387,7 @@ impl World {
         }
         demand(self.gateway.offset_ms.is_some(), "P6 clock");
         demand(!is_paused || !is_first || known.is_started, "P6 pause");
+        demand(is_in_hours || !(is_first || is_by_program) || known.is_started, "P6 hours");
         if is_by_program || (!is_first && known.is_program) {
             return;
         }

@@ -24,6 +24,7 @@ mod dice;
 mod farm;
 mod field;
 mod gateway;
+mod hours;
 mod node;
 mod pump;
 mod season;

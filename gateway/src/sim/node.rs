@@ -19,6 +19,9 @@ use super::field::millilitres;
 /// pumps and master valves, which are on for as long as any zone is, are set to none.
 const HARD_MAX_MS: u64 = 2 * 3600 * 1000;
 
+/// The same where its owner set it so: longer than any run of the season.
+const LONG_HARD_MAX_MS: u64 = 4 * 3600 * 1000;
+
 /// How far ahead of the node's clock an order may be dated, ms.
 const SKEW_MS: u64 = 60_000;
 
@@ -102,6 +105,8 @@ pub(super) struct Node {
     is_welcomed: bool,
     /// Whether the time that it was told was right.
     pub(super) is_clock_right: bool,
+    /// How long it keeps a valve open at the most.
+    hard_max_ms: u64,
     /// How much its clock runs fast, 1/1 000 000.
     drift_ppm: i64,
     /// Runs that a loss of power cut short.
@@ -109,8 +114,9 @@ pub(super) struct Node {
 }
 
 impl Node {
-    pub(super) fn new(n_lines: usize, drift_ppm: i64) -> Self {
+    pub(super) fn new(n_lines: usize, drift_ppm: i64, is_long: bool) -> Self {
         Self {
+            hard_max_ms: if is_long { LONG_HARD_MAX_MS } else { HARD_MAX_MS },
             runs: vec![None; n_lines],
             is_powered: true,
             is_linked: true,
@@ -350,7 +356,7 @@ impl Node {
         meter_ml: u64,
     ) {
         let until_ms = now_ms.saturating_add(u64::from(run_s) * 1000);
-        let hard_ends_ms = now_ms.saturating_add(HARD_MAX_MS);
+        let hard_ends_ms = now_ms.saturating_add(self.hard_max_ms);
         let Some(place) = self.runs.get_mut(line_idx) else { return };
         let run = place.get_or_insert(Run {
             command,

@@ -44,6 +44,9 @@ const HELLO_EVERY_MS: u64 = 6 * 60 * MINUTE_MS;
 /// How late beyond its time to live an order may be obeyed: a node's clock drifts until it is told the time again.
 const CLOCK_MS_MAX: u64 = 2000;
 
+/// Plum on its soils wants water every few days; troubles and pauses may keep half of that away.
+const ZONE_DAYS_A_RUN: u64 = 20;
+
 /// A season with fewer looks at open valves says little about their pumps.
 const N_LOOKS_FEW: u64 = 500;
 
@@ -248,7 +251,11 @@ impl World {
         };
         // A few parts in a million: the dating of an epoch that lives for months must stay within a minute.
         let drift = |dice: &mut Dice| i64::try_from(dice.below(7)).unwrap_or(3) - 3;
-        let nodes = (0..n_nodes).map(|idx| Node::new(n_lines(idx), drift(&mut dice))).collect();
+        let nodes = (0..n_nodes)
+            .map(|idx| {
+                Node::new(n_lines(idx), drift(&mut dice), !farm.pump_nodes().contains(&idx) && idx % 2 == 1)
+            })
+            .collect();
         Self {
             now_ms: 0,
             field: Field::new(seed, START, &farm.grounds),
@@ -743,6 +750,11 @@ impl World {
         // A pump that fails costs some of them; one that goes off and on again would cost many more.
         self.checks.demand(n_dry * 10 <= n_looks + N_LOOKS_FEW, self.now_ms, || {
             format!("P5: {n_dry} of {n_looks} looks at open valves find their pump or master valve off")
+        });
+        // Whoever waters nothing breaks no other promise.
+        let n_zone_days = u64::try_from(self.farm.grounds.len()).unwrap_or(0) * self.now_ms / DAY_MS;
+        self.checks.demand(self.report.n_runs >= n_zone_days / ZONE_DAYS_A_RUN, self.now_ms, || {
+            format!("P6: {} runs in {n_zone_days} days of zones", self.report.n_runs)
         });
         self.report.n_lost = self.nodes.iter().map(|node| node.n_lost).sum();
         self.report.actions_hash = self.hash.0;

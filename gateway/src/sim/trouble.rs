@@ -436,6 +436,9 @@ impl World {
             5 => ProgramWish::Enable(self.chance.permille(800)),
             _ => ProgramWish::Adjust(Percent::new(percent).unwrap_or(Percent::FULL)),
         };
+        if wish == ProgramWish::Start {
+            self.gateway.by_hand_ms.insert(program.clone(), self.now_ms);
+        }
         self.feed(Input::Program { program, wish, by });
     }
 

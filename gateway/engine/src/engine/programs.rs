@@ -151,13 +151,15 @@ impl Engine {
         self.tell_suspensions(now);
     }
 
-    /// Tells each zone the pause that holds for it.
+    /// Tells each zone the pause that holds for it; all of them before the first is looked at, which may let another start.
     fn tell_suspensions(&mut self, now: Now) {
-        for idx in 0..self.zones.len() {
-            let Some(zone) = self.zones.get_mut(idx) else { continue };
-            if zone.set_suspension(self.schedule.farm.suspension(&zone.desk.id)) {
-                self.settle(idx, now);
-            }
+        let farm = &self.schedule.farm;
+        let is_changed =
+            |zone: &mut crate::zone::Zone| zone.set_suspension(farm.suspension(&zone.desk.id));
+        let zones = self.zones.iter_mut().enumerate();
+        let changed: Vec<_> = zones.filter_map(|(idx, zone)| is_changed(zone).then_some(idx)).collect();
+        for idx in changed {
+            self.settle(idx, now);
         }
     }
 
