@@ -38,9 +38,9 @@ pub(crate) struct Dose {
 }
 
 impl Dose {
-    /// A person gives it more time, and as much more water as that gives; a portion is at most `portion_s`.
-    pub(super) fn extend(&mut self, more_s: u32, portion_s: u32) {
-        self.wanted_ml = in_proportion(self.wanted_ml, self.planned_s.saturating_add(more_s), self.planned_s);
+    /// A person gives it more time, and more water; a portion is at most `portion_s`.
+    pub(super) fn extend(&mut self, wanted_ml: u64, more_s: u32, portion_s: u32) {
+        self.wanted_ml = wanted_ml;
         self.planned_s = self.planned_s.saturating_add(more_s).min(portion_s).max(self.planned_s);
         self.most_s = self.most_s.saturating_add(more_s).min(portion_s).max(self.most_s);
     }
@@ -73,12 +73,6 @@ impl Run {
         let had_ml = measured_ml.or_else(|| stated_ml().filter(|_| self.dose.is_some()));
         volume_left(plan, self.dose.as_ref(), had_ml.unwrap_or(0))
     }
-}
-
-/// A volume that grows as its time does.
-pub(super) fn in_proportion(ml: u64, to_s: u32, from_s: u32) -> u64 {
-    let grown = u128::from(ml) * u128::from(to_s) / u128::from(from_s.max(1));
-    u64::try_from(grown).unwrap_or(u64::MAX)
 }
 
 /// What is left of a run's volume and of the most that the zone may take; a node counts from each Open anew.

@@ -4,8 +4,9 @@
 //! program's next start (at least as long as its starts are made up for, a day at most), or until its hours are over, is
 //! dropped and told. So is one whose moment comes while the zone is locked, while weather or a person's pause keeps automatic
 //! water back, or that a fault has held for as long as starts are made up for: it must not open the valve at whatever
-//! moment somebody unlocks or clears. Whose hours or whose program's finish come first goes first. Moments are civil: a program is about the time of day, and without
-//! a clock nothing of it starts. Errands survive a restart with the zone's memory.
+//! moment somebody unlocks or clears. Whose hours or whose program's finish come first goes first. Moments are civil: a
+//! program is about the time of day, and without a clock nothing of it starts. Errands survive a restart with the zone's
+//! memory.
 
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
@@ -14,7 +15,6 @@ use giot_shared::time::{MonoMs, UnixMs};
 use giot_shared::units::Millilitres;
 use giot_shared::valve::CloseReason;
 
-use super::dose::in_proportion;
 use super::soil::{Need, Verdict, seconds_to};
 use super::{Gate, Phase, RunKind, Turn, Zone};
 use crate::Now;
@@ -51,6 +51,11 @@ const ERRANDS_MAX: usize = 3000;
 /// A volume as wires have it: what is more than four thousand cubic metres is that.
 pub(crate) fn millilitres(ml: u64) -> Option<Millilitres> {
     Some(Millilitres(u32::try_from(ml).unwrap_or(u32::MAX))).filter(|volume| volume.0 > 0)
+}
+
+/// `of` as a part is to a whole.
+fn share(of: u64, part: u64, whole: u64) -> u64 {
+    u64::try_from(u128::from(of) * u128::from(part) / u128::from(whole.max(1))).unwrap_or(of)
 }
 
 /// Names under which runs stand that no program of the plan wants; names of programs do not begin so.
@@ -132,17 +137,15 @@ impl Errand {
     /// A person gives it more time, and as much more water as that gives.
     pub(super) fn extend(&mut self, more_s: u32) {
         let run_s = self.run_s.saturating_add(more_s);
-        let grown = |volume: Millilitres| millilitres(in_proportion(u64::from(volume.0), run_s, self.run_s));
-        self.volume = self.volume.and_then(grown);
+        self.volume = self
+            .volume
+            .and_then(|volume| millilitres(share(u64::from(volume.0), run_s.into(), self.run_s.into())));
         self.run_s = run_s;
     }
 
     /// What is left of it, seconds and volume, after so much time and, where it was measured, water.
     fn rest(&self, had_ms: u64, had_ml: Option<u64>) -> (u64, Option<Millilitres>) {
         let run_s = u64::from(self.run_s);
-        let share = |of: u64, part: u64, whole: u64| {
-            u64::try_from(u128::from(of) * u128::from(part) / u128::from(whole.max(1))).unwrap_or(of)
-        };
         match (self.volume.map(|volume| u64::from(volume.0)), had_ml) {
             (Some(wanted_ml), Some(had_ml)) => {
                 let rest_ml = wanted_ml.saturating_sub(had_ml);

@@ -446,12 +446,12 @@ impl Zone {
         run.target_s = wanted_s.min(portion_s).max(was_s);
         self.is_split |= run.target_s < wanted_s;
         let more_s = wanted_s - was_s;
-        if let Some(dose) = &mut run.dose {
-            dose.extend(more_s, portion_s);
-        }
         if let Some(kept) = &mut self.memory.run {
             kept.errand.extend(more_s);
             self.is_memory_changed = true;
+            if let Some((dose, volume)) = run.dose.as_mut().zip(kept.errand.volume) {
+                dose.extend(u64::from(volume.0), more_s, portion_s);
+            }
         }
         let (name, run_s) = (run.name, u64::from(wanted_s));
         self.renew_for_longer(turn);
