@@ -110,9 +110,12 @@ impl Engine {
         self.tell_farm(now, event, reason.clone(), by);
         self.remember(id, control);
         for idx in (0..self.zones.len()).filter(|_| is_over) {
-            self.with(now, Some(idx), touched, |zone, turn| match wish {
-                ProgramWish::Stop => zone.stop_program(turn, id, by),
-                _ => zone.leave_out(turn, id, &reason, by),
+            self.with(now, Some(idx), touched, |zone, turn| {
+                if wish == ProgramWish::Stop {
+                    zone.stop_program(turn, id, by);
+                } else {
+                    zone.leave_out(turn, id, &reason, by);
+                }
             });
         }
     }

@@ -25,11 +25,14 @@ impl Engine {
         if let Some((zone, _)) = runs.iter().find(|(zone, _)| !self.zone_idx.contains_key(zone)) {
             return self.tell_farm(now, Event::Refused, Reason::UnknownZone { zone: zone.clone() }, by);
         }
-        let (barred, free) = self.part(now, runs);
-        for (zone, reason) in barred {
-            // With nothing left to do the wish is refused as a whole; else the others go on.
-            let event = if free.is_empty() { Event::Refused } else { Event::Skipped };
-            self.tell(now, Some(zone), event, By::Person(by.to_owned()), reason);
+        let is_free = |(zone, _): &&(ZoneId, u32)| self.barred(now, zone).is_none();
+        let free: Vec<_> = runs.iter().filter(is_free).cloned().collect();
+        // With nothing left to do the wish is refused as a whole; else the others go on.
+        let event = if free.is_empty() { Event::Refused } else { Event::Skipped };
+        for (zone, _) in runs {
+            if let Some(reason) = self.barred(now, zone) {
+                self.tell(now, Some(zone.clone()), event, By::Person(by.to_owned()), reason);
+            }
         }
         if free.is_empty() && !runs.is_empty() {
             return;
@@ -43,18 +46,6 @@ impl Engine {
         };
         self.tell_farm(now, Event::Scheduled, reason, by);
         self.hand_out(now, wall, set, runs);
-    }
-
-    /// The runs of zones that nobody can start, with the reason, and the others.
-    fn part(&self, now: Now, runs: &[(ZoneId, u32)]) -> (Vec<(ZoneId, Reason)>, Vec<(ZoneId, u32)>) {
-        let (mut barred, mut free) = (Vec::new(), Vec::new());
-        for (zone, run_s) in runs {
-            match self.barred(now, zone) {
-                Some(reason) => barred.push((zone.clone(), reason)),
-                None => free.push((zone.clone(), *run_s)),
-            }
-        }
-        (barred, free)
     }
 
     /// What keeps everybody from starting a zone, a person too.
