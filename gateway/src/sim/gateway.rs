@@ -365,9 +365,10 @@ impl World {
                 plan.zip(wall).is_some_and(|(plan, wall)| hours::may_begin(&plan.windows, wall, offset_min));
             is_by_hand || (may_begin && !is_paused && !self.gateway.switched_off.contains(program))
         };
-        let is_in_hours = match reason {
-            Reason::ProgramRun { program, .. } => is_by_hour(program),
-            _ => wall.is_none_or(|wall| hours::is_within(plan.window, wall, offset_min)),
+        let is_in_hours = if let Reason::ProgramRun { program, .. } = reason {
+            is_by_hour(program)
+        } else {
+            wall.is_none_or(|wall| hours::is_within(plan.window, wall, offset_min))
         };
         let checks = &mut self.checks;
         let mut demand = |is_kept, what: &str| {
