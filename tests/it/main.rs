@@ -19,6 +19,7 @@ mod diary;
 mod export;
 mod farm;
 mod full_disk;
+mod guards;
 mod keys;
 mod leases;
 mod messages;

@@ -67,7 +67,7 @@ pub use plan::{
     RainGuard, SoilRule, SourceGuards, SourcePlan, TankGuard, Timing, ZoneGuards, ZonePlan,
 };
 pub use probe::ProbeQuality;
-pub use reason::{Arg, ArgValue, Reason};
+pub use reason::{Arg, ArgValue, Reason, Thousandths};
 pub use view::{FlowView, LastDecision, ProbeView, ProgramView, PumpState, PumpView, ZoneState, ZoneView};
 pub use zone::Errand;
 

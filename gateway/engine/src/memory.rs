@@ -77,8 +77,12 @@ pub struct NodeRun {
 pub struct GuardMemory {
     /// Flow of each zone's last good runs, L/h.
     pub learned: BTreeMap<ZoneId, Vec<u32>>,
+    /// The flow that each zone's first good runs had, L/h.
+    pub references: BTreeMap<ZoneId, u32>,
     /// Faults of sources that wait for a person.
     pub faults: BTreeMap<SourceId, Reason>,
+    /// Sources whose tank is too low, with the level at which it became so, in thousandths of its gauge's unit.
+    pub low_tanks: BTreeMap<SourceId, i64>,
 }
 
 /// What of the whole farm must survive a restart.

@@ -14,10 +14,18 @@ pub fn args_for_people(reason: &Reason) -> Map<String, Value> {
         ArgValue::Int(int) => json!(int),
         ArgValue::Permyriad(permyriad) => json!(f64::from(permyriad) / 100.0),
         ArgValue::Hundredths(hundredths) => json!(f64::from(hundredths) / 100.0),
+        ArgValue::Thousandths(thousandths) => json!(in_units(thousandths)),
         ArgValue::Seconds(seconds) => json!(seconds),
         ArgValue::Text(text) => json!(text),
     };
     reason.args().into_iter().map(|arg| (arg.name.to_owned(), value(arg.value))).collect()
+}
+
+/// Thousandths as the number that they are; beyond nine million million, which no gauge of a farm says, as good as that.
+fn in_units(thousandths: i64) -> f64 {
+    #[expect(clippy::cast_precision_loss, reason = "a double holds more than any gauge says")]
+    let number = thousandths as f64 / 1000.0;
+    number
 }
 
 /// A diary entry as the store keeps it. `recorded_us` is the gateway's clock as it reads, set or not.

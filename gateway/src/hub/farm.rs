@@ -196,6 +196,9 @@ impl Hub {
         let zones = settings.plan.zones.keys().filter(|zone| !before.plan.zones.contains_key(*zone));
         let zones: Vec<ZoneId> = zones.cloned().collect();
         self.earlier.retain(|zone, _| settings.plan.zones.contains_key(zone));
+        if self.settings.plan.guards != before.plan.guards {
+            self.recall_weather()?;
+        }
         self.recall_series(new_watched, new_gauges)?;
         self.recall_entries(zones)?;
         kept?;

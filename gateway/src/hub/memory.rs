@@ -188,7 +188,17 @@ pub(super) fn guards_to_json(memory: &GuardMemory) -> String {
         memory.learned.iter().map(|(zone, runs)| (zone.to_string(), json!(runs))).collect();
     let faults: Map<String, Value> =
         memory.faults.iter().map(|(source, fault)| (source.to_string(), reason_to_json(fault))).collect();
-    json!({ "learned_l_per_h": learned, "faults": faults }).to_string()
+    let references: Map<String, Value> =
+        memory.references.iter().map(|(zone, flow)| (zone.to_string(), json!(flow))).collect();
+    let low_tanks: Map<String, Value> =
+        memory.low_tanks.iter().map(|(source, milli)| (source.to_string(), json!(milli))).collect();
+    json!({
+        "learned_l_per_h": learned,
+        "reference_l_per_h": references,
+        "faults": faults,
+        "low_tanks": low_tanks,
+    })
+    .to_string()
 }
 
 /// What [`guards_to_json`] wrote; `None` for anything else.
@@ -204,10 +214,25 @@ fn guards_from_json(text: &str) -> Option<GuardMemory> {
             .iter()
             .map(|(zone, kept)| Some((zone.parse().ok()?, runs(kept)?)))
             .collect::<Option<_>>()?,
+        // A memory from before there were references, or tanks, has none.
+        references: match value.get("reference_l_per_h").and_then(Value::as_object) {
+            Some(references) => references
+                .iter()
+                .map(|(zone, kept)| Some((zone.parse().ok()?, flow(kept)?)))
+                .collect::<Option<_>>()?,
+            None => BTreeMap::new(),
+        },
         faults: faults
             .iter()
             .map(|(source, fault)| Some((source.parse().ok()?, reason_from_json(fault)?)))
             .collect::<Option<_>>()?,
+        low_tanks: match value.get("low_tanks").and_then(Value::as_object) {
+            Some(low_tanks) => low_tanks
+                .iter()
+                .map(|(source, milli)| Some((source.parse().ok()?, milli.as_i64()?)))
+                .collect::<Option<_>>()?,
+            None => BTreeMap::new(),
+        },
     })
 }
 
@@ -315,6 +340,7 @@ fn reason_to_json(reason: &Reason) -> Value {
         ArgValue::Int(int) => json!(["int", int]),
         ArgValue::Permyriad(permyriad) => json!(["permyriad", permyriad]),
         ArgValue::Hundredths(hundredths) => json!(["hundredths", hundredths]),
+        ArgValue::Thousandths(thousandths) => json!(["thousandths", thousandths]),
         ArgValue::Seconds(seconds) => json!(["s", seconds]),
         ArgValue::Text(text) => json!(["text", text]),
     };
@@ -332,6 +358,7 @@ fn reason_from_json(value: &Value) -> Option<Reason> {
             "int" => value.as_i64().map(ArgValue::Int),
             "permyriad" => u16::try_from(value.as_u64()?).ok().map(ArgValue::Permyriad),
             "hundredths" => u32::try_from(value.as_u64()?).ok().map(ArgValue::Hundredths),
+            "thousandths" => value.as_i64().map(ArgValue::Thousandths),
             "s" => value.as_u64().map(ArgValue::Seconds),
             "text" => value.as_str().map(|text| ArgValue::Text(text.to_owned())),
             _ => None,
@@ -441,7 +468,9 @@ mod tests {
     fn what_the_guards_learned_comes_back_whole() {
         let full = GuardMemory {
             learned: [("a".parse().expect("a name"), vec![700, 710])].into(),
+            references: [("a".parse().expect("a name"), 720)].into(),
             faults: [("well".parse().expect("a name"), Reason::ClockUnset {})].into(),
+            low_tanks: [("well".parse().expect("a name"), -1500)].into(),
         };
         for memory in [full, GuardMemory::default()] {
             let rows = [(GUARDS_ROW.to_owned(), guards_to_json(&memory))];

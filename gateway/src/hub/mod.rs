@@ -16,6 +16,7 @@ mod deliver;
 pub mod farm;
 mod memory;
 pub mod orders;
+mod recall;
 pub mod registry;
 mod rules;
 mod session;
@@ -28,12 +29,11 @@ use crate::config::Settings;
 use crate::farm::Begin;
 use crate::ingest::json::Names;
 use crate::mqtt::{Delivery, Incoming, Link, Qos};
-use crate::quality::Quality;
 use crate::rules::RuleBook;
-use crate::store::{Batch, CommitError, DiaryEntry, DiaryFilter, Done, Reader, SubmitError, Writer};
+use crate::store::{Batch, CommitError, DiaryEntry, Done, Reader, SubmitError, Writer};
 use giot_engine::program::Lack;
 use giot_engine::{
-    Action, Age, By, Engine, Event, FlowView, Input, MetricName, Now, ProbeRef, PumpAction, PumpView, Reason,
+    Action, By, Engine, Event, FlowView, Input, MetricName, Now, ProbeRef, PumpAction, PumpView, Reason,
     SourceId, ValveRef, ZoneId,
 };
 use giot_shared::ids::{CommandId, NodeId, Position};
@@ -262,44 +262,6 @@ impl Hub {
         hub.flush();
         hub.show();
         Ok(hub)
-    }
-
-    /// Shows the engine, and through it the page, the newest readings that the store has, and the page each zone's last entry
-    /// of the diary. No irrigation starts on a reading from before the start: each probe is waited for.
-    fn recall(&mut self) -> anyhow::Result<()> {
-        let (watched, gauges) = (self.watched.clone(), self.gauges.clone());
-        self.recall_series(watched, gauges)?;
-        let zones: Vec<ZoneId> = self.settings.plan.zones.keys().cloned().collect();
-        self.recall_entries(zones)
-    }
-
-    fn recall_series(&mut self, watched: Watched, gauges: Gauges) -> anyhow::Result<()> {
-        for (device, probes) in watched {
-            for last in self.reader.last_values(Some(device.as_str()))? {
-                if let Some(probe) = probes.iter().find(|probe| probe.metric.as_str() == &*last.metric) {
-                    self.recall_one(probe, &last);
-                }
-            }
-        }
-        for (device, metrics) in gauges {
-            for last in self.reader.last_values(Some(device.as_str()))? {
-                if let Some(metric) = metrics.iter().find(|metric| metric.as_str() == &*last.metric) {
-                    let sample = last.sample;
-                    let quality = Quality::from_byte(sample.quality);
-                    self.feed_gauge(&device, metric, (sample.at_us, Age::Unknown), sample.value, quality);
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn recall_entries(&mut self, zones: Vec<ZoneId>) -> anyhow::Result<()> {
-        for zone in zones {
-            let filter = DiaryFilter { zone: Some(zone.to_string()), limit: 1, ..DiaryFilter::default() };
-            let row = self.reader.diary(&filter)?.into_iter().next();
-            self.earlier.extend(row.map(|row| (zone, row.entry)));
-        }
-        Ok(())
     }
 
     /// Runs until the devices' link has stopped and everything it brought is with the store.

@@ -17,7 +17,7 @@ use fluent_bundle::{FluentArgs, FluentResource, FluentValue};
 use serde_json::{Map, Value};
 use unic_langid::LanguageIdentifier;
 
-pub use numbers::{clock, date, litres, number, percent, span, time_of_day};
+pub use numbers::{clock, date, exact, litres, number, percent, span, time_of_day};
 pub use table::reasons_table;
 
 use crate::config::Settings;
@@ -28,6 +28,10 @@ const EN: &str = include_str!("../../locales/en.ftl");
 
 /// Arguments that are shares of the soil's available water, in %.
 const DEPLETION: [&str; 3] = ["depleted", "start_depleted", "stop_depleted"];
+
+/// Arguments that are shown with all the decimals that they have: a limit of 2.5 is not 3, a level of 0.75 is not 0.8.
+const EXACT: [&str; 8] =
+    ["level", "least", "resume", "rain_mm", "limit_mm", "temperature_c", "below_c", "clear_c"];
 
 /// Arguments that are moisture in % of the soil's volume.
 const MOISTURE: [&str; 8] = ["moisture", "start_below", "stop_above", "min", "max", "from", "to", "rate_max"];
@@ -195,6 +199,9 @@ impl Words {
         if MOISTURE.contains(&name) || DEPLETION.contains(&name) {
             return percent(lang, figure);
         }
+        if EXACT.contains(&name) {
+            return exact(lang, figure);
+        }
         number(lang, figure, if figure.fract() == 0.0 { 0 } else { 1 })
     }
 
@@ -207,6 +214,9 @@ impl Words {
             "rule" => names.name("rule", &text).to_owned(),
             "node" | "device" | "note" | "values" => text,
             "metric" => self.metric(lang, &text),
+            // Right behind its number, or nothing.
+            "unit" if text.is_empty() => text,
+            "unit" => format!("\u{a0}{text}"),
             "by" => self.word(lang, "person", &text),
             _ => self.message(lang, &message_id(name, &text), &[]).unwrap_or(text),
         }

@@ -48,6 +48,15 @@ pub fn percent(lang: Lang, value: f64) -> String {
     format!("{}{NBSP}%", number(lang, value, if is_tenths { 1 } else { 2 }))
 }
 
+/// A number with as many decimals as it has, up to three.
+#[must_use]
+pub fn exact(lang: Lang, value: f64) -> String {
+    let thousandths = (value * 1000.0).round();
+    let is_whole = |parts: f64| (thousandths / parts).fract() == 0.0;
+    let decimals = [1000.0, 100.0, 10.0].iter().position(|parts| is_whole(*parts)).unwrap_or(3);
+    number(lang, value, decimals)
+}
+
 /// A volume; below ten litres with one decimal.
 #[must_use]
 pub fn litres(words: &Words, lang: Lang, value: f64) -> String {

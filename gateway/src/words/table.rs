@@ -65,7 +65,10 @@ fn row(text: &mut String, cells: &[String]) {
 
 /// A message with the names of its arguments in place of values.
 fn sentence(words: &Words, lang: Lang, id: &str, names: &[&str]) -> String {
-    let places: Vec<(&str, String)> = names.iter().map(|name| (*name, format!("*{name}*"))).collect();
+    let places: Vec<(&str, String)> = names
+        .iter()
+        .map(|name| (*name, if *name == "unit" { " *unit*".to_owned() } else { format!("*{name}*") }))
+        .collect();
     let places: Vec<(&str, &str)> = places.iter().map(|(name, place)| (*name, place.as_str())).collect();
     words.message(lang, id, &places).unwrap_or_default()
 }
@@ -102,6 +105,9 @@ fn unit(name: &str) -> &'static str {
     }
     match name {
         "percent" => "(%)",
+        "level" | "least" | "resume" => "(unit of the gauge)",
+        "unit" => "(unit)",
+        "hours" => "(h)",
         "litres" | "volume" => "(L)",
         "cycle" | "attempts" | "failures" | "left" => "(count)",
         "command" => "(number of the command)",

@@ -7,10 +7,12 @@ use serde_json::json;
 
 /// A reason of every code, with arguments of the kinds that it takes.
 fn every_reason() -> Vec<Reason> {
-    use giot_engine::ArgValue::{Hundredths, Int, Permyriad, Seconds, Text};
+    use giot_engine::ArgValue::{Hundredths, Int, Permyriad, Seconds, Text, Thousandths};
     let texts = ["zone-1", "bad_mac", "commanded"].map(|text| Text(text.to_owned()));
-    let samples: Vec<_> =
-        [Int(7), Permyriad(2105), Hundredths(745), Seconds(3700)].into_iter().chain(texts).collect();
+    let samples: Vec<_> = [Int(7), Permyriad(2105), Hundredths(745), Thousandths(-1625), Seconds(3700)]
+        .into_iter()
+        .chain(texts)
+        .collect();
     let built = |code: &&str| {
         let names = Reason::arg_names(code).unwrap();
         // Each argument by itself: the others stay what was found before.
@@ -71,6 +73,14 @@ fn numbers_come_with_units_and_ids_with_names() {
     check(Lang::Vi, "soil_dry", dry, "Đất khô: độ ẩm 19,95\u{a0}%, dưới ngưỡng 22,0\u{a0}%.");
     let rest = json!({ "remaining_s": 7500 });
     check(Lang::Vi, "minimum_off", rest, "Đang trong thời gian nghỉ, còn 2 giờ 5 phút.");
+    let tank = json!({ "source": "be", "level": 0.75, "least": 0.8, "resume": 1.5, "unit": "" });
+    let text = "The level of be is too low: 0.75, it gives nothing below 0.8 and gives again from 1.5.";
+    check(Lang::En, "tank_low", tank, text);
+    let rain = json!({ "rain_mm": 4.254, "limit_mm": 2.5, "hours": 24 });
+    check(Lang::Vi, "rained", rain, "Đã mưa 4,254 mm trong 24 giờ, 2,5 mm là đủ.");
+    let frost = json!({ "temperature_c": -1.6, "below_c": 2.0, "clear_c": 4.0 });
+    let text = "Too cold: −1.6 °C, nothing is watered below 2 °C; water flows again from 4 °C.";
+    check(Lang::En, "frost", frost, text);
     check(Lang::Vi, "source_busy", json!({ "zone": "man-1" }), "Nguồn nước đang dành cho Mận trên.");
     let args = json!({ "device": "n01", "metric": "soil_moisture_1" });
     check(Lang::Vi, "no_reading", args, "Chưa có số đo nào của n01 (độ ẩm đất 1).");

@@ -361,6 +361,11 @@ impl Engine {
                 self.wish(now, zone, by, touched, |zone, turn| zone.unlock(turn, by))
             }
             Input::ClearFault { zone, by } => {
+                if let Some(idx) = self.zone_idx.get(zone)
+                    && self.zones.get(*idx).is_some_and(Zone::is_flow_in_question)
+                {
+                    self.guards.forget_flow(*idx);
+                }
                 self.wish(now, zone, by, touched, |zone, turn| zone.clear_fault(turn, by));
             }
             Input::Runs { set, runs, by } => self.run_set(now, set, runs, by),

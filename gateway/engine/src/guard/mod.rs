@@ -8,7 +8,7 @@ mod gate;
 mod watch;
 
 pub(crate) use gate::{Contact, Frost, Pressure, Rain, Tank};
-pub(crate) use watch::{Finding, Signature, Watch, Water};
+pub(crate) use watch::{Expected, Finding, Signature, Watch, Water};
 
 use giot_shared::time::{MonoMs, UnixMs};
 
@@ -26,7 +26,32 @@ pub(crate) fn mono_of(now: Now, at: UnixMs, age: Age, doubt_ms: u64) -> Option<M
     Some(MonoMs(now.mono.0.saturating_sub(age_ms)))
 }
 
-/// The moment of a reading by its date alone, for what only holds back.
-pub(crate) fn mono_by_date(now: Now, at: UnixMs) -> MonoMs {
-    MonoMs(now.mono.0.saturating_sub(now.wall.map_or(0, |wall| wall.since_ms(at))))
+/// A moment on the monotonic line, ms: negative before the start of the gateway, where that line begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Line(pub(crate) i64);
+
+impl Line {
+    pub(crate) fn plus_ms(self, ms: u64) -> Self {
+        Self(self.0.saturating_add_unsigned(ms))
+    }
+
+    /// The same for a timer, `None` where it lies before the start.
+    pub(crate) fn mono(self) -> Option<MonoMs> {
+        u64::try_from(self.0).ok().map(MonoMs)
+    }
+}
+
+impl From<MonoMs> for Line {
+    fn from(at: MonoMs) -> Self {
+        Self(i64::try_from(at.0).unwrap_or(i64::MAX))
+    }
+}
+
+/// The moment of a reading of what only holds back: what was not counted is believed by its date.
+pub(crate) fn line_of(now: Now, at: UnixMs, age: Age) -> Line {
+    let age_ms = match age {
+        Age::Counted(age_ms) => age_ms,
+        Age::Dated | Age::Unknown => now.wall.map_or(0, |wall| wall.since_ms(at)),
+    };
+    Line(Line::from(now.mono).0.saturating_sub_unsigned(age_ms))
 }

@@ -40,38 +40,127 @@ pub(crate) enum Water {
     Rests { since: MonoMs },
     /// Nothing certain.
     Changes,
-    /// It should flow, since then, so much L/h if that is known.
-    Flows { since: MonoMs, expected: Option<u32> },
+    /// It should flow, since then, so much if that is known.
+    Flows { since: MonoMs, expected: Option<Expected> },
 }
 
-/// Flow of a zone's last good runs, L/h.
+/// The flows by which a flow is judged, L/h.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Expected {
+    /// What the last good runs had; before there are enough, what the plan states.
+    pub(crate) usual: u32,
+    /// High is a share of it: of the reference. A filter that was cleaned brings the flow back to that, which is no burst.
+    pub(crate) full: u32,
+    /// Low is a share of it: of the greatest of reference, statement and usual flow. What clogs slowly is measured by how it
+    /// began.
+    pub(crate) most: u32,
+}
+
+impl Expected {
+    /// All by one flow.
+    pub(crate) const fn stated(flow: u32) -> Self {
+        Self { usual: flow, full: flow, most: flow }
+    }
+
+    /// What both take together.
+    pub(crate) const fn plus(self, other: Self) -> Self {
+        Self {
+            usual: self.usual.saturating_add(other.usual),
+            full: self.full.saturating_add(other.full),
+            most: self.most.saturating_add(other.most),
+        }
+    }
+}
+
+/// Flow of a zone's good runs, L/h: the last ones, and the reference that the first ones set.
+///
+/// The reference stays until a person clears a fault of the zone or the plan gets another meter or flow. What is learned stays
+/// near it: otherwise a line that clogs by a few per cent a run would teach that this is right.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Signature {
     runs: Vec<u32>,
+    reference: Option<u32>,
 }
 
 impl Signature {
-    pub(crate) fn from_runs(mut runs: Vec<u32>) -> Self {
+    /// What is remembered, as far as it agrees with the flow that the plan states. One from before there were references takes the
+    /// median of its runs.
+    pub(crate) fn remembered(
+        mut runs: Vec<u32>,
+        reference: Option<u32>,
+        nominal: Option<u32>,
+        limits: &FlowLimits,
+    ) -> Self {
         runs.truncate(RUNS_MAX);
-        Self { runs }
+        let fits = |flow: u32, of: Option<u32>| of.is_none_or(|of| is_near(flow, of, limits));
+        let reference = reference.filter(|reference| fits(*reference, nominal));
+        runs.retain(|flow| fits(*flow, nominal) && fits(*flow, reference));
+        let mut signature = Self { runs, reference };
+        signature.refer();
+        signature
     }
 
     pub(crate) fn runs(&self) -> &[u32] {
         &self.runs
     }
 
-    /// The flow to expect; `None` while too little is learned.
-    pub(crate) fn expected(&self) -> Option<u32> {
-        if self.runs.len() < RUNS_MIN { None } else { median(&self.runs) }
+    pub(crate) const fn reference(&self) -> Option<u32> {
+        self.reference
     }
 
-    /// A good run had this flow.
-    pub(crate) fn learn(&mut self, flow: u32) {
+    fn refer(&mut self) {
+        if self.reference.is_none() && self.runs.len() >= RUNS_MIN {
+            self.reference = median(&self.runs);
+        }
+    }
+
+    /// The flows to expect; `None` while too little is learned and the plan states none.
+    pub(crate) fn expected(&self, nominal: Option<u32>) -> Option<Expected> {
+        let learned = if self.runs.len() < RUNS_MIN { None } else { median(&self.runs) };
+        let usual = learned.or(self.reference).or(nominal)?;
+        let full = self.reference.or(nominal).unwrap_or(usual);
+        let most = usual.max(full).max(nominal.unwrap_or_default());
+        Some(Expected { usual, full, most })
+    }
+
+    /// A good run had this flow; whether it was near enough to what it should be to be learned.
+    pub(crate) fn learn(&mut self, flow: u32, nominal: Option<u32>, limits: &FlowLimits) -> bool {
+        if self.reference.iter().chain(&nominal).any(|of| !is_near(flow, *of, limits)) {
+            return false;
+        }
         if self.runs.len() >= RUNS_MAX {
             self.runs.remove(0);
         }
         self.runs.push(flow);
+        self.refer();
+        true
     }
+}
+
+/// Whether a flow is neither low nor high by the limits' shares of another.
+fn is_near(flow: u32, of: u32, limits: &FlowLimits) -> bool {
+    let (hundredfold, of) = (u64::from(flow) * 100, u64::from(of));
+    (of * u64::from(limits.low_percent)..=of * u64::from(limits.high_percent)).contains(&hundredfold)
+}
+
+/// A flow while water should flow, by the limits' shares of what is expected.
+#[derive(Clone, Copy, Debug)]
+struct Judged {
+    is_none: bool,
+    is_low: bool,
+    is_high: bool,
+}
+
+/// `least`: below it nothing flows where no flow is expected.
+fn judge(flow: u32, expected: Option<Expected>, least: u32, limits: &FlowLimits) -> Judged {
+    let flow = u64::from(flow);
+    let share = |of: u32, percent: u16| u64::from(of) * u64::from(percent) / 100;
+    let Some(Expected { usual, full, most }) = expected else {
+        return Judged { is_none: flow < u64::from(least), is_low: false, is_high: false };
+    };
+    let is_none = flow < share(usual, limits.none_percent).max(1);
+    let is_low = !is_none && flow < share(most, limits.low_percent);
+    Judged { is_none, is_low, is_high: flow > share(full, limits.high_percent) }
 }
 
 /// The middle value.
@@ -165,7 +254,7 @@ impl Watch {
         from: MonoMs,
         at: MonoMs,
         flow: u32,
-        (since, expected): (MonoMs, Option<u32>),
+        (since, expected): (MonoMs, Option<Expected>),
         limits: &FlowLimits,
     ) -> Option<Finding> {
         if from < since.plus_ms(u64::from(limits.ignore_s) * 1000) {
@@ -174,25 +263,19 @@ impl Watch {
         if self.samples.len() < SAMPLES_MAX {
             self.samples.push(flow);
         }
-        let share = |percent: u16| expected.map(|expected| u64::from(expected) * u64::from(percent) / 100);
-        let none_below =
-            share(limits.none_percent).map_or(u64::from(limits.leak_l_per_h.0), |least| least.max(1));
-        let flow_l_h = u64::from(flow);
-        let is_none = flow_l_h < none_below;
-        let is_low = !is_none && share(limits.low_percent).is_some_and(|low| flow_l_h < low);
-        let is_high = share(limits.high_percent).is_some_and(|high| flow_l_h > high);
+        let Judged { is_none, is_low, is_high } = judge(flow, expected, limits.leak_l_per_h.0, limits);
         let is_high_due = holds(&mut self.high_since, is_high, from, at, limits.high_delay_s);
         let is_low_due = holds(&mut self.low_since, is_low, from, at, limits.low_delay_s);
         let is_none_due = holds(&mut self.none_since, is_none, from, at, limits.none_delay_s);
-        let expected_flow = expected.unwrap_or_default();
+        let (full, most) = expected.map_or((0, 0), |expected| (expected.full, expected.most));
         if is_high_due && self.is_news(1) {
-            return Some(Finding::High { flow, expected: expected_flow });
+            return Some(Finding::High { flow, expected: full });
         }
         if is_none_due && self.is_news(2) {
-            return Some(Finding::None { flow, expected });
+            return Some(Finding::None { flow, expected: expected.map(|expected| expected.usual) });
         }
         if is_low_due && self.is_news(3) {
-            return Some(Finding::Low { flow, expected: expected_flow });
+            return Some(Finding::Low { flow, expected: most });
         }
         if !is_none && !is_low && !is_high && self.is_news(4) {
             self.is_confirmed = true;
@@ -206,7 +289,7 @@ impl Watch {
         &self,
         run_ms: u64,
         volume_ml: u64,
-        expected: Option<u32>,
+        expected: Option<Expected>,
         limits: &FlowLimits,
     ) -> Option<Finding> {
         let ignored_ms = u64::from(limits.ignore_s) * 1000;
@@ -215,19 +298,17 @@ impl Watch {
             return None;
         }
         let flow = u32::try_from(volume_ml.saturating_mul(3600) / run_ms).unwrap_or(u32::MAX);
-        let share = |percent: u16| expected.map(|expected| u64::from(expected) * u64::from(percent) / 100);
-        let none_below = share(limits.none_percent).map_or(1, |least| least.max(1));
-        let flow_l_h = u64::from(flow);
-        let expected_flow = expected.unwrap_or_default();
-        if flow_l_h < none_below {
-            Some(Finding::None { flow, expected })
-        } else if share(limits.low_percent).is_some_and(|low| flow_l_h < low) {
-            Some(Finding::Low { flow, expected: expected_flow })
-        } else if share(limits.high_percent).is_some_and(|high| flow_l_h > high) {
-            Some(Finding::High { flow, expected: expected_flow })
+        let Judged { is_none, is_low, is_high } = judge(flow, expected, 1, limits);
+        let (full, most) = expected.map_or((0, 0), |expected| (expected.full, expected.most));
+        Some(if is_none {
+            Finding::None { flow, expected: expected.map(|expected| expected.usual) }
+        } else if is_low {
+            Finding::Low { flow, expected: most }
+        } else if is_high {
+            Finding::High { flow, expected: full }
         } else {
-            Some(Finding::Confirmed { flow })
-        }
+            Finding::Confirmed { flow }
+        })
     }
 
     /// Whether readings of this run were judged.
@@ -290,7 +371,7 @@ mod tests {
     /// A zone of 1000 L/h that opened at second 0, read every 30 seconds: what is found, and when.
     fn run(flows: &[u32], limits: &FlowLimits) -> Vec<(u64, Finding)> {
         let mut watch = Watch::default();
-        let water = Water::Flows { since: at_s(0), expected: Some(1000) };
+        let water = Water::Flows { since: at_s(0), expected: Some(Expected::stated(1000)) };
         let readings = (1_u64..).zip(flows);
         let found = readings.filter_map(|(n, flow)| {
             let at = at_s(n * 30);
@@ -345,23 +426,51 @@ mod tests {
     }
 
     #[test]
-    fn the_median_of_the_last_good_runs_is_expected() {
+    fn the_median_of_the_last_good_runs_is_usual() {
+        let limits = FlowLimits::default();
         let mut signature = Signature::default();
-        for (flow, want) in
-            [(1000, None), (1010, None), (990, Some(1000)), (5000, Some(1010)), (1005, Some(1005))]
-        {
-            signature.learn(flow);
-            assert_eq!(signature.expected(), want);
+        for (flow, want) in [
+            (1000, None),
+            (1010, None),
+            (990, Some(1000)),
+            (5000, Some(1000)),
+            (1200, Some(1010)),
+            (1005, Some(1005)),
+        ] {
+            signature.learn(flow, None, &limits);
+            assert_eq!(signature.expected(None).map(|expected| expected.usual), want);
         }
-        (0..20).for_each(|_| signature.learn(800));
-        assert_eq!((signature.expected(), signature.runs().len()), (Some(800), RUNS_MAX));
+        (0..20).for_each(|_| assert!(signature.learn(800, None, &limits)));
+        let expected = Expected { usual: 800, full: 1000, most: 1000 };
+        assert_eq!((signature.expected(None), signature.runs().len()), (Some(expected), RUNS_MAX));
+    }
+
+    /// Each run 8 % less, as a filter that clogs: the reference stays, and so does what the plan states.
+    #[test]
+    fn what_clogs_slowly_teaches_nothing_new() {
+        let limits = FlowLimits::default();
+        let check = |nominal: Option<u32>, n_learned: usize, want: Expected| {
+            let mut signature = Signature::default();
+            let flows = std::iter::successors(Some(1000_u32), |flow| Some(flow * 92 / 100)).take(20);
+            let learned = flows.filter(|flow| signature.learn(*flow, nominal, &limits)).count();
+            assert_eq!((learned, signature.expected(nominal)), (n_learned, Some(want)));
+            assert!(!judge(1000, signature.expected(nominal), 60, &limits).is_high, "back to where it began");
+            assert!(judge(540, signature.expected(nominal), 60, &limits).is_low);
+            let runs = signature.runs().to_vec();
+            assert_eq!(Signature::remembered(runs, signature.reference(), nominal, &limits), signature);
+        };
+        check(None, 8, Expected { usual: 715, full: 920, most: 920 });
+        check(Some(1000), 7, Expected { usual: 778, full: 920, most: 1000 });
+        let old = Signature::remembered(vec![222, 205, 188], None, Some(1000), &limits);
+        assert_eq!(old.expected(Some(1000)), Some(Expected::stated(1000)), "of before there were references");
     }
 
     #[test]
     fn a_whole_run_is_judged_when_it_is_long_enough() {
         let (watch, limits) = (Watch::default(), FlowLimits::default());
-        let judge =
-            |minutes: u64, litres: u64| watch.whole_run(minutes * 60_000, litres * 1000, Some(1000), &limits);
+        let judge = |minutes: u64, litres: u64| {
+            watch.whole_run(minutes * 60_000, litres * 1000, Some(Expected::stated(1000)), &limits)
+        };
         assert_eq!(judge(4, 0), None);
         assert_eq!(judge(30, 0), Some(Finding::None { flow: 0, expected: Some(1000) }));
         assert_eq!(judge(30, 200), Some(Finding::Low { flow: 400, expected: 1000 }));

@@ -5,11 +5,11 @@
 //!
 //! | guard | finding | rule | default action | latch, clearing |
 //! |---|---|---|---|---|
-//! | flow of a zone or source | `high_flow` | above `high_percent` of the learned flow for `high_delay_s` | stop zone; of a source: stop source | fault; a person |
+//! | flow of a zone or source | `high_flow` | above `high_percent` of the reference flow for `high_delay_s` | stop zone; of a source: stop source | fault; a person |
 //! | | `low_flow` | below `low_percent` for `low_delay_s` | alert | none; the next good run |
 //! | | `no_flow` | below `none_percent` for `none_delay_s` | stop zone; of a source: stop source | zone: failure with pauses, fault after three; a good run, a person. Source: fault; a person |
 //! | | `unscheduled_flow` | above `leak_l_per_h` for `leak_delay_s` with all valves closed | Close again twice, then stop source | fault; a person |
-//! | tank | `tank_low`, `tank_unknown` | below `min`, until `resume`; or nothing heard for `fresh_s` | stop source | none; the level |
+//! | tank | `tank_low`, `tank_unknown` | below `min`, until `resume`; or nothing heard for `fresh_s`, or yet | stop source | none; the level |
 //! | pressure | `pressure_low`, `pressure_high` | beyond a limit for `delay_s` while water flows | stop source | fault; a person |
 //! | rain | `rained` | `limit` within `hours` | skip and stop zone | none; time |
 //! | rain contact | `rain_contact` | closed for `on_delay_s`, until open for `off_delay_s` | skip and stop zone | none; the contact |

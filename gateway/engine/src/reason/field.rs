@@ -6,7 +6,7 @@ use giot_shared::ids::{CommandId, NodeId};
 use giot_shared::units::{LitresPerHour, MoisturePermyriad};
 use giot_shared::valve::{CloseReason, RefusalReason};
 
-use super::ArgValue;
+use super::{ArgValue, Thousandths};
 use crate::ids::{MetricName, ProgramId, RuleId, SourceId, ZoneId};
 use crate::plan::{Depletion, Level};
 use crate::program::Millimetres;
@@ -95,6 +95,15 @@ impl Field for Millimetres {
     }
     fn from_value(value: &ArgValue) -> Option<Self> {
         if let ArgValue::Hundredths(hundredths) = value { Some(Self::hundredths(*hundredths)) } else { None }
+    }
+}
+
+impl Field for Thousandths {
+    fn to_value(&self) -> ArgValue {
+        ArgValue::Thousandths(self.0)
+    }
+    fn from_value(value: &ArgValue) -> Option<Self> {
+        if let ArgValue::Thousandths(thousandths) = value { Some(Self(*thousandths)) } else { None }
     }
 }
 

@@ -5,7 +5,7 @@ use giot_shared::units::{LitresPerHour, MoisturePermyriad};
 use giot_shared::valve::{CloseReason, RefusalReason};
 
 use super::field::Field;
-use super::{Arg, ArgValue};
+use super::{Arg, ArgValue, Thousandths};
 use crate::ids::{MetricName, ProgramId, RuleId, SourceId, ZoneId};
 use crate::plan::{Depletion, Level};
 use crate::program::Millimetres;
@@ -147,10 +147,10 @@ reasons! {
         note: String = "What it was told to say.",
         values: String = "What it saw.",
     }
-    /// A rule has come true more often than it may in a day and rests until the next.
+    /// A rule has come true as often as it may within 24 hours, and rests until those are over.
     RuleTired = "rule_tired" {
         rule: RuleId = "The rule.",
-        times_max: u32 = "How often it may in a day.",
+        times_max: u32 = "How often it may within 24 hours.",
     }
     /// A person takes back a pause.
     PauseEnded = "pause_ended" {}
@@ -519,17 +519,17 @@ reasons! {
     /// More water flows than should: a line has burst or come off.
     HighFlow = "high_flow" {
         flow_l_per_h: LitresPerHour = "The flow.",
-        expected_l_per_h: LitresPerHour = "What the last good runs had.",
+        expected_l_per_h: LitresPerHour = "What it is measured by: the first good runs, or what the plan states.",
     }
     /// Less water flows than should: a filter or lines are clogged.
     LowFlow = "low_flow" {
         flow_l_per_h: LitresPerHour = "The flow.",
-        expected_l_per_h: LitresPerHour = "What the last good runs had.",
+        expected_l_per_h: LitresPerHour = "What it is measured by: the first good runs, or what the plan states.",
     }
     /// The valve is open and next to nothing flows: valve, pump or a gate by hand.
     NoFlow = "no_flow" {
         flow_l_per_h: LitresPerHour = "The flow.",
-        expected_l_per_h: LitresPerHour = "What the last good runs had; 0: not known.",
+        expected_l_per_h: LitresPerHour = "What the last good runs had, or what the plan states; 0: not known.",
     }
     /// Water flows although the valve was closed; it is closed once more.
     LeakAfterClose = "leak_after_close" {
@@ -570,8 +570,10 @@ reasons! {
     /// The tank or well is too low.
     TankLow = "tank_low" {
         source: SourceId = "The source.",
-        level: u32 = "Its level, in the unit of its gauge.",
-        resume: u32 = "The level from which it gives again.",
+        level: Thousandths = "Its level, in the unit of its gauge.",
+        least: Thousandths = "The level below which it gives nothing.",
+        resume: Thousandths = "The level from which it gives again.",
+        unit: String = "The unit of its gauge; empty where none is known.",
     }
     /// Nothing is known of the tank's level, or for too long.
     TankUnknown = "tank_unknown" {
@@ -591,8 +593,8 @@ reasons! {
     }
     /// It rained enough.
     Rained = "rained" {
-        rain_mm: u32 = "So much.",
-        limit_mm: u32 = "So much is enough.",
+        rain_mm: Thousandths = "So much.",
+        limit_mm: Thousandths = "So much is enough.",
         hours: u32 = "Within so many hours.",
     }
     /// The rain contact says that it rains, or has just rained.
@@ -601,8 +603,9 @@ reasons! {
     SoilContact = "soil_contact" {}
     /// It is so cold that drops freeze.
     Frost = "frost" {
-        temperature_c: i32 = "The temperature.",
-        clear_c: i32 = "Water flows again from here.",
+        temperature_c: Thousandths = "The temperature.",
+        below_c: Thousandths = "Nothing is watered below.",
+        clear_c: Thousandths = "Water flows again from here.",
     }
     /// The minimum time between two runs is not over.
     MinimumOff = "minimum_off" {

@@ -5,6 +5,10 @@
 
 mod field;
 
+use giot_shared::metric::Metric;
+
+use crate::ids::MetricName;
+
 /// One named argument of a reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Arg {
@@ -23,10 +27,25 @@ pub enum ArgValue {
     Permyriad(u16),
     /// Hundredths of the unit that the name ends in.
     Hundredths(u32),
+    /// Thousandths of the unit that the name ends in, or that another argument names; below zero for cold.
+    Thousandths(i64),
     /// A span in seconds.
     Seconds(u64),
     /// A name, or the code of a valve word.
     Text(String),
+}
+
+/// A number in thousandths of its unit, so that no limit is told rounded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Thousandths(pub i64);
+
+/// The unit of a metric; empty for one that has none, or that is not known. The second gauge of a kind on one node is called
+/// `tank_level_1`.
+pub(crate) fn unit_of(metric: &MetricName) -> String {
+    let name = metric.as_str();
+    let numbered = name.rsplit_once('_').filter(|(_, n)| n.bytes().all(|byte| byte.is_ascii_digit()));
+    let kind = Metric::from_name(name).or_else(|| Metric::from_name(numbered?.0));
+    kind.map(Metric::unit).filter(|unit| *unit != "0/1").unwrap_or_default().to_owned()
 }
 
 /// Declares the reasons: variant, code, fields with what they are; and both directions of their arguments.

@@ -7,6 +7,7 @@ fn sample(name: &str) -> Vec<ArgValue> {
     let mut values =
         vec![ArgValue::Hundredths(745), ArgValue::Int(7), ArgValue::Permyriad(2100), ArgValue::Seconds(60)];
     values.extend(texts.iter().map(|text| ArgValue::Text((*text).to_owned())));
+    values.push(ArgValue::Thousandths(-1600));
     assert!(!name.is_empty());
     values
 }
@@ -15,7 +16,7 @@ fn sample(name: &str) -> Vec<ArgValue> {
 fn build(code: &str) -> Reason {
     let names = Reason::arg_names(code).unwrap();
     let mut chosen: Vec<usize> = vec![0; names.len()];
-    for _ in 0..20_000 {
+    for _ in 0..40_000 {
         let pick = |name: &str| {
             let position = names.iter().position(|n| *n == name)?;
             sample(name).get(chosen[position]).cloned()
@@ -25,7 +26,7 @@ fn build(code: &str) -> Reason {
         }
         for choice in &mut chosen {
             *choice += 1;
-            if *choice < 7 {
+            if *choice < 8 {
                 break;
             }
             *choice = 0;

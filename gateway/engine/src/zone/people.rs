@@ -184,6 +184,12 @@ impl Zone {
         }
     }
 
+    /// Whether clearing says that the flow is right as it is: of too much, or where nothing has failed.
+    pub(crate) fn is_flow_in_question(&self) -> bool {
+        let has_failed = self.memory.fault.is_some() || self.memory.failures > 0;
+        !has_failed || matches!(self.memory.fault, Some(Reason::HighFlow { .. }))
+    }
+
     /// A person clears fault, quarantine and count; without any nothing happens.
     pub(crate) fn clear_fault(&mut self, turn: &mut Turn<'_>, by: &str) {
         if self.memory.fault.take().is_some() || self.memory.failures > 0 || turn.mono() < self.pause_until {

@@ -71,6 +71,9 @@ const PERCENT = new Set([
   'stop_depleted',
   'moisture', 'start_below', 'stop_above', 'min', 'max', 'from', 'to', 'rate_max']);
 
+/** Arguments that are shown with all the decimals that they have: a limit of 2.5 is not 3. */
+const EXACT = new Set(['level', 'least', 'resume', 'rain_mm', 'limit_mm', 'temperature_c', 'below_c', 'clear_c']);
+
 /** One argument of a reason as text with its unit; the name tells the unit, as in the engine. */
 export function argument(lang: Lang, farm: Farm, name: string, value: number | string): string {
   if (typeof value === 'string') {
@@ -81,6 +84,8 @@ export function argument(lang: Lang, farm: Farm, name: string, value: number | s
     if (name === 'node' || name === 'device') return farm.nodeName(value);
     if (name === 'metric') return metric(lang, value);
     if (name === 'by') return person(lang, value);
+    // Right behind its number, or nothing.
+    if (name === 'unit') return value && `\u00a0${value}`;
     const id = `${name.replaceAll('_', '-')}-${value.replaceAll('_', '-')}`;
     return has(lang, id) ? message(lang, id) : value;
   }
@@ -90,6 +95,11 @@ export function argument(lang: Lang, farm: Farm, name: string, value: number | s
   if (name === 'litres' || name === 'volume') return litres(lang, value);
   // As many decimals as it has, up to two: 24.09 below a threshold of 24.1 must not read as equal.
   if (PERCENT.has(name)) return formatPercent(lang, value, Math.round(value * 100) % 10 === 0 ? 1 : 2);
+  if (EXACT.has(name)) {
+    const thousandths = Math.round(value * 1000);
+    const decimals = [1000, 100, 10].findIndex((parts) => thousandths % parts === 0);
+    return formatNumber(lang, value, decimals < 0 ? 3 : decimals);
+  }
   return formatNumber(lang, value, Number.isInteger(value) ? 0 : 1);
 }
 

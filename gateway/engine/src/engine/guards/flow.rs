@@ -1,0 +1,372 @@
+//! Water at work: what valves and meters say of flow, and what a finding of theirs leads to, a fault of a source included.
+
+use std::collections::BTreeSet;
+
+use giot_shared::time::MonoMs;
+use giot_shared::units::{LitresPerHour, Millilitres};
+
+use super::super::Engine;
+use super::{Diagnosis, RECLOSES_MAX, WaterKind, whole};
+use crate::Now;
+use crate::diary::{By, Event};
+use crate::guard::{Expected, Finding, Watch, Water};
+use crate::ids::SourceId;
+use crate::input::RunSet;
+use crate::plan::{GuardAction, MeterKind};
+use crate::reason::Reason;
+use crate::zone::{Phase, ad_hoc};
+
+impl Engine {
+    /// What the valves say about a zone's water.
+    fn water_of(&self, zone_idx: usize) -> Water {
+        let Some(zone) = self.zones.get(zone_idx) else { return Water::Changes };
+        match &zone.phase {
+            Phase::Closed => Water::Rests { since: zone.since },
+            Phase::Open(_) => match self.pumps.water_since(zone_idx) {
+                Ok(since) => {
+                    let expected = self.guards.expected(zone_idx);
+                    Water::Flows { since: since.unwrap_or(zone.since).max(zone.since), expected }
+                }
+                Err(()) => Water::Changes,
+            },
+            Phase::Opening(_) | Phase::Closing(_) | Phase::Local(_) => Water::Changes,
+        }
+    }
+
+    /// What the valves say about a source's water: all rest, or some flow and none is between.
+    fn water_of_source(&self, source_idx: usize) -> Water {
+        let Some(source) = self.guards.sources.get(source_idx) else { return Water::Changes };
+        let mut rests_since = self.guards.started_at;
+        let mut flows: Option<(MonoMs, Option<Expected>)> = None;
+        for zone_idx in &source.zones {
+            match self.water_of(*zone_idx) {
+                Water::Changes => return Water::Changes,
+                Water::Rests { since } => rests_since = rests_since.max(since),
+                Water::Flows { since, expected } => {
+                    let (before, sum) = flows.unwrap_or((since, Some(Expected::stated(0))));
+                    let sum = sum.zip(expected).map(|(sum, expected)| sum.plus(expected));
+                    flows = Some((before.max(since), sum));
+                }
+            }
+        }
+        match flows {
+            // A valve that just closed beside others changes the flow too.
+            Some((since, expected)) => Water::Flows { since: since.max(rests_since), expected },
+            None => Water::Rests { since: rests_since },
+        }
+    }
+
+    /// Notices where water began to flow or to rest.
+    pub(super) fn note_waters(&mut self) {
+        if self.guards.dirty.is_empty() {
+            return;
+        }
+        let dirty = std::mem::take(&mut self.guards.dirty);
+        let mut sources = BTreeSet::new();
+        for zone_idx in dirty {
+            let kind = kind_of(self.water_of(zone_idx));
+            let Some(zone) = self.guards.zones.get_mut(zone_idx) else { continue };
+            sources.extend(zone.sources.iter().copied());
+            let before = std::mem::replace(&mut zone.kind, kind);
+            if before == kind {
+                continue;
+            }
+            let learned = zone.watch.turn();
+            match (before, kind) {
+                (WaterKind::Flows, _) => {
+                    if let Some(flow) = learned {
+                        self.guards.is_memory_changed |=
+                            zone.signature.learn(flow, zone.nominal, &zone.guards.flow);
+                    }
+                }
+                (_, WaterKind::Flows) => {
+                    zone.run_ml = 0;
+                    zone.n_recloses = 0;
+                }
+                (WaterKind::Changes | WaterKind::Rests, WaterKind::Changes | WaterKind::Rests) => {}
+            }
+        }
+        for source_idx in sources {
+            let water = self.water_of_source(source_idx);
+            let Some(source) = self.guards.sources.get_mut(source_idx) else { continue };
+            // Each change of what flows together makes another sum to expect.
+            if std::mem::replace(&mut source.water, water) != water {
+                source.watch.turn();
+            }
+        }
+    }
+
+    pub(super) fn zone_meter(&mut self, now: Now, zone_idx: usize, at: MonoMs, milli: i64) {
+        self.note_waters();
+        let water = self.water_of(zone_idx);
+        let Some(zone) = self.guards.zones.get_mut(zone_idx) else { return };
+        let Some(meter) = &zone.guards.meter else { return };
+        let Some((from, flow)) = flow_of(&mut zone.watch, meter.kind, at, milli) else { return };
+        if let (WaterKind::Flows, Water::Flows { since, .. }) = (zone.kind, water) {
+            // A flow of the moment holds since the one before.
+            let before = zone.watch.last.map_or(since, |(before_at, _)| before_at);
+            let from = if meter.kind == MeterKind::Flow { before.max(since).min(at) } else { from };
+            let ml = LitresPerHour(flow).volume_in_ms(at.since_ms(from)).0;
+            zone.run_ml = zone.run_ml.saturating_add(u64::from(ml));
+        }
+        let (run_ml, is_flowing) = (zone.run_ml, zone.kind == WaterKind::Flows);
+        let finding = zone.watch.flow(from, at, flow, water, &zone.guards.flow);
+        if let Some(finding) = finding {
+            self.found_at_zone(now, zone_idx, finding);
+        }
+        let mut is_changed = false;
+        self.with(now, Some(zone_idx).filter(|_| is_flowing), &mut Vec::new(), |zone, turn| {
+            is_changed = zone.measured(turn, run_ml);
+        });
+        if is_changed {
+            self.settle(zone_idx, now);
+        }
+    }
+
+    /// What the node measured of a whole run.
+    pub(in crate::engine) fn whole_run(
+        &mut self,
+        now: Now,
+        zone_idx: usize,
+        run_ms: u64,
+        volume: Option<Millilitres>,
+    ) {
+        let expected = self.guards.expected(zone_idx);
+        let Some(zone) = self.guards.zones.get_mut(zone_idx) else { return };
+        let (Some(volume), true) = (volume, zone.guards.meter.is_some()) else { return };
+        let limits = zone.guards.flow;
+        let Some(finding) = zone.watch.whole_run(run_ms, u64::from(volume.0), expected, &limits) else {
+            return;
+        };
+        if let Finding::Confirmed { flow } = finding {
+            // A run without a reading in between still teaches its mean.
+            if !zone.watch.has_samples() {
+                self.guards.is_memory_changed |= zone.signature.learn(flow, zone.nominal, &limits);
+            }
+            return;
+        }
+        if !zone.watch.is_told(finding) {
+            self.found_at_zone(now, zone_idx, finding);
+        }
+    }
+
+    fn found_at_zone(&mut self, now: Now, zone_idx: usize, finding: Finding) {
+        let Some(watched) = self.guards.zones.get_mut(zone_idx) else { return };
+        let limits = watched.guards.flow;
+        let source = watched.sources.first().copied();
+        let l_h = LitresPerHour;
+        let (reason, action) = match finding {
+            Finding::Confirmed { flow } => {
+                let reason = Reason::FlowConfirmed { flow_l_per_h: l_h(flow) };
+                return self.with(now, Some(zone_idx), &mut Vec::new(), |zone, turn| {
+                    zone.confirm_flow(turn, reason);
+                });
+            }
+            Finding::High { flow, expected } => {
+                let reason = Reason::HighFlow { flow_l_per_h: l_h(flow), expected_l_per_h: l_h(expected) };
+                (reason, limits.high)
+            }
+            Finding::Low { flow, expected } => {
+                let reason = Reason::LowFlow { flow_l_per_h: l_h(flow), expected_l_per_h: l_h(expected) };
+                (reason, limits.low)
+            }
+            Finding::None { flow, expected } => {
+                let expected_l_per_h = l_h(expected.unwrap_or_default());
+                (Reason::NoFlow { flow_l_per_h: l_h(flow), expected_l_per_h }, limits.none)
+            }
+            Finding::Leak { flow } if watched.n_recloses < RECLOSES_MAX => {
+                watched.n_recloses += 1;
+                watched.watch.forget_leak();
+                let reason = Reason::LeakAfterClose { flow_l_per_h: l_h(flow), attempts: watched.n_recloses };
+                self.with(now, Some(zone_idx), &mut Vec::new(), |zone, turn| zone.close_again(turn, reason));
+                return self.settle(zone_idx, now);
+            }
+            Finding::Leak { flow } => (Reason::ValveStuckOpen { flow_l_per_h: l_h(flow) }, limits.leak),
+        };
+        let is_fatal = matches!(finding, Finding::High { .. } | Finding::Leak { .. });
+        self.with(now, Some(zone_idx), &mut Vec::new(), |zone, turn| match action {
+            GuardAction::Alert => zone.alert(turn, reason.clone()),
+            GuardAction::StopZone | GuardAction::StopSource => zone.trouble(turn, reason.clone(), is_fatal),
+        });
+        if let (GuardAction::StopSource, Some(source_idx)) = (action, source) {
+            self.shut_source(now, source_idx, reason);
+        }
+        self.settle(zone_idx, now);
+    }
+
+    pub(super) fn source_meter(&mut self, now: Now, source_idx: usize, at: MonoMs, milli: i64) {
+        self.note_waters();
+        let water = self.water_of_source(source_idx);
+        let Some(watched) = self.guards.sources.get_mut(source_idx) else { return };
+        let Some(meter) = &watched.guards.meter else { return };
+        let Some((from, flow)) = flow_of(&mut watched.watch, meter.kind, at, milli) else { return };
+        let limits = watched.guards.flow;
+        let Some(finding) = watched.watch.flow(from, at, flow, water, &limits) else { return };
+        let source = watched.id.clone();
+        let l_h = LitresPerHour;
+        let (reason, action) = match finding {
+            Finding::Confirmed { .. } => return,
+            Finding::High { flow, expected } => {
+                let (flow_l_per_h, expected_l_per_h) = (l_h(flow), l_h(expected));
+                let reason = Reason::HighFlow { flow_l_per_h, expected_l_per_h };
+                let too_much =
+                    Reason::SourceHighFlow { source: source.clone(), flow_l_per_h, expected_l_per_h };
+                if limits.high != GuardAction::Alert && self.blame(now, source_idx, reason, &too_much) {
+                    return;
+                }
+                (Reason::SourceHighFlow { source, flow_l_per_h, expected_l_per_h }, limits.high)
+            }
+            Finding::Low { flow, expected } => {
+                let (flow_l_per_h, expected_l_per_h) = (l_h(flow), l_h(expected));
+                (Reason::SourceLowFlow { source, flow_l_per_h, expected_l_per_h }, limits.low)
+            }
+            Finding::None { flow, expected } => {
+                let (flow_l_per_h, expected_l_per_h) = (l_h(flow), l_h(expected.unwrap_or_default()));
+                (Reason::SourceNoFlow { source, flow_l_per_h, expected_l_per_h }, limits.none)
+            }
+            Finding::Leak { flow } => {
+                (Reason::UnscheduledFlow { source, flow_l_per_h: l_h(flow) }, limits.leak)
+            }
+        };
+        match action {
+            GuardAction::Alert => self.tell(now, None, Event::Fault, By::Engine, reason),
+            GuardAction::StopZone | GuardAction::StopSource => self.shut_source(now, source_idx, reason),
+        }
+    }
+
+    /// A source gives too much. One zone that draws alone is to blame for it; of several, each is tested alone. False: neither
+    /// can be done.
+    fn blame(&mut self, now: Now, source_idx: usize, reason: Reason, too_much: &Reason) -> bool {
+        let Some(watched) = self.guards.sources.get(source_idx) else { return false };
+        let is_flowing = |idx: &&usize| matches!(self.water_of(**idx), Water::Flows { .. });
+        let flowing: Vec<usize> = watched.zones.iter().filter(is_flowing).copied().collect();
+        if let [zone_idx] = flowing.as_slice() {
+            if let Some(diagnosis) =
+                self.guards.sources.get_mut(source_idx).and_then(|s| s.diagnosis.as_mut())
+            {
+                diagnosis.has_found = true;
+            }
+            self.with(now, Some(*zone_idx), &mut Vec::new(), |zone, turn| zone.trouble(turn, reason, true));
+            self.settle(*zone_idx, now);
+            return true;
+        }
+        if watched.diagnosis.is_some() {
+            return false;
+        }
+        let limits = watched.guards.flow;
+        let fill_s = self.pumps.fill_s(flowing.first().copied());
+        let run_s =
+            limits.ignore_s.saturating_add(fill_s).saturating_add(limits.high_delay_s).saturating_add(60);
+        let (source, n_zones) = (watched.id.clone(), u32::try_from(flowing.len()).unwrap_or(u32::MAX));
+        let Some(watched) = self.guards.sources.get_mut(source_idx) else { return false };
+        watched.diagnosis =
+            Some(Diagnosis { zones: flowing.clone(), reason: too_much.clone(), has_found: false });
+        self.guards.is_gate_changed = true;
+        for zone_idx in &flowing {
+            let reason = too_much.clone();
+            self.with(now, Some(*zone_idx), &mut Vec::new(), |zone, turn| zone.stop_for(turn, reason));
+        }
+        let reason = Reason::DiagnosisStarted { source, n_zones };
+        if !self.diagnose(now, reason, &flowing, run_s)
+            && let Some(watched) = self.guards.sources.get_mut(source_idx)
+        {
+            watched.diagnosis = None;
+            return false;
+        }
+        for zone_idx in flowing {
+            self.settle(zone_idx, now);
+        }
+        true
+    }
+
+    /// A pause of water ends what is tested, without a finding: what gives too much will do so again afterwards.
+    pub(in crate::engine) fn end_tests(&mut self) {
+        for source in &mut self.guards.sources {
+            source.diagnosis = None;
+        }
+        for zone in &mut self.zones {
+            zone.drop_errands(Some(&ad_hoc(RunSet::Test)));
+        }
+    }
+
+    /// A diagnosis is over when every zone was tested; one that found no zone blames the pipes before them.
+    pub(super) fn end_diagnoses(&mut self, now: Now) {
+        for source_idx in 0..self.guards.sources.len() {
+            let Some(source) = self.guards.sources.get_mut(source_idx) else { continue };
+            let Some(diagnosis) = &source.diagnosis else { continue };
+            let is_tested = |idx: &usize| self.zones.get(*idx).is_some_and(crate::zone::Zone::is_tested);
+            if diagnosis.zones.iter().any(is_tested) {
+                continue;
+            }
+            let Some(diagnosis) = source.diagnosis.take() else { continue };
+            self.guards.is_gate_changed = true;
+            if !diagnosis.has_found {
+                self.shut_source(now, source_idx, diagnosis.reason);
+            }
+        }
+    }
+
+    pub(super) fn pressure(&mut self, now: Now, source_idx: usize, at: MonoMs, milli: i64) {
+        let since = match self.water_of_source(source_idx) {
+            Water::Flows { since, .. } => Some(since),
+            Water::Changes | Water::Rests { .. } => None,
+        };
+        let Some(watched) = self.guards.sources.get_mut(source_idx) else { return };
+        let Some(guard) = &watched.guards.pressure else { return };
+        let (is_low, is_high) = watched.pressure.read(guard, since, at, milli);
+        let source = watched.id.clone();
+        let pressure_kpa = whole(milli);
+        let reason = if is_low {
+            Reason::PressureLow { source, pressure_kpa, min_kpa: whole(guard.min_milli.unwrap_or_default()) }
+        } else if is_high {
+            Reason::PressureHigh { source, pressure_kpa, max_kpa: whole(guard.max_milli.unwrap_or_default()) }
+        } else {
+            return;
+        };
+        self.shut_source(now, source_idx, reason);
+    }
+
+    /// Latches a fault of a source: what it feeds ends, its pump or master valve goes off, nothing starts before a person
+    /// clears it.
+    fn shut_source(&mut self, now: Now, source_idx: usize, reason: Reason) {
+        let Some(watched) = self.guards.sources.get_mut(source_idx) else { return };
+        if watched.fault.is_some() {
+            return;
+        }
+        watched.fault = Some(reason.clone());
+        self.guards.is_memory_changed = true;
+        self.guards.is_gate_changed = true;
+        self.tell(now, None, Event::Fault, By::Engine, reason);
+    }
+
+    pub(in crate::engine) fn has_source(&self, source: &SourceId) -> bool {
+        self.guards.by_source.contains_key(source)
+    }
+
+    /// A person clears what the guards of a source found; whether there was anything.
+    pub(in crate::engine) fn clear_source_guards(&mut self, source: &SourceId) -> bool {
+        let Some(idx) = self.guards.by_source.get(source) else { return false };
+        let Some(watched) = self.guards.sources.get_mut(*idx) else { return false };
+        let is_changed = watched.fault.take().is_some();
+        watched.watch.turn();
+        self.guards.is_memory_changed |= is_changed;
+        self.guards.is_gate_changed |= is_changed;
+        is_changed
+    }
+}
+
+fn kind_of(water: Water) -> WaterKind {
+    match water {
+        Water::Changes => WaterKind::Changes,
+        Water::Rests { .. } => WaterKind::Rests,
+        Water::Flows { .. } => WaterKind::Flows,
+    }
+}
+
+/// The flow that a reading tells, and from when on it held; a negative one is none.
+fn flow_of(watch: &mut Watch, kind: MeterKind, at: MonoMs, milli: i64) -> Option<(MonoMs, u32)> {
+    match kind {
+        MeterKind::Flow => Some((at, u32::try_from(milli / 1000).ok()?)),
+        MeterKind::Volume => watch.volume(at, milli / 1000),
+    }
+}
