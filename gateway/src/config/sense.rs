@@ -19,7 +19,7 @@ const DAYS_LOOKED_AT: i32 = 40 * 366;
 /// The first of them: a leap year.
 const YEAR_LOOKED_AT: i32 = 2024;
 
-/// Starts and runs that are played to see whether a program ever finds its hours open; one that needs more is believed.
+/// Starts and runs that are played to see whether anything of a program fits its hours; one that needs more is believed.
 const PLAYED_MAX: usize = 20_000;
 
 const MINUTES_A_DAY: u16 = 1440;
@@ -179,7 +179,7 @@ impl Compiler<'_> {
         is_any
     }
 
-    /// Starts of which none finds its hours open, in any month. Returns how much was played.
+    /// Runs of which none fits its hours, in any month. Returns how much was played.
     fn never_open(&mut self, id: &ProgramId, program: &Program, site: &Site, base: &str) -> usize {
         let every_day = Program { days: DayRule::EVERY_DAY, ..program.clone() };
         let programs = BTreeMap::from([(id.clone(), every_day)]);
@@ -209,8 +209,8 @@ impl Compiler<'_> {
             }
         }
         if is_any {
-            let what = "no start finds its hours open, in no month: allowed, no_water and the zones' window bar every run; start \
-                        inside them, widen them, or let runs wait with crossing = \"move\"";
+            let what = "no run ever fits its hours, in no month: allowed, no_water and the zones' window bar every one; widen them, ask \
+                        for less, or have runs cut to them with crossing = \"cut\"";
             self.problem_at(&format!("{base}.starts"), what);
         }
         n_played
@@ -320,7 +320,9 @@ mod tests {
         sound("", "no_water = [\"23:00-23:30\", \"00:00-12:00\"]");
         sound("window = \"19:00-06:00\"", "allowed = [\"18:00-22:00\"]");
         // A run that is wanted too early may wait, and a later repeat finds its hours.
+        sound("", "starts = [\"12:00\"]\nallowed = [\"18:00-22:00\"]");
         sound("", "starts = [\"12:00\"]\nallowed = [\"18:00-22:00\"]\ncrossing = \"move\"");
+        sound("", "allowed = [\"20:00-20:10\"]");
         sound("", "starts = [{ at = \"12:00\", every_min = 60, times = 8 }]\nallowed = [\"18:00-22:00\"]");
         sound("", "starts = [{ finish_by = \"06:00\" }]\nallowed = [\"05:00-06:00\"]");
         let p = "program[0]";
@@ -334,15 +336,13 @@ mod tests {
         );
         let zone = "window = \"06:00-09:00\"";
         wrong(zone, "allowed = [\"18:00-22:00\"]", &format!("{p}.steps[0].zone"), "steps", "window");
-        let shut = "allowed = [\"06:00-09:00\"]";
-        wrong("", shut, &format!("{p}.starts"), "starts", "crossing = \"move\"");
+        let short = "allowed = [\"20:00-20:10\"]\ncrossing = \"skip\"";
+        wrong("", short, &format!("{p}.starts"), "starts", "widen");
         // What is wrong with its amounts besides does not hide it.
-        let text = farm("", &format!("{shut}\nsteps = [{{ zone = \"a\", minutes = 61 }}]"));
+        let text = farm("", &format!("{short}\nsteps = [{{ zone = \"a\", minutes = 61 }}]"));
         let error = compile("f", &text).expect_err("senseless");
         let found: Vec<_> = error.problems.iter().map(|problem| problem.field.as_str()).collect();
         assert_eq!(found, ["program[0].starts", "program[0].steps[0].minutes"]);
-        let short = "allowed = [\"20:00-20:10\"]\ncrossing = \"skip\"";
-        wrong("", short, &format!("{p}.starts"), "starts", "widen");
     }
 
     #[test]
