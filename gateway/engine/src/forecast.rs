@@ -41,6 +41,44 @@ pub fn forecast(
     Play::new(&rules, Network::new(plan), plan.timing.patience_s, from).days(controls, farm, n_days)
 }
 
+/// What the next days depend on beside the plan, at one moment: settings, pauses, needs, what runs and what waits.
+#[derive(Clone, Debug)]
+pub struct Outlook {
+    pub(crate) from: UnixMs,
+    pub(crate) controls: BTreeMap<ProgramId, Control>,
+    pub(crate) farm: FarmState,
+    pub(crate) stands: BTreeMap<ZoneId, Stand>,
+}
+
+/// How a zone stands.
+#[derive(Clone, Debug)]
+pub(crate) struct Stand {
+    /// It holds its pipes until then.
+    pub(crate) held_until: Option<UnixMs>,
+    /// What waits for it.
+    pub(crate) errands: Vec<Errand>,
+}
+
+impl Outlook {
+    /// Like [`forecast()`], from the moment of the outlook on: what runs holds its pipes, and what waits goes first.
+    #[must_use]
+    pub fn forecast(&self, plan: &Plan, n_days: u16) -> Preview {
+        let rules = Rules::new(plan);
+        self.play(&rules, Network::new(plan), plan.timing.patience_s, n_days)
+    }
+
+    /// The same by rules and a network of which nobody holds anything.
+    pub(crate) fn play(&self, rules: &Rules, network: Network, patience_s: u32, n_days: u16) -> Preview {
+        let mut play = Play::new(rules, network, patience_s, self.from);
+        for (idx, id) in rules.site.zones.keys().enumerate() {
+            if let Some(Stand { held_until, errands }) = self.stands.get(id) {
+                play.stands(idx, *held_until, errands);
+            }
+        }
+        play.days(&self.controls, &self.farm, n_days)
+    }
+}
+
 /// A run on its way.
 #[derive(Debug)]
 struct Job {
@@ -70,7 +108,7 @@ enum Fate {
 
 /// The zones and their pipes in played time.
 #[derive(Debug)]
-pub(crate) struct Play<'a> {
+struct Play<'a> {
     rules: &'a Rules,
     network: Network,
     patience_ms: u64,
@@ -84,7 +122,7 @@ pub(crate) struct Play<'a> {
 
 impl<'a> Play<'a> {
     /// Zones that are all closed; `network`: nobody holds anything.
-    pub(crate) fn new(rules: &'a Rules, network: Network, patience_s: u32, from: UnixMs) -> Self {
+    fn new(rules: &'a Rules, network: Network, patience_s: u32, from: UnixMs) -> Self {
         let line = |facts: &crate::program::ZoneFacts| Line { rest_ms: facts.rest_ms(), ..Line::default() };
         Self {
             rules,
@@ -99,7 +137,7 @@ impl<'a> Play<'a> {
     }
 
     /// A zone holds its pipes until a moment, and what waits for it already.
-    pub(crate) fn stands(&mut self, zone_idx: usize, held_until: Option<UnixMs>, errands: &[Errand]) {
+    fn stands(&mut self, zone_idx: usize, held_until: Option<UnixMs>, errands: &[Errand]) {
         let base = self.base;
         let Some(line) = self.lines.get_mut(zone_idx) else { return };
         line.jobs = errands.iter().map(|errand| Job { errand: errand.clone(), of: None }).collect();
@@ -109,12 +147,7 @@ impl<'a> Play<'a> {
     }
 
     /// Plays the days from the beginning on. One more is played than told, so that the last has its neighbour.
-    pub(crate) fn days(
-        mut self,
-        controls: &BTreeMap<ProgramId, Control>,
-        farm: &FarmState,
-        n_days: u16,
-    ) -> Preview {
+    fn days(mut self, controls: &BTreeMap<ProgramId, Control>, farm: &FarmState, n_days: u16) -> Preview {
         let (programs, site) = (&self.rules.programs, &self.rules.site);
         let n_days = n_days.min(PREVIEW_DAYS_MAX);
         let mut preview = next_days(programs, controls, site, farm, self.base, n_days.saturating_add(1));

@@ -53,7 +53,7 @@ mod zone;
 
 pub use diary::{Action, By, Entry, Event, PumpAction};
 pub use engine::{Engine, ZoneSigns};
-pub use forecast::{Shortfall, forecast, shortfalls};
+pub use forecast::{Outlook, Shortfall, forecast, shortfalls};
 pub use ids::{
     METRIC_LEN_MAX, MetricName, NameError, ProbeRef, ProgramId, RuleId, SLUG_LEN_MAX, SourceId, ValveRef,
     ZoneId,

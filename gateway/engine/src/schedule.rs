@@ -120,12 +120,6 @@ impl Schedule {
         self.programs.values().filter_map(|standing| standing.next).min()
     }
 
-    /// The programs that may start, with their settings.
-    pub(crate) fn able(&self) -> impl Iterator<Item = (&ProgramId, &Control)> {
-        let able = self.programs.iter().filter(|(_, standing)| standing.invalid.is_none());
-        able.map(|(id, standing)| (id, &standing.control))
-    }
-
     /// Whether [`Self::decide`] has something to do.
     pub(crate) fn is_due(&self, wall: UnixMs) -> bool {
         // One that must not start is never asked, so it is never known either.

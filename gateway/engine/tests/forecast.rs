@@ -265,3 +265,28 @@ fn a_finish_that_shared_pipes_make_late_is_told() {
     plan.sources.values_mut().for_each(|source| source.capacity = Some(LitresPerHour(60_000)));
     assert_eq!(short_of(&plan, &BTreeMap::new()).1, BTreeSet::new());
 }
+
+#[test]
+fn what_runs_and_waits_at_the_moment_counts() {
+    // One at a time: z1 runs till ten past eight, z2 waits since a quarter past seven, z3 comes at half past.
+    let mut plan = six_zones(7500, 60);
+    for (name, minute) in [("p2", 15), ("p3", 30)] {
+        let program = plan.programs.get_mut(&name.parse::<ProgramId>().unwrap()).unwrap();
+        program.starts = vec![at_hour(7, minute)];
+    }
+    plan.programs.retain(|id, _| ["p1", "p2", "p3"].contains(&id.as_str()));
+    let mut field = Field::new(plan.clone());
+    field.wait_s(1200 + 120);
+    let now = field.now();
+    let preview = field.engine().outlook(now).unwrap().forecast(&plan, 1);
+    let first = preview.starts.first().unwrap();
+    let Outcome::Runs(timeline) = &first.outcome else { panic!("{first:?}") };
+    assert_eq!(first.program.as_str(), "p3");
+    let late_min = timeline.runs[0].from.since_ms(first.start.at) / 60_000;
+    assert!((100..=102).contains(&late_min), "after z1 and z2: {late_min} min\n{:?}", field.log);
+    assert_eq!(timeline.runs[0].notes.last().map(Reason::code), Some("turn_awaited"));
+    field.wait_s(3 * HOUR_S);
+    let opened_at = field.seconds("open v3")[0];
+    let promised_s = timeline.runs[0].from.since_ms(now.wall.unwrap()) / 1000 + 1200 + 120;
+    assert!(opened_at.abs_diff(promised_s) <= 120, "{opened_at} {promised_s}");
+}

@@ -8,9 +8,10 @@ use axum::{
     routing::{get, post},
 };
 use giot_engine::program::{Outcome, PREVIEW_DAYS_MAX, Percent, SKIPS_MAX, WATER_PAUSE_MS_MAX};
-use giot_engine::{Pause, ProgramId, ProgramWish, Shortfall, forecast, shortfalls};
+use giot_engine::{Pause, ProgramId, ProgramWish, Shortfall, shortfalls};
 use giot_shared::time::UnixMs;
 use serde::{Deserialize, Deserializer, Serialize};
+use tokio::sync::mpsc;
 use utoipa::{IntoParams, ToSchema};
 
 use super::Api;
@@ -213,7 +214,7 @@ pub(crate) async fn list(_: SignedIn, State(api): State<Api>) -> Json<Programs> 
     })
 }
 
-/// What the programs will do in the next days if nothing changes.
+/// What the programs will do in the next days if nothing changes, behind what runs and waits at the moment.
 #[utoipa::path(get, path = "/api/v1/programs/preview", params(Ahead), responses(
     (status = 200, body = Preview), (status = 400, body = Problem), (status = 401, body = Problem),
     (status = 503, body = Problem, description = "The gateway's clock is not set")
@@ -227,16 +228,14 @@ pub(crate) async fn preview(
     if !(1..=PREVIEW_DAYS_MAX).contains(&n_days) {
         return Err(Problem::bad_request(format!("days: between 1 and {PREVIEW_DAYS_MAX}")));
     }
-    let view = api.view.borrow().clone();
-    if !view.clock_set {
-        return Err(Problem::unavailable());
-    }
+    let is_clock_set = api.view.borrow().clock_set;
+    let (tell, mut told) = mpsc::channel(1);
+    let (_, _) = wish(&api, Wish::Outlook { tell }).await?;
+    let outlook = told.recv().await.filter(|_| is_clock_set).ok_or_else(Problem::unavailable)?;
     // Eight years of starts may be looked at for each program.
     let planned = tokio::task::spawn_blocking(move || {
         let plan = &api.settings().plan;
-        let controls =
-            view.programs.iter().map(|program| (program.program.clone(), program.control.clone())).collect();
-        let planned = forecast(plan, &controls, &view.farm, view.now, n_days);
+        let planned = outlook.forecast(plan, n_days);
         let short = shortfalls(&planned, &plan.site());
         (planned, short)
     });

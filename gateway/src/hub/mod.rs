@@ -441,6 +441,12 @@ impl Hub {
         let input = match &wish {
             Wish::Shutdown => return self.shut_down(answer),
             Wish::Lacks { age_ms, lacks } => return self.take_lacks(*age_ms, lacks),
+            Wish::Outlook { tell } => {
+                // Whoever asked may have gone.
+                self.engine.outlook(self.now()).map(|outlook| tell.try_send(outlook));
+                answer.send(Ok(())).ok();
+                return;
+            }
             Wish::Farm(_) => return self.save_farm(wish, answer),
             Wish::Settings { node, text, within_s } => {
                 self.change(node, *text, *within_s);

@@ -1,10 +1,11 @@
 //! What people, and the tasks beside the hub, want of it.
 
 use giot_engine::program::Lack;
-use giot_engine::{Pause, ProgramId, ProgramWish, RunSet, SourceId, ZoneId};
+use giot_engine::{Outlook, Pause, ProgramId, ProgramWish, RunSet, SourceId, ZoneId};
 use giot_shared::ids::NodeId;
 use giot_shared::time::UnixMs;
 use giot_shared::wire::SettingsText;
+use tokio::sync::mpsc;
 
 use super::farm::Saving;
 
@@ -107,6 +108,11 @@ pub enum Wish {
         age_ms: u64,
         /// By zone.
         lacks: Vec<(ZoneId, Result<Lack, &'static str>)>,
+    },
+    /// No wish of a person: what the next days depend on at this moment; nothing is told while the clock is not set.
+    Outlook {
+        /// Where it is told.
+        tell: mpsc::Sender<Outlook>,
     },
     /// Keep another version of the farm and run by it.
     Farm(Box<Saving>),

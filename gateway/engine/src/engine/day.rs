@@ -3,17 +3,16 @@
 //!
 //! Bounded: one forecast of two days a day.
 
-use std::collections::BTreeMap;
-
 use giot_shared::time::UnixMs;
 
 use super::Engine;
 use crate::Now;
 use crate::diary::{Action, By, Event};
-use crate::forecast::{Play, Shortfall, shortfalls};
+use crate::forecast::{Outlook, Shortfall, Stand, shortfalls};
+use crate::ids::ProgramId;
 use crate::program::{Control, Date, FarmState};
 use crate::reason::Reason;
-use crate::zone::Phase;
+use crate::zone::{Phase, Zone};
 
 impl Engine {
     /// The first day of a start, or of a plan: a day of which nobody was told, because nothing ran at its beginning or had
@@ -46,17 +45,24 @@ impl Engine {
             self.schedule.farm.day_told = Some(wall);
             if !self.out.rules.programs.is_empty() {
                 self.out.actions.push_back(Action::RememberFarm { farm: self.schedule.farm.clone() });
-                self.tell_day(now, wall, tomorrow);
+                self.tell_day(now, tomorrow);
             }
         }
     }
 
-    fn tell_day(&mut self, now: Now, wall: UnixMs, tomorrow: UnixMs) {
-        let farm = FarmState { needs: self.needs(now), ..self.farm_state() };
-        let controls: BTreeMap<_, Control> =
-            self.schedule.able().map(|(id, control)| (id.clone(), control.clone())).collect();
-        let mut play = Play::new(&self.out.rules, self.network.emptied(), self.out.timing.patience_s, wall);
-        for (idx, zone) in self.zones.iter().enumerate() {
+    /// What the next days depend on, at this moment; `None` while nobody knows the time.
+    #[must_use]
+    pub fn outlook(&self, now: Now) -> Option<Outlook> {
+        let wall = now.wall?;
+        let control = |id: &ProgramId| {
+            let (control, _, invalid) = self.schedule.view(id)?;
+            // One that must not start is as good as switched off.
+            Some((
+                id.clone(),
+                Control { is_enabled: control.is_enabled && invalid.is_none(), ..control.clone() },
+            ))
+        };
+        let stand = |zone: &Zone| {
             let held_until = match &zone.phase {
                 Phase::Closed => None,
                 Phase::Opening(opening) => Some(opening.run.ends_at()),
@@ -65,9 +71,20 @@ impl Engine {
                 Phase::Local(local) => Some(local.until),
             };
             let held_until = held_until.map(|at| wall.plus_ms(at.since_ms(now.mono)));
-            play.stands(idx, held_until, &zone.memory.errands);
-        }
-        let preview = play.days(&controls, &farm, 1);
+            (zone.desk.id.clone(), Stand { held_until, errands: zone.memory.errands.clone() })
+        };
+        Some(Outlook {
+            from: wall,
+            controls: self.program_ids().filter_map(control).collect(),
+            farm: FarmState { needs: self.needs(now), ..self.farm_state() },
+            stands: self.zones.iter().map(stand).collect(),
+        })
+    }
+
+    fn tell_day(&mut self, now: Now, tomorrow: UnixMs) {
+        let Some(outlook) = self.outlook(now) else { return };
+        let network = self.network.emptied();
+        let preview = outlook.play(&self.out.rules, network, self.out.timing.patience_s, 1);
         let short = shortfalls(&preview, &self.out.rules.site);
         for Shortfall { program, zone, short_s, short_l, .. } in
             short.into_iter().filter(|short| short.day < tomorrow)
