@@ -428,11 +428,7 @@ impl Compiler<'_> {
 
     pub(super) fn window(&mut self, window: Option<&Spanned<String>>, field: &str) -> DayWindow {
         let Some(window) = window else { return DayWindow::ALWAYS };
-        let parsed = window
-            .get_ref()
-            .split_once('-')
-            .and_then(|(from, to)| DayWindow::new(parse_day_minute(from)?, parse_day_minute(to)?));
-        parsed.unwrap_or_else(|| {
+        parse_hours(window.get_ref()).unwrap_or_else(|| {
             self.problem(window.span(), field, "written as 20:00-06:00, in the farm's local time");
             DayWindow::ALWAYS
         })
@@ -489,6 +485,12 @@ pub(crate) fn parse_utc_offset(text: &str) -> Option<i32> {
     };
     let minutes = sign * i32::from(parse_day_minute(rest)?);
     (-720..=840).contains(&minutes).then_some(minutes)
+}
+
+/// `20:00-06:00`.
+pub(super) fn parse_hours(text: &str) -> Option<DayWindow> {
+    let (from, to) = text.split_once('-')?;
+    DayWindow::new(parse_day_minute(from)?, parse_day_minute(to)?)
 }
 
 /// `06:30` → 390.

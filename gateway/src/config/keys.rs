@@ -183,7 +183,7 @@ static ZONE: [Key; 43] = [
     may("plants", U32),
     may("cycle_min", NUMBER),
     may("soak_min", NUMBER),
-    may("group", U8),
+    may("group", Kind::Either(&U8, &TEXT)),
     must("valve", Kind::Table(&VALVE)),
     may("probes", Kind::List(&Kind::Table(&PROBE))),
     may("start_below_percent", NUMBER),
@@ -247,8 +247,8 @@ static PROGRAM: [Key; 15] = [
     may("delay_s", I32),
     may("total_min", NUMBER),
     may("season_percent", Kind::Either(&U16, &Kind::Row(&U16, 12))),
-    may("allowed", TEXTS),
-    may("no_water", TEXTS),
+    may("allowed", HOURS),
+    may("no_water", HOURS),
     may("crossing", TEXT),
     may("catch_up_min", U16),
 ];
@@ -263,6 +263,11 @@ static DAYS: [Key; 8] = [
     may("season", TEXT),
     may("once", TEXT),
 ];
+
+/// Hours of every day, or of some days of the week.
+const HOURS: Kind = Kind::List(&Kind::Either(&TEXT, &Kind::Table(&ON_DAYS)));
+
+static ON_DAYS: [Key; 2] = [must("hours", TEXT), may("weekdays", TEXTS)];
 
 static START: [Key; 4] = [may("at", TEXT), may("finish_by", TEXT), may("every_min", U16), may("times", U16)];
 

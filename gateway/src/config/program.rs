@@ -1,14 +1,14 @@
 //! The rules of a `[[program]]`: words of days, times and amounts → the engine's program. What only the engine can judge
 //! (a start by the sun without a place, an amount without a flow) it judges with the whole plan.
 
-use super::compile::{Compiler, parse_day_minute, stand_in};
+use super::compile::{Compiler, parse_day_minute, parse_hours, stand_in};
 use super::raw;
 use giot_engine::program::{
     Anchor, Clock, Crossing, Date, DayRule, Direction, EveryDays, MinuteOfDay, MonthDays, Months, Order,
     OrderBy, Parity, Percent, Program, Repeat, Season, Sequence, StartRule, Step, SunOffset, Target, Weekday,
     Weekdays, Window, Windows, YearSpan,
 };
-use giot_engine::{Depletion, ProgramId, ZoneId};
+use giot_engine::{DayWindow, Depletion, ProgramId, ZoneId};
 use toml::Spanned;
 
 /// A start that was missed by less is made up for: a power cut of an hour should cost no watering.
@@ -21,6 +21,9 @@ const AMOUNTS: [&str; 7] =
     ["minutes", "litres", "m3", "litres_per_plant", "mm", "refill", "depleted_at_percent"];
 
 pub(super) const WEEKDAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
+
+const WEEKDAYS_RIGHT: &str = "a list of \"mon\", \"tue\", \"wed\", \"thu\", \"fri\", \"sat\", \"sun\"";
+const HOURS_RIGHT: &str = "written as 20:00-06:00, in the farm's local time";
 
 impl Compiler<'_> {
     pub(super) fn program(
@@ -100,12 +103,8 @@ impl Compiler<'_> {
     fn days(&mut self, raw: &raw::Days, field: &str) -> DayRule {
         let mut days = DayRule::EVERY_DAY;
         if let Some(list) = &raw.weekdays {
-            let of = |word: &String| {
-                WEEKDAYS.iter().position(|day| day == word).and_then(|idx| Weekday::ALL.get(idx))
-            };
-            let listed: Option<Vec<Weekday>> = list.get_ref().iter().map(|word| of(word).copied()).collect();
-            let right = "a list of \"mon\", \"tue\", \"wed\", \"thu\", \"fri\", \"sat\", \"sun\"";
-            let found = self.made(list, &format!("{field}.weekdays"), listed, right).map(Weekdays::of);
+            let listed = weekdays(list.get_ref());
+            let found = self.made(list, &format!("{field}.weekdays"), listed, WEEKDAYS_RIGHT);
             days.weekdays = found.unwrap_or(days.weekdays);
         }
         if let Some(list) = &raw.month_days {
@@ -267,12 +266,39 @@ impl Compiler<'_> {
         self.made(raw, field, made, "a percentage from 0 to 250, or twelve of them, January first")
     }
 
-    fn windows(&mut self, raw: &[Spanned<String>], field: &str) -> Vec<Window> {
-        let windows = raw.iter().enumerate();
-        windows
-            .map(|(idx, text)| Window::daily(self.window(Some(text), &format!("{field}[{idx}]"))))
-            .collect()
+    fn windows(&mut self, raw: &[Spanned<raw::Hours>], field: &str) -> Vec<Window> {
+        let hours = raw.iter().enumerate();
+        hours.map(|(idx, hours)| self.hours(hours, &format!("{field}[{idx}]"))).collect()
     }
+
+    /// Hours of every day, or of some days of the week: those on which they begin.
+    fn hours(&mut self, raw: &Spanned<raw::Hours>, field: &str) -> Window {
+        let table = match raw.get_ref() {
+            raw::Hours::Daily(text) => {
+                let span = self.made(raw, field, parse_hours(text), HOURS_RIGHT);
+                return Window::daily(span.unwrap_or(DayWindow::ALWAYS));
+            }
+            raw::Hours::On(table) => table,
+        };
+        let span = parse_hours(&table.hours);
+        if span.is_none() {
+            self.problem_at(&format!("{field}.hours"), HOURS_RIGHT);
+        }
+        let weekdays = table.weekdays.as_ref().map(|list| weekdays(list));
+        if weekdays.is_some_and(|weekdays| weekdays.is_none()) {
+            self.problem_at(&format!("{field}.weekdays"), WEEKDAYS_RIGHT);
+        }
+        let weekdays = weekdays.flatten().unwrap_or(Weekdays::ALL);
+        Window { span: span.unwrap_or(DayWindow::ALWAYS), weekdays }
+    }
+}
+
+/// Days of the week by their words; `None` for a word that is none, or without any.
+fn weekdays(list: &[String]) -> Option<Weekdays> {
+    let of =
+        |word: &String| WEEKDAYS.iter().position(|day| day == word).and_then(|idx| Weekday::ALL.get(idx));
+    let listed: Option<Vec<Weekday>> = list.iter().map(|word| of(word).copied()).collect();
+    listed.filter(|listed| !listed.is_empty()).map(Weekdays::of)
 }
 
 /// A refill from a share of the available water on; without one, of anything that is lacking.

@@ -266,7 +266,7 @@ pub(super) struct Zone {
     pub(super) plants: Option<u32>,
     pub(super) cycle_min: Option<Spanned<f64>>,
     pub(super) soak_min: Option<Spanned<f64>>,
-    pub(super) group: Option<u8>,
+    pub(super) group: Option<Spanned<Group>>,
     pub(super) valve: Spanned<Valve>,
     pub(super) probes: Option<Spanned<Vec<Spanned<Probe>>>>,
     pub(super) start_below_percent: Option<Spanned<f64>>,
@@ -368,9 +368,9 @@ pub(super) struct Program {
     pub(super) total_min: Option<Spanned<f64>>,
     pub(super) season_percent: Option<Spanned<Season>>,
     #[serde(default)]
-    pub(super) allowed: Vec<Spanned<String>>,
+    pub(super) allowed: Vec<Spanned<Hours>>,
     #[serde(default)]
-    pub(super) no_water: Vec<Spanned<String>>,
+    pub(super) no_water: Vec<Spanned<Hours>>,
     pub(super) crossing: Option<Spanned<String>>,
     pub(super) catch_up_min: Option<u16>,
 }
@@ -386,6 +386,27 @@ pub(super) struct Days {
     pub(super) counted_from: Option<Spanned<String>>,
     pub(super) season: Option<Spanned<String>>,
     pub(super) once: Option<Spanned<String>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(untagged, expecting = "a whole number from 0 to 255, or \"parallel\"")]
+pub(super) enum Group {
+    Number(u8),
+    Word(String),
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(untagged, expecting = "hours such as \"20:00-06:00\", or a table with `hours` and `weekdays`")]
+pub(super) enum Hours {
+    Daily(String),
+    On(HoursTable),
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct HoursTable {
+    pub(super) hours: String,
+    pub(super) weekdays: Option<Vec<String>>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -454,3 +454,37 @@ fn times_of_a_start_counts_the_repeats_after_the_first() {
     let (runs, _) = next_runs(&text);
     assert_eq!(runs.len(), 8, "four starts of two zones: {runs:?}");
 }
+
+#[test]
+fn hours_of_some_weekdays_and_a_group_beside_all_others() {
+    use giot_engine::program::{Group, Weekday, Weekdays};
+    let program = r#"
+group = "parallel"
+[[program]]
+id = "night"
+starts = ["20:00"]
+steps = [{ zone = "a", minutes = 5 }]
+allowed = ["18:00-08:00", { hours = "10:00-11:00" }]
+no_water = [{ hours = "17:00-20:30", weekdays = ["mon", "sat"] }]
+"#;
+    let text = format!("{GOOD_ZONE}{program}");
+    let settings = compile("giot.toml", &text).expect("valid");
+    let plan = &settings.plan;
+    assert!(plan.zones.values().any(|zone| zone.group == Group::Parallel));
+    let windows = &plan.programs.values().next().unwrap().windows;
+    assert_eq!(windows.no_water[0].weekdays, Weekdays::of([Weekday::Monday, Weekday::Saturday]));
+    assert_eq!(windows.no_water[0].span.to_min(), 20 * 60 + 30);
+    assert!(windows.allowed.iter().all(|window| window.weekdays == Weekdays::ALL));
+    for (wrong, field) in [("group = \"beside\"", "zone[0].group"), ("group = 256", "zone[0].group")] {
+        let found = problems(&text.replace("group = \"parallel\"", wrong));
+        assert!(found.iter().any(|(_, at)| at == field), "{found:?}");
+    }
+    for (right, wrong, field) in [
+        ("17:00-20:30", "17-20", "program[0].no_water[0].hours"),
+        ("\"sat\"", "\"sut\"", "program[0].no_water[0].weekdays"),
+        ("[\"mon\", \"sat\"]", "[]", "program[0].no_water[0].weekdays"),
+    ] {
+        let found = problems(&text.replace(right, wrong));
+        assert!(found.iter().any(|(_, at)| at == field), "{found:?}");
+    }
+}

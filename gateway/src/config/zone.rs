@@ -77,6 +77,7 @@ impl Compiler<'_> {
         }
         let area_dm2 = self.area_dm2(zone.area_m2.as_ref(), &format!("{field}.area_m2"));
         let cycle = self.cycle(zone.cycle_min.as_ref(), zone.soak_min.as_ref(), field);
+        let group = self.group(zone.group.as_ref(), &format!("{field}.group"));
         let guards = self.zone_guards(&zone, field);
         let label = ZoneLabel {
             name: zone.name.unwrap_or_else(|| id.to_string()),
@@ -95,7 +96,7 @@ impl Compiler<'_> {
             area_dm2,
             n_plants: zone.plants,
             cycle,
-            group: zone.group.map_or_else(Group::default, Group::Sequential),
+            group,
             valve,
             probes: probes.probes,
             weights: weights.map(|weight| weight.unwrap_or(1)).collect(),
@@ -157,6 +158,19 @@ impl Compiler<'_> {
             found.probes.push(probe_ref);
         }
         found
+    }
+
+    /// Beside which zones it runs.
+    fn group(&mut self, raw: Option<&Spanned<raw::Group>>, field: &str) -> Group {
+        match raw.map(|raw| (raw.span(), raw.get_ref())) {
+            None => Group::default(),
+            Some((_, raw::Group::Number(number))) => Group::Sequential(*number),
+            Some((_, raw::Group::Word(word))) if word == "parallel" => Group::Parallel,
+            Some((span, raw::Group::Word(_))) => {
+                self.problem(span, field, "a whole number from 0 to 255, or \"parallel\"");
+                Group::default()
+            }
+        }
     }
 
     /// Square metres; `None` when none are given.
