@@ -64,7 +64,7 @@ pub use plan::{
     ADJUST_S_MAX, ContactGuard, DayWindow, Depletion, FarmGuards, FlowLimits, FrostGuard, GuardAction,
     GuardProblem, HYSTERESIS_CENTIKPA_MIN, HYSTERESIS_PERMYRIAD_MIN, HeldWater, Ignores, Level, Meter,
     MeterKind, Plan, PlanProblem, PressureGuard, ProblemKind, PumpKind, PumpPlan, PumpProblem, RUN_S_MAX,
-    RainGuard, SoilRule, SourceGuards, SourcePlan, TankGuard, Timing, ZoneGuards, ZonePlan,
+    RainGuard, SoilRule, SourceGuards, SourcePlan, TankGuard, Timing, Twins, ZoneGuards, ZonePlan,
 };
 pub use probe::ProbeQuality;
 pub use reason::{Arg, ArgValue, Reason, Thousandths};

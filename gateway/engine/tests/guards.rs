@@ -15,7 +15,8 @@ mod farm;
 mod field;
 
 use giot_engine::{
-    Age, ContactGuard, FrostGuard, Input, Meter, MeterKind, Plan, ProbeRef, RainGuard, TankGuard,
+    Age, ContactGuard, FrostGuard, Input, Meter, MeterKind, Plan, PressureGuard, ProbeRef, RainGuard,
+    TankGuard, Twins,
 };
 use giot_shared::units::LitresPerHour;
 
@@ -248,4 +249,110 @@ fn clearing_a_burst_that_was_none_makes_the_new_flow_the_reference() {
     field.restart();
     run(&mut field, 590);
     field.check(&["z1 fault: low_flow"]);
+}
+
+/// A zone with probes p1 to pN, all at one depth, that may be 20 % apart.
+fn with_twins(n_probes: usize, weights: &[u16]) -> Plan {
+    let mut plan = farm(1);
+    let z1 = zone_of(&mut plan, "z1");
+    let metric = z1.probes[0].metric.clone();
+    z1.probes = (1..=n_probes).map(|n| gauge(&format!("p{n}"), metric.as_str())).collect();
+    z1.weights = weights.to_vec();
+    z1.guards.twins =
+        Twins { groups: vec![(0..n_probes).collect()], apart_max: farm::permyriad(2000).into() };
+    plan
+}
+
+#[test]
+fn two_probes_that_contradict_each_other_start_nothing() {
+    let mut plan = with_twins(2, &[]);
+    plan.programs.insert("morning".parse().unwrap(), farm::program(&[("z1", 5)]));
+    let mut field = Field::new(plan);
+    field.read(1, 300);
+    field.read(2, 3500);
+    field.wait_s(60);
+    assert!(!field.is_open("v1"), "the mean of both is 19 %: {:?}", field.log);
+    field.read(1, 310);
+    assert_eq!(field.seconds("z1 skipped: probes_disagree").len(), 1, "told once");
+    field.wait_s(1000);
+    assert!(field.has("z1 started: program_run"), "a program goes on: {:?}", field.log);
+}
+
+#[test]
+fn of_three_probes_the_odd_one_is_outvoted_but_not_where_they_are_weighed() {
+    for (weights, opens) in [(&[][..], true), (&[1, 1, 1], false)] {
+        let mut field = Field::new(with_twins(3, weights));
+        [(3, 5000), (1, 1500), (2, 1600)].into_iter().for_each(|(n, value)| field.read(n, value));
+        field.wait_s(60);
+        assert_eq!(field.is_open("v1"), opens, "{weights:?}: {:?}", field.log);
+        assert!(field.has("z1 skipped: probes_disagree"), "while there were two");
+    }
+}
+
+#[test]
+fn a_run_goes_on_when_water_reaches_one_probe_first() {
+    let mut field = Field::new(with_twins(2, &[]));
+    field.read(1, 1800);
+    field.read(2, 1900);
+    field.wait_s(300);
+    assert!(field.is_open("v1"));
+    field.read(1, 3900);
+    field.read(2, 1850);
+    field.wait_s(60);
+    assert!(field.is_open("v1"), "{:?}", field.log);
+    field.read(2, 2500);
+    field.check(&["z1 stopping: soil_wet"]);
+}
+
+#[test]
+fn a_gauge_that_falls_silent_is_told_once_and_so_is_its_return() {
+    let mut plan = farm(1);
+    plan.guards.rain = Some(RainGuard { gauge: gauge("st", "rain"), limit_milli: 5000, hours: 24 });
+    plan.guards.frost = Some(FrostGuard {
+        gauge: gauge("st", "air_temperature"),
+        below_milli: 2000,
+        clear_milli: 4000,
+        fresh_s: 7200,
+    });
+    let source = plan.sources.entry("pump".parse().unwrap()).or_default();
+    source.guards.pressure = Some(PressureGuard {
+        gauge: gauge("p", "pressure"),
+        min_milli: Some(70_000),
+        max_milli: None,
+        delay_s: 30,
+    });
+    let mut field = Field::new(plan);
+    field.gauge("st", "rain", 0);
+    field.gauge("st", "air_temperature", 20_000);
+    field.wait_s(24 * HOUR_S);
+    assert_eq!(field.seconds("farm fault: gauge_silent"), [2 * HOUR_S], "frost");
+    field.wait_s(24 * HOUR_S);
+    assert_eq!(field.seconds("farm fault: gauge_silent"), [2 * HOUR_S, 25 * HOUR_S], "rain; each once");
+    field.gauge("st", "rain", 0);
+    assert_eq!(field.seconds("farm notified: gauge_speaks"), [48 * HOUR_S]);
+    field.start("z1", 240);
+    field.wait_s(3 * HOUR_S);
+    assert_eq!(field.seconds("farm fault: gauge_silent").last(), Some(&(50 * HOUR_S)), "pressure");
+}
+
+#[test]
+fn a_mute_meter_is_told_after_a_short_run() {
+    let mut field = Field::new(metered(Some(1000)));
+    field.ml_per_s = 278;
+    field.wait_s(30 * HOUR_S);
+    assert!(!field.has("z1 fault: meter_silent"), "without water nothing is awaited");
+    field.log.clear();
+    field.volume_is_measured = false;
+    field.start("z1", 240);
+    field.wait_s(HOUR_S);
+    field.start("z1", 240);
+    field.wait_s(5 * HOUR_S);
+    assert_eq!(field.seconds("z1 fault: meter_silent"), [32 * HOUR_S], "{:?}", field.log);
+    field.gauge("m1", "flow", 0);
+    field.check(&["farm notified: gauge_speaks"]);
+    field.log.clear();
+    field.volume_is_measured = true;
+    field.start("z1", 240);
+    field.wait_s(5 * HOUR_S);
+    assert!(!field.has("z1 fault: meter_silent"), "the node measured the run");
 }

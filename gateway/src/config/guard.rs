@@ -5,7 +5,7 @@ use super::compile::Compiler;
 use super::raw;
 use giot_engine::{
     ContactGuard, FarmGuards, FlowLimits, FrostGuard, GuardAction, Ignores, Meter, MeterKind, PressureGuard,
-    ProbeRef, RainGuard, SourceGuards, TankGuard, ZoneGuards,
+    ProbeRef, RainGuard, SourceGuards, TankGuard, Twins, ZoneGuards,
 };
 use giot_shared::metric::Metric;
 use giot_shared::units::{LitresPerHour, Millilitres};
@@ -42,6 +42,8 @@ impl Compiler<'_> {
             flow: self.flow_limits(zone.flow.as_ref(), &format!("{field}.flow")),
             ignores: ignores.unwrap_or_default(),
             volume_max,
+            // What probes should say the same is known where probes are.
+            twins: Twins::default(),
         }
     }
 

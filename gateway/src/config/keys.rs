@@ -206,6 +206,8 @@ static ZONE: [Key; 43] = [
     may("rate_max_percent", NUMBER),
     may("plausible_kpa", PAIR),
     may("rate_max_kpa", NUMBER),
+    may("apart_max_percent", NUMBER),
+    may("apart_max_kpa", NUMBER),
     may("stuck_hours", NUMBER),
     may("automatic", FLAG),
     may("meter", METER),

@@ -22,6 +22,11 @@ const RATE_MAX_PERCENT_DEFAULT: f64 = 10.0;
 const PLAUSIBLE_KPA_DEFAULT: (f64, f64) = (0.0, 200.0);
 /// Per five minutes without irrigation: a drying soil takes hours for as much.
 const RATE_MAX_KPA_DEFAULT: f64 = 50.0;
+/// Makers state ±3 % for a capacitance probe, and two places of a drip-irrigated plot differ by about 5 %: the difference of two
+/// twins then has a standard deviation of about 8 %, and one pair in eighty is further apart by chance.
+const APART_MAX_PERCENT_DEFAULT: f64 = 20.0;
+/// Half the range of a gypsum sensor: tension differs manifold between two places of a drying soil.
+const APART_MAX_KPA_DEFAULT: f64 = 100.0;
 
 /// Keys of which one says when a zone is dry.
 const THRESHOLDS: [&str; 8] = [
@@ -248,6 +253,29 @@ impl Compiler<'_> {
         plausible.zip(rate_max.or_else(|| level(rate_default)))
     }
 
+    /// How far apart probes at one depth may be.
+    pub(super) fn apart_max(&mut self, zone: &raw::Zone, rule: Option<&SoilRule>, field: &str) -> Level {
+        let is_tension = rule.is_some_and(SoilRule::is_tension);
+        let (of_moisture, of_tension) = (zone.apart_max_percent.as_ref(), zone.apart_max_kpa.as_ref());
+        let (apart, other, [unit, other_unit], usual, highest) = if is_tension {
+            (of_tension, of_moisture, ["kpa", "percent"], APART_MAX_KPA_DEFAULT, 10_000.0)
+        } else {
+            (of_moisture, of_tension, ["percent", "kpa"], APART_MAX_PERCENT_DEFAULT, 100.0)
+        };
+        if let Some(other) = other.filter(|_| rule.is_some()) {
+            let what = format!("this zone's probes are compared by apart_max_{unit}");
+            self.problem(other.span(), &format!("{field}.apart_max_{other_unit}"), what);
+        }
+        let level = |value: f64| Level::from_unit(value).filter(|_| value <= highest);
+        let usual = level(usual).unwrap_or_default();
+        let Some(apart) = apart else { return usual };
+        level(*apart.get_ref()).unwrap_or_else(|| {
+            let what = format!("between 0 (off) and {highest}");
+            self.problem(apart.span(), &format!("{field}.apart_max_{unit}"), what);
+            usual
+        })
+    }
+
     /// A probe that is known to measure in another unit.
     fn probes_fit(&mut self, zone: &raw::Zone, rule: &SoilRule, field: &str) {
         for (idx, probe) in zone.probes().enumerate() {
@@ -409,5 +437,41 @@ mod tests {
         check_problem(&limits, "soil_tension", "zone[0].plausible_percent", "plausible_kpa");
         let crossed = "start_above_kpa = 15\nstop_below_kpa = 40";
         check_problem(crossed, "soil_tension", "zone[0].stop_below_kpa", "drier");
+    }
+
+    #[test]
+    fn probes_at_one_depth_are_twins() {
+        let thresholds = "start_below_percent = 22\nstop_above_percent = 30";
+        let twins = |keys: &str, probes: &[&str]| {
+            let listed = probes
+                .iter()
+                .enumerate()
+                .map(|(n, more)| format!("{{ device = \"p{n}\", metric = \"soil_moisture\"{more} }}"));
+            let listed: Vec<String> = listed.collect();
+            let text = farm(&format!("{thresholds}\n{keys}"), "soil_moisture");
+            let (head, tail) = text.split_once("probes = [").expect("probes");
+            let (_, tail) = tail.split_once(']').expect("their end");
+            let text = format!("{head}probes = [{}]{tail}", listed.join(", "));
+            let zones = compile("giot.toml", &text).expect("valid").plan.zones;
+            let twins = zones.into_values().next().expect("a zone").guards.twins;
+            (twins.groups, twins.apart_max.get())
+        };
+        assert_eq!(twins("", &["", ""]), (vec![vec![0, 1]], 2000), "nothing is said of depths");
+        assert_eq!(twins("", &[", weight = 2", ""]), (vec![], 2000), "they are not alike");
+        let at = |depth: u16| format!(", depth_cm = {depth}");
+        let (shallow, deep) = (at(20), at(50));
+        let four = [shallow.as_str(), &deep, &shallow, &deep];
+        assert_eq!(twins("apart_max_percent = 12.5", &four), (vec![vec![0, 2], vec![1, 3]], 1250));
+        assert_eq!(twins("apart_max_percent = 0", &four[..2]), (vec![], 0));
+        let check = |keys: &str, field: &str, part: &str| {
+            check_problem(
+                &format!("{thresholds}\n{keys}"),
+                "soil_moisture",
+                &format!("zone[0].{field}"),
+                part,
+            );
+        };
+        check("apart_max_percent = 101", "apart_max_percent", "between 0 (off) and 100");
+        check("apart_max_kpa = 50", "apart_max_kpa", "apart_max_percent");
     }
 }

@@ -3,7 +3,7 @@
 use super::compile::{Compiler, stand_in, to_whole};
 use super::{ZoneLabel, raw};
 use giot_engine::program::{Cycle, Group};
-use giot_engine::{MetricName, ProbeRef, SourceId, ValveRef, ZoneId, ZonePlan};
+use giot_engine::{MetricName, ProbeRef, SourceId, Twins, ValveRef, ZoneGuards, ZoneId, ZonePlan};
 use giot_shared::ids::{NodeId, ValveId};
 use giot_shared::units::LitresPerHour;
 use giot_shared::wire::VALVES_MAX;
@@ -34,6 +34,19 @@ struct Probes {
     probes: Vec<ProbeRef>,
     weights: Vec<Option<u16>>,
     depth_cm: BTreeMap<ProbeRef, u16>,
+    /// By depth: their places.
+    by_depth: BTreeMap<Option<u16>, Vec<usize>>,
+}
+
+impl Probes {
+    /// Those that should say the same: at one stated depth. Where nothing is said of depths all of them, unless weights tell that
+    /// they are not alike.
+    fn twins(&self) -> Vec<Vec<usize>> {
+        let is_weighed = self.weights.iter().any(Option::is_some);
+        let is_known = |depth: &Option<u16>| depth.is_some() || !is_weighed;
+        let of_depths = self.by_depth.iter().filter(|(depth, probes)| is_known(depth) && probes.len() > 1);
+        of_depths.map(|(_, probes)| probes.clone()).collect()
+    }
 }
 
 impl Compiler<'_> {
@@ -57,6 +70,7 @@ impl Compiler<'_> {
         let is_unjudged = zone.is_blind() && !zone.has_thresholds();
         let soil = if is_unjudged { Self::usual_soil() } else { self.soil_rule(&zone, field) };
         let (plausible, rate_max) = self.probe_limits(&zone, soil.as_ref(), field)?;
+        let apart_max = self.apart_max(&zone, soil.as_ref(), field);
         if soil.is_none() {
             self.spoil(&format!("{field}.start_below_percent"));
         }
@@ -78,7 +92,8 @@ impl Compiler<'_> {
         let area_dm2 = self.area_dm2(zone.area_m2.as_ref(), &format!("{field}.area_m2"));
         let cycle = self.cycle(zone.cycle_min.as_ref(), zone.soak_min.as_ref(), field);
         let group = self.group(zone.group.as_ref(), &format!("{field}.group"));
-        let guards = self.zone_guards(&zone, field);
+        let twins = Twins { groups: probes.twins(), apart_max };
+        let guards = ZoneGuards { twins, ..self.zone_guards(&zone, field) };
         let label = ZoneLabel {
             name: zone.name.unwrap_or_else(|| id.to_string()),
             household: zone.household.unwrap_or_default(),
@@ -154,6 +169,7 @@ impl Compiler<'_> {
             if let Some(depth) = probe.depth_cm {
                 found.depth_cm.insert(probe_ref.clone(), depth);
             }
+            found.by_depth.entry(probe.depth_cm).or_default().push(found.probes.len());
             found.weights.push(probe.weight);
             found.probes.push(probe_ref);
         }

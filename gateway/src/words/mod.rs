@@ -34,7 +34,18 @@ const EXACT: [&str; 8] =
     ["level", "least", "resume", "rain_mm", "limit_mm", "temperature_c", "below_c", "clear_c"];
 
 /// Arguments that are moisture in % of the soil's volume.
-const MOISTURE: [&str; 8] = ["moisture", "start_below", "stop_above", "min", "max", "from", "to", "rate_max"];
+const MOISTURE: [&str; 10] = [
+    "moisture",
+    "start_below",
+    "stop_above",
+    "min",
+    "max",
+    "from",
+    "to",
+    "rate_max",
+    "other_moisture",
+    "apart_max",
+];
 
 /// A language of the catalogue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -212,7 +223,7 @@ impl Words {
             "source" => names.name("source", &text).to_owned(),
             "program" => names.name("program", &text).to_owned(),
             "rule" => names.name("rule", &text).to_owned(),
-            "node" | "device" | "note" | "values" => text,
+            "node" | "device" | "probe" | "other_probe" | "note" | "values" => text,
             "metric" => self.metric(lang, &text),
             // Right behind its number, or nothing.
             "unit" if text.is_empty() => text,

@@ -22,6 +22,7 @@ use std::fmt;
 
 use giot_shared::units::{LitresPerHour, Millilitres};
 
+use super::Level;
 use crate::ids::ProbeRef;
 
 /// Longest span that a guard may wait, seconds: a day.
@@ -127,6 +128,15 @@ pub struct Ignores {
     pub frost: bool,
 }
 
+/// Probes that should say the same.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Twins {
+    /// Probes at one depth, by their places in the plan.
+    pub groups: Vec<Vec<usize>>,
+    /// Those that differ by more contradict each other, in the unit of the zone's probes; zero: not looked at.
+    pub apart_max: Level,
+}
+
 /// What is watched of a zone.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ZoneGuards {
@@ -138,6 +148,8 @@ pub struct ZoneGuards {
     pub ignores: Ignores,
     /// No run takes more than that; the node ends it by itself where it has a meter.
     pub volume_max: Option<Millilitres>,
+    /// Which of its probes should say the same.
+    pub twins: Twins,
 }
 
 /// What is watched of a source.

@@ -324,6 +324,22 @@ reasons! {
         same_s: u64 = "How long the value has been the same.",
         stuck_s: u64 = "How long it may be.",
     }
+    /// Two probes that should say the same contradict each other, and one says that the soil is dry.
+    ProbesDisagree = "probes_disagree" {
+        probe: String = "The drier one: device and metric.",
+        moisture: MoisturePermyriad = "What it says.",
+        other_probe: String = "The wetter one.",
+        other_moisture: MoisturePermyriad = "What that says.",
+        apart_max: MoisturePermyriad = "So far apart they may be.",
+    }
+    /// Two probes of tension that should say the same contradict each other, and one says that the soil is dry.
+    TensionsDisagree = "tensions_disagree" {
+        probe: String = "The wetter one: device and metric.",
+        tension_kpa: Level = "What it says.",
+        other_probe: String = "The drier one.",
+        other_kpa: Level = "What that says.",
+        apart_max_kpa: Level = "So far apart they may be.",
+    }
     /// It is not the time of day for watering.
     OutsideWindow = "outside_window" {
         from_min: u32 = "Start of the window, minute of the local day.",
@@ -590,6 +606,23 @@ reasons! {
         source: SourceId = "The source.",
         pressure_kpa: u32 = "The pressure.",
         max_kpa: u32 = "The highest that is right.",
+    }
+    /// A meter has said nothing since water began to flow, so that nothing watches the flow; runs end by time.
+    MeterSilent = "meter_silent" {
+        device: NodeId = "The device.",
+        metric: MetricName = "Its metric.",
+        hours: u32 = "For how long nothing was heard of it.",
+    }
+    /// A gauge has said nothing for too long, so that its guard is off.
+    GaugeSilent = "gauge_silent" {
+        device: NodeId = "The device.",
+        metric: MetricName = "Its metric.",
+        hours: u32 = "For how long nothing was heard of it.",
+    }
+    /// A meter or gauge whose silence was told speaks again.
+    GaugeSpeaks = "gauge_speaks" {
+        device: NodeId = "The device.",
+        metric: MetricName = "Its metric.",
     }
     /// It rained enough.
     Rained = "rained" {

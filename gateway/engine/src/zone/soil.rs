@@ -5,6 +5,7 @@
 use std::cmp::Reverse;
 
 use giot_shared::time::{MonoMs, UnixMs};
+use giot_shared::units::MoisturePermyriad;
 use giot_shared::valve::RefusalReason;
 
 use super::open::{Run, RunKind};
@@ -27,6 +28,8 @@ pub(crate) struct Soil {
     pub(crate) stale_at: Option<MonoMs>,
     /// The first probe that is not good.
     bad: Option<usize>,
+    /// Two good probes that contradict each other, the one with the lower number first.
+    apart: Option<[(usize, Level); 2]>,
 }
 
 /// What follows for a zone whose valve is closed.
@@ -71,8 +74,26 @@ impl Soil {
             }
         }
         let (level, has_quorum) = plan.together(&good);
-        Self { level, has_quorum, stale_at, bad }
+        Self { level, has_quorum, stale_at, bad, apart: apart(&good, plan) }
     }
+}
+
+/// Two good probes of one depth that differ by more than twins may. Of three and more the majority wins that agrees with their
+/// median, which is then one of theirs; a weighted mean has the odd one in it too.
+fn apart(good: &[(usize, Level)], plan: &ZonePlan) -> Option<[(usize, Level); 2]> {
+    let twins = &plan.guards.twins;
+    let apart_max = twins.apart_max.get();
+    let is_apart = |a: Level, b: Level| a.get().abs_diff(b.get()) > apart_max;
+    twins.groups.iter().filter(|_| apart_max > 0).find_map(|group| {
+        let of_group = good.iter().filter(|(idx, _)| group.contains(idx));
+        let mut levels: Vec<(Level, usize)> = of_group.map(|(idx, level)| (*level, *idx)).collect();
+        levels.sort_unstable();
+        let ((low, low_idx), (high, high_idx)) = (*levels.first()?, *levels.last()?);
+        let (middle, _) = *levels.get(levels.len() / 2)?;
+        let n_agree = levels.iter().filter(|(level, _)| !is_apart(*level, middle)).count();
+        let is_outvoted = plan.weights.is_empty() && levels.len() > 2 && n_agree * 2 > levels.len();
+        (is_apart(low, high) && !is_outvoted).then_some([(low_idx, low), (high_idx, high)])
+    })
 }
 
 impl Zone {
@@ -93,6 +114,37 @@ impl Zone {
         Some(found.unwrap_or(Reason::InvalidPlan { problem: "no_probe".to_owned() }))
     }
 
+    /// Why probes that contradict each other start nothing, where one of them says that the soil is dry.
+    fn contradiction(&self, soil: &Soil) -> Option<Reason> {
+        let [(idx, level), (other_idx, other)] = soil.apart?;
+        if !self.plan.soil.is_dry(level) && !self.plan.soil.is_dry(other) {
+            return None;
+        }
+        let name = |idx: usize| {
+            let probe = self.plan.probes.get(idx)?;
+            Some(format!("{} {}", probe.device, probe.metric))
+        };
+        let (probe, other_probe) = (name(idx)?, name(other_idx)?);
+        let apart_max = self.plan.guards.twins.apart_max;
+        if self.plan.soil.is_tension() {
+            return Some(Reason::TensionsDisagree {
+                probe,
+                tension_kpa: level,
+                other_probe,
+                other_kpa: other,
+                apart_max_kpa: apart_max,
+            });
+        }
+        let moisture = |level: Level| level.moisture().unwrap_or(MoisturePermyriad::MAX);
+        Some(Reason::ProbesDisagree {
+            probe,
+            moisture: moisture(level),
+            other_probe,
+            other_moisture: moisture(other),
+            apart_max: moisture(apart_max),
+        })
+    }
+
     /// What the zone should do while its valve is closed. The guards that a person can see first come first: clock and
     /// probes say whether water is wanted at all; then whatever forbids it.
     pub(crate) fn verdict(&self, now: Now, rules: &Rules) -> Verdict {
@@ -109,6 +161,9 @@ impl Zone {
         let soil = self.soil(now);
         if let Some(trouble) = self.soil_trouble(now, &soil) {
             return Verdict::Blocked(trouble);
+        }
+        if let Some(contradiction) = self.contradiction(&soil) {
+            return Verdict::Blocked(contradiction);
         }
         // A quorum has a level.
         let level = soil.level.unwrap_or_else(|| self.plan.soil.stop());

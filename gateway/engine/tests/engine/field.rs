@@ -42,6 +42,8 @@ pub(crate) struct Field {
     pub(crate) hard_max_s: u64,
     /// Nodes that keep their valves open for less.
     pub(crate) hard_max_s_of: BTreeMap<NodeId, u64>,
+    /// Whether nodes measure what flows.
+    pub(crate) volume_is_measured: bool,
     /// Whether the nodes' meters end a run by themselves when its volume has flowed.
     pub(crate) ends_by_volume: bool,
     /// What each Open of a zone was limited to, ml, and when it was sent, seconds.
@@ -68,6 +70,7 @@ impl Field {
             ml_per_s: 278,
             hard_max_s: 8 * 3600,
             hard_max_s_of: BTreeMap::new(),
+            volume_is_measured: true,
             ends_by_volume: false,
             limits: Vec::new(),
             left_open: Vec::new(),
@@ -256,7 +259,8 @@ impl Field {
         self.left_open.push(self.runs.keys().map(|open| open.node.to_string()).collect());
         let Some(run) = run.filter(|_| !self.mute.contains(&valve.node)) else { return };
         let run_ms = self.now_ms - run.opened_ms;
-        let volume = Some(Millilitres(u32::try_from(run_ms * self.ml_per_s / 1000).unwrap()));
+        let measured = Millilitres(u32::try_from(run_ms * self.ml_per_s / 1000).unwrap());
+        let volume = Some(measured).filter(|_| self.volume_is_measured);
         self.feed(Input::ValveState {
             valve,
             open: false,

@@ -69,7 +69,8 @@ const PERCENT = new Set([
   'depleted',
   'start_depleted',
   'stop_depleted',
-  'moisture', 'start_below', 'stop_above', 'min', 'max', 'from', 'to', 'rate_max']);
+  'moisture', 'start_below', 'stop_above', 'min', 'max', 'from', 'to', 'rate_max',
+  'other_moisture', 'apart_max']);
 
 /** Arguments that are shown with all the decimals that they have: a limit of 2.5 is not 3. */
 const EXACT = new Set(['level', 'least', 'resume', 'rain_mm', 'limit_mm', 'temperature_c', 'below_c', 'clear_c']);
@@ -80,7 +81,7 @@ export function argument(lang: Lang, farm: Farm, name: string, value: number | s
     if (name === 'zone') return farm.zoneName(value);
     if (name === 'source') return farm.sourceName(value);
     if (name === 'program') return farm.programName(value);
-    if (name === 'rule' || name === 'values' || name === 'note') return value;
+    if (name === 'rule' || name === 'values' || name === 'note' || name.endsWith('probe')) return value;
     if (name === 'node' || name === 'device') return farm.nodeName(value);
     if (name === 'metric') return metric(lang, value);
     if (name === 'by') return person(lang, value);

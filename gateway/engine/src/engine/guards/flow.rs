@@ -10,7 +10,7 @@ use super::{Diagnosis, RECLOSES_MAX, WaterKind, whole};
 use crate::Now;
 use crate::diary::{By, Event};
 use crate::guard::{Expected, Finding, Watch, Water};
-use crate::ids::SourceId;
+use crate::ids::{ProbeRef, SourceId};
 use crate::input::RunSet;
 use crate::plan::{GuardAction, MeterKind};
 use crate::reason::Reason;
@@ -64,7 +64,8 @@ impl Engine {
         let dirty = std::mem::take(&mut self.guards.dirty);
         let mut sources = BTreeSet::new();
         for zone_idx in dirty {
-            let kind = kind_of(self.water_of(zone_idx));
+            let water = self.water_of(zone_idx);
+            let kind = kind_of(water);
             let Some(zone) = self.guards.zones.get_mut(zone_idx) else { continue };
             sources.extend(zone.sources.iter().copied());
             let before = std::mem::replace(&mut zone.kind, kind);
@@ -80,6 +81,9 @@ impl Engine {
                     }
                 }
                 (_, WaterKind::Flows) => {
+                    if let (Water::Flows { since, .. }, Some(meter)) = (water, &zone.guards.meter) {
+                        self.guards.silence.expect(&meter.gauge, since);
+                    }
                     zone.run_ml = 0;
                     zone.n_recloses = 0;
                 }
@@ -92,6 +96,12 @@ impl Engine {
             // Each change of what flows together makes another sum to expect.
             if std::mem::replace(&mut source.water, water) != water {
                 source.watch.turn();
+            }
+            if let Water::Flows { since, .. } = water {
+                let meter = source.guards.meter.as_ref().map(|meter| &meter.gauge);
+                for gauge in meter.into_iter().chain(source.guards.pressure.as_ref().map(|own| &own.gauge)) {
+                    self.guards.silence.expect(gauge, since);
+                }
             }
         }
     }
@@ -135,6 +145,11 @@ impl Engine {
         let Some(zone) = self.guards.zones.get_mut(zone_idx) else { return };
         let (Some(volume), true) = (volume, zone.guards.meter.is_some()) else { return };
         let limits = zone.guards.flow;
+        if let Some(ProbeRef { device, metric }) = zone.guards.meter.as_ref().map(|meter| meter.gauge.clone())
+        {
+            self.hear_gauge(now, &device, &metric, now.mono.into());
+        }
+        let Some(zone) = self.guards.zones.get_mut(zone_idx) else { return };
         let Some(finding) = zone.watch.whole_run(run_ms, u64::from(volume.0), expected, &limits) else {
             return;
         };

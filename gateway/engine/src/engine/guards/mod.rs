@@ -25,6 +25,9 @@ use crate::view::FlowView;
 use crate::zone::Gate;
 
 mod flow;
+mod silence;
+
+use silence::Silence;
 
 /// A valve that leaks after it closed is closed again so often before it counts as stuck.
 const RECLOSES_MAX: u32 = 2;
@@ -105,6 +108,7 @@ pub(super) struct Guards {
     rain_contact: Contact,
     soil_contact: Contact,
     frost: Frost,
+    silence: Silence,
     /// Zones whose water may have changed.
     dirty: BTreeSet<usize>,
     wake_at: Option<MonoMs>,
@@ -125,6 +129,7 @@ impl Guards {
         let mut guards = Self {
             started_at: now.mono,
             farm: plan.guards.clone(),
+            silence: Silence::new(plan, now.mono),
             is_gate_changed: true,
             ..Self::default()
         };
@@ -219,6 +224,7 @@ impl Guards {
             before.farm,
             (before.rain, before.rain_contact, before.soil_contact, before.frost),
         );
+        self.silence.take_over(&before.silence);
         self.started_at = before.started_at;
         self.is_memory_changed |= before.is_memory_changed;
     }
@@ -256,8 +262,10 @@ impl Guards {
     /// A zone's valve may have changed: its water, and that of its sources, must be looked at.
     pub(super) fn touch_zone(&mut self, zone_idx: usize) {
         let Some(zone) = self.zones.get(zone_idx) else { return };
-        let is_source_watched =
-            |idx: &usize| self.sources.get(*idx).is_some_and(|source| source.guards.meter.is_some());
+        let is_source_watched = |idx: &usize| {
+            let guards = self.sources.get(*idx).map(|source| &source.guards);
+            guards.is_some_and(|guards| guards.meter.is_some() || guards.pressure.is_some())
+        };
         if zone.guards.meter.is_some() || zone.sources.iter().any(is_source_watched) {
             self.dirty.insert(zone_idx);
         }
@@ -282,7 +290,7 @@ impl Guards {
     }
 
     pub(super) fn wake_at(&self) -> Option<MonoMs> {
-        self.wake_at
+        self.wake_at.into_iter().chain(self.silence.next_at()).min()
     }
 
     fn expected(&self, zone_idx: usize) -> Option<Expected> {
@@ -464,6 +472,7 @@ impl Engine {
         let roles = self.guards.roles.get(device).and_then(|metrics| metrics.get(metric)).cloned();
         let (Some(roles), Some(milli)) = (roles, milli) else { return };
         let line = line_of(now, taken, age);
+        self.hear_gauge(now, device, metric, line);
         let known = mono_of(now, taken, age, self.clock_doubt_ms(now));
         for role in roles {
             let holds_back = matches!(role, Role::Rain | Role::RainContact | Role::SoilContact | Role::Frost);
@@ -486,6 +495,7 @@ impl Engine {
     pub(super) fn run_guards(&mut self, now: Now) {
         self.note_waters();
         self.end_diagnoses(now);
+        self.tell_silence(now);
         let is_due = self.guards.wake_at.is_some_and(|at| at <= now.mono);
         if std::mem::take(&mut self.guards.is_gate_changed) || is_due {
             self.guards.look_at_weather(now);
