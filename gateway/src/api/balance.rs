@@ -20,7 +20,7 @@ pub(crate) struct ZoneBalance {
     available_mm: Option<f64>,
     /// Code of what keeps it from being counted.
     problem: Option<&'static str>,
-    /// Days whose evapotranspiration had to be guessed.
+    /// Days whose evapotranspiration had to be guessed, or of which a number was left out.
     n_guessed: u32,
     /// The row of `giot agro crops` that it goes by, and whether its numbers are printed in their source.
     crop_is_sourced: bool,
@@ -53,6 +53,8 @@ struct BalanceDay {
     available_mm: f64,
     /// Part of that which roots take without stress.
     ready_mm: f64,
+    /// A number that was measured but cannot be, and was left out: rain_mm, u_ms, rhmin, et0_mm, water_content or irrigation_mm.
+    doubted: Option<&'static str>,
 }
 
 pub(super) fn routes() -> Router<Api> {
@@ -109,5 +111,6 @@ fn day(day: &Counted) -> BalanceDay {
         lack_mm: day.lack_mm,
         available_mm: day.available_mm,
         ready_mm: day.ready_mm,
+        doubted: day.doubted,
     }
 }

@@ -3,7 +3,8 @@
 //! Pure: the same season, days and water give the same count. Days are the farm's; evapotranspiration counts when its day is
 //! over, rain and irrigation at once. A day without temperatures takes the mean of the days before it, and the warmth of the
 //! last, and is told as guessed; after [`SILENT_DAYS_MAX`] such days in a row nothing is counted any more. Where stages go by
-//! warmth, days of the season before the station's first were as warm as that one.
+//! warmth, days of the season before the station's first were as warm as that one. A number that cannot be is left out, and its
+//! day told as guessed: one glitch of a gauge does not end a season.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -73,6 +74,8 @@ pub struct Counted {
     pub available_mm: f64,
     /// Part of that which roots take without stress, mm.
     pub ready_mm: f64,
+    /// A number of the day that cannot be and was left out, by name with unit.
+    pub doubted: Option<&'static str>,
 }
 
 /// What is known of the farm, by day.
@@ -133,45 +136,41 @@ impl BalancePlan {
             let date = first.plus_days(nth);
             let weather = facts.days.get(&date).copied().unwrap_or_default();
             let Some((et0_mm, et0_from)) = et0_of(&weather, mean(recent.iter().copied())) else { continue };
-            if et0_from == Et0From::Guessed {
-                (n_guessed, n_silent) = (n_guessed + 1, n_silent + 1);
+            warmth = weather.extremes_c.or(warmth);
+            let mut input = self.input(facts, date, (et0_mm, warmth), utc_offset_min);
+            let wrong = sound(&mut input, mean(recent.iter().copied()));
+            let doubted = wrong.or_else(|| weather.is_rain_doubted.then_some("rain_mm"));
+            let is_guessed = et0_from == Et0From::Guessed;
+            n_guessed += u32::from(is_guessed || doubted.is_some());
+            if is_guessed {
+                n_silent += 1;
             } else {
                 n_silent = 0;
-                recent.push_back(et0_mm);
+                recent.push_back(input.et0_mm);
                 recent.drain(..recent.len().saturating_sub(MEAN_DAYS));
             }
-            warmth = weather.extremes_c.or(warmth);
-            let irrigation_mm = self.depth_mm(facts, date, 0, utc_offset_min);
-            let input = DayInput {
-                et0_mm,
-                rain_mm: weather.rain_from(0),
-                u2_ms: weather.u2_ms,
-                rhmin: weather.rhmin,
-                extremes_c: warmth,
-                watering: self.watering(irrigation_mm),
-                water_content: facts.contents.get(&date).copied(),
-                ..DayInput::default()
-            };
             let Ok(row) = balance.pass(&input, &[]) else {
                 return Count { lack: Err("implausible_day"), days };
             };
             days.push(Counted {
                 date,
-                et0_mm: Some(et0_mm),
+                et0_mm: Some(input.et0_mm),
                 et0_from: Some(et0_from),
                 kc: row.kc_actual,
                 et_mm: row.root.et_mm,
-                rain_mm: input.rain_mm,
-                irrigation_mm,
+                rain_mm: if wrong == Some("rain_mm") { 0.0 } else { weather.rain_from(0) },
+                irrigation_mm: self.depth_mm(facts, date, 0, utc_offset_min),
                 reset_mm: row.reset_mm,
                 ks: row.root.ks,
                 lack_mm: row.root.dr_mm,
                 available_mm: row.root.taw_mm,
                 ready_mm: row.root.raw_mm,
+                doubted,
             });
         }
         let last = days.last().copied();
         let present = self.present(facts, today, last, (balance.depletion_mm(), start_mm), utc_offset_min);
+        n_guessed += u32::from(present.doubted.is_some());
         days.push(present);
         let lack = if last.is_none() {
             Err("no_weather")
@@ -188,6 +187,30 @@ impl BalancePlan {
             })
         };
         Count { lack, days }
+    }
+
+    /// A day that is over, as the balance meets it.
+    fn input(
+        &self,
+        facts: &Facts,
+        date: Date,
+        (et0_mm, extremes_c): (f64, Option<(f64, f64)>),
+        utc_offset_min: i32,
+    ) -> DayInput {
+        let weather = facts.days.get(&date).copied().unwrap_or_default();
+        let water_content = facts.contents.get(&date).copied();
+        // What fell or was given before the probes were read is in what they said.
+        let hour = water_content.and(self.reset_hour).unwrap_or(0);
+        DayInput {
+            et0_mm,
+            rain_mm: weather.rain_from(usize::from(hour)),
+            u2_ms: weather.u2_ms,
+            rhmin: weather.rhmin,
+            extremes_c,
+            watering: self.watering(self.depth_mm(facts, date, hour, utc_offset_min)),
+            water_content,
+            ..DayInput::default()
+        }
     }
 
     /// The day that is not over: what was lacking in the morning, less its rain and water.
@@ -225,6 +248,7 @@ impl BalancePlan {
             lack_mm,
             available_mm,
             ready_mm: last.map_or(0.0, |last| last.ready_mm),
+            doubted: weather.is_rain_doubted.then_some("rain_mm"),
         }
     }
 
@@ -250,6 +274,27 @@ fn et0_of(day: &Day, mean_mm: Option<f64>) -> Option<(f64, Et0From)> {
         Some((et0_mm, false)) => Some((et0_mm, Et0From::PenmanMonteith)),
         None => Some((mean_mm?, Et0From::Guessed)),
     }
+}
+
+/// Leaves out, one after the other, what of a day cannot be; names the first. `mean_mm` stands in for its evapotranspiration.
+fn sound(input: &mut DayInput, mean_mm: Option<f64>) -> Option<&'static str> {
+    let mut first = None;
+    // Each number is mended once; what is wrong beyond that is the plan's.
+    for _ in 0..6 {
+        let Err(error) = input.check() else { break };
+        let field = error.field();
+        match field {
+            "et0_mm" => input.et0_mm = mean_mm.unwrap_or(0.0),
+            "rain_mm" => input.rain_mm = 0.0,
+            "u_ms" => input.u2_ms = None,
+            "rhmin" => input.rhmin = None,
+            "water_content" => input.water_content = None,
+            "irrigation_mm" => input.watering = None,
+            _ => break,
+        }
+        first = first.or(Some(field));
+    }
+    first
 }
 
 fn permyriad(share: f64) -> u16 {
@@ -361,6 +406,54 @@ mod tests {
         assert!(guessed.iter().all(|day| day.et0_mm == Some(4.0)), "{guessed:?}");
         assert_eq!(count(5, 10).lack, Err("station_silent"));
         assert_eq!(plums().count(&Facts::default(), at(10, 8), OFFSET_MIN).lack, Err("no_weather"));
+    }
+
+    /// One day with numbers that cannot be: the season goes on without them, and tells it.
+    #[test]
+    fn a_glitch_does_not_end_the_season() {
+        let sound = lack_mm(&season(9), at(10, 8));
+        let broken = |day: Day| {
+            let mut facts = season(9);
+            facts.days.insert(date(5), day);
+            plums().count(&facts, at(10, 8), OFFSET_MIN)
+        };
+        let mut rain_mm = [Some(0.0); 24];
+        rain_mm[14] = Some(13_107.0);
+        let days = [
+            (Day { rain_mm, ..weather(4.0) }, "rain_mm"),
+            (Day { is_rain_doubted: true, ..weather(4.0) }, "rain_mm"),
+            (Day { u2_ms: Some(655.35), ..weather(4.0) }, "u_ms"),
+            (Day { rhmin: Some(127.0), ..weather(4.0) }, "rhmin"),
+            (weather(400.0), "et0_mm"),
+        ];
+        for (day, name) in days {
+            let count = broken(day);
+            let told = count.days.iter().filter_map(|day| Some((day.date, day.doubted?)));
+            assert_eq!(told.collect::<Vec<_>>(), vec![(date(5), name)]);
+            let lack = count.lack.expect("the season goes on");
+            assert!((lack.lack.in_mm() - sound).abs() < 0.02 && lack.n_guessed == 1, "{name}: {lack:?}");
+        }
+        let mut facts = season(9);
+        facts.given = vec![Given { at: at(5, 6), ml: u64::from(u32::MAX) * 1000 }];
+        let count = plums().count(&facts, at(10, 8), OFFSET_MIN);
+        assert!((count.lack.expect("the season goes on").lack.in_mm() - sound).abs() < 0.02);
+    }
+
+    /// Water before the probes are read is in what they say: it does not come off again in the evening.
+    #[test]
+    fn what_the_probes_have_seen_is_not_counted_twice() {
+        let plan = BalancePlan { reset_hour: Some(6), ..plums() };
+        let lack = |hour: u64| {
+            let mut facts = season(9);
+            facts.contents.insert(date(9), 0.20);
+            facts.given = vec![Given { at: at(9, hour), ml: 20_000_000 }];
+            let mut rain_mm = [Some(0.0); 24];
+            rain_mm[usize::try_from(hour).expect("an hour")] = Some(5.0);
+            facts.days.insert(date(9), Day { rain_mm, ..weather(4.0) });
+            plan.count(&facts, at(10, 5), OFFSET_MIN).lack.expect("a count").lack.in_mm()
+        };
+        let (before, after) = (lack(5), lack(7));
+        assert!(before > 30.0 && before - after > 9.0, "{before} {after}");
     }
 
     #[test]

@@ -17,6 +17,10 @@ const HOURS_MIN: usize = 20;
 /// The same of sums of radiation: each missing hour of daylight is missing in the sum.
 const HOURS_OF_SUM_MIN: usize = 23;
 
+/// No more rain falls in an hour, mm: the most that was ever measured in 42 minutes is 305 mm (Holt, Missouri, 22 June 1947; WMO
+/// archive of extremes), and no tipping bucket follows that. More is a glitch of the gauge or of its line.
+const RAIN_HOUR_MM_MAX: f64 = 300.0;
+
 /// The station that a balance goes by.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Station {
@@ -62,13 +66,16 @@ pub struct Day {
     pub rhmin: Option<f64>,
     /// Rain of each hour of the local day, mm; `None`: nothing was heard in that hour.
     pub rain_mm: [Option<f64>; 24],
+    /// An hour had more rain than can fall: it is left out.
+    pub is_rain_doubted: bool,
 }
 
 impl Day {
     /// Rain from an hour of the day on, mm.
     #[must_use]
     pub fn rain_from(&self, hour: usize) -> f64 {
-        self.rain_mm.iter().skip(hour).flatten().sum()
+        // From 0: a sum of nothing would be −0.
+        self.rain_mm.iter().skip(hour).flatten().fold(0.0, |sum, hour_mm| sum + hour_mm)
     }
 
     /// Whether the gauge was heard in most hours.
@@ -163,12 +170,15 @@ fn day(date: Date, site: &Site, [temperature, humidity, wind, radiation, rain]: 
         let et0 = et0_day(site, &weather, &choice).or_else(|_| et0_day(site, &alone, &choice)).ok()?;
         Some((et0.et0_mm.max(0.0), matches!(et0.method, Method::Hargreaves)))
     });
+    let rain = rain.map(|hour| hour.map(|hour| sum(&hour).max(0.0)));
+    let can_be = |hour_mm: &f64| *hour_mm <= RAIN_HOUR_MM_MAX;
     Day {
         et0,
         extremes_c: extremes.filter(|_| et0.is_some()),
         u2_ms: site.wind(weather.u_ms).ok().filter(|_| weather.u_ms.is_some()).map(|(u2_ms, _)| u2_ms),
         rhmin: weather.rhmin.filter(|rh| (0.0..=100.0).contains(rh)),
-        rain_mm: rain.map(|hour| hour.map(|hour| sum(&hour).max(0.0))),
+        rain_mm: rain.map(|hour| hour.filter(can_be)),
+        is_rain_doubted: rain.iter().flatten().any(|hour_mm| !can_be(hour_mm)),
     }
 }
 
@@ -250,5 +260,24 @@ mod tests {
         let found = day(date, &site, &[none, none, none, none, rain]);
         assert!((found.rain_from(0) - 7.0).abs() < 1e-9 && (found.rain_from(4) - 4.0).abs() < 1e-9);
         assert!(found.has_rain() && !day(date, &site, &[none; 5]).has_rain());
+        assert!(!found.is_rain_doubted && found.rain_from(24).is_sign_positive(), "no −0 in any answer");
+    }
+
+    /// 0x3333 in a register of a gauge, and a flood that no hour holds, though a day might.
+    #[test]
+    fn an_hour_with_more_rain_than_can_fall_is_left_out() {
+        let (date, site) = bangkok();
+        let none = Hours::default();
+        let rain_of = |of_hour: f64| {
+            let mut rain: Hours = [bucket(0.5, 1); 24];
+            rain[14] = bucket(of_hour, 1);
+            day(date, &site, &[none, none, none, none, rain])
+        };
+        for glitch in [13_107.0, 1_500.0, 301.0] {
+            let found = rain_of(glitch);
+            assert!(found.is_rain_doubted && (found.rain_from(0) - 11.5).abs() < 1e-9, "{found:?}");
+        }
+        let cloudburst = rain_of(180.0);
+        assert!(!cloudburst.is_rain_doubted && cloudburst.rain_from(0) > 190.0);
     }
 }
