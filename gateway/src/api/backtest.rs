@@ -63,7 +63,14 @@ pub(crate) async fn zone_backtest(
     let _place = api.places.take().await?;
     let settings = api.settings();
     let answer = ask(&api.reader, move |reader| {
-        let report = backtest(&reader, &settings, &zone, program.as_ref(), (first, last), &mut |_| {})?;
+        let report = backtest(
+            &reader,
+            (&settings, Some(&settings)),
+            &zone,
+            program.as_ref(),
+            (first, last),
+            &mut |_| {},
+        )?;
         Ok(to_json(&report, &zone, (first, last)))
     });
     Ok(Json(answer.await?))

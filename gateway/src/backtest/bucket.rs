@@ -1,5 +1,5 @@
 //! How a zone's soil answers to water, learned from its history: a bucket that fills with what is given, with a delay, runs over
-//! above a level, holds no more than was ever read of it, and is emptied by plants, who take less when it gets dry.
+//! above a level, holds no more than its field capacity or what was ever read of it, and is emptied by plants, who take less when it gets dry.
 //!
 //! Only the difference to what happened is modelled: it grows by what the trial gives more (or less), shrinks by what runs over
 //! more, and by what dry plants take less. So weather, plants and noise stay those of the recorded readings, and a trial that
@@ -9,6 +9,7 @@ use giot_shared::time::UnixMs;
 use giot_shared::units::LitresPerHour;
 
 use super::play::Run;
+use super::stress::Stress;
 
 const HOUR_MS: f64 = 3_600_000.0;
 /// Delays between water at the emitter and at the probe that are tried, hours.
@@ -23,6 +24,8 @@ const RAIN_HOURS_MIN: usize = 10;
 const RAIN_MM_MIN: f64 = 0.3;
 /// Levels above which soil runs over that are tried, as shares of the readings below them.
 const OVER_SHARES: [f64; 6] = [0.3, 0.5, 0.7, 0.8, 0.9, 0.97];
+/// Where nobody knows when plants take less, they do in the driest hours of the history: this share of them.
+const DRIEST_SHARE: f64 = 0.1;
 /// Soil that loses more than this share of what is above that level in an hour is no soil.
 const DRAINS_MAX: f64 = 0.5;
 
@@ -35,7 +38,7 @@ pub struct Bucket {
     pub over: f64,
     /// Share of what is above that is lost in an hour.
     pub drains: f64,
-    /// It is full here: what comes on top runs off at once.
+    /// It is full here, at field capacity or where it was read wettest, whichever is wetter: what comes on top runs off at once.
     pub full: f64,
     /// What plants and air take in a day on the mean.
     pub taken: f64,
@@ -65,15 +68,17 @@ pub struct Hour {
 }
 
 impl Bucket {
-    /// Learns from hours in a row; the delay and the level that explain most win. `stress`, `dry`: where plants begin to take less,
-    /// and where they take nothing. `mm_per_m3`: what a cubic metre is on the ground that it wets, so that rain can teach where
-    /// hardly anything was given.
+    /// Learns from hours in a row; the delay and the level that explain most win. `stress`: where plants begin to take less, and
+    /// where they take nothing; `None`: below the driest tenth of the readings. `field_capacity`: what the soil holds in any case,
+    /// % of volume. `mm_per_m3`: what a cubic metre is on the ground that it wets, so that rain can teach where hardly anything
+    /// was given.
     ///
     /// # Errors
     /// The code of what is missing.
     pub fn learn(
         hours: &[Hour],
-        (stress, dry): (f64, f64),
+        stress: Option<&Stress>,
+        field_capacity: Option<f64>,
         mm_per_m3: Option<f64>,
     ) -> Result<Self, &'static str> {
         let n_wet = hours.iter().filter(|hour| hour.m3 > 0.0).count();
@@ -95,7 +100,10 @@ impl Bucket {
                 best = better.or(best);
             }
         }
-        let full = levels.last().copied().unwrap_or_default();
+        let full = levels.last().copied().unwrap_or_default().max(field_capacity.unwrap_or_default());
+        let driest = || quantile(&levels, DRIEST_SHARE).map(|level| (level, level / 2.0));
+        let (stress, dry) =
+            stress.map(|stress| (stress.level, stress.dry)).or_else(driest).unwrap_or_default();
         best.map(|best| Self { stress, dry, full, ..best }).ok_or("no_answer")
     }
 
@@ -264,7 +272,7 @@ impl Difference {
             self.wetter += arrives * self.bucket.per_m3;
             if let Some(read) = read {
                 let more = self.bucket.lost(read + self.wetter) - self.bucket.lost(read);
-                // Soil that was read as full is as full in the trial.
+                // Soil that is full is full in the trial too.
                 self.wetter = (self.wetter - more * hours).min((self.bucket.full - read).max(0.0));
             }
             self.at = until;
@@ -291,6 +299,7 @@ const fn ms(value: u64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::backtest::StressFrom;
 
     /// A soil that gains 2 % a cubic metre after an hour, loses 5 % of what is above 22 % each hour, and 1.2 % a day to plants; half a
     /// day's worth each second day.
@@ -324,15 +333,28 @@ mod tests {
         }
     }
 
+    const STRESS: Stress = Stress { level: 18.0, dry: 10.0, is_tension: false, from: StressFrom::Soil };
+
     fn at(minute: u64) -> UnixMs {
         UnixMs(1_790_000_000_000).plus_ms(minute * 60_000)
     }
 
     #[test]
     fn a_bucket_finds_the_soil_that_made_its_history() {
-        let found = Bucket::learn(&hours(40), (18.0, 10.0), None).expect("enough");
+        let found = Bucket::learn(&hours(40), Some(&STRESS), None, None).expect("enough");
         assert!((found.per_m3 - 2.0).abs() < 0.3 && (found.taken - 1.2).abs() < 0.4, "{found:?}");
         assert!((20.5..23.5).contains(&found.over) && found.r2 > 0.95, "{found:?}");
+    }
+
+    /// Water may carry soil above what was ever read of it, as far as it holds water.
+    #[test]
+    fn soil_is_full_at_field_capacity_where_that_is_known() {
+        let full = |field_capacity| {
+            Bucket::learn(&hours(40), Some(&STRESS), field_capacity, None).expect("enough").full
+        };
+        let wettest = full(None);
+        assert!((24.0..28.0).contains(&wettest), "{wettest}");
+        assert!((full(Some(36.0)) - 36.0).abs() < 1e-9 && (full(Some(20.0)) - wettest).abs() < 1e-9);
     }
 
     /// The same season with rain in the place of water: a cubic metre on 2000 m² is half a millimetre.
@@ -340,20 +362,20 @@ mod tests {
     fn rain_teaches_where_nothing_was_given() {
         let rainy: Vec<Hour> =
             hours(40).into_iter().map(|hour| Hour { m3: 0.0, rain_mm: hour.m3 * 0.5, ..hour }).collect();
-        let found = Bucket::learn(&rainy, (18.0, 10.0), Some(0.5)).expect("enough");
-        let given = Bucket::learn(&hours(40), (18.0, 10.0), Some(0.5)).expect("enough");
+        let found = Bucket::learn(&rainy, Some(&STRESS), None, Some(0.5)).expect("enough");
+        let given = Bucket::learn(&hours(40), Some(&STRESS), None, Some(0.5)).expect("enough");
         assert!(found.is_by_rain && !given.is_by_rain);
         assert!((found.per_m3 - given.per_m3).abs() < 1e-6, "{found:?} {given:?}");
-        assert_eq!(Bucket::learn(&rainy, (18.0, 10.0), None).map(|_| ()), Err("too_little_water"));
+        assert_eq!(Bucket::learn(&rainy, Some(&STRESS), None, None).map(|_| ()), Err("too_little_water"));
         assert_eq!(
-            Bucket::learn(&rainy[..400], (18.0, 10.0), Some(0.5)).map(|_| ()),
+            Bucket::learn(&rainy[..400], Some(&STRESS), None, Some(0.5)).map(|_| ()),
             Err("too_little_water")
         );
     }
 
     #[test]
     fn what_cannot_teach_is_told() {
-        let learn = |hours: &[Hour]| Bucket::learn(hours, (18.0, 10.0), Some(0.5)).map(|_| ());
+        let learn = |hours: &[Hour]| Bucket::learn(hours, Some(&STRESS), None, Some(0.5)).map(|_| ());
         let dry: Vec<Hour> = hours(20).into_iter().map(|hour| Hour { m3: 0.0, ..hour }).collect();
         assert_eq!(learn(&dry), Err("too_little_water"));
         assert_eq!(learn(&hours(20)[..69]), Err("too_little_water"));
@@ -376,7 +398,7 @@ mod tests {
     }
 
     #[test]
-    fn soil_is_never_fuller_than_it_was_read() {
+    fn soil_is_never_fuller_than_full() {
         let mut flood = Difference::new(Bucket { drains: 0.0, full: 30.0, ..bucket() }, at(0));
         flood.advance(at(6000), Some((at(0), LitresPerHour(5000))), &[], Some(24.0));
         assert!((flood.now() - 6.0).abs() < 1e-9, "{}", flood.now());

@@ -11,7 +11,7 @@ use super::{Report, Sum, iso};
 pub fn to_json(report: &Report, zone: &ZoneId, (first, last): (Date, Date)) -> Value {
     #[expect(clippy::cast_precision_loss, reason = "volumes of a year are far below 2^53 ml")]
     let litres = |ml: u64| ml as f64 / 1000.0;
-    let sum = |sum: &Sum| json!({ "runs": sum.n_runs, "run_s": sum.run_s, "litres": litres(sum.ml), "stress_days": sum.stress_days });
+    let sum = |sum: &Sum| json!({ "runs": sum.n_runs, "run_s": sum.run_s, "litres": litres(sum.ml), "stress_days": sum.stress_days, "stop_never_reached": sum.stop_never_reached });
     let days = report.days.iter().map(|day| {
         json!({
             "date": iso(day.date), "really_litres": litres(day.really_ml), "open_litres": litres(day.open_ml),
@@ -29,7 +29,7 @@ pub fn to_json(report: &Report, zone: &ZoneId, (first, last): (Date, Date)) -> V
     json!({
         "zone": zone.to_string(), "from": iso(first), "to": iso(last), "really": sum(&report.really),
         "open": sum(&report.open), "closed": report.closed.as_ref().map(sum), "bucket": bucket,
-        "no_bucket": report.bucket.err(), "skips": skips, "days": days.collect::<Vec<_>>(),
+        "no_bucket": report.bucket.err(), "stress_level": report.stress.map(|stress| stress.level), "skips": skips, "days": days.collect::<Vec<_>>(),
         "assumed": report.assumed, "readings": report.n_readings,
     })
 }

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `play` | the zone, the engine and a node that obeys, pure |
 //! | `bucket` | how the soil answers to water, learned from the history, pure |
+//! | `stress` | below which level plants suffer, whatever is tried |
 //!
 //! Two trials: with the soil as it was read (what the engine would have decided at each moment), and with the soil that the trial's
 //! own water would have made. Nothing is watered, nothing is written. What is not simulated is said ([`Report::assumed`]).
@@ -11,19 +12,21 @@
 mod bucket;
 mod json;
 mod play;
+mod stress;
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
 use anyhow::{Context, ensure};
 use giot_engine::program::Date;
-use giot_engine::{Level, ProbeRef, ProgramId, SoilRule, ZoneId, ZonePlan};
+use giot_engine::{Level, ProbeRef, ProgramId, ZoneId, ZonePlan};
 use giot_shared::time::UnixMs;
 use giot_shared::units::LitresPerHour;
 
 pub use bucket::{Bucket, Difference, Hour};
 pub use json::to_json;
 pub use play::{History, Run, Skips, Trial, play, reduced};
+pub use stress::{Stress, StressFrom};
 
 use crate::balance;
 use crate::config::{Settings, to_milli};
@@ -51,8 +54,10 @@ pub struct Sum {
     pub run_s: u64,
     /// Water, ml.
     pub ml: u64,
-    /// Days on which the soil's mean was drier than the start threshold; `None`: nothing was read.
+    /// Days on which plants suffered by the soil's mean ([`Report::stress`]); `None`: nothing was read, or nobody knows when they do.
     pub stress_days: Option<usize>,
+    /// Thresholds started runs, and none of them ended because the soil was wet enough.
+    pub stop_never_reached: bool,
 }
 
 /// A day beside itself.
@@ -83,6 +88,8 @@ pub struct Report {
     pub closed: Option<Sum>,
     /// How that soil answers, or the code of why it is not modelled.
     pub bucket: Result<Bucket, &'static str>,
+    /// When plants suffer: the same for every setting that is tried.
+    pub stress: Option<Stress>,
     /// Why nothing was given, by code, of the trial with its own soil if there is one.
     pub skips: BTreeMap<&'static str, Skips>,
     /// Day by day.
@@ -93,13 +100,14 @@ pub struct Report {
     pub n_readings: usize,
 }
 
-/// Plays a zone over the days from `first` to `last`, both included. `each` hears how far it is, of 1000.
+/// Plays a zone over the days from `first` to `last`, both included. `in_force`: the settings that water the farm, by which trials of
+/// others are judged where the soil is not known. `each` hears how far it is, of 1000.
 ///
 /// # Errors
 /// When the store cannot be read, or holds more readings than can be played at once.
 pub fn backtest(
     reader: &Reader,
-    settings: &Settings,
+    (settings, in_force): (&Settings, Option<&Settings>),
     zone: &ZoneId,
     program: Option<&ProgramId>,
     (first, last): (Date, Date),
@@ -111,8 +119,9 @@ pub fn backtest(
     let (from, to) = (first.begins_at(utc_offset_min), last.plus_days(1).begins_at(utc_offset_min));
     let history = gather(reader, settings, zone, of_zone, (first, last))?;
     let n_readings = history.readings.len();
+    let has_weather = |(_, facts): &(_, balance::Facts)| facts.days.range(first..=last).next().is_some();
     ensure!(
-        n_readings > 0 || history.balance.is_some(),
+        n_readings > 0 || history.balance.as_ref().is_some_and(has_weather),
         "nothing was read of zone {zone} between {} and {}: take days of the history",
         iso(first),
         iso(last)
@@ -124,10 +133,13 @@ pub fn backtest(
     });
     let rain = settings.plan.guards.rain.as_ref().map(|rain| &rain.gauge);
     let hours = hours(&history, of_zone, rain, first, (from, to));
+    let stress = Stress::of(settings, in_force, zone);
+    assumed.push(stress.map_or("stress_unknown", |stress| stress.from.code()));
     let bucket = if of_zone.soil.is_tension() {
         Err("tension")
     } else {
-        Bucket::learn(&hours, stress(&of_zone.soil), mm_per_m3(of_zone, &history))
+        let field_capacity = settings.soils.get(zone).map(|held| held.field_capacity.percent());
+        Bucket::learn(&hours, stress.as_ref(), field_capacity, mm_per_m3(of_zone, &history))
     };
     let span = to.since_ms(from).max(1);
     let n_trials = if bucket.is_ok() { 2 } else { 1 };
@@ -142,19 +154,27 @@ pub fn backtest(
             assumed.push("soil_by_rain");
         }
     }
+    let told = closed.as_ref().unwrap_or(&open);
+    if told.stop_never_reached() {
+        assumed.push("stop_never_reached");
+    }
     if history.runs.iter().any(|run| run.ml == 0) {
         assumed.push("litres_missing");
     }
     let within: Vec<Run> =
         history.runs.iter().filter(|run| run.from >= from && run.from < to).copied().collect();
-    let rule = &of_zone.soil;
     let days = days(&within, &open, closed.as_ref(), (first, last), utc_offset_min);
-    let told = closed.as_ref().unwrap_or(&open);
+    let of_trial = |trial: &Trial, levels: &BTreeMap<Date, f64>| Sum {
+        stop_never_reached: trial.stop_never_reached(),
+        ..sum(&trial.runs, levels, stress.as_ref())
+    };
     Ok(Report {
-        really: sum(&within, &open.levels, rule),
-        open: Sum { stress_days: None, ..sum(&open.runs, &open.levels, rule) },
-        closed: closed.as_ref().map(|closed| sum(&closed.runs, &closed.levels, rule)),
+        really: sum(&within, &open.levels, stress.as_ref()),
+        // The soil as it was read does not know the trial's water.
+        open: of_trial(&open, &BTreeMap::new()),
+        closed: closed.as_ref().map(|closed| of_trial(closed, &closed.levels)),
         bucket,
+        stress,
         skips: told.skips.clone(),
         days,
         assumed,
@@ -162,13 +182,14 @@ pub fn backtest(
     })
 }
 
-fn sum(runs: &[Run], levels: &BTreeMap<Date, f64>, rule: &SoilRule) -> Sum {
-    let is_dry = |level: &&f64| Level::from_unit(**level).is_some_and(|level| rule.is_dry(level));
+fn sum(runs: &[Run], levels: &BTreeMap<Date, f64>, stress: Option<&Stress>) -> Sum {
+    let stress = stress.filter(|_| !levels.is_empty());
     Sum {
         n_runs: runs.len(),
         run_s: runs.iter().map(|run| run.to.since_ms(run.from)).sum::<u64>() / 1000,
         ml: runs.iter().map(|run| run.ml).sum(),
-        stress_days: (!levels.is_empty()).then(|| levels.values().filter(is_dry).count()),
+        stress_days: stress.map(|stress| levels.values().filter(|level| stress.is_at(**level)).count()),
+        stop_never_reached: false,
     }
 }
 
@@ -195,15 +216,6 @@ fn days(
         }
     };
     (0..=last.days_since(first)).map(row).collect()
-}
-
-/// Where plants begin to take less, and where they take nothing, % of volume: by the soil where it is known, else from the start
-/// threshold down to half of it.
-fn stress(rule: &SoilRule) -> (f64, f64) {
-    let start = rule.start().in_unit();
-    let dry =
-        if let SoilRule::Depletion { soil, .. } = rule { soil.wilting_point.percent() } else { start / 2.0 };
-    (start, dry)
 }
 
 /// A day as 2026-03-01.

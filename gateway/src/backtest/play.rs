@@ -22,6 +22,11 @@ use crate::balance::{BalancePlan, Facts, Given};
 /// How often the water balance is counted anew.
 const COUNT_EVERY_MS: u64 = 3_600_000;
 
+/// Why soil starts a run.
+const DRY: [&str; 3] = ["soil_dry", "soil_depleted", "soil_tense"];
+/// Why it ends one.
+const WET: [&str; 3] = ["soil_wet", "soil_refilled", "soil_relaxed"];
+
 /// Water that flowed, or would have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Run {
@@ -66,6 +71,18 @@ pub struct Trial {
     pub levels: BTreeMap<Date, f64>,
     /// Decisions of the engine: starts, ends, skips.
     pub n_decisions: u64,
+    /// Runs that dry soil started.
+    pub n_by_dry: u64,
+    /// Runs that wet soil ended.
+    pub n_by_wet: u64,
+}
+
+impl Trial {
+    /// Thresholds started runs, and the soil never got wet enough to end one: the longest run, or the node, did.
+    #[must_use]
+    pub const fn stop_never_reached(&self) -> bool {
+        self.n_by_dry > 0 && self.n_by_wet == 0
+    }
 }
 
 /// The plan with one zone and nothing that is not simulated: no pump, no tank, no meter.
@@ -266,6 +283,12 @@ impl Stage<'_> {
                 }
                 Action::Diary(entry) => {
                     self.trial.n_decisions += 1;
+                    let by = |codes: [&str; 3]| u64::from(codes.contains(&entry.reason.code()));
+                    if entry.event == Event::Started {
+                        self.trial.n_by_dry += by(DRY);
+                    } else if entry.event == Event::Stopping {
+                        self.trial.n_by_wet += by(WET);
+                    }
                     if matches!(entry.event, Event::Skipped | Event::Refused | Event::Fault) {
                         let code = entry.reason.code();
                         let n = self.trial.skips.get(code).map_or(0, |skips| skips.n) + 1;
@@ -319,33 +342,55 @@ impl Stage<'_> {
         let Some((plan, facts)) = &self.history.balance else { return };
         let today = Date::of(at, self.utc_offset_min);
         let hour = at.since_ms(today.begins_at(self.utc_offset_min)) / 3_600_000;
-        let by = self.difference.as_ref().map_or(0.0, Difference::now) / 100.0;
-        if plan.reset_hour.is_some_and(|reset| hour >= u64::from(reset))
-            && !self.contents.contains_key(&today)
-            && let Some(content) = facts.contents.get(&today)
-        {
-            self.contents.insert(today, content + by);
-        }
         let mut known = Facts { days: facts.days.clone(), ..Facts::default() };
         known.days.retain(|date, _| *date <= today);
         if let Some(day) = known.days.get_mut(&today) {
             day.rain_mm.iter_mut().skip(usize::try_from(hour).unwrap_or(24)).for_each(|rain| *rain = None);
         }
-        let before =
-            facts.contents.iter().filter(|(date, _)| !self.sums.contains_key(*date) && **date < today);
+        // What was given before the trial counts for it too; from then on its own water alone.
+        let really = || facts.given.iter().filter(|given| given.at <= at).copied();
+        let trial = self.trial.runs.iter().map(|run| Given { at: run.to, ml: run.ml });
+        known.given = really().filter(|given| given.at < self.from).chain(trial).collect();
+        let before = facts.contents.range(..today).filter(|(date, _)| !self.sums.contains_key(*date));
         known.contents = before.map(|(date, content)| (*date, *content)).collect();
         known.contents.extend(&self.contents);
-        // What was given before the trial counts for it too; from then on the water of the trial, where its soil answers to it.
-        let trial = self.trial.runs.iter().map(|run| Given { at: run.to, ml: run.ml });
-        let really = facts.given.iter().filter(|given| given.at <= at).copied();
-        known.given = if self.difference.is_some() {
-            really.filter(|given| given.at < self.from).chain(trial).collect()
-        } else {
-            really.collect()
-        };
+        if plan.reset_hour.is_some_and(|reset| hour >= u64::from(reset))
+            && !self.contents.contains_key(&today)
+            && let Some(content) = facts.contents.get(&today)
+        {
+            let by = self.difference.as_ref().map_or_else(
+                || {
+                    let contents = facts.contents.range(..today).map(|(date, content)| (*date, *content));
+                    let really = Facts {
+                        days: known.days.clone(),
+                        given: really().collect(),
+                        contents: contents.collect(),
+                    };
+                    self.wetter(plan, (&really, &known), at)
+                },
+                |difference| difference.now() / 100.0,
+            );
+            let content = (content + by).clamp(0.0, 1.0);
+            self.contents.insert(today, content);
+            known.contents.insert(today, content);
+        }
         let lack: Result<Lack, &str> = plan.count(&known, at, self.utc_offset_min).lack;
         let Some(zone) = self.engine.zone_ids().next().cloned() else { return };
         self.feed(at, Input::Lack { zone: &zone, age_ms: 0, lack });
+    }
+
+    /// How much wetter the trial's own water has made the roots than they were read, by the balance, m³/m³: where nothing says how
+    /// the soil answers to water, a probe that resets the count would forget it.
+    fn wetter(&self, plan: &BalancePlan, (really, trial): (&Facts, &Facts), at: UnixMs) -> f64 {
+        let lack_mm = |facts: &Facts| {
+            let lack = plan.count(facts, at, self.utc_offset_min).lack;
+            lack.ok().map(|lack| lack.lack.in_mm())
+        };
+        let depth_mm = plan.season.crop.root_m.1 * 1000.0 * plan.season.rules.wetted_share;
+        match (lack_mm(really), lack_mm(trial)) {
+            (Some(really_mm), Some(trial_mm)) if depth_mm > 0.0 => (really_mm - trial_mm) / depth_mm,
+            _ => 0.0,
+        }
     }
 
     fn end(mut self, to: UnixMs) -> Trial {

@@ -1,6 +1,6 @@
 //! Backtests over the demo's thirty days, whose soil is simulated by somebody else's code, and of trials that must not differ.
 
-use giot_engine::SoilRule;
+use giot_engine::{HeldWater, SoilRule};
 use giot_shared::units::MoisturePermyriad;
 
 use super::*;
@@ -42,7 +42,13 @@ async fn farm() -> Farm {
 
 impl Farm {
     fn play(&self) -> Report {
-        backtest(&self.reader, &self.settings, &self.zone, None, self.span, &mut |_| {}).unwrap()
+        self.judge(&self.settings)
+    }
+
+    /// Tries the farm's settings where others are in force.
+    fn judge(&self, in_force: &Settings) -> Report {
+        let both = (&self.settings, Some(in_force));
+        backtest(&self.reader, both, &self.zone, None, self.span, &mut |_| {}).unwrap()
     }
 
     /// Moves both thresholds, in 1/10 000 of the soil's volume.
@@ -86,11 +92,131 @@ async fn a_history_without_water_or_readings_says_what_is_missing() {
     let farm = farm().await;
     // The first two days: less than what teaches how soil dries.
     let first = farm.span.0;
-    let short =
-        backtest(&farm.reader, &farm.settings, &farm.zone, None, (first, first.plus_days(1)), &mut |_| {});
+    let short = backtest(
+        &farm.reader,
+        (&farm.settings, None),
+        &farm.zone,
+        None,
+        (first, first.plus_days(1)),
+        &mut |_| {},
+    );
     let short = short.unwrap();
     assert!(short.closed.is_none() && short.bucket.is_err(), "{short:?}");
     let long_ago = first.plus_days(-400);
-    let none = backtest(&farm.reader, &farm.settings, &farm.zone, None, (long_ago, long_ago), &mut |_| {});
+    let none =
+        backtest(&farm.reader, (&farm.settings, None), &farm.zone, None, (long_ago, long_ago), &mut |_| {});
     assert!(none.unwrap_err().to_string().contains("nothing was read"));
+}
+
+/// The wetter a setting, the less stress it leaves: days are judged by the settings in force, not by those that are tried.
+#[tokio::test]
+async fn stress_days_are_those_of_the_plants() {
+    let mut farm = farm().await;
+    let in_force = farm.settings.clone();
+    let base = farm.judge(&in_force);
+    let mut days = Vec::new();
+    for by in [-1200, 1000, 500] {
+        farm.shift(by);
+        let report = farm.judge(&in_force);
+        assert_eq!(report.stress, base.stress, "the same judge");
+        assert_eq!(report.really.stress_days, base.really.stress_days, "what happened does not depend on it");
+        days.push(report.closed.unwrap().stress_days.unwrap());
+    }
+    assert!(days[0] > days[1] && days[1] >= days[2], "{days:?}");
+    assert_eq!(base.stress.map(|stress| stress.from), Some(StressFrom::Threshold));
+    // The soil goes before the threshold, and needs no settings in force.
+    let held = HeldWater {
+        field_capacity: MoisturePermyriad::new(3600).unwrap(),
+        wilting_point: MoisturePermyriad::new(1600).unwrap(),
+    };
+    farm.settings.soils.insert(farm.zone.clone(), held);
+    farm.settings.zone_labels.get_mut(&farm.zone).unwrap().crop = Some("maize".to_owned());
+    let stress = Stress::of(&farm.settings, None, &farm.zone).unwrap();
+    assert!((stress.level - (36.0 - 0.55 * 20.0)).abs() < 1e-9 && stress.dry.to_bits() == 16.0_f64.to_bits());
+    assert_eq!(stress.from, StressFrom::Soil);
+    farm.settings.soils.clear();
+    assert_eq!(Stress::of(&farm.settings, None, &farm.zone), None, "nothing to go by");
+}
+
+#[tokio::test]
+async fn a_stop_threshold_that_the_soil_does_not_reach_is_told() {
+    let mut farm = farm().await;
+    let usual = farm.play();
+    assert!(!usual.closed.unwrap().stop_never_reached && !usual.assumed.contains(&"stop_never_reached"));
+    // The stop threshold alone: above whatever the soil was read at.
+    let zone = farm.settings.plan.zones.get_mut(&farm.zone).unwrap();
+    let SoilRule::Moisture { stop_above, .. } = &mut zone.soil else { panic!("by moisture") };
+    *stop_above = MoisturePermyriad::new(5500).unwrap();
+    let flooded = farm.play();
+    assert!(flooded.closed.unwrap().stop_never_reached && flooded.assumed.contains(&"stop_never_reached"));
+}
+
+const REFILLED: &str = r#"
+[station]
+device = "st"
+elevation_m = 390.0
+[[source]]
+id = "well"
+capacity_l_per_h = 60000
+[[zone]]
+id = "z1"
+source = "well"
+flow_l_per_h = 40000
+area_m2 = 1000
+valve = { node = "v1" }
+probes = [{ device = "st", metric = "soil_vwc" }]
+start_below_percent = 22
+stop_above_percent = 30
+fresh_min = 90
+stuck_hours = 0
+crop = "maize"
+field_capacity_percent = 36
+wilting_point_percent = 16
+[zone.balance]
+since = "04-15"
+reset_at = "06:00"
+[[program]]
+id = "refill"
+starts = ["05:00"]
+steps = [{ zone = "z1", refill = true, depleted_at_percent = 40 }]
+"#;
+
+/// A rainless season whose probes read the same dry soil each morning, because nothing was given: the trial's own water must come off
+/// what the balance says, or it is given again each day.
+#[test]
+fn a_balance_knows_the_water_of_the_trial() {
+    let text = format!("latitude_deg = 39.1\nlongitude_deg = -96.6\nutc_offset = \"-06:00\"\n{REFILLED}");
+    let settings = compile("farm.toml", &text).unwrap();
+    let zone: ZoneId = "z1".parse().unwrap();
+    let plan = reduced(&settings.plan, &zone, Some(&"refill".parse().unwrap()));
+    let first = Date::new(2022, 6, 1).unwrap();
+    let (n_days, offset) = (60, settings.plan.utc_offset_min);
+    let (from, to) = (first.begins_at(offset), first.plus_days(n_days).begins_at(offset));
+    let balance = settings.balances.get(&zone).unwrap().clone();
+    let weather =
+        balance::Day { et0: Some((6.0, false)), rain_mm: [Some(0.0); 24], ..balance::Day::default() };
+    let days = (-20..n_days).map(|nth| (first.plus_days(nth), weather)).collect();
+    let contents: BTreeMap<Date, f64> = (-20..n_days).map(|nth| (first.plus_days(nth), 0.20)).collect();
+    let readings = (0..u64::try_from(n_days).unwrap() * 24)
+        .map(|hour| (from.plus_ms(hour * 3_600_000), 0, Level::from_unit(20.0)));
+    let mut history = History { readings: readings.collect(), ..History::default() };
+    let flow = LitresPerHour(40_000);
+    let mut litres = |contents: BTreeMap<Date, f64>, given| {
+        let facts = balance::Facts { days: BTreeMap::clone(&days), given, contents };
+        history.balance = Some((balance.clone(), facts));
+        let trial = play(&plan, &history, (from, to), flow, None, &mut |_| {});
+        let runs: Vec<u64> = trial.runs.iter().map(|run| run.ml / 1000).collect();
+        (runs.iter().sum::<u64>(), runs.len())
+    };
+    // 60 days take at most 60 × 6 mm × 1.2 over 90 % and 120 mm to begin with, on 1000 m²; most of that must be given.
+    let counted = litres(BTreeMap::new(), Vec::new());
+    assert!((100_000..600_000).contains(&counted.0) && counted.1 < 20, "{counted:?}");
+    let read = litres(contents, Vec::new());
+    assert!((100_000..600_000).contains(&read.0) && read.1 < 20, "{read:?}");
+    // What was really given is neither believed beside the trial's water nor taken for it.
+    let given = (0..n_days).map(|nth| balance::Given {
+        at: first.plus_days(nth).begins_at(offset).plus_ms(3_600_000),
+        ml: 6_000_000,
+    });
+    assert_eq!(litres(BTreeMap::new(), given.collect()), counted);
 }

@@ -53,6 +53,8 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let settings = serve::settings(args.config.as_deref(), &args.data.data)?;
+    // What the farm is watered by judges what is tried.
+    let in_force = args.config.as_ref().map(|_| serve::settings(None, &args.data.data)).transpose()?;
     let plan = &settings.plan;
     let zone = args.zone.parse::<ZoneId>().ok().filter(|zone| plan.zones.contains_key(zone));
     let zone = zone.ok_or_else(|| {
@@ -82,8 +84,9 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let reader = Reader::open(&args.data.data)?;
     let bar =
         ProgressBar::new(1000).with_style(ProgressStyle::with_template("playing {wide_bar} {percent} %")?);
+    let both = (&settings, Some(in_force.as_ref().unwrap_or(&settings)));
     let report =
-        backtest(&reader, &settings, &zone, program.as_ref(), (first, last), &mut |n| bar.set_position(n))?;
+        backtest(&reader, both, &zone, program.as_ref(), (first, last), &mut |n| bar.set_position(n))?;
     bar.finish_and_clear();
     if args.json {
         return say(&to_json(&report, &zone, (first, last)).to_string());

@@ -185,6 +185,7 @@ impl Compiler<'_> {
                 refillable.insert(id.clone());
             }
             settings.balances.extend(balance.flatten().map(|balance| (id.clone(), balance)));
+            settings.soils.extend(self.held_water(&zone, &field).flatten().map(|held| (id.clone(), held)));
             let Some((plan, label)) = self.zone(zone, &id, &field) else { continue };
             settings.plan.zones.insert(id.clone(), plan);
             settings.zone_labels.insert(id.clone(), label);

@@ -24,7 +24,7 @@ mod zone;
 use crate::balance::{BalancePlan, Station};
 use crate::history::timezone::TimeZone;
 use crate::store::Retention;
-use giot_engine::{Plan, ProbeRef, ProgramId, SourceId, ZoneId};
+use giot_engine::{HeldWater, Plan, ProbeRef, ProgramId, SourceId, ZoneId};
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -73,6 +73,8 @@ pub struct Settings {
     pub station: Option<Station>,
     /// Zones whose water is counted, for programs that refill them.
     pub balances: BTreeMap<ZoneId, BalancePlan>,
+    /// What the soil of a zone holds, where the farm says it.
+    pub soils: BTreeMap<ZoneId, HeldWater>,
 }
 
 /// An MQTT broker outside this process.
@@ -124,6 +126,7 @@ impl Default for Settings {
             retention: store::default_retention(compile::UTC_OFFSET_MIN_DEFAULT),
             station: None,
             balances: BTreeMap::new(),
+            soils: BTreeMap::new(),
         }
     }
 }
