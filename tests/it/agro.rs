@@ -197,25 +197,97 @@ fn et0_of_hours_agrees_with_equation_53() {
     assert_eq!(hours.len(), 288);
 }
 
+/// One broken cell costs its own row: the others are computed, and the row says what is wrong with it and what to do.
+#[test]
+fn a_broken_cell_costs_its_row_and_no_other() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("bad.csv");
+    let path = file.to_str().expect("a plain path");
+    let run = |csv: &str, more: &[&str]| {
+        std::fs::write(&file, csv).unwrap();
+        let args = ["agro", "et0", path, "--latitude", "21.3", "--elevation", "600"];
+        let output = giot::run(&[&args, more].concat());
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        (text(&output.stdout), text(&output.stderr))
+    };
+    let days = "date,tmin_c,tmax_c,rs_mj,tdew_c\n2025-03-01,18,30,18,\n2025-03-02,18,12,,\n2025-03-03,18,30,99,\n\
+                2025-03-04,18,30,NA,\n2025-03-05,18,-9999,,\n2025-03-06,18,30,18,31\n2025-13-01,18,30,18,\n18,30\n\
+                2025-03-09,18,30,18,\n";
+    let (table, said) = run(days, &[]);
+    let lines: Vec<&str> = table.lines().collect();
+    assert_eq!(lines.len(), 10, "a row for each row: {table}");
+    let causes = [
+        (2, "2025-03-02,,\"none: tmax_c: 12 °C is below"),
+        (3, "2025-03-03,,\"none: rs_mj: 99 is not between"),
+        (4, "2025-03-04,,\"none: rs_mj: `NA` is no number"),
+        (5, "2025-03-05,,none: tmax_c: -9999 is not between"),
+        (6, "2025-03-06,,\"none: tdew_c: means"),
+        (7, "2025-13-01,,none: date: `2025-13-01` is no date"),
+        (8, "18,,\"none: has 2 cells, the heading has 5"),
+    ];
+    for (line, cause) in causes {
+        assert!(lines[line].starts_with(cause), "{}", lines[line]);
+        assert!(said.contains(&format!(":{}: no number: ", line + 1)), "{said}");
+    }
+    let number = |line: &str| line.split(',').nth(1).and_then(|cell| cell.parse::<f64>().ok());
+    assert!(number(lines[1]).is_some() && number(lines[9]) > number(lines[1]), "{table}");
+    assert!(said.contains("megajoules") && said.contains("7 of 9 rows have no number"), "{said}");
+    // As a spreadsheet of Việt Nam writes it.
+    let (semicolons, _) = run("Date;TMIN_C;Tmax_c;rs_mj\n2025-03-01;18,0;30;18\n", &[]);
+    assert_eq!(semicolons.lines().nth(1), Some(lines[1]));
+    let hours = "time,t_c,rh,u_ms,rs_mj\n2025-10-01T02:00,28,,1.9,0\n2025-10-01T03:00,28,90,1.9,0\n";
+    let (table, said) = run(hours, &["--hourly", "--longitude", "104"]);
+    assert!(
+        table.contains("2025-10-01T02:00,,none: rh or ea_kpa is missing\n") && said.contains("1 of 2"),
+        "{table}"
+    );
+}
+
+/// FAO-56 example 19: N'Diaye in Senegal, 1 October, 2:00 to 3:00 and 14:00 to 15:00; the night's clearness is 0.8.
+#[test]
+fn example_19_of_fao_56_comes_out_with_its_night_ratio() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("ndiaye.csv");
+    std::fs::write(
+        &file,
+        "time,t_c,rh,u_ms,rs_mj\n2025-10-01T02:00,28,90,1.9,0\n2025-10-01T14:00,38,52,3.3,2.450\n",
+    )
+    .unwrap();
+    let path = file.to_str().expect("a plain path");
+    let place =
+        ["--latitude", "16.2167", "--elevation", "8", "--longitude", "-16.25", "--utc-offset", "-01:00"];
+    let of = |more: &[&str]| {
+        let found = rows(&succeeds(&[&["agro", "et0", path, "--hourly"][..], &place, more].concat()));
+        found.iter().map(|row| row["et0_mm"].parse::<f64>().unwrap()).collect::<Vec<_>>()
+    };
+    let dry = of(&["--night-ratio", "0.8"]);
+    assert!(dry[0].abs() < 0.005 && (dry[1] - 0.63).abs() < 0.005, "{dry:?}");
+    assert!(of(&[])[0] > dry[0], "a cloudy night cools less");
+    assert!(
+        refuses(&[
+            "agro",
+            "et0",
+            path,
+            "--latitude",
+            "16",
+            "--elevation",
+            "8",
+            "--hourly",
+            "--longitude",
+            "-16",
+            "--night-ratio",
+            "1.5"
+        ])
+        .contains("--night-ratio")
+    );
+}
+
 #[test]
 fn a_broken_weather_file_is_refused_with_line_column_and_remedy() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("bad.csv");
     let path = file.to_str().expect("a plain path");
     let et0 = ["agro", "et0", path, "--latitude", "21.3", "--elevation", "600"];
-    std::fs::write(
-        &file,
-        "date,tmin_c,tmax_c,rs_mj\n2025-03-01,18,30,18\n2025-03-02,18,12,\n2025-03-03,18,30,208\n",
-    )
-    .unwrap();
-    let said = refuses(&et0);
-    assert!(said.contains(":3: tmax_c: 12 °C is below"), "{said}");
-    assert!(said.contains(":4: rs_mj: 208") && said.contains("megajoules"), "{said}");
-    std::fs::write(&file, "date,tmin_c,tmax_c\n# a comment\n2025-03-01,\"18,5\",30\n2025-13-01,18,30\n")
-        .unwrap();
-    let said = refuses(&et0);
-    assert!(said.contains(":3: tmin_c: `18,5` is no number: write it as 12.5"), "{said}");
-    assert!(said.contains(":4: date: `2025-13-01` is no date"), "{said}");
     std::fs::write(&file, "date,tmin,tmax_c\n").unwrap();
     assert!(refuses(&et0).contains(":1: tmin_c: no such column"));
     assert!(refuses(&["agro", "et0", path, "--latitude", "91", "--elevation", "600"]).contains("--latitude"));

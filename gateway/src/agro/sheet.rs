@@ -1,6 +1,8 @@
-//! A CSV that a person or a station made: headings in any order, lines with `#` are comments, an empty cell is missing.
+//! A CSV that a person or a station made: headings in any order and case, lines with `#` are comments, an empty cell is missing.
+//! Commas, semicolons or tabs separate cells, whichever the heading has most of; with the latter two a decimal comma is read too.
 //!
-//! Reads on after a problem, so that all are told at once, up to [`N_PROBLEMS_MAX`]. Knows no meaning of a column.
+//! Reads on after a problem: all are told at once, up to [`N_PROBLEMS_MAX`] ([`read`]), or each with its row ([`read_each`]). Knows
+//! no meaning of a column.
 
 use crate::config::{ConfigError, Problem};
 use chrono::NaiveDate;
@@ -28,12 +30,24 @@ pub struct Sheet<T> {
     pub unknown: Vec<String>,
 }
 
+/// A row by itself.
+#[derive(Debug)]
+pub struct Found<T> {
+    /// Line of the file, from 1.
+    pub line: usize,
+    /// What stands in its first needed column.
+    pub key: String,
+    /// What it gives, or what is wrong with it: column and cause.
+    pub row: Result<T, String>,
+}
+
 /// One row while it is read.
 #[derive(Debug)]
 pub struct Cells<'r> {
     record: &'r csv::StringRecord,
     columns: &'r BTreeMap<String, usize>,
     line: usize,
+    has_decimal_comma: bool,
     problems: &'r mut Vec<Problem>,
 }
 
@@ -46,18 +60,66 @@ pub fn read<T>(
     bytes: &[u8],
     known: &[&str],
     needed: &[&str],
-    mut row: impl FnMut(&mut Cells<'_>) -> Option<T>,
+    row: impl FnMut(&mut Cells<'_>) -> Option<T>,
 ) -> Result<Sheet<T>, ConfigError> {
+    let (mut rows, mut problems) = (Vec::new(), Vec::new());
+    let unknown = rows_of(place, bytes, (known, needed), row, &mut |read| {
+        rows.extend(read.row);
+        problems.extend(read.problems);
+    })?;
+    if problems.is_empty() { Ok(Sheet { rows, unknown }) } else { Err(failed(place, problems)) }
+}
+
+/// Reads every row with `row`; one that something is wrong with says so in its place.
+///
+/// # Errors
+/// What is wrong with the heading.
+pub fn read_each<T>(
+    place: &Place,
+    bytes: &[u8],
+    known: &[&str],
+    needed: &[&str],
+    row: impl FnMut(&mut Cells<'_>) -> Option<T>,
+) -> Result<Sheet<Found<T>>, ConfigError> {
+    let mut rows = Vec::new();
+    let unknown = rows_of(place, bytes, (known, needed), row, &mut |read: RowRead<T>| {
+        let wrong = read.problems.first().map(|problem| match problem.field.as_str() {
+            "" => problem.what.clone(),
+            field => format!("{field}: {}", problem.what),
+        });
+        let row = wrong.map_or_else(|| read.row.ok_or_else(|| "cannot be read".to_owned()), Err);
+        rows.push(Found { line: read.line, key: read.key, row });
+    })?;
+    Ok(Sheet { rows, unknown })
+}
+
+/// A row with everything that is wrong with it.
+struct RowRead<T> {
+    line: usize,
+    key: String,
+    row: Option<T>,
+    problems: Vec<Problem>,
+}
+
+/// Hands every row over; gives the headings that nobody knows.
+fn rows_of<T>(
+    place: &Place,
+    bytes: &[u8],
+    (known, needed): (&[&str], &[&str]),
+    mut row: impl FnMut(&mut Cells<'_>) -> Option<T>,
+    each: &mut dyn FnMut(RowRead<T>),
+) -> Result<Vec<String>, ConfigError> {
     // Spreadsheets write a byte-order mark.
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    let separator = separator(bytes);
     let mut reader = csv::ReaderBuilder::new()
+        .delimiter(separator)
         .flexible(true)
         .trim(csv::Trim::All)
         .comment(Some(b'#'))
         .has_headers(false)
         // A comment on the last line needs a line end, or the reader takes it for a row.
         .from_reader(bytes.chain(b"\n".as_slice()));
-    let mut problems = Vec::new();
     let mut records = reader.records();
     let (heading, heading_line) = match records.next() {
         Some(Ok(record)) => {
@@ -69,47 +131,72 @@ pub fn read<T>(
             return Err(failed(place, vec![problem(None, "", "is empty: its first line names the columns")]));
         }
     };
-    if heading.len() == 1 && heading.iter().any(|name| name.contains([';', '\t'])) {
-        let what =
-            "columns are separated by commas and numbers written with a point: save the file as such a CSV";
-        return Err(failed(place, vec![problem(Some(heading_line), "", what)]));
+    let columns = columns(&heading, heading_line, (known, needed));
+    let columns = columns.map_err(|problems| failed(place, problems))?;
+    for record in records {
+        let mut problems = Vec::new();
+        let (line, key, found) = match record {
+            Err(error) => {
+                let problem = unreadable(place, bytes, &error);
+                let line = problem.line.unwrap_or_default();
+                problems.push(problem);
+                (line, String::new(), None)
+            }
+            Ok(record) => {
+                let line = line_of(place, bytes, record.position());
+                let has_decimal_comma = separator != b',';
+                let mut cells = Cells {
+                    record: &record,
+                    columns: &columns,
+                    line,
+                    has_decimal_comma,
+                    problems: &mut problems,
+                };
+                let key = needed.first().and_then(|name| cells.text(name)).unwrap_or_default().to_owned();
+                let (n, wanted) = (record.len(), heading.len());
+                let found = if n == wanted {
+                    row(&mut cells)
+                } else {
+                    let remedy = if has_decimal_comma { "" } else { ": the decimal sign is a point" };
+                    cells.wrong("", &format!("has {n} cells, the heading has {wanted}{remedy}"));
+                    None
+                };
+                (line, key, found)
+            }
+        };
+        each(RowRead { line, key, row: found, problems });
     }
+    let is_unknown = |name: &&str| !known.contains(&name.to_ascii_lowercase().as_str());
+    Ok(heading.iter().filter(is_unknown).map(str::to_owned).collect())
+}
+
+/// The places of the columns by their names in small letters.
+fn columns(
+    heading: &csv::StringRecord,
+    line: usize,
+    (known, needed): (&[&str], &[&str]),
+) -> Result<BTreeMap<String, usize>, Vec<Problem>> {
+    let mut problems = Vec::new();
     let mut columns = BTreeMap::new();
     for (idx, name) in heading.iter().enumerate() {
-        if columns.insert(name.to_owned(), idx).is_some() {
-            problems.push(problem(Some(heading_line), name, "stands twice in the heading: leave one out"));
+        if columns.insert(name.to_ascii_lowercase(), idx).is_some() {
+            problems.push(problem(Some(line), name, "stands twice in the heading: leave one out"));
         }
     }
     for name in needed.iter().filter(|name| !columns.contains_key(**name)) {
         let what = format!("no such column in the heading; columns giot knows: {}", known.join(", "));
-        problems.push(problem(Some(heading_line), name, &what));
+        problems.push(problem(Some(line), name, &what));
     }
-    let unknown: Vec<_> = heading.iter().filter(|name| !known.contains(name)).map(str::to_owned).collect();
-    let mut rows = Vec::new();
-    if problems.is_empty() {
-        for record in records {
-            match record {
-                Err(error) => problems.push(unreadable(place, bytes, &error)),
-                Ok(record) => {
-                    let line = line_of(place, bytes, record.position());
-                    if record.len() != heading.len() {
-                        let (n, wanted) = (record.len(), heading.len());
-                        let what =
-                            format!("has {n} cells, the heading has {wanted}: the decimal sign is a point");
-                        problems.push(problem(Some(line), "", &what));
-                    } else {
-                        rows.extend(row(&mut Cells {
-                            record: &record,
-                            columns: &columns,
-                            line,
-                            problems: &mut problems,
-                        }));
-                    }
-                }
-            }
-        }
-    }
-    if problems.is_empty() { Ok(Sheet { rows, unknown }) } else { Err(failed(place, problems)) }
+    if problems.is_empty() { Ok(columns) } else { Err(problems) }
+}
+
+/// What separates the cells: what the heading has most of, a comma where it has none.
+fn separator(bytes: &[u8]) -> u8 {
+    let lines = bytes.split(|byte| *byte == b'\n');
+    let heading = lines.map(<[u8]>::trim_ascii).find(|line| !line.is_empty() && !line.starts_with(b"#"));
+    let n_of = |separator: u8| heading.unwrap_or_default().iter().filter(|byte| **byte == separator).count();
+    // Of those with the same count the last wins.
+    [b'\t', b';', b','].into_iter().max_by_key(|separator| n_of(*separator)).unwrap_or(b',')
 }
 
 impl Cells<'_> {
@@ -128,7 +215,8 @@ impl Cells<'_> {
     /// A cell as a number; `None` when it is missing, or no number, which becomes a problem.
     pub fn number(&mut self, column: &str) -> Option<f64> {
         let text = self.text(column)?;
-        match text.parse::<f64>() {
+        let pointed = if self.has_decimal_comma { text.replace(',', ".") } else { text.to_owned() };
+        match pointed.parse::<f64>() {
             Ok(number) if number.is_finite() => Some(number),
             Ok(_) | Err(_) => {
                 let what = format!(
@@ -236,7 +324,34 @@ mod tests {
         );
         assert_eq!(numbers("b,b\n1,2\n"), Err(vec![(Some(1), "b".to_owned()), (Some(1), "a".to_owned())]));
         assert_eq!(numbers(""), Err(vec![(None, String::new())]));
-        assert_eq!(numbers("a;b\n1,5;2\n"), Err(vec![(Some(1), String::new())]));
+    }
+
+    #[test]
+    fn spreadsheets_separate_by_semicolons_and_write_names_as_they_like() {
+        assert_eq!(numbers("A;B\n1,5;2\n;3\n2.5;\n"), Ok(vec![(2, Some(1.5)), (3, None), (4, Some(2.5))]));
+        assert_eq!(numbers("# x,y,z\nb\ta\n1\t-0,5\n"), Ok(vec![(3, Some(-0.5))]));
+        assert_eq!(numbers("a;b\n1.234,5;2\n"), Err(vec![(Some(2), "a".to_owned())]));
+        assert_eq!(numbers("a,A\n1,2\n"), Err(vec![(Some(1), "A".to_owned())]));
+    }
+
+    #[test]
+    fn a_wrong_row_says_so_in_its_place() {
+        let place = Place { file: "f.csv".to_owned(), n_lines_before: 0 };
+        let text = b"b,a\n1,2\nx,NA\n3\n4,\n";
+        let sheet = read_each(&place, text, &["a", "b"], &["b", "a"], |cells| {
+            let both = (cells.number("b"), cells.number("a"));
+            Some(both.0? + both.1.unwrap_or_default())
+        });
+        let rows: Vec<_> =
+            sheet.unwrap().rows.into_iter().map(|found| (found.line, found.key, found.row)).collect();
+        let [(2, _, Ok(three)), (3, key, Err(wrong)), (4, _, Err(short)), (5, _, Ok(four))] = rows.as_slice()
+        else {
+            panic!("{rows:?}")
+        };
+        assert!((three - 3.0).abs() < 1e-9 && (four - 4.0).abs() < 1e-9);
+        assert!(key == "x" && wrong.starts_with("b: `x` is no number"), "{wrong}");
+        assert!(short.contains("has 1 cells, the heading has 2"), "{short}");
+        assert!(read_each(&place, b"a\n1\n", &["a", "b"], &["b"], |_| Some(())).is_err());
     }
 
     #[test]

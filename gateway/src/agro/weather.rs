@@ -1,6 +1,6 @@
 //! A station's days and hours as the engine takes them, and what an operator can do about a value that cannot be.
 
-use super::sheet::{Cells, Place, Sheet, read};
+use super::sheet::{Cells, Found, Place, Sheet, read, read_each};
 use crate::config::ConfigError;
 use chrono::{Datelike, NaiveDate, NaiveDateTime};
 use giot_engine::agro::{HourWeather, InputError, Weather};
@@ -43,12 +43,12 @@ pub struct StationHour {
     pub missing: Option<&'static str>,
 }
 
-/// Reads a file of days.
+/// Reads a file of days; a row that something is wrong with says so in its place.
 ///
 /// # Errors
-/// Every problem of the file.
-pub fn read_days(place: &Place, bytes: &[u8]) -> Result<Sheet<StationDay>, ConfigError> {
-    read(place, bytes, &DAY_COLUMNS, &["date", "tmin_c", "tmax_c"], day)
+/// What is wrong with the heading.
+pub fn read_days(place: &Place, bytes: &[u8]) -> Result<Sheet<Found<StationDay>>, ConfigError> {
+    read_each(place, bytes, &DAY_COLUMNS, &["date", "tmin_c", "tmax_c"], day)
 }
 
 /// Reads the weather of a season: rain in every row, and temperatures or a reference evapotranspiration.
@@ -98,17 +98,17 @@ fn day(cells: &mut Cells<'_>) -> Option<StationDay> {
     })
 }
 
-/// Reads a file of hours. `utc_offset_min` is the clock's distance from UTC.
+/// Reads a file of hours; a row that something is wrong with says so in its place. `utc_offset_min` is the clock's distance from UTC.
 ///
 /// # Errors
-/// Every problem of the file.
+/// What is wrong with the heading.
 pub fn read_hours(
     place: &Place,
     bytes: &[u8],
     longitude_deg: f64,
     utc_offset_min: i32,
-) -> Result<Sheet<StationHour>, ConfigError> {
-    read(place, bytes, &HOUR_COLUMNS, &["time", "t_c", "rs_mj"], |cells| {
+) -> Result<Sheet<Found<StationHour>>, ConfigError> {
+    read_each(place, bytes, &HOUR_COLUMNS, &["time", "t_c", "rs_mj"], |cells| {
         let (t_c, rs_mj) = (cells.number("t_c"), cells.number("rs_mj"));
         let (rh, ea_kpa, u_ms) = (cells.number("rh"), cells.number("ea_kpa"), cells.number("u_ms"));
         let text = cells.text("time").unwrap_or_default().to_owned();
@@ -151,6 +151,13 @@ fn day_of_year(date: NaiveDate) -> u16 {
 /// An error of the engine with what the operator can do about it.
 #[must_use]
 pub fn with_remedy(error: &InputError) -> String {
+    if let InputError::Missing { field } = error {
+        return if *field == "rh" {
+            "rh or ea_kpa is missing".to_owned()
+        } else {
+            format!("{field} is missing")
+        };
+    }
     let remedy = match error.field() {
         "rs_mj" => {
             "give megajoules per m² in the whole period: 100 W/m² for a day are 8.64 MJ, for an hour 0.36 MJ"

@@ -32,6 +32,8 @@ Columns of the output, one row a day, depths in mm over the whole area:
                                      grew into, evaporation from below the wilting point
   ToBelow, Drmax                     with layers: water that left the roots but stays in reach of their greatest depth, and
                                      the depletion down to there
+Where coefficients follow the climate, a day without rhmin takes the vapour that is known best (ea_kpa, tdew_c, rhmax, rhmean, or tmin_c
+as dew point) for its lowest humidity, at tmax_c: rhmax alone means the vapour at tmin_c.
 With single coefficients the columns of the surface layer are empty. Every day
   Dr = Dr before + Reset + Growth - (Rain - Runoff - Ignored) - (Irrig - IrrLoss) + ETa + DP + ToBelow - BelowWP")]
 pub(in crate::cli) struct Args {

@@ -9,8 +9,7 @@ use crate::agro::weather::{
 use crate::config::{ConfigError, Problem, parse_utc_offset};
 use clap::ValueEnum;
 use giot_engine::agro::{
-    Et0, Et0Choice, HourEt0, InputError, NIGHT_RATIO_DEFAULT, Site, TemperatureOnly, WindFrom, et0_day,
-    et0_hour,
+    Et0Choice, HourEt0, InputError, NIGHT_RATIO_DEFAULT, Site, TemperatureOnly, WindFrom, et0_day, et0_hour,
 };
 use std::io::Write;
 use std::path::PathBuf;
@@ -25,9 +24,11 @@ const GAPS_SHOWN: usize = 10;
   giot agro et0 weather.csv --latitude 21.33 --elevation 676 --wind-height 10 > et0.csv
   giot agro et0 station.csv --latitude -33.4 --elevation 540 --temperature-only pm
   giot agro et0 hours.csv --hourly --latitude 21.33 --elevation 676 --longitude 103.91 --utc-offset +07:00
+  giot agro et0 night.csv --hourly --latitude 16.22 --elevation 8 --longitude -16.25 --utc-offset -01:00 --night-ratio 0.8
   curl … | giot agro et0 - --latitude 21.33 --elevation 676
 
-Columns of the file, in any order, decimal point, empty = missing; lines with # are comments:
+Columns of the file, in any order and case, empty = missing; commas between them and decimal points, or semicolons or tabs and
+decimal commas; lines with # are comments:
   date     2026-03-01 (or 2026-060)     needed
   tmin_c   lowest temperature, °C       needed      tmax_c  highest temperature, °C    needed
   ea_kpa   vapour pressure, kPa                     tdew_c  dew point, °C
@@ -36,10 +37,12 @@ Columns of the file, in any order, decimal point, empty = missing; lines with # 
   u_ms     wind at --wind-height, m/s
 What is used, best first: ea_kpa, tdew_c, rhmax+rhmin, rhmax, rhmean, rhmin, tmin_c as dew point; rs_mj, n_hours, the
 range of temperature; u_ms, 2 m/s; where nothing but temperature is known, Hargreaves. The output has a row for each row of the file
-and says which it was; where a day has no number et0_mm is empty, and method says why:
+and says which it was; where a row has no number, because a value is missing or cannot be, et0_mm is empty, method says why, and
+the first such rows are told on standard error:
   date,et0_mm,method
 With --hourly: columns time (beginning of the hour, 2026-03-01T06:00), t_c, rs_mj (in the hour), rh or ea_kpa, u_ms; hours
-in order. Equation 53 of FAO-56 (0.34 day and night; ASCE takes 0.24 and 0.96). Output: time,et0_mm,method.")]
+in order. The clearness of the sky by night (measured over clear-sky radiation) is that of the afternoon before; until the file has one
+it is --night-ratio. Equation 53 of FAO-56 (0.34 day and night; ASCE takes 0.24 and 0.96). Output: time,et0_mm,method.")]
 pub(in crate::cli) struct Args {
     /// Weather file, or - for standard input
     #[arg(value_name = "FILE.csv")]
@@ -71,6 +74,10 @@ pub(in crate::cli) struct Args {
     /// Longitude, degrees, east positive (hours only)
     #[arg(long, value_name = "DEG", allow_negative_numbers = true, requires = "hourly")]
     longitude: Option<f64>,
+    /// Measured over clear-sky radiation of the nights before the file's first afternoon: 0.4 to 0.6 in humid, 0.7 to 0.8 in dry
+    /// regions (hours only)
+    #[arg(long, value_name = "SHARE", requires = "hourly", default_value_t = NIGHT_RATIO_DEFAULT)]
+    night_ratio: f64,
     /// The file's clock (hours only)
     #[arg(long, value_name = "±HH:MM", default_value = "+07:00", value_parser = parse_offset, allow_hyphen_values = true)]
     utc_offset: i32,
@@ -91,7 +98,11 @@ fn parse_offset(text: &str) -> Result<i32, String> {
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let site = Site::new(args.latitude, args.elevation, args.wind_height)
         .map_err(|error| UsageError(format!("--{}: {error}", option_of(&error))))?;
-    for (option, value, high) in [("--wind-min", args.wind_min, 2.0), ("--k-rs", args.k_rs, 0.3)] {
+    for (option, value, high) in [
+        ("--wind-min", args.wind_min, 2.0),
+        ("--k-rs", args.k_rs, 0.3),
+        ("--night-ratio", args.night_ratio, 1.0),
+    ] {
         if !(0.0..=high).contains(&value) {
             return Err(UsageError(format!("{option}: {value} is not between 0 and {high}")).into());
         }
@@ -124,83 +135,126 @@ fn days(args: &Args, site: &Site, place: &Place, bytes: &[u8]) -> anyhow::Result
     };
     let sheet = read_days(place, bytes)?;
     tell_unknown(&place.file, &sheet.unknown, &DAY_COLUMNS);
-    let results = all(place, sheet.rows, |day: &StationDay| {
-        let missing = [("tmin_c", day.weather.tmin_c), ("tmax_c", day.weather.tmax_c)];
-        if let Some((name, _)) = missing.iter().find(|(_, value)| value.is_nan()) {
-            return Ok(Err(format!("{name} is missing")));
+    let rows = sheet.rows.into_iter().map(|found| {
+        let (date, result) = match found.row {
+            Ok(day) => (day.date.to_string(), day_of(site, &day, &choice)),
+            Err(why) => (found.key, Err(why)),
+        };
+        Row { line: found.line, key: date, result }
+    });
+    write_rows(place, "date", rows)
+}
+
+fn day_of(site: &Site, day: &StationDay, choice: &Et0Choice) -> Result<(f64, String), String> {
+    let missing = [("tmin_c", day.weather.tmin_c), ("tmax_c", day.weather.tmax_c)];
+    if let Some((name, _)) = missing.iter().find(|(_, value)| value.is_nan()) {
+        return Err(format!("{name} is missing"));
+    }
+    match et0_day(site, &day.weather, choice) {
+        Ok(et0) => Ok((et0.et0_mm, et0.method.to_string())),
+        Err(error) => Err(cause(&error)),
+    }
+}
+
+/// Why a row has no number.
+fn cause(error: &InputError) -> String {
+    match error {
+        InputError::PolarNight => "the sun does not rise".to_owned(),
+        InputError::Missing { .. } => with_remedy(error),
+        InputError::OutOfRange { .. }
+        | InputError::TmaxBelowTmin { .. }
+        | InputError::Supersaturated { .. } => {
+            format!("{}: {}", error.field(), with_remedy(error))
         }
-        match et0_day(site, &day.weather, &choice) {
-            Ok(et0) => Ok(Ok(et0)),
-            Err(InputError::PolarNight) => Ok(Err("the sun does not rise".to_owned())),
-            Err(error) => Err((day.line, error)),
-        }
-    })?;
-    tell_gaps(place, results.iter().map(|(day, result)| (day.line, result.as_ref().err())));
+    }
+}
+
+/// A row of the output.
+struct Row {
+    line: usize,
+    /// Its date or time.
+    key: String,
+    /// Depth and method, or why there is none.
+    result: Result<(f64, String), String>,
+}
+
+/// Writes a row for each row of the file, then says on standard error which have no number: the first few, and how many there are.
+fn write_rows(place: &Place, key: &str, rows: impl Iterator<Item = Row>) -> anyhow::Result<()> {
+    let (mut n_rows, mut n_gaps, mut shown) = (0_u64, 0_u64, Vec::new());
     write_table(|out| {
-        writeln!(out, "date,et0_mm,method")?;
-        for (day, result) in results {
+        writeln!(out, "{key},et0_mm,method")?;
+        for Row { line, key, result } in rows {
+            n_rows += 1;
             match result {
-                Ok(Et0 { et0_mm, method }) => writeln!(out, "{},{et0_mm:.N_DECIMALS$},{method}", day.date)?,
-                Err(why) => writeln!(out, "{},,none: {why}", day.date)?,
+                Ok((et0_mm, method)) => writeln!(out, "{key},{et0_mm:.N_DECIMALS$},{method}")?,
+                Err(why) => {
+                    writeln!(out, "{},,{}", quoted(&key), quoted(&format!("none: {why}")))?;
+                    n_gaps += 1;
+                    if shown.len() < GAPS_SHOWN {
+                        shown.push((line, why));
+                    }
+                }
             }
         }
         Ok(())
-    })
-}
-
-/// Says which rows have no number, and why: the first few, and how many there are.
-fn tell_gaps<'a>(place: &Place, rows: impl Iterator<Item = (usize, Option<&'a String>)>) {
-    let mut gaps = rows.filter_map(|(line, why)| Some((line, why?)));
-    let shown: Vec<_> = gaps.by_ref().take(GAPS_SHOWN).collect();
-    let n_more = gaps.count();
+    })?;
     let mut err = std::io::stderr().lock();
     // Nothing is left to tell it to when stderr is closed.
-    for (line, why) in shown {
+    for (line, why) in &shown {
         writeln!(err, "giot: {}:{line}: no number: {why}", place.file).ok();
     }
-    if n_more > 0 {
-        writeln!(err, "giot: {}: {n_more} more rows without a number", place.file).ok();
+    if n_gaps > 0 {
+        writeln!(err, "giot: {}: {n_gaps} of {n_rows} rows have no number", place.file).ok();
+    }
+    Ok(())
+}
+
+/// A cell as CSV has it: in quotes where it would be two otherwise.
+fn quoted(text: &str) -> String {
+    if text.contains([',', '"', '\n', '\r']) {
+        format!("\"{}\"", text.replace('"', "\"\""))
+    } else {
+        text.to_owned()
     }
 }
 
 fn hours(args: &Args, site: &Site, longitude_deg: f64, place: &Place, bytes: &[u8]) -> anyhow::Result<()> {
     let sheet = read_hours(place, bytes, longitude_deg, args.utc_offset)?;
     tell_unknown(&place.file, &sheet.unknown, &HOUR_COLUMNS);
-    in_order(place, &sheet.rows)?;
-    let mut night_ratio = NIGHT_RATIO_DEFAULT;
-    let results = all(place, sheet.rows, |hour: &StationHour| {
-        if let Some(name) = hour.missing {
-            return Ok(Err(format!("{name} is missing")));
-        }
-        let result = et0_hour(site, &hour.weather, night_ratio).map_err(|error| (hour.line, error))?;
-        night_ratio = result.night_ratio;
-        Ok(Ok(result))
-    })?;
-    tell_gaps(place, results.iter().map(|(hour, result)| (hour.line, result.as_ref().err())));
-    write_table(|out| {
-        writeln!(out, "time,et0_mm,method")?;
-        for (hour, result) in results {
-            let time = hour.time.format("%Y-%m-%dT%H:%M");
-            let HourEt0 { et0_mm, wind, .. } = match result {
-                Ok(result) => result,
-                Err(why) => {
-                    writeln!(out, "{time},,none: {why}")?;
-                    continue;
-                }
-            };
-            let wind = match wind {
-                WindFrom::Measured => "measured",
-                WindFrom::Default => "assumed_2_m/s",
-            };
-            writeln!(out, "{time},{et0_mm:.N_DECIMALS$},fao56-hourly wind={wind}")?;
-        }
-        Ok(())
-    })
+    in_order(place, sheet.rows.iter().filter_map(|found| found.row.as_ref().ok()))?;
+    let mut night_ratio = args.night_ratio;
+    let rows = sheet.rows.into_iter().map(|found| {
+        let (time, result) = match found.row {
+            Ok(hour) => {
+                (hour.time.format("%Y-%m-%dT%H:%M").to_string(), hour_of(site, &hour, &mut night_ratio))
+            }
+            Err(why) => (found.key, Err(why)),
+        };
+        Row { line: found.line, key: time, result }
+    });
+    write_rows(place, "time", rows)
+}
+
+fn hour_of(site: &Site, hour: &StationHour, night_ratio: &mut f64) -> Result<(f64, String), String> {
+    if let Some(name) = hour.missing {
+        return Err(format!("{name} is missing"));
+    }
+    let HourEt0 { et0_mm, wind, night_ratio: next, .. } =
+        et0_hour(site, &hour.weather, *night_ratio).map_err(|error| cause(&error))?;
+    *night_ratio = next;
+    let wind = match wind {
+        WindFrom::Measured => "measured",
+        WindFrom::Default => "assumed_2_m/s",
+    };
+    Ok((et0_mm, format!("fao56-hourly wind={wind}")))
 }
 
 /// The clearness of a night is that of the afternoon before: hours must follow each other.
-fn in_order(place: &Place, hours: &[StationHour]) -> Result<(), ConfigError> {
-    let late = hours.iter().zip(hours.iter().skip(1)).filter(|(before, after)| after.time <= before.time);
+fn in_order<'a>(
+    place: &Place,
+    hours: impl Iterator<Item = &'a StationHour> + Clone,
+) -> Result<(), ConfigError> {
+    let late = hours.clone().zip(hours.skip(1)).filter(|(before, after)| after.time <= before.time);
     let problems: Vec<_> = late
         .map(|(before, after)| Problem {
             line: Some(after.line),
@@ -210,26 +264,4 @@ fn in_order(place: &Place, hours: &[StationHour]) -> Result<(), ConfigError> {
         })
         .collect();
     if problems.is_empty() { Ok(()) } else { Err(failed(place, problems)) }
-}
-
-/// Computes every row; when a value of one cannot be, says which and why, and gives no results: nobody knows what else is wrong.
-fn all<T, R>(
-    place: &Place,
-    rows: Vec<T>,
-    mut compute: impl FnMut(&T) -> Result<R, (usize, InputError)>,
-) -> Result<Vec<(T, R)>, ConfigError> {
-    let mut problems = Vec::new();
-    let mut results = Vec::with_capacity(rows.len());
-    for row in rows {
-        match compute(&row) {
-            Ok(result) => results.push((row, result)),
-            Err((line, error)) => problems.push(Problem {
-                line: Some(line),
-                column: None,
-                field: error.field().to_owned(),
-                what: with_remedy(&error),
-            }),
-        }
-    }
-    if problems.is_empty() { Ok(results) } else { Err(failed(place, problems)) }
 }
