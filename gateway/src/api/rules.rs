@@ -10,7 +10,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::auth::SignedIn;
 use super::error::Problem;
 use super::{Api, ask};
-use crate::rules::{chosen, parse_span_ms, rehearse_store};
+use crate::rules::{READINGS_MAX, chosen, parse_span_ms, rehearse_store, span_of};
 
 /// Longest rehearsal over HTTP, ms: a longer one belongs on the command line, where it shows how far it is.
 const LAST_MS_MAX: u64 = 31 * 86_400_000;
@@ -53,6 +53,10 @@ struct RuleRow {
 pub(crate) struct TestQuery {
     /// How far back, as `36h` or `7d`; 7 days when left out, 31 at most.
     last: Option<String>,
+    /// Instead: the first day, `today`, `yesterday` or a date such as 2026-03-01, by the farm's clock.
+    from: Option<String>,
+    /// The last day, with `from`; 31 days at most.
+    to: Option<String>,
     /// Only this rule, also one that is switched off.
     rule: Option<String>,
 }
@@ -111,9 +115,10 @@ pub(crate) async fn list(_: SignedIn, State(api): State<Api>) -> Json<Rules> {
     Json(Rules { rules: api.settings().rules.iter().map(row).collect() })
 }
 
-/// When the rules would have fired on the last days: the same rules over the stored history; nothing is changed.
+/// When the rules would have fired on the last days, or on those of a past season: the same rules over the stored history; nothing is changed.
 #[utoipa::path(get, path = "/api/v1/rules/test", params(TestQuery), responses(
-    (status = 200, body = Test), (status = 400, body = Problem), (status = 401, body = Problem)
+    (status = 200, body = Test), (status = 400, body = Problem), (status = 401, body = Problem),
+    (status = 503, body = Problem, description = "Too many long answers at once")
 ))]
 pub(crate) async fn test(
     _: SignedIn,
@@ -124,12 +129,25 @@ pub(crate) async fn test(
         .ok()
         .filter(|last_ms| *last_ms <= LAST_MS_MAX)
         .ok_or_else(|| Problem::bad_request("last: a number of hours or days, as 36h or 7d; at most 31d"))?;
-    let rules = chosen(&api.settings(), query.rule.as_deref()).map_err(Problem::bad_request)?;
-    let to = api.view.borrow().now;
-    let from = to.minus_ms(last_ms);
+    let days = match (query.from.as_deref(), query.to.as_deref()) {
+        (Some(_), Some(_)) if query.last.is_some() => {
+            return Err(Problem::bad_request("either last, or from and to"));
+        }
+        (Some(from), Some(to)) => Some((from, to)),
+        (None, None) => None,
+        (Some(_), None) | (None, Some(_)) => return Err(Problem::bad_request("from and to go together")),
+    };
     let settings = api.settings();
+    let rules = chosen(&settings, query.rule.as_deref()).map_err(Problem::bad_request)?;
+    let now = api.view.borrow().now;
+    let (from, to) =
+        span_of(days, last_ms, now, settings.plan.utc_offset_min).map_err(Problem::bad_request)?;
+    if to.since_ms(from) > LAST_MS_MAX {
+        return Err(Problem::bad_request("from, to: at most 31 days"));
+    }
+    let _place = api.places.take().await?;
     let rehearsal = ask(&api.reader, move |reader| {
-        rehearse_store(&reader, &settings, &rules, (from, to), &mut |_, _| {})
+        rehearse_store(&reader, &settings, &rules, (from, to), READINGS_MAX, &mut |_| {})
     })
     .await?;
     let firings = rehearsal.firings.into_iter().map(|(at, firing)| TestFiring {

@@ -9,7 +9,9 @@ use serde_json::json;
 
 use super::{DataFolder, UsageError, format_time, say, serve};
 use crate::clock::Clock;
-use crate::rules::{Rehearsal, chosen, parse_span_ms, rehearse_store};
+use crate::rules::{
+    DAYS_MAX, READINGS_MAX_AT_LENGTH, Rehearsal, chosen, parse_span_ms, rehearse_store, span_of,
+};
 use crate::store::Reader;
 
 /// Rules: what follows when a condition holds
@@ -31,12 +33,13 @@ pub(super) struct ListArgs {
     place: Place,
 }
 
-/// Tell when rules would have fired on the last days: the same rules over the stored history
+/// Tell when rules would have fired on the last days, or on those of a past season: the same rules over the stored history
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   giot rules test --last 7d
   giot rules test --last 36h --rule heat --config farm.toml
   giot rules test --last 30d --json                one JSON line at the end
+  giot rules test --from 2022-06-01 --to 2022-08-31    days of an imported season, by the farm's clock
 
 Nothing is watered and nothing is changed; works while the gateway runs. A start is shown as it would have been wanted:
 whether a guard would have barred it is not simulated.")]
@@ -44,8 +47,14 @@ pub(super) struct TestArgs {
     #[command(flatten)]
     place: Place,
     /// How far back: a number of hours or days, as 36h or 7d
-    #[arg(long, value_name = "SPAN", default_value = "7d", value_parser = parse_span_ms)]
+    #[arg(long, value_name = "SPAN", default_value = "7d", value_parser = parse_span_ms, conflicts_with_all = ["from", "to"])]
     last: u64,
+    /// First day: today, yesterday or a date, by the farm's clock; at most 366 days
+    #[arg(long, value_name = "DAY", requires = "to")]
+    from: Option<String>,
+    /// Last day
+    #[arg(long, value_name = "DAY", requires = "from")]
+    to: Option<String>,
     /// Only this rule; also one that is switched off
     #[arg(long, value_name = "ID")]
     rule: Option<String>,
@@ -86,15 +95,16 @@ fn test(args: &TestArgs) -> anyhow::Result<()> {
     let settings = serve::settings(args.place.config.as_deref(), &args.place.data.data)?;
     let rules = chosen(&settings, args.rule.as_deref()).map_err(UsageError)?;
     let reader = Reader::open(&args.place.data.data)?;
-    let to = Clock::system(None).wall_unchecked();
-    let bar = ProgressBar::no_length()
-        .with_style(ProgressStyle::with_template("rehearsing {wide_bar} {pos}/{len} readings")?);
-    let span = (to.minus_ms(args.last), to);
-    let rehearsal = rehearse_store(&reader, &settings, &rules, span, &mut |n, n_all| {
-        if n.is_multiple_of(4096) {
-            bar.set_length(n_all);
-            bar.set_position(n);
-        }
+    let now = Clock::system(None).wall_unchecked();
+    let days = args.from.as_deref().zip(args.to.as_deref());
+    let span = span_of(days, args.last, now, settings.plan.utc_offset_min).map_err(UsageError)?;
+    if span.1.since_ms(span.0) > DAYS_MAX * 86_400_000 {
+        return Err(UsageError(format!("--from, --to: at most {DAYS_MAX} days")).into());
+    }
+    let bar =
+        ProgressBar::new(1000).with_style(ProgressStyle::with_template("rehearsing {wide_bar} {percent} %")?);
+    let rehearsal = rehearse_store(&reader, &settings, &rules, span, READINGS_MAX_AT_LENGTH, &mut |n| {
+        bar.set_position(n);
     })?;
     bar.finish_and_clear();
     tell(&rehearsal)?;

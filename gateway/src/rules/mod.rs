@@ -36,7 +36,9 @@ pub(crate) use expr::hint as did_you_mean;
 pub(crate) use nearest::nearest as nearest_name;
 
 pub use book::{Firing, Output, RuleBook, RuleMemory, RuleState};
-pub use past::{DAYS_MAX, chosen, parse_span_ms, rehearse_store};
+pub use past::{
+    DAYS_MAX, READINGS_MAX, READINGS_MAX_AT_LENGTH, chosen, parse_span_ms, rehearse_store, span_of,
+};
 pub use rehearse::{Rehearsal, rehearse};
 
 use expr::Condition;

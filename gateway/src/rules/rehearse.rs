@@ -64,39 +64,16 @@ pub struct Rehearsal {
     pub starts: BTreeMap<ZoneId, u64>,
 }
 
-/// Plays what happened, in the order of time, from `from` to `to`. `each` hears how far it is, in things that happened.
+/// Plays what happened, in the order of time, from `from` to `to`.
 pub fn rehearse(
     rules: &[Rule],
     plan: &Plan,
     happened: &[(UnixMs, Happened)],
     (from, to): (UnixMs, UnixMs),
-    each: &mut dyn FnMut(u64),
 ) -> Rehearsal {
-    let moment = |at: UnixMs| Now { mono: MonoMs(at.since_ms(from)), wall: Some(at) };
-    let mut stage = Stage {
-        book: RuleBook::new(rules, &BTreeMap::new(), plan.utc_offset_min, moment(from)),
-        engine: Engine::new(quiet(plan), Memory::default(), CommandId(1), moment(from)),
-        faulty: BTreeSet::new(),
-        valves: plan.zones.iter().map(|(id, zone)| (zone.valve.clone(), id.clone())).collect(),
-        probes: BTreeMap::new(),
-        from,
-        rehearsal: Rehearsal::default(),
-    };
-    let read: BTreeSet<ZoneId> = stage.book.zones().cloned().collect();
-    for (id, zone) in plan.zones.iter().filter(|(id, _)| read.contains(*id)) {
-        for probe in &zone.probes {
-            stage.probes.entry(probe.clone()).or_default().push(id.clone());
-        }
-    }
-    stage.begin(&read, moment(from));
-    for (at, what) in happened {
-        stage.wait_until(*at, moment);
-        stage.take(moment(*at), *at, what);
-        stage.rehearsal.n_happened += 1;
-        each(stage.rehearsal.n_happened);
-    }
-    stage.wait_until(to, moment);
-    stage.rehearsal
+    let mut stage = Stage::new(rules, plan, from);
+    happened.iter().for_each(|(at, what)| stage.play(*at, what));
+    stage.end(to)
 }
 
 /// The plan with nothing that waters by itself.
@@ -107,7 +84,9 @@ fn quiet(plan: &Plan) -> Plan {
     plan
 }
 
-struct Stage {
+/// A rehearsal that is played piece by piece, so that a long history needs not be in memory at once.
+#[derive(Debug)]
+pub struct Stage {
     book: RuleBook,
     engine: Engine,
     /// Zones with a fault, as the diary tells.
@@ -120,6 +99,47 @@ struct Stage {
 }
 
 impl Stage {
+    /// Before anything happened.
+    #[must_use]
+    pub fn new(rules: &[Rule], plan: &Plan, from: UnixMs) -> Self {
+        let now = Now { mono: MonoMs(0), wall: Some(from) };
+        let mut stage = Self {
+            book: RuleBook::new(rules, &BTreeMap::new(), plan.utc_offset_min, now),
+            engine: Engine::new(quiet(plan), Memory::default(), CommandId(1), now),
+            faulty: BTreeSet::new(),
+            valves: plan.zones.iter().map(|(id, zone)| (zone.valve.clone(), id.clone())).collect(),
+            probes: BTreeMap::new(),
+            from,
+            rehearsal: Rehearsal::default(),
+        };
+        let read: BTreeSet<ZoneId> = stage.book.zones().cloned().collect();
+        for (id, zone) in plan.zones.iter().filter(|(id, _)| read.contains(*id)) {
+            for probe in &zone.probes {
+                stage.probes.entry(probe.clone()).or_default().push(id.clone());
+            }
+        }
+        stage.begin(&read, now);
+        stage
+    }
+
+    /// What happened next; never before what was played already.
+    pub fn play(&mut self, at: UnixMs, what: &Happened) {
+        self.wait_until(at);
+        self.take(self.moment(at), at, what);
+        self.rehearsal.n_happened += 1;
+    }
+
+    /// Lets the rest of the time pass.
+    #[must_use]
+    pub fn end(mut self, to: UnixMs) -> Rehearsal {
+        self.wait_until(to);
+        self.rehearsal
+    }
+
+    fn moment(&self, at: UnixMs) -> Now {
+        Now { mono: MonoMs(at.since_ms(self.from)), wall: Some(at) }
+    }
+
     fn begin(&mut self, zones: &BTreeSet<ZoneId>, now: Now) {
         // Every valve is heard of as closed, or it would count as unknown.
         let nodes: BTreeSet<NodeId> = self.valves.keys().map(|valve| valve.node.clone()).collect();
@@ -138,14 +158,14 @@ impl Stage {
     }
 
     /// Lets time pass for both, each at its exact moments.
-    fn wait_until(&mut self, until: UnixMs, moment: impl Fn(UnixMs) -> Now) {
+    fn wait_until(&mut self, until: UnixMs) {
         let until_mono = MonoMs(until.since_ms(self.from));
         loop {
             let of_engine = self.engine.poll_timeout();
             let next = of_engine.into_iter().chain(self.book.poll_timeout()).min();
             let Some(at) = next.filter(|at| *at < until_mono) else { return };
             let at = self.from.plus_ms(at.0);
-            let now = moment(at);
+            let now = self.moment(at);
             self.engine.handle(now, Input::Timeout);
             while self.engine.poll_action().is_some() {}
             self.book.handle_timeout(now);
@@ -275,14 +295,14 @@ then = [{ notify = "hot" }]
         let settings = farm();
         let happened: Vec<_> = happened.iter().map(|(minute, what)| (at(*minute), what.clone())).collect();
         let span = (at(0), at(1440));
-        let first = rehearse(&settings.rules, &settings.plan, &happened, span, &mut |_| {});
+        let first = rehearse(&settings.rules, &settings.plan, &happened, span);
         let told: Vec<(i64, &str)> = first
             .firings
             .iter()
             .map(|(when, firing)| ((when.0 - at(0).0) / 60_000, firing.rule.as_str()))
             .collect();
         assert_eq!(told, want);
-        assert_eq!(rehearse(&settings.rules, &settings.plan, &happened, span, &mut |_| {}), first, "P10");
+        assert_eq!(rehearse(&settings.rules, &settings.plan, &happened, span), first, "P10");
     }
 
     #[test]
