@@ -24,7 +24,10 @@ use crate::words::{Lang, Names, Words, number, percent, span};
 The engine that waters the farm decides again, over the readings and the weather of those days: with the soil as it was read, and
 with the soil that its own water would have made, learned from how the soil answered to the water that was given. Without
 --program the zone's thresholds and all its programs; with it that program alone. Nothing is watered and nothing is changed;
-works while the gateway runs.")]
+works while the gateway runs.
+
+A stress day is drier than field capacity less the share of the available water that the crop takes without stress (FAO-56); where the
+zone's soil is not known, drier than the start threshold in force: the same for every --config, so that trials can be compared.")]
 pub(super) struct Args {
     #[command(flatten)]
     data: DataFolder,
@@ -53,8 +56,8 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let settings = serve::settings(args.config.as_deref(), &args.data.data)?;
-    // What the farm is watered by judges what is tried.
-    let in_force = args.config.as_ref().map(|_| serve::settings(None, &args.data.data)).transpose()?;
+    // What the farm is watered by judges what is tried; a farm that cannot be read judges nothing.
+    let in_force = args.config.as_ref().map(|_| serve::settings(None, &args.data.data).unwrap_or_default());
     let plan = &settings.plan;
     let zone = args.zone.parse::<ZoneId>().ok().filter(|zone| plan.zones.contains_key(zone));
     let zone = zone.ok_or_else(|| {

@@ -236,7 +236,7 @@ export interface BacktestSum {
   runs: number;
   run_s: number;
   litres: number;
-  /** Days that were drier than the start threshold; null where nothing was read. */
+  /** Days on which the plants lacked water; null where nothing was read, or nobody knows when they do. */
   stress_days: number | null;
 }
 
