@@ -169,7 +169,7 @@ static TANK: [Key; 4] =
 static PRESSURE: [Key; 4] =
     [must("gauge", METER), may("min_kpa", NUMBER), may("max_kpa", NUMBER), may("delay_s", U32)];
 
-static ZONE: [Key; 43] = [
+static ZONE: [Key; 45] = [
     must("id", TEXT),
     may("name", TEXT),
     may("household", TEXT),

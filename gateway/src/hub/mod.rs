@@ -442,8 +442,10 @@ impl Hub {
             Wish::Shutdown => return self.shut_down(answer),
             Wish::Lacks { age_ms, lacks } => return self.take_lacks(*age_ms, lacks),
             Wish::Outlook { tell } => {
-                // Whoever asked may have gone.
-                self.engine.outlook(self.now()).map(|outlook| tell.try_send(outlook));
+                if let Some(outlook) = self.engine.outlook(self.now()) {
+                    // Whoever asked may have gone.
+                    tell.try_send(outlook).ok();
+                }
                 answer.send(Ok(())).ok();
                 return;
             }
