@@ -155,6 +155,19 @@ fn what_a_person_pauses_or_switches_off_in_the_middle_of_a_program_stays_closed(
     assert!(!field.has("open v2") && field.has("open v3"), "one zone's pause is its own: {:?}", field.log);
 }
 
+/// Season 22, day 5: a run that was interrupted came back although its program had been switched off meanwhile.
+#[test]
+fn what_is_interrupted_after_its_program_was_switched_off_does_not_come_back() {
+    for (wish_of, n_runs) in [(ProgramWish::Enable(false), 1), (ProgramWish::Enable(true), 2)] {
+        let mut field = Field::new(by_program(&[("z1", 20)]));
+        field.wait_s(900);
+        wish(&mut field, wish_of);
+        field.reboot("v1");
+        field.wait_s(3 * HOUR_S);
+        assert_eq!(field.seconds("open v1").len(), n_runs, "{wish_of:?}: {:?}", field.log);
+    }
+}
+
 #[test]
 fn rain_in_the_middle_of_a_program_ends_it_for_good() {
     let mut plan = by_program(&[("z1", 20), ("z2", 20)]);

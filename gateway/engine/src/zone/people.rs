@@ -161,8 +161,11 @@ impl Zone {
         self.skip_told(reason);
     }
 
-    /// A person ends what a program still wants here; what runs is finished.
+    /// A person ends what a program still wants here; what runs is finished, and not made up for when it is interrupted.
     pub(crate) fn leave_out(&mut self, turn: &mut Turn<'_>, program: &ProgramId, reason: &Reason, by: &str) {
+        if self.is_run_of(program) {
+            self.is_memory_changed |= self.memory.run.take().is_some();
+        }
         self.give_up_errands(turn, Some(program), reason, &By::Person(by.to_owned()));
     }
 
