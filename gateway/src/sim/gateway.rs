@@ -97,7 +97,8 @@ pub(super) struct Gateway {
     /// The pauses that hold, and the programs that are switched off, as this run of it has them.
     paused: FarmState,
     switched_off: BTreeSet<ProgramId>,
-    /// When a person last started a program: its runs go by no hours then.
+    /// When a person last started a program: its runs go by no hours then, and portions and what was interrupted may follow until
+    /// the day after.
     pub(super) by_hand_ms: BTreeMap<ProgramId, u64>,
     is_offline: BTreeMap<usize, bool>,
     /// Whether the first clock that this run of the gateway saw was right: dates of devices are believed by it.
@@ -360,7 +361,7 @@ impl World {
         let is_by_hour = |program: &ProgramId| {
             let plan = self.farm.plan.programs.get(program);
             let by_hand_ms = self.gateway.by_hand_ms.get(program);
-            let is_by_hand = by_hand_ms.is_some_and(|began_ms| now_ms.saturating_sub(*began_ms) < DAY_MS);
+            let is_by_hand = by_hand_ms.is_some_and(|began_ms| now_ms.saturating_sub(*began_ms) < 2 * DAY_MS);
             let may_begin =
                 plan.zip(wall).is_some_and(|(plan, wall)| hours::may_begin(&plan.windows, wall, offset_min));
             is_by_hand || (may_begin && !is_paused && !self.gateway.switched_off.contains(program))

@@ -410,7 +410,8 @@ impl Zone {
         let by = on_behalf_of(&program);
         let rest = Errand { run_s, volume, ..errand };
         // It waits from now on; what the node makes of it is no lateness.
-        let latest = if is_split { rest.latest.max(wall.plus_ms(PORTION_WAIT_MS)) } else { rest.latest };
+        let wait_ms = if rest.by_hand { BY_HAND_WAIT_MS } else { PORTION_WAIT_MS };
+        let latest = if is_split { rest.latest.max(wall.plus_ms(wait_ms)) } else { rest.latest };
         self.add_errands(vec![Errand { from: wall, latest, ..rest }]);
         let run_s = u64::from(run_s);
         let reason = if is_split {
