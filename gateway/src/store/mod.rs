@@ -297,4 +297,7 @@ fn closed() -> CommitError {
 }
 
 #[cfg(test)]
+pub(crate) use tests::copy_as_killed;
+
+#[cfg(test)]
 mod tests;

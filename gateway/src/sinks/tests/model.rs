@@ -163,12 +163,7 @@ impl World {
             }
             Step::Kill => {
                 let copy = tempfile::tempdir().unwrap();
-                for name in ["giot.sqlite", "giot.sqlite-wal"] {
-                    let from = self.dir.path().join(name);
-                    if from.exists() {
-                        std::fs::copy(from, copy.path().join(name)).unwrap();
-                    }
-                }
+                crate::store::copy_as_killed(self.dir.path(), copy.path());
                 drop(self.store.take());
                 self.dir = copy;
                 self.reopen();

@@ -176,7 +176,7 @@ proptest! {
                 }
                 Step::Crash => {
                     let copy = tempfile::tempdir().unwrap();
-                    copy_files(dir.path(), copy.path());
+                    copy_as_killed(dir.path(), copy.path());
                     drop(store);
                     store = Store::open(copy.path()).unwrap();
                     dir = copy;

@@ -284,7 +284,7 @@ impl Life {
     /// The files as they are, in another folder.
     fn crash(&mut self) -> &'static str {
         let other = folder();
-        copy_files(self.dir.path(), other.path());
+        copy_as_killed(self.dir.path(), other.path());
         self.store = None;
         self.store = Some(Store::open(other.path()).unwrap());
         self.dir = other;
