@@ -344,7 +344,7 @@ pub(crate) async fn suspend(
     of_program(&api, &id, ProgramWish::SuspendUntil(until)).await
 }
 
-/// Pauses all programs, or all water, until a moment or for some minutes; it survives a restart.
+/// Pauses all that starts by itself, or all water, until a moment or for some minutes; it survives a restart.
 #[utoipa::path(post, path = "/api/v1/pause", request_body = PauseAll, responses(
     (status = 202, body = Accepted), (status = 400, body = Problem), (status = 401, body = Problem),
     (status = 503, body = Problem, description = "The gateway's clock is not set: give `until`")

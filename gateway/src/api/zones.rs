@@ -258,7 +258,7 @@ pub(crate) async fn run_once(_: SignedIn, State(api): State<Api>, Json(body): Js
     wish(&api, Wish::Runs { set: RunSet::Once, runs }).await
 }
 
-/// Has programs leave a zone out until a moment or for some minutes; it survives a restart. Its soil, rules and people may still start it.
+/// Pauses what starts a zone by itself until a moment or for some minutes; it survives a restart. People may still start it.
 #[utoipa::path(post, path = "/api/v1/zones/{id}/suspend", request_body = Until, params(("id" = String, Path)), responses(
     (status = 202, body = Accepted), (status = 400, body = Problem), (status = 401, body = Problem),
     (status = 404, body = Problem), (status = 503, body = Problem, description = "The gateway's clock is not set: give `until`")
