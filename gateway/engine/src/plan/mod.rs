@@ -21,7 +21,7 @@ pub use guard::{
     PressureGuard, RainGuard, SourceGuards, TankGuard, Twins, ZoneGuards,
 };
 pub use pump::{ADJUST_S_MAX, PumpKind, PumpPlan, PumpProblem};
-pub(crate) use pump::{DRIFT_DIVISOR, LEASE_S_MIN, NODE_RUN_S_DEFAULT};
+pub(crate) use pump::{DRIFT_DIVISOR, LEASE_S_MIN, NODE_RUN_S_DEFAULT, NODE_RUN_S_MIN};
 pub use soil::{Depletion, HYSTERESIS_CENTIKPA_MIN, HeldWater, Level, SoilRule};
 
 /// Smallest distance of stop and start threshold: 2 % of volume, about the noise and drift of a capacitive probe.

@@ -32,6 +32,9 @@ pub(crate) const DRIFT_DIVISOR: u32 = 50;
 /// Longest run of an output that a node's settings have where nobody says otherwise, seconds.
 pub(crate) const NODE_RUN_S_DEFAULT: u32 = 7200;
 
+/// A node that closes sooner is told something else than a longest run, seconds.
+pub(crate) const NODE_RUN_S_MIN: u32 = 60;
+
 /// Shortest and longest run of an output that can be stated, seconds: below ten minutes a motor would do nothing but start,
 /// and beyond a day the settings of nodes do not go.
 const RUN_S_MAX: std::ops::RangeInclusive<u32> = 600..=86_400;

@@ -10,12 +10,9 @@ use giot_shared::valve::CloseReason;
 
 use super::Pump;
 use crate::memory::NodeRun;
-use crate::plan::{DRIFT_DIVISOR, Timing};
+use crate::plan::{DRIFT_DIVISOR, NODE_RUN_S_MIN, Timing};
 use crate::reason::Reason;
 use crate::zone::ValveWord;
-
-/// A node that closes sooner is told something else than a longest run.
-const NODE_RUN_S_MIN: u32 = 60;
 
 impl Pump {
     /// How long its node keeps the output on at a time, seconds.

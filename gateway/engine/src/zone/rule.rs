@@ -12,9 +12,8 @@ impl Zone {
     /// Why a rule cannot start the zone at this moment, apart from its source: the guards of `verdict`, in its order.
     pub(crate) fn rule_bar(&self, turn: &Turn<'_>) -> Option<Reason> {
         let now = turn.now;
-        let held_back = self.barred(now).or_else(|| self.held_back()).or_else(|| self.suspended(now));
-        if held_back.is_some() {
-            return held_back;
+        if let Some(barred) = self.kept_from_starting(now) {
+            return Some(barred);
         }
         let Some(wall) = now.wall else { return Some(Reason::ClockUnset {}) };
         if !self.plan.probes.is_empty() {

@@ -172,8 +172,7 @@ impl Zone {
             None if self.is_refilled(now, level) => (0, Reason::SoilGoesOn {}),
             None => return Verdict::Content(self.plan.soil.content(level)),
         };
-        let held_back = self.barred(now).or_else(|| self.held_back()).or_else(|| self.suspended(now));
-        if let Some(barred) = held_back {
+        if let Some(barred) = self.kept_from_starting(now) {
             return Verdict::Blocked(barred);
         }
         if now.mono < self.rest_until {
@@ -233,6 +232,11 @@ impl Zone {
     /// What guards hold back from everyone but people.
     pub(super) fn held_back(&self) -> Option<Reason> {
         self.gate.as_ref().map(|gate| gate.reason.clone())
+    }
+
+    /// What keeps soil and rules from starting the zone, whatever its soil is like.
+    pub(super) fn kept_from_starting(&self, now: Now) -> Option<Reason> {
+        self.barred(now).or_else(|| self.held_back()).or_else(|| self.suspended(now))
     }
 
     /// Whose pause keeps soil and rules from starting the zone.

@@ -10,11 +10,8 @@ use giot_shared::valve::CloseReason;
 
 use super::errand::is_interruption;
 use super::{ValveWord, Zone};
-use crate::plan::{DRIFT_DIVISOR, NODE_RUN_S_DEFAULT, Timing};
+use crate::plan::{DRIFT_DIVISOR, NODE_RUN_S_DEFAULT, NODE_RUN_S_MIN, Timing};
 use crate::reason::Reason;
-
-/// A node that closes sooner is told something else than a longest run.
-const NODE_RUN_S_MIN: u32 = 60;
 
 impl Zone {
     /// Takes in how long the node kept the valve open when its own maximum closed it; a longer run shows that it has more.
