@@ -8,8 +8,9 @@
 //! but never make it young again; a reading whose age nobody knows is never used. Nor is one that is not known to be good.
 //!
 //! A clock that was set back makes every date look younger than it is by that much. A dated reading is then only believed
-//! where its device keeps in step: what lay between this reading and the one before, by the device's own dates, also passed
-//! on the monotonic line. A backlog comes in faster than it was taken.
+//! where its device keeps in step: what lay between this reading and the ones before it, by the device's own dates, also
+//! passed on the monotonic line. A backlog comes in faster than it was taken: one of its readings can be in step by
+//! chance, several in a row cannot.
 
 use giot_shared::time::{MonoMs, UnixMs};
 use giot_shared::units::MoisturePermyriad;
@@ -27,7 +28,8 @@ const AHEAD_MS_MAX: u64 = 5 * 60 * 1000;
 /// fresh.
 const DOUBT_MS_MIN: u64 = 60_000;
 
-/// Two readings that came in closer together say nothing about whether their device keeps in step.
+/// So many readings in a row that are in step with one before them, and so long a span, show that a device keeps in step.
+const STEPS_MIN: u8 = 3;
 const STEP_MS_MIN: u64 = 30_000;
 
 /// How far a device that keeps in step may be off: its way through the network, and 1/50 of the span for its clock.
@@ -116,6 +118,16 @@ struct Sample {
     /// How far ahead of the clock it was dated, where that is too far.
     ahead_ms: Option<u64>,
     value: Option<Level>,
+    step: Step,
+}
+
+/// Readings in a row whose device dates them as far apart as they came in.
+#[derive(Clone, Copy, Debug)]
+struct Step {
+    /// Receipt and date of the first.
+    from: (MonoMs, UnixMs),
+    /// How many came after it.
+    n: u8,
 }
 
 /// What is known of the order in which two readings were taken.
@@ -290,10 +302,13 @@ impl Sample {
             age_ms: counted_ms,
             ahead_ms: None,
             value,
+            step: Step { from: (now.mono, at), n: 0 },
         };
         if counted_ms.is_none() {
-            let is_doubted =
-                doubt_ms >= DOUBT_MS_MIN && !before.is_some_and(|before| sample.is_in_step(before));
+            if let Some(step) = before.and_then(|before| sample.step_after(before)) {
+                sample.step = step;
+            }
+            let is_doubted = doubt_ms >= DOUBT_MS_MIN && !sample.keeps_in_step();
             let doubt_ms = if is_doubted { doubt_ms } else { 0 };
             sample.age_ms = now.wall.map(|wall| wall.since_ms(at).saturating_add(doubt_ms));
             sample.ahead_ms = now.wall.and_then(|wall| too_far_ahead_ms(wall, at));
@@ -343,13 +358,18 @@ impl Sample {
         self.taken.mono_ms.or_else(by_date)
     }
 
-    /// Whether as much time passed between both by the device's dates as on the monotonic line.
-    fn is_in_step(&self, before: &Self) -> bool {
-        let passed_ms = self.received_at.since_ms(before.received_at);
-        let dated_ms = self.taken.at.since_ms(before.taken.at);
-        before.age == Age::Dated
-            && passed_ms >= STEP_MS_MIN
-            && dated_ms.abs_diff(passed_ms) <= STEP_SLACK_MS + passed_ms / 50
+    /// The row that `before` stands in, with this one after it: `None` where it is not in step with the first of them.
+    fn step_after(&self, before: &Self) -> Option<Step> {
+        let Step { from: (received_at, at), n } = before.step;
+        let passed_ms = self.received_at.since_ms(received_at);
+        let dated_ms = self.taken.at.since_ms(at);
+        let is_in_step =
+            before.age == Age::Dated && dated_ms.abs_diff(passed_ms) <= STEP_SLACK_MS + passed_ms / 50;
+        is_in_step.then_some(Step { n: n.saturating_add(1), ..before.step })
+    }
+
+    fn keeps_in_step(&self) -> bool {
+        self.step.n >= STEPS_MIN && self.received_at.since_ms(self.step.from.0) >= STEP_MS_MIN
     }
 
     fn age_ms(&self, now: Now) -> u64 {

@@ -143,11 +143,22 @@ fn after_the_clock_was_set_back_a_date_counts_only_in_step() {
     assert_eq!(dated(&[(30_000, 30_000, 30_000), (30_600, 19_800, 19_800)]), "stale");
     let backlog = [(30_600, 19_800, 18_600), (30_601, 19_801, 19_200), (30_602, 19_802, 19_800)];
     assert_eq!(dated(&[&[(30_000, 30_000, 18_000)], &backlog[..]].concat()), "stale");
-    // Set right: it had been ahead. The device goes on in step, and is believed from its second reading.
-    let live = [(30_000, 40_800, 30_000), (30_600, 30_600, 30_600), (31_200, 31_200, 31_200)];
-    assert_eq!(dated(&live[..1]), "stale");
-    assert_eq!(dated(&live[..2]), "good");
-    assert_eq!(dated(&live), "good");
+    // Set right: it had been ahead. The device goes on in step, and is believed from its third reading after the first.
+    let live = |n: i64| (30_000 + 600 * n.unsigned_abs(), 30_000 + 600 * n, 30_000 + 600 * n);
+    let before = [(30_000, 40_800, 30_000)];
+    assert_eq!(dated(&before), "stale");
+    for (n, quality) in [(1, "stale"), (2, "stale"), (3, "good"), (9, "good")] {
+        let after: Vec<_> = (1..=n).map(live).collect();
+        assert_eq!(dated(&[&before[..], &after[..]].concat()), quality, "{n} readings after the first");
+    }
+    // One that has been heard for a while is believed at once.
+    let before: Vec<_> = (0..3_u64)
+        .map(|n| (28_200 + 600 * n, 39_000 + 600 * n.cast_signed(), 28_200 + 600 * n.cast_signed()))
+        .collect();
+    assert_eq!(dated(&[&before[..], &[live(0)][..]].concat()), "good");
+    // In step by chance, once: a reading of three hours, and one that came 50 s later and is dated 56 s later.
+    let by_chance = [(30_000, 30_000, 19_200), (30_050, 19_250, 19_256)];
+    assert_eq!(dated(&by_chance), "stale");
     // A correction by seconds is no jump.
     assert_eq!(dated(&[(30_000, 30_030, 30_000), (30_600, 30_600, 29_000)]), "good");
 }
