@@ -64,7 +64,8 @@ pub use plan::{
     ADJUST_S_MAX, ContactGuard, DayWindow, Depletion, FarmGuards, FlowLimits, FrostGuard, GuardAction,
     GuardProblem, HYSTERESIS_CENTIKPA_MIN, HYSTERESIS_PERMYRIAD_MIN, HeldWater, Ignores, Level, Meter,
     MeterKind, Plan, PlanProblem, PressureGuard, ProblemKind, PumpKind, PumpPlan, PumpProblem, RUN_S_MAX,
-    RainGuard, SoilRule, SourceGuards, SourcePlan, TankGuard, Timing, Twins, ZoneGuards, ZonePlan,
+    RainGuard, SoilRule, SourceGuards, SourcePlan, TankGuard, Timing, Twins, WaterResponse, ZoneGuards,
+    ZonePlan,
 };
 pub use probe::ProbeQuality;
 pub use reason::{Arg, ArgValue, Reason, Thousandths};

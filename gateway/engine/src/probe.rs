@@ -41,6 +41,9 @@ const RATE_SPAN_MS: u64 = 5 * 60 * 1000;
 /// So many readings in a row must agree with a new level before a jump counts as real.
 const JUMP_CONFIRMATIONS: u8 = 3;
 
+/// A probe that missed so many trials in a row is no longer believed: one or two can be a dripper beside it.
+const TRIALS_MAX: u8 = 3;
+
 /// What one probe is worth at a moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProbeQuality {
@@ -76,6 +79,11 @@ pub enum ProbeQuality {
         /// For how long, seconds.
         same_s: u64,
     },
+    /// It stays dry however often its zone is watered.
+    NoResponse {
+        /// How often in a row.
+        times: u8,
+    },
 }
 
 impl ProbeQuality {
@@ -92,7 +100,15 @@ impl ProbeQuality {
             Self::OutOfRange => "out_of_range",
             Self::Jump { .. } => "jump",
             Self::Stuck { .. } => "stuck",
+            Self::NoResponse { .. } => "no_response",
         }
+    }
+}
+
+impl ProbeQuality {
+    /// Whether it says what the soil is like there, right or wrong.
+    pub(crate) const fn is_steady(self) -> bool {
+        matches!(self, Self::Good | Self::NoResponse { .. })
     }
 }
 
@@ -163,6 +179,16 @@ struct Jump {
     n_missing: u8,
 }
 
+/// How the probe answers to water.
+#[derive(Clone, Copy, Debug, Default)]
+struct Response {
+    /// The driest level since it last got wetter.
+    driest: Option<Level>,
+    has_risen: bool,
+    /// Trials in a row without an answer.
+    n_missed: u8,
+}
+
 /// What is known of one probe of one zone.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Probe {
@@ -175,6 +201,7 @@ pub(crate) struct Probe {
     /// Since when the value has been identical.
     same_since: Option<(Taken, Level)>,
     jump: Option<Jump>,
+    response: Response,
 }
 
 impl Probe {
@@ -198,6 +225,7 @@ impl Probe {
         if plan.is_plausible(value) {
             self.compare(taken, value, is_wet, plan.rate_max);
             self.level = Some((taken, value));
+            self.response.hear(value, plan);
         }
         true
     }
@@ -264,11 +292,33 @@ impl Probe {
             let same_ms = self.same_since.map_or(0, |(since, _)| last.taken.since_ms(since));
             if plan.stuck_s != 0 && same_ms > u64::from(plan.stuck_s) * 1000 {
                 ProbeQuality::Stuck { same_s: same_ms / 1000 }
+            } else if self.response.is_missing(plan) {
+                ProbeQuality::NoResponse { times: self.response.n_missed }
             } else {
                 ProbeQuality::Good
             }
         };
         (quality, Some(value))
+    }
+
+    /// Water begins to flow: the probe is to get wetter from now on.
+    pub(crate) fn expect_rise(&mut self) {
+        self.response.driest = self.level.map(|(_, level)| level);
+        self.response.has_risen = false;
+    }
+
+    /// A trial is over. Whether this is the one after which the probe is no longer believed.
+    pub(crate) const fn missed_rise(&mut self) -> bool {
+        let n_missed = self.response.n_missed;
+        self.response.n_missed = if self.response.has_risen { 0 } else { n_missed.saturating_add(1) };
+        self.response.n_missed == TRIALS_MAX && n_missed < TRIALS_MAX
+    }
+
+    /// Believes the probe again; whether it was not believed.
+    pub(crate) fn trust(&mut self, plan: &ZonePlan) -> bool {
+        let was_missing = self.response.is_missing(plan);
+        self.response.n_missed = 0;
+        was_missing
     }
 
     /// Age of the newest reading, ms.
@@ -286,6 +336,24 @@ impl Probe {
         let age_ms = self.last?.age_ms(now);
         let left_ms = fresh_ms(plan).checked_sub(age_ms)?;
         Some(now.mono.plus_ms(left_ms.saturating_add(1)))
+    }
+}
+
+impl Response {
+    fn hear(&mut self, level: Level, plan: &ZonePlan) {
+        let is_tension = plan.soil.is_tension();
+        let driest = self
+            .driest
+            .map_or(level, |driest| if is_tension { driest.max(level) } else { driest.min(level) });
+        let rise_min = plan.guards.response.rise_min.get();
+        self.driest = Some(driest);
+        if level.get().abs_diff(driest.get()) >= rise_min {
+            *self = Self { driest: Some(level), has_risen: true, n_missed: 0 };
+        }
+    }
+
+    fn is_missing(&self, plan: &ZonePlan) -> bool {
+        plan.guards.response.rise_min.get() > 0 && self.n_missed >= TRIALS_MAX
     }
 }
 
@@ -415,6 +483,7 @@ pub(crate) fn reason(
         }
         ProbeQuality::Ahead { ahead_s } => Reason::ReadingAhead { device, metric, ahead_s },
         ProbeQuality::AgeUnknown => Reason::AgeUnknown { device, metric },
+        ProbeQuality::NoResponse { times } => Reason::NoResponse { device, metric, times: u64::from(times) },
         ProbeQuality::OutOfRange if plan.soil.is_tension() => Reason::ImplausibleTension {
             device,
             metric,

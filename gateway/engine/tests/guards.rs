@@ -15,8 +15,8 @@ mod farm;
 mod field;
 
 use giot_engine::{
-    Age, ContactGuard, FrostGuard, Input, Meter, MeterKind, Plan, PressureGuard, ProbeRef, RainGuard,
-    TankGuard, Twins,
+    Age, ContactGuard, FrostGuard, Input, Level, Meter, MeterKind, Plan, PressureGuard, ProbeRef, RainGuard,
+    SoilRule, TankGuard, Twins, WaterResponse,
 };
 use giot_shared::units::LitresPerHour;
 
@@ -355,4 +355,90 @@ fn a_mute_meter_is_told_after_a_short_run() {
     field.start("z1", 240);
     field.wait_s(5 * HOUR_S);
     assert!(!field.has("z1 fault: meter_silent"), "the node measured the run");
+}
+
+/// One zone whose probe is to rise by 1 % when it is watered.
+fn with_response() -> Plan {
+    let mut plan = farm(1);
+    let z1 = zone_of(&mut plan, "z1");
+    (z1.run_max_s, z1.min_off_s, z1.fresh_s, z1.stuck_s) = (2400, 1200, 3600, 0);
+    z1.guards.response = WaterResponse { probes: vec![0], rise_min: farm::permyriad(100).into() };
+    plan
+}
+
+/// Hours in which the probe reads these values in turn, three an hour.
+fn hours(field: &mut Field, n: u64, values: &[u16]) {
+    for value in values.iter().cycle().take(usize::try_from(3 * n).unwrap()) {
+        field.read(1, *value);
+        field.wait_s(1200);
+    }
+}
+
+#[test]
+fn a_probe_that_stays_dry_through_three_waterings_is_believed_no_more() {
+    let mut plan = with_response();
+    plan.programs.insert("morning".parse().unwrap(), farm::program(&[("z1", 5)]));
+    let mut field = Field::new(plan);
+    hours(&mut field, 17, &[1500, 1530]);
+    assert!(!field.has("z1 fault: no_response"), "{:?}", field.log);
+    hours(&mut field, 3, &[1500, 1530]);
+
+    assert_eq!(field.seconds("z1 fault: no_response").len(), 1, "{:?}", field.log);
+    assert!(!field.is_open("v1"));
+    let n_dry = field.seconds("z1 started: soil_dry").len();
+    let n_runs = field.seconds("z1 started: program_run").len();
+    hours(&mut field, 24, &[1500, 1530]);
+    assert_eq!(field.seconds("z1 started: soil_dry").len(), n_dry, "the soil starts nothing");
+    assert_eq!(field.seconds("z1 started: program_run").len(), n_runs + 1, "programs go on");
+    assert_eq!(field.seconds("z1 fault: no_response").len(), 1, "told once");
+    // Rain reaches it, and it dries again.
+    hours(&mut field, 1, &[1500, 1601, 1500]);
+    assert_eq!(field.seconds("z1 started: soil_dry").len(), n_dry + 1, "{:?}", field.log);
+}
+
+#[test]
+fn whoever_clears_a_zone_has_seen_to_its_probes() {
+    let mut field = Field::new(with_response());
+    hours(&mut field, 20, &[1500]);
+    assert!(!field.is_open("v1"));
+    field.feed(Input::ClearFault { zone: &zone("z1"), by: "Lan" });
+    assert!(field.has("z1 cleared by Lan: fault_cleared"), "{:?}", field.log);
+    field.read(1, 1500);
+    assert!(field.is_open("v1"));
+}
+
+#[test]
+fn a_probe_that_answers_or_had_little_water_stays_believed() {
+    // The water of an hour lifts it by 1 %; plants take that back.
+    let mut field = Field::new(with_response());
+    hours(&mut field, 48, &[1500, 1550, 1600]);
+    assert!(!field.has("z1 fault: no_response"));
+    // A quarter of an hour in six is too little to tell.
+    let mut plan = with_response();
+    let z1 = zone_of(&mut plan, "z1");
+    (z1.run_max_s, z1.min_off_s) = (900, 6 * 3600);
+    let mut field = Field::new(plan);
+    hours(&mut field, 48, &[1500]);
+    assert!(!field.has("z1 fault: no_response"));
+    // Wet soil need not get wetter.
+    let mut plan = with_response();
+    plan.programs.insert("all".parse().unwrap(), farm::program(&[("z1", 60)]));
+    let mut field = Field::new(plan);
+    hours(&mut field, 120, &[2900]);
+    assert!(!field.has("z1 fault: no_response"));
+}
+
+#[test]
+fn a_tension_probe_answers_by_a_fall() {
+    for (values, is_told) in [(&[5000, 4900, 5100], true), (&[5000, 4700, 4900], false)] {
+        let mut plan = with_response();
+        let z1 = zone_of(&mut plan, "z1");
+        let kpa = |hundredths| Level::new(hundredths).unwrap();
+        z1.soil = SoilRule::Tension { start_above: kpa(3000), stop_below: kpa(1000) };
+        z1.plausible = (kpa(0), kpa(20_000));
+        z1.guards.response.rise_min = kpa(250);
+        let mut field = Field::new(plan);
+        hours(&mut field, 24, values);
+        assert_eq!(field.has("z1 fault: no_response"), is_told, "{values:?}: {:?}", field.log);
+    }
 }

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use giot_engine::program::{Date, Lack};
 use giot_engine::{
     Action, Age, Engine, Event, Input, Level, Memory, Now, Plan, ProbeRef, Reason, SourceGuards, ValveRef,
-    ZoneId, ZonePlan,
+    WaterResponse, ZoneId, ZonePlan,
 };
 use giot_shared::ids::CommandId;
 use giot_shared::time::{MonoMs, UnixMs};
@@ -92,6 +92,8 @@ pub fn reduced(plan: &Plan, zone: &ZoneId, program: Option<&giot_engine::Program
     plan.zones.retain(|id, _| id == zone);
     for zone in plan.zones.values_mut() {
         zone.guards.meter = None;
+        // What probes read in those days does not answer to water that was not given.
+        zone.guards.response = WaterResponse::default();
         zone.automatic &= program.is_none();
     }
     for source in plan.sources.values_mut() {

@@ -5,7 +5,7 @@ use super::compile::Compiler;
 use super::raw;
 use giot_engine::{
     ContactGuard, FarmGuards, FlowLimits, FrostGuard, GuardAction, Ignores, Meter, MeterKind, PressureGuard,
-    ProbeRef, RainGuard, SourceGuards, TankGuard, Twins, ZoneGuards,
+    ProbeRef, RainGuard, SourceGuards, TankGuard, Twins, WaterResponse, ZoneGuards,
 };
 use giot_shared::metric::Metric;
 use giot_shared::units::{LitresPerHour, Millilitres};
@@ -44,6 +44,7 @@ impl Compiler<'_> {
             volume_max,
             // What probes should say the same is known where probes are.
             twins: Twins::default(),
+            response: WaterResponse::default(),
         }
     }
 

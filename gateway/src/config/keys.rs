@@ -169,7 +169,7 @@ static TANK: [Key; 4] =
 static PRESSURE: [Key; 4] =
     [must("gauge", METER), may("min_kpa", NUMBER), may("max_kpa", NUMBER), may("delay_s", U32)];
 
-static ZONE: [Key; 45] = [
+static ZONE: [Key; 47] = [
     must("id", TEXT),
     may("name", TEXT),
     may("household", TEXT),
@@ -208,6 +208,8 @@ static ZONE: [Key; 45] = [
     may("rate_max_kpa", NUMBER),
     may("apart_max_percent", NUMBER),
     may("apart_max_kpa", NUMBER),
+    may("response_percent", NUMBER),
+    may("response_kpa", NUMBER),
     may("stuck_hours", NUMBER),
     may("automatic", FLAG),
     may("meter", METER),

@@ -291,6 +291,8 @@ pub(super) struct Zone {
     pub(super) rate_max_kpa: Option<Spanned<f64>>,
     pub(super) apart_max_percent: Option<Spanned<f64>>,
     pub(super) apart_max_kpa: Option<Spanned<f64>>,
+    pub(super) response_percent: Option<Spanned<f64>>,
+    pub(super) response_kpa: Option<Spanned<f64>>,
     pub(super) stuck_hours: Option<Spanned<f64>>,
     pub(super) automatic: Option<bool>,
     pub(super) meter: Option<Gauge>,

@@ -27,6 +27,21 @@ const RATE_MAX_KPA_DEFAULT: f64 = 50.0;
 const APART_MAX_PERCENT_DEFAULT: f64 = 20.0;
 /// Half the range of a gypsum sensor: tension differs manifold between two places of a drying soil.
 const APART_MAX_KPA_DEFAULT: f64 = 100.0;
+/// Ten times the step of a probe that reads 0.1 %, and above its noise; an irrigation of half an hour lifts dry soil by several.
+const RESPONSE_PERCENT_DEFAULT: f64 = 1.0;
+/// Twice the step of a gypsum sensor.
+const RESPONSE_KPA_DEFAULT: f64 = 2.0;
+
+/// A limit that zones state in the unit of their probes.
+struct Limit<'z> {
+    /// In % of the soil's volume, and in kPa.
+    stated: [Option<&'z Spanned<f64>>; 2],
+    usual: [f64; 2],
+    /// The key without its unit.
+    key: &'static str,
+    /// What it is for, as in "this zone's probes are …".
+    purpose: &'static str,
+}
 
 /// Keys of which one says when a zone is dry.
 const THRESHOLDS: [&str; 8] = [
@@ -255,23 +270,45 @@ impl Compiler<'_> {
 
     /// How far apart probes at one depth may be.
     pub(super) fn apart_max(&mut self, zone: &raw::Zone, rule: Option<&SoilRule>, field: &str) -> Level {
-        let is_tension = rule.is_some_and(SoilRule::is_tension);
-        let (of_moisture, of_tension) = (zone.apart_max_percent.as_ref(), zone.apart_max_kpa.as_ref());
-        let (apart, other, [unit, other_unit], usual, highest) = if is_tension {
-            (of_tension, of_moisture, ["kpa", "percent"], APART_MAX_KPA_DEFAULT, 10_000.0)
-        } else {
-            (of_moisture, of_tension, ["percent", "kpa"], APART_MAX_PERCENT_DEFAULT, 100.0)
+        let limit = Limit {
+            stated: [zone.apart_max_percent.as_ref(), zone.apart_max_kpa.as_ref()],
+            usual: [APART_MAX_PERCENT_DEFAULT, APART_MAX_KPA_DEFAULT],
+            key: "apart_max",
+            purpose: "compared",
         };
+        self.limit(&limit, rule, field)
+    }
+
+    /// How much wetter a dry probe is to get when its zone is watered.
+    pub(super) fn rise_min(&mut self, zone: &raw::Zone, rule: Option<&SoilRule>, field: &str) -> Level {
+        let limit = Limit {
+            stated: [zone.response_percent.as_ref(), zone.response_kpa.as_ref()],
+            usual: [RESPONSE_PERCENT_DEFAULT, RESPONSE_KPA_DEFAULT],
+            key: "response",
+            purpose: "tried",
+        };
+        self.limit(&limit, rule, field)
+    }
+
+    fn limit(&mut self, limit: &Limit<'_>, rule: Option<&SoilRule>, field: &str) -> Level {
+        let [of_moisture, of_tension] = limit.stated;
+        let [usual_percent, usual_kpa] = limit.usual;
+        let (stated, other, [unit, other_unit], usual, highest) = if rule.is_some_and(SoilRule::is_tension) {
+            (of_tension, of_moisture, ["kpa", "percent"], usual_kpa, 10_000.0)
+        } else {
+            (of_moisture, of_tension, ["percent", "kpa"], usual_percent, 100.0)
+        };
+        let Limit { key, purpose, .. } = limit;
         if let Some(other) = other.filter(|_| rule.is_some()) {
-            let what = format!("this zone's probes are compared by apart_max_{unit}");
-            self.problem(other.span(), &format!("{field}.apart_max_{other_unit}"), what);
+            let what = format!("this zone's probes are {purpose} by {key}_{unit}");
+            self.problem(other.span(), &format!("{field}.{key}_{other_unit}"), what);
         }
         let level = |value: f64| Level::from_unit(value).filter(|_| value <= highest);
         let usual = level(usual).unwrap_or_default();
-        let Some(apart) = apart else { return usual };
-        level(*apart.get_ref()).unwrap_or_else(|| {
+        let Some(stated) = stated else { return usual };
+        level(*stated.get_ref()).unwrap_or_else(|| {
             let what = format!("between 0 (off) and {highest}");
-            self.problem(apart.span(), &format!("{field}.apart_max_{unit}"), what);
+            self.problem(stated.span(), &format!("{field}.{key}_{unit}"), what);
             usual
         })
     }
@@ -343,6 +380,7 @@ impl Compiler<'_> {
 mod tests {
     use super::super::compile;
     use super::*;
+    use giot_engine::WaterResponse;
 
     fn farm(keys: &str, metric: &str) -> String {
         format!(
@@ -453,8 +491,13 @@ mod tests {
             let (_, tail) = tail.split_once(']').expect("their end");
             let text = format!("{head}probes = [{}]{tail}", listed.join(", "));
             let zones = compile("giot.toml", &text).expect("valid").plan.zones;
-            let twins = zones.into_values().next().expect("a zone").guards.twins;
-            (twins.groups, twins.apart_max.get())
+            let guards = zones.into_values().next().expect("a zone").guards;
+            (guards.twins.groups, guards.twins.apart_max.get(), guards.response)
+        };
+        let response = |keys: &str, probes: &[&str]| twins(keys, probes).2;
+        let twins = |keys: &str, probes: &[&str]| {
+            let (groups, apart_max, _) = twins(keys, probes);
+            (groups, apart_max)
         };
         assert_eq!(twins("", &["", ""]), (vec![vec![0, 1]], 2000), "nothing is said of depths");
         assert_eq!(twins("", &[", weight = 2", ""]), (vec![], 2000), "they are not alike");
@@ -463,6 +506,13 @@ mod tests {
         let four = [shallow.as_str(), &deep, &shallow, &deep];
         assert_eq!(twins("apart_max_percent = 12.5", &four), (vec![vec![0, 2], vec![1, 3]], 1250));
         assert_eq!(twins("apart_max_percent = 0", &four[..2]), (vec![], 0));
+        let upper = |places: &[usize], hundredths: u32| WaterResponse {
+            probes: places.to_vec(),
+            rise_min: Level::new(hundredths).expect("a level"),
+        };
+        assert_eq!(response("", &["", ""]), upper(&[0, 1], 100), "nothing is said of depths");
+        assert_eq!(response("", &[&deep, &shallow, "", &shallow]), upper(&[1, 3], 100), "the upper ones");
+        assert_eq!(response("response_percent = 0", &four[..1]), upper(&[0], 0));
         let check = |keys: &str, field: &str, part: &str| {
             check_problem(
                 &format!("{thresholds}\n{keys}"),
@@ -473,5 +523,7 @@ mod tests {
         };
         check("apart_max_percent = 101", "apart_max_percent", "between 0 (off) and 100");
         check("apart_max_kpa = 50", "apart_max_kpa", "apart_max_percent");
+        check("response_percent = -1", "response_percent", "between 0 (off) and 100");
+        check("response_kpa = 5", "response_kpa", "response_percent");
     }
 }

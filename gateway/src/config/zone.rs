@@ -3,7 +3,9 @@
 use super::compile::{Compiler, stand_in, to_whole};
 use super::{ZoneLabel, raw};
 use giot_engine::program::{Cycle, Group};
-use giot_engine::{MetricName, ProbeRef, SourceId, Twins, ValveRef, ZoneGuards, ZoneId, ZonePlan};
+use giot_engine::{
+    MetricName, ProbeRef, SourceId, Twins, ValveRef, WaterResponse, ZoneGuards, ZoneId, ZonePlan,
+};
 use giot_shared::ids::{NodeId, ValveId};
 use giot_shared::units::LitresPerHour;
 use giot_shared::wire::VALVES_MAX;
@@ -47,6 +49,16 @@ impl Probes {
         let of_depths = self.by_depth.iter().filter(|(depth, probes)| is_known(depth) && probes.len() > 1);
         of_depths.map(|(_, probes)| probes.clone()).collect()
     }
+
+    /// Those that water reaches first: at the least stated depth. Where nothing is said of depths all of them.
+    fn upper(&self) -> Vec<usize> {
+        let mut stated = self.by_depth.iter().filter(|(depth, _)| depth.is_some());
+        stated
+            .next()
+            .or_else(|| self.by_depth.iter().next())
+            .map(|(_, probes)| probes.clone())
+            .unwrap_or_default()
+    }
 }
 
 impl Compiler<'_> {
@@ -71,6 +83,7 @@ impl Compiler<'_> {
         let soil = if is_unjudged { Self::usual_soil() } else { self.soil_rule(&zone, field) };
         let (plausible, rate_max) = self.probe_limits(&zone, soil.as_ref(), field)?;
         let apart_max = self.apart_max(&zone, soil.as_ref(), field);
+        let rise_min = self.rise_min(&zone, soil.as_ref(), field);
         if soil.is_none() {
             self.spoil(&format!("{field}.start_below_percent"));
         }
@@ -93,7 +106,8 @@ impl Compiler<'_> {
         let cycle = self.cycle(zone.cycle_min.as_ref(), zone.soak_min.as_ref(), field);
         let group = self.group(zone.group.as_ref(), &format!("{field}.group"));
         let twins = Twins { groups: probes.twins(), apart_max };
-        let guards = ZoneGuards { twins, ..self.zone_guards(&zone, field) };
+        let response = WaterResponse { probes: probes.upper(), rise_min };
+        let guards = ZoneGuards { twins, response, ..self.zone_guards(&zone, field) };
         let label = ZoneLabel {
             name: zone.name.unwrap_or_else(|| id.to_string()),
             household: zone.household.unwrap_or_default(),

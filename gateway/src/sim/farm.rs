@@ -13,7 +13,7 @@ use giot_engine::program::{
 };
 use giot_engine::{
     DayWindow, Depletion, HeldWater, Plan, ProbeRef, ProgramId, PumpKind, PumpPlan, SoilRule, SourceId,
-    SourcePlan, Timing, ValveRef, ZoneGuards, ZoneId, ZonePlan,
+    SourcePlan, Timing, ValveRef, WaterResponse, ZoneGuards, ZoneId, ZonePlan,
 };
 use giot_shared::ids::{NodeId, ValveId};
 use giot_shared::metric::Metric;
@@ -373,7 +373,13 @@ fn zone_plan(
         rate_max: moisture(0.10)?.into(),
         stuck_s: 24 * 3600,
         automatic,
-        guards: ZoneGuards::default(),
+        guards: ZoneGuards {
+            response: WaterResponse {
+                probes: (0..usize::from(ground.n_probes)).collect(),
+                rise_min: moisture(0.01)?.into(),
+            },
+            ..ZoneGuards::default()
+        },
     })
 }
 

@@ -137,6 +137,15 @@ pub struct Twins {
     pub apart_max: Level,
 }
 
+/// Probes that are to answer to water.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct WaterResponse {
+    /// The upper ones, by their places in the plan: water reaches deeper ones late or not at all.
+    pub probes: Vec<usize>,
+    /// A dry one is to get wetter by so much, in the unit of the zone's probes; zero: not looked at.
+    pub rise_min: Level,
+}
+
 /// What is watched of a zone.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ZoneGuards {
@@ -150,6 +159,8 @@ pub struct ZoneGuards {
     pub volume_max: Option<Millilitres>,
     /// Which of its probes should say the same.
     pub twins: Twins,
+    /// Which of its probes are to answer to water.
+    pub response: WaterResponse,
 }
 
 /// What is watched of a source.

@@ -18,7 +18,7 @@ use crate::program::{Cycle, Group, Place, Program, ProgramProblem};
 
 pub use guard::{
     ContactGuard, FarmGuards, FlowLimits, FrostGuard, GuardAction, GuardProblem, Ignores, Meter, MeterKind,
-    PressureGuard, RainGuard, SourceGuards, TankGuard, Twins, ZoneGuards,
+    PressureGuard, RainGuard, SourceGuards, TankGuard, Twins, WaterResponse, ZoneGuards,
 };
 pub use pump::{ADJUST_S_MAX, PumpKind, PumpPlan, PumpProblem};
 pub(crate) use pump::{DRIFT_DIVISOR, LEASE_S_MIN, NODE_RUN_S_DEFAULT, NODE_RUN_S_MIN};

@@ -324,6 +324,12 @@ reasons! {
         same_s: u64 = "How long the value has been the same.",
         stuck_s: u64 = "How long it may be.",
     }
+    /// A probe that says dry did not get wetter although its zone was watered again and again.
+    NoResponse = "no_response" {
+        device: NodeId = "The device that the probe hangs on.",
+        metric: MetricName = "The probe's metric.",
+        times: u64 = "So many times in a row.",
+    }
     /// Two probes that should say the same contradict each other, and one says that the soil is dry.
     ProbesDisagree = "probes_disagree" {
         probe: String = "The drier one: device and metric.",

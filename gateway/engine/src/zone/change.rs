@@ -59,6 +59,8 @@ impl Zone {
         }
         self.invalid = invalid;
         self.plan = plan;
+        // Its probes may have other places.
+        self.trial = None;
         self.timer = None;
     }
 }

@@ -23,6 +23,7 @@ mod errand;
 mod lack;
 mod open;
 mod people;
+mod response;
 mod rule;
 mod soil;
 mod split;
@@ -52,6 +53,7 @@ pub(crate) use errand::{BY_HAND_WAIT_MS, ad_hoc, latest, millilitres, on_behalf_
 use lack::Lacking;
 pub(crate) use open::{Opening, Remedy, RunKind, Wait, Watering, is_final, remedy};
 pub(crate) use people::pause_s;
+use response::Trial;
 pub(crate) use soil::Verdict;
 pub(crate) use words::{Local, ValveWord, reason_of};
 
@@ -138,6 +140,8 @@ pub(crate) struct Zone {
     refill_until: MonoMs,
     /// What its soil lacks.
     lacking: Lacking,
+    /// Probes that are to answer to water.
+    trial: Option<Trial>,
     /// The run under way is shorter than what was asked for, because its node keeps the valve open no longer.
     is_split: bool,
     /// The farm's version that has no place for the zone as it stands: it is to be closed, and nothing starts.
@@ -314,6 +318,7 @@ impl Zone {
             suspension: None,
             refill_until: now.mono,
             lacking: Lacking::default(),
+            trial: None,
             is_split: false,
             leaving: None,
             memory,
@@ -371,6 +376,7 @@ impl Zone {
 
     /// Does everything whose time has come, and ends a run that must not go on. Harmless at any time.
     pub(crate) fn tick(&mut self, turn: &mut Turn<'_>) {
+        self.tick_trial(turn);
         if let Some(reason) = self.stop_wanted(turn) {
             self.stop(turn, reason, By::Engine, false);
         }
@@ -423,6 +429,11 @@ impl Zone {
     fn enter(&mut self, turn: &Turn<'_>, phase: Phase) {
         self.phase = phase;
         self.since = turn.mono();
+        if matches!(self.phase, Phase::Open(_)) {
+            self.water_begins(turn.now);
+        } else {
+            self.water_ends(turn.mono());
+        }
     }
 }
 

@@ -195,7 +195,9 @@ impl Zone {
 
     /// A person clears fault, quarantine and count; without any nothing happens.
     pub(crate) fn clear_fault(&mut self, turn: &mut Turn<'_>, by: &str) {
-        if self.memory.fault.take().is_some() || self.memory.failures > 0 || turn.mono() < self.pause_until {
+        let is_failed =
+            self.memory.fault.take().is_some() || self.memory.failures > 0 || turn.mono() < self.pause_until;
+        if self.trust_probes() || is_failed {
             self.forget_failures(turn);
             self.unskip();
             self.desk.tell(turn, Event::Cleared, By::Person(by.to_owned()), Reason::FaultCleared {}, None);
