@@ -80,6 +80,7 @@ fn plan(devices: &[NodeId], metric: &MetricName) -> Result<Plan, Box<dyn std::er
             weights: Vec::new(),
             soil: SoilRule::Moisture { start_below: permyriad(2000)?, stop_above: permyriad(3000)? },
             window: DayWindow::ALWAYS,
+            no_water: Vec::new(),
             lease_s: 600,
             run_max_s: 1800,
             skip_below_s: 0,

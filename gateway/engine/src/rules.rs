@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use giot_shared::time::UnixMs;
 
-use crate::ids::{ProgramId, ZoneId};
+use crate::ids::{ProgramId, SourceId, ZoneId};
 use crate::plan::{DAY_MS, Plan, ZonePlan};
 use crate::program::{CLOSED_MS_MAX, Crossing, Program, RunLimits, Site, Window, Windows, ZoneFacts};
 use crate::reason::Reason;
@@ -75,6 +75,16 @@ impl Rules {
         fitted.ok().map(|fitted| fitted.from)
     }
 
+    /// Why neither soil nor rule may water a zone at a moment: its hours or those of its sources.
+    pub(crate) fn bar(&self, zone: &ZoneId, at: UnixMs) -> Option<Reason> {
+        self.site.bar(&Windows::default(), self.site.zones.get(zone)?, at)
+    }
+
+    /// When that can be otherwise next.
+    pub(crate) fn next_edge(&self, zone: &ZoneId, at: UnixMs) -> Option<UnixMs> {
+        self.site.next_edge(self.site.zones.get(zone)?, at)
+    }
+
     /// Until when a program's run may go on in a zone, at most so long after a moment.
     pub(crate) fn open_until(&self, program: &ProgramId, zone: &ZoneId, at: UnixMs, span_ms: u64) -> UnixMs {
         match (self.programs.get(program), self.site.zones.get(zone)) {
@@ -108,8 +118,15 @@ impl Plan {
             utc_offset_min: self.utc_offset_min,
             place: self.place,
             zones: self.zones.iter().map(|(id, zone)| (id.clone(), zone.facts())).collect(),
-            sources: BTreeMap::new(),
+            sources: self.sources.keys().map(|id| (id.clone(), self.hours_of(id))).collect(),
         }
+    }
+
+    /// The hours of a source: its own and those of all that feeds it.
+    fn hours_of(&self, source: &SourceId) -> Windows {
+        let branches = self.path(source).into_iter().filter_map(|id| self.sources.get(id));
+        let no_water = branches.flat_map(|branch| branch.no_water.iter().copied()).collect();
+        Windows { allowed: Vec::new(), no_water }
     }
 }
 
@@ -130,7 +147,7 @@ impl ZonePlan {
             rest_ms: u64::from(self.min_off_s) * 1000,
             cycle: self.cycle,
             group: self.group,
-            windows: Windows { allowed: windows, no_water: Vec::new() },
+            windows: Windows { allowed: windows, no_water: self.no_water.clone() },
         }
     }
 }

@@ -14,13 +14,14 @@ mod farm;
 #[path = "engine/field.rs"]
 mod field;
 
+use giot_engine::program::{Program, Window};
 use giot_engine::{
-    Age, ContactGuard, FrostGuard, Input, Level, Meter, MeterKind, Plan, PressureGuard, ProbeRef, RainGuard,
-    SoilRule, TankGuard, Twins, WaterResponse,
+    Age, ContactGuard, DayWindow, FrostGuard, Input, Level, Meter, MeterKind, Plan, PressureGuard, ProbeRef,
+    RainGuard, SoilRule, SourcePlan, TankGuard, Twins, WaterResponse,
 };
 use giot_shared::units::LitresPerHour;
 
-use farm::{farm, node, zone, zone_of};
+use farm::{at_hour, farm, node, zone, zone_of};
 use field::Field;
 
 const HOUR_S: u64 = 3600;
@@ -426,6 +427,55 @@ fn a_probe_that_answers_or_had_little_water_stays_believed() {
     let mut field = Field::new(plan);
     hours(&mut field, 120, &[2900]);
     assert!(!field.has("z1 fault: no_response"));
+}
+
+/// Hours without water at seven and eight in the morning, for a zone or for a source: an hour after a test begins.
+fn morning() -> Vec<Window> {
+    vec![Window::daily(DayWindow::new(8 * 60, 9 * 60).unwrap())]
+}
+
+#[test]
+fn no_water_hours_of_a_zone_or_a_source_hold_for_soil_rules_and_programs_but_not_for_people() {
+    for level in ["zone", "source", "its feeder"] {
+        let mut plan = farm(1);
+        plan.programs.insert(
+            "p".parse().unwrap(),
+            Program { starts: vec![at_hour(8, 10)], ..farm::program(&[("z1", 5)]) },
+        );
+        (zone_of(&mut plan, "z1").run_max_s, zone_of(&mut plan, "z1").min_off_s) = (7200, 60);
+        match level {
+            "zone" => zone_of(&mut plan, "z1").no_water = morning(),
+            "source" => plan.sources.get_mut(&"pump".parse().unwrap()).unwrap().no_water = morning(),
+            _ => {
+                let lake = SourcePlan { no_water: morning(), ..SourcePlan::default() };
+                plan.sources.insert("lake".parse().unwrap(), lake);
+                plan.sources.get_mut(&"pump".parse().unwrap()).unwrap().fed_by =
+                    Some("lake".parse().unwrap());
+            }
+        }
+        let mut field = Field::new(plan);
+        field.read(1, 1500);
+        field.wait_s(3500);
+        field.read(1, 1500);
+        assert!(field.is_open("v1"), "{level}: {:?}", field.log);
+        field.wait_s(200);
+        assert!(
+            !field.is_open("v1") && field.has("z1 stopping: no_water_window"),
+            "{level}: {:?}",
+            field.log
+        );
+        field.read(1, 1500);
+        field.wait_s(1200);
+        assert!(!field.is_open("v1") && field.has("z1 skipped: no_water_window"), "{level}: {:?}", field.log);
+        assert!(!field.has("z1 started: program_run"), "{level}: {:?}", field.log);
+        field.start("z1", 60);
+        assert!(field.is_open("v1"), "{level}: a person may");
+        field.wait_s(600);
+        field.read(1, 1500);
+        assert!(!field.is_open("v1"));
+        field.wait_s(1800);
+        assert!(field.is_open("v1") || field.has("z1 started: program_run"), "{level}: {:?}", field.log);
+    }
 }
 
 #[test]

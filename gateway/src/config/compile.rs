@@ -209,7 +209,8 @@ impl Compiler<'_> {
         let pump = source.pump.as_ref().and_then(|pump| self.pump(pump, &format!("{field}.pump"), idx));
         let stagger_s = source.stagger_s.unwrap_or(0);
         let guards = self.source_guards(&source, &field);
-        let plan = SourcePlan { fed_by, capacity, pump, stagger_s, guards };
+        let no_water = self.windows(&source.no_water, &format!("{field}.no_water"));
+        let plan = SourcePlan { fed_by, capacity, pump, stagger_s, no_water, guards };
         settings.source_names.insert(id.clone(), source.name.unwrap_or_else(|| id.to_string()));
         settings.plan.sources.insert(id.clone(), plan);
         fields.sources.insert(id, field);

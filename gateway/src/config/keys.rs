@@ -119,12 +119,13 @@ static CONTACT: [Key; 3] = [must("gauge", METER), may("on_delay_min", NUMBER), m
 static FROST: [Key; 4] =
     [must("gauge", METER), may("below_c", NUMBER), may("clear_c", NUMBER), may("fresh_min", NUMBER)];
 
-static SOURCE: [Key; 10] = [
+static SOURCE: [Key; 11] = [
     must("id", TEXT),
     may("name", TEXT),
     may("fed_by", TEXT),
     may("capacity_l_per_h", U32),
     may("stagger_s", U32),
+    may("no_water", HOURS),
     may("pump", Kind::Table(&PUMP)),
     may("meter", METER),
     may("flow", Kind::Table(&FLOW)),
@@ -169,7 +170,7 @@ static TANK: [Key; 4] =
 static PRESSURE: [Key; 4] =
     [must("gauge", METER), may("min_kpa", NUMBER), may("max_kpa", NUMBER), may("delay_s", U32)];
 
-static ZONE: [Key; 47] = [
+static ZONE: [Key; 48] = [
     must("id", TEXT),
     may("name", TEXT),
     may("household", TEXT),
@@ -196,6 +197,7 @@ static ZONE: [Key; 47] = [
     may("start_above_kpa", NUMBER),
     may("stop_below_kpa", NUMBER),
     may("window", TEXT),
+    may("no_water", HOURS),
     may("lease_min", NUMBER),
     may("run_max_min", NUMBER),
     may("skip_below_min", NUMBER),

@@ -266,7 +266,7 @@ impl Compiler<'_> {
         self.made(raw, field, made, "a percentage from 0 to 250, or twelve of them, January first")
     }
 
-    fn windows(&mut self, raw: &[Spanned<raw::Hours>], field: &str) -> Vec<Window> {
+    pub(super) fn windows(&mut self, raw: &[Spanned<raw::Hours>], field: &str) -> Vec<Window> {
         let hours = raw.iter().enumerate();
         hours.map(|(idx, hours)| self.hours(hours, &format!("{field}[{idx}]"))).collect()
     }

@@ -149,6 +149,8 @@ pub(super) struct Source {
     pub(super) fed_by: Option<Spanned<String>>,
     pub(super) capacity_l_per_h: Option<u32>,
     pub(super) stagger_s: Option<u32>,
+    #[serde(default)]
+    pub(super) no_water: Vec<Spanned<Hours>>,
     pub(super) pump: Option<Pump>,
     pub(super) meter: Option<Gauge>,
     pub(super) flow: Option<Flow>,
@@ -279,6 +281,8 @@ pub(super) struct Zone {
     pub(super) start_above_kpa: Option<Spanned<f64>>,
     pub(super) stop_below_kpa: Option<Spanned<f64>>,
     pub(super) window: Option<Spanned<String>>,
+    #[serde(default)]
+    pub(super) no_water: Vec<Spanned<Hours>>,
     pub(super) lease_min: Option<Spanned<f64>>,
     pub(super) run_max_min: Option<Spanned<f64>>,
     pub(super) skip_below_min: Option<Spanned<f64>>,

@@ -7,7 +7,8 @@
 use std::collections::BTreeMap;
 
 use giot_engine::program::{
-    Date, DayRule, FarmState, Outcome, Program, Season, Site, Step, Target, Window, Windows, next_days,
+    Date, DayRule, FarmState, Outcome, Program, Season, Site, Step, Target, Weekdays, Window, Windows,
+    next_days,
 };
 use giot_engine::{Plan, ProgramId, Reason, ZonePlan};
 
@@ -31,6 +32,7 @@ impl Compiler<'_> {
     /// What of a plan's programs makes no sense.
     pub(super) fn senseless(&mut self, plan: &Plan, fields: &Fields) {
         let site = plan.site();
+        self.never_by_the_soil(plan, &site, fields);
         let mut n_played = 0;
         for (id, program) in &plan.programs {
             let Some(base) = fields.programs.get(id) else { continue };
@@ -55,6 +57,23 @@ impl Compiler<'_> {
                     self.cut_by_its_zone(step, program.season, zone, &site, [&field, zone_field]);
                 }
             }
+        }
+    }
+
+    /// A zone that its own soil never waters, because its hours bar every minute.
+    fn never_by_the_soil(&mut self, plan: &Plan, site: &Site, fields: &Fields) {
+        for (id, zone) in plan.zones.iter().filter(|(_, zone)| zone.automatic) {
+            let (Some(facts), Some(base)) = (site.zones.get(id), fields.zones.get(id)) else { continue };
+            let source =
+                site.sources.get(&zone.source).map_or_else(|| minutes_of(&Windows::default()), minutes_of);
+            let is_open = minutes_of(&facts.windows).iter().zip(source).any(|(zone, source)| *zone && source);
+            if is_open || self.is_any_spoilt(base, &["window", "no_water", "source"]) {
+                continue;
+            }
+            let what = "window and no_water, with the no_water of its sources, leave no minute in which its soil may start it: \
+                        \"00:00-00:00\", and any other with equal ends, is the whole day";
+            let at = self.first_written_or_whole(base, &["no_water", "window", "source"]);
+            self.problem_at(&at, what);
         }
     }
 
@@ -167,9 +186,17 @@ impl Compiler<'_> {
         for (idx, step) in steps {
             let Some(facts) = site.zones.get(&step.zone) else { continue };
             let of_zone = minutes_of(&facts.windows);
+            let of_source = site.sources.get(&facts.source).map(minutes_of);
+            let of_zone: Vec<bool> = match of_source {
+                Some(of_source) => {
+                    of_zone.iter().zip(of_source).map(|(zone, source)| *zone && source).collect()
+                }
+                None => of_zone,
+            };
             if !own.iter().zip(&of_zone).any(|(own, of_zone)| *own && *of_zone) {
                 let what = format!(
-                    "zone {} takes water only within its window, of which the program's hours leave no minute: change one of them",
+                    "zone {} takes water only within its window and outside its and its sources' no_water, of which the program's hours \
+                     leave no minute: change one of them",
                     step.zone
                 );
                 self.problem_at(&format!("{base}.steps[{idx}].zone"), what);
@@ -226,12 +253,13 @@ fn share_percent(season: Season) -> u16 {
     most.min(100)
 }
 
-/// The minutes of a day in which windows let water flow.
+/// The minutes of a day in which windows let water flow on some day of the week.
 fn minutes_of(windows: &Windows) -> Vec<bool> {
-    let is_in = |list: &[Window], minute: u16| list.iter().any(|window| holds(window, minute));
-    let is_open = |minute: u16| {
-        (windows.allowed.is_empty() || is_in(&windows.allowed, minute)) && !is_in(&windows.no_water, minute)
+    let is_allowed = |minute: u16| {
+        windows.allowed.is_empty() || windows.allowed.iter().any(|window| holds(window, minute))
     };
+    let daily = || windows.no_water.iter().filter(|window| window.weekdays == Weekdays::ALL);
+    let is_open = |minute: u16| is_allowed(minute) && !daily().any(|window| holds(window, minute));
     (0..MINUTES_A_DAY).map(is_open).collect()
 }
 
@@ -318,6 +346,8 @@ mod tests {
     #[test]
     fn a_program_that_finds_no_hour_is_told() {
         sound("", "no_water = [\"23:00-23:30\", \"00:00-12:00\"]");
+        sound("", "no_water = [{ hours = \"00:00-00:00\", weekdays = [\"sun\"] }]");
+        sound("no_water = [{ hours = \"00:00-00:00\", weekdays = [\"sun\"] }]", "");
         sound("window = \"19:00-06:00\"", "allowed = [\"18:00-22:00\"]");
         // A run that is wanted too early may wait, and a later repeat finds its hours.
         sound("", "starts = [\"12:00\"]\nallowed = [\"18:00-22:00\"]");
@@ -336,6 +366,8 @@ mod tests {
         );
         let zone = "window = \"06:00-09:00\"";
         wrong(zone, "allowed = [\"18:00-22:00\"]", &format!("{p}.steps[0].zone"), "steps", "window");
+        let zone = "no_water = [\"17:00-23:00\"]";
+        wrong(zone, "allowed = [\"18:00-22:00\"]", &format!("{p}.steps[0].zone"), "steps", "no_water");
         let short = "allowed = [\"20:00-20:10\"]\ncrossing = \"skip\"";
         wrong("", short, &format!("{p}.starts"), "starts", "widen");
         // What is wrong with its amounts besides does not hide it.

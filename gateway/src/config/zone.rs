@@ -89,6 +89,7 @@ impl Compiler<'_> {
         }
         let soil = soil.or_else(Self::usual_soil)?;
         let window = self.window(zone.window.as_ref(), &format!("{field}.window"));
+        let no_water = self.windows(&zone.no_water, &format!("{field}.no_water"));
         let mut minutes = |value: &Option<Spanned<f64>>, key: &str, default: f64, max: f64| {
             self.seconds(value.as_ref(), &format!("{field}.{key}"), default, max)
         };
@@ -131,6 +132,7 @@ impl Compiler<'_> {
             weights: weights.map(|weight| weight.unwrap_or(1)).collect(),
             soil,
             window,
+            no_water,
             lease_s,
             run_max_s,
             skip_below_s,

@@ -335,6 +335,7 @@ fn farm_plan(plan: BenchPlan, series: &[ProbeRef]) -> anyhow::Result<(Plan, BTre
             weights: Vec::new(),
             soil: SoilRule::Moisture { start_below: permyriad(2200)?, stop_above: permyriad(3000)? },
             window: DayWindow::ALWAYS,
+            no_water: Vec::new(),
             lease_s: 600,
             run_max_s: 1800,
             skip_below_s: 0,

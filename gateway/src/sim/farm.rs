@@ -359,6 +359,7 @@ fn zone_plan(
         weights: Vec::new(),
         soil,
         window: window.context("a window")?,
+        no_water: Vec::new(),
         lease_s: u32::try_from(dice.between(10, 30))? * 60,
         run_max_s: u32::try_from(if dice.permille(LONG_PERMILLE) {
             dice.between(130, 220)

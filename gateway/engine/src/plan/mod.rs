@@ -14,7 +14,7 @@ use giot_shared::time::UnixMs;
 use giot_shared::units::LitresPerHour;
 
 use crate::ids::{ProbeRef, ProgramId, SourceId, ValveRef, ZoneId};
-use crate::program::{Cycle, Group, Place, Program, ProgramProblem};
+use crate::program::{Cycle, Group, Place, Program, ProgramProblem, Window};
 
 pub use guard::{
     ContactGuard, FarmGuards, FlowLimits, FrostGuard, GuardAction, GuardProblem, Ignores, Meter, MeterKind,
@@ -66,6 +66,8 @@ pub struct SourcePlan {
     pub pump: Option<PumpPlan>,
     /// Shortest time between the starts of two of its zones, seconds.
     pub stagger_s: u32,
+    /// Hours in which neither soil, rules nor programs open what it feeds: dear electricity, water that is others'.
+    pub no_water: Vec<Window>,
     /// What is watched of it.
     pub guards: SourceGuards,
 }
@@ -95,6 +97,8 @@ pub struct ZonePlan {
     pub soil: SoilRule,
     /// When an automatic run may take place.
     pub window: DayWindow,
+    /// Hours in which no automatic run may take place, the window's too.
+    pub no_water: Vec<Window>,
     /// Lease of one Open, seconds.
     pub lease_s: u32,
     /// Longest run, over all renewed leases, seconds.
@@ -206,23 +210,6 @@ impl DayWindow {
         } else {
             minute >= from || minute < to
         }
-    }
-
-    /// Milliseconds until the window opens or closes next, `None` when it is open all day.
-    #[must_use]
-    pub fn next_change_ms(self, at: UnixMs, utc_offset_min: i32) -> Option<u64> {
-        if self.from_min == self.to_min {
-            return None;
-        }
-        let now_ms = local_ms_of_day(at, utc_offset_min);
-        [self.from_min, self.to_min]
-            .into_iter()
-            .map(|edge_min| {
-                let ahead_ms = (i64::from(edge_min) * 60_000 - now_ms).rem_euclid(DAY_MS);
-                if ahead_ms == 0 { DAY_MS } else { ahead_ms }
-            })
-            .min()
-            .and_then(|ms| u64::try_from(ms).ok())
     }
 }
 

@@ -30,7 +30,7 @@ pub struct Site {
     pub place: Option<Place>,
     /// The zones.
     pub zones: BTreeMap<ZoneId, ZoneFacts>,
-    /// The hours of the sources; a source that is not named here has no windows.
+    /// The hours of the sources, with those of what feeds them; a source that is not named here has no windows.
     pub sources: BTreeMap<SourceId, Windows>,
 }
 
@@ -128,6 +128,11 @@ impl Site {
     /// Why water may not flow in a zone at a moment, by the hours of program, zone and source.
     pub(crate) fn bar(&self, windows: &Windows, zone: &ZoneFacts, at: UnixMs) -> Option<Reason> {
         self.with_hours(windows, zone, |levels| levels.bar(at))
+    }
+
+    /// When the hours of zone or source can open or close next after a moment; `None`: never.
+    pub(crate) fn next_edge(&self, zone: &ZoneFacts, at: UnixMs) -> Option<UnixMs> {
+        self.with_hours(&Windows::default(), zone, |levels| levels.next_edge(at))
     }
 
     /// Whether hours of zone or source can be in the way of a zone's runs.

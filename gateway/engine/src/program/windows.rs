@@ -202,7 +202,7 @@ impl Levels<'_> {
         self.windows.iter().find_map(|windows| windows.bar(at, self.utc_offset_min))
     }
 
-    fn next_edge(&self, at: UnixMs) -> Option<UnixMs> {
+    pub(super) fn next_edge(&self, at: UnixMs) -> Option<UnixMs> {
         let windows = self.windows.iter().flat_map(|windows| windows.allowed.iter().chain(&windows.no_water));
         // At the end of time no edge lies ahead.
         windows.map(|window| window.next_edge(at, self.utc_offset_min)).min().filter(|edge| *edge > at)

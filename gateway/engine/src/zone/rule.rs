@@ -38,7 +38,7 @@ impl Zone {
         if now.mono < self.off_until {
             return Some(Reason::MinimumOff { remaining_s: seconds_to(now, self.off_until) });
         }
-        (!self.plan.window.contains(wall, turn.rules.site.utc_offset_min)).then(|| self.outside_window())
+        turn.rules.bar(&self.desk.id, wall)
     }
 
     /// Starts a run for a rule; the caller has checked [`Self::rule_bar`] and the source.

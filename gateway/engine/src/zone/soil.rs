@@ -185,8 +185,8 @@ impl Zone {
         if now.mono < self.off_until {
             return Verdict::Blocked(Reason::MinimumOff { remaining_s: seconds_to(now, self.off_until) });
         }
-        if !self.plan.window.contains(wall, rules.site.utc_offset_min) {
-            return Verdict::Blocked(self.outside_window());
+        if let Some(closed) = rules.bar(&self.desk.id, wall) {
+            return Verdict::Blocked(closed);
         }
         Verdict::Ready {
             need: Need::Soil(need),
@@ -268,7 +268,7 @@ impl Zone {
         if let Some(level) = soil.level.filter(|level| is_wet(level) && turn.mono() >= self.keep_until) {
             return Some(self.plan.soil.wet(level));
         }
-        (!self.plan.window.contains(wall, turn.rules.site.utc_offset_min)).then(|| self.outside_window())
+        turn.rules.bar(&self.desk.id, wall)
     }
 
     /// When time alone can end an automatic run.
@@ -342,15 +342,9 @@ impl Zone {
     }
 
     fn window_change_at(&self, turn: &Turn<'_>) -> Option<MonoMs> {
-        let change_ms = self.plan.window.next_change_ms(turn.now.wall?, turn.rules.site.utc_offset_min)?;
-        Some(turn.mono().plus_ms(change_ms))
-    }
-
-    pub(super) fn outside_window(&self) -> Reason {
-        Reason::OutsideWindow {
-            from_min: u32::from(self.plan.window.from_min()),
-            to_min: u32::from(self.plan.window.to_min()),
-        }
+        let wall = turn.now.wall?;
+        let edge = turn.rules.next_edge(&self.desk.id, wall)?;
+        Some(turn.mono().plus_ms(edge.since_ms(wall)))
     }
 }
 

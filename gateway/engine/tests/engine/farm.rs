@@ -47,6 +47,7 @@ pub(crate) fn zone_plan(n: usize) -> ZonePlan {
         weights: Vec::new(),
         soil: SoilRule::Moisture { start_below: permyriad(2000), stop_above: permyriad(3000) },
         window: DayWindow::ALWAYS,
+        no_water: Vec::new(),
         lease_s: 600,
         run_max_s: 1800,
         skip_below_s: 0,
