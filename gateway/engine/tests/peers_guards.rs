@@ -626,6 +626,50 @@ fn tucor_points_of_connection_fail_alone() {
 }
 
 #[test]
+fn a_pump_is_handed_from_zone_to_zone_where_pipes_have_room_for_both() {
+    let sequence = |capacity: Option<u32>| {
+        let mut plan = pumped(4);
+        for n in 1..=4 {
+            let zone = zone_of(&mut plan, &format!("z{n}"));
+            (zone.automatic, zone.flow) = (false, Some(LitresPerHour(1000)));
+        }
+        plan.sources.get_mut(&"pump".parse().unwrap()).unwrap().capacity = capacity.map(LitresPerHour);
+        let steps = [("z1", 20), ("z2", 20), ("z3", 20), ("z4", 20)];
+        plan.programs.insert("night".parse().unwrap(), program(&steps));
+        assert_eq!(plan.check(), []);
+        let mut field = Field::new(plan);
+        field.wait_s(2 * 3600);
+        field
+    };
+    let field = sequence(Some(2000));
+    assert_eq!(field.seconds("open motor").len(), 1, "{:?}", field.log);
+    for n in 1..=4 {
+        assert!(field.has(&format!("z{n} stopped: run_time_reached")), "{:?}", field.log);
+    }
+    // Where the source carries one zone at a time the pump rests in between.
+    let field = sequence(None);
+    assert_eq!(field.seconds("open motor").len(), 4, "{:?}", field.log);
+}
+
+#[test]
+fn a_pump_waits_for_the_next_zone_no_longer_than_it_may() {
+    let mut plan = pumped(2);
+    for n in ["z1", "z2"] {
+        let zone = zone_of(&mut plan, n);
+        (zone.automatic, zone.flow) = (false, Some(LitresPerHour(1000)));
+    }
+    plan.sources.get_mut(&"pump".parse().unwrap()).unwrap().capacity = Some(LitresPerHour(2000));
+    plan.programs.insert("night".parse().unwrap(), program(&[("z1", 20), ("z2", 20)]));
+    let mut field = Field::new(plan);
+    field.deaf.insert(node("v2"));
+    field.wait_s(3600);
+    let (ends, off) = (field.seconds("z1 stopping: run_time_reached"), field.seconds("close motor"));
+    let (Some(end), Some(off)) = (ends.first(), off.first()) else { panic!("{:?}", field.log) };
+    assert!((*end..=end + 30).contains(off), "{end} {off}: {:?}", field.log);
+    assert!(!field.is_open("v1") && !field.is_open("motor"));
+}
+
+#[test]
 fn a_pump_without_pressure_is_shut_off() {
     let mut plan = pumped(1);
     source(&mut plan, "pump").guards.pressure = Some(PressureGuard {

@@ -26,6 +26,9 @@ use crate::zone::{Phase, Zone};
 /// Never: a Close waits for the pump's word.
 const NEVER: MonoMs = MonoMs(u64::MAX);
 
+/// A zone whose run is complete stays open for so long at most, until the next one has its pump: an Open and its repetition.
+const HANDOVER_MS: u64 = 30_000;
+
 /// Looks at one pump for each input; more would mean that two pumps cannot agree, and the next input goes on from there.
 const ROUNDS_PER_PUMP: usize = 16;
 
@@ -63,6 +66,8 @@ struct Sign {
     is_waiting: bool,
     since: MonoMs,
     certain: Option<(MonoMs, MonoMs)>,
+    is_opening: bool,
+    lingers_until: Option<MonoMs>,
     /// While it is closing: whether its Close is held, and from when it may go out.
     closing: Option<(bool, MonoMs)>,
 }
@@ -297,6 +302,8 @@ impl Engine {
             is_waiting: self.network.is_waiting(zone_idx),
             since: zone.since,
             certain: zone.certain(),
+            is_opening: zone.is_opening(),
+            lingers_until: zone.lingers_until(),
             closing: zone.is_closing().then(|| (zone.is_close_held(), zone.close_from())),
         };
         self.pumps.note_zone(zone_idx, sign, self.network.n_changes());
@@ -457,7 +464,8 @@ impl Engine {
                     open_until = open_until.max(Some(until));
                 }
                 let start_at = first.map(|since| since.plus_ms(lag_ms(plan.on_adjust_s)));
-                Demand { start_at, open_until, look_at: None, end }
+                let (lingers_until, look_at) = self.handover(idx, &zones, now).unzip();
+                Demand { start_at, open_until: open_until.max(lingers_until), look_at, end }
             }
             PumpKind::Master => {
                 let used = zones.iter().filter(|zone_idx| self.wants_master(**zone_idx, now));
@@ -480,10 +488,35 @@ impl Engine {
         }
     }
 
+    /// Until when water can leave for certain through a zone whose run is complete, while the next one opens: the pump is
+    /// handed over instead of going off and on. What opens next has its room in the pipes besides. And until when that is
+    /// waited for.
+    fn handover(&self, idx: usize, zones: &[usize], now: Now) -> Option<(MonoMs, MonoMs)> {
+        let zone_of = |zone_idx: &usize| self.zones.get(*zone_idx);
+        if !zones.iter().filter_map(zone_of).any(Zone::is_opening) {
+            return None;
+        }
+        let until = |zone_idx: &usize| {
+            let zone = zone_of(zone_idx)?;
+            let patience_end = zone.since.plus_ms(HANDOVER_MS);
+            let until = zone.lingers_until().filter(|_| now.mono < patience_end)?;
+            Some((self.through_masters(idx, *zone_idx, (MonoMs(0), until))?.1, patience_end))
+        };
+        zones.iter().filter_map(until).max()
+    }
+
     /// Since when, and until when, water that a pump gives can leave for certain through a zone: its valve, and every
     /// master valve on its way.
     fn way_out(&self, idx: usize, zone_idx: usize) -> Option<(MonoMs, MonoMs)> {
-        let mut way = self.zones.get(zone_idx)?.certain()?;
+        self.through_masters(idx, zone_idx, self.zones.get(zone_idx)?.certain()?)
+    }
+
+    fn through_masters(
+        &self,
+        idx: usize,
+        zone_idx: usize,
+        mut way: (MonoMs, MonoMs),
+    ) -> Option<(MonoMs, MonoMs)> {
         for other_idx in self.pumps.of_zone.get(zone_idx)?.iter() {
             let other = self.pumps.list.get(*other_idx)?;
             if *other_idx != idx && other.kind() == PumpKind::Master {

@@ -253,6 +253,22 @@ impl Zone {
             && matches!(&self.phase, Phase::Closing(closing) if closing.n_sent == 0 && !closing.is_after_start)
     }
 
+    /// Until when the valve stays open for certain although its run is complete, because its Close is held back. Whoever ended
+    /// a run for another reason wants it closed now.
+    pub(crate) fn lingers_until(&self) -> Option<MonoMs> {
+        let Phase::Closing(closing) = &self.phase else { return None };
+        let is_complete = matches!(
+            closing.reason,
+            Reason::RunTimeReached { .. }
+                | Reason::VolumeReached { .. }
+                | Reason::SoilWet { .. }
+                | Reason::SoilRefilled { .. }
+                | Reason::SoilRelaxed { .. }
+        );
+        let is_open = is_complete && closing.n_sent == 0 && closing.is_seen_open;
+        closing.flight.as_ref().filter(|_| is_open && self.is_online != Some(false))?.certain_until()
+    }
+
     pub(crate) fn is_closing(&self) -> bool {
         matches!(self.phase, Phase::Closing(_))
     }

@@ -269,6 +269,11 @@ impl Zone {
         Some((self.since, watering.run.flight.certain_until()?))
     }
 
+    /// Whether an Open is out, and nothing is known of the valve yet.
+    pub(crate) fn is_opening(&self) -> bool {
+        matches!(self.phase, Phase::Opening(_))
+    }
+
     /// Sends the first Open of a run. The caller has checked every guard and that the source is free.
     pub(crate) fn start(
         &mut self,
