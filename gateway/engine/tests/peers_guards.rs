@@ -670,6 +670,19 @@ fn a_pump_waits_for_the_next_zone_no_longer_than_it_may() {
 }
 
 #[test]
+fn a_pump_at_the_end_of_the_longest_run_is_not_needed_any_more() {
+    let mut field = Field::new(pumped(1));
+    field.read(1, 1900);
+    for _ in 0..6 {
+        field.wait_s(300);
+        field.read(1, 1900);
+    }
+    field.wait_s(60);
+    assert!(field.has("farm stopping: pump_not_needed"), "{:?}", field.log);
+    assert!(!field.has("farm stopping: pump_uncovered"), "{:?}", field.log);
+}
+
+#[test]
 fn a_pump_without_pressure_is_shut_off() {
     let mut plan = pumped(1);
     source(&mut plan, "pump").guards.pressure = Some(PressureGuard {

@@ -359,11 +359,8 @@ async fn judge(api: &Api, text: String, before: Option<FarmRow>) -> Result<Judge
         let is_first = before.is_none();
         let before = before.map(|row| row.text).unwrap_or_default();
         let known = reader.farm_secrets()?;
-        let (draft, problems) = match Draft::of("farm", &text, &known) {
-            Ok(mut draft) => {
-                draft.settings.plan.timing = timing;
-                (Some(draft), Vec::new())
-            }
+        let (draft, problems) = match Draft::of("farm", &text, &known, timing) {
+            Ok(draft) => (Some(draft), Vec::new()),
             Err(error) => (None, error.problems),
         };
         let says_the_same = |draft: &Draft| draft.text == before && are_known(&known, &draft.secrets);

@@ -6,6 +6,7 @@ use crate::config::{REFERENCE, Settings, compile};
 use crate::farm;
 use crate::store::{DISK_FREE_MIN, DiaryProof, DiskRoom, DiskState, Reader};
 use anyhow::Context;
+use giot_engine::Timing;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::ops::ControlFlow;
 use std::path::PathBuf;
@@ -71,13 +72,15 @@ fn check_config(args: &Args, findings: &mut Findings) -> anyhow::Result<Option<S
     let in_force = reader.as_ref().map(Reader::farm_in_force).transpose()?.flatten();
     let in_force = in_force.map_or(0, |row| row.version);
     let by = format!("saved by {} on {} ({})", newest.by, format_time(newest.saved_us), newest.origin);
-    let settings = match reader.as_ref().map(|reader| farm::compile_row(reader, &newest)).transpose() {
-        Ok(settings) => settings.unwrap_or_default(),
-        Err(error) => {
-            findings.bad(&format!("{error}: giot farm export, mend it, giot farm import"))?;
-            return Ok(None);
-        }
-    };
+    let settings =
+        match reader.as_ref().map(|reader| farm::compile_row(reader, &newest, Timing::default())).transpose()
+        {
+            Ok(settings) => settings.unwrap_or_default(),
+            Err(error) => {
+                findings.bad(&format!("{error}: giot farm export, mend it, giot farm import"))?;
+                return Ok(None);
+            }
+        };
     let size = format!("{} zones on {} sources", settings.plan.zones.len(), settings.plan.sources.len());
     let version = newest.version;
     if in_force == version {

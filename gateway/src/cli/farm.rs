@@ -13,6 +13,7 @@ use crate::farm::{Author, Draft, NOTE_CHARS_MAX, are_known, compile_row};
 use crate::store::{FarmRow, OpenError, Reader, Store};
 use anyhow::Context;
 use clap::Subcommand;
+use giot_engine::Timing;
 use serde_json::json;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -172,7 +173,7 @@ fn export(args: &ExportArgs) -> anyhow::Result<()> {
 fn import(args: &ImportArgs) -> anyhow::Result<()> {
     let text = read_file(&args.file)?;
     let (before, known) = newest(&args.place.data.data)?;
-    let draft = Draft::of(&args.file.display().to_string(), &text, &known)?;
+    let draft = Draft::of(&args.file.display().to_string(), &text, &known, Timing::default())?;
     if args.dry_run {
         print_diff(&before, &draft.text)?;
         return say(&format!(
@@ -192,7 +193,7 @@ fn restore(args: &RestoreArgs) -> anyhow::Result<()> {
     let reader = Reader::open(&args.place.data.data)?;
     let row = version(&reader, Some(args.number))?;
     let is_newest = reader.farm_newest()?.is_some_and(|newest| newest.text == row.text);
-    let settings = compile_row(&reader, &row)?;
+    let settings = compile_row(&reader, &row, Timing::default())?;
     drop(reader);
     if is_newest {
         return say(NOTHING_NEW);

@@ -6,7 +6,7 @@
 use super::{ConfigError, ExternalBroker, Problem, Settings, raw, shape};
 use crate::history::timezone::TimeZone;
 use giot_engine::program::Place;
-use giot_engine::{DayWindow, ProgramId, SourceId, SourcePlan, ZoneId};
+use giot_engine::{DayWindow, ProgramId, SourceId, SourcePlan, Timing, ZoneId};
 use giot_shared::units::LitresPerHour;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
@@ -28,6 +28,14 @@ const STAND_IN: &str = "_unread";
 /// [`ConfigError`] with every problem found: of the syntax, of keys and kinds of values, of rules, and of what only all of it together
 /// shows. Where the syntax is so wrong that anything may be missing, only that and what of the keys and values could be read.
 pub fn compile(file: &str, text: &str) -> Result<Settings, ConfigError> {
+    compile_for(file, text, Timing::default())
+}
+
+/// The same for a gateway with its own waiting times towards nodes: leases are judged by them.
+///
+/// # Errors
+/// Everything that is wrong with it.
+pub fn compile_for(file: &str, text: &str, timing: Timing) -> Result<Settings, ConfigError> {
     let shape = shape::read(text);
     let spoilt = shape.mended.clone();
     let mut compiler = Compiler {
@@ -38,7 +46,7 @@ pub fn compile(file: &str, text: &str) -> Result<Settings, ConfigError> {
         spoilt,
         forgiven: Forgiven::default(),
     };
-    let settings = shape.is_readable.then(|| compiler.settings(shape.file));
+    let settings = shape.is_readable.then(|| compiler.settings(shape.file, timing));
     let mut problems = compiler.problems;
     if let Some(settings) = settings.filter(|_| problems.is_empty()) {
         return Ok(settings);
@@ -151,8 +159,9 @@ impl Compiler<'_> {
         shape::place_of(&self.table, field).1
     }
 
-    fn settings(&mut self, raw: raw::File) -> Settings {
+    fn settings(&mut self, raw: raw::File, timing: Timing) -> Settings {
         let mut settings = Settings::default();
+        settings.plan.timing = timing;
         self.forgiven = self.forgive(&raw);
         if let Some(name) = raw.cooperative {
             settings.cooperative = name;

@@ -488,3 +488,13 @@ no_water = [{ hours = "17:00-20:30", weekdays = ["mon", "sat"] }]
         assert!(found.iter().any(|(_, at)| at == field), "{found:?}");
     }
 }
+
+#[test]
+fn leases_are_judged_by_the_gateways_own_waiting_times() {
+    let text = "[[source]]\nid = \"s\"\n[source.pump]\nnode = \"b\"\nlease_s = 60\n";
+    assert!(compile("f", text).is_ok());
+    let patient = giot_engine::Timing { answer_s: 30, ..giot_engine::Timing::default() };
+    let error = compile_for("f", text, patient).expect_err("three answers take 90 s");
+    let found: Vec<_> = error.problems.iter().map(|problem| (problem.line, problem.field.as_str())).collect();
+    assert_eq!(found, [(Some(5), "source[0].pump.lease_s")]);
+}

@@ -19,7 +19,7 @@ use giot_engine::{By, Entry, Event, Now, Reason, Timing};
 use sha2::{Digest, Sha256};
 
 use crate::clock::Clock;
-use crate::config::{ConfigError, Problem, Secrets, Settings, compile, masked, unmasked};
+use crate::config::{ConfigError, Problem, Secrets, Settings, compile_for, masked, unmasked};
 use crate::hub::codec;
 use crate::hub::farm::leaves_open;
 use crate::store::{Batch, DiaryEntry, FarmRow, Reader, Writer, farm_secret};
@@ -83,18 +83,14 @@ pub async fn begin(farm: Farm, reader: &Reader, writer: &Writer, clock: Clock) -
     if let Some(file) = file
         && !is_known(reader, &file)?
     {
-        let draft = Draft::of(&file.name, &file.text, &reader.farm_secrets()?)?;
+        let draft = Draft::of(&file.name, &file.text, &reader.farm_secrets()?, timing)?;
         let author = Author { by: file.by, origin: "file", file: Some(file.name), note: String::new() };
         let (row, batch) = draft.batch(newest.as_ref(), author, clock);
         writer.commit(batch).await.context("keep the farm")?;
         tracing::info!(version = row.version, file = row.file, "took in a version of the farm");
         newest = Some(row);
     }
-    let compiled = |row: &FarmRow| -> anyhow::Result<Settings> {
-        let mut settings = compile_row(reader, row)?;
-        settings.plan.timing = timing;
-        Ok(settings)
-    };
+    let compiled = |row: &FarmRow| -> anyhow::Result<Settings> { compile_row(reader, row, timing) };
     let Some(newest) = newest else {
         let mut settings = Settings::default();
         settings.plan.timing = timing;
@@ -180,11 +176,11 @@ pub struct Draft {
 }
 
 impl Draft {
-    /// Judges a text called `name`; `known`: the secrets that its masks may stand for.
+    /// Judges a text called `name` by the gateway's waiting times; `known`: the secrets that its masks may stand for.
     ///
     /// # Errors
     /// Everything that is wrong with it.
-    pub fn of(name: &str, text: &str, known: &Secrets) -> Result<Self, ConfigError> {
+    pub fn of(name: &str, text: &str, known: &Secrets, timing: Timing) -> Result<Self, ConfigError> {
         let wrong = |problems| ConfigError { file: name.to_owned(), problems };
         if text.len() > TEXT_BYTES_MAX {
             let what = format!("{} bytes; a farm has at most {TEXT_BYTES_MAX}", text.len());
@@ -193,13 +189,14 @@ impl Draft {
         }
         // Problems are those of the text as it was written: their places are its own.
         let (whole, unknown) = unmasked(text, known);
-        let mut problems = compile(name, text).err().map(|error| error.problems).unwrap_or_default();
+        let mut problems =
+            compile_for(name, text, timing).err().map(|error| error.problems).unwrap_or_default();
         problems.extend(unknown);
         if !problems.is_empty() {
             problems.sort_by_key(|problem| (problem.line, problem.column));
             return Err(wrong(problems));
         }
-        let settings = compile(name, &whole)?;
+        let settings = compile_for(name, &whole, timing)?;
         let (text, secrets) = masked(text).unwrap_or_default();
         Ok(Self { text, settings, secrets })
     }
@@ -262,18 +259,18 @@ pub fn entry(now: Now, recorded_us: i64, by: Option<String>, reason: Reason) -> 
 /// # Errors
 /// The store cannot be read, or this program cannot use the version.
 pub fn newest(reader: &Reader) -> anyhow::Result<Option<Settings>> {
-    reader.farm_newest()?.map(|row| compile_row(reader, &row)).transpose()
+    reader.farm_newest()?.map(|row| compile_row(reader, &row, Timing::default())).transpose()
 }
 
 /// The settings of a version that is kept.
 ///
 /// # Errors
 /// The store cannot be read, or this program cannot use the version ([`ConfigError`]).
-pub fn compile_row(reader: &Reader, row: &FarmRow) -> anyhow::Result<Settings> {
+pub fn compile_row(reader: &Reader, row: &FarmRow, timing: Timing) -> anyhow::Result<Settings> {
     let name = name_of(row);
     let (text, problems) = unmasked(&row.text, &reader.farm_secrets()?);
     if !problems.is_empty() {
         return Err(ConfigError { file: name, problems }.into());
     }
-    Ok(compile(&name, &text)?)
+    Ok(compile_for(&name, &text, timing)?)
 }

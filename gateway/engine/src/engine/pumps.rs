@@ -448,8 +448,9 @@ impl Engine {
             let end = Reason::StopAll {};
             return Demand { start_at: None, open_until: None, look_at: None, end };
         };
-        let is_running = |zone_idx: &usize| self.zones.get(*zone_idx).is_some_and(Zone::is_running);
-        let end = if zones.iter().any(is_running) {
+        // What is open for certain and no longer for long enough is at the end of its run.
+        let is_unsure = |zone: &Zone| zone.is_running() && zone.certain().is_none();
+        let end = if zones.iter().filter_map(|zone_idx| self.zones.get(*zone_idx)).any(is_unsure) {
             Reason::PumpUncovered { source }
         } else {
             Reason::PumpNotNeeded { source }
