@@ -21,6 +21,7 @@ use giot_engine::{
     DayWindow, Input, Pause, Plan, ProgramWish, PumpKind, PumpPlan, RuleWish, RunSet, ValveRef,
 };
 use giot_shared::ids::ValveId;
+use giot_shared::units::Millilitres;
 
 use farm::{farm, node, program, zone, zone_of};
 use field::Field;
@@ -302,6 +303,11 @@ fn opensprinkler_a_run_is_extended() {
 fn a_zone_that_was_watered_by_hand_rests() {
     let mut field = Field::new(farm(1));
     field.feed(Input::Irrigated { zone: &zone("z1"), run_s: 600, litres: 200, by: "Lan" });
+    assert_eq!(
+        field.last_measured,
+        (Some(600_000), Some(Millilitres(200_000))),
+        "it counts as water of the zone"
+    );
     field.read(1, 1900);
     field.wait_s(599);
     assert!(!field.is_open("v1"));

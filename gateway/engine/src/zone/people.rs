@@ -24,9 +24,11 @@
 //! | rest, starts an hour, fault of a pump | no | no | no | no |
 //! | tank, fault of a source (leak, burst, pressure) | no | no | no | no |
 
+use giot_shared::units::Millilitres;
+
 use super::open::Run;
 use super::soil::seconds_to;
-use super::{Phase, RunKind, SETTLE_MS, Turn, Zone};
+use super::{Measured, Phase, RunKind, SETTLE_MS, Turn, Zone};
 use crate::diary::{By, Event};
 use crate::ids::{ProgramId, ZoneId};
 use crate::memory::{Lock, Rest};
@@ -76,7 +78,10 @@ impl Zone {
         self.memory.last_closed_at = turn.now.wall.or(self.memory.last_closed_at);
         self.is_memory_changed = true;
         let reason = Reason::IrrigatedByHand { run_s: u64::from(run_s), litres };
-        self.desk.tell(turn, Event::Reported, By::Person(by.to_owned()), reason, None);
+        // It counts as the zone's water, as what a node measures.
+        let volume = (litres > 0).then(|| Millilitres(litres.saturating_mul(1000)));
+        let measured = Measured { run_ms: Some(u64::from(run_s) * 1000), volume };
+        self.desk.tell_measured(turn, Event::Reported, By::Person(by.to_owned()), reason, None, measured);
     }
 
     /// The run of the engine's that is under way.

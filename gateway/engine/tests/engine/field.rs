@@ -36,6 +36,8 @@ pub(crate) struct Field {
     pub(crate) deaf: BTreeSet<NodeId>,
     /// Nodes that say nothing, whatever they do.
     pub(crate) mute: BTreeSet<NodeId>,
+    /// What the newest entry says of water.
+    pub(crate) last_measured: (Option<u64>, Option<Millilitres>),
     /// What flows through each open valve, mL/s, as its node's meter counts it: 1000 L/h.
     pub(crate) ml_per_s: u64,
     /// How long a node keeps a valve open at the most, whatever it is asked for, seconds.
@@ -67,6 +69,7 @@ impl Field {
             runs: BTreeMap::new(),
             deaf: BTreeSet::new(),
             mute: BTreeSet::new(),
+            last_measured: (None, None),
             ml_per_s: 278,
             hard_max_s: 8 * 3600,
             hard_max_s_of: BTreeMap::new(),
@@ -200,6 +203,7 @@ impl Field {
                         By::Engine | By::Node | By::Program(_) | By::Rule(_) => String::new(),
                     };
                     self.note(&format!("{zone} {}{by}: {}", entry.event.code(), entry.reason.code()));
+                    self.last_measured = (entry.run_ms, entry.volume);
                 }
                 Action::Remember { zone, memory } => {
                     self.memory.zones.insert(zone, memory);
