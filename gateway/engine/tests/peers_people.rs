@@ -18,10 +18,10 @@ mod field;
 
 use giot_engine::program::{Window, Windows};
 use giot_engine::{
-    DayWindow, Input, Pause, Plan, ProgramWish, PumpKind, PumpPlan, RuleWish, RunSet, ValveRef,
+    DayWindow, Input, Pause, Plan, ProgramWish, PumpKind, PumpPlan, RuleWish, RunSet, SourcePlan, ValveRef,
 };
 use giot_shared::ids::ValveId;
-use giot_shared::units::Millilitres;
+use giot_shared::units::{LitresPerHour, Millilitres};
 
 use farm::{farm, node, program, zone, zone_of};
 use field::Field;
@@ -297,6 +297,87 @@ fn opensprinkler_a_run_is_extended() {
     assert_eq!(field.seconds("z1 stopped: run_time_reached"), [600]);
     field.feed(Input::Extend { zone: &zone("z1"), by_s: 300, by: "Lan" });
     field.check(&["z1 adjusted by Lan: run_extended", "z1 refused by Lan: not_running"]);
+}
+
+#[test]
+fn opensprinkler_a_rain_delay_stops_what_runs_by_itself() {
+    type Wish = fn(&mut Field, giot_shared::time::UnixMs);
+    let pauses: [(&str, Wish); 3] = [
+        ("rain_delay", |field, until| {
+            field.feed(Input::Pause { kind: Pause::Rain, until: Some(until), by: "Lan" });
+        }),
+        ("suspended", |field, until| {
+            field.feed(Input::Pause { kind: Pause::Farm, until: Some(until), by: "Lan" });
+        }),
+        ("suspended", |field, until| {
+            field.feed(Input::SuspendZone { zone: &zone("z1"), until: Some(until), by: "Lan" });
+        }),
+    ];
+    for (reason, pause) in pauses {
+        let mut plan = farm(2);
+        plan.programs.insert("p".parse().unwrap(), program(&[("z1", 20), ("z2", 20)]));
+        plan.sources.insert("well".parse().unwrap(), SourcePlan::default());
+        zone_of(&mut plan, "z2").source = "well".parse().unwrap();
+        let mut field = Field::new(plan);
+        field.start("z2", 1200);
+        field.wait_s(900);
+        assert!(field.is_open("v1") && field.is_open("v2"), "{:?}", field.log);
+        let until = field.now().wall.unwrap().plus_ms(7_200_000);
+        pause(&mut field, until);
+        assert!(field.has(&format!("z1 stopping: {reason}")), "{:?}", field.log);
+        assert!(!field.is_open("v1") && field.is_open("v2"), "by hand goes on: {:?}", field.log);
+        field.wait_s(3600);
+        assert!(!field.is_open("v1") && !field.has("z1 scheduled: run_resumed"), "{:?}", field.log);
+    }
+}
+
+#[test]
+fn opensprinkler_run_once_does_not_wait_for_the_least_time_off() {
+    let mut plan = farm(1);
+    zone_of(&mut plan, "z1").automatic = false;
+    zone_of(&mut plan, "z1").min_off_s = 1800;
+    let mut field = Field::new(plan);
+    let once = |field: &mut Field| {
+        let runs = [(zone("z1"), 60), (zone("z1"), 60)];
+        field.feed(Input::Runs { set: RunSet::Once, runs: &runs, by: "Lan" });
+    };
+    once(&mut field);
+    field.wait_s(2400);
+    field.log.clear();
+    once(&mut field);
+    field.wait_s(10);
+    assert!(field.is_open("v1"), "{:?}", field.log);
+    field.wait_s(600);
+    assert!(!field.is_open("v1"), "within one set it rests: {:?}", field.log);
+}
+
+#[test]
+fn valves_are_tested_one_at_a_time_whatever_has_delayed_them() {
+    let mut plan = farm(3);
+    for n in 1..=3 {
+        let zone = zone_of(&mut plan, &format!("z{n}"));
+        (zone.automatic, zone.flow) = (false, Some(LitresPerHour(1000)));
+    }
+    plan.sources.get_mut(&"pump".parse().unwrap()).unwrap().capacity = Some(LitresPerHour(3000));
+    let mut field = Field::new(plan);
+    field.start("z1", 1000);
+    field.start("z2", 1000);
+    let runs = [(zone("z1"), 60), (zone("z2"), 60), (zone("z3"), 60)];
+    field.feed(Input::Runs { set: RunSet::Test, runs: &runs, by: "Lan" });
+    let mut n_tested = 0;
+    for _ in 0..1500 {
+        field.wait_s(1);
+        if field
+            .log
+            .iter()
+            .any(|line| line.contains("stopped: run_time_reached") && line.starts_with("1000 "))
+        {
+            let n_open = ["v1", "v2", "v3"].iter().filter(|valve| field.is_open(valve)).count();
+            assert!(n_open <= 1, "{:?}", field.log);
+            n_tested += n_open;
+        }
+    }
+    assert!((100..=180).contains(&n_tested), "{n_tested}: {:?}", field.log);
 }
 
 #[test]

@@ -642,6 +642,9 @@ impl Engine {
         ranked.sort_by_key(|(need, idx, ..)| (Reverse(*need), *idx));
         let patience_ms = u64::from(self.out.timing.patience_s) * 1000;
         for (_, idx, since, (reason, kind, run_s)) in ranked {
+            if kind.is_test() && self.is_testing_beside(idx) {
+                continue;
+            }
             if self.no_room(idx, now).is_some() {
                 if now.mono.since_ms(since) >= patience_ms {
                     self.network.keep_for(idx);

@@ -3,6 +3,8 @@
 //!
 //! They are errands like those of a program that a person started: locks, faults, pipes, pumps and tanks hold for them.
 
+use std::collections::BTreeSet;
+
 use giot_shared::time::UnixMs;
 
 use super::Engine;
@@ -11,7 +13,7 @@ use crate::diary::{By, Event};
 use crate::ids::ZoneId;
 use crate::input::RunSet;
 use crate::reason::Reason;
-use crate::zone::Errand;
+use crate::zone::{Errand, Zone};
 
 /// Between two valves of a test: closing, and a pump's rest, take their time.
 const GAP_S: u32 = 90;
@@ -39,7 +41,8 @@ impl Engine {
         }
         let runs = free.as_slice();
         let run_s = runs.iter().map(|(_, run_s)| u64::from(*run_s)).sum();
-        let n_zones = u32::try_from(runs.len()).unwrap_or(u32::MAX);
+        let zones: BTreeSet<_> = runs.iter().map(|(zone, _)| zone).collect();
+        let n_zones = u32::try_from(zones.len()).unwrap_or(u32::MAX);
         let reason = match set {
             RunSet::Test => Reason::TestStarted { n_zones, run_s },
             RunSet::Once => Reason::OnceStarted { n_zones, run_s },
@@ -61,6 +64,13 @@ impl Engine {
         let runs: Vec<_> = zones.iter().filter_map(id).map(|zone| (zone, run_s)).collect();
         self.hand_out(now, wall, RunSet::Test, &runs);
         true
+    }
+
+    /// Whether a valve of the same waters is being tested: what flows is to be one zone's.
+    pub(super) fn is_testing_beside(&self, idx: usize) -> bool {
+        let is_tested =
+            |(other, zone): (usize, &Zone)| zone.is_under_test() && self.network.are_connected(other, idx);
+        self.zones.iter().enumerate().any(is_tested)
     }
 
     fn hand_out(&mut self, now: Now, wall: UnixMs, set: RunSet, runs: &[(ZoneId, u32)]) {

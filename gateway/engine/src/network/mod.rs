@@ -100,6 +100,12 @@ impl Network {
         network
     }
 
+    /// Whether two zones drink from the same root.
+    pub(crate) fn are_connected(&self, a: usize, b: usize) -> bool {
+        let tree = |idx: usize| self.taps.get(idx).map(|tap| tap.tree);
+        tree(a) == tree(b)
+    }
+
     /// The same branches with nobody on them.
     pub(crate) fn emptied(&self) -> Self {
         let branch = |branch: &Branch| Branch {

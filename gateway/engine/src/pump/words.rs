@@ -30,11 +30,15 @@ impl Pump {
             (true, None) => self.close_accepted(turn, command),
             (true, Some(refusal)) => {
                 let name = Some(command);
-                self.tell(turn, Event::Refused, By::Node, Reason::CommandRefused { refusal }, name);
+                self.tell(turn, Event::Refused, By::Node, self.refused(refusal), name);
             }
             (false, None) => self.open_accepted(turn, command),
             (false, Some(refusal)) => self.open_refused(turn, command, refusal),
         }
+    }
+
+    fn refused(&self, refusal: RefusalReason) -> Reason {
+        Reason::PumpRefused { source: self.source.clone(), refusal }
     }
 
     fn close_accepted(&mut self, turn: &mut PumpTurn<'_>, command: CommandId) {
@@ -100,7 +104,7 @@ impl Pump {
             flight.refuse(command);
         }
         let is_newest = flight.last() == command;
-        let reason = Reason::CommandRefused { refusal };
+        let reason = self.refused(refusal);
         self.tell(turn, Event::Refused, By::Node, reason.clone(), Some(name));
         let retry_at = turn.after_s(turn.timing.retry_later_s);
         match (remedy(refusal), &mut self.phase) {

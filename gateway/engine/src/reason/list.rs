@@ -495,6 +495,11 @@ reasons! {
         source: SourceId = "The source.",
         most_s: u64 = "How long the node keeps it on.",
     }
+    /// The node of a pump or master valve refused a command.
+    PumpRefused = "pump_refused" {
+        source: SourceId = "The source.",
+        refusal: RefusalReason = "The node's reason.",
+    }
     /// The pump is being switched off; the zone waits until it is.
     PumpStopping = "pump_stopping" {
         source: SourceId = "The source.",

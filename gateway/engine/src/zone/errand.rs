@@ -177,9 +177,12 @@ impl Errand {
 impl Zone {
     /// Whether a test of its valve waits or is under way.
     pub(crate) fn is_tested(&self) -> bool {
-        let is_test = |program: &ProgramId| program.as_str() == "_test";
-        self.memory.errands.iter().any(Errand::is_test)
-            || matches!(self.run().map(|run| &run.kind), Some(RunKind::ByHand(program)) if is_test(program))
+        self.memory.errands.iter().any(Errand::is_test) || self.is_under_test()
+    }
+
+    /// Whether the run under way is a test.
+    pub(crate) fn is_under_test(&self) -> bool {
+        self.run().is_some_and(|run| run.kind.is_test())
     }
 
     /// Whether the run under way is one of a program's.
@@ -267,7 +270,7 @@ impl Zone {
             let remaining_s = seconds_to(now, self.rest_until);
             return Some(Verdict::Blocked(Reason::RestAfterStop { by, remaining_s }));
         }
-        if now.mono < self.off_until && !errand.is_test() {
+        if now.mono < self.off_until && !self.passes_rest(errand) {
             // The soak between two portions is part of the plan, not news.
             return Some(Verdict::Content(Reason::MinimumOff {
                 remaining_s: seconds_to(now, self.off_until),
@@ -290,6 +293,12 @@ impl Zone {
             },
             run_s,
         })
+    }
+
+    /// Whether an errand need not wait for the least time off: tests, and runs that a person has asked for since the last one.
+    fn passes_rest(&self, errand: &Errand) -> bool {
+        let is_asked_since = || self.memory.last_closed_at.is_none_or(|closed_at| errand.from > closed_at);
+        errand.is_test() || (is_ad_hoc(&errand.program) && is_asked_since())
     }
 
     /// How long the zone still rests and soaks before a program's run, whatever has delayed the one before; `None`: no longer.

@@ -12,6 +12,7 @@ use super::{Phase, Turn, Zone};
 use crate::diary::{By, Event};
 use crate::flight::{Flight, SentOpen};
 use crate::ids::ProgramId;
+use crate::input::RunSet;
 use crate::plan::{Timing, ZonePlan};
 use crate::reason::Reason;
 
@@ -40,6 +41,11 @@ impl RunKind {
     /// Whether the zone's probes and hours end the run.
     pub(super) fn is_watched(&self) -> bool {
         matches!(self, Self::Soil | Self::Rule)
+    }
+
+    /// Whether a valve is tried, for a person or to find what is wrong.
+    pub(crate) fn is_test(&self) -> bool {
+        matches!(self, Self::ByHand(program) if *program == super::ad_hoc(RunSet::Test))
     }
 }
 

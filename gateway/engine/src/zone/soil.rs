@@ -251,6 +251,10 @@ impl Zone {
         if let Some(gate) = self.gate.as_ref().filter(|gate| gate.is_safety || !is_by_person) {
             return Some(gate.reason_at(turn.now));
         }
+        // A person's pause ends what began by itself.
+        if let Some(pause) = self.suspended(turn.now).filter(|_| !is_by_person) {
+            return Some(pause);
+        }
         if run.is_manual() {
             return None;
         }
