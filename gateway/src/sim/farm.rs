@@ -35,6 +35,9 @@ const ZONES_A_STATION: usize = 6;
 /// Of so many zones in a thousand a run may be longer than their node keeps a valve open at a time.
 const LONG_PERMILLE: u64 = 120;
 
+/// The pump whose electricity is dear in the evening.
+const DEAR: &str = "pump-1";
+
 /// Steps of one program: several hours of water.
 const STEPS_A_PROGRAM: usize = 6;
 
@@ -284,7 +287,8 @@ fn sources(dice: &mut Dice) -> anyhow::Result<BTreeMap<SourceId, SourcePlan>> {
     let mut add = |id: String, fed_by: Option<&str>, capacity: Option<u32>, pump: Option<PumpPlan>| {
         let fed_by = fed_by.map(str::parse).transpose()?;
         let capacity = capacity.map(LitresPerHour);
-        sources.insert(id.parse()?, SourcePlan { fed_by, capacity, pump, ..SourcePlan::default() });
+        let no_water = if id == DEAR { vec![Window::daily(hours(17, 20)?)] } else { Vec::new() };
+        sources.insert(id.parse()?, SourcePlan { fed_by, capacity, pump, no_water, ..SourcePlan::default() });
         anyhow::Ok(())
     };
     add("lake".to_owned(), None, Some(24_000), None)?;
@@ -359,7 +363,7 @@ fn zone_plan(
         weights: Vec::new(),
         soil,
         window: window.context("a window")?,
-        no_water: Vec::new(),
+        no_water: if dice.permille(150) { vec![Window::daily(hours(12, 14)?)] } else { Vec::new() },
         lease_s: u32::try_from(dice.between(10, 30))? * 60,
         run_max_s: u32::try_from(if dice.permille(LONG_PERMILLE) {
             dice.between(130, 220)
@@ -382,6 +386,10 @@ fn zone_plan(
             ..ZoneGuards::default()
         },
     })
+}
+
+fn hours(from: u16, to: u16) -> anyhow::Result<DayWindow> {
+    DayWindow::new(from * 60, to * 60).context("hours of a day")
 }
 
 /// How much a step gives: any kind of amount where the flow is known, else a time.

@@ -358,19 +358,21 @@ impl World {
         let wall = self.now().wall;
         let is_paused = wall.is_some_and(|wall| Some(wall) < paused_until);
         let offset_min = self.farm.plan.utc_offset_min;
+        let is_open = wall.is_none_or(|wall| {
+            hours::is_within(plan.window, wall, offset_min)
+                && !hours::is_without_water(&self.farm.plan, plan, wall)
+        });
         let is_by_hour = |program: &ProgramId| {
             let plan = self.farm.plan.programs.get(program);
             let by_hand_ms = self.gateway.by_hand_ms.get(program);
             let is_by_hand = by_hand_ms.is_some_and(|began_ms| now_ms.saturating_sub(*began_ms) < 2 * DAY_MS);
             let may_begin =
                 plan.zip(wall).is_some_and(|(plan, wall)| hours::may_begin(&plan.windows, wall, offset_min));
+            let may_begin = may_begin && is_open;
             is_by_hand || (may_begin && !is_paused && !self.gateway.switched_off.contains(program))
         };
-        let is_in_hours = if let Reason::ProgramRun { program, .. } = reason {
-            is_by_hour(program)
-        } else {
-            wall.is_none_or(|wall| hours::is_within(plan.window, wall, offset_min))
-        };
+        let is_in_hours =
+            if let Reason::ProgramRun { program, .. } = reason { is_by_hour(program) } else { is_open };
         let checks = &mut self.checks;
         let mut demand = |is_kept, what: &str| {
             checks.demand(is_kept, now_ms, || format!("{what}: {id} is opened for {code}"));

@@ -1,7 +1,7 @@
 //! When water may begin, as the simulation judges it: by minutes of the local day, apart from the engine's own windows.
 
-use giot_engine::DayWindow;
 use giot_engine::program::{Window, Windows};
+use giot_engine::{DayWindow, Plan, ZonePlan};
 use giot_shared::time::UnixMs;
 
 const DAY_MIN: i64 = 1440;
@@ -11,6 +11,18 @@ pub(super) fn may_begin(windows: &Windows, at: UnixMs, utc_offset_min: i32) -> b
     let is_in = |window: &Window| is_within(window.span, at, utc_offset_min);
     let is_allowed = windows.allowed.is_empty() || windows.allowed.iter().any(is_in);
     is_allowed && !windows.no_water.iter().any(is_in)
+}
+
+/// Whether hours without water of a zone or of what feeds it hold at a moment.
+pub(super) fn is_without_water(plan: &Plan, zone: &ZonePlan, at: UnixMs) -> bool {
+    let is_in = |window: &Window| is_within(window.span, at, plan.utc_offset_min);
+    let mut branch = plan.sources.get(&zone.source);
+    let mut holds = zone.no_water.iter().any(is_in);
+    while let Some(source) = branch {
+        holds |= source.no_water.iter().any(is_in);
+        branch = source.fed_by.as_ref().and_then(|id| plan.sources.get(id));
+    }
+    holds
 }
 
 /// Whether a moment lies within a span of the day.
