@@ -99,6 +99,7 @@ impl Bank {
     pub fn records(&self) -> BTreeMap<Position, Record> {
         const WORD_LEN: usize = 4;
         const HEAD_LEN: usize = 8;
+        const DATA_LEN_MAX: usize = 4 + Record::LEN_MAX;
         let mut records = BTreeMap::new();
         for page in self.bytes.chunks(PAGE_LEN) {
             let page = &page[..PAGE_LEN - WORD_LEN];
@@ -106,8 +107,9 @@ impl Bank {
             while let Some((head, rest)) = page[at..].split_first_chunk::<HEAD_LEN>() {
                 let &[c0, c1, c2, c3, l0, l1, ..] = head;
                 let len = usize::from(u16::from_le_bytes([l0, l1]));
-                let data =
-                    rest.get(..len).filter(|data| u32::from_le_bytes([c0, c1, c2, c3]) == checksum(data));
+                let data = rest.get(..len).filter(|data| {
+                    data.len() <= DATA_LEN_MAX && u32::from_le_bytes([c0, c1, c2, c3]) == checksum(data)
+                });
                 let record =
                     data.and_then(|data| data.split_first_chunk::<4>()).and_then(|(epoch, bytes)| {
                         Some((u32::from_le_bytes(*epoch), Record::decode(bytes).ok()?))
