@@ -6,13 +6,13 @@
 
 use super::{installation, until_open};
 use crate::farm::{Farm, NODE};
-use giot_firmware::settings::{Installation, Network, words};
+use giot_firmware::settings::{Installation, Network, Settings as Counters, words};
 use giot_gateway::clock::Clock;
 use giot_gateway::quality::Quality;
 use giot_gateway::store::{Reader, ValveEventRow};
 use giot_tests::giot::wait_for;
 use giot_tests::node::PATIENCE;
-use giot_tests::qemu::{Chip, EC_MAX, HOST, image};
+use giot_tests::qemu::{Chip, EC_MAX, HOST, Partition, at_once, image};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 use std::time::Duration;
@@ -75,6 +75,17 @@ impl Outage {
     pub(super) fn begin(&mut self) {
         self.chip.plug_cable(false);
         self.farm.kill();
+    }
+
+    /// Waits until the node has made so many records and the gateway's word on all of them: what is stored and not known to be would
+    /// count as lost with the node alone.
+    fn until_acknowledged(&self, n_records: usize) {
+        wait_for("the gateway's word on all records", PATIENCE, || {
+            let made = self.chip.made();
+            let mut counters = self.chip.read_flash(Partition::Settings);
+            let released = at_once(Counters::open(&mut counters).ok()?.released());
+            (released == made && usize::try_from(made.seq).ok()? >= n_records).then_some(())
+        });
     }
 
     fn live(&self, span: Duration) {
@@ -279,6 +290,8 @@ fn a_full_flash_gives_up_its_oldest_readings_and_says_how_many() {
     let mut settings = vec![("probe.2", "soil_ec,modbus:1:A,600,600")];
     settings.extend(switches.iter().map(|(key, value)| (key.as_str(), value.as_str())));
     let mut outage = Outage::new(&settings);
+    // A reading of each probe, moisture and temperature among them.
+    outage.until_acknowledged(settings.len() + 2);
     outage.begin();
     for hours in [1, 20, 14] {
         outage.live(hours * HOUR);
