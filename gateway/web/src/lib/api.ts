@@ -124,6 +124,16 @@ export async function start(zone: string, minutes: number): Promise<void> {
   await request('POST', `${zonePath(zone)}/start`, { minutes });
 }
 
+/** Makes the run under way longer. */
+export async function extend(zone: string, minutes: number): Promise<void> {
+  await request('POST', `${zonePath(zone)}/extend`, { minutes });
+}
+
+/** Notes what was watered by hose, or by a valve that was turned by hand; 0 litres: not known. */
+export async function irrigated(zone: string, minutes: number, litres: number): Promise<void> {
+  await request('POST', `${zonePath(zone)}/irrigated`, { minutes, litres });
+}
+
 export async function stop(zone: string): Promise<void> {
   await request('POST', `${zonePath(zone)}/stop`, {});
 }
