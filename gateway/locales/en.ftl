@@ -277,6 +277,42 @@ preview-short = { $day }: { $zone } will lack { $span } of program { $program }
 preview-short-litres = { $day }: { $zone } will lack { $span } ({ $litres }) of program { $program }
 preview-cut-short = Program { $program } starts too often: only its first starts are shown here.
 
+## Run now
+
+run-now = Run now
+run-now-zones = Zones
+run-now-all = All zones
+run-now-none = None
+run-now-nothing = Choose at least one zone.
+run-now-care = Make sure that nobody is working on pipes or valves.
+once-title = Irrigate once
+once-note = Each chosen zone gets its minutes as soon as pump and pipes have room for it. Locked and faulty zones cannot be chosen.
+once-minutes = Minutes for { $zone } (1 to { $max })
+once-unit = min
+once-sum = { $n ->
+    [1] 1 zone, { $span }.
+   *[other] { $n } zones, { $span } in all.
+  }
+once-do = Irrigate
+once-ask = Irrigate { $n ->
+    [1] 1 zone
+   *[other] { $n } zones
+  } once?
+once-taken = The gateway has taken it. The list above shows each valve as it is confirmed; the diary says why a zone was left out.
+test-title = Test valves
+test-note = Valves open one after another for a short time, so that somebody can walk along and look. Locked and faulty zones cannot be chosen.
+test-seconds = Seconds for each valve (1 to { $max })
+test-sum = { $n ->
+    [1] 1 valve, { $span }.
+   *[other] { $n } valves, about { $span } in all, with a break after each.
+  }
+test-do = Test
+test-ask = Test { $n ->
+    [1] 1 valve
+   *[other] { $n } valves
+  }?
+test-taken = The gateway has taken the test. The list above shows each valve as it is confirmed; the diary says why a zone was left out.
+
 ## Confirmed state of a valve
 
 state-idle = Valve closed

@@ -268,6 +268,36 @@ preview-short = { $day }: { $zone } sẽ thiếu { $span } của lịch tưới 
 preview-short-litres = { $day }: { $zone } sẽ thiếu { $span } ({ $litres }) của lịch tưới { $program }
 preview-cut-short = Lịch tưới { $program } bắt đầu quá nhiều lần, ở đây chỉ có những lần đầu.
 
+## Chạy ngay
+
+run-now = Chạy ngay
+run-now-zones = Khu tưới
+run-now-all = Mọi khu
+run-now-none = Bỏ chọn hết
+run-now-nothing = Hãy chọn ít nhất một khu.
+run-now-care = Hãy chắc chắn không còn ai sửa ống hay van.
+once-title = Tưới một lần
+once-note = Mỗi khu được chọn sẽ tưới đủ số phút của nó, ngay khi máy bơm và đường ống đủ sức. Khu bị khoá hoặc có lỗi thì không chọn được.
+once-minutes = Số phút cho { $zone } (1 đến { $max })
+once-unit = phút
+once-sum = { $n ->
+    [1] 1 khu, { $span }.
+   *[other] { $n } khu, tổng cộng { $span }.
+  }
+once-do = Tưới
+once-ask = Tưới { $n } khu một lần?
+once-taken = Thiết bị trung tâm đã nhận. Danh sách ở trên cho thấy từng van khi được xác nhận; khu nào bị bỏ qua thì nhật ký ghi lý do.
+test-title = Thử van
+test-note = Các van lần lượt mở trong chốc lát để người đi dọc vườn kiểm tra. Khu bị khoá hoặc có lỗi thì không chọn được.
+test-seconds = Số giây cho mỗi van (1 đến { $max })
+test-sum = { $n ->
+    [1] 1 van, { $span }.
+   *[other] { $n } van, tổng cộng khoảng { $span }, có nghỉ sau mỗi van.
+  }
+test-do = Thử van
+test-ask = Thử { $n } van?
+test-taken = Thiết bị trung tâm đã nhận lệnh thử. Danh sách ở trên cho thấy từng van khi được xác nhận; khu nào bị bỏ qua thì nhật ký ghi lý do.
+
 ## Trạng thái van đã được xác nhận
 
 state-idle = Van đóng

@@ -1,4 +1,5 @@
 // The page's calls to the gateway. Knows addresses and errors, holds no state and shows nothing.
+import type { OnceRun } from './byhand';
 import { diaryQuery, type DiaryChoice } from './diary';
 import { chartPath, exportPath, spansPath, type Question } from './past';
 import type {
@@ -140,6 +141,16 @@ export async function stop(zone: string): Promise<void> {
 
 export async function stopAll(): Promise<void> {
   await request('POST', '/stop-all', {});
+}
+
+/** Opens the valves of zones shortly, one after another in this order. */
+export async function testValves(seconds: number, zones: string[]): Promise<void> {
+  await request('POST', '/test-valves', { seconds, zones });
+}
+
+/** Waters a set of zones once. */
+export async function runOnce(runs: OnceRun[]): Promise<void> {
+  await request('POST', '/run-once', { runs });
 }
 
 export async function lock(zone: string, note: string): Promise<void> {

@@ -21,3 +21,34 @@ export function extensionMost(zone: Pick<Zone, 'run_minutes_max' | 'state' | 'si
   const left = Math.round(zone.run_minutes_max - (zone.until - zone.since) / 60_000);
   return Math.max(0, Math.min(left, minutesMost(zone)));
 }
+
+/** Longest test of one valve, seconds: as much as the gateway takes. */
+export const TEST_SECONDS_MAX = 600;
+/** Between two valves of a test the gateway waits so long, s. */
+const TEST_GAP_S = 90;
+
+/** Whether nobody can start a zone at the moment, a person neither. */
+export const isBarred = (zone: Pick<Zone, 'state'>): boolean => zone.state === 'locked' || zone.state === 'fault';
+
+/** How long a test of so many valves takes, ms. */
+export const testMs = (nZones: number, seconds: number): number => (nZones * seconds + Math.max(0, nZones - 1) * TEST_GAP_S) * 1000;
+
+/** One zone of a set that is watered once. */
+export interface OnceRun {
+  zone: string;
+  minutes: number;
+}
+
+/** Minutes that are offered for a zone. */
+export const minutesUsual = (zone: Pick<Zone, 'run_minutes_max'>): number => Math.min(10, minutesMost(zone));
+
+/** The chosen zones with their minutes, in the farm's order; null: none is chosen, or minutes are missing or not allowed. */
+export function onceRuns(zones: Pick<Zone, 'id' | 'run_minutes_max'>[], minutes: Record<string, number | null>): OnceRun[] | null {
+  const runs: OnceRun[] = [];
+  for (const zone of zones) {
+    const wanted = minutes[zone.id] ?? null;
+    if (!isWhole(wanted, 1, minutesMost(zone))) return null;
+    runs.push({ zone: zone.id, minutes: wanted });
+  }
+  return runs.length === 0 ? null : runs;
+}

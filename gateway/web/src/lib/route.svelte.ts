@@ -4,10 +4,21 @@ export type Route =
   | { screen: 'zones' }
   | { screen: 'zone'; id: string }
   | { screen: 'programs' }
+  | { screen: 'run' }
   | { screen: 'history' }
   | { screen: 'diary' }
   | { screen: 'nodes' }
   | { screen: 'farm' };
+
+/** Screens that need no more than their name. */
+const PLAIN: Route[] = [
+  { screen: 'programs' },
+  { screen: 'run' },
+  { screen: 'history' },
+  { screen: 'diary' },
+  { screen: 'nodes' },
+  { screen: 'farm' },
+];
 
 export function parseRoute(hash: string): Route {
   const [screen = '', id = ''] = hash.replace(/^#\/?/, '').split('/');
@@ -18,8 +29,7 @@ export function parseRoute(hash: string): Route {
       return { screen: 'zones' };
     }
   }
-  if (screen === 'programs' || screen === 'history' || screen === 'diary' || screen === 'nodes' || screen === 'farm') return { screen };
-  return { screen: 'zones' };
+  return PLAIN.find((plain) => plain.screen === screen) ?? { screen: 'zones' };
 }
 
 class Router {
