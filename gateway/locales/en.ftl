@@ -313,6 +313,40 @@ test-ask = Test { $n ->
   }?
 test-taken = The gateway has taken the test. The list above shows each valve as it is confirmed; the diary says why a zone was left out.
 
+## Rules
+
+rules = Rules
+no-rules = There is no rule yet. Rules are written in the farm's settings.
+rule-off = Switched off.
+rule-active = It has fired and is not over.
+rule-pending = It will fire at { $time } if this goes on.
+rule-holds = Its condition holds.
+rule-unknown = Nobody knows whether its condition holds: { $input } is missing or too old.
+rule-quiet = Its condition does not hold.
+rule-never-fired = It has not fired yet.
+rule-fired = Last fired: { $time }.
+rule-fired-often = { $n } times within a day.
+rule-when = When
+rule-sees = What it reads at the moment
+rule-then = Then
+rule-then-notify = Tell people: { $note }
+rule-then-start = Irrigate { $zone } for { $span }
+rule-then-stop = Stop irrigating { $zone }
+rule-then-lock = Lock { $zone }
+rule-then-adjust = Set program { $program } to { $percent } % of its amounts
+rehearsal-title = Try the rules on past days
+rehearsal-note = The rules are gone through with what was measured. No valve opens, and nobody is told.
+rehearsal-days = Last days (1 to { $max })
+rehearsal-rule = Rule
+rehearsal-all = All that are switched on
+rehearsal-try = Try
+rehearsal-sum = { $n ->
+    [0] None would have fired
+    [1] 1 firing
+   *[other] { $n } firings
+  } from { $from } to { $to }.
+rehearsal-cut = Here are the first { $n }.
+
 ## Confirmed state of a valve
 
 state-idle = Valve closed
@@ -641,6 +675,9 @@ short-quarantined = This zone is resting after several failures.
 short-unresolved-fault = This zone has a fault that has not been cleared.
 short-invalid-plan = The settings of this zone are wrong.
 short-minimum-off = This zone is resting between two runs.
+short-busy = The gateway is reading the history for others; try again in a minute.
+short-unavailable = The gateway is stopping or has too much to do; try again.
+short-internal = Something failed in the gateway; its log says what.
 short-unknown-zone = There is no such zone.
 
 ## Short names of faults

@@ -298,6 +298,39 @@ test-do = Thử van
 test-ask = Thử { $n } van?
 test-taken = Thiết bị trung tâm đã nhận lệnh thử. Danh sách ở trên cho thấy từng van khi được xác nhận; khu nào bị bỏ qua thì nhật ký ghi lý do.
 
+## Quy tắc
+
+rules = Quy tắc
+no-rules = Chưa có quy tắc nào. Quy tắc được viết trong cài đặt vườn.
+rule-off = Đang tắt.
+rule-active = Đã kích hoạt và chưa kết thúc.
+rule-pending = Sẽ kích hoạt lúc { $time } nếu điều kiện vẫn đúng.
+rule-holds = Điều kiện đang đúng.
+rule-unknown = Chưa biết điều kiện có đúng không: { $input } bị thiếu hoặc quá cũ.
+rule-quiet = Điều kiện đang không đúng.
+rule-never-fired = Chưa kích hoạt lần nào.
+rule-fired = Kích hoạt lần cuối: { $time }.
+rule-fired-often = { $n } lần trong một ngày.
+rule-when = Khi
+rule-sees = Số đo đang thấy
+rule-then = Thì
+rule-then-notify = Báo tin: { $note }
+rule-then-start = Tưới { $zone } { $span }
+rule-then-stop = Dừng tưới { $zone }
+rule-then-lock = Khoá { $zone }
+rule-then-adjust = Đặt lịch tưới { $program } còn { $percent } % lượng đã đặt
+rehearsal-title = Thử quy tắc với những ngày qua
+rehearsal-note = Các quy tắc được chạy lại với số đo đã lưu. Không van nào mở, không ai nhận tin.
+rehearsal-days = Số ngày qua (1 đến { $max })
+rehearsal-rule = Quy tắc
+rehearsal-all = Mọi quy tắc đang bật
+rehearsal-try = Thử
+rehearsal-sum = { $n ->
+    [0] Không quy tắc nào kích hoạt
+   *[other] { $n } lần kích hoạt
+  } từ { $from } đến { $to }.
+rehearsal-cut = Ở đây là { $n } lần đầu.
+
 ## Trạng thái van đã được xác nhận
 
 state-idle = Van đóng
@@ -626,6 +659,9 @@ short-quarantined = Khu này đang tạm nghỉ sau nhiều lần hỏng.
 short-unresolved-fault = Khu này còn lỗi chưa được xoá.
 short-invalid-plan = Cài đặt của khu này chưa đúng.
 short-minimum-off = Khu này đang trong thời gian nghỉ.
+short-busy = Thiết bị trung tâm đang đọc lịch sử cho nơi khác; hãy thử lại sau một phút.
+short-unavailable = Thiết bị trung tâm đang dừng hoặc quá bận; hãy thử lại.
+short-internal = Thiết bị trung tâm bị lỗi; nhật ký hệ thống của nó ghi lý do.
 short-unknown-zone = Không có khu tưới này.
 
 ## Lỗi gọi tên ngắn

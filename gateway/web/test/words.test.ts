@@ -65,6 +65,7 @@ test('an unknown reason or a missing number shows itself and never an empty plac
 test('a refusal is told in full, in short, or left to the caller', () => {
   assert.match(refusal('vi', FARM, { code: 'locked', args: { by: 'Hương', note: 'thay van' } }) ?? '', /^Hương/);
   assert.equal(refusal('vi', FARM, { code: 'locked', args: {} }), 'Khu này đang bị khoá.');
+  assert.match(refusal('vi', FARM, { code: 'busy', args: {} }) ?? '', /thử lại/);
   assert.equal(refusal('en', FARM, { code: 'bad_request', args: {} }), null);
 });
 

@@ -2,6 +2,7 @@
 import type { OnceRun } from './byhand';
 import { diaryQuery, type DiaryChoice } from './diary';
 import { chartPath, exportPath, spansPath, type Question } from './past';
+import { rehearsalQuery } from './rules';
 import type {
   Backtest,
   Balance,
@@ -17,6 +18,8 @@ import type {
   Preview,
   Problem,
   Programs,
+  Rehearsal,
+  Rule,
   Session,
   SpansAnswer,
   StoreHealth,
@@ -209,6 +212,12 @@ export async function suspendZone(zone: string, until: number | null): Promise<v
 export async function pauseAll(kind: PauseKind, until: number | null): Promise<void> {
   await request('POST', '/pause', { rain: kind === 'rain', water: kind === 'water', until });
 }
+
+export const rules = async (): Promise<Rule[]> => (await get<{ rules: Rule[] }>('/rules')).rules;
+
+/** When the rules, or one of them, would have fired on the last days. */
+export const rehearse = (days: number, rule: string): Promise<Rehearsal> =>
+  get(`/rules/test?${rehearsalQuery(days, rule)}`, HISTORY_TIMEOUT_MS);
 
 const FARM = '/farm';
 

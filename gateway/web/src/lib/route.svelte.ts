@@ -5,6 +5,7 @@ export type Route =
   | { screen: 'zone'; id: string }
   | { screen: 'programs' }
   | { screen: 'run' }
+  | { screen: 'rules' }
   | { screen: 'history' }
   | { screen: 'diary' }
   | { screen: 'nodes' }
@@ -14,6 +15,7 @@ export type Route =
 const PLAIN: Route[] = [
   { screen: 'programs' },
   { screen: 'run' },
+  { screen: 'rules' },
   { screen: 'history' },
   { screen: 'diary' },
   { screen: 'nodes' },

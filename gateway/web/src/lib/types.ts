@@ -290,6 +290,38 @@ export interface Session {
   open: boolean;
 }
 
+/** One rule, and how it stands. */
+export interface Rule {
+  id: string;
+  name: string;
+  /** The condition as it is written. */
+  when: string;
+  enabled: boolean;
+  /** What follows, as the gateway writes it: "start man-1 for 900 s". */
+  then: string[];
+  /** Whether the condition holds; null: a reading is missing or too old, or the rule is switched off. */
+  holds: boolean | null;
+  missing: string | null;
+  /** It has fired and is not over. */
+  active: boolean;
+  /** It holds and will fire then if it goes on. */
+  fires_at: number | null;
+  fired_at: number | null;
+  /** How often within a day. */
+  fired_today: number;
+  /** What it sees. */
+  values: string;
+}
+
+/** When rules would have fired. */
+export interface Rehearsal {
+  from: number;
+  to: number;
+  /** All of them; the list may be shorter. */
+  n_firings: number;
+  firings: { at: number; rule: string; then: string[]; values: string }[];
+}
+
 /** RFC 9457 problem details, as far as the page uses them. */
 export interface Problem {
   title?: string;
