@@ -12,7 +12,7 @@ const ORIGIN = new URL(BASE).origin;
 
 const PHONE = { width: 360, height: 740 };
 const DESK = { width: 1280, height: 800 };
-const SCREENS = ['#/', '#/programs', '#/history', '#/diary', '#/nodes', '#/farm'];
+const SCREENS = ['#/', '#/programs', '#/run', '#/rules', '#/history', '#/diary', '#/nodes', '#/farm'];
 /** Generous: the demonstration shares two cores with a build. */
 const WAIT_MS = 30_000;
 
@@ -381,6 +381,133 @@ describe('the page', { timeout: 600_000 }, () => {
     await page.waitForSelector('[data-pause=water][data-paused=true]');
     await water.locator('[data-action=end-pause]').click();
     await page.waitForSelector('[data-pause=water][data-paused=false]');
+    assert.deepEqual(wrong, []);
+  });
+
+  test('a run is made longer, and what was watered by hand is written down', async (t) => {
+    const page = await open(t, { viewport: PHONE });
+    const zone = await freeZone(page);
+    await start(page, zone, 30);
+    await page.waitForSelector(`article[data-zone="${zone}"][data-state=open]`);
+    await show(page, `#/zone/${zone}`);
+    await page.click('[data-action=extend]');
+    await page.fill('dialog input[type=number]', '25');
+    await checkFits(page, 'the question of more minutes');
+    await checkAxe(page, 'the question of more minutes');
+    await page.click('dialog button[type=submit]');
+    await page.waitForSelector('dialog', { state: 'detached' });
+    assert.deepEqual(await page.locator('[data-notice]').allTextContents(), [], 'the longer run was refused');
+    await checkFits(page, 'a zone that is watered');
+    await checkAxe(page, 'a zone that is watered');
+    await page.locator('[data-action=irrigated]').scrollIntoViewIfNeeded();
+    await picture(page, 'phone-zone-open');
+    assert.match(await diaryEntry(page, zone, ['adjusted']), /25 phút/);
+
+    await show(page, `#/zone/${zone}`);
+    await page.click('[data-action=irrigated]');
+    await page.fill('[data-field=minutes]', '1441');
+    assert.ok(await page.isDisabled('dialog button[type=submit]'), 'more than a day');
+    await page.fill('[data-field=minutes]', '45');
+    await page.fill('[data-field=litres]', '320');
+    await checkFits(page, 'the question of water by hand');
+    await checkAxe(page, 'the question of water by hand');
+    await page.click('dialog button[type=submit]');
+    await page.waitForSelector('dialog', { state: 'detached' });
+    assert.match(await diaryEntry(page, zone, ['reported']), /tưới tay trong 45 phút, 320 lít/);
+    await freeZone(page);
+    assert.deepEqual(wrong, []);
+  });
+
+  test('chosen zones are watered once and valves tested, and a refusal is brought into sight', async (t) => {
+    const page = await open(t, { viewport: PHONE });
+    const zone = await freeZone(page);
+    await show(page, '#/programs');
+    await page.click('[data-to=run]');
+    const pick = page.locator(`[data-pick="${zone}"]`);
+    const submit = page.locator('[data-action=run]');
+    assert.ok(await submit.isDisabled(), 'nothing is chosen');
+    await pick.locator('.zone').click();
+    await pick.locator('input').fill('0');
+    assert.match(await pick.textContent(), /1 đến \d+/);
+    assert.ok(await submit.isDisabled(), 'no minutes');
+    await pick.locator('input').fill('2');
+    await checkFits(page, 'zones with minutes');
+    await checkAxe(page, 'zones with minutes');
+    await submit.click();
+    assert.match(await page.textContent('dialog'), /Tưới 1 khu một lần\?.*1 khu, 2 phút/s);
+    await page.click('dialog button[type=submit]');
+    await page.waitForSelector('[data-taken=once]');
+    await show(page, '#/diary');
+    assert.match(await page.locator('li[data-event=scheduled][data-by=person]').first().textContent(), /1 khu/);
+
+    await show(page, '#/run');
+    await page.click('[data-mode=test]');
+    await page.click('[data-action=all]');
+    await page.fill('[data-field=seconds]', '5');
+    await checkFits(page, 'a test of valves');
+    await picture(page, 'phone-test-valves');
+    await page.route('**/api/v1/test-valves', (route) =>
+      route.fulfill({ status: 409, contentType: 'application/problem+json', json: { status: 409, code: 'clock_unset', args: {} } }),
+    );
+    await submit.scrollIntoViewIfNeeded();
+    await submit.click();
+    await page.click('dialog button[type=submit]');
+    await page.waitForSelector('dialog', { state: 'detached' });
+    assert.match(await page.textContent('[data-notice]'), /Không thực hiện được: Đồng hồ/);
+    const top = await page.$eval('[data-notice]', (notice) => notice.getBoundingClientRect().top);
+    assert.ok(top >= 0 && top < PHONE.height, `the refusal is ${top} px down`);
+    assert.equal(await page.locator('[data-taken]').count(), 0);
+    // A refused wish keeps what was chosen.
+    await page.unroute('**/api/v1/test-valves');
+    await submit.click();
+    await page.click('dialog button[type=submit]');
+    await page.waitForSelector('[data-taken=test]');
+    await show(page, '#/diary');
+    assert.match(await page.locator('li[data-event=scheduled][data-by=person]').first().textContent(), /thử \d van|\d van/);
+    await show(page, '#/');
+    await freeZone(page);
+    // The browser itself notes the refusal that was made up.
+    assert.deepEqual(wrong.filter((text) => !/409/.test(text)), []);
+  });
+
+  test('rules tell what they say and how they stand, and are tried on past days', async (t) => {
+    const page = await open(t, { viewport: PHONE });
+    const save = (text) =>
+      page.evaluate(async (wanted) => {
+        const { version } = await (await fetch('/api/v1/farm')).json();
+        const body = JSON.stringify({ text: wanted, version, note: '' });
+        return (await fetch('/api/v1/farm', { method: 'POST', headers: { 'content-type': 'application/json' }, body })).status;
+      }, text);
+    const { text, zone } = await page.evaluate(async () => {
+      const { zones } = await (await fetch('/api/v1/overview')).json();
+      return { text: (await (await fetch('/api/v1/farm')).json()).text, zone: zones.find(({ probes }) => probes.length > 0) };
+    });
+    const dry = `\n[[rule]]\nid = "thu"\nname = "Đất chưa đẫm"\nwhen = 'zone["${zone.id}"].moisture < 90'\nfor_min = 5\nrepeat_min = 720\n`;
+    const off = `\n[[rule]]\nid = "tat"\nenabled = false\nwhen = 'zone["${zone.id}"].moisture < 1'\nthen = [{ notify = "khô" }]\n`;
+    assert.equal(await save(`${text}${dry}then = [{ notify = "đi xem" }, { stop = "${zone.id}" }]\n${off}`), 200);
+    await show(page, '#/programs');
+    await page.click('[data-to=rules]');
+    const card = page.locator('[data-rule=thu]');
+    await card.locator('[data-fact=holds]').waitFor();
+    assert.match(await card.textContent(), new RegExp(`Đất chưa đẫm.*Điều kiện đang đúng.*Báo tin: đi xem.*Dừng tưới ${zone.name}`, 's'));
+    assert.match(await page.textContent('[data-rule=tat]'), /Đang tắt/);
+    await page.fill('[data-field=days]', '32');
+    assert.ok(await page.isDisabled('[data-action=rehearse]'), 'more days than are looked back on');
+    await page.fill('[data-field=days]', '3');
+    await page.click('[data-action=rehearse]');
+    const n = Number(await page.locator('[data-firings]').getAttribute('data-firings'));
+    assert.ok(n >= 5, `${n} firings in three days, every twelve hours`);
+    assert.equal(await page.locator('[data-firing=thu]').count(), n);
+    await checkFits(page, 'rules');
+    await checkAxe(page, 'rules');
+    await picture(page, 'phone-rules');
+    await page.getByRole('button', { name: /English/ }).click();
+    assert.match(await card.textContent(), new RegExp(`Its condition holds.*Tell people: đi xem.*Stop irrigating ${zone.name}`, 's'));
+    await page.selectOption('[data-field=rule]', 'tat');
+    await page.click('[data-action=rehearse]');
+    await page.waitForSelector('[data-firings="0"]');
+    assert.match(await page.textContent('[data-firings]'), /None would have fired/);
+    assert.equal(await save(text), 200);
     assert.deepEqual(wrong, []);
   });
 
