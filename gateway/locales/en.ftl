@@ -487,6 +487,7 @@ unit-min = { $n } min
 unit-h = { $n } h
 unit-day = { $n } d
 unit-litre = { $n } L
+litres-unknown = nobody knows how much
 ago-now = just now
 ago = { $span } ago
 moment-yesterday = yesterday { $time }

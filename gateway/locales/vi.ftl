@@ -471,6 +471,7 @@ unit-min = { $n } phút
 unit-h = { $n } giờ
 unit-day = { $n } ngày
 unit-litre = { $n } lít
+litres-unknown = không rõ bao nhiêu lít
 ago-now = vừa xong
 ago = { $span } trước
 moment-yesterday = hôm qua { $time }

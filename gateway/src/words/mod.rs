@@ -204,6 +204,10 @@ impl Words {
         if name.ends_with("_min") {
             return clock(figure);
         }
+        // Nobody waters by hand with none: the person did not say how much.
+        if name == "litres" && figure <= 0.0 {
+            return self.message(lang, "litres-unknown", &[]).unwrap_or_default();
+        }
         if name == "litres" || name == "volume" {
             return litres(self, lang, figure);
         }

@@ -92,3 +92,15 @@ fn numbers_come_with_units_and_ids_with_names() {
     );
     assert_eq!(closed.as_deref(), Some("Trạm tự đóng van: điện yếu."));
 }
+
+#[test]
+fn water_by_hand_of_which_nobody_knows_how_much_is_not_told_as_none() {
+    let words = Words::default();
+    let check = |litres, want: &str| {
+        let reason = Reason::IrrigatedByHand { run_s: 1200, litres };
+        let told = sentence(&words, Lang::En, &reason).unwrap().replace(['\u{a0}', '\u{202f}'], " ");
+        assert_eq!(told, format!("Somebody irrigated by hand for 20 min, {want}."));
+    };
+    check(0, "nobody knows how much");
+    check(320, "320 L");
+}

@@ -79,6 +79,8 @@ test('arguments take their unit from their name', () => {
     ['start_below', 22, `22,0${NBSP}%`],
     ['litres', 1284.5, '1.285 lít'],
     ['litres', 3.25, '3,3 lít'],
+    ['litres', 0, 'không rõ bao nhiêu lít'],
+    ['volume', 0, '0,0 lít'],
     ['attempt', 3, '3'],
     ['zone', 'man-2', 'Lô mận 2'],
     ['by', 'Hương', 'Hương'],

@@ -93,6 +93,8 @@ export function argument(lang: Lang, farm: Farm, name: string, value: number | s
   if (name.endsWith('_s')) return span(lang, value * 1000);
   if (name.endsWith('_ms')) return span(lang, value);
   if (name.endsWith('_min')) return minuteOfDay(value);
+  // Nobody waters by hand with none: the person did not say how much.
+  if (name === 'litres' && value <= 0) return message(lang, 'litres-unknown');
   if (name === 'litres' || name === 'volume') return litres(lang, value);
   // As many decimals as it has, up to two: 24.09 below a threshold of 24.1 must not read as equal.
   if (PERCENT.has(name)) return formatPercent(lang, value, Math.round(value * 100) % 10 === 0 ? 1 : 2);
