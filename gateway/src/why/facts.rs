@@ -7,7 +7,7 @@ use giot_engine::program::Date;
 use giot_engine::{Event, ZoneId, ZonePlan, ZoneState};
 use giot_shared::time::UnixMs;
 
-use super::{Facts, LINES_MAX};
+use super::{Facts, LINES_MAX, outage};
 use crate::config::Settings;
 use crate::ingest;
 use crate::store::{DiaryEntry, DiaryFilter, DiaryRow, Reader};
@@ -70,7 +70,8 @@ pub fn gather(
     let mut rows = reader.diary(&of_zone(Some(from_us), to_us, n_wanted))?;
     let is_cut = rows.len() > LINES_MAX;
     rows.truncate(LINES_MAX);
-    rows.extend(farm_rows(reader, settings, zone, from_us, to_us)?);
+    let programs = programs_of(settings, zone);
+    rows.extend(farm_rows(reader, &programs, from_us, to_us)?);
     rows.sort_by_key(|row| row.id);
     let mut earlier = reader.diary(&of_zone(None, from_us, LOCK_ROWS_MAX))?.into_iter();
     let before = earlier.next().map(|row| row.entry);
@@ -88,29 +89,29 @@ pub fn gather(
         is_cut,
         before,
         lock_before: lock.filter(|entry| entry.event == Event::Locked.code()),
+        missed: outage::missed(reader, &programs, &(from_us..to_us))?,
+        slept_until: outage::slept_until(reader, &(from_us..to_us))?,
         levels: levels(reader, plan, from_us, to_us.min(now.0.saturating_mul(1000)))?,
         present: present.filter(|_| day == Date::of(now, utc_offset_min)),
     })
 }
 
-/// Entries of the whole farm that concern the zone: of programs that water it, and of pauses and stops for all.
-fn farm_rows(
-    reader: &Reader,
-    settings: &Settings,
-    zone: &ZoneId,
-    from_us: i64,
-    to_us: i64,
-) -> anyhow::Result<Vec<DiaryRow>> {
+/// The programs that water a zone.
+fn programs_of(settings: &Settings, zone: &ZoneId) -> BTreeSet<String> {
     let waters = |program: &giot_engine::program::Program| {
         program.sequence.steps.iter().any(|step| step.zone == *zone)
     };
-    let programs: BTreeSet<String> = settings
-        .plan
-        .programs
-        .iter()
-        .filter(|(_, program)| waters(program))
-        .map(|(id, _)| id.to_string())
-        .collect();
+    let programs = settings.plan.programs.iter().filter(|(_, program)| waters(program));
+    programs.map(|(id, _)| id.to_string()).collect()
+}
+
+/// Entries of the whole farm that concern a zone: of programs that water it, and of pauses and stops for all.
+fn farm_rows(
+    reader: &Reader,
+    programs: &BTreeSet<String>,
+    from_us: i64,
+    to_us: i64,
+) -> anyhow::Result<Vec<DiaryRow>> {
     let filter = DiaryFilter {
         from_us: Some(from_us),
         to_us: Some(to_us),

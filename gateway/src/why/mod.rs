@@ -1,10 +1,11 @@
 //! Why a zone was watered on a day, or why not: the answer in both languages, with its numbers.
 //!
-//! [`Facts`] are gathered from the diary, the history and, for today, the engine's present state (`facts`); [`explain`] is
+//! [`Facts`] are gathered from the diary, the history and, for today, the engine's present state (`facts`, `outage`); [`explain`] is
 //! pure and makes the [`Answer`]. The diary tells a cause once, when it begins to hold, so the last entry before the day
 //! counts too, and a day without a cause is explained by the soil's moisture. Must not decide anything about water.
 
 mod facts;
+mod outage;
 
 use std::collections::BTreeSet;
 
@@ -15,6 +16,7 @@ use giot_shared::units::MoisturePermyriad;
 use serde_json::{Map, Value};
 
 pub use facts::{day_of, gather};
+pub use outage::Missed;
 
 use crate::hub::codec;
 use crate::store::{DiaryEntry, DiaryRow};
@@ -22,6 +24,9 @@ use crate::words::{Lang, Names, Words, date, litres, number, percent, span, time
 
 /// Entries of one answer at most: more than a busy zone has in a day.
 pub const LINES_MAX: usize = 500;
+
+/// Causes after which a zone has no readings and nothing more to tell.
+const OF_SILENCE: [&str; 3] = ["no_reading", "stale_reading", "node_offline"];
 
 /// What is known about a zone and a day.
 #[derive(Clone, Debug)]
@@ -46,6 +51,10 @@ pub struct Facts {
     pub before: Option<DiaryEntry>,
     /// The lock that was set before the day and not taken away.
     pub lock_before: Option<DiaryEntry>,
+    /// Starts of the zone's programs that were due on the day and missed, whenever the diary got them; by when they were due.
+    pub missed: Vec<Missed>,
+    /// When the gateway was back, where nothing was kept on the day and a restart comes next.
+    pub slept_until: Option<UnixMs>,
     /// Lowest and highest hourly level of the day in the unit of its probes, % of volume or kPa.
     pub levels: Option<(f64, f64)>,
     /// The engine's state, for today only.
@@ -153,6 +162,9 @@ pub fn explain(facts: &Facts, words: &Words, names: &Names) -> Answer {
     let mut lines: Vec<Line> = before.map(|entry| teller.speaker().line(entry, true)).collect();
     let told = facts.rows.iter().map(|row| &row.entry).filter(|e| e.event != Event::Confirmed.code());
     lines.extend(told.map(|entry| teller.speaker().line(entry, false)));
+    let filed_elsewhere =
+        facts.missed.iter().filter(|missed| Date::of(missed.told, facts.utc_offset_min) != facts.day);
+    lines.extend(filed_elsewhere.map(|missed| teller.missed_line(missed)));
     Answer {
         zone: facts.zone.clone(),
         day: facts.day,
@@ -262,11 +274,51 @@ impl Teller<'_> {
                     self.plain("why-not", |lang| vec![("why", self.speaker().reason(lang, &cause))]);
                 (headline, self.speaker().remedy(&cause.code))
             }
+            Found::Missed(missed) => (self.missed(missed), self.speaker().remedy("missed_start")),
+            Found::Slept(until) => {
+                let args = |lang| vec![("until", self.moment(lang, until))];
+                (self.plain("why-slept", args), self.speaker().remedy("gateway_restarted"))
+            }
             Found::Watering => (self.plain("why-watering", |_| Vec::new()), nothing),
             Found::Begun => (self.plain("why-begun", |_| Vec::new()), nothing),
             Found::Moist(low, high) => (self.moist(low, high), nothing),
             Found::Nothing => (self.plain("why-quiet", |_| Vec::new()), self.speaker().remedy("no_reading")),
         }
+    }
+
+    /// A program's start that nobody decided about.
+    fn missed(&self, missed: &Missed) -> Sentence {
+        let program = self.names.name("program", &missed.program);
+        self.plain("why-missed", |lang| {
+            let (due, until) = (self.moment(lang, missed.due), self.moment(lang, missed.told));
+            vec![("program", program.to_owned()), ("due", due), ("until", until)]
+        })
+    }
+
+    /// The same among the day's entries, at the time at which it was due.
+    fn missed_line(&self, missed: &Missed) -> Line {
+        let cause = Cause { code: "missed_start".to_owned(), args: missed.args.clone() };
+        let program = self.names.name("program", &missed.program);
+        let text = |lang| {
+            let event = self.words.word(lang, "event", Event::Skipped.code());
+            format!("{event}: {program}. {}", self.speaker().reason(lang, &cause))
+        };
+        Line {
+            at: Some(missed.due.0),
+            is_before: false,
+            event: Event::Skipped.code().to_owned(),
+            text: Sentence::made(text),
+            remedy: self.speaker().remedy(&cause.code),
+            code: cause.code,
+            args: cause.args,
+        }
+    }
+
+    /// A time of day, with its date where that is another day's.
+    fn moment(&self, lang: Lang, at: UnixMs) -> String {
+        let offset_min = self.facts.utc_offset_min;
+        let (time, day) = (time_of_day(at, offset_min), Date::of(at, offset_min));
+        if day == self.facts.day { time } else { format!("{time} {}", date(lang, day)) }
     }
 
     /// The soil wanted no water all day: its range, in the unit that the zone's threshold is in.
@@ -304,7 +356,7 @@ impl Teller<'_> {
 
     /// Why nothing was watered. What the engine says of the present comes first; then a lock; then what a program or a
     /// person wanted and did not get; then moist soil, that wanted nothing; then the other causes, of the day and of before.
-    fn cause(&self) -> Found {
+    fn cause(&self) -> Found<'_> {
         let facts = self.facts;
         match &facts.present {
             Some(ZoneState::Open { .. }) => return Found::Watering,
@@ -333,8 +385,16 @@ impl Teller<'_> {
         if matches!(facts.present, Some(ZoneState::Unknown { .. })) {
             return Found::Cause(Cause::of_reason(&Reason::ValveUnknown {}));
         }
-        let causes = || entries().filter(|entry| is_cause(&entry.event));
-        if let Some(wanted) = causes().rfind(|entry| entry.by != "engine") {
+        // A start that was missed says nothing of the day on which the gateway came back.
+        let causes = || entries().filter(|entry| is_cause(&entry.event) && Missed::of_entry(entry).is_none());
+        let wanted = causes().rfind(|entry| entry.by != "engine");
+        let missed = facts.missed.last().filter(|missed| {
+            wanted.is_none_or(|wanted| wanted.recorded_us < missed.due.0.saturating_mul(1000))
+        });
+        if let Some(missed) = missed {
+            return Found::Missed(missed);
+        }
+        if let Some(wanted) = wanted {
             return Found::Cause(Cause::of_entry(wanted));
         }
         if let Some((low, high)) = facts.levels.filter(|_| facts.is_automatic) {
@@ -342,6 +402,12 @@ impl Teller<'_> {
             if driest.is_some_and(|level| !facts.soil.is_dry(level)) {
                 return Found::Moist(low, high);
             }
+        }
+        // Without readings nothing was kept either, while the gateway was on.
+        let was_silent =
+            facts.before.as_ref().is_some_and(|entry| OF_SILENCE.contains(&entry.reason.as_str()));
+        if let Some(until) = facts.slept_until.filter(|_| !was_silent) {
+            return Found::Slept(until);
         }
         // It held until the zone told something else; what programs plan ends no cause.
         let is_planned =
@@ -364,8 +430,10 @@ impl Teller<'_> {
 }
 
 /// Why nothing was watered.
-enum Found {
+enum Found<'a> {
     Cause(Cause),
+    Missed(&'a Missed),
+    Slept(UnixMs),
     Moist(f64, f64),
     Watering,
     Begun,
@@ -402,5 +470,7 @@ impl Answer {
 
 #[cfg(test)]
 mod month;
+#[cfg(test)]
+mod outage_tests;
 #[cfg(test)]
 mod tests;

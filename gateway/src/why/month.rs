@@ -179,6 +179,8 @@ fn facts_of(month: &Told, zone: &ZoneId, is_automatic: bool, soil: SoilRule, nth
         is_cut: false,
         before: before().next(),
         lock_before: before().find(is_about_lock).filter(|entry| is_event(entry, Event::Locked)),
+        missed: Vec::new(),
+        slept_until: None,
         levels: low.zip(levels.iter().copied().reduce(f64::max)),
         present: None,
     }

@@ -48,6 +48,8 @@ fn facts(entries: Vec<DiaryEntry>) -> Facts {
         is_cut: false,
         before: None,
         lock_before: None,
+        missed: Vec::new(),
+        slept_until: None,
         levels: None,
         present: None,
     }
