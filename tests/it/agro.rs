@@ -148,11 +148,19 @@ fn et0_of_rows_without_a_number_is_empty_and_says_why() {
     };
     let none = |why: &str| (true, format!("none: {why}"));
     let days = "date,tmin_c,tmax_c\n2025-12-20,-9,-3\n2025-06-21,,12\n2025-06-22,5,\n2025-06-23,5,12\n";
-    let wanted = [none("the sun does not rise"), none("tmin_c is missing"), none("tmax_c is missing")];
+    let night = "the sun does not rise, and nothing but temperature is known";
+    let wanted = [none(night), none("tmin_c is missing"), none("tmax_c is missing")];
     assert_eq!(
         methods(days, &["--latitude", "70"]),
         [&wanted[..], &[(false, "hargreaves".to_owned())]].concat()
     );
+    let polar =
+        "date,tmin_c,tmax_c,rs_mj,ea_kpa,u_ms\n2025-12-20,-9,-3,0,0.3,4\n2025-12-21 00:00,-9,-3,-999,0.3,4\n";
+    let methods_of_night = methods(polar, &["--latitude", "70"]);
+    let starts = ["measured", "estimated_from_temperature"].map(|radiation| {
+        (false, format!("penman-monteith humidity=vapour_pressure radiation={radiation} wind=measured"))
+    });
+    assert_eq!(methods_of_night, starts);
     let hours =
         "time,t_c,rs_mj,rh\n2025-06-21T10:00,25,,60\n2025-06-21T11:00,,2.1,60\n2025-06-21T12:00,26,2.2,60\n";
     let found = methods(hours, &["--latitude", "21", "--longitude", "104", "--hourly"]);
@@ -211,7 +219,7 @@ fn a_broken_cell_costs_its_row_and_no_other() {
         (text(&output.stdout), text(&output.stderr))
     };
     let days = "date,tmin_c,tmax_c,rs_mj,tdew_c\n2025-03-01,18,30,18,\n2025-03-02,18,12,,\n2025-03-03,18,30,99,\n\
-                2025-03-04,18,30,NA,\n2025-03-05,18,-9999,,\n2025-03-06,18,30,18,31\n2025-13-01,18,30,18,\n18,30\n\
+                2025-03-04,18,30,n.d.,\n2025-03-05,18,-9999,,\n2025-03-06,18,30,18,31\n2025-13-01,18,30,18,\n18,30\n\
                 2025-03-09,18,30,18,\n";
     let (table, said) = run(days, &[]);
     let lines: Vec<&str> = table.lines().collect();
@@ -219,8 +227,8 @@ fn a_broken_cell_costs_its_row_and_no_other() {
     let causes = [
         (2, "2025-03-02,,\"none: tmax_c: 12 °C is below"),
         (3, "2025-03-03,,\"none: rs_mj: 99 is not between"),
-        (4, "2025-03-04,,\"none: rs_mj: `NA` is no number"),
-        (5, "2025-03-05,,none: tmax_c: -9999 is not between"),
+        (4, "2025-03-04,,\"none: rs_mj: `n.d.` is no number"),
+        (5, "2025-03-05,,none: tmax_c is missing"),
         (6, "2025-03-06,,\"none: tdew_c: means"),
         (7, "2025-13-01,,none: date: `2025-13-01` is no date"),
         (8, "18,,\"none: has 2 cells, the heading has 5"),

@@ -1,4 +1,5 @@
-//! A CSV that a person or a station made: headings in any order and case, lines with `#` are comments, an empty cell is missing.
+//! A CSV that a person or a station made: headings in any order and case, lines with `#` are comments, an empty cell is missing, and so
+//! is one that holds what exports write for a missing value ([`is_missing`]).
 //! Commas, semicolons or tabs separate cells, whichever the heading has most of; with the latter two a decimal comma is read too.
 //!
 //! Reads on after a problem: all are told at once, up to [`N_PROBLEMS_MAX`] ([`read`]), or each with its row ([`read_each`]). Knows
@@ -157,7 +158,13 @@ fn rows_of<T>(
                 let found = if n == wanted {
                     row(&mut cells)
                 } else {
-                    let remedy = if has_decimal_comma { "" } else { ": the decimal sign is a point" };
+                    let remedy = if n < wanted {
+                        ": the rest of the row is lacking; leave cells empty where values are missing"
+                    } else if has_decimal_comma {
+                        ""
+                    } else {
+                        ": the decimal sign is a point"
+                    };
                     cells.wrong("", &format!("has {n} cells, the heading has {wanted}{remedy}"));
                     None
                 };
@@ -206,10 +213,10 @@ impl Cells<'_> {
         self.line
     }
 
-    /// What a cell holds; `None` when it is empty or there is no such column.
+    /// What a cell holds; `None` when it is missing or there is no such column.
     #[must_use]
     pub fn text(&self, column: &str) -> Option<&str> {
-        self.record.get(*self.columns.get(column)?).filter(|text| !text.is_empty())
+        self.record.get(*self.columns.get(column)?).filter(|text| !is_missing(text))
     }
 
     /// A cell as a number; `None` when it is missing, or no number, which becomes a problem.
@@ -253,9 +260,23 @@ impl Cells<'_> {
     }
 }
 
-/// A date as 2026-03-01, or as 2026-060: year and day of the year.
+/// Whether a cell says that there is no value: empty, words and dashes of spreadsheets and of R, and the numbers that stations and
+/// NASA POWER (-999) write, which no column can have.
+fn is_missing(text: &str) -> bool {
+    let is_zeros = |rest: &str| rest.bytes().all(|byte| byte == b'0');
+    let whole =
+        text.split_once(['.', ',']).filter(|(_, rest)| is_zeros(rest)).map_or(text, |(whole, _)| whole);
+    let is_word = ["na", "n/a", "nan", "null"].iter().any(|word| text.eq_ignore_ascii_case(word));
+    is_word || matches!(whole, "" | "-" | "–" | "—" | "-99" | "-999" | "-9999")
+}
+
+/// A date as 2026-03-01, or as 2026-060: year and day of the year; both also with midnight behind them, which exports write.
 #[must_use]
 pub fn parse_date(text: &str) -> Option<NaiveDate> {
+    let (text, time) = text.split_once(['T', ' ']).unwrap_or((text, "00:00"));
+    if !matches!(time.trim_end_matches('Z'), "00:00" | "00:00:00" | "00:00:00.000") {
+        return None;
+    }
     text.parse().ok().or_else(|| {
         let (year, day) = text.split_once('-')?;
         if year.len() == 4 && day.len() == 3 {
@@ -319,7 +340,7 @@ mod tests {
     #[test]
     fn every_problem_has_its_line() {
         assert_eq!(
-            numbers("a,b\n1\nx,2\n3,4\nNaN,0\n"),
+            numbers("a,b\n1\nx,2\n3,4\ninf,0\n"),
             Err(vec![(Some(2), String::new()), (Some(3), "a".to_owned()), (Some(5), "a".to_owned())])
         );
         assert_eq!(numbers("b,b\n1,2\n"), Err(vec![(Some(1), "b".to_owned()), (Some(1), "a".to_owned())]));
@@ -332,6 +353,20 @@ mod tests {
         assert_eq!(numbers("# x,y,z\nb\ta\n1\t-0,5\n"), Ok(vec![(3, Some(-0.5))]));
         assert_eq!(numbers("a;b\n1.234,5;2\n"), Err(vec![(Some(2), "a".to_owned())]));
         assert_eq!(numbers("a,A\n1,2\n"), Err(vec![(Some(1), "A".to_owned())]));
+    }
+
+    #[test]
+    fn what_exports_write_for_a_missing_value_is_missing() {
+        for missing in
+            ["NA", "n/a", "nan", "NaN", "null", "-", "–", "—", "-999", "-9999", "-99", "-999.0", "-99.00"]
+        {
+            assert_eq!(numbers(&format!("a,b\n{missing},1\n")), Ok(vec![(2, None)]), "{missing}");
+        }
+        assert_eq!(numbers("a;b\n-999,00;1\n"), Ok(vec![(2, None)]));
+        for (text, want) in [("-99.5", -99.5), ("-9", -9.0), ("99", 99.0), ("-9990", -9990.0)] {
+            assert_eq!(numbers(&format!("a,b\n{text},1\n")), Ok(vec![(2, Some(want))]), "{text}");
+        }
+        assert!(numbers("a,b\nn.d.,1\n").is_err());
     }
 
     #[test]
@@ -350,7 +385,11 @@ mod tests {
         };
         assert!((three - 3.0).abs() < 1e-9 && (four - 4.0).abs() < 1e-9);
         assert!(key == "x" && wrong.starts_with("b: `x` is no number"), "{wrong}");
-        assert!(short.contains("has 1 cells, the heading has 2"), "{short}");
+        assert!(short.contains("has 1 cells, the heading has 2: the rest of the row is lacking"), "{short}");
+        assert!(!short.contains("decimal"), "{short}");
+        let long = read_each(&place, b"a,b\n1,5,2\n", &["a", "b"], &["a"], |_| Some(()));
+        let long = long.unwrap().rows.remove(0).row.unwrap_err();
+        assert!(long.ends_with("the decimal sign is a point"), "{long}");
         assert!(read_each(&place, b"a\n1\n", &["a", "b"], &["b"], |_| Some(())).is_err());
     }
 
@@ -379,7 +418,21 @@ mod tests {
     fn dates_are_read_in_both_forms() {
         assert_eq!(parse_date("2024-060"), parse_date("2024-02-29"));
         assert!(parse_date("2024-02-29").is_some());
-        for bad in ["2023-02-29", "2023-366", "29/02/2024", "2024", ""] {
+        for midnight in
+            ["2026-01-15T00:00:00", "2026-01-15 00:00", "2026-01-15T00:00:00.000Z", "2026-015 00:00:00"]
+        {
+            assert_eq!(parse_date(midnight), parse_date("2026-01-15"), "{midnight}");
+        }
+        for bad in [
+            "2026-01-15T06:00",
+            "2026-01-15 ",
+            "2026-01-15T",
+            "2023-02-29",
+            "2023-366",
+            "29/02/2024",
+            "2024",
+            "",
+        ] {
             assert_eq!(parse_date(bad), None, "{bad}");
         }
     }

@@ -37,7 +37,14 @@ pub enum InputError {
         /// Name with unit.
         field: &'static str,
     },
-    /// The sun does not rise on this day at this latitude: FAO-56 has no answer.
+    /// The highest relative humidity of a day is below its lowest.
+    RhmaxBelowRhmin {
+        /// Lowest, %.
+        rhmin: f64,
+        /// Highest, %.
+        rhmax: f64,
+    },
+    /// The sun does not rise on this day at this latitude and nothing but temperature is known: no estimate of FAO-56 holds.
     PolarNight,
 }
 
@@ -50,6 +57,7 @@ impl InputError {
                 field
             }
             Self::TmaxBelowTmin { .. } => "tmax_c",
+            Self::RhmaxBelowRhmin { .. } => "rhmax",
             Self::PolarNight => "latitude_deg",
         }
     }
@@ -61,6 +69,9 @@ impl fmt::Display for InputError {
             Self::OutOfRange { value, low, high, .. } => write!(f, "{value} is not between {low} and {high}"),
             Self::TmaxBelowTmin { tmin_c, tmax_c } => {
                 write!(f, "{tmax_c} °C is below the lowest temperature of the day, {tmin_c} °C")
+            }
+            Self::RhmaxBelowRhmin { rhmin, rhmax } => {
+                write!(f, "{rhmax} % is below the lowest relative humidity of the day, {rhmin} %")
             }
             Self::Supersaturated { ea_kpa, saturation_kpa, .. } => write!(
                 f,

@@ -151,6 +151,9 @@ pub fn et0_day(site: &Site, weather: &Weather, choice: &Et0Choice) -> Result<Et0
     let (tmin_c, tmax_c) = weather.extremes_c()?;
     let ra_mj = site.sun(weather.doy)?.extraterrestrial_mj();
     let (rs_mj, radiation) = weather.radiation(site, choice.k_rs)?;
+    if ra_mj <= 0.0 && weather.is_temperature_only() {
+        return Err(InputError::PolarNight);
+    }
     if weather.is_temperature_only() && choice.temperature_only == TemperatureOnly::Hargreaves {
         return Ok(Et0 { et0_mm: hargreaves_mm(tmin_c, tmax_c, ra_mj), method: Method::Hargreaves });
     }

@@ -5,6 +5,8 @@
 use core::f64::consts::PI;
 use libm::{acos, cos, sin, sqrt, tan};
 
+use super::hourly::NIGHT_RATIO_DEFAULT;
+
 /// Solar constant, MJ/m²/min.
 const SOLAR_MJ_PER_MIN: f64 = 0.0820;
 /// Share of the radiation that the grass of the reference keeps (38): an albedo of 0.23.
@@ -112,10 +114,16 @@ pub fn net_shortwave_mj(shortwave_mj: f64) -> f64 {
 }
 
 /// Share of a clear sky's radiation that arrived, 0.3 to 1.
+///
+/// Without light above the air there is no share, and nothing measured tells of the sky: it is that which FAO-56 (chapter 3,
+/// p. 75) takes for a night whose afternoon is not known, [`NIGHT_RATIO_DEFAULT`].
 #[must_use]
 pub fn clearness(shortwave_mj: f64, clear_sky_mj: f64) -> f64 {
-    // Without light above there is no share; the darkest sky is the safe side: it keeps the most warmth.
-    if clear_sky_mj > 0.0 { (shortwave_mj / clear_sky_mj).clamp(CLEARNESS_MIN, 1.0) } else { CLEARNESS_MIN }
+    if clear_sky_mj > 0.0 {
+        (shortwave_mj / clear_sky_mj).clamp(CLEARNESS_MIN, 1.0)
+    } else {
+        NIGHT_RATIO_DEFAULT
+    }
 }
 
 /// Radiation that the ground loses to the sky (39), with the constant `sigma` of Stefan and Boltzmann for the period.

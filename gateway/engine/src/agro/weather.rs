@@ -179,6 +179,11 @@ impl Weather {
         let rhmax = percent("rhmax", self.rhmax)?;
         let rhmin = percent("rhmin", self.rhmin)?;
         let rhmean = percent("rhmean", self.rhmean)?;
+        if let (Some(rhmax), Some(rhmin)) = (rhmax, rhmin)
+            && rhmax < rhmin
+        {
+            return Err(InputError::RhmaxBelowRhmin { rhmin, rhmax });
+        }
         let at_tmin_kpa = air::saturation_kpa(tmin_c);
         let at_tmax_kpa = air::saturation_kpa(tmax_c);
         let mean_kpa = air::saturation_mean_kpa(tmin_c, tmax_c);
@@ -220,17 +225,15 @@ impl Weather {
             .map_or_else(|| ea_kpa / air::saturation_kpa(self.tmax_c) * 100.0, |rhmin| rhmin.min(100.0)))
     }
 
-    /// Solar radiation on the ground, MJ/m², and what it was taken from; an estimate never passes a clear sky.
+    /// Solar radiation on the ground, MJ/m², and what it was taken from; an estimate never passes a clear sky, and is 0 where the
+    /// sun does not rise.
     ///
     /// # Errors
-    /// [`InputError`] for values that cannot be, or when the sun does not rise.
+    /// [`InputError`] for values that cannot be.
     pub fn radiation(&self, site: &Site, k_rs: f64) -> Result<(f64, RadiationFrom), InputError> {
         let (tmin_c, tmax_c) = self.extremes_c()?;
         let sun = site.sun(self.doy)?;
         let (ra_mj, daylight_hours) = (sun.extraterrestrial_mj(), sun.daylight_hours());
-        if ra_mj <= 0.0 {
-            return Err(InputError::PolarNight);
-        }
         // Rounded up, because the limit is shown to people.
         let tenths = |limit: f64| libm::ceil(limit * 10.0) / 10.0;
         let rs_max_mj = tenths(ra_mj * RADIATION_SLACK.0 + RADIATION_SLACK.1);
@@ -242,7 +245,12 @@ impl Weather {
             return Ok((rs_mj, RadiationFrom::Measured));
         }
         if let Some(n_hours) = sunshine {
-            let rs_mj = sun::shortwave_by_sunshine_mj(n_hours.min(daylight_hours), daylight_hours, ra_mj);
+            // Without daylight the share of it that was bright, n/N of (35), is 0/0.
+            let rs_mj = if daylight_hours > 0.0 {
+                sun::shortwave_by_sunshine_mj(n_hours.min(daylight_hours), daylight_hours, ra_mj)
+            } else {
+                0.0
+            };
             return Ok((rs_mj, RadiationFrom::Sunshine));
         }
         let rs_mj = sun::shortwave_by_temperature_mj(k_rs, tmin_c, tmax_c, ra_mj);

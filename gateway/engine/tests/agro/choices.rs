@@ -133,12 +133,52 @@ fn what_no_weather_has_is_refused_by_name() {
 }
 
 #[test]
-fn where_the_sun_does_not_rise_there_is_no_answer() {
+fn where_the_sun_does_not_rise_temperature_alone_gives_no_answer() {
     let svalbard = Site::new(78.2, 10.0, 2.0).unwrap();
     let winter = Weather { doy: 355, tmin_c: -20.0, tmax_c: -10.0, ..Weather::default() };
     assert_eq!(et0_day(&svalbard, &winter, &Et0Choice::default()), Err(InputError::PolarNight));
     let summer = Weather { doy: 172, tmin_c: 2.0, tmax_c: 8.0, ..Weather::default() };
     assert!(et0_day(&svalbard, &summer, &Et0Choice::default()).unwrap().et0_mm > 0.5);
+}
+
+/// 78.2° N, 21 December. Worked by hand from (6) with Rs = Rso = 0 and Rs/Rso taken as 0.5 (FAO-56 p. 75, a night in a humid region):
+/// Rnl = 4.903e-9·((263.16)⁴ + (253.16)⁴)/2·(0.34 − 0.14·√0.15)·(1.35·0.5 − 0.35).
+#[test]
+fn in_the_polar_night_the_wind_and_the_dry_air_decide() {
+    let svalbard = Site::new(78.2, 10.0, 2.0).unwrap();
+    let night = Weather {
+        doy: 355,
+        tmin_c: -20.0,
+        tmax_c: -10.0,
+        ea_kpa: Some(0.15),
+        u_ms: Some(4.0),
+        ..Weather::default()
+    };
+    let es = |t_c: f64| 0.6108 * (17.27 * t_c / (t_c + 237.3)).exp();
+    let slope = 4098.0 * es(-15.0) / (222.3_f64 * 222.3);
+    let gamma = 0.665e-3 * 101.3 * ((293.0 - 0.0065 * 10.0) / 293.0_f64).powf(5.26);
+    let mean_fourth = (263.16_f64.powi(4) + 253.16_f64.powi(4)) / 2.0;
+    let lost = 4.903e-9 * mean_fourth * (0.34 - 0.14 * 0.15_f64.sqrt()) * (1.35 * 0.5 - 0.35);
+    let deficit = (es(-20.0) + es(-10.0)) / 2.0 - 0.15;
+    let u2 = 4.0 * 4.87 / (67.8 * 2.0 - 5.42_f64).ln();
+    let wind = gamma * 900.0 / (-15.0 + 273.0) * u2 * deficit;
+    let want = (0.408 * slope * -lost + wind) / (slope + gamma * (1.0 + 0.34 * u2));
+    for (rs_mj, n_hours) in [(Some(0.0), None), (None, None), (None, Some(0.0))] {
+        let weather = Weather { rs_mj, n_hours, ..night };
+        let et0 = et0_day(&svalbard, &weather, &Et0Choice::default()).unwrap();
+        assert!((et0.et0_mm - want).abs() < 1e-6, "{rs_mj:?} {n_hours:?}: {} {want}", et0.et0_mm);
+        assert!(matches!(et0.method, Method::PenmanMonteith { .. }));
+    }
+}
+
+#[test]
+fn a_highest_humidity_below_the_lowest_is_refused() {
+    let crossed = Weather { rhmax: Some(40.0), rhmin: Some(80.0), ..full_day() };
+    let error = et0_day(&site(), &crossed, &Et0Choice::default()).unwrap_err();
+    assert_eq!(error, InputError::RhmaxBelowRhmin { rhmin: 80.0, rhmax: 40.0 });
+    assert_eq!(error.to_string(), "40 % is below the lowest relative humidity of the day, 80 %");
+    let same = Weather { rhmax: Some(60.0), rhmin: Some(60.0), ..full_day() };
+    assert!(et0_day(&site(), &same, &Et0Choice::default()).is_ok());
 }
 
 fn uniform(field_capacity: f64, wilting_point: f64, below_roots: Option<f64>) -> Profile {

@@ -3,8 +3,8 @@
 use crate::data::near;
 use giot_engine::agro::{
     Amount, Automatic, Balance, Canopy, Coefficients, CropPlan, Curve, DayInput, DayOrder, DayRow, Depletion,
-    Drippers, Et0Choice, Layer, Observed, Profile, Rules, SeasonPlan, Site, SoilPlan, Stages, Standard,
-    StartState, StressCurve, TemperatureOnly, Watering, Weather, et0_day,
+    Drippers, Et0Choice, InputError, Layer, Observed, Profile, Rules, SeasonPlan, Site, SoilPlan, Stages,
+    Standard, StartState, StressCurve, TemperatureOnly, Watering, Weather, et0_day,
 };
 use proptest::prelude::*;
 
@@ -186,7 +186,7 @@ proptest! {
             tmin_c,
             tmax_c: f64::min(tmin_c + range_c, 60.0),
             rhmax,
-            rhmin,
+            rhmin: rhmin.map(|rhmin: f64| rhmin.min(rhmax.unwrap_or(100.0))),
             rs_mj: sky.map(|share: f64| share * ra_mj.max(0.0)),
             u_ms,
             ..Weather::default()
@@ -200,7 +200,10 @@ proptest! {
                 // (1600, 0.38) at 60 °C and es = 19.9 kPa 252 mm, and radiation adds a little.
                 prop_assert!((-8.0..280.0).contains(&et0.et0_mm), "{et0:?}");
             }
-            Err(error) => prop_assert_eq!(error.field(), "latitude_deg", "{}", error),
+            Err(error) => {
+                prop_assert_eq!(error, InputError::PolarNight);
+                prop_assert!(weather.is_temperature_only() && ra_mj <= 0.0, "{weather:?}");
+            }
         }
     }
 }

@@ -27,9 +27,9 @@ const GAPS_SHOWN: usize = 10;
   giot agro et0 night.csv --hourly --latitude 16.22 --elevation 8 --longitude -16.25 --utc-offset -01:00 --night-ratio 0.8
   curl … | giot agro et0 - --latitude 21.33 --elevation 676
 
-Columns of the file, in any order and case, empty = missing; commas between them and decimal points, or semicolons or tabs and
+Columns of the file, in any order and case; empty, NA, nan, null, - or -99, -999, -9999 = missing; commas between them and decimal points, or semicolons or tabs and
 decimal commas; lines with # are comments:
-  date     2026-03-01 (or 2026-060)     needed
+  date     2026-03-01 (or 2026-060, or with 00:00 behind it)     needed
   tmin_c   lowest temperature, °C       needed      tmax_c  highest temperature, °C    needed
   ea_kpa   vapour pressure, kPa                     tdew_c  dew point, °C
   rhmax    highest relative humidity, %             rhmin   lowest, %        rhmean  mean, %
@@ -159,10 +159,11 @@ fn day_of(site: &Site, day: &StationDay, choice: &Et0Choice) -> Result<(f64, Str
 /// Why a row has no number.
 fn cause(error: &InputError) -> String {
     match error {
-        InputError::PolarNight => "the sun does not rise".to_owned(),
+        InputError::PolarNight => "the sun does not rise, and nothing but temperature is known".to_owned(),
         InputError::Missing { .. } => with_remedy(error),
         InputError::OutOfRange { .. }
         | InputError::TmaxBelowTmin { .. }
+        | InputError::RhmaxBelowRhmin { .. }
         | InputError::Supersaturated { .. } => {
             format!("{}: {}", error.field(), with_remedy(error))
         }
