@@ -55,6 +55,8 @@ const fn must(name: &'static str, kind: Kind) -> Key {
 
 const U8: Kind = Kind::Whole(0, 0xff);
 const U16: Kind = Kind::Whole(0, 0xffff);
+/// Of a season: the engine's `PERCENT_MAX`.
+const PERCENT: Kind = Kind::Whole(0, 250);
 const U32: Kind = Kind::Whole(0, 0xffff_ffff);
 const I32: Kind = Kind::Whole(-0x8000_0000, 0x7fff_ffff);
 const TEXT: Kind = Kind::Text;
@@ -252,7 +254,7 @@ static PROGRAM: [Key; 15] = [
     may("rounds", U8),
     may("delay_s", I32),
     may("total_min", NUMBER),
-    may("season_percent", Kind::Either(&U16, &Kind::Row(&U16, 12))),
+    may("season_percent", Kind::Either(&PERCENT, &Kind::Row(&PERCENT, 12))),
     may("allowed", HOURS),
     may("no_water", HOURS),
     may("crossing", TEXT),

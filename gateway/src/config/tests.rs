@@ -7,6 +7,18 @@ fn problems(text: &str) -> Vec<(Option<usize>, String)> {
     error.problems.into_iter().map(|p| (p.line, p.field)).collect()
 }
 
+#[test]
+fn a_season_s_percentage_is_told_with_its_own_limits() {
+    let program = "[[program]]\nid = \"p\"\nstarts = [\"05:00\"]\nsteps = [{ zone = \"a\", minutes = 10 }]\n";
+    for wrong in ["-1", "[100, 251]", "[-1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1]", "251"] {
+        let text = format!("{GOOD_ZONE}{program}season_percent = {wrong}\n");
+        let problems = compile("giot.toml", &text).expect_err("a broken configuration").problems;
+        let [problem] = problems.as_slice() else { panic!("{wrong}: {problems:?}") };
+        assert!(problem.field.starts_with("program[0].season_percent"), "{wrong}: {problem:?}");
+        assert!(problem.what.contains("from 0 to 250"), "{wrong}: {problem:?}");
+    }
+}
+
 const GOOD_ZONE: &str = r#"
 [[source]]
 id = "pump-1"

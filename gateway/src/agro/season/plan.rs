@@ -9,6 +9,9 @@ use giot_engine::agro::{
 };
 use toml::Spanned;
 
+/// What sums over layers may miss by, mm.
+const ROUNDING_MM: f64 = 1e-6;
+
 impl Compiler<'_> {
     /// Soil, crop, start and rules, with stand-ins where a number is missing, which is noted.
     pub(super) fn plan(&mut self, raw: &raw::File, span: Option<&Span>) -> SeasonPlan {
@@ -17,6 +20,7 @@ impl Compiler<'_> {
         let crop = self.crop(&raw.crop, is_dual);
         let progress = self.progress(raw, span);
         let start = self.start(raw, progress);
+        self.not_above_capacity(raw, &soil.profile, &start, crop.root_at_m(progress));
         let mut rules = self.rules(&raw.rules);
         rules.canopy = match self.optional("crop.canopy_cover", raw.crop.canopy_cover.as_ref()) {
             Some(cover) => Canopy::Fixed(cover),
@@ -200,6 +204,29 @@ impl Compiler<'_> {
             surface_mm: self.optional("start.surface_depletion_mm", start.surface_depletion_mm.as_ref()),
             wetted: self.optional("start.wetted", start.wetted.as_ref()).unwrap_or(1.0),
             progress,
+        }
+    }
+
+    /// A season begins at field capacity at the wettest: Dr,i is never below 0 (FAO-56 p. 170), what is above it has drained.
+    fn not_above_capacity(&mut self, raw: &raw::File, profile: &Profile, start: &StartState, root_m: f64) {
+        let (lacking_mm, field, span) = match start.depletion {
+            Depletion::Content(content) => {
+                let span = raw.start.water_content.as_ref().map(Spanned::span);
+                (profile.lacking_mm(content, root_m), "start.water_content", span)
+            }
+            Depletion::Layers => {
+                let lacking_mm = profile.lacking_at_start_mm(root_m).unwrap_or_default();
+                (lacking_mm, "soil.layers", raw.soil.layers.as_ref().map(Spanned::span))
+            }
+            // That it is not below 0, the engine checks.
+            Depletion::Depth(_) => return,
+        };
+        if lacking_mm < -ROUNDING_MM {
+            let what = format!(
+                "{:.1} mm more than field capacity in the root zone: that has drained; after a soaking rain give field capacity",
+                -lacking_mm
+            );
+            self.problem(span, field, what);
         }
     }
 

@@ -187,6 +187,13 @@ fn a_soil_may_have_layers_with_water_of_their_own() {
 }
 
 #[test]
+fn a_season_begins_at_field_capacity_at_the_wettest() {
+    let wet = with("\nwater_content = 0.27", "\nwater_content = 0.33");
+    assert_eq!(problems(&wet), [(Some(line_of(&wet, "water_content")), "start.water_content".to_owned())]);
+    assert!(read_text(&with("\nwater_content = 0.27", "\nwater_content = 0.32")).is_ok());
+}
+
+#[test]
 fn automatic_irrigation_reads_whole() {
     let text = format!(
         "{EXAMPLE}\n[automatic]\nfirst = 2025-01-12\nlast = 2025-02-01\ndepletion_share = 0.4\nforecast_mm = 8\nforecast_days = 2\n\
