@@ -1,5 +1,7 @@
 //! Errors as RFC 9457 problem details: what the caller may know. What the operator should know goes to the log.
 
+use std::borrow::Cow;
+
 use axum::extract::Request;
 use axum::http::{StatusCode, header};
 use axum::middleware::Next;
@@ -10,6 +12,7 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::Api;
+use super::rejection::{self, Rejection};
 use crate::hub::codec;
 use crate::words::{Lang, Names};
 
@@ -32,10 +35,12 @@ pub(crate) struct Problem {
     #[schema(value_type = String)]
     detail: Box<str>,
     /// Stable word for programs; of a refused wish, the engine's reason code.
-    code: String,
+    #[schema(value_type = String)]
+    code: Box<str>,
     /// The parameter to blame, where it is one.
     #[serde(skip_serializing_if = "Option::is_none")]
-    field: Option<&'static str>,
+    #[schema(value_type = Option<String>)]
+    field: Option<Cow<'static, str>>,
     /// The numbers of that reason, as in the diary.
     #[serde(skip_serializing_if = "Map::is_empty")]
     #[schema(value_type = Object)]
@@ -49,7 +54,7 @@ impl Problem {
             title: status.canonical_reason().unwrap_or("error"),
             status: status.as_u16(),
             detail: detail.into().into_boxed_str(),
-            code: code.into(),
+            code: code.into().into_boxed_str(),
             field: None,
             args: Map::new(),
         }
@@ -71,7 +76,7 @@ impl Problem {
 
     /// A parameter is wrong; `what` says what would be right.
     pub(crate) fn parameter(field: &'static str, what: impl std::fmt::Display) -> Self {
-        Self { field: Some(field), ..Self::bad_request(format!("{field}: {what}")) }
+        Self { field: Some(field.into()), ..Self::bad_request(format!("{field}: {what}")) }
     }
 
     /// All places for long answers are taken.
@@ -108,7 +113,10 @@ impl Problem {
     /// The parameter to blame.
     #[cfg(test)]
     pub(crate) const fn blamed(&self) -> Option<&'static str> {
-        self.field
+        match self.field {
+            Some(Cow::Borrowed(field)) => Some(field),
+            Some(Cow::Owned(_)) | None => None,
+        }
     }
 
     /// The gateway is stopping, or its queue of requests is full.
@@ -164,7 +172,9 @@ pub(super) async fn as_problem(response: Response) -> Response {
         Ok(text) if !text.trim().is_empty() => text.trim().to_owned(),
         _ => status.canonical_reason().unwrap_or("refused").to_owned(),
     };
-    let mut problem = Problem::new(status, "bad_request", detail).into_response();
+    let Rejection { code, field, detail } = rejection::read(&detail);
+    let field = field.map(|field| Cow::Owned(field.to_owned()));
+    let mut problem = Problem { field, ..Problem::new(status, code, detail) }.into_response();
     if let Some(allow) = allow {
         problem.headers_mut().insert(header::ALLOW, allow);
     }

@@ -22,6 +22,7 @@ mod page;
 mod past;
 mod pieces;
 mod programs;
+mod rejection;
 mod rules;
 mod series;
 mod sources;
