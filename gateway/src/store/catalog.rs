@@ -64,6 +64,11 @@ impl Catalog {
         self.by_id.insert(entry.id, entry);
     }
 
+    /// The numbers of a device's series by metric, if it has any.
+    pub(super) fn metrics_of(&self, device: &str) -> Option<&BTreeMap<Arc<str>, u32>> {
+        self.by_name.get(device)
+    }
+
     /// The number of a series, a new one if it is unknown; `None` when there are too many.
     pub(super) fn id_of(&mut self, device: &Arc<str>, metric: &Arc<str>) -> Option<u32> {
         if let Some(id) = self.by_name.get(device).and_then(|metrics| metrics.get(metric)) {

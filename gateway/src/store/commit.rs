@@ -12,7 +12,7 @@ use super::catalog::{Catalog, NAME_BYTES_MAX};
 use super::diary;
 use super::farm;
 use super::journal::{self, Keyed};
-use super::types::{Batch, DeviceRow, Mark, Point, ValveEventRow};
+use super::types::{Batch, DeviceRow, Mark, MetricSample, Point, ValveEventRow};
 
 /// Most readings of one batch; a sender of more cuts it. Bounds what a commit holds in memory.
 pub const BATCH_SAMPLES_MAX: usize = 65_536;
@@ -133,13 +133,25 @@ impl Group {
     pub(super) fn add(&mut self, batch: &Batch, catalog: &mut Catalog) -> bool {
         let before = self.samples.len();
         for device in &batch.samples {
-            for sample in &device.samples {
+            let point = |sample: &MetricSample| Point::new(sample.at_us, sample.value, sample.quality);
+            let n_known = match catalog.metrics_of(&device.device) {
+                None => 0,
+                Some(metrics) => {
+                    let known = device.samples.iter().map_while(|sample| {
+                        let series = *metrics.get(&sample.metric)?;
+                        Some(Keyed { series, point: point(sample) })
+                    });
+                    let n_before = self.samples.len();
+                    self.samples.extend(known);
+                    self.samples.len() - n_before
+                }
+            };
+            for sample in device.samples.get(n_known..).unwrap_or_default() {
                 let Some(series) = catalog.id_of(&device.device, &sample.metric) else {
                     self.samples.truncate(before);
                     return false;
                 };
-                self.samples
-                    .push(Keyed { series, point: Point::new(sample.at_us, sample.value, sample.quality) });
+                self.samples.push(Keyed { series, point: point(sample) });
             }
         }
         true
@@ -159,9 +171,11 @@ impl Group {
         self.blob.clear();
     }
 
-    /// Collected readings in the order of the journal row.
-    pub(super) fn samples(&self) -> &[Keyed] {
-        &self.samples
+    /// The latest of the readings of each series, once they are packed.
+    pub(super) fn latest(&self) -> impl Iterator<Item = &Keyed> {
+        let by_series = self.samples.chunk_by(|a, b| a.series == b.series);
+        // Of equals the last, as everywhere.
+        by_series.filter_map(|of_one| of_one.iter().max_by_key(|keyed| keyed.point.at_us))
     }
 
     /// Writes the readings collected and everything else of `batches` in one transaction.

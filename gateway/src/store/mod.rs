@@ -4,9 +4,9 @@
 //! |---|---|
 //! | `types.rs` `error.rs` | rows and errors: the store's language |
 //! | `open.rs` `migrations/` | folder lock, connections, schema |
-//! | `writer.rs` `commit.rs` `log_room.rs` | queue, writing thread, group commit, retries; room in the log before it is needed |
+//! | `writer/` `commit.rs` `log_room.rs` | queue, writing thread, group commit, retries; room in the log before it is needed |
 //! | `journal.rs` `bytes.rs` `decimal.rs` | one blob a commit |
-//! | `fold/` `chunk/` | journal rows become compressed chunks that fill pages, with their hours beside them |
+//! | `fold/` `chunk/` | journal rows become compressed chunks that fill pages, with their hours beside them, packed on a thread of its own |
 //! | `catalog.rs` | series numbers, latest samples |
 //! | `reader.rs` `samples.rs` `history.rs` | questions, streaming, charts |
 //! | `buckets.rs` `tally.rs` | spans of time: extremes, means, what a counter counted |
@@ -39,7 +39,7 @@ mod catalog;
 mod check;
 mod chunk;
 mod commit;
-mod decimal;
+pub(crate) mod decimal;
 mod diary;
 mod disk;
 mod error;
@@ -164,13 +164,24 @@ impl Store {
         let retry_waits = options.retry_waits.clone();
         let tell_within = options.tell_within;
         let sleeps = Arc::new(AtomicBool::new(false));
+        let to_queue = sender.downgrade();
         let writer = Writer::new(sender, Arc::clone(&sleeps));
-        let body = Thread { queue, shared: Arc::clone(&shared), lock, retry_waits, tell_within, sleeps };
+        let dir = dir.to_owned();
+        let body = Thread {
+            dir: dir.clone(),
+            to_queue,
+            queue,
+            shared: Arc::clone(&shared),
+            lock,
+            retry_waits,
+            tell_within,
+            sleeps,
+        };
         let thread = std::thread::Builder::new()
             .name("store".to_owned())
             .spawn(move || body.run(conn))
             .map_err(|source| OpenError::Io { what: "start the store's thread".to_owned(), source })?;
-        Ok(Self { dir: dir.to_owned(), writer, shared, thread: Some(thread) })
+        Ok(Self { dir, writer, shared, thread: Some(thread) })
     }
 
     /// As [`Self::open_with`]; a store that is damaged is mended first if nothing but the past is lost (see `mend`). Its damaged file is

@@ -58,11 +58,11 @@ pub(super) fn thin(
     let (whole_days, _) = sum_up(conn, series, &range, DAY_US)?;
     let tx = Transaction::new_unchecked(conn, TransactionBehavior::Immediate)?;
     let before: usize = heads.iter().map(|head| head.n_samples).sum();
-    let written = cut_off(statements, series, &heads, range.end)?;
+    let after = cut_off(statements, series, &heads, range.end)?;
     summary::put(&tx, series, HOUR_US, &range, days.offset_us, hours)?;
     summary::put(&tx, series, DAY_US, &range, days.offset_us, whole_days)?;
     tx.commit()?;
-    let n_samples = u64::try_from(before.saturating_sub(written.n_samples)).unwrap_or(0);
+    let n_samples = u64::try_from(before.saturating_sub(after)).unwrap_or(0);
     Ok(Some(Thinned { n_samples, n_late }))
 }
 

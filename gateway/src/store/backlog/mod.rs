@@ -245,12 +245,21 @@ impl Leftovers {
         }
     }
 
-    /// Notes what is left of one series, in the transaction that seals it.
+    /// What is left of one series, to be noted in the transaction that seals it.
+    pub(super) fn of(&self, series: u32) -> Left {
+        let spans = self.spans.range((series, i64::MIN, false)..=(series, i64::MAX, true));
+        Left(spans.map(|((_, sink, _), span)| (*sink, *span)).collect())
+    }
+}
+
+/// Spans of one series that a portion of the journal leaves, by sink.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Left(Vec<(i64, Span)>);
+
+impl Left {
+    /// Notes them.
     pub(super) fn note(&self, statements: &mut Statements<'_>, series: u32) -> rusqlite::Result<()> {
-        for ((_, sink, _), span) in self.spans.range((series, i64::MIN, false)..=(series, i64::MAX, true)) {
-            statements.note(*sink, series, *span)?;
-        }
-        Ok(())
+        self.0.iter().try_for_each(|(sink, span)| statements.note(*sink, series, *span))
     }
 }
 

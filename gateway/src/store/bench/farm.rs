@@ -29,7 +29,6 @@ const DAY_MIN: i64 = 1_440;
 #[derive(Debug)]
 pub(super) struct Farm {
     jitter: bool,
-    metrics: [Arc<str>; 4],
     fields: Vec<Field>,
 }
 
@@ -37,7 +36,8 @@ pub(super) struct Farm {
 #[derive(Debug)]
 pub(super) struct Field {
     pub(super) device: Arc<str>,
-    n_metrics: usize,
+    /// Its own copies: names that all devices share would be counted up and down by two threads at once all the time.
+    metrics: Vec<Arc<str>>,
     seed: u64,
     /// Minutes between two waterings, and where in between the history begins.
     cycle_min: i64,
@@ -57,7 +57,7 @@ impl Farm {
             let n_metrics = n_series.saturating_sub(n * 4).min(4);
             Field::new(mix(seed ^ mix(u64::from(n))), n, usize::try_from(n_metrics).unwrap_or(4))
         });
-        Self { jitter, metrics: METRICS.map(Arc::from), fields: fields.collect() }
+        Self { jitter, fields: fields.collect() }
     }
 
     /// Its devices.
@@ -68,7 +68,7 @@ impl Farm {
     /// Device and metric of a probe, counted from 0.
     pub(super) fn name(&self, series: u32) -> Option<(&str, &str)> {
         let field = self.fields.get(usize::try_from(series / 4).ok()?)?;
-        let metric = self.metrics.get(usize::try_from(series % 4).ok()?)?;
+        let metric = field.metrics.get(usize::try_from(series % 4).ok()?)?;
         Some((&field.device, metric))
     }
 
@@ -92,7 +92,7 @@ impl Farm {
     pub(super) fn readings(&self, field: &Field, minute: i64) -> Vec<MetricSample> {
         let at_us = self.at_us(field, minute);
         let value = |probe| Some(field.value(probe, minute));
-        let metrics = self.metrics.iter().take(field.n_metrics).enumerate();
+        let metrics = field.metrics.iter().enumerate();
         metrics
             .map(|(probe, metric)| MetricSample {
                 metric: Arc::clone(metric),
@@ -110,7 +110,7 @@ impl Field {
         let dry = 18_000 + pick(1, 6_000);
         Self {
             device: format!("bench-{number:05}").into(),
-            n_metrics,
+            metrics: METRICS.iter().take(n_metrics).map(|metric| Arc::from(*metric)).collect(),
             seed,
             cycle_min: 2 * DAY_MIN + pick(2, 4 * DAY_MIN),
             phase_min: pick(3, 6 * DAY_MIN),

@@ -60,7 +60,7 @@ impl Compaction {
         let tx = Transaction::new_unchecked(conn, TransactionBehavior::Immediate)?;
         let (mut upto, mut n_done, mut n_samples) = (self.upto, 0, 0);
         for id in &series {
-            n_samples += compact(statements, *id, self.zeal)?.n_samples;
+            n_samples += compact(statements, *id, self.zeal)?;
             upto = *id;
             n_done += 1;
             if n_samples >= STEP_SAMPLES_MAX {

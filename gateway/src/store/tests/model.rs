@@ -230,8 +230,6 @@ fn fold_steps(dir: &Path, n_steps: usize) -> bool {
     let conn = open::open_writer(dir, None).unwrap();
     let catalog = SharedCatalog::new(reader::load_catalog(&conn).unwrap());
     let mut statements = Statements::prepare(&conn).unwrap();
-    let mut job = Job::plan(&conn, u64::MAX).unwrap().unwrap();
-    (0..n_steps).any(|_| {
-        job.step(&conn, &mut statements, &catalog, &SinkPlaces::default()).unwrap() == Progress::Done
-    })
+    let mut job = Job::begin(dir, u64::MAX, &Arc::new(SinkPlaces::default()), || ()).unwrap();
+    (0..n_steps).any(|_| job.step(&conn, &mut statements, &catalog).unwrap() == Progress::Done)
 }

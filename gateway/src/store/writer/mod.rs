@@ -2,34 +2,38 @@
 //!
 //! The thread takes whatever is queued, writes it in one transaction with one sync to disk, and only then tells the callers. A
 //! transaction that fails for the machine's fault is tried again with growing pauses while its batches stay in memory; one that
-//! fails for the data's fault is halved until the batch at fault stands alone. Between commits the thread folds.
+//! fails for the data's fault is halved until the batch at fault stands alone. Between commits the thread writes what folding has packed
+//! on its own thread (`fold`); only when the journal is as large as it may be do commits wait for that.
 //!
 //! Must not lose a caller: each batch taken is answered once, unless the thread dies, and then its [`Done`] is dropped.
 //! Invariants: no `Ok` before the COMMIT that holds the batch returned; batches are committed in the order they were queued.
 
+mod queue;
+
 use std::collections::{BTreeMap, VecDeque};
-use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use rusqlite::Connection;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
-use super::backlog::{self, SinkPlaces, SinkRow, SinkWish};
+use super::backlog::{self, SinkPlaces, SinkWish};
 use super::catalog::SharedCatalog;
 use super::commit::{self, Group};
 use super::diary;
-use super::error::{Blame, Closed, CommitError, SubmitError, blame};
-use super::fold::{self, Compaction};
+use super::error::{Blame, CommitError, blame};
+use super::fold::{self, Compaction, FoldError};
 use super::log_room::LogRoom;
 use super::open::{self, FolderLock};
 use super::reader;
 use super::types::{Batch, Mark};
-use super::upkeep::{Round, Rounds, Upkeep};
+use super::upkeep::{Round, Rounds};
 
-/// Batches waiting for the writer: four times the messages in flight of a large site, about 4 MB of usual batches.
-pub const QUEUE_BATCHES: usize = 8_192;
+use self::queue::Waiting;
+pub(super) use self::queue::{Asked, Message, Told};
+pub use self::queue::{Done, QUEUE_BATCHES, Writer};
 
 /// Batches of one commit: more would not be quicker, only later for the first of them.
 const GROUP_BATCHES_MAX: usize = 4_096;
@@ -43,9 +47,12 @@ const FOLD_BYTES: u64 = 4 << 20;
 /// Journal rows at which folding begins: a reader looks at each of them.
 const FOLD_ROWS: u64 = 8_192;
 
-/// Journal size at which commits wait for folding, so that a flood ends in back-pressure and not in a full disk. Until there,
-/// a growing journal makes folding more efficient (more samples of a series at once).
-const FOLD_BYTES_MAX: u64 = 64 << 20;
+/// Journal size at which commits wait for folding, so that a flood ends in back-pressure and not in a full disk.
+const JOURNAL_BYTES_MAX: u64 = 64 << 20;
+
+/// What one job of folding covers: the more, the more samples of a series at once and the less work; half of the journal, so that
+/// commits go on meanwhile.
+const FOLD_BYTES_MAX: u64 = JOURNAL_BYTES_MAX / 2;
 
 /// What a clean stop folds at most, so that it stays short.
 const FOLD_BYTES_AT_CLOSE: u64 = 4 << 20;
@@ -59,223 +66,11 @@ const ROUND_COMMITS: u32 = 64;
 /// How often a store that was told to expect a batch looks for it before it sleeps again: a tenth of a millisecond on an idle machine.
 const SOON_LOOKS: u32 = 256;
 
-/// Pause between tries to put a control message into a full queue.
-const CONTROL_WAIT: Duration = Duration::from_millis(1);
-
-/// Who is told what became of a batch. Called on the writer thread: must be quick and must not wait.
-///
-/// Dropped without a call only if the store's thread died: the batch is then not known to be kept.
-pub enum Done {
-    /// Nobody.
-    Ignore,
-    /// A waiting task.
-    Oneshot(oneshot::Sender<Result<(), CommitError>>),
-    /// Anything else.
-    Call(Box<dyn FnOnce(Result<(), CommitError>) + Send>),
-}
-
-impl Done {
-    /// Wraps a closure.
-    pub fn call(call: impl FnOnce(Result<(), CommitError>) + Send + 'static) -> Self {
-        Self::Call(Box::new(call))
-    }
-
-    fn tell(self, result: Result<(), CommitError>) {
-        match self {
-            Self::Ignore => {}
-            // A receiver that went away does not want to know.
-            Self::Oneshot(sender) => drop(sender.send(result)),
-            Self::Call(call) => call(result),
-        }
-    }
-}
-
-impl fmt::Debug for Done {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Ignore => "Ignore",
-            Self::Oneshot(_) => "Oneshot",
-            Self::Call(_) => "Call",
-        })
-    }
-}
-
-/// A batch and who wants to know. In a box, because a flood has thousands of them, which move through the queue and into a group.
-type Waiting = Box<(Batch, Done)>;
-
-/// What travels through the queue.
-#[derive(Debug)]
-pub(super) enum Message {
-    /// A batch and who wants to know.
-    Batch(Waiting),
-    /// A batch will follow in a moment: be awake then.
-    Soon,
-    /// Fold all there is, then answer.
-    Fold(std::sync::mpsc::Sender<Result<(), CommitError>>),
-    /// Fold all there is, join chunks, give space back; tells how it goes.
-    Compact(Asked),
-    /// Do a round of what the store does by itself; one that comes while another is on its way is left out.
-    Tend(Upkeep),
-    /// Keep what a sink has got, then answer.
-    Sink(Box<SinkWish>, oneshot::Sender<backlog::Answer>),
-    /// Commit what is queued, fold a little if asked, end.
-    Close {
-        /// Whether to fold.
-        folds: bool,
-    },
-}
-
-/// What whoever waits for a compaction hears.
-#[derive(Debug)]
-pub(super) enum Told {
-    /// So much is done.
-    Step {
-        /// Series done.
-        n_done: u64,
-        /// Series there are.
-        n_series: u64,
-    },
-    /// It has ended.
-    End(Result<(), CommitError>),
-}
-
-/// Who waits for a compaction.
-pub(super) type Asked = std::sync::mpsc::Sender<Told>;
-
-/// A handle to the queue; clones share it.
-#[derive(Debug, Clone)]
-pub struct Writer {
-    queue: mpsc::Sender<Message>,
-    /// The thread sleeps and nobody has woken it.
-    sleeps: Arc<AtomicBool>,
-}
-
-impl Writer {
-    pub(super) fn new(queue: mpsc::Sender<Message>, sleeps: Arc<AtomicBool>) -> Self {
-        Self { queue, sleeps }
-    }
-
-    /// Wakes a sleeping store because a batch will follow in a moment: waking up takes a thread about as long as a message takes to be
-    /// understood. Nothing is lost without it, and little where none follows.
-    pub fn expect_soon(&self) {
-        if self.sleeps.swap(false, Ordering::Relaxed) {
-            // A full queue keeps it awake anyway.
-            self.queue.try_send(Message::Soon).ok();
-        }
-    }
-
-    /// Queues a batch without waiting.
-    ///
-    /// # Errors
-    /// Gives batch and `done` back when the queue is full or the store closed.
-    pub fn try_submit(&self, batch: Batch, done: Done) -> Result<(), SubmitError> {
-        self.queue.try_send(Message::Batch(Box::new((batch, done)))).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(message) => refused(message, SubmitError::Full),
-            mpsc::error::TrySendError::Closed(message) => refused(message, SubmitError::Closed),
-        })
-    }
-
-    /// Queues a batch, waiting for room. Cancel-safe: a call that was dropped has queued nothing.
-    ///
-    /// # Errors
-    /// Gives batch and `done` back when the store is closed.
-    pub async fn submit(&self, batch: Batch, done: Done) -> Result<(), SubmitError> {
-        match self.queue.reserve().await {
-            Ok(place) => {
-                place.send(Message::Batch(Box::new((batch, done))));
-                Ok(())
-            }
-            Err(_) => Err(SubmitError::Closed(Box::new((batch, done)))),
-        }
-    }
-
-    /// Waits until [`Self::try_submit`] has room. Cancel-safe.
-    ///
-    /// # Errors
-    /// [`Closed`] when the store is closed.
-    pub async fn room(&self) -> Result<(), Closed> {
-        self.queue.reserve().await.map(drop).map_err(|_| Closed)
-    }
-
-    /// Queues a batch and waits until it is on disk. Not cancel-safe: a dropped call may still be kept.
-    ///
-    /// # Errors
-    /// [`CommitError`] as told by the writer; a closed store is [`CommitError::Unavailable`].
-    pub async fn commit(&self, batch: Batch) -> Result<(), CommitError> {
-        let (sender, receiver) = oneshot::channel();
-        let closed = || CommitError::Unavailable(Closed.to_string().into());
-        self.submit(batch, Done::Oneshot(sender)).await.map_err(|_| closed())?;
-        receiver.await.map_err(|_| closed())?
-    }
-
-    /// Asks for something about a sink and waits until it is on disk. Not cancel-safe: a dropped call may still be kept.
-    ///
-    /// # Errors
-    /// [`CommitError::Unavailable`] when the disk does not take it or the store is closed.
-    pub async fn sink(&self, wish: SinkWish) -> Result<SinkRow, CommitError> {
-        let closed = || CommitError::Unavailable(Closed.to_string().into());
-        let (sender, receiver) = oneshot::channel();
-        let message = Message::Sink(Box::new(wish), sender);
-        self.queue.send(message).await.map_err(|_| closed())?;
-        receiver.await.map_err(|_| closed())?
-    }
-
-    /// As [`Self::commit`] for a thread that may block; must not be called on an async task.
-    ///
-    /// # Errors
-    /// As [`Self::commit`].
-    pub fn commit_blocking(&self, batch: Batch) -> Result<(), CommitError> {
-        let closed = || CommitError::Unavailable(Closed.to_string().into());
-        let (sender, receiver) = std::sync::mpsc::channel();
-        let done = Done::call(move |result| drop(sender.send(result)));
-        self.send(Message::Batch(Box::new((batch, done)))).map_err(|Closed| closed())?;
-        receiver.recv().map_err(|_| closed())?
-    }
-
-    /// Asks for a round of what the store does by itself, at quiet moments from now on. A full queue is none: then the round is left
-    /// out, and `false` returned.
-    ///
-    /// # Errors
-    /// [`Closed`] when the store is closed.
-    pub fn tend(&self, upkeep: Upkeep) -> Result<bool, Closed> {
-        match self.queue.try_send(Message::Tend(upkeep)) {
-            Ok(()) => Ok(true),
-            Err(mpsc::error::TrySendError::Full(_)) => Ok(false),
-            Err(mpsc::error::TrySendError::Closed(_)) => Err(Closed),
-        }
-    }
-
-    /// Puts a message into the queue from a thread that may block.
-    pub(super) fn send(&self, message: Message) -> Result<(), Closed> {
-        let mut message = message;
-        loop {
-            match self.queue.try_send(message) {
-                Ok(()) => return Ok(()),
-                Err(mpsc::error::TrySendError::Closed(_)) => return Err(Closed),
-                Err(mpsc::error::TrySendError::Full(back)) => message = back,
-            }
-            std::thread::sleep(CONTROL_WAIT);
-        }
-    }
-}
-
-fn refused(message: Message, why: impl Fn(Waiting) -> SubmitError) -> SubmitError {
-    match message {
-        Message::Batch(waiting) => why(waiting),
-        Message::Soon
-        | Message::Fold(_)
-        | Message::Compact(_)
-        | Message::Tend(_)
-        | Message::Sink(..)
-        | Message::Close { .. } => why(Box::new((Batch::default(), Done::Ignore))),
-    }
-}
-
 /// What writer and readers of one process share.
 #[derive(Debug, Default)]
 pub(super) struct Shared {
     pub(super) catalog: SharedCatalog,
-    pub(super) sinks: SinkPlaces,
+    pub(super) sinks: Arc<SinkPlaces>,
     /// Commits that did not succeed at the first try.
     pub(super) n_retries: AtomicU64,
     /// Rounds of upkeep that have ended.
@@ -285,6 +80,10 @@ pub(super) struct Shared {
 /// Everything the writing thread owns besides its connection.
 #[derive(Debug)]
 pub(super) struct Thread {
+    /// The store's folder.
+    pub(super) dir: PathBuf,
+    /// Into the queue, from the folding thread; does not keep the queue open.
+    pub(super) to_queue: mpsc::WeakSender<Message>,
     pub(super) queue: mpsc::Receiver<Message>,
     pub(super) shared: Arc<Shared>,
     /// Held until the thread ends, so that nobody else writes before the last commit.
@@ -300,8 +99,9 @@ pub(super) struct Thread {
 impl Thread {
     /// The thread's body: runs until told to close or until all writers are gone.
     pub(super) fn run(self, conn: Connection) {
-        let Self { mut queue, shared, lock, retry_waits, tell_within, sleeps } = self;
-        match Loop::new(&conn, &shared, &retry_waits, tell_within) {
+        let Self { dir, to_queue, mut queue, shared, lock, retry_waits, tell_within, sleeps } = self;
+        let folding = Folding { dir, to_queue };
+        match Loop::new(&conn, &shared, &retry_waits, tell_within, &folding) {
             Ok(mut state) => state.run(&mut queue, &sleeps),
             Err(error) => tracing::error!(%error, "the store's writer could not start"),
         }
@@ -313,6 +113,21 @@ impl Thread {
     }
 }
 
+/// What the folding thread is started with.
+struct Folding {
+    dir: PathBuf,
+    to_queue: mpsc::WeakSender<Message>,
+}
+
+impl Folding {
+    fn begin(&self, bytes_max: u64, sinks: &Arc<SinkPlaces>) -> Result<fold::Job, FoldError> {
+        let to_queue = self.to_queue.clone();
+        // Into a full queue it need not go: then the writer is awake.
+        let wake = move || drop(to_queue.upgrade().map(|queue| queue.try_send(Message::Folded)));
+        fold::Job::begin(&self.dir, bytes_max, sinks, wake)
+    }
+}
+
 struct Loop<'c> {
     conn: &'c Connection,
     statements: commit::Statements<'c>,
@@ -320,6 +135,7 @@ struct Loop<'c> {
     shared: &'c Shared,
     retry_waits: &'c [Duration],
     tell_within: super::TellWithin,
+    folding: &'c Folding,
     head: diary::Head,
     n_rows: u64,
     n_bytes: u64,
@@ -328,7 +144,7 @@ struct Loop<'c> {
     compaction: Option<(Compaction, Asked)>,
     rounds: Rounds,
     round: Option<Round>,
-    /// Commits since a step of the round that none waited for.
+    /// Commits since the round began that no step of it has answered for.
     n_commits_of_round: u32,
     group: Group,
     log: LogRoom,
@@ -344,6 +160,7 @@ impl<'c> Loop<'c> {
         shared: &'c Shared,
         retry_waits: &'c [Duration],
         tell_within: super::TellWithin,
+        folding: &'c Folding,
     ) -> rusqlite::Result<Self> {
         let (n_rows, n_bytes) =
             conn.query_row("SELECT count(*), ifnull(sum(n_bytes), 0) FROM journal", [], |row| {
@@ -356,6 +173,7 @@ impl<'c> Loop<'c> {
             shared,
             retry_waits,
             tell_within,
+            folding,
             head: diary::head(conn)?,
             n_rows: n_rows.cast_unsigned(),
             n_bytes: n_bytes.cast_unsigned(),
@@ -376,7 +194,7 @@ impl<'c> Loop<'c> {
         let mut waiting = Vec::new();
         let mut next = None;
         loop {
-            let has_work = self.is_busy() || self.round.is_some();
+            let has_work = self.has_work();
             let message = match next.take() {
                 Some(message) => message,
                 None if has_work => match queue.try_recv() {
@@ -393,7 +211,7 @@ impl<'c> Loop<'c> {
                 },
             };
             match message {
-                Message::Soon => {}
+                Message::Soon | Message::Folded => {}
                 Message::Batch(first) => {
                     waiting.push(first);
                     next = gather(queue, &mut waiting);
@@ -406,6 +224,7 @@ impl<'c> Loop<'c> {
                 Message::Tend(upkeep) => {
                     if self.round.is_none() {
                         let newest_us = self.shared.catalog.lock().newest_us();
+                        self.n_commits_of_round = 0;
                         self.round = Some(self.rounds.begin(&upkeep, newest_us));
                     }
                 }
@@ -435,7 +254,7 @@ impl<'c> Loop<'c> {
                 Message::Fold(answer) => drop(answer.send(Ok(()))),
                 Message::Compact(answer) => drop(answer.send(Told::End(Ok(())))),
                 Message::Sink(wish, answer) => drop(answer.send(self.keep_for_sink(&wish))),
-                Message::Soon | Message::Tend(_) | Message::Close { .. } => {}
+                Message::Soon | Message::Folded | Message::Tend(_) | Message::Close { .. } => {}
             }
         }
     }
@@ -526,7 +345,7 @@ impl<'c> Loop<'c> {
         self.n_commits_until_fold = self.n_commits_until_fold.saturating_sub(1);
         let mut catalog = self.shared.catalog.lock();
         catalog.saved(new_series.len());
-        for keyed in self.group.samples() {
+        for keyed in self.group.latest() {
             catalog.note(keyed.series, keyed.point);
         }
         Ok(())
@@ -560,25 +379,33 @@ impl<'c> Loop<'c> {
         self.job.is_some() || self.wants_fold() || self.compaction.is_some()
     }
 
+    /// True when [`Self::work`] would do something; what is being packed beside comes with a message.
+    fn has_work(&mut self) -> bool {
+        match &mut self.job {
+            Some(job) => job.is_ready(),
+            None => self.is_busy() || self.round.is_some(),
+        }
+    }
+
     fn fold_between_commits(&mut self) {
-        self.n_commits_of_round += 1;
+        self.n_commits_of_round = self.n_commits_of_round.saturating_add(1);
+        // While there is a job, chunks are its own; the steps that were due meanwhile follow, one between two commits.
         if self.n_commits_of_round >= ROUND_COMMITS
+            && self.job.is_none()
             && let Some(round) = self.round.take()
         {
             // No quiet moment for long: a flood must not keep the store from making room.
-            self.n_commits_of_round = 0;
+            self.n_commits_of_round -= ROUND_COMMITS;
             self.round = self.round_step(round);
+        } else if self.has_work() && self.is_busy() {
+            self.work();
         }
-        if !self.is_busy() {
-            return;
-        }
-        self.work();
-        while self.n_bytes >= FOLD_BYTES_MAX && self.n_commits_until_fold == 0 {
+        while self.n_bytes >= JOURNAL_BYTES_MAX && self.n_commits_until_fold == 0 {
             self.fold_step(FOLD_BYTES_MAX);
         }
     }
 
-    /// Does one step of what there is to do besides commits.
+    /// Does one step of what there is to do besides commits; waits for what is being packed, so there should be some.
     fn work(&mut self) {
         if self.job.is_none()
             && let Some((compaction, asked)) = self.compaction.take()
@@ -608,7 +435,7 @@ impl<'c> Loop<'c> {
     /// A job in progress is forgotten, which costs repeated work only: the next one covers all that is there.
     fn begin_compaction(&mut self, answer: Asked) {
         self.job = None;
-        match self.try_fold_step(u64::MAX) {
+        match self.begin_job(u64::MAX) {
             Ok(_) => self.compaction = Some((Compaction::default(), answer)),
             Err(error) => {
                 drop(answer.send(Told::End(Err(CommitError::Unavailable(error.to_string().into())))));
@@ -648,25 +475,29 @@ impl<'c> Loop<'c> {
         }
     }
 
-    fn try_fold_step(&mut self, bytes_max: u64) -> rusqlite::Result<fold::Progress> {
+    fn try_fold_step(&mut self, bytes_max: u64) -> Result<fold::Progress, FoldError> {
         self.set_sync(false)?;
-        if self.job.is_none() {
-            self.job = fold::Job::plan(self.conn, bytes_max)?;
-        }
-        let Some(job) = &mut self.job else {
-            // The journal is empty, whatever was counted.
-            (self.n_rows, self.n_bytes) = (0, 0);
-            return Ok(fold::Progress::Done);
-        };
+        let Some(job) = &mut self.job else { return self.begin_job(bytes_max) };
         let freed_before = job.freed;
-        let progress =
-            job.step(self.conn, &mut self.fold_statements, &self.shared.catalog, &self.shared.sinks)?;
+        let progress = job.step(self.conn, &mut self.fold_statements, &self.shared.catalog)?;
         self.n_rows = self.n_rows.saturating_sub(job.freed.n_rows - freed_before.n_rows);
         self.n_bytes = self.n_bytes.saturating_sub(job.freed.n_bytes - freed_before.n_bytes);
         if progress == fold::Progress::Done {
             self.job = None;
         }
         Ok(progress)
+    }
+
+    /// Begins a job if there is anything to fold.
+    fn begin_job(&mut self, bytes_max: u64) -> Result<fold::Progress, FoldError> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM journal)";
+        if !self.conn.query_row(sql, [], |row| row.get::<_, bool>(0))? {
+            // Whatever was counted.
+            (self.n_rows, self.n_bytes) = (0, 0);
+            return Ok(fold::Progress::Done);
+        }
+        self.job = Some(self.folding.begin(bytes_max, &self.shared.sinks)?);
+        Ok(fold::Progress::Working)
     }
 
     /// Folds until the journal is empty.
@@ -735,7 +566,7 @@ fn gather(queue: &mut mpsc::Receiver<Message>, waiting: &mut Vec<Waiting>) -> Op
                 n_samples += one.0.n_samples();
                 waiting.push(one);
             }
-            Ok(Message::Soon) => {}
+            Ok(Message::Soon | Message::Folded) => {}
             Ok(other) => return Some(other),
             Err(_) => return None,
         }
@@ -767,30 +598,4 @@ fn refuse_gaps(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::tests::readings;
-    use super::*;
-
-    fn waiting(batch: Batch) -> Waiting {
-        Box::new((batch, Done::Ignore))
-    }
-
-    #[test]
-    fn only_folding_does_without_waiting_for_the_disk() {
-        let dir = tempfile::tempdir().unwrap();
-        let conn = open::open_writer(dir.path(), None).unwrap();
-        let shared = Shared::default();
-        let mut state = Loop::new(&conn, &shared, &[], |tell| tell()).unwrap();
-        let waits = || conn.pragma_query_value(None, "synchronous", |row| row.get::<_, i64>(0)).unwrap() == 2;
-        for n in 0..3 {
-            state.commit_all(&mut vec![waiting(readings("n01", "soil", [(n, Some(1.0))]))]);
-            assert!(waits());
-            state.fold_all().unwrap();
-            assert!(!waits());
-            // A transaction left open by a failed rollback is no way around either.
-            conn.execute_batch("BEGIN").unwrap();
-        }
-        state.commit_all(&mut vec![waiting(readings("n01", "soil", [(9, Some(1.0))]))]);
-        assert!(waits() && state.n_rows == 1);
-    }
-}
+mod tests;
