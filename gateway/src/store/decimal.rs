@@ -16,13 +16,17 @@ const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
 /// The value of `mantissa` / 10^`scale`: the double nearest to that decimal, since both operands are exact and IEEE 754
 /// division rounds correctly. A scale above [`SCALE_MAX`] gives `None`.
 pub(super) fn join(mantissa: i64, scale: u8) -> Option<f64> {
+    Some(joiner(scale)?(mantissa))
+}
+
+/// [`join`] for many mantissas of one scale.
+pub(super) fn joiner(scale: u8) -> Option<impl Fn(i64) -> f64> {
     // Mantissas made by `split` are below 2^53, so the conversion is exact.
-    let exact = mantissa as f64;
-    POWERS.get(usize::from(scale)).map(|power| exact / power)
+    POWERS.get(usize::from(scale)).map(|power| move |mantissa: i64| mantissa as f64 / power)
 }
 
 /// The mantissa of `value` at exactly `scale` decimals, if `value` is such a number.
-pub(super) fn mantissa_at(value: f64, scale: u8) -> Option<i64> {
+pub(crate) fn mantissa_at(value: f64, scale: u8) -> Option<i64> {
     let power = POWERS.get(usize::from(scale))?;
     let scaled = value * power;
     if scaled.is_nan() || scaled.abs() >= EXACT_MAX {
@@ -35,7 +39,7 @@ pub(super) fn mantissa_at(value: f64, scale: u8) -> Option<i64> {
 }
 
 /// Mantissa and fewest decimals of `value`; `None` for NaN, infinities, -0.0 and numbers with more decimals.
-pub(super) fn split(value: f64) -> Option<(i64, u8)> {
+pub(crate) fn split(value: f64) -> Option<(i64, u8)> {
     (0..=SCALE_MAX).find_map(|scale| mantissa_at(value, scale).map(|mantissa| (mantissa, scale)))
 }
 

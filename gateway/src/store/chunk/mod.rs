@@ -30,6 +30,7 @@ use pco::data_types::Number;
 use pco::standalone::{simple_compress, simple_decompress_into};
 
 use self::hours::Hours;
+pub(super) use self::values::Learnt;
 use super::bytes::{BadBytes, Cursor, put_varint};
 use super::types::Point;
 
@@ -50,7 +51,7 @@ const WRONG_HOURS: &str = "its hours are not those of its readings";
 /// How hard packing tries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Effort {
-    /// For what will probably be joined with more soon.
+    /// For what will probably be joined with more soon: no hours.
     Quick,
     /// For what stays: several times the work, some tenths less space.
     Thorough,
@@ -120,6 +121,11 @@ impl<'a> Sealed<'a> {
 
 /// Packs `points`: ascending, no two with one time, at most [`N_MAX`].
 pub(super) fn encode(points: &[Point], effort: Effort) -> Vec<u8> {
+    encode_learning(points, effort, &mut Learnt::default())
+}
+
+/// As [`encode`]; what was learnt from a stretch that is much the same saves trying, and is learnt from this one.
+pub(super) fn encode_learning(points: &[Point], effort: Effort, learnt: &mut Learnt) -> Vec<u8> {
     let mut out = Vec::with_capacity(64 + points.len());
     let has_missing = points.iter().any(Point::is_missing);
     let has_quality = points.iter().any(|point| point.quality != 0);
@@ -127,7 +133,11 @@ pub(super) fn encode(points: &[Point], effort: Effort) -> Vec<u8> {
         points.iter().filter(|point| !point.is_missing()).map(|point| point.value).collect();
     let decimals = values::as_decimals(&values);
     let rhythm = times::rhythm(points);
-    let hours = decimals.as_ref().and_then(|(_, scale)| hours::sum_up(points, *scale));
+    let hours = match effort {
+        // Summing up takes as long as packing, and few readings are unpacked as quickly.
+        Effort::Quick => None,
+        Effort::Thorough => decimals.as_ref().and_then(|(_, scale)| hours::sum_up(points, *scale)),
+    };
     let hours = hours.and_then(|hours| hours::encode(&hours, rhythm));
     let flag = |is_set, flag| if is_set { flag } else { 0 };
     out.push(VERSION);
@@ -140,7 +150,7 @@ pub(super) fn encode(points: &[Point], effort: Effort) -> Vec<u8> {
         put_section(&mut out, &hours);
     }
     times::put_times(&mut out, points, rhythm);
-    values::put_values(&mut out, &values, decimals, effort);
+    values::put_values(&mut out, &values, decimals, effort, learnt);
     if has_missing {
         for eight in points.chunks(8) {
             out.push(eight.iter().rev().fold(0, |bits, point| bits << 1 | u8::from(point.is_missing())));
@@ -193,6 +203,12 @@ fn decode(blob: &[u8]) -> Result<Vec<Point>, BadBytes> {
     let Header { flags, n, from_us, .. } = take_header(&mut cursor)?;
     let times = times::take_times(&mut cursor, from_us, n)?;
     let packed = values::take_packed(&mut cursor)?;
+    if flags & (FLAG_MISSING | FLAG_QUALITY) == 0 {
+        // The usual chunk: nothing but values, all of them good.
+        let values = packed.unpack(n)?;
+        let points = times.into_iter().zip(values).map(|(at_us, value)| Point { at_us, value, quality: 0 });
+        return if cursor.is_at_end() { Ok(points.collect()) } else { Err(BadBytes) };
+    }
     let bitmap = if flags & FLAG_MISSING == 0 { &[] } else { cursor.take(n.div_ceil(8))? };
     let is_missing = |idx: usize| bitmap.get(idx / 8).is_some_and(|bits| bits >> (idx % 8) & 1 == 1);
     let n_values = n - (0..n).filter(|idx| is_missing(*idx)).count();
@@ -224,8 +240,12 @@ fn take_section<'a>(cursor: &mut Cursor<'a>) -> Result<&'a [u8], BadBytes> {
 
 /// Packs with pco and proves that the same numbers come back; `None` leaves the caller its plain form.
 fn pack<T: Number + Default + PartialEq>(numbers: &[T], config: &ChunkConfig) -> Option<Vec<u8>> {
-    let bytes = simple_compress(numbers, config).ok()?;
-    (unpack::<T>(&bytes, numbers.len()).ok()? == numbers).then_some(bytes)
+    simple_compress(numbers, config).ok().filter(|bytes| is_proven(bytes, numbers))
+}
+
+/// True when the very same numbers come back.
+fn is_proven<T: Number + Default + PartialEq>(bytes: &[u8], numbers: &[T]) -> bool {
+    unpack::<T>(bytes, numbers.len()).is_ok_and(|back| back == numbers)
 }
 
 fn unpack<T: Number + Default>(bytes: &[u8], n: usize) -> Result<Vec<T>, BadBytes> {

@@ -17,7 +17,7 @@
 
 use super::super::bytes::{BadBytes, Cursor, put_signed, put_varint};
 use super::super::tally::{Sum, Tally};
-use super::values::{as_decimals, put_values, take_packed};
+use super::values::{Learnt, as_decimals, put_values, take_packed};
 use super::{Effort, put_len, put_section, take_section};
 
 const VERSION: u8 = 1;
@@ -72,7 +72,7 @@ fn section(out: &mut Vec<u8>, spans: &[Tally], mut put: impl FnMut(&mut Vec<u8>,
 
 fn column(out: &mut Vec<u8>, values: Vec<f64>) {
     let decimals = as_decimals(&values);
-    put_values(out, &values, decimals, Effort::Thorough);
+    put_values(out, &values, decimals, Effort::Thorough, &mut Learnt::default());
 }
 
 /// A signed number of 128 bits: zigzag, seven bits a byte, lowest first.

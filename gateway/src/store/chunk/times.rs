@@ -81,7 +81,7 @@ pub(super) fn take_times(cursor: &mut Cursor<'_>, from_us: i64, n: usize) -> Res
     let n_steps = n - 1;
     let unit = cursor.varint()?;
     let steps = match kind {
-        TIMES_EVEN => vec![1; n_steps],
+        TIMES_EVEN => return even(from_us, unit, n_steps),
         TIMES_VARINT => {
             let mut numbers = Cursor::new(take_section(cursor)?);
             let steps = (0..n_steps).map(|_| numbers.varint()).collect::<Result<Vec<u64>, BadBytes>>()?;
@@ -104,6 +104,20 @@ pub(super) fn take_times(cursor: &mut Cursor<'_>, from_us: i64, n: usize) -> Res
         times.push(at_us);
     }
     Ok(times)
+}
+
+/// Times with one step between all neighbours.
+fn even(from_us: i64, step_us: u64, n_steps: usize) -> Result<Vec<i64>, BadBytes> {
+    if n_steps == 0 {
+        return Ok(vec![from_us]);
+    }
+    let n_steps = u64::try_from(n_steps).map_err(|_| BadBytes)?;
+    // The last one bounds the others.
+    step_us.checked_mul(n_steps).and_then(|span_us| from_us.checked_add_unsigned(span_us)).ok_or(BadBytes)?;
+    if step_us == 0 {
+        return Err(BadBytes);
+    }
+    Ok((0..=n_steps).map(|n| from_us.wrapping_add_unsigned(n * step_us)).collect())
 }
 
 /// Times as places on a grid that leaves some out, and how far behind its place each is. Differences between neighbours would carry

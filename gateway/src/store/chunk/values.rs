@@ -8,7 +8,7 @@ use pco::{ChunkConfig, DeltaSpec};
 
 use super::super::bytes::{BadBytes, Cursor, put_signed};
 use super::super::decimal;
-use super::{Effort, PCO_MIN, pack, put_section, take_section, unpack};
+use super::{Effort, PCO_MIN, is_proven, pack, put_section, take_section, unpack};
 
 /// Neighbours from which pco foretells a value; its fastest number.
 const NEIGHBOURS: usize = 6;
@@ -34,9 +34,10 @@ pub(super) fn put_values(
     values: &[f64],
     decimals: Option<(Vec<i64>, u8)>,
     effort: Effort,
+    learnt: &mut Learnt,
 ) {
     if let Some((mantissas, scale)) = decimals {
-        let (kind, bytes) = pack_mantissas(&mantissas, effort);
+        let (kind, bytes) = pack_mantissas(&mantissas, effort, learnt);
         out.push(kind);
         out.push(scale);
         put_section(out, &bytes);
@@ -52,6 +53,8 @@ pub(super) fn put_values(
 pub(super) fn as_decimals(values: &[f64]) -> Option<(Vec<i64>, u8)> {
     let mut scale = 0;
     let mut mantissas = Vec::with_capacity(values.len());
+    // The first ones may have been found with fewer decimals.
+    let mut n_coarser = 0;
     for value in values {
         let mantissa = loop {
             if let Some(mantissa) = decimal::mantissa_at(*value, scale) {
@@ -61,28 +64,25 @@ pub(super) fn as_decimals(values: &[f64]) -> Option<(Vec<i64>, u8)> {
                 return None;
             }
             scale += 1;
+            n_coarser = mantissas.len();
         };
         mantissas.push(mantissa);
     }
-    // The first ones may have been found with fewer decimals.
-    if scale > 0 {
-        mantissas.clear();
-        for value in values {
-            mantissas.push(decimal::mantissa_at(*value, scale)?);
-        }
+    for (mantissa, value) in mantissas.iter_mut().zip(values).take(n_coarser) {
+        *mantissa = decimal::mantissa_at(*value, scale)?;
     }
     Some((mantissas, scale))
 }
 
-fn pack_mantissas(mantissas: &[i64], effort: Effort) -> (u8, Vec<u8>) {
+fn pack_mantissas(mantissas: &[i64], effort: Effort, learnt: &mut Learnt) -> (u8, Vec<u8>) {
     let packed = if mantissas.len() < PCO_MIN {
         None
     } else if let Some(narrow) = narrowed::<i16>(mantissas) {
-        pack_smallest(&narrow, effort, true).map(|bytes| (VALUES_PCO_16, bytes))
+        pack_smallest(&narrow, effort, true, learnt).map(|bytes| (VALUES_PCO_16, bytes))
     } else if let Some(narrow) = narrowed::<i32>(mantissas) {
-        pack_smallest(&narrow, effort, true).map(|bytes| (VALUES_PCO_32, bytes))
+        pack_smallest(&narrow, effort, true, learnt).map(|bytes| (VALUES_PCO_32, bytes))
     } else {
-        pack_smallest(mantissas, effort, false).map(|bytes| (VALUES_PCO_64, bytes))
+        pack_smallest(mantissas, effort, false, learnt).map(|bytes| (VALUES_PCO_64, bytes))
     };
     packed.unwrap_or_else(|| {
         let mut bytes = Vec::new();
@@ -99,21 +99,57 @@ fn narrowed<T: TryFrom<i64>>(mantissas: &[i64]) -> Option<Vec<T>> {
     mantissas.iter().map(|mantissa| T::try_from(*mantissa).ok()).collect()
 }
 
-/// The shortest form that `effort` finds. `is_narrow`: pco can foretell such numbers from several neighbours, which gets below the noise
-/// that first differences double.
+/// How pco is told to look at values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    /// Differences of neighbours.
+    Differences,
+    /// As pco thinks best.
+    Pcos,
+    /// Foretold from several neighbours, which gets below the noise that first differences double; for narrow numbers only.
+    Foretold,
+}
+
+impl Form {
+    const ALL: [Self; 3] = [Self::Differences, Self::Pcos, Self::Foretold];
+
+    fn config(self) -> ChunkConfig {
+        match self {
+            Self::Differences => first_differences(),
+            Self::Pcos => ChunkConfig::default(),
+            Self::Foretold => first_differences().with_delta_spec(DeltaSpec::TryConv1(NEIGHBOURS)),
+        }
+    }
+}
+
+/// What packing one stretch of a series has taught about the next: which form is the shortest.
+#[derive(Debug, Clone, Copy, Default)]
+pub(in super::super) struct Learnt(Option<Form>);
+
+/// The shortest form that `effort` finds.
 fn pack_smallest<T: Number + Default + PartialEq>(
     numbers: &[T],
     effort: Effort,
     is_narrow: bool,
+    learnt: &mut Learnt,
 ) -> Option<Vec<u8>> {
-    let first = pack(numbers, &first_differences());
     if effort == Effort::Quick {
-        return first;
+        return pack(numbers, &first_differences());
     }
-    let foretelling = first_differences().with_delta_spec(DeltaSpec::TryConv1(NEIGHBOURS));
-    let foretold = (is_narrow && can_foretell(numbers.len())).then(|| pack(numbers, &foretelling));
-    let candidates = [first, pack(numbers, &ChunkConfig::default()), foretold.flatten()];
-    candidates.into_iter().flatten().min_by_key(Vec::len)
+    let may_be_foretold = is_narrow && can_foretell(numbers.len());
+    let is_tried = |form: &Form| {
+        learnt.0.is_none_or(|known| known == *form) && (*form != Form::Foretold || may_be_foretold)
+    };
+    let tried = Form::ALL.into_iter().filter(is_tried);
+    let packed = tried.filter_map(|form| Some((form, simple_compress(numbers, &form.config()).ok()?)));
+    // Only the shortest must be proven; what cannot be takes the way that is always tried.
+    match packed.min_by_key(|(_, bytes)| bytes.len()) {
+        Some((form, bytes)) if is_proven(&bytes, numbers) => {
+            *learnt = Learnt(Some(form));
+            Some(bytes)
+        }
+        _ => pack(numbers, &first_differences()),
+    }
 }
 
 /// What suits readings that change slowly, and is found at once.
@@ -139,7 +175,8 @@ impl Packed<'_> {
     /// The `n` values.
     pub(super) fn unpack(self, n: usize) -> Result<Vec<f64>, BadBytes> {
         let Self { kind, scale, bytes } = self;
-        let mantissas: Vec<i64> = match kind {
+        let join = decimal::joiner(scale).ok_or(BadBytes)?;
+        Ok(match kind {
             VALUES_PLAIN => {
                 let mut cursor = Cursor::new(bytes);
                 let values = (0..n)
@@ -151,22 +188,25 @@ impl Packed<'_> {
             VALUES_VARINT => {
                 let mut cursor = Cursor::new(bytes);
                 let mut mantissa = 0_i64;
-                let mut mantissas = Vec::with_capacity(n);
+                let mut values = Vec::with_capacity(n);
                 for _ in 0..n {
                     mantissa = mantissa.wrapping_add(cursor.signed()?);
-                    mantissas.push(mantissa);
+                    values.push(join(mantissa));
                 }
                 if !cursor.is_at_end() {
                     return Err(BadBytes);
                 }
-                mantissas
+                values
             }
-            VALUES_PCO_16 => unpack::<i16>(bytes, n)?.into_iter().map(i64::from).collect(),
-            VALUES_PCO_32 => unpack::<i32>(bytes, n)?.into_iter().map(i64::from).collect(),
-            VALUES_PCO_64 => unpack::<i64>(bytes, n)?,
+            VALUES_PCO_16 => {
+                unpack::<i16>(bytes, n)?.into_iter().map(|mantissa| join(mantissa.into())).collect()
+            }
+            VALUES_PCO_32 => {
+                unpack::<i32>(bytes, n)?.into_iter().map(|mantissa| join(mantissa.into())).collect()
+            }
+            VALUES_PCO_64 => unpack::<i64>(bytes, n)?.into_iter().map(join).collect(),
             _ => return Err(BadBytes),
-        };
-        mantissas.into_iter().map(|mantissa| decimal::join(mantissa, scale).ok_or(BadBytes)).collect()
+        })
     }
 }
 

@@ -6,7 +6,7 @@
 //!
 //! Must not read or write rows. Invariant: the pieces together are the points, in order, none above [`N_MAX`].
 
-use super::super::chunk::{Effort, N_MAX, encode};
+use super::super::chunk::{Effort, Learnt, N_MAX, encode, encode_learning};
 use super::super::types::Point;
 
 /// Largest blob that fits into a page of 4 KiB with its row: SQLite keeps at most 4,061 bytes of a row in its page, and the other columns
@@ -24,7 +24,7 @@ const OVERFLOW_PAGE: usize = 4_092;
 const N_MIN: usize = 2_048;
 
 /// A chunk within this share of its target is full.
-const FULL_PERCENT: usize = 92;
+const FULL_PERCENT: usize = 96;
 
 /// Tries to meet the target; each packs the whole piece.
 const TRIES_MAX: usize = 4;
@@ -77,24 +77,26 @@ pub(super) fn cut(mut points: &[Point], rest: Effort) -> Vec<Piece<'_>> {
 fn first_piece(points: &[Point], rest: Effort) -> Piece<'_> {
     let all = points.get(..N_MAX).unwrap_or(points);
     let quick = encode(all, Effort::Quick);
-    // Packed thoroughly they take less: if they do not fill a page in a hurry, they do not at all.
+    // Packed thoroughly they take about as much, with their hours: if they do not fill a page in a hurry, they hardly do at all.
     if !is_full(all.len(), quick.len()) && quick.len() < target(all.len(), quick.len()) {
         return match rest {
             Effort::Quick => Piece { points: all, blob: quick },
-            Effort::Thorough => fitted(all, |n, n_bytes| target(n, n_bytes) / 2),
+            Effort::Thorough => fitted(all, quick.len(), |n, n_bytes| target(n, n_bytes) / 2),
         };
     }
-    fitted(all, target)
+    fitted(all, quick.len(), target)
 }
 
-/// As many of the first points as meet a target, all if they stay below it.
-fn fitted(all: &[Point], target: impl Fn(usize, usize) -> usize) -> Piece<'_> {
-    let mut n = all.len();
+/// As many of the first points as meet a target, all if they stay below it. All of them, packed quickly, take `n_quick` bytes.
+fn fitted(all: &[Point], n_quick: usize, target: impl Fn(usize, usize) -> usize) -> Piece<'_> {
+    // Thoroughly they take less, hours not counted: the first try is near the target.
+    let mut n = (all.len() * target(all.len(), n_quick) / n_quick.max(1)).clamp(1, all.len());
     let mut n_too_many = all.len() + 1;
     let mut best: Option<Piece<'_>> = None;
+    let mut learnt = Learnt::default();
     for _ in 0..TRIES_MAX {
         let tried = all.get(..n).unwrap_or(all);
-        let blob = encode(tried, Effort::Thorough);
+        let blob = encode_learning(tried, Effort::Thorough, &mut learnt);
         let target = target(n, blob.len());
         let next = n.saturating_mul(target) / blob.len().max(1);
         let fits = blob.len() <= target;

@@ -95,7 +95,7 @@ fn hours_that_are_not_those_of_their_readings_are_found() {
             .map(|n| Point { at_us: T0 + n * MINUTE, value: value + (n % 5) as f64, quality: 0 })
             .collect()
     };
-    let (a, b) = (encode(&points(10.0), Effort::Quick), encode(&points(20.0), Effort::Quick));
+    let (a, b) = (encode(&points(10.0), Effort::Thorough), encode(&points(20.0), Effort::Thorough));
     let hours_end = a.iter().zip(&b).rposition(|(a, b)| a != b).unwrap();
     let differs: Vec<usize> = (0..a.len()).filter(|at| a.get(*at) != b.get(*at)).collect();
     assert_eq!(a.len(), b.len(), "the same shape: {hours_end} {differs:?}");
