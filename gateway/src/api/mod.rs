@@ -17,6 +17,7 @@ mod farm;
 mod history;
 mod model;
 mod nodes;
+mod numbers;
 mod overview;
 mod page;
 mod past;

@@ -8,25 +8,29 @@
 use axum::extract::{Path, Query, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
-use axum::{Json, Router, routing::get};
+use axum::{Router, routing::get};
 use serde::{Deserialize, Serialize};
-use std::io::Write;
+use std::io::{self, Write};
 use std::ops::{ControlFlow, Range};
 use utoipa::{IntoParams, ToSchema};
 
 use super::auth::SignedIn;
 use super::error::Problem;
+use super::numbers::{Numbers, put_whole};
 use super::past::cut_ms;
 use super::pieces::{self, Pieces};
 use super::{Api, ask};
 use crate::quality::Quality;
-use crate::store::{LastValue, Reader, Sample};
+use crate::store::{Bucket, LastValue, Reader, Sample};
 
 /// Spans of one answer at most: ten years of hours.
 const SPANS_MAX: i64 = 100_000;
 
 /// What one latest sample takes as text, usually.
-const LATEST_BYTES: usize = 112;
+const LATEST_BYTES: usize = 128;
+
+/// What one span takes as text, usually.
+const SPAN_BYTES: usize = 192;
 
 /// Which part of a series.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -64,6 +68,7 @@ pub(crate) struct Samples {
 }
 
 /// What a series did in a span.
+#[cfg_attr(not(test), expect(dead_code, reason = "only the description and a test show it whole"))]
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Span {
     /// Beginning, ms.
@@ -84,6 +89,7 @@ pub(crate) struct Span {
 }
 
 /// A series in spans of time.
+#[cfg_attr(not(test), expect(dead_code, reason = "only the description and a test show it whole"))]
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Spans {
     /// Spans that hold a value.
@@ -96,6 +102,7 @@ pub(crate) struct Spans {
 }
 
 /// The latest sample of a series.
+#[cfg_attr(not(test), expect(dead_code, reason = "only the description and a test show it whole"))]
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Latest<'l> {
     device: &'l str,
@@ -104,18 +111,6 @@ pub(crate) struct Latest<'l> {
     at: i64,
     value: Option<f64>,
     quality: &'static str,
-}
-
-impl<'l> From<&'l LastValue> for Latest<'l> {
-    fn from(last: &'l LastValue) -> Self {
-        Self {
-            device: &last.device,
-            metric: &last.metric,
-            at: last.sample.at_us.div_euclid(1_000),
-            value: last.sample.value,
-            quality: Quality::from_byte(last.sample.quality).code(),
-        }
-    }
 }
 
 pub(super) fn routes() -> Router<Api> {
@@ -132,9 +127,9 @@ pub(super) fn routes() -> Router<Api> {
 pub(crate) async fn latest(_: SignedIn, State(api): State<Api>) -> Result<Response, Problem> {
     let body = ask(&api.reader, |reader| {
         let values = reader.last_values(None)?;
-        let latest: Vec<Latest<'_>> = values.iter().map(Latest::from).collect();
-        let mut body = Vec::with_capacity(latest.len() * LATEST_BYTES);
-        serde_json::to_writer(&mut body, &latest)?;
+        let mut body = Vec::with_capacity(values.len() * LATEST_BYTES);
+        let mut numbers = Numbers::default();
+        put_list(&mut body, &values, |body, last| put_latest(&mut numbers, body, last))?;
         Ok(body)
     });
     Ok(([(header::CONTENT_TYPE, "application/json")], body.await?).into_response())
@@ -150,22 +145,71 @@ pub(crate) async fn spans(
     State(api): State<Api>,
     Path((device, metric)): Path<(String, String)>,
     Query(query): Query<SpansQuery>,
-) -> Result<Json<Spans>, Problem> {
+) -> Result<Response, Problem> {
     let edges = edges(&query)?;
-    let (buckets, summary) =
-        ask(&api.reader, move |reader| Ok(reader.buckets(&device, &metric, &edges, query.rises)?)).await?;
-    let spans = buckets.into_iter().map(|bucket| Span {
-        at: bucket.from_us.div_euclid(1_000),
-        n: bucket.n_values,
-        n_flagged: bucket.n_flagged,
-        min: bucket.min,
-        max: bucket.max,
-        mean: bucket.mean,
-        last: bucket.last,
-        time_mean: bucket.time_mean,
-        rise: bucket.rise,
+    let body = ask(&api.reader, move |reader| {
+        let (buckets, summary) = reader.buckets(&device, &metric, &edges, query.rises)?;
+        let mut body = Vec::with_capacity(buckets.len() * SPAN_BYTES + SPAN_BYTES);
+        body.extend_from_slice(b"{\"spans\":");
+        let mut numbers = Numbers::default();
+        put_list(&mut body, &buckets, |body, bucket| put_span(&mut numbers, body, bucket))?;
+        write!(body, ",\"n_damaged\":{},\"cut\":", summary.n_damaged())?;
+        serde_json::to_writer(&mut body, &cut_ms(summary.cut_us))?;
+        body.push(b'}');
+        Ok(body)
     });
-    Ok(Json(Spans { spans: spans.collect(), n_damaged: summary.n_damaged(), cut: cut_ms(summary.cut_us) }))
+    Ok(([(header::CONTENT_TYPE, "application/json")], body.await?).into_response())
+}
+
+/// Appends a JSON list.
+fn put_list<T>(
+    body: &mut Vec<u8>,
+    items: &[T],
+    mut put: impl FnMut(&mut Vec<u8>, &T) -> io::Result<()>,
+) -> io::Result<()> {
+    body.push(b'[');
+    for (n, item) in items.iter().enumerate() {
+        if n > 0 {
+            body.push(b',');
+        }
+        put(body, item)?;
+    }
+    body.push(b']');
+    Ok(())
+}
+
+/// Appends a [`Span`].
+fn put_span(numbers: &mut Numbers, body: &mut Vec<u8>, bucket: &Bucket) -> io::Result<()> {
+    put_whole(body, b"{\"at\":", bucket.from_us.div_euclid(1_000));
+    put_whole(body, b",\"n\":", bucket.n_values.cast_signed());
+    put_whole(body, b",\"n_flagged\":", bucket.n_flagged.cast_signed());
+    numbers.put_value(body, b",\"min\":", bucket.min)?;
+    numbers.put_value(body, b",\"max\":", bucket.max)?;
+    numbers.put_value(body, b",\"mean\":", bucket.mean)?;
+    numbers.put_value(body, b",\"last\":", bucket.last)?;
+    numbers.put_value(body, b",\"time_mean\":", bucket.time_mean)?;
+    if let Some(rise) = bucket.rise {
+        numbers.put_value(body, b",\"rise\":", rise)?;
+    }
+    body.push(b'}');
+    Ok(())
+}
+
+/// Appends a [`Latest`].
+fn put_latest(numbers: &mut Numbers, body: &mut Vec<u8>, last: &LastValue) -> io::Result<()> {
+    body.extend_from_slice(b"{\"device\":");
+    serde_json::to_writer(&mut *body, &*last.device)?;
+    body.extend_from_slice(b",\"metric\":");
+    serde_json::to_writer(&mut *body, &*last.metric)?;
+    put_whole(body, b",\"at\":", last.sample.at_us.div_euclid(1_000));
+    match last.sample.value {
+        Some(value) => numbers.put_value(body, b",\"value\":", value)?,
+        None => body.extend_from_slice(b",\"value\":null"),
+    }
+    body.extend_from_slice(b",\"quality\":");
+    serde_json::to_writer(&mut *body, Quality::from_byte(last.sample.quality).code())?;
+    body.push(b'}');
+    Ok(())
 }
 
 /// Beginnings of the spans and the end, µs.
@@ -209,13 +253,13 @@ fn stream(
     range_us: Range<i64>,
     pieces: &mut Pieces,
 ) -> anyhow::Result<()> {
-    pieces.buffer().extend_from_slice(b"{\"samples\":[");
+    pieces.buffer().extend_from_slice(b"{\"samples\":");
     let mut failed = None;
-    let mut separator = "";
+    let (mut numbers, mut opening) = (Numbers::default(), &b"[["[..]);
     let summary = reader.samples(device, metric, range_us, &mut |sample| {
-        let written = write_sample(pieces.buffer(), separator, sample);
-        separator = ",";
-        match written.map_err(std::io::Error::from).and_then(|()| pieces.pass_on()) {
+        let written = put_sample(&mut numbers, pieces.buffer(), opening, sample);
+        opening = b",[";
+        match written.and_then(|()| pieces.pass_on()) {
             Ok(()) => ControlFlow::Continue(()),
             Err(error) => {
                 failed = Some(error);
@@ -226,17 +270,20 @@ fn stream(
     if let Some(error) = failed {
         return Err(error.into());
     }
-    write!(pieces, "],\"n_damaged\":{}}}", summary.n_damaged())?;
+    let none = if opening == b"[[" { "[" } else { "" };
+    write!(pieces, "{none}],\"n_damaged\":{}}}", summary.n_damaged())?;
     Ok(())
 }
 
-fn write_sample(piece: &mut Vec<u8>, separator: &str, sample: Sample) -> Result<(), serde_json::Error> {
-    piece.extend_from_slice(separator.as_bytes());
+fn put_sample(numbers: &mut Numbers, piece: &mut Vec<u8>, opening: &[u8], sample: Sample) -> io::Result<()> {
     let at = sample.at_us.div_euclid(1_000);
     if sample.quality == 0 {
-        return serde_json::to_writer(piece, &(at, sample.value));
+        return numbers.put_sample(piece, opening, at, sample.value, b']');
     }
-    serde_json::to_writer(piece, &(at, sample.value, Quality::from_byte(sample.quality).code()))
+    numbers.put_sample(piece, opening, at, sample.value, b',')?;
+    serde_json::to_writer(&mut *piece, Quality::from_byte(sample.quality).code())?;
+    piece.push(b']');
+    Ok(())
 }
 
 #[cfg(test)]
@@ -256,8 +303,42 @@ mod tests {
     #[test]
     fn a_sample_is_a_short_row() {
         let mut piece = Vec::new();
-        write_sample(&mut piece, "", Sample { at_us: 1_500, value: Some(23.4), quality: 0 }).unwrap();
-        write_sample(&mut piece, ",", Sample { at_us: 2_000, value: None, quality: 1 }).unwrap();
+        let mut numbers = Numbers::default();
+        let mut put = |opening: &[u8], at_us, value, quality| {
+            put_sample(&mut numbers, &mut piece, opening, Sample { at_us, value, quality }).unwrap();
+        };
+        put(b"[", 1_500, Some(23.4), 0);
+        put(b",[", 2_000, None, 1);
         assert_eq!(String::from_utf8(piece).unwrap(), "[1,23.4],[2,null,\"missing\"]");
+    }
+
+    #[test]
+    fn answers_have_the_shapes_that_are_described() {
+        let mut numbers = Numbers::default();
+        let device: std::sync::Arc<str> = "n\"1".into();
+        for (value, quality) in [(Some(23.4), 0), (Some(-0.0), 0), (None, 1)] {
+            let sample = Sample { at_us: -1_500, value, quality };
+            let last = LastValue { device: device.clone(), metric: "battery".into(), sample };
+            let shape = Latest {
+                device: &device,
+                metric: "battery",
+                at: -2,
+                value,
+                quality: Quality::from_byte(quality).code(),
+            };
+            let mut body = Vec::new();
+            put_latest(&mut numbers, &mut body, &last).unwrap();
+            assert_eq!(String::from_utf8(body).unwrap(), serde_json::to_string(&shape).unwrap());
+        }
+        for rise in [None, Some(0.1 + 0.2)] {
+            let (min, max, mean, last, time_mean) = (-1.5, 20.0, 7.0 / 3.0, 1e300, 0.05);
+            let (from_us, n_values, n_flagged) = (3_600_000_000, 60, 2);
+            let bucket = Bucket { from_us, n_values, n_flagged, min, max, mean, last, time_mean, rise };
+            let shape = Span { at: 3_600_000, n: 60, n_flagged, min, max, mean, last, time_mean, rise };
+            let mut body = Vec::new();
+            put_list(&mut body, &[bucket, bucket], |body, one| put_span(&mut numbers, body, one)).unwrap();
+            let expected = serde_json::to_string(&[&shape, &shape]).unwrap();
+            assert_eq!(String::from_utf8(body).unwrap(), expected);
+        }
     }
 }
