@@ -111,9 +111,9 @@ pub(super) fn put_whole(out: &mut Vec<u8>, opening: &[u8], number: i64) {
 /// The digits of a number below 10^8, all at once: fours, then twos, then ones side by side in one word, each divided by multiplying.
 fn eight_digits(number: u32) -> [u8; 8] {
     let fours = u64::from(number / 10_000) | u64::from(number % 10_000) << 32;
-    let hundreds = (fours * 10_486 >> 20) & 0x7f_0000_007f;
+    let hundreds = ((fours * 10_486) >> 20) & 0x7f_0000_007f;
     let twos = (fours - 100 * hundreds) << 16 | hundreds;
-    let tens = (twos * 103 >> 10) & 0x000f_000f_000f_000f;
+    let tens = ((twos * 103) >> 10) & 0x000f_000f_000f_000f;
     let ones = (twos - 10 * tens) << 8 | tens;
     (ones | 0x3030_3030_3030_3030).to_le_bytes()
 }

@@ -68,7 +68,6 @@ pub(crate) struct Samples {
 }
 
 /// What a series did in a span.
-#[cfg_attr(not(test), expect(dead_code, reason = "only the description and a test show it whole"))]
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Span {
     /// Beginning, ms.

@@ -28,7 +28,7 @@ use super::fold::{self, Compaction, FoldError};
 use super::log_room::LogRoom;
 use super::open::{self, FolderLock};
 use super::reader;
-use super::types::{Batch, Mark};
+use super::types::Mark;
 use super::upkeep::{Round, Rounds};
 
 use self::queue::Waiting;

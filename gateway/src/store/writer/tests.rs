@@ -1,6 +1,7 @@
 //! The writing thread's loop, step by step.
 
 use super::super::tests::readings;
+use super::super::types::Batch;
 use super::super::upkeep::Upkeep;
 use super::*;
 
