@@ -1,9 +1,13 @@
-//! Builds the page before the binary embeds it: `npm ci && npm run build` in `web/`, only when the built files are older
-//! than their sources. Without the `web` feature nothing is run and Node.js is not needed.
+//! Compresses what the binary embeds: the API's description and the page. Builds the page first, with `npm ci && npm run build` in
+//! `web/`, only when the built files are older than their sources. Without the `web` feature there is no page, and Node.js is not needed.
 
-use std::path::Path;
+use std::io::Write;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::SystemTime;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
 
 /// What the built page depends on, relative to `gateway/`.
 const SOURCES: &[&str] = &[
@@ -21,9 +25,15 @@ const SOURCES: &[&str] = &[
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
     pack_relocations();
-    if std::env::var_os("CARGO_FEATURE_WEB").is_none() {
-        return;
+    println!("cargo:rerun-if-changed=src/api/openapi.json");
+    compress(Path::new("src/api/openapi.json"), &out().join("openapi.json.gz"));
+    if std::env::var_os("CARGO_FEATURE_WEB").is_some() {
+        build_page();
+        embed_page();
     }
+}
+
+fn build_page() {
     for source in SOURCES {
         println!("cargo:rerun-if-changed={source}");
     }
@@ -53,6 +63,49 @@ fn pack_relocations() {
     let is = |key: &str, value: &str| std::env::var(key).is_ok_and(|is| is == value);
     if is("CARGO_CFG_TARGET_OS", "linux") && is("CARGO_CFG_TARGET_ENV", "gnu") {
         println!("cargo:rustc-link-arg-bins=-Wl,-z,pack-relative-relocs");
+    }
+}
+
+/// Where cargo wants what is made here.
+fn out() -> PathBuf {
+    std::env::var_os("OUT_DIR").map_or_else(|| fail("cargo names no OUT_DIR"), PathBuf::from)
+}
+
+/// Writes `to`, as gzip (RFC 1952).
+fn compress(from: &Path, to: &Path) {
+    let packed = std::fs::read(from).and_then(|plain| {
+        let mut packer = GzEncoder::new(Vec::new(), Compression::best());
+        packer.write_all(&plain)?;
+        packer.finish()
+    });
+    if let Err(error) = packed.and_then(|packed| std::fs::write(to, packed)) {
+        fail(&format!("{} was not compressed: {error}", from.display()));
+    }
+}
+
+/// Compresses each file of the page and writes the table of them that the program includes.
+fn embed_page() {
+    let mut files = Vec::new();
+    list(Path::new("web/dist"), &mut files);
+    files.sort();
+    let mut table = String::from("[");
+    for (n, file) in files.iter().enumerate() {
+        let packed = out().join(format!("page-{n}.gz"));
+        compress(file, &packed);
+        let name = file.strip_prefix("web/dist").unwrap_or(file).display().to_string();
+        table.push_str(&format!("({name:?}, include_bytes!({:?}) as &[u8]),", packed.display().to_string()));
+    }
+    table.push(']');
+    if let Err(error) = std::fs::write(out().join("page.rs"), table) {
+        fail(&format!("the table of the page was not written: {error}"));
+    }
+}
+
+fn list(folder: &Path, files: &mut Vec<PathBuf>) {
+    let entries =
+        std::fs::read_dir(folder).unwrap_or_else(|error| fail(&format!("{}: {error}", folder.display())));
+    for path in entries.flatten().map(|entry| entry.path()) {
+        if path.is_dir() { list(&path, files) } else { files.push(path) }
     }
 }
 

@@ -48,7 +48,7 @@ need_build() {
     fi
     sed -n 's|.*"manifest_path":"\([^"]*\)/Cargo.toml".*"name":"\([^"]*\)","src_path".*"test":true},"features".*"executable":"\([^"]*\)".*|\1 \2 \3|p' \
         "$json" | sort -u >"$LOGS/programs"
-    # rust-embed and the tests look for the program here.
+    # The tests look for the program here.
     export GIOT_BIN=$TARGET/debug/giot
     BUILT=yes
 }

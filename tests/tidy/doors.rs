@@ -28,7 +28,6 @@ pub(crate) const DOORS: &[Door] = &[
     Door { word: "rusqlite", only_in: &["gateway/src/store/"], within: NOWHERE_ELSE },
     Door { word: "pco", only_in: &["gateway/src/store/"], within: NOWHERE_ELSE },
     Door { word: "axum", only_in: &["gateway/src/api/"], within: NOWHERE_ELSE },
-    Door { word: "rust_embed", only_in: &["gateway/src/api/"], within: NOWHERE_ELSE },
     Door { word: "influxdb2", only_in: &["gateway/src/sinks/influx.rs"], within: NOWHERE_ELSE },
     Door { word: "hyper", only_in: &["gateway/src/sinks/influx.rs"], within: NOWHERE_ELSE },
     Door { word: "rust_xlsxwriter", only_in: &["gateway/src/history/export/xlsx.rs"], within: NOWHERE_ELSE },

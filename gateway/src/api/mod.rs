@@ -19,6 +19,7 @@ mod model;
 mod nodes;
 mod numbers;
 mod overview;
+mod packed;
 mod page;
 mod past;
 mod pieces;
@@ -41,7 +42,7 @@ use crate::words::Words;
 use anyhow::Context;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::http::header;
+use axum::http::{HeaderMap, header};
 use axum::middleware;
 use axum::response::IntoResponse;
 use axum::routing::get;
@@ -91,7 +92,8 @@ impl Api {
 }
 
 /// The description of the API: made from the handlers by a test (`description.rs`), so that the program need not hold its making.
-const DESCRIPTION: &str = include_str!("openapi.json");
+/// Compressed, because hardly anybody asks.
+const DESCRIPTION: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/openapi.json.gz"));
 
 /// Every route.
 fn resources() -> Router<Api> {
@@ -127,8 +129,8 @@ fn routes(api: Api) -> Router {
         .with_state(api)
 }
 
-async fn describe() -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, "application/json")], DESCRIPTION)
+async fn describe(headers: HeaderMap) -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, "application/json")], packed::answer(&headers, DESCRIPTION))
 }
 
 /// Serves until the gateway stops.

@@ -1,10 +1,14 @@
 //! The page's files, embedded in the binary; without the `web` feature a sentence that says so.
 
 use axum::Router;
-use axum::http::{StatusCode, Uri, header};
+#[cfg(not(feature = "web"))]
+use axum::http::StatusCode;
+use axum::http::{HeaderMap, Uri, header};
 use axum::response::{IntoResponse, Response};
 
 use super::Api;
+#[cfg(feature = "web")]
+use super::packed;
 
 /// What the page may do in a browser: nothing from outside, nothing inline.
 const POLICY: &str = "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
@@ -13,21 +17,20 @@ pub(super) fn routes() -> Router<Api> {
     Router::new().fallback(file)
 }
 
-async fn file(uri: Uri) -> Response {
+async fn file(uri: Uri, wishes: HeaderMap) -> Response {
     let path = match uri.path().trim_start_matches('/') {
         "" => "index.html",
         path => path,
     };
-    serve(path)
+    serve(path, &wishes)
 }
 
 #[cfg(feature = "web")]
-fn serve(path: &str) -> Response {
-    #[derive(rust_embed::RustEmbed)]
-    #[folder = "web/dist"]
-    struct Page;
+fn serve(path: &str, wishes: &HeaderMap) -> Response {
+    /// Names and compressed contents of the files of `web/dist`.
+    const FILES: &[(&str, &[u8])] = &include!(concat!(env!("OUT_DIR"), "/page.rs"));
 
-    let Some(file) = Page::get(path) else {
+    let Some((_, packed)) = FILES.iter().find(|(name, _)| *name == path) else {
         return super::error::Problem::not_found("such page").into_response();
     };
     // The bundler puts a hash into the names below assets/: they never change; everything else is asked for anew.
@@ -39,11 +42,11 @@ fn serve(path: &str) -> Response {
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::REFERRER_POLICY, "no-referrer"),
     ];
-    (StatusCode::OK, headers, file.data).into_response()
+    (headers, packed::answer(wishes, packed)).into_response()
 }
 
 #[cfg(not(feature = "web"))]
-fn serve(path: &str) -> Response {
+fn serve(path: &str, _: &HeaderMap) -> Response {
     if path != "index.html" {
         return super::error::Problem::not_found("such page").into_response();
     }
