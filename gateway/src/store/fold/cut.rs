@@ -26,6 +26,9 @@ const N_MIN: usize = 2_048;
 /// A chunk within this share of its target is full.
 const FULL_PERCENT: usize = 96;
 
+/// What fills this share of a page packed quickly may fill it thoroughly: then hours come with it.
+const NEARLY_FULL_PERCENT: usize = 80;
+
 /// Tries to meet the target; each packs the whole piece.
 const TRIES_MAX: usize = 4;
 
@@ -77,14 +80,23 @@ pub(super) fn cut(mut points: &[Point], rest: Effort) -> Vec<Piece<'_>> {
 fn first_piece(points: &[Point], rest: Effort) -> Piece<'_> {
     let all = points.get(..N_MAX).unwrap_or(points);
     let quick = encode(all, Effort::Quick);
-    // Packed thoroughly they take about as much, with their hours: if they do not fill a page in a hurry, they hardly do at all.
-    if !is_full(all.len(), quick.len()) && quick.len() < target(all.len(), quick.len()) {
-        return match rest {
-            Effort::Quick => Piece { points: all, blob: quick },
-            Effort::Thorough => fitted(all, quick.len(), |n, n_bytes| target(n, n_bytes) / 2),
+    let wanted = target(all.len(), quick.len());
+    let may_fill = is_full(all.len(), quick.len())
+        || match rest {
+            Effort::Quick => quick.len() >= wanted,
+            Effort::Thorough => quick.len() * 100 >= wanted * NEARLY_FULL_PERCENT,
         };
+    if may_fill {
+        let piece = fitted(all, quick.len(), target);
+        let fills = piece.points.len() < all.len() || is_full(all.len(), piece.blob.len());
+        if fills || rest == Effort::Quick {
+            return piece;
+        }
     }
-    fitted(all, quick.len(), target)
+    match rest {
+        Effort::Quick => Piece { points: all, blob: quick },
+        Effort::Thorough => fitted(all, quick.len(), |n, n_bytes| target(n, n_bytes) / 2),
+    }
 }
 
 /// As many of the first points as meet a target, all if they stay below it. All of them, packed quickly, take `n_quick` bytes.
@@ -179,5 +191,17 @@ mod tests {
         let halves = cut(&points, Effort::Thorough);
         assert_eq!(halves.iter().map(|piece| piece.points.len()).sum::<usize>(), 12_000);
         assert!(halves.iter().all(|piece| piece.blob.len() <= PAGE_BLOB / 2 && !piece.points.is_empty()));
+    }
+
+    #[test]
+    fn what_fills_a_page_with_its_hours_is_not_cut_into_halves() {
+        // A rest is two halves at most, however far beyond a page it reaches.
+        let points = series(16_000, |i| (250 + noise(i) % 5) as f64 / 10.0);
+        for n in (9_000..16_000).step_by(125) {
+            let pieces = cut(&points[..n], Effort::Thorough);
+            let is_small = |piece: &&Piece<'_>| !is_full(piece.points.len(), piece.blob.len());
+            let sizes: Vec<usize> = pieces.iter().map(|piece| piece.blob.len()).collect();
+            assert!(pieces.iter().filter(is_small).count() <= 2, "{n}: {sizes:?}");
+        }
     }
 }
