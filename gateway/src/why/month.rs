@@ -13,7 +13,7 @@ const N_DAYS: i32 = 30;
 
 /// The unit that a number's name ends in, in Vietnamese and English.
 const UNITS: [(&str, [&str; 2]); 8] = [
-    ("_l_per_h", ["lít/giờ", "L/h"]),
+    ("_l_per_h", ["L/giờ", "L/h"]),
     ("_kpa", ["kPa", "kPa"]),
     ("_mm", ["mm", "mm"]),
     ("_c", ["°C", "°C"]),
