@@ -116,19 +116,6 @@ words! {
     }
 }
 
-impl Part {
-    /// The least and the most that it is.
-    const fn range(self) -> (f64, f64) {
-        match self {
-            Self::Hour => (0.0, 23.0),
-            Self::Minute => (0.0, 1439.0),
-            Self::Weekday => (1.0, 7.0),
-            Self::Day => (1.0, 31.0),
-            Self::Month => (1.0, 12.0),
-        }
-    }
-}
-
 impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -315,10 +302,7 @@ impl Checker<'_> {
                     return None;
                 }
                 match result(&name, &kinds) {
-                    Ok(kind) => {
-                        self.within_reach(id, &name, &call.args);
-                        Some(kind)
-                    }
+                    Ok(kind) => Some(kind),
                     Err(what) => {
                         self.problem(id, what);
                         None
@@ -350,34 +334,6 @@ impl Checker<'_> {
                 self.problem(id, what.to_owned());
                 None
             }
-        }
-    }
-
-    /// Tells a comparison of a part of the time with a number that it never has: `time.hour == 24`, `time.weekday == 0`.
-    fn within_reach(&mut self, id: u64, operator: &str, args: &[IdedExpr]) {
-        let [one, other] = args else { return };
-        let is_turned = number_of(one).is_some();
-        let (part, number) = if is_turned { (other, one) } else { (one, other) };
-        let Expr::Ident(variable) = &part.expr else { return };
-        let input = place_of(variable).and_then(|n| self.inputs.get(n));
-        let (Some(Source::Time(part)), Some(number)) = (input, number_of(number)) else { return };
-        let (least, most) = part.range();
-        // `time.hour < 24` and `time.weekday > 0` are always true, and say what is meant.
-        let (below, above) = match (operator, is_turned) {
-            (operators::LESS, false) | (operators::GREATER, true) => (least, most + 1.0),
-            (operators::GREATER, false) | (operators::LESS, true) => (least - 1.0, most),
-            (
-                operators::EQUALS
-                | operators::NOT_EQUALS
-                | operators::LESS_EQUALS
-                | operators::GREATER_EQUALS,
-                _,
-            ) => (least, most),
-            _ => return,
-        };
-        if !(below..=above).contains(&number) {
-            let word = part.word();
-            self.problem(id, format!("time.{word} is never {number}: it goes from {least} to {most}"));
         }
     }
 
@@ -478,11 +434,6 @@ fn path(node: &IdedExpr) -> Option<(&str, &str, Option<&str>)> {
     let Expr::Select(select) = &node.expr else { return None };
     let (root, key) = pair(&select.operand).filter(|_| !select.test)?;
     Some((root, key, Some(&select.field)))
-}
-
-/// The number that a part is, which has become a decimal one.
-fn number_of(part: &IdedExpr) -> Option<f64> {
-    if let Expr::Literal(LiteralValue::Double(number)) = &part.expr { Some(*number.inner()) } else { None }
 }
 
 /// Whether a part is the number 0, which has become a decimal one.
