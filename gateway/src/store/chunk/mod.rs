@@ -126,6 +126,16 @@ pub(super) fn encode(points: &[Point], effort: Effort) -> Vec<u8> {
 
 /// As [`encode`]; what was learnt from a stretch that is much the same saves trying, and is learnt from this one.
 pub(super) fn encode_learning(points: &[Point], effort: Effort, learnt: &mut Learnt) -> Vec<u8> {
+    // Summing up takes as long as packing, and few readings are unpacked as quickly.
+    encode_with(points, effort, effort == Effort::Thorough, learnt)
+}
+
+/// Packed quickly, but with the hours that thorough packing would add: what they will take, about.
+pub(super) fn encode_to_size(points: &[Point]) -> Vec<u8> {
+    encode_with(points, Effort::Quick, true, &mut Learnt::default())
+}
+
+fn encode_with(points: &[Point], effort: Effort, has_hours: bool, learnt: &mut Learnt) -> Vec<u8> {
     let mut out = Vec::with_capacity(64 + points.len());
     let has_missing = points.iter().any(Point::is_missing);
     let has_quality = points.iter().any(|point| point.quality != 0);
@@ -133,11 +143,8 @@ pub(super) fn encode_learning(points: &[Point], effort: Effort, learnt: &mut Lea
         points.iter().filter(|point| !point.is_missing()).map(|point| point.value).collect();
     let decimals = values::as_decimals(&values);
     let rhythm = times::rhythm(points);
-    let hours = match effort {
-        // Summing up takes as long as packing, and few readings are unpacked as quickly.
-        Effort::Quick => None,
-        Effort::Thorough => decimals.as_ref().and_then(|(_, scale)| hours::sum_up(points, *scale)),
-    };
+    let decimals_of_hours = decimals.as_ref().filter(|_| has_hours);
+    let hours = decimals_of_hours.and_then(|(_, scale)| hours::sum_up(points, *scale));
     let hours = hours.and_then(|hours| hours::encode(&hours, rhythm));
     let flag = |is_set, flag| if is_set { flag } else { 0 };
     out.push(VERSION);

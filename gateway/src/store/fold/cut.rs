@@ -6,7 +6,7 @@
 //!
 //! Must not read or write rows. Invariant: the pieces together are the points, in order, none above [`N_MAX`].
 
-use super::super::chunk::{Effort, Learnt, N_MAX, encode, encode_learning};
+use super::super::chunk::{Effort, Learnt, N_MAX, encode, encode_learning, encode_to_size};
 use super::super::types::Point;
 
 /// Largest blob that fits into a page of 4 KiB with its row: SQLite keeps at most 4,061 bytes of a row in its page, and the other columns
@@ -24,10 +24,7 @@ const OVERFLOW_PAGE: usize = 4_092;
 const N_MIN: usize = 2_048;
 
 /// A chunk within this share of its target is full.
-const FULL_PERCENT: usize = 96;
-
-/// What fills this share of a page packed quickly may fill it thoroughly: then hours come with it.
-const NEARLY_FULL_PERCENT: usize = 80;
+const FULL_PERCENT: usize = 92;
 
 /// Tries to meet the target; each packs the whole piece.
 const TRIES_MAX: usize = 4;
@@ -79,23 +76,17 @@ pub(super) fn cut(mut points: &[Point], rest: Effort) -> Vec<Piece<'_>> {
 /// The first full chunk of `points`, or all of them if they do not fill one.
 fn first_piece(points: &[Point], rest: Effort) -> Piece<'_> {
     let all = points.get(..N_MAX).unwrap_or(points);
-    let quick = encode(all, Effort::Quick);
-    let wanted = target(all.len(), quick.len());
-    let may_fill = is_full(all.len(), quick.len())
-        || match rest {
-            Effort::Quick => quick.len() >= wanted,
-            Effort::Thorough => quick.len() * 100 >= wanted * NEARLY_FULL_PERCENT,
-        };
-    if may_fill {
-        let piece = fitted(all, quick.len(), target);
-        let fills = piece.points.len() < all.len() || is_full(all.len(), piece.blob.len());
-        if fills || rest == Effort::Quick {
-            return piece;
-        }
+    let (quick, rest_of) = match rest {
+        Effort::Quick => (encode(all, Effort::Quick), None),
+        Effort::Thorough => (encode_to_size(all), Some(|n, n_bytes| target(n, n_bytes) / 2)),
+    };
+    // Packed thoroughly they take less: if they do not fill a page in a hurry, they do not at all.
+    if is_full(all.len(), quick.len()) || quick.len() >= target(all.len(), quick.len()) {
+        return fitted(all, quick.len(), target);
     }
-    match rest {
-        Effort::Quick => Piece { points: all, blob: quick },
-        Effort::Thorough => fitted(all, quick.len(), |n, n_bytes| target(n, n_bytes) / 2),
+    match rest_of {
+        None => Piece { points: all, blob: quick },
+        Some(half) => fitted(all, quick.len(), half),
     }
 }
 
