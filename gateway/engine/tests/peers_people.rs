@@ -16,14 +16,14 @@ mod farm;
 #[path = "engine/field.rs"]
 mod field;
 
-use giot_engine::program::{Window, Windows};
+use giot_engine::program::{Program, Window, Windows};
 use giot_engine::{
     DayWindow, Input, Pause, Plan, ProgramWish, PumpKind, PumpPlan, RuleWish, RunSet, SourcePlan, ValveRef,
 };
 use giot_shared::ids::ValveId;
 use giot_shared::units::{LitresPerHour, Millilitres};
 
-use farm::{farm, node, program, zone, zone_of};
+use farm::{at_hour, farm, node, program, zone, zone_of};
 use field::Field;
 
 #[test]
@@ -216,7 +216,7 @@ fn irrigation_unlimited_manual_run() {
         no_water: vec![Window::daily(DayWindow::new(7 * 60, 8 * 60).unwrap())],
         ..Windows::default()
     };
-    morning.starts = vec![farm::at_hour(9, 0)];
+    morning.starts = vec![at_hour(9, 0)];
     plan.programs.insert("morning".parse().unwrap(), morning);
     let mut field = Field::new(plan);
     field.start("z2", 120);
@@ -349,6 +349,28 @@ fn opensprinkler_run_once_does_not_wait_for_the_least_time_off() {
     assert!(field.is_open("v1"), "{:?}", field.log);
     field.wait_s(600);
     assert!(!field.is_open("v1"), "within one set it rests: {:?}", field.log);
+}
+
+#[test]
+fn what_a_person_asked_for_goes_by_the_time_that_passes_whatever_the_clock_does() {
+    let day_ms = 86_400_000;
+    for shift_ms in [-2 * day_ms, -3_600_000, 3_600_000, 2 * day_ms] {
+        let mut plan = farm(2);
+        plan.zones.values_mut().for_each(|zone| zone.automatic = false);
+        plan.programs.insert(
+            "p".parse().unwrap(),
+            Program { starts: vec![at_hour(23, 0)], ..program(&[("z1", 20), ("z2", 20)]) },
+        );
+        let mut field = Field::new(plan);
+        field.feed(Input::Program { program: &"p".parse().unwrap(), wish: ProgramWish::Start, by: "Lan" });
+        field.wait_s(600);
+        assert!(field.is_open("v1"), "{:?}", field.log);
+        field.set_clock(shift_ms);
+        field.wait_s(650);
+        assert!(field.is_open("v2"), "{shift_ms}: {:?}", field.log);
+        field.wait_s(3600);
+        assert!(!field.is_open("v1") && !field.is_open("v2"), "{shift_ms}: {:?}", field.log);
+    }
 }
 
 #[test]

@@ -1,5 +1,5 @@
 //! A CSV that a person or a station made: headings in any order and case, lines with `#` are comments, an empty cell is missing, and so
-//! is one that holds what exports write for a missing value ([`is_missing`]).
+//! is one that holds what exports write for a missing value (`is_missing`).
 //! Commas, semicolons or tabs separate cells, whichever the heading has most of; with the latter two a decimal comma is read too.
 //!
 //! Reads on after a problem: all are told at once, up to [`N_PROBLEMS_MAX`] ([`read`]), or each with its row ([`read_each`]). Knows

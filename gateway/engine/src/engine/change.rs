@@ -60,6 +60,7 @@ pub(super) struct Before {
 struct Last {
     mono: giot_shared::time::MonoMs,
     clock_offset_ms: Option<i64>,
+    clock_known_ms: Option<i64>,
     clock_ahead_max_ms: Option<i64>,
 }
 
@@ -211,6 +212,7 @@ impl Engine {
         let last = Last {
             mono: self.last_mono,
             clock_offset_ms: self.clock_offset_ms,
+            clock_known_ms: self.clock_known_ms,
             clock_ahead_max_ms: self.clock_ahead_max_ms,
         };
         let (pumps, guards, network, out) = (self.pumps, self.guards, self.network, self.out);
@@ -229,6 +231,7 @@ impl Engine {
         self.out.actions = out.actions;
         self.last_mono = last.mono;
         self.clock_offset_ms = last.clock_offset_ms;
+        self.clock_known_ms = last.clock_known_ms;
         self.clock_ahead_max_ms = last.clock_ahead_max_ms;
         Kept { zones, zone_idxs: BTreeSet::new(), pump_idxs }
     }

@@ -73,6 +73,8 @@ pub struct Engine {
     last_mono: MonoMs,
     /// Civil minus monotonic time when everything was last looked at.
     clock_offset_ms: Option<i64>,
+    /// The same as it last was known: what a person asked for goes by the time that passes.
+    clock_known_ms: Option<i64>,
     /// The furthest ahead that this difference ever was.
     clock_ahead_max_ms: Option<i64>,
     /// Kept to save an allocation per input.
@@ -162,6 +164,7 @@ impl Engine {
             timers: BTreeSet::new(),
             last_mono: now.mono,
             clock_offset_ms: clock_offset_ms(now),
+            clock_known_ms: clock_offset_ms(now),
             clock_ahead_max_ms: clock_offset_ms(now),
             touched: Vec::new(),
         };
@@ -210,6 +213,7 @@ impl Engine {
         let now = Now { mono: now.mono.max(self.last_mono), wall: now.wall };
         self.last_mono = now.mono;
         self.clock_ahead_max_ms = self.clock_ahead_max_ms.max(clock_offset_ms(now));
+        self.keep_wishes(now);
         let mut touched = std::mem::take(&mut self.touched);
         // What is due comes first, so that an input meets the state of its moment.
         while let Some((at, idx)) = self.timers.first().copied().filter(|(at, _)| *at <= now.mono) {

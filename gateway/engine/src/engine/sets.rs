@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use giot_shared::time::UnixMs;
 
-use super::Engine;
+use super::{CLOCK_STEP_MS, Engine, clock_offset_ms};
 use crate::Now;
 use crate::diary::{By, Event};
 use crate::ids::ZoneId;
@@ -49,6 +49,17 @@ impl Engine {
         };
         self.tell_farm(now, Event::Scheduled, reason, by);
         self.hand_out(now, wall, set, runs);
+    }
+
+    /// A person who asked for water wants it as soon as may be, not by a clock: when that is set, the moments of such runs go with
+    /// it. Else one that was asked for while the clock was days ahead would open days later.
+    pub(super) fn keep_wishes(&mut self, now: Now) {
+        let Some(offset_ms) = clock_offset_ms(now) else { return };
+        let Some(known_ms) = self.clock_known_ms.replace(offset_ms) else { return };
+        let shift_ms = offset_ms.saturating_sub(known_ms);
+        if shift_ms.unsigned_abs() > CLOCK_STEP_MS {
+            self.zones.iter_mut().for_each(|zone| zone.shift_wishes(shift_ms));
+        }
     }
 
     /// What keeps everybody from starting a zone, a person too.

@@ -201,6 +201,26 @@ impl Zone {
         self.is_memory_changed = true;
     }
 
+    /// Moves what a person asked for along with the clock.
+    pub(crate) fn shift_wishes(&mut self, shift_ms: i64) {
+        let shifted = |at: UnixMs| UnixMs(at.0.saturating_add(shift_ms));
+        let mut run = self.memory.run.as_mut().filter(|run| run.errand.by_hand);
+        if let Some(run) = &mut run {
+            run.started_at = shifted(run.started_at);
+        }
+        let run = run.map(|run| &mut run.errand);
+        let mut is_any = false;
+        for errand in self.memory.errands.iter_mut().chain(run).filter(|errand| errand.by_hand) {
+            (errand.from, errand.latest) = (shifted(errand.from), shifted(errand.latest));
+            errand.finish_at = errand.finish_at.map(shifted);
+            is_any = true;
+        }
+        if is_any {
+            self.memory.errands.sort_by_key(|errand| errand.from);
+            self.is_memory_changed = true;
+        }
+    }
+
     /// Forgets the errands that a person's word ends: all, or those of one program; with them the rest of a run whose valve is
     /// still closing. Returns whether there were any.
     pub(crate) fn drop_errands(&mut self, program: Option<&ProgramId>) -> bool {

@@ -31,6 +31,8 @@ pub(crate) struct Field {
     engine: Engine,
     memory: Memory,
     now_ms: u64,
+    /// How far the clock is from the right time.
+    clock_ms: i64,
     runs: BTreeMap<ValveRef, Run>,
     /// Nodes that hear nothing.
     pub(crate) deaf: BTreeSet<NodeId>,
@@ -70,6 +72,7 @@ impl Field {
             deaf: BTreeSet::new(),
             mute: BTreeSet::new(),
             last_measured: (None, None),
+            clock_ms: 0,
             ml_per_s: 278,
             hard_max_s: 8 * 3600,
             hard_max_s_of: BTreeMap::new(),
@@ -88,7 +91,13 @@ impl Field {
 
     pub(crate) fn now(&self) -> Now {
         let wall = WALL_START_MS + i64::try_from(self.now_ms).unwrap() - i64::try_from(BEFORE_MS).unwrap();
-        Now { mono: MonoMs(self.now_ms), wall: Some(UnixMs(wall)) }
+        Now { mono: MonoMs(self.now_ms), wall: Some(UnixMs(wall + self.clock_ms)) }
+    }
+
+    /// Sets the gateway's clock: so far from the right time, ms.
+    pub(crate) fn set_clock(&mut self, clock_ms: i64) {
+        self.clock_ms = clock_ms;
+        self.feed(Input::Timeout);
     }
 
     pub(crate) fn engine(&self) -> &Engine {
