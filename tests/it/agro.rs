@@ -148,7 +148,7 @@ fn et0_of_rows_without_a_number_is_empty_and_says_why() {
     };
     let none = |why: &str| (true, format!("none: {why}"));
     let days = "date,tmin_c,tmax_c\n2025-12-20,-9,-3\n2025-06-21,,12\n2025-06-22,5,\n2025-06-23,5,12\n";
-    let night = "the sun does not rise, and nothing but temperature is known";
+    let night = "the sun does not rise and nothing but temperature is known";
     let wanted = [none(night), none("tmin_c is missing"), none("tmax_c is missing")];
     assert_eq!(
         methods(days, &["--latitude", "70"]),

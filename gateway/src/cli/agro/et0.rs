@@ -159,7 +159,7 @@ fn day_of(site: &Site, day: &StationDay, choice: &Et0Choice) -> Result<(f64, Str
 /// Why a row has no number.
 fn cause(error: &InputError) -> String {
     match error {
-        InputError::PolarNight => "the sun does not rise, and nothing but temperature is known".to_owned(),
+        InputError::PolarNight => "the sun does not rise and nothing but temperature is known".to_owned(),
         InputError::Missing { .. } => with_remedy(error),
         InputError::OutOfRange { .. }
         | InputError::TmaxBelowTmin { .. }
