@@ -44,6 +44,13 @@ pub trait Board {
     /// two valves at once; a relay's level is set once.
     fn drive_valve(&mut self, drive: Drive) -> impl Future<Output = Result<(), DriveFault>>;
 
+    /// Whether the outputs of a valve can be the coils of a latching one, wired as they are today: a closing pulse there must not
+    /// open a relay.
+    fn has_coils(&self, valve: ValveId) -> bool {
+        let _any = valve;
+        true
+    }
+
     /// Reads a probe, warm-up included. Must return [`ProbeFault::Interrupted`] at uptime `until` at the latest: a valve
     /// is due then.
     fn read_probe(

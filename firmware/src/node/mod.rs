@@ -16,7 +16,7 @@ mod schedule;
 mod valves;
 
 pub use change::Standing;
-pub use valves::{DriveReason, closing_at_boot};
+pub use valves::{DriveReason, closing_of};
 
 use crate::board::{Drive, Vitals};
 use crate::drip::{Drip, Request};
@@ -132,7 +132,7 @@ pub struct Node {
 }
 
 impl Node {
-    /// A node whose valves were closed by [`closing_at_boot`]. Runs that the last boot left open are recorded as cut.
+    /// A node whose valves were closed by [`closing_of`]. Runs that the last boot left open are recorded as cut.
     #[must_use]
     pub fn new(config: NodeConfig, boot: Boot, now: UptimeMs) -> Self {
         let drip = Drip::new(&config.valves);

@@ -2,7 +2,7 @@
 //!
 //! [`crate::drip`] knows deadlines; here they meet flash, supply, drive faults and the records that account for each run.
 
-use super::{Action, Node};
+use super::Node;
 use crate::board::Drive;
 use crate::drip::Request;
 use crate::settings::{Kept, Running, ValveKind, ValvePlan};
@@ -20,8 +20,6 @@ const SUPPLY_LOOK_MS: u64 = 5000;
 /// Why a valve is moved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DriveReason {
-    /// Whatever the last boot left: closed.
-    Boot,
     /// A command.
     Ordered(CommandId),
     /// The button.
@@ -47,14 +45,15 @@ pub(super) struct Move {
 }
 
 /// The movement that closes a valve whatever its state: twice for a latching one, because nobody sees whether the first
-/// pulse found enough energy. The first thing of every boot, before flash or network are touched.
+/// pulse found enough energy. The first thing of every boot, before flash or network are touched, and the last of a node that is told to
+/// end.
 #[must_use]
-pub const fn closing_at_boot(plan: &ValvePlan) -> Action {
+pub const fn closing_of(plan: &ValvePlan) -> Drive {
     let times = match plan.kind {
         ValveKind::Relay => 1,
         ValveKind::Latching => 2,
     };
-    Action::Drive(Drive { valve: plan.valve, kind: plan.kind, open: false, times }, DriveReason::Boot)
+    Drive { valve: plan.valve, kind: plan.kind, open: false, times }
 }
 
 impl Node {
@@ -118,6 +117,22 @@ impl Node {
         let open: heapless::Vec<ValveId, VALVES_MAX> = self.drip.open_valves().collect();
         for valve in open {
             self.close(now, valve, reason);
+        }
+    }
+
+    /// Ends the node in good order: runs are recorded, an opening that still waits for the flash is given up, and every valve of the
+    /// plan is driven closed whatever it is thought to be, because the next boot may be one without a node.
+    pub fn shut(&mut self, now: UptimeMs) {
+        if let Some(Pending { request }) = self.pending.take()
+            && request.command.is_some()
+        {
+            self.answer(now, request.command, Some(RefusalReason::Busy));
+        }
+        self.close_all(now, CloseReason::Boot);
+        let plans: heapless::Vec<ValvePlan, VALVES_MAX> = self.config.valves.clone();
+        for plan in &plans {
+            let reason = DriveReason::Closing(CloseReason::Boot);
+            self.plan_move(Move { drive: closing_of(plan), reason, not_before: None });
         }
     }
 

@@ -9,15 +9,20 @@
 //! No network wait can hold up a valve: network futures are never awaited alone, but beside the node.
 //! Flash writes are awaited; the slowest of them, a page erase, takes some 50 ms.
 
+mod closing;
+
+pub use closing::close_without_node;
+
 use crate::board::{Board, Connector, Drive, NodeStatus, Wake};
 use crate::link::LinkMs;
 use crate::link::backoff::Backoff;
 use crate::link::session::{Identity, ONLINE, RX_LEN, TX_LEN};
 use crate::link::window::{Due, Window};
-use crate::node::{Action, Boot, Node, Standing, closing_at_boot};
+use crate::node::{Action, Boot, Node, Standing, closing_of};
 use crate::outbox::{Outbox, OutboxError};
 use crate::settings::{NodeConfig, Settings, SettingsError, Setup, Trial, ValveKind};
 use crate::sleep::{Rest, begin_epoch};
+use closing::{close_left_over, to_remember};
 use core::fmt;
 use core::future::Future;
 use core::pin::{Pin, pin};
@@ -135,19 +140,23 @@ pub async fn run<B: Board, C: Connector, F: MultiwriteNorFlash>(
     for plan in &config.valves {
         // A latching valve that was closed when the node fell asleep needs no pulse at every sample.
         let at_rest = woken.is_some() && plan.kind == ValveKind::Latching;
-        if !at_rest
-            && let Action::Drive(drive, _) = closing_at_boot(plan)
-            && board.drive_valve(drive).await.is_err()
-        {
+        if !at_rest && board.drive_valve(closing_of(plan)).await.is_err() {
             // One entry per valve: there is always room.
-            let _full = stuck.push(drive);
+            let _full = stuck.push(closing_of(plan));
         }
     }
     let identity = Identity::new(&config).map_err(|_| RunError::Config)?;
     let mut settings = Settings::open(flash.settings)?;
+    // A map that cannot be read is begun anew below.
+    let last = settings.latching().await.unwrap_or_default();
+    let unclosed = close_left_over(board, &config.valves, &last).await;
     let tails = settings.lost_tails().await;
     let mut outbox = Outbox::open(flash.readings, flash.events, tails).await?;
     let epoch = begin_epoch(&mut settings, &mut outbox, woken.as_ref()).await?;
+    let latching = to_remember(&config.valves, &unclosed);
+    if latching != last || settings.was_renewed() {
+        settings.store_latching(&latching).await?;
+    }
     let mut setup = flash.installation.map(Setup::new);
     let mut kept = settings.kept().await;
     if outbox.drop_told(&mut kept).await? {
@@ -435,7 +444,7 @@ impl<B: Board, F: MultiwriteNorFlash> Runner<'_, B, F> {
             Wake::Button(valve) => self.node.handle_button(now, valve),
             Wake::Value(probe, metric, value) => self.node.handle_value(now, probe, metric, value),
             Wake::Stop => {
-                self.node.close_all(now, CloseReason::Boot);
+                self.node.shut(now);
                 self.end = Some(End::Stopped);
             }
         }

@@ -225,3 +225,112 @@ fn a_run_is_told_once_wherever_the_power_fails() {
         }
     }
 }
+
+/// A board whose one latching valve stays as it was until a pulse moves it, over boots.
+struct Pair {
+    is_open: bool,
+    closings: Vec<(u8, u8)>,
+    /// What the next boot without end does: presses the button once, then stops.
+    presses: Vec<ValveId>,
+    has_coils: bool,
+    follows: bool,
+}
+
+impl Board for Pair {
+    fn uptime(&self) -> UptimeMs {
+        UptimeMs(now_ms())
+    }
+
+    fn civil_time(&self) -> Option<UnixMs> {
+        None
+    }
+
+    fn random(&mut self) -> u64 {
+        7
+    }
+
+    fn reset_cause(&self) -> ResetCause {
+        ResetCause::Software
+    }
+
+    async fn drive_valve(&mut self, drive: Drive) -> Result<(), DriveFault> {
+        if !self.follows {
+            return Err(DriveFault);
+        }
+        if drive.kind == ValveKind::Latching {
+            self.is_open = drive.open;
+        }
+        if !drive.open {
+            self.closings.push((drive.valve.0, drive.times));
+        }
+        Ok(())
+    }
+
+    fn has_coils(&self, _: ValveId) -> bool {
+        self.has_coils
+    }
+
+    async fn read_probe(&mut self, _: ProbeId, _: Option<UptimeMs>) -> Result<Sample, ProbeFault> {
+        Err(ProbeFault::NoAnswer)
+    }
+
+    async fn read_vitals(&mut self) -> Vitals {
+        Vitals::default()
+    }
+
+    fn take_pulses(&mut self) -> u32 {
+        0
+    }
+
+    fn feed_watchdog(&mut self) {}
+
+    fn report(&mut self, _: &NodeStatus) {}
+
+    async fn wait(&mut self, _: Option<UptimeMs>) -> Wake {
+        Timer::after_millis(500).await;
+        self.presses.pop().map_or(Wake::Stop, Wake::Button)
+    }
+}
+
+#[test]
+fn a_latching_valve_that_is_planned_no_more_is_closed_by_what_is_remembered() {
+    let chip = Chip::new();
+    let boot = |board: &mut Pair, plans: &[ValvePlan]| {
+        let mut config = NodeConfig::new("n01".parse::<NodeId>().expect("an id"), NodeKey([7; 32]));
+        config.valves = plans.iter().copied().collect();
+        let flash = Partitions {
+            settings: chip.settings.clone(),
+            readings: chip.readings.clone(),
+            events: chip.events.clone(),
+            installation: None,
+        };
+        board.closings.clear();
+        let ended = block_on(run(config, board, &mut Nowhere, flash, &mut Memory::new()));
+        assert_eq!(ended, Ok(End::Stopped));
+    };
+    let latching = ValvePlan { kind: ValveKind::Latching, ..ValvePlan::new(VALVE) };
+    let mut board =
+        Pair { is_open: false, closings: Vec::new(), presses: Vec::new(), has_coils: true, follows: true };
+    // Two pulses when it begins, and two when it ends, whether the valve was opened or not.
+    boot(&mut board, &[latching]);
+    assert_eq!(board.closings, [(0, 2), (0, 2)]);
+    board.presses = [VALVE].into();
+    boot(&mut board, &[latching]);
+    assert_eq!(board.closings, [(0, 2), (0, 2)]);
+    assert!(!board.is_open);
+    // Something has opened it, and the plan has gone; what does not follow is driven again at the next boot.
+    (board.is_open, board.follows) = (true, false);
+    boot(&mut board, &[]);
+    assert!(board.is_open);
+    board.follows = true;
+    boot(&mut board, &[]);
+    assert!(!board.is_open);
+    assert_eq!(board.closings, [(0, 2)]);
+    boot(&mut board, &[]);
+    assert_eq!(board.closings, [], "it is closed, and forgotten");
+    // A relay has its outputs today.
+    boot(&mut board, &[latching]);
+    (board.has_coils, board.is_open) = (false, true);
+    boot(&mut board, &[ValvePlan::new(VALVE)]);
+    assert_eq!(board.closings, [(0, 1), (0, 1)], "the relay, off");
+}

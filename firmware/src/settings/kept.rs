@@ -6,6 +6,7 @@
 //! | 2 | command counter u64 LE, then per running valve: valve u8, has command u8, command u64 LE; then, where a valve runs, the last record made: epoch u32 LE, seq u32 LE | before a valve opens, after it closed |
 //! | 3 | released position: epoch u32 LE, seq u32 LE | after each acknowledgement |
 //! | 4 | per epoch whose last records were dropped: epoch u32 LE, last seq u32 LE | before records are dropped |
+//! | 5 | the latching valves of the last plan that ran, a u8 each | before a node of another plan may open a valve |
 //!
 //! Wear: a value is 30 bytes at most in the usual case, so two 4 KiB pages take about 250 writes per erase of each; at a
 //! thousand writes a day a flash of 100 000 erases lasts longer than the valve.
@@ -33,6 +34,7 @@ const KEY_EPOCH: u8 = 1;
 const KEY_ORDERS: u8 = 2;
 const KEY_RELEASED: u8 = 3;
 const KEY_LOST: u8 = 4;
+const KEY_LATCHING: u8 = 5;
 
 /// What the node must know about orders after a reset.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -67,6 +69,9 @@ pub struct LostTail {
 /// Dropped ends, in rising order of epochs.
 pub type LostTails = heapless::Vec<LostTail, LOST_TAILS_MAX>;
 
+/// The latching valves of a plan.
+pub type Latching = heapless::Vec<ValveId, VALVES_MAX>;
+
 /// The flash did not take or give a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SettingsError {
@@ -87,7 +92,7 @@ impl fmt::Display for SettingsError {
 
 impl core::error::Error for SettingsError {}
 
-type MapCache = Cache<ArrayPageStates<PAGES_MAX>, ArrayPagePointers<PAGES_MAX>, ArrayKeyPointers<u8, 4>, u8>;
+type MapCache = Cache<ArrayPageStates<PAGES_MAX>, ArrayPagePointers<PAGES_MAX>, ArrayKeyPointers<u8, 5>, u8>;
 
 /// The flash map.
 pub struct Settings<F: NorFlash> {
@@ -219,6 +224,30 @@ impl<F: MultiwriteNorFlash> Settings<F> {
             value.extend_from_slice(&packed.to_le_bytes()).map_err(|_| SettingsError::Flash)?;
         }
         self.store(KEY_LOST, &value).await
+    }
+
+    /// Reads the latching valves of the last plan that ran; a map without them, or one that is spoilt, has none.
+    ///
+    /// # Errors
+    /// [`SettingsError::Flash`]: nobody knows.
+    pub async fn latching(&mut self) -> Result<Latching, SettingsError> {
+        let mut buffer = [0; BUFFER_LEN];
+        match self.map.fetch_item::<&[u8]>(&mut buffer, &KEY_LATCHING).await {
+            Ok(value) => {
+                Ok(value.unwrap_or_default().iter().copied().map(ValveId).take(VALVES_MAX).collect())
+            }
+            Err(sequential_storage::Error::Storage { .. }) => Err(SettingsError::Flash),
+            Err(_) => Ok(Latching::new()),
+        }
+    }
+
+    /// Writes the latching valves of the plan that runs; durable when it returns.
+    ///
+    /// # Errors
+    /// [`SettingsError::Flash`]: no valve may open then.
+    pub async fn store_latching(&mut self, latching: &Latching) -> Result<(), SettingsError> {
+        let value: heapless::Vec<u8, VALVES_MAX> = latching.iter().map(|valve| valve.0).collect();
+        self.store(KEY_LATCHING, &value).await
     }
 
     /// Gives the flash back.

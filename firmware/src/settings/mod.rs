@@ -10,7 +10,7 @@ pub mod words;
 
 pub use install::{BAUD_DEFAULT, BROKER_LEN_MAX, Input, InstallError, Installation, Network, Setup, Trial};
 pub(crate) use kept::used_len;
-pub use kept::{Kept, LOST_TAILS_MAX, LostTail, LostTails, Running, Settings, SettingsError};
+pub use kept::{Kept, LOST_TAILS_MAX, Latching, LostTail, LostTails, Running, Settings, SettingsError};
 pub use wifi::{PASSWORD_LEN, SSID_LEN_MAX, Wifi};
 
 use crate::probe::BatteryPlan;

@@ -12,6 +12,7 @@
 
 mod closed;
 mod cuts;
+mod ended;
 mod families;
 mod noise;
 mod outage;

@@ -6,8 +6,8 @@ use crate::inputs::{self, Event};
 use crate::pins::{ActiveLow, Valves};
 use crate::serial::Serial;
 use crate::watchdog::Watchdog;
-use crate::{reset, sleep, wifi};
-use embassy_futures::select::{Either, select};
+use crate::{reset, sleep, terminal, wifi};
+use embassy_futures::select::{Either3, select3};
 use embassy_time::{Duration, Instant, Timer, with_deadline};
 use embedded_hal::digital::OutputPin;
 use esp_hal::rng::Rng;
@@ -16,7 +16,7 @@ use giot_firmware::probe::modbus::Line;
 use giot_firmware::probe::{Analog, BatteryPlan, ProbeFault, Sample, Wrapping};
 use giot_firmware::settings::{Input, Installation, PROBES_MAX};
 use giot_firmware::sleep::{Carry, Woken};
-use giot_shared::ids::ProbeId;
+use giot_shared::ids::{ProbeId, ValveId};
 use giot_shared::metric::Metric;
 use giot_shared::time::{UnixMs, UptimeMs};
 use giot_shared::units::Millivolts;
@@ -113,14 +113,11 @@ impl Board for FieldBoard {
     }
 
     async fn drive_valve(&mut self, drive: Drive) -> Result<(), DriveFault> {
-        match &mut self.parts.valves {
-            Valves::Relays(relays) => {
-                let relay = relays.get_mut(usize::from(drive.valve.0)).ok_or(DriveFault)?;
-                relay.drive(drive.open)
-            }
-            Valves::Pair(pair) if drive.valve.0 == 0 => pair.drive(drive.open, drive.times).await,
-            Valves::Pair(_) => Err(DriveFault),
-        }
+        self.parts.valves.drive(drive).await
+    }
+
+    fn has_coils(&self, valve: ValveId) -> bool {
+        self.parts.valves.with_coils() == Some(valve)
     }
 
     async fn read_probe(&mut self, probe: ProbeId, until: Option<UptimeMs>) -> Result<Sample, ProbeFault> {
@@ -176,9 +173,10 @@ impl Board for FieldBoard {
     async fn wait(&mut self, until: Option<UptimeMs>) -> Wake {
         let latest = Instant::now() + Duration::from_millis(SLEEP_MS_MAX);
         let end = until.map_or(latest, |at| self.moment(at).min(latest));
-        match select(inputs::next(), Timer::at(end)).await {
-            Either::First(Event::Pressed(valve)) => Wake::Button(valve),
-            Either::First(Event::Flows) | Either::Second(()) => Wake::Timer,
+        match select3(inputs::next(), Timer::at(end), terminal::end_is_wanted()).await {
+            Either3::First(Event::Pressed(valve)) => Wake::Button(valve),
+            Either3::First(Event::Flows) | Either3::Second(()) => Wake::Timer,
+            Either3::Third(()) => Wake::Stop,
         }
     }
 }

@@ -83,10 +83,9 @@ async fn main(spawner: Spawner) {
         Ok(partitions) => partitions,
         Err(missing) => return terminal::stay_closed(watchdog, &missing).await,
     };
-    let Some(rs485) = Serial::open(chip.UART1, chip.GPIO20, chip.GPIO21, chip.GPIO10) else {
-        return terminal::stay_closed(watchdog, &"the RS485 line cannot be opened").await;
-    };
-    let mut bench = Bench { watchdog, place, rs485: Line::new(rs485) };
+    let coils = Pins { coil_a: chip.GPIO6, coil_b: chip.GPIO7 };
+    let rs485 = Serial::open(chip.UART1, chip.GPIO20, chip.GPIO21, chip.GPIO10).map(Line::new);
+    let mut bench = Bench { watchdog, place, settings: flash.settings.clone(), coils, rs485 };
     let installation = match Setup::new(bench.place.clone()).boot().await {
         Ok(installation) if !wants_setup => installation,
         Ok(installation) => return bench.set_up(Some(installation), &"no node: setup was asked for").await,
@@ -98,15 +97,14 @@ async fn main(spawner: Spawner) {
     if installation.wifi.is_none() {
         return bench.set_up(Some(installation), &"no wireless network is set").await;
     }
-    let coils = Pins { coil_a: chip.GPIO6, coil_b: chip.GPIO7 };
-    let valves = match Valves::new(coils, &installation.config.valves) {
-        Ok(valves) => valves,
-        Err(why) => return bench.set_up(Some(installation), &why).await,
-    };
-    if !bench.rs485.port().set_speed(installation.baud) {
-        return bench.set_up(Some(installation), &"the RS485 line cannot have this speed").await;
+    if let Err(why) = Valves::check(&installation.config.valves) {
+        return bench.set_up(Some(installation), &why).await;
     }
-    let Bench { watchdog, place, rs485 } = bench;
+    let Some(rs485) = bench.line_at(installation.baud) else {
+        return bench.set_up(Some(installation), &"the RS485 line cannot have this speed").await;
+    };
+    let Bench { watchdog, place, coils, .. } = bench;
+    let valves = Valves::new(coils, &installation.config.valves);
     if installation.config.valves.iter().any(|plan| plan.kind == ValveKind::Latching) {
         brownout::expect_latching();
     }
@@ -136,7 +134,8 @@ async fn main(spawner: Spawner) {
         spawner.spawn(terminal::attend(console, place).expect("its first and only time"));
     }
     match run(installation.config, &mut board, &mut link, flash, MEMORY.take()).await {
-        Ok(End::Stopped | End::Restart) => reset::restart(ResetCause::Software),
+        Ok(End::Stopped) => terminal::restart(),
+        Ok(End::Restart) => reset::restart(ResetCause::Software),
         Err(error) => {
             // Each boot writes its epoch: a flash that fails otherwise must not be worn out by boots.
             Timer::after_secs(REST_S).await;

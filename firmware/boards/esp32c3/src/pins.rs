@@ -7,6 +7,7 @@ use core::convert::Infallible;
 use embedded_hal::digital::{ErrorType, OutputPin};
 use esp_hal::gpio::{Input, InputConfig, Level, Output, OutputConfig, Pull, WakeupConfig};
 use esp_hal::peripherals::{self, GPIO};
+use giot_firmware::board::{Drive, DriveFault};
 use giot_firmware::coil::{Latching, Relay};
 use giot_firmware::settings::{ValveKind, ValvePlan};
 use giot_shared::ids::ValveId;
@@ -26,28 +27,57 @@ pub(crate) struct Pins {
 
 /// What is wired to the two coil outputs. They cannot be a latching valve and a relay at once.
 pub(crate) enum Valves {
-    /// Up to two relay valves.
+    /// Relay valves.
     Relays([Relay<Output<'static>>; 2]),
-    /// One latching valve.
+    /// One latching valve, or what an earlier plan has left of one.
     Pair(Latching<Output<'static>, Output<'static>>),
 }
 
 impl Valves {
-    /// The outputs as the installation has them, all low.
-    ///
-    /// # Errors
-    /// A sentence about what this board cannot drive.
-    pub(crate) fn new(pins: Pins, plans: &[ValvePlan]) -> Result<Self, &'static str> {
+    /// The outputs as the installation has them, all low. Where it names a relay anywhere, no output is a coil.
+    pub(crate) fn new(pins: Pins, plans: &[ValvePlan]) -> Self {
         let coil_a = Output::new(pins.coil_a, Level::Low, OutputConfig::default());
         let coil_b = Output::new(pins.coil_b, Level::Low, OutputConfig::default());
+        if plans.iter().any(|plan| plan.kind == ValveKind::Relay) {
+            Self::Relays([Relay::new(coil_a), Relay::new(coil_b)])
+        } else {
+            Self::Pair(Latching::new(coil_a, coil_b))
+        }
+    }
+
+    /// Whether this board can drive such valves.
+    ///
+    /// # Errors
+    /// A sentence about what it cannot.
+    pub(crate) fn check(plans: &[ValvePlan]) -> Result<(), &'static str> {
         match plans {
-            [ValvePlan { valve: ValveId(0), kind: ValveKind::Latching, .. }] => {
-                Ok(Self::Pair(Latching::new(coil_a, coil_b)))
-            }
-            plans if plans.iter().all(|plan| plan.kind == ValveKind::Relay && plan.valve.0 < 2) => {
-                Ok(Self::Relays([Relay::new(coil_a), Relay::new(coil_b)]))
-            }
+            [ValvePlan { valve: ValveId(0), kind: ValveKind::Latching, .. }] => Ok(()),
+            plans if plans.iter().all(|plan| plan.kind == ValveKind::Relay && plan.valve.0 < 2) => Ok(()),
             _ => Err("this board drives relay valves 0 and 1, or latching valve 0 alone"),
+        }
+    }
+
+    /// The valve whose outputs are coils.
+    pub(crate) const fn with_coils(&self) -> Option<ValveId> {
+        match self {
+            Self::Relays(_) => None,
+            Self::Pair(_) => Some(ValveId(0)),
+        }
+    }
+
+    /// Moves a valve.
+    ///
+    /// # Errors
+    /// [`DriveFault`] for a valve that these outputs are not wired for.
+    pub(crate) async fn drive(&mut self, drive: Drive) -> Result<(), DriveFault> {
+        match (self, drive.kind) {
+            (Self::Relays(relays), ValveKind::Relay) => {
+                relays.get_mut(usize::from(drive.valve.0)).ok_or(DriveFault)?.drive(drive.open)
+            }
+            (Self::Pair(pair), ValveKind::Latching) if drive.valve.0 == 0 => {
+                pair.drive(drive.open, drive.times).await
+            }
+            (Self::Relays(_) | Self::Pair(_), ValveKind::Relay | ValveKind::Latching) => Err(DriveFault),
         }
     }
 }

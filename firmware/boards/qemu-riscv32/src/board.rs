@@ -4,6 +4,7 @@ use crate::console::log;
 use crate::gpio::Gpio;
 use crate::mmio::RTC;
 use crate::serial::Serial;
+use crate::terminal;
 use crate::watchdog::Watchdog;
 use embassy_futures::select::{Either, select};
 use embassy_time::{Instant, Timer};
@@ -114,23 +115,19 @@ impl Board for QemuBoard {
     }
 
     async fn drive_valve(&mut self, drive: Drive) -> Result<(), DriveFault> {
-        let valve = drive.valve.0;
         if drive.open {
+            let valve = drive.valve.0;
             let us = crate::net::last_received().map_or(0, |at| at.elapsed().as_micros());
             log!(
                 "valve {valve} opens, {us} us after the last packet, stack peak {} bytes",
                 crate::stack::peak()
             );
         }
-        match drive.kind {
-            ValveKind::Relay if valve < VALVES => Relay::new(self.gpio.output(valve)).drive(drive.open),
-            ValveKind::Latching if valve < VALVES => {
-                let (opening, closing) = (FIRST_COIL + 2 * valve, FIRST_COIL + 2 * valve + 1);
-                let mut coils = Latching::new(self.gpio.output(opening), self.gpio.output(closing));
-                coils.drive(drive.open, drive.times).await
-            }
-            ValveKind::Relay | ValveKind::Latching => Err(DriveFault),
-        }
+        move_valve(&self.gpio, drive).await
+    }
+
+    fn has_coils(&self, valve: ValveId) -> bool {
+        has_coils(valve)
     }
 
     async fn read_probe(&mut self, probe: ProbeId, until: Option<UptimeMs>) -> Result<Sample, ProbeFault> {
@@ -201,6 +198,9 @@ impl Board for QemuBoard {
         loop {
             #[cfg(feature = "fault-injection")]
             crate::fault::commit(self.gpio.take_fault());
+            if terminal::wants_end() {
+                return Wake::Stop;
+            }
             if let Some(valve) = self.pressed() {
                 return Wake::Button(valve);
             }
@@ -223,6 +223,24 @@ impl Board for QemuBoard {
             }
         }
     }
+}
+
+/// Moves a valve.
+pub(crate) async fn move_valve(gpio: &Gpio, drive: Drive) -> Result<(), DriveFault> {
+    let valve = drive.valve.0;
+    match drive.kind {
+        ValveKind::Relay if valve < VALVES => Relay::new(gpio.output(valve)).drive(drive.open),
+        ValveKind::Latching if valve < VALVES => {
+            let (opening, closing) = (FIRST_COIL + 2 * valve, FIRST_COIL + 2 * valve + 1);
+            Latching::new(gpio.output(opening), gpio.output(closing)).drive(drive.open, drive.times).await
+        }
+        ValveKind::Relay | ValveKind::Latching => Err(DriveFault),
+    }
+}
+
+/// Whether a valve has coils: outputs of their own, whatever else is wired.
+pub(crate) const fn has_coils(valve: ValveId) -> bool {
+    valve.0 < VALVES
 }
 
 /// A number that differs between boots and boards: the nanoseconds of a clock that nobody sets, and those since reset.

@@ -52,6 +52,7 @@ use gpio::Gpio;
 use net::Net;
 use serial::Serial;
 use static_cell::{ConstStaticCell, StaticCell};
+use terminal::Bench;
 use watchdog::Watchdog;
 
 /// The broker's stream and DHCP.
@@ -79,18 +80,16 @@ async fn main(spawner: Spawner) {
     let installed = Setup::new(Partition::new(Partition::INSTALLATION)).boot().await;
     let baud = installed.as_ref().map_or(BAUD_DEFAULT, |installed| installed.baud);
     let rs485 = Line::new(Serial::open(&mut bus, baud).expect("pci-serial: the RS485 line"));
+    let bench = Bench { watchdog, gpio, rs485 };
     let installation = match installed {
         Ok(installation) if !wants_setup => installation,
-        Ok(installation) => {
-            return terminal::set_up(watchdog, rs485, Some(installation), &"no node: setup was asked for")
-                .await;
-        }
-        Err(error) => return terminal::set_up(watchdog, rs485, None, &error).await,
+        Ok(installation) => return bench.set_up(Some(installation), &"no node: setup was asked for").await,
+        Err(error) => return bench.set_up(None, &error).await,
     };
     let Ok(broker) = installation.broker.parse() else {
-        let why = "the broker is no IPv4 address with a port";
-        return terminal::set_up(watchdog, rs485, Some(installation), &why).await;
+        return bench.set_up(Some(installation), &"the broker is no IPv4 address with a port").await;
     };
+    let Bench { watchdog, gpio, rs485 } = bench;
     let card = Net::start().expect("virtio-net-device: the network");
     let config = tcp::config(installation.network);
     let (stack, runner) = embassy_net::new(card, config, STACK.init(StackResources::new()), board::random());
@@ -112,7 +111,8 @@ async fn main(spawner: Spawner) {
         spawner.spawn(terminal::attend(console).expect("its first and only time"));
     }
     match run(installation.config, &mut board, &mut link, flash, MEMORY.take()).await {
-        Ok(End::Stopped | End::Restart) => reset::restart(ResetCause::Software),
+        Ok(End::Stopped) => terminal::restart(),
+        Ok(End::Restart) => reset::restart(ResetCause::Software),
         Err(error) => {
             // Each boot writes its epoch: a flash that fails otherwise must not be worn out by boots.
             Timer::after_secs(REST_S).await;

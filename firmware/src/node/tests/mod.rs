@@ -258,8 +258,31 @@ fn the_first_movement_closes_whatever_the_last_boot_left() {
     for (kind, times) in [(ValveKind::Relay, 1), (ValveKind::Latching, 2)] {
         let plan = ValvePlan { kind, ..ValvePlan::new(ValveId(3)) };
         let drive = Drive { valve: ValveId(3), kind, open: false, times };
-        assert_eq!(closing_at_boot(&plan), Action::Drive(drive, DriveReason::Boot));
+        assert_eq!(closing_of(&plan), drive);
     }
+}
+
+#[test]
+fn a_node_that_is_told_to_end_closes_every_valve_of_its_plan_and_opens_none() {
+    let mut config = config();
+    config.valves[1].kind = ValveKind::Latching;
+    let mut rig = Rig::with(config, boot(ResetCause::PowerOn, Kept::default()));
+    rig.node.handle_button(rig.now, ValveId(1));
+    rig.drain();
+    // An opening that waits for the flash.
+    rig.node.handle_button(rig.now, ValveId(0));
+    rig.moves.clear();
+    rig.now = at(5);
+    rig.node.shut(rig.now);
+    let movement = rig.node.moves.iter().find(|movement| movement.drive.valve == ValveId(1));
+    assert_eq!(movement.map(|movement| (movement.drive.open, movement.drive.times)), Some((false, 2)));
+    rig.drain();
+    let reason = DriveReason::Closing(CloseReason::Boot);
+    rig.moves.sort_unstable_by_key(|(valve, ..)| *valve);
+    assert_eq!(rig.moves, [(0, false, reason), (1, false, reason)]);
+    assert_eq!(rig.open, [false; 2]);
+    assert_eq!(rig.closed_by(), [Some(CloseReason::Boot)], "the run that watered");
+    assert!(rig.kept.running.is_empty());
 }
 
 #[test]

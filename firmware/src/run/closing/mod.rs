@@ -1,0 +1,81 @@
+//! Every boot closes every valve, whether a node runs in it or not.
+//!
+//! A relay falls with its output, which is low after a reset; a latching valve stays as it is until a pulse moves it. Which valves
+//! are latching the installation says. Where it cannot be read, or names other valves than before, the settings remember the
+//! latching valves of the node that ran last ([`Settings::latching`]): they are written before that node may open one, and outlive
+//! `factory-reset`. Outputs that a plan of today gives to relays get no pulse for a valve of yesterday.
+
+use crate::board::{Board, Drive, DriveFault};
+use crate::node::closing_of;
+use crate::settings::{Latching, Settings, SettingsError, ValveKind, ValvePlan};
+use embedded_storage_async::nor_flash::MultiwriteNorFlash;
+use giot_shared::ids::ValveId;
+use giot_shared::wire::VALVES_MAX;
+
+/// The movements that close the valves of an earlier plan which are no latching valves today. `has_coils` says whether a valve's
+/// outputs can be a latching valve's coils on this board, as it is wired today.
+fn left_over(
+    plans: &[ValvePlan],
+    last: &Latching,
+    has_coils: impl Fn(ValveId) -> bool,
+) -> heapless::Vec<Drive, VALVES_MAX> {
+    let is_planned =
+        |valve: ValveId| plans.iter().any(|plan| plan.valve == valve && plan.kind == ValveKind::Latching);
+    let strangers = last.iter().copied().filter(|valve| !is_planned(*valve) && has_coils(*valve));
+    let latching = |valve| ValvePlan { kind: ValveKind::Latching, ..ValvePlan::new(valve) };
+    strangers.map(|valve| closing_of(&latching(valve))).collect()
+}
+
+/// Closes them at a node's boot. Gives those that did not follow: the node knows no such valve, and the next boot tries again.
+pub(super) async fn close_left_over<B: Board>(
+    board: &mut B,
+    plans: &[ValvePlan],
+    last: &Latching,
+) -> Latching {
+    let mut unclosed = Latching::new();
+    for drive in left_over(plans, last, |valve| board.has_coils(valve)) {
+        if board.drive_valve(drive).await.is_err() {
+            // There are at most as many as before.
+            let _full = unclosed.push(drive.valve);
+        }
+    }
+    unclosed
+}
+
+/// What a node has to remember before it may open a valve: its latching valves, and those that are still to be closed.
+pub(super) fn to_remember(plans: &[ValvePlan], unclosed: &[ValveId]) -> Latching {
+    let planned = plans.iter().filter(|plan| plan.kind == ValveKind::Latching).map(|plan| plan.valve);
+    let mut latching = Latching::new();
+    for valve in planned.chain(unclosed.iter().copied()) {
+        if !latching.contains(&valve) {
+            // Those of the plan come first, and there is room for them.
+            let _full = latching.push(valve);
+        }
+    }
+    latching
+}
+
+/// Closes every valve in a boot in which no node runs: those of `plans`, which are none where the installation cannot be read, and
+/// those that the settings in `flash` remember. Gives how many did not follow; each is driven again at the next boot.
+///
+/// # Errors
+/// [`SettingsError`]: what an earlier plan had cannot be read. Those of `plans` were driven all the same.
+pub async fn close_without_node<F: MultiwriteNorFlash>(
+    plans: &[ValvePlan],
+    flash: F,
+    has_coils: impl Fn(ValveId) -> bool,
+    mut drive: impl AsyncFnMut(Drive) -> Result<(), DriveFault>,
+) -> Result<usize, SettingsError> {
+    let mut n_stuck = 0;
+    for plan in plans {
+        n_stuck += usize::from(drive(closing_of(plan)).await.is_err());
+    }
+    let last = Settings::open(flash)?.latching().await?;
+    for movement in left_over(plans, &last, has_coils) {
+        n_stuck += usize::from(drive(movement).await.is_err());
+    }
+    Ok(n_stuck)
+}
+
+#[cfg(test)]
+mod tests;

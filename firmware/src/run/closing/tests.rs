@@ -1,0 +1,75 @@
+//! Which valves a boot closes, by the plan that it can read and by what the settings remember.
+
+use super::*;
+use crate::hand_clock::block_on;
+use crate::nor::{Nor, Power};
+use std::vec::Vec;
+
+fn relay(valve: u8) -> ValvePlan {
+    ValvePlan::new(ValveId(valve))
+}
+
+fn latching(valve: u8) -> ValvePlan {
+    ValvePlan { kind: ValveKind::Latching, ..relay(valve) }
+}
+
+fn remembered(valves: &[u8]) -> Nor {
+    let flash = Nor::new(2, &Power::default());
+    let valves = valves.iter().copied().map(ValveId).collect();
+    block_on(async { Settings::open(flash.clone())?.store_latching(&valves).await }).expect("stored");
+    flash
+}
+
+/// A valve, its kind and its pulses.
+type Driven = (u8, ValveKind, u8);
+
+/// What a boot without a node drives.
+fn driven(
+    plans: &[ValvePlan],
+    flash: &Nor,
+    has_coils: impl Fn(ValveId) -> bool,
+) -> (Vec<Driven>, Result<usize, SettingsError>) {
+    let mut seen = Vec::new();
+    let drive = async |drive: Drive| {
+        assert!(!drive.open);
+        seen.push((drive.valve.0, drive.kind, drive.times));
+        if drive.valve == ValveId(7) { Err(DriveFault) } else { Ok(()) }
+    };
+    let outcome = block_on(close_without_node(plans, flash.clone(), has_coils, drive));
+    (seen, outcome)
+}
+
+#[test]
+fn a_boot_without_a_node_closes_what_is_planned_and_what_was() {
+    use ValveKind::{Latching, Relay};
+    let any = |_| true;
+    let never_ran = Nor::new(2, &Power::default());
+    assert_eq!(driven(&[], &never_ran, any), (Vec::new(), Ok(0)), "nobody knows of a coil");
+    let plans = [relay(0), latching(1)];
+    assert_eq!(driven(&plans, &never_ran, any).0, [(0, Relay, 1), (1, Latching, 2)]);
+    // The installation is gone, or has another plan.
+    let flash = remembered(&[1, 2]);
+    assert_eq!(driven(&[], &flash, any).0, [(1, Latching, 2), (2, Latching, 2)]);
+    assert_eq!(driven(&plans, &flash, any).0, [(0, Relay, 1), (1, Latching, 2), (2, Latching, 2)]);
+    assert_eq!(driven(&[relay(1)], &flash, any).0, [(1, Relay, 1), (1, Latching, 2), (2, Latching, 2)]);
+    // A valve of yesterday on the output of a relay.
+    assert_eq!(driven(&[relay(1)], &flash, |valve| valve != ValveId(1)).0, [(1, Relay, 1), (2, Latching, 2)]);
+    assert_eq!(driven(&[latching(7)], &flash, any).1, Ok(1), "it did not follow");
+    let (seen, outcome) = driven(&plans, &Nor::new(0, &Power::default()), any);
+    assert_eq!(
+        (seen.len(), outcome),
+        (2, Err(SettingsError::Partition)),
+        "what is known is closed all the same"
+    );
+}
+
+#[test]
+fn a_node_remembers_its_latching_valves_and_those_that_did_not_close() {
+    let valves = |valves: &[u8]| valves.iter().copied().map(ValveId).collect::<Latching>();
+    let plans = [relay(0), latching(3), latching(1)];
+    assert_eq!(to_remember(&plans, &[]), valves(&[3, 1]));
+    assert_eq!(to_remember(&plans, &[ValveId(1), ValveId(2)]), valves(&[3, 1, 2]));
+    assert_eq!(to_remember(&[relay(0)], &[]), valves(&[]));
+    let all: Vec<ValvePlan> = (0..8).map(latching).collect();
+    assert_eq!(to_remember(&all, &[ValveId(9)]).len(), VALVES_MAX, "the plan comes first");
+}
