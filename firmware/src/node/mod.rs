@@ -219,6 +219,7 @@ impl Node {
         if let (Some(supply), Some(plan)) = (vitals.supply, self.config.supply) {
             self.handle_supply(now, supply, plan.brown_out, plan.resume);
         }
+        self.supply_is_read(now, vitals.supply.is_some());
         self.supply_look_at = None;
         self.plan_supply_look(now);
         if self.schedule.health_done(&self.config, now) {
@@ -302,6 +303,9 @@ impl Node {
         {
             self.keeping = true;
             return Some(Action::Keep(*at, body.clone()));
+        }
+        if self.awaits_supply() && core::mem::take(&mut self.vitals_due) {
+            return Some(Action::ReadVitals);
         }
         if self.may_persist() {
             self.unsaved = false;

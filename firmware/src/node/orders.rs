@@ -14,7 +14,7 @@
 //! | Open: valve, run, supply, room for events | UnknownValve, LeaseTooLong, LowPower, Busy | the command |
 //! | Settings: the board keeps some; no valve open, no other change; known words | Unsupported, Busy, BadSetting | the command |
 //!
-//! Checks run in this order. An order with a good tag and a new counter burns that counter, refused or obeyed, so that it
+//! The supply is read afresh when all else is well, before anything moves. Checks run in this order. An order with a good tag and a new counter burns that counter, refused or obeyed, so that it
 //! cannot be kept and played later. Flash that fails keeps the counter in memory only: after a reset such an order is
 //! believed once more, within its ttl. Close needs neither time nor ttl: closing is always safe.
 

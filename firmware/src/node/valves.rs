@@ -30,10 +30,12 @@ pub enum DriveReason {
     Again,
 }
 
-/// An opening that waits until counter and mark are in flash.
+/// An opening that waits until the supply was looked at, where there is a rule for it, and until counter and mark are in flash.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Pending {
     pub(super) request: Request,
+    /// The supply is to be read first: what was known of it is as old as the last record of the node's own state.
+    pub(super) awaits_supply: bool,
 }
 
 /// A movement that is to be made: at once, or again later.
@@ -86,7 +88,7 @@ impl Node {
 
     /// What became of [`Action::Persist`]: only when counter and mark are in flash, a waiting valve opens.
     pub fn handle_persisted(&mut self, now: UptimeMs, persisted: bool) {
-        let Some(Pending { request }) = self.pending.take() else {
+        let Some(Pending { request, .. }) = self.pending.take_if(|pending| !pending.awaits_supply) else {
             // The mark of a closed run stays: the next boot knows its end while that is in flash, and records it a second time, as
             // cut, when the gateway has taken it.
             return;
@@ -123,7 +125,7 @@ impl Node {
     /// Ends the node in good order: runs are recorded, an opening that still waits for the flash is given up, and every valve of the
     /// plan is driven closed whatever it is thought to be, because the next boot may be one without a node.
     pub fn shut(&mut self, now: UptimeMs) {
-        if let Some(Pending { request }) = self.pending.take()
+        if let Some(Pending { request, .. }) = self.pending.take()
             && request.command.is_some()
         {
             self.answer(now, request.command, Some(RefusalReason::Busy));
@@ -193,6 +195,23 @@ impl Node {
         }
     }
 
+    pub(super) fn awaits_supply(&self) -> bool {
+        self.pending.is_some_and(|pending| pending.awaits_supply)
+    }
+
+    /// The supply was read, or could not be: an opening that waits for it goes on only when it suffices.
+    pub(super) fn supply_is_read(&mut self, now: UptimeMs, is_known: bool) {
+        let Some(pending) = self.pending.as_mut().filter(|pending| pending.awaits_supply) else { return };
+        pending.awaits_supply = false;
+        let command = pending.request.command;
+        if self.low_power || !is_known {
+            self.pending = None;
+            if command.is_some() {
+                self.answer(now, command, Some(RefusalReason::LowPower));
+            }
+        }
+    }
+
     pub(super) fn plan_supply_look(&mut self, now: UptimeMs) {
         let needed = self.config.supply.is_some() && (self.low_power || self.drip.next_deadline().is_some());
         if needed && self.supply_look_at.is_none() {
@@ -219,13 +238,15 @@ impl Node {
     }
 
     pub(super) fn prepare(&mut self, request: Request) {
-        self.pending = Some(Pending { request });
+        let awaits_supply = self.config.supply.is_some();
+        self.vitals_due |= awaits_supply;
+        self.pending = Some(Pending { request, awaits_supply });
         self.unsaved = true;
     }
 
     /// The mark of a closed run is cleared only when its event is in flash.
     pub(super) fn may_persist(&self) -> bool {
-        self.unsaved && (self.records.is_empty() || self.pending.is_some())
+        self.unsaved && (self.records.is_empty() || self.pending.is_some()) && !self.awaits_supply()
     }
 
     pub(super) fn to_keep(&self) -> Kept {
@@ -236,7 +257,7 @@ impl Node {
                 mark(&mut running, Running { valve: *valve, command: *command });
             }
         }
-        if let Some(Pending { request }) = self.pending {
+        if let Some(Pending { request, .. }) = self.pending {
             running.retain(|run| run.valve != request.valve);
             mark(&mut running, Running { valve: request.valve, command: request.command });
         }

@@ -615,6 +615,28 @@ fn a_falling_supply_closes_everything_and_opens_nothing() {
 }
 
 #[test]
+fn nothing_opens_before_the_supply_was_looked_at_afresh() {
+    let mut rig = Rig::anchored();
+    // Since the last record of its own state the battery has run down.
+    rig.supply = Millivolts(3200);
+    rig.now = at(60);
+    rig.node.handle_button(rig.now, ValveId(0));
+    rig.drain();
+    assert!(rig.moves.is_empty(), "by the button: {:?}", rig.moves);
+    rig.supply = Millivolts(4000);
+    rig.go(at(120));
+    rig.open(0, 60);
+    assert!(rig.open[0], "it has recovered");
+    rig.close(None);
+    rig.moves.clear();
+    rig.supply = Millivolts(3200);
+    rig.open(1, 60);
+    assert!(rig.moves.is_empty(), "by a command: {:?}", rig.moves);
+    assert_eq!(rig.last_answer().1, Some(RefusalReason::LowPower));
+    assert!(rig.kept.running.is_empty());
+}
+
+#[test]
 fn the_button_follows_the_same_rules() {
     let mut rig = Rig::new();
     rig.node.handle_button(rig.now, ValveId(0));
