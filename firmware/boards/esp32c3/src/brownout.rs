@@ -33,6 +33,8 @@ pub(crate) fn start(rtc: &mut Rtc<'static>) {
         }
         delay.delay_millis(1);
     }
+    // The bootloader lets the detector reset the chip by itself, which goes before the interrupt: no coil would get its pulse.
+    regs.brown_out().modify(|_, w| w.brown_out_ana_rst_en().clear_bit());
     // SAFETY: the wait is a count of ten bits, and every value of it is valid.
     regs.brown_out()
         .modify(|_, w| unsafe { w.brown_out_int_wait().bits(INTERRUPT_WAIT).brown_out_ena().set_bit() });
