@@ -12,7 +12,7 @@
 //! | `broker ADDRESS:PORT`, `node ID`, `key HEX` | `set` of that word |
 //! | `code CODE` | id and key at once, from `giot node add` |
 //! | `scan` | asks the RS485 line who is there; only while no node runs |
-//! | `commit` | writes the draft; the node runs by it after a reboot |
+//! | `commit` | writes the draft; the node runs by it after a reboot; refused while settings from over the air are on trial |
 //! | `reboot` | starts again |
 //! | `setup` | starts again without the node, for `scan` |
 //! | `factory-reset yes` | forgets what was set up; records that wait and counters stay |

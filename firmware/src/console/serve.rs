@@ -2,7 +2,7 @@
 
 use super::{Console, Outcome};
 use crate::probe::modbus::{Line, LineError, SCAN_ADDRESSES, scan};
-use crate::settings::Installation;
+use crate::settings::{Installation, is_on_trial};
 use core::fmt;
 use embassy_time::Timer;
 use embedded_io_async::{Read, Write};
@@ -10,6 +10,8 @@ use embedded_storage_async::nor_flash::MultiwriteNorFlash;
 
 /// Rest after a port that failed, ms.
 const REST_MS: u64 = 100;
+/// Why nothing is written during a trial.
+const ON_TRIAL: &str = "settings from over the air are on trial: wait until they are kept or given back";
 
 /// What the board must do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,8 +51,13 @@ pub async fn serve<R: Read, W: fmt::Write, F: MultiwriteNorFlash>(
                 Outcome::Reboot => Some(Ended::Reboot),
                 Outcome::Setup => Some(Ended::Setup),
                 Outcome::Commit => {
-                    let stored = console.draft().store(&mut *flash).await;
-                    let _heard = console.committed(stored, &mut say);
+                    // The draft began as the settings on trial: to write it would keep what nobody has tested, and forget the trial.
+                    if is_on_trial(&mut *flash).await {
+                        let _heard = Console::end(Err(&ON_TRIAL), &mut say);
+                    } else {
+                        let stored = console.draft().store(&mut *flash).await;
+                        let _heard = console.committed(stored, &mut say);
+                    }
                     None
                 }
                 Outcome::FactoryReset => match Installation::forget(&mut *flash).await {

@@ -178,3 +178,50 @@ fn ten_thousand_lines_of_anything_do_no_harm() {
     let draft = console.draft();
     assert!(draft.config.probes.len() <= crate::settings::PROBES_MAX && draft.config.valves.len() <= 8);
 }
+
+/// What is typed, once; then the port is silent.
+struct Typed<'a>(&'a [u8]);
+
+impl embedded_io_async::ErrorType for Typed<'_> {
+    type Error = core::convert::Infallible;
+}
+
+impl embedded_io_async::Read for Typed<'_> {
+    async fn read(&mut self, bytes: &mut [u8]) -> Result<usize, Self::Error> {
+        self.0.read(bytes).await
+    }
+}
+
+#[test]
+fn nothing_is_written_while_settings_are_on_trial() {
+    use crate::hand_clock::block_on;
+    use crate::nor::{Nor, Power};
+    use crate::settings::Setup;
+    use giot_shared::ids::CommandId;
+    use giot_shared::time::UnixMs;
+    use giot_shared::wire::{Settings, SettingsOutcome, SettingsText};
+    let flash = Nor::new(4, &Power::default());
+    let old = Installation::new("v01".parse().expect("an id"), NodeKey([7; KEY_LEN]), "10.0.0.1:1883");
+    block_on(old.expect("short").store(flash.clone())).expect("stored");
+    let text = SettingsText::new("broker=10.0.0.2:1883").expect("short");
+    let tried = Settings { command: CommandId(5), text, issued_at: UnixMs(0), ttl_s: 60, within_s: 30 };
+    let mut setup = Setup::new(flash.clone());
+    assert_eq!(block_on(setup.begin(&tried)), Ok(true));
+    let mut console = Console::new(block_on(setup.boot()).ok()).expect("a console");
+    let mut commit = || {
+        let mut said = String::new();
+        let mut input = Typed(b"set baud 9600\ncommit\nreboot\n");
+        let ended = block_on(serve(&mut console, &mut input, &mut said, &mut flash.clone()));
+        assert_eq!(ended, Ended::Reboot);
+        said
+    };
+    let stored = || block_on(Installation::load(flash.clone())).expect("set up");
+    let said = commit();
+    assert!(said.contains("=error settings from over the air are on trial"), "{said}");
+    assert_eq!((stored().broker.as_str(), stored().baud), ("10.0.0.1:1883", 4800));
+    // When they are kept, a person may go on.
+    block_on(setup.settle(SettingsOutcome::Confirmed)).expect("kept");
+    let said = commit();
+    assert!(said.contains("=ok written"), "{said}");
+    assert_eq!((stored().broker.as_str(), stored().baud), ("10.0.0.2:1883", 9600));
+}

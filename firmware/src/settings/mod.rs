@@ -8,6 +8,7 @@ pub mod rekey;
 mod wifi;
 pub mod words;
 
+pub(crate) use install::is_on_trial;
 pub use install::{BAUD_DEFAULT, BROKER_LEN_MAX, Input, InstallError, Installation, Network, Setup, Trial};
 pub(crate) use kept::used_len;
 pub use kept::{Kept, LOST_TAILS_MAX, Latching, LostTail, LostTails, Running, Settings, SettingsError};

@@ -28,6 +28,7 @@
 
 mod trial;
 
+pub(crate) use trial::is_on_trial;
 pub use trial::{Setup, Trial};
 
 use super::{MeterPlan, NodeConfig, PREFIX_LEN_MAX, PROBES_MAX, ProbePlan, SupplyPlan, ValveKind, ValvePlan};

@@ -58,6 +58,12 @@ pub struct Setup<F> {
     flash: F,
 }
 
+/// Whether this boot tries settings. Not by way of [`Setup`], which would be compiled once more for a borrowed flash.
+pub(crate) async fn is_on_trial<F: MultiwriteNorFlash>(flash: F) -> bool {
+    let Ok(mut map) = Map::open(flash) else { return false };
+    matches!(map.value(KEY_TRIAL, Entry::read).await, Ok(Some(Entry { state: TRIED, .. })))
+}
+
 /// The stored form.
 struct Entry {
     state: u8,
