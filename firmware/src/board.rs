@@ -138,6 +138,9 @@ pub enum Wake {
     Value(ProbeId, Metric, Option<i32>),
     /// The board wants a restart in good order.
     Stop,
+    /// The board sleeps, with every valve closed: nothing more happens in this boot. For boards that only play the sleep; a chip wakes
+    /// in a boot of its own.
+    Asleep,
 }
 
 /// How the node is.

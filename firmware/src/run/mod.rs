@@ -447,6 +447,7 @@ impl<B: Board, F: MultiwriteNorFlash> Runner<'_, B, F> {
                 self.node.shut(now);
                 self.end = Some(End::Stopped);
             }
+            Wake::Asleep => self.end = Some(End::Stopped),
         }
     }
 

@@ -224,7 +224,7 @@ impl Board for HostBoard {
     async fn wait(&mut self, until: Option<UptimeMs>) -> Wake {
         let Self { setup, booted_at, stop, asleep, .. } = self;
         if asleep.is_some() {
-            return Wake::Stop;
+            return Wake::Asleep;
         }
         let timer = async {
             match until {
