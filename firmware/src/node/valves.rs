@@ -86,7 +86,7 @@ impl Node {
         }
     }
 
-    /// What became of [`Action::Persist`]: only when counter and mark are in flash, a waiting valve opens.
+    /// What became of [`super::Action::Persist`]: only when counter and mark are in flash, a waiting valve opens.
     pub fn handle_persisted(&mut self, now: UptimeMs, persisted: bool) {
         let Some(Pending { request, .. }) = self.pending.take_if(|pending| !pending.awaits_supply) else {
             // The mark of a closed run stays: the next boot knows its end while that is in flash, and records it a second time, as

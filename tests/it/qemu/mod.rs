@@ -328,6 +328,8 @@ fn a_node_from_the_shop_is_set_up_over_its_cable_and_joins() {
     // It works: a run is opened, metered and closed.
     farm.start_run(5.0);
     assert!(chip.is_open());
+    // Time for the meter's first pulse.
+    std::thread::sleep(Duration::from_secs(2));
     assert_eq!(farm.post(&format!("zones/{ZONE}/stop"), "").0, 202);
     let closing = farm.until_closing(0);
     assert!(closing.volume_ml.unwrap() > 0, "{closing:?}");
