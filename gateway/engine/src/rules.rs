@@ -148,6 +148,7 @@ impl ZonePlan {
             cycle: self.cycle,
             group: self.group,
             windows: Windows { allowed: windows, no_water: self.no_water.clone() },
+            ignores_rain_delay: self.guards.ignores.rain_delay,
         }
     }
 }

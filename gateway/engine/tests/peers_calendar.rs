@@ -457,6 +457,7 @@ fn site() -> Site {
         cycle: None,
         group: Group::default(),
         windows: Windows::default(),
+        ignores_rain_delay: false,
     };
     Site {
         utc_offset_min: OFFSET_MIN,

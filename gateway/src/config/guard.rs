@@ -186,9 +186,10 @@ impl Compiler<'_> {
                 "rain_contact" => ignores.rain_contact = true,
                 "soil_contact" => ignores.soil_contact = true,
                 "frost" => ignores.frost = true,
+                "rain_delay" => ignores.rain_delay = true,
                 _ => self.problem_at(
                     &format!("{field}[{idx}]"),
-                    "a list of \"rain\", \"rain_contact\", \"soil_contact\" and \"frost\"",
+                    "a list of \"rain\", \"rain_contact\", \"soil_contact\", \"frost\" and \"rain_delay\"",
                 ),
             }
         }

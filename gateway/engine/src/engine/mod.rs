@@ -189,7 +189,7 @@ impl Engine {
             if is_shared {
                 zone.mute();
             }
-            zone.set_suspension(engine.schedule.farm.suspension(&zone.desk.id));
+            zone.heed_pauses(&engine.schedule.farm);
             zone.set_slack_s(engine.pumps.slack_s(idx, zone.plan.lease_s, &engine.out.timing));
             engine.zones.push(zone);
         }

@@ -157,7 +157,7 @@ impl Engine {
     /// Tells each zone the pause that holds for it; all of them before the first is looked at, which may let another start.
     fn tell_suspensions(&mut self, now: Now) {
         let farm = &self.schedule.farm;
-        let is_changed = |zone: &mut crate::zone::Zone| zone.set_suspension(farm.suspension(&zone.desk.id));
+        let is_changed = |zone: &mut crate::zone::Zone| zone.heed_pauses(farm);
         let zones = self.zones.iter_mut().enumerate();
         let changed: Vec<_> = zones.filter_map(|(idx, zone)| is_changed(zone).then_some(idx)).collect();
         for idx in changed {

@@ -126,6 +126,8 @@ pub struct Ignores {
     pub soil_contact: bool,
     /// Frost.
     pub frost: bool,
+    /// The farm's rain delay.
+    pub rain_delay: bool,
 }
 
 /// Probes that should say the same.

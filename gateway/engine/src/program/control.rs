@@ -167,9 +167,10 @@ impl Suspension {
 
 impl FarmState {
     /// What keeps soil and rules from starting a zone; of several the one that lasts longest.
-    pub(crate) fn suspension(&self, zone: &ZoneId) -> Option<Suspension> {
+    pub(crate) fn suspension(&self, zone: &ZoneId, ignores_rain_delay: bool) -> Option<Suspension> {
         let of_zone = self.zones_suspended_until.get(zone).copied();
-        let all = [(self.suspended_until, false), (of_zone, false), (self.rain_delay_until, true)];
+        let rain = self.rain_delay_until.filter(|_| !ignores_rain_delay);
+        let all = [(self.suspended_until, false), (of_zone, false), (rain, true)];
         let all = all.into_iter().filter_map(|(until, is_rain)| Some(Suspension { until: until?, is_rain }));
         all.max_by_key(|suspension| suspension.until)
     }
@@ -180,26 +181,39 @@ impl FarmState {
         wall.map_or(WATER_PAUSE_MS_MAX, |wall| until.since_ms(wall)).min(WATER_PAUSE_MS_MAX)
     }
 
-    fn bar(&self, at: UnixMs) -> Option<Reason> {
-        let rain = rest_s(self.rain_delay_until, at).map(|remaining_s| Reason::RainDelay { remaining_s });
+    /// Why nothing of a program starts at a moment, whose zones heed a rain delay or not.
+    fn bar(&self, at: UnixMs, heeds_rain_delay: bool) -> Option<Reason> {
+        let rain = self.rain_delay(at).filter(|_| heeds_rain_delay);
         rain.or_else(|| rest_s(self.suspended_until, at).map(|remaining_s| Reason::Suspended { remaining_s }))
     }
 
+    fn rain_delay(&self, at: UnixMs) -> Option<Reason> {
+        rest_s(self.rain_delay_until, at).map(|remaining_s| Reason::RainDelay { remaining_s })
+    }
+
     /// Why a zone is left out at a moment.
-    pub(super) fn zone_bar(&self, zone: &ZoneId, at: UnixMs) -> Option<Reason> {
+    pub(super) fn zone_bar(&self, zone: &ZoneId, at: UnixMs, ignores_rain_delay: bool) -> Option<Reason> {
         let until = self.zones_suspended_until.get(zone).copied();
-        rest_s(until, at).map(|remaining_s| Reason::Suspended { remaining_s })
+        let of_zone = rest_s(until, at).map(|remaining_s| Reason::Suspended { remaining_s });
+        of_zone.or_else(|| self.rain_delay(at).filter(|_| !ignores_rain_delay))
     }
 }
 
 impl Control {
     /// Decides about a start at its moment, `Err` with the reason why it is left out, and remembers what follows.
     ///
-    /// A skip is used up only by a start that would have run.
-    pub(super) fn take(&mut self, start: &Start, at: UnixMs, farm: &FarmState) -> Result<(), Reason> {
+    /// A skip is used up only by a start that would have run. A rain delay leaves out the whole start where every zone heeds it,
+    /// and else those that do.
+    pub(super) fn take(
+        &mut self,
+        start: &Start,
+        at: UnixMs,
+        farm: &FarmState,
+        heeds_rain_delay: bool,
+    ) -> Result<(), Reason> {
         self.pass(start);
         let bar = (!self.is_enabled).then_some(Reason::ProgramDisabled {});
-        let bar = bar.or_else(|| farm.bar(at));
+        let bar = bar.or_else(|| farm.bar(at, heeds_rain_delay));
         let bar = bar.or_else(|| {
             rest_s(self.suspended_until, at).map(|remaining_s| Reason::Suspended { remaining_s })
         });
@@ -273,7 +287,7 @@ mod tests {
             ..FarmState::default()
         };
         let mut control = Control { skip_next: 1, ..Control::default() };
-        let take = |control: &mut Control, farm: &FarmState| control.take(&start, at, farm);
+        let take = |control: &mut Control, farm: &FarmState| control.take(&start, at, farm, true);
         control.is_enabled = false;
         assert_eq!(take(&mut control, &farm), Err(Reason::ProgramDisabled {}));
         control.is_enabled = true;

@@ -32,6 +32,7 @@ pub(super) fn zone_facts(source: &str) -> ZoneFacts {
         cycle: None,
         group: Group::default(),
         windows: Windows::default(),
+        ignores_rain_delay: false,
     }
 }
 

@@ -56,6 +56,8 @@ pub struct ZoneFacts {
     pub group: Group,
     /// Its hours.
     pub windows: Windows,
+    /// The farm's rain delay is not for it: it is under a roof.
+    pub ignores_rain_delay: bool,
 }
 
 /// How long the runs of a zone may be, all cycles together.

@@ -42,7 +42,7 @@ use crate::ids::{ValveRef, ZoneId};
 use crate::memory::{OpenMemory, ZoneMemory};
 use crate::plan::{Timing, ZonePlan};
 use crate::probe::{News, Probe};
-use crate::program::Suspension;
+use crate::program::{FarmState, Suspension};
 use crate::reason::Reason;
 use crate::rules::Rules;
 use crate::view::LastDecision;
@@ -347,8 +347,9 @@ impl Zone {
         !is_same
     }
 
-    /// Takes in a person's pause; returns whether that is another than before.
-    pub(crate) fn set_suspension(&mut self, suspension: Option<Suspension>) -> bool {
+    /// Takes in the pauses that people have set; returns whether what holds for the zone is another than before.
+    pub(crate) fn heed_pauses(&mut self, farm: &FarmState) -> bool {
+        let suspension = farm.suspension(&self.desk.id, self.plan.guards.ignores.rain_delay);
         std::mem::replace(&mut self.suspension, suspension) != suspension
     }
 

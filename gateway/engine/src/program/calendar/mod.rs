@@ -138,7 +138,13 @@ impl<'a> Calendar<'a> {
             control.pass(start);
             return Err(reason);
         }
-        control.take(start, at, self.farm)
+        control.take(start, at, self.farm, self.heeds_rain_delay())
+    }
+
+    /// Whether every zone of the program does.
+    fn heeds_rain_delay(self) -> bool {
+        let mut steps = self.program.sequence.steps.iter();
+        !steps.any(|step| self.site.zones.get(&step.zone).is_some_and(|zone| zone.ignores_rain_delay))
     }
 
     /// The runs of a start that begins at `begin`, with the settings of this moment; `self.control` is the one from before

@@ -434,7 +434,8 @@ impl<'a> Planner<'a> {
             let (wanted_s, least_s) = (fitted.run_ms / 1000, least_ms / 1000);
             return Err(Reason::BelowThreshold { wanted_s, least_s });
         }
-        if let Some(reason) = bars.farm.zone_bar(&turn.step.zone, fitted.from) {
+        if let Some(reason) = bars.farm.zone_bar(&turn.step.zone, fitted.from, turn.facts.ignores_rain_delay)
+        {
             return Err(reason);
         }
         let late_s = fitted.from.since_ms(ready_at) / 1000;
