@@ -1,12 +1,14 @@
 //! The next days as the pipes will have them: which run of which program would really begin when, and what finds no place.
 //!
 //! Asks the programs for their starts ([`next_days`]) and plays the zones' errands through the network that admits runs in
-//! the field: the same capacities, time between two starts, patience, hours, minimum times off and order. It knows nothing of
-//! what cannot be known ahead: zones that start by their soil, people, faults, links, and the seconds that pumps and
-//! commands take.
+//! the field: the same capacities, time between two starts, patience, hours, minimum times off, rests of pumps and order. It
+//! knows nothing of what cannot be known ahead: zones that start by their soil, people, faults, links, and the seconds that
+//! pumps and commands take.
 //!
 //! Bounded: each run of a preview is begun or given up once, and a run that waits costs a look at its pipes whenever
 //! something ends on its tree.
+
+mod rests;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -24,6 +26,8 @@ use crate::rules::{Fit, Rules};
 use crate::schedule::Terms;
 use crate::zone::Errand;
 
+pub(crate) use rests::{Output, Rests};
+
 /// A run that begins so much later than planned is told to wait; a pump's lead is not worth a word.
 const LATE_MS_MIN: u64 = 60_000;
 
@@ -38,7 +42,8 @@ pub fn forecast(
     n_days: u16,
 ) -> Preview {
     let rules = Rules::new(plan);
-    Play::new(&rules, Network::new(plan), plan.timing.patience_s, from).days(controls, farm, n_days)
+    let pipes = Pipes { network: Network::new(plan), rests: Rests::of(plan) };
+    Play::new(&rules, pipes, plan.timing.patience_s, from).days(controls, farm, n_days)
 }
 
 /// What the next days depend on beside the plan, at one moment: settings, pauses, needs, what runs and what waits.
@@ -48,6 +53,7 @@ pub struct Outlook {
     pub(crate) controls: BTreeMap<ProgramId, Control>,
     pub(crate) farm: FarmState,
     pub(crate) stands: BTreeMap<ZoneId, Stand>,
+    pub(crate) rests: Rests,
 }
 
 /// How a zone stands.
@@ -69,7 +75,8 @@ impl Outlook {
 
     /// The same by rules and a network of which nobody holds anything.
     pub(crate) fn play(&self, rules: &Rules, network: Network, patience_s: u32, n_days: u16) -> Preview {
-        let mut play = Play::new(rules, network, patience_s, self.from);
+        let pipes = Pipes { network, rests: self.rests.clone() };
+        let mut play = Play::new(rules, pipes, patience_s, self.from);
         for (idx, id) in rules.site.zones.keys().enumerate() {
             if let Some(Stand { held_until, errands }) = self.stands.get(id) {
                 play.stands(idx, *held_until, errands);
@@ -106,11 +113,21 @@ enum Fate {
     Dropped(Reason),
 }
 
+/// What water goes through; nobody holds anything at first.
+#[derive(Debug)]
+struct Pipes {
+    network: Network,
+    rests: Rests,
+}
+
 /// The zones and their pipes in played time.
 #[derive(Debug)]
 struct Play<'a> {
     rules: &'a Rules,
     network: Network,
+    rests: Rests,
+    /// Zones that have enough at the moment that is played.
+    leaving: Vec<usize>,
     patience_ms: u64,
     base: UnixMs,
     ids: Vec<&'a ZoneId>,
@@ -121,12 +138,15 @@ struct Play<'a> {
 }
 
 impl<'a> Play<'a> {
-    /// Zones that are all closed; `network`: nobody holds anything.
-    fn new(rules: &'a Rules, network: Network, patience_s: u32, from: UnixMs) -> Self {
+    /// Zones that are all closed.
+    fn new(rules: &'a Rules, pipes: Pipes, patience_s: u32, from: UnixMs) -> Self {
+        let Pipes { network, rests } = pipes;
         let line = |facts: &crate::program::ZoneFacts| Line { rest_ms: facts.rest_ms(), ..Line::default() };
         Self {
             rules,
             network,
+            rests,
+            leaving: Vec::new(),
             patience_ms: u64::from(patience_s) * 1000,
             base: from,
             ids: rules.site.zones.keys().collect(),
@@ -143,6 +163,9 @@ impl<'a> Play<'a> {
         line.jobs = errands.iter().map(|errand| Job { errand: errand.clone(), of: None }).collect();
         line.held_until = held_until;
         self.network.set_held(zone_idx, held_until.is_some());
+        if held_until.is_some() {
+            self.rests.is_open(zone_idx);
+        }
         self.wakes.insert((held_until.unwrap_or(base), zone_idx));
     }
 
@@ -205,6 +228,7 @@ impl<'a> Play<'a> {
                 self.network.poke(tree_idx);
                 self.admit(tree_idx, at);
             }
+            self.leaving.clear();
         }
     }
 
@@ -223,6 +247,8 @@ impl<'a> Play<'a> {
             line.held_until = None;
             line.free_at = Some(held_until.plus_ms(line.rest_ms));
             self.network.set_held(zone_idx, false);
+            self.rests.close(zone_idx, at);
+            self.leaving.push(zone_idx);
         }
         loop {
             let Some(line) = self.lines.get_mut(zone_idx) else { return };
@@ -282,7 +308,13 @@ impl<'a> Play<'a> {
                 }
                 continue;
             }
-            self.begin(zone_idx, at);
+            let is_handed_over = self.network.has_room_beside(zone_idx, &self.leaving);
+            let free_at = self.rests.free_at(zone_idx, at, is_handed_over);
+            if free_at > at {
+                self.wakes.insert((free_at, zone_idx));
+                continue;
+            }
+            self.begin(zone_idx, at, is_handed_over);
         }
         let stagger_at = self.network.stagger_over_at();
         if let Some(zone_idx) = self.network.first_waiting().first().copied()
@@ -292,7 +324,7 @@ impl<'a> Play<'a> {
         }
     }
 
-    fn begin(&mut self, zone_idx: usize, at: UnixMs) {
+    fn begin(&mut self, zone_idx: usize, at: UnixMs, is_handed_over: bool) {
         let mono = self.mono(at);
         let (Some(line), Some(id)) = (self.lines.get_mut(zone_idx), self.ids.get(zone_idx)) else { return };
         let Some(job) = line.jobs.front() else { return };
@@ -304,6 +336,7 @@ impl<'a> Play<'a> {
             self.fates.insert(of, Fate::Given { from: at, run_ms });
         }
         (line.held_until, line.deadline) = (Some(until), None);
+        self.rests.open(zone_idx, at, is_handed_over);
         self.network.note_start(zone_idx, mono);
         self.network.set_held(zone_idx, true);
         self.wakes.insert((until, zone_idx));

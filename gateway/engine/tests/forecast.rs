@@ -17,7 +17,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use giot_engine::program::{
     Anchor, Control, Crossing, FarmState, Outcome, Percent, Program, Window, Windows,
 };
-use giot_engine::{DayWindow, Input, Plan, ProgramId, Reason, SourcePlan, forecast, shortfalls};
+use giot_engine::{
+    DayWindow, Input, Plan, ProgramId, PumpKind, PumpPlan, Reason, SourcePlan, ValveRef, forecast, shortfalls,
+};
+use giot_shared::ids::ValveId;
 use giot_shared::time::UnixMs;
 use giot_shared::units::LitresPerHour;
 
@@ -95,6 +98,30 @@ fn runs_wait_for_their_pipes_as_the_engine_lets_them() {
     // Two at a time.
     let (_, skips) = check_kept(six_zones(10_000, 60), 12 * HOUR_S);
     assert_eq!(skips, []);
+}
+
+/// Twelve runs of five minutes one after another, behind a pump that may start six times an hour.
+fn twelve_short_runs(capacity_l_h: u32) -> Plan {
+    let mut plan = six_zones(capacity_l_h, 5);
+    plan.programs.clear();
+    let steps = ["z1", "z2", "z3", "z4", "z5", "z6"].map(|zone| (zone, 5));
+    plan.programs.insert("night".parse().unwrap(), program(&[steps, steps].concat()));
+    let motor = ValveRef { node: farm::node("motor"), valve: ValveId(0) };
+    let source = plan.sources.entry("pump".parse().unwrap()).or_default();
+    source.pump = Some(PumpPlan::new(PumpKind::Pump, motor));
+    plan
+}
+
+#[test]
+fn a_pump_rests_and_starts_as_often_as_the_engine_lets_it() {
+    // One at a time: a minute of rest after each run, and six starts an hour.
+    let (field, skips) = check_kept(twelve_short_runs(7500), 12 * HOUR_S);
+    assert_eq!(skips, []);
+    assert_eq!(field.seconds("open motor").len(), 12);
+    // Two would have room: it runs through.
+    let (field, skips) = check_kept(twelve_short_runs(10_000), 12 * HOUR_S);
+    assert_eq!(skips, []);
+    assert_eq!(field.seconds("open motor").len(), 1, "{:?}", field.log);
 }
 
 #[test]

@@ -113,6 +113,22 @@ fn a_run_that_is_made_longer_than_its_node_gives_goes_on_too() {
 }
 
 #[test]
+fn what_a_run_missed_while_its_pump_rested_follows() {
+    let mut plan = five_hours();
+    plan.programs.insert("night".parse().unwrap(), program(&[("z1", 60)]));
+    let source = plan.sources.entry("pump".parse().unwrap()).or_default();
+    let motor = ValveRef { node: node("motor"), valve: ValveId(0) };
+    // Half an hour at a time, and ten minutes of rest: the valve of an hour's run is open for ten of them without water.
+    source.pump =
+        Some(PumpPlan { run_s_max: 30 * 60, off_s_min: 600, ..PumpPlan::new(PumpKind::Pump, motor) });
+    let mut field = field(plan);
+    field.wait_s(6 * 3600);
+    field.check(&["open v1", "z1 stopped: run_time_reached", "z1 scheduled: run_resumed", "open v1"]);
+    let total_s: u64 = runs_s(&field).iter().sum();
+    assert!((3600 + 540..=3600 + 900).contains(&total_s), "{:?}", field.log);
+}
+
+#[test]
 fn a_person_gets_what_they_asked_for_too() {
     let mut plan = five_hours();
     plan.programs.clear();

@@ -18,7 +18,8 @@ mod field;
 
 use giot_engine::program::{Program, Window, Windows};
 use giot_engine::{
-    DayWindow, Input, Pause, Plan, ProgramWish, PumpKind, PumpPlan, RuleWish, RunSet, SourcePlan, ValveRef,
+    DayWindow, Input, Pause, Plan, ProgramWish, PumpKind, PumpPlan, Reason, RuleWish, RunSet, SourcePlan,
+    ValveRef,
 };
 use giot_shared::ids::ValveId;
 use giot_shared::units::{LitresPerHour, Millilitres};
@@ -289,12 +290,21 @@ fn a_pause_of_water_ends_after_three_hours() {
 
 #[test]
 fn opensprinkler_a_run_is_extended() {
-    let mut field = Field::new(farm(1));
+    let mut plan = farm(1);
+    zone_of(&mut plan, "z1").run_max_s = 1800;
+    let mut field = Field::new(plan);
+    field.start("z1", 600);
+    field.wait_s(100);
+    field.feed(Input::Extend { zone: &zone("z1"), by_s: 3600, by: "Lan" });
+    let given = Reason::RunExtended { by_s: 1200, run_s: 1800 };
+    assert_eq!(field.last_reason, Some(given), "what the zone's longest run leaves of it");
+    field.wait_s(3600);
+    field.log.clear();
     field.start("z1", 300);
     field.wait_s(100);
     field.feed(Input::Extend { zone: &zone("z1"), by_s: 300, by: "Lan" });
     field.wait_s(1000);
-    assert_eq!(field.seconds("z1 stopped: run_time_reached"), [600]);
+    assert_eq!(field.seconds("z1 stopped: run_time_reached"), [3700 + 600]);
     field.feed(Input::Extend { zone: &zone("z1"), by_s: 300, by: "Lan" });
     field.check(&["z1 adjusted by Lan: run_extended", "z1 refused by Lan: not_running"]);
 }

@@ -78,6 +78,7 @@ impl Engine {
             controls: self.program_ids().filter_map(control).collect(),
             farm: FarmState { needs: self.needs(now), ..self.farm_state() },
             stands: self.zones.iter().map(stand).collect(),
+            rests: self.pumps.rests(now, wall),
         })
     }
 

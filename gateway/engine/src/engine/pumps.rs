@@ -10,11 +10,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use giot_shared::ids::{CommandId, NodeId, ValveId};
-use giot_shared::time::MonoMs;
+use giot_shared::time::{MonoMs, UnixMs};
 
 use super::Engine;
 use crate::Now;
 use crate::diary::{Action, Event, PumpAction};
+use crate::forecast::{Output, Rests};
 use crate::ids::SourceId;
 use crate::memory::SourceMemory;
 use crate::plan::{Plan, ProblemKind, PumpKind, PumpProblem, Timing, ZonePlan};
@@ -242,6 +243,16 @@ impl Pumps {
         self.of_zone(zone_idx).find_map(|pump| pump.lead(now))
     }
 
+    /// What they have run and rested at a moment, for a preview.
+    pub(super) fn rests(&self, now: Now, wall: UnixMs) -> Rests {
+        let dated = |at: MonoMs| wall.minus_ms(now.mono.since_ms(at));
+        let output = |pump: &Pump| {
+            let starts = pump.starts().map(dated).collect();
+            Output::new(&pump.plan, pump.is_off().then(|| dated(pump.off_since())), starts)
+        };
+        Rests::new(self.list.iter().map(output).collect(), self.of_zone.clone())
+    }
+
     /// How long a run must be so that a pump that it starts has its minimum run, seconds.
     pub(super) fn least_s(&self, zone_idx: usize, now: Now) -> u32 {
         let least = self.of_zone(zone_idx).map(|pump| match pump.least_until() {
@@ -410,6 +421,7 @@ impl Engine {
         if let Some(reason) = pump.bar(now) {
             self.stop_below(idx, now, &reason);
         }
+        self.note_water(idx, now);
         self.hold_below(idx);
         self.give_leave(idx, now);
         self.call_waiting(idx, now);
@@ -536,6 +548,16 @@ impl Engine {
                 let reason = reason.clone();
                 self.with(now, Some(zone_idx), &mut Vec::new(), |zone, turn| zone.stop_for(turn, reason));
                 self.settle(zone_idx, now);
+            }
+        }
+    }
+
+    /// Tells the zones below a pump whether they have water.
+    fn note_water(&mut self, idx: usize, now: Now) {
+        for zone_idx in self.pumps.zones_of(idx).iter().copied() {
+            let is_on = self.pumps.water_since(zone_idx).is_ok();
+            if let Some(zone) = self.zones.get_mut(zone_idx) {
+                zone.note_pumps(now.mono, is_on);
             }
         }
     }

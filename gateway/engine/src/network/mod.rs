@@ -199,6 +199,18 @@ impl Network {
         })
     }
 
+    /// Whether a zone has room also while others have not yet given theirs up.
+    pub(crate) fn has_room_beside(&self, zone_idx: usize, others: &[usize]) -> bool {
+        let path_of = |idx: usize| self.taps.get(idx).map_or(&[][..], |tap| &tap.path);
+        path_of(zone_idx).iter().all(|branch_idx| {
+            let Some(branch) = self.branches.get(*branch_idx) else { return true };
+            let here = others.iter().copied().filter(|idx| path_of(*idx).contains(branch_idx));
+            let all: BTreeSet<usize> = here.chain(branch.holders.iter().copied()).chain([zone_idx]).collect();
+            let is_carried = |capacity| self.sum(all.iter().copied()).is_some_and(|sum| sum <= capacity);
+            all.len() < 2 || branch.capacity.is_some_and(is_carried)
+        })
+    }
+
     /// A zone starts: its branches let the next one start after their time between two starts.
     pub(crate) fn note_start(&mut self, zone_idx: usize, now: MonoMs) {
         for branch_idx in self.taps.get(zone_idx).into_iter().flat_map(|tap| &tap.path) {

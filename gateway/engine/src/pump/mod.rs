@@ -293,6 +293,11 @@ impl Pump {
         }
     }
 
+    /// Its starts within the last hour.
+    pub(crate) fn starts(&self) -> impl Iterator<Item = MonoMs> + '_ {
+        self.starts.iter().copied()
+    }
+
     pub(crate) fn off_since(&self) -> MonoMs {
         self.off_since
     }

@@ -156,7 +156,7 @@ reasons! {
     PauseEnded = "pause_ended" {}
     /// A person made the run longer.
     RunExtended = "run_extended" {
-        by_s: u64 = "What was asked for.",
+        by_s: u64 = "How much longer: what was asked for, as far as the zone may run.",
         run_s: u64 = "The run as it is to be.",
     }
     /// The run is as long as it may be.

@@ -9,6 +9,7 @@ use giot_shared::time::MonoMs;
 use giot_shared::valve::RefusalReason;
 
 use super::dose::Dose;
+use super::errand::Had;
 use super::open::{Run, is_final};
 use super::{Phase, RunKind, SETTLE_MS, Turn, Zone};
 use crate::diary::{By, Event};
@@ -47,6 +48,8 @@ pub(crate) struct Closing {
     pub(super) had_ms: Option<u64>,
     /// What flowed as the node or the zone's meter measured it, ml.
     pub(super) had_ml: Option<u64>,
+    /// How long its pump was off meanwhile, ms.
+    pub(super) dry_ms: u64,
     /// What the run was to give, where that is measured.
     pub(super) dose: Option<Dose>,
     /// The run was in order up to here.
@@ -70,6 +73,7 @@ impl Closing {
         Self {
             name: Some(run.name),
             had_ml: run.measured.map(|(ml, _)| ml),
+            dry_ms: run.dry.ms_until(now),
             dose: run.dose,
             is_wet: is_seen_open || !run.flight.is_dry(),
             flight: Some(run.flight),
@@ -93,6 +97,7 @@ impl Closing {
             is_wet: false,
             had_ms: None,
             had_ml: None,
+            dry_ms: 0,
             dose: None,
             is_clean: false,
             is_accepted: false,
@@ -172,7 +177,7 @@ impl Zone {
                 return;
             }
         };
-        if !self.leaves_rest(&closing.reason) && self.memory.run.take().is_some() {
+        if !self.leaves_rest(&closing.reason, closing.dry_ms) && self.memory.run.take().is_some() {
             // Whatever follows, a restart too: nobody wants the rest of it.
             self.is_memory_changed = true;
         }
@@ -308,7 +313,8 @@ impl Zone {
         let last_open = closing.flight.as_ref().map(Flight::last);
         self.dead_through = self.dead_through.max(last_open).max(closing.first_close);
         let had_ms = if closing.is_wet { closing.had_ms } else { Some(0) };
-        let has_rest = self.make_up(turn, &reason, (had_ms, closing.had_ml));
+        let had = Had { ms: had_ms, ml: closing.had_ml, dry_ms: closing.dry_ms };
+        let has_rest = self.make_up(turn, &reason, &had);
         if let Some(short) =
             closing.dose.filter(|_| !has_rest).and_then(|dose| dose.short(&reason, (had_ms, closing.had_ml)))
         {

@@ -174,6 +174,17 @@ impl Errand {
     }
 }
 
+/// What a run had when it ended.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Had {
+    /// How long its valve was open as its node measured it, ms; `None`: nobody knows.
+    pub(super) ms: Option<u64>,
+    /// What flowed, ml, where somebody measured it.
+    pub(super) ml: Option<u64>,
+    /// How long of it its pump was off, ms.
+    pub(super) dry_ms: u64,
+}
+
 impl Zone {
     /// Whether a test of its valve waits or is under way.
     pub(crate) fn is_tested(&self) -> bool {
@@ -411,12 +422,7 @@ impl Zone {
     /// A run is over. What is left of a program's run that was interrupted becomes an errand again: of what the node
     /// measured, or else of the time that water may have flowed. It waits from now on, and no longer than before; its hours hold.
     /// What the node only gives in portions goes on for everyone who asked for it. Returns whether there is a rest.
-    pub(super) fn make_up(
-        &mut self,
-        turn: &mut Turn<'_>,
-        reason: &Reason,
-        (had_ms, had_ml): (Option<u64>, Option<u64>),
-    ) -> bool {
+    pub(super) fn make_up(&mut self, turn: &mut Turn<'_>, reason: &Reason, had: &Had) -> bool {
         let open_until = self.memory.open.and_then(|open| open.until);
         let Some(RunMemory { errand, started_at }) = self.memory.run.take() else { return false };
         self.is_memory_changed = true;
@@ -426,12 +432,14 @@ impl Zone {
             && self.gate.as_ref().is_some_and(Gate::is_pause);
         let is_paused = is_in_pause || matches!(reason, Reason::WaterPaused { .. });
         let is_split = self.is_portion(reason);
-        let is_asked_for = is_paused || is_split || !is_ad_hoc(&errand.program);
-        let is_wanted = self.leaves_rest(reason) && is_asked_for && !errand.is_test();
+        let is_dry = Self::is_short_of_water(reason, had.dry_ms);
+        let is_asked_for = is_paused || is_split || is_dry || !is_ad_hoc(&errand.program);
+        let is_wanted = self.leaves_rest(reason, had.dry_ms) && is_asked_for && !errand.is_test();
         let Some(wall) = turn.now.wall.filter(|_| is_wanted) else { return false };
         let at_most_ms = open_until.map_or(wall, |until| until.min(wall)).since_ms(started_at);
-        let had_ml = had_ml.filter(|_| self.plan.guards.meter.is_some());
-        let (rest_s, volume) = errand.rest(had_ms.unwrap_or(at_most_ms), had_ml);
+        let had_ml = had.ml.filter(|_| self.plan.guards.meter.is_some());
+        let had_ms = had.ms.unwrap_or(at_most_ms).saturating_sub(had.dry_ms);
+        let (rest_s, volume) = errand.rest(had_ms, had_ml);
         let Some(run_s) = u32::try_from(rest_s).ok().filter(|rest_s| *rest_s >= REST_S_MIN) else {
             return false;
         };
@@ -440,7 +448,7 @@ impl Zone {
         let rest = Errand { run_s, volume, ..errand };
         // It waits from now on; what the node makes of it is no lateness.
         let wait_ms = if rest.by_hand { BY_HAND_WAIT_MS } else { PORTION_WAIT_MS };
-        let latest = if is_split { rest.latest.max(wall.plus_ms(wait_ms)) } else { rest.latest };
+        let latest = if is_split || is_dry { rest.latest.max(wall.plus_ms(wait_ms)) } else { rest.latest };
         self.add_errands(vec![Errand { from: wall, latest, ..rest }]);
         let run_s = u64::from(run_s);
         let reason = if is_split {

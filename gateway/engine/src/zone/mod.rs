@@ -19,6 +19,7 @@
 mod change;
 mod close;
 mod dose;
+mod dry;
 mod errand;
 mod lack;
 mod open;

@@ -8,6 +8,7 @@ use giot_shared::time::MonoMs;
 use giot_shared::valve::RefusalReason;
 
 use super::dose::{Dose, volume_left};
+use super::dry::Dry;
 use super::{Phase, Turn, Zone};
 use crate::diary::{By, Event};
 use crate::flight::{Flight, SentOpen};
@@ -68,6 +69,8 @@ pub(crate) struct Run {
     pub(super) measured: Option<(u64, MonoMs)>,
     /// What it is to give, where that is measured.
     pub(super) dose: Option<Dose>,
+    /// How long its pump was off.
+    pub(super) dry: Dry,
     /// Number of its first Open: the run's name in the diary.
     pub(super) name: CommandId,
 }
@@ -312,6 +315,7 @@ impl Zone {
             flight: Flight::new(sent, turn.timing.margin_s),
             measured: None,
             dose,
+            dry: Dry::default(),
             name: sent.command,
         };
         self.remember_open(turn, sent, run.is_manual(), run.flight.over_at());
@@ -466,7 +470,7 @@ impl Zone {
         }
         let (name, run_s) = (run.name, u64::from(wanted_s));
         self.renew_for_longer(turn);
-        let reason = Reason::RunExtended { by_s: u64::from(by_s), run_s };
+        let reason = Reason::RunExtended { by_s: u64::from(more_s), run_s };
         self.desk.tell(turn, Event::Adjusted, By::Person(by.to_owned()), reason, Some(name));
     }
 

@@ -54,8 +54,8 @@ impl Zone {
         is_at_its_time || matches!(reason, Reason::ClosedByNode { close: CloseReason::HardMaximum })
     }
 
-    /// Whether somebody still wants the rest of a run that ended so.
-    pub(super) fn leaves_rest(&self, reason: &Reason) -> bool {
-        is_interruption(reason) || self.is_portion(reason)
+    /// Whether somebody still wants the rest of a run that ended so, after so long without water.
+    pub(super) fn leaves_rest(&self, reason: &Reason, dry_ms: u64) -> bool {
+        is_interruption(reason) || self.is_portion(reason) || Self::is_short_of_water(reason, dry_ms)
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use giot_engine::{Action, Age, By, Engine, Input, Memory, Now, Plan, PumpAction, ValveRef, ZoneId};
+use giot_engine::{Action, Age, By, Engine, Input, Memory, Now, Plan, PumpAction, Reason, ValveRef, ZoneId};
 use giot_shared::ids::{CommandId, NodeId};
 use giot_shared::time::{MonoMs, UnixMs};
 use giot_shared::units::Millilitres;
@@ -40,6 +40,8 @@ pub(crate) struct Field {
     pub(crate) mute: BTreeSet<NodeId>,
     /// What the newest entry says of water.
     pub(crate) last_measured: (Option<u64>, Option<Millilitres>),
+    /// The reason of the newest entry.
+    pub(crate) last_reason: Option<Reason>,
     /// What flows through each open valve, mL/s, as its node's meter counts it: 1000 L/h.
     pub(crate) ml_per_s: u64,
     /// How long a node keeps a valve open at the most, whatever it is asked for, seconds.
@@ -72,6 +74,7 @@ impl Field {
             deaf: BTreeSet::new(),
             mute: BTreeSet::new(),
             last_measured: (None, None),
+            last_reason: None,
             clock_ms: 0,
             ml_per_s: 278,
             hard_max_s: 8 * 3600,
@@ -213,6 +216,7 @@ impl Field {
                     };
                     self.note(&format!("{zone} {}{by}: {}", entry.event.code(), entry.reason.code()));
                     self.last_measured = (entry.run_ms, entry.volume);
+                    self.last_reason = Some(entry.reason);
                 }
                 Action::Remember { zone, memory } => {
                     self.memory.zones.insert(zone, memory);
