@@ -125,6 +125,16 @@ fn a_pump_rests_and_starts_as_often_as_the_engine_lets_it() {
 }
 
 #[test]
+fn a_run_that_waits_for_its_pump_is_told_although_nothing_else_happens() {
+    let mut plan = twelve_short_runs(7500);
+    plan.programs.insert("night".parse().unwrap(), program(&[("z1", 5), ("z2", 5)]));
+    let source = plan.sources.entry("pump".parse().unwrap()).or_default();
+    source.pump.as_mut().unwrap().starts_per_hour_max = 1;
+    let (field, _) = check_kept(plan, 2 * HOUR_S);
+    assert_eq!(field.seconds("z2 skipped: pump_starts_used"), [1200], "five minutes after its moment");
+}
+
+#[test]
 fn what_hours_leave_no_room_for_is_promised_to_nobody_and_told_with_the_right_reason() {
     let mut plan = six_zones(7500, 300);
     plan.programs.values_mut().for_each(|program| hours(program, 7, 17));

@@ -238,6 +238,25 @@ fn a_filter_that_clogs_slowly_is_told_and_cleaning_it_is_no_burst() {
 }
 
 #[test]
+fn a_burst_is_told_once_also_when_the_node_has_measured_the_run() {
+    let mut field = Field::new(metered(Some(1000)));
+    let mut burst = || {
+        field.log.clear();
+        field.ml_per_s = 600;
+        field.start("z1", 1800);
+        field.flow("m1", 1000, 600);
+        field.flow("m1", 5000, 600);
+        field.gauge("m1", "flow", 0);
+        field.wait_s(900);
+        assert_eq!(field.seconds("z1 fault: high_flow").len(), 1, "{:?}", field.log);
+        field.feed(Input::ClearFault { zone: &zone("z1"), by: "Lan" });
+    };
+    burst();
+    // The next one has its own.
+    burst();
+}
+
+#[test]
 fn clearing_a_burst_that_was_none_makes_the_new_flow_the_reference() {
     let mut field = Field::new(metered(None));
     (0..3).for_each(|_| run(&mut field, 700));

@@ -187,6 +187,8 @@ pub(crate) struct Watch {
     samples: Vec<u32>,
     /// What has been told of this run, or of this rest: once is enough.
     told: Vec<u8>,
+    /// What was told of the run that is over: what its node measured of the whole of it comes afterwards.
+    told_of_run: Vec<u8>,
 }
 
 impl Watch {
@@ -196,8 +198,15 @@ impl Watch {
         let is_good = self.told.iter().all(|code| *code == code_confirmed());
         let flow = median(&self.samples).filter(|_| is_good);
         let (last_volume, last) = (self.last_volume, self.last);
-        *self = Self { last_volume, last, ..Self::default() };
+        let told = if self.told.is_empty() { &mut self.told_of_run } else { &mut self.told };
+        let told_of_run = std::mem::take(told);
+        *self = Self { last_volume, last, told_of_run, ..Self::default() };
         flow
+    }
+
+    /// A run begins.
+    pub(crate) fn begin_run(&mut self) {
+        self.told_of_run.clear();
     }
 
     /// A counter's value, mL: the flow since the one before, with the moment of that. `None` at first and after a reset.
@@ -316,9 +325,9 @@ impl Watch {
         !self.samples.is_empty()
     }
 
-    /// Whether a finding was told in this run or rest before.
+    /// Whether a finding was told in this run or rest before, or of the run that has just ended.
     pub(crate) fn is_told(&self, finding: Finding) -> bool {
-        self.told.contains(&code(finding))
+        self.told.contains(&code(finding)) || self.told_of_run.contains(&code(finding))
     }
 
     fn is_news(&mut self, code: u8) -> bool {

@@ -481,7 +481,9 @@ impl Zone {
         };
         let fault_at = self.faulted().map(|_| due.from.plus_ms(Self::fault_wait_ms(due, turn.rules)));
         let soaked_at = self.soaks_ms(due, wall, turn.rules).map(|left_ms| wall.plus_ms(left_ms));
-        let over_at = [Some(due.latest.plus_ms(1)), hours_at, fault_at, soaked_at];
+        // From then on it is told that it waits.
+        let told_at = due.from.plus_ms(HANDOVER_MS_MAX);
+        let over_at = [Some(due.latest.plus_ms(1)), Some(told_at), hours_at, fault_at, soaked_at];
         let over_at = over_at.into_iter().flatten().filter(|at| *at > wall).min();
         let over_at = over_at.map(|at| turn.mono().plus_ms(at.since_ms(wall).max(1)));
         waits.chain(over_at).min()

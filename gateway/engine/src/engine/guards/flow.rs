@@ -86,6 +86,7 @@ impl Engine {
                     }
                     zone.run_ml = 0;
                     zone.n_recloses = 0;
+                    zone.watch.begin_run();
                 }
                 (WaterKind::Changes | WaterKind::Rests, WaterKind::Changes | WaterKind::Rests) => {}
             }
