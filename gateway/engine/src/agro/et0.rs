@@ -36,7 +36,7 @@ impl Standard {
         }
     }
 
-    fn slope_kpa_per_c(self, t_c: f64) -> f64 {
+    pub(super) fn slope_kpa_per_c(self, t_c: f64) -> f64 {
         let slope = air::slope_kpa_per_c(t_c);
         match self {
             Self::Fao56 => slope,

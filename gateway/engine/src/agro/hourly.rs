@@ -1,6 +1,6 @@
-//! Reference evapotranspiration of an hour: FAO-56 equation 53, which keeps 0.34 by day and by night.
+//! Reference evapotranspiration of an hour: FAO-56 equation 53, which keeps 0.34 by day and by night, or ASCE-EWRI 2005
+//! equation 1 with table 1, which takes 0.24 by day and 0.96 by night for grass; sums of a day then differ by several percent.
 //!
-//! ASCE-EWRI 2005 takes 0.24 by day and 0.96 by night instead; sums of a day then differ by several percent. This is FAO's.
 //! The sky of the night cannot be seen: its clearness is carried over from the afternoon, by the caller, from hour to hour.
 
 use super::air;
@@ -15,8 +15,6 @@ pub const NIGHT_RATIO_DEFAULT: f64 = 0.5;
 const LOW_SUN_MJ: f64 = 0.1;
 /// The afternoon hour that shows the night's sky: so far before sunset, rad (FAO-56 p. 75).
 const BEFORE_SUNSET_RAD: (f64, f64) = (0.52, 0.79);
-/// Heat into the ground as a share of net radiation by day (45) and by night (46).
-const SOIL_HEAT: (f64, f64) = (0.1, 0.5);
 
 /// One hour as a station gives it.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -52,12 +50,40 @@ pub struct HourEt0 {
     pub night_ratio: f64,
 }
 
+/// What the equation takes in an hour of the day, or of the night.
+struct Constants {
+    numerator: f64,
+    denominator: f64,
+    /// Heat into the ground as a share of net radiation.
+    into_soil: f64,
+}
+
+impl Constants {
+    /// Of FAO-56 (45), (46) and (53); of ASCE-EWRI 2005 table 1 and (65).
+    const fn new(standard: Standard, is_day: bool) -> Self {
+        let (numerator, denominator, into_soil) = match (standard, is_day) {
+            (Standard::Fao56, true) => (37.0, 0.34, 0.1),
+            (Standard::Fao56, false) => (37.0, 0.34, 0.5),
+            (Standard::AsceShort, true) => (37.0, 0.24, 0.1),
+            (Standard::AsceShort, false) => (37.0, 0.96, 0.5),
+            (Standard::AsceTall, true) => (66.0, 0.25, 0.04),
+            (Standard::AsceTall, false) => (66.0, 1.7, 0.2),
+        };
+        Self { numerator, denominator, into_soil }
+    }
+}
+
 /// Reference evapotranspiration of an hour; `night_ratio` is the last hour's [`HourEt0::night_ratio`], at first
 /// [`NIGHT_RATIO_DEFAULT`].
 ///
 /// # Errors
 /// [`InputError`] names the measurement that cannot be or is missing.
-pub fn et0_hour(site: &Site, weather: &HourWeather, night_ratio: f64) -> Result<HourEt0, InputError> {
+pub fn et0_hour(
+    site: &Site,
+    weather: &HourWeather,
+    standard: Standard,
+    night_ratio: f64,
+) -> Result<HourEt0, InputError> {
     let night_ratio = within("night_ratio", night_ratio, 0.0, 1.0)?;
     let t_c = within("t_c", weather.t_c, -90.0, 65.0)?;
     let sky = Sky::new(site, weather, night_ratio)?;
@@ -69,19 +95,24 @@ pub fn et0_hour(site: &Site, weather: &HourWeather, night_ratio: f64) -> Result<
     }
     .min(saturation_kpa);
     let (u2_ms, wind) = site.wind(weather.u_ms)?;
-    let sigma_hour = Standard::Fao56.sigma_day() / 24.0;
+    let sigma_hour = standard.sigma_day() / 24.0;
     let net_mj = sun::net_shortwave_mj(weather.rs_mj)
         - sun::net_longwave_mj(sigma_hour, t_c, t_c, ea_kpa, sky.clearness);
-    let into_soil = if sky.is_day { SOIL_HEAT.0 } else { SOIL_HEAT.1 };
+    let is_day = match standard {
+        Standard::Fao56 => sky.is_day,
+        // ASCE-EWRI 2005, p. 5: it is day while the ground gains heat.
+        Standard::AsceShort | Standard::AsceTall => net_mj >= 0.0,
+    };
+    let Constants { numerator, denominator, into_soil } = Constants::new(standard, is_day);
     let combination = Combination {
-        slope: air::slope_kpa_per_c(t_c),
+        slope: standard.slope_kpa_per_c(t_c),
         psychrometric: site.psychrometric_kpa_per_c(),
         t_c,
         available_mj: net_mj * (1.0 - into_soil),
         u2_ms,
         deficit_kpa: saturation_kpa - ea_kpa,
-        numerator: 37.0,
-        denominator: 0.34,
+        numerator,
+        denominator,
     };
     Ok(HourEt0 { et0_mm: combination.et_mm(), net_mj, wind, night_ratio: sky.night_ratio })
 }

@@ -6,8 +6,8 @@
 use crate::data::near;
 use giot_engine::agro::sun::{self, Sun};
 use giot_engine::agro::{
-    Curve, DayOrder, Et0Choice, HourWeather, RootInput, RootZone, Site, Stages, StressCurve, Surface,
-    SurfaceInput, TemperatureOnly, Weather, air, et0_day, et0_hour, kc,
+    Curve, DayOrder, Et0Choice, HourWeather, RootInput, RootZone, Site, Stages, Standard, StressCurve,
+    Surface, SurfaceInput, TemperatureOnly, Weather, air, et0_day, et0_hour, kc,
 };
 
 /// Name, value, published answer, tolerance.
@@ -178,6 +178,33 @@ fn example_18_uccle_on_6_july() {
     );
 }
 
+/// The hour that RefET's tests publish: Fallon, Nevada, 2015-07-01, 18 to 19 h UTC, of an AgriMet station 3 m high, in feet.
+#[test]
+fn an_hour_by_asce_ewri_as_refet_has_it() {
+    let site = Site::new(39.4575, 1208.5, 3.0).unwrap();
+    let hour = HourWeather {
+        doy: 182,
+        mid_utc_hours: 18.5,
+        longitude_deg: -118.77388,
+        t_c: (91.80 - 32.0) / 1.8,
+        rh: None,
+        ea_kpa: Some(1.20),
+        // Langleys.
+        rs_mj: 61.16 * 0.041868,
+        u_ms: Some(3.33 * 0.44704),
+    };
+    let mm = |standard| et0_hour(&site, &hour, standard, 0.5).unwrap().et0_mm;
+    check(
+        "RefET",
+        &[("ETo", mm(Standard::AsceShort), 0.6063, 0.0005), ("ETr", mm(Standard::AsceTall), 0.7196, 0.0005)],
+    );
+    // By night the ground gives heat, and ASCE's grass resists more than FAO's.
+    let night = HourWeather { doy: 182, mid_utc_hours: 9.5, t_c: 20.0, rs_mj: 0.0, ..hour };
+    let mm = |standard| et0_hour(&site, &night, standard, 0.8).unwrap().et0_mm;
+    let (fao, grass, tall) = (mm(Standard::Fao56), mm(Standard::AsceShort), mm(Standard::AsceTall));
+    assert!(0.0 < grass && grass < fao && tall > 0.0, "{grass} {fao} {tall}");
+}
+
 #[test]
 fn example_19_two_hours_at_ndiaye() {
     let site = Site::new(16.0 + 13.0 / 60.0, 8.0, 2.0).unwrap();
@@ -194,7 +221,7 @@ fn example_19_two_hours_at_ndiaye() {
     };
     let sun = site.sun(274).unwrap();
     let night_rad = sun.hour_angle_rad(3.5, -16.25);
-    let night = et0_hour(&site, &hour(2.5, 28.0, 90.0, 1.9, 0.0), 0.8).unwrap();
+    let night = et0_hour(&site, &hour(2.5, 28.0, 90.0, 1.9, 0.0), Standard::Fao56, 0.8).unwrap();
     check(
         "19, 2 to 3 h",
         &[
@@ -209,7 +236,7 @@ fn example_19_two_hours_at_ndiaye() {
     );
     let day_rad = sun.hour_angle_rad(15.5, -16.25);
     let above_mj = sun.extraterrestrial_hour_mj(day_rad);
-    let day = et0_hour(&site, &hour(14.5, 38.0, 52.0, 3.3, 2.45), 0.8).unwrap();
+    let day = et0_hour(&site, &hour(14.5, 38.0, 52.0, 3.3, 2.45), Standard::Fao56, 0.8).unwrap();
     check(
         "19, 14 to 15 h",
         &[

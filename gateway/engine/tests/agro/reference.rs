@@ -82,7 +82,7 @@ fn equation_53_agrees_on_12_days_hour_by_hour() {
             rs_mj: row.number("rs_mj"),
             u_ms: row.optional("u_ms"),
         };
-        let result = et0_hour(&site(&row, 2.0), &hour, night_ratio).unwrap();
+        let result = et0_hour(&site(&row, 2.0), &hour, Standard::Fao56, night_ratio).unwrap();
         night_ratio = result.night_ratio;
         // The table computed with the vapour pressure before it was printed with four decimals.
         near("Rn", result.net_mj, row.number("rn_mj"), 1e-5);

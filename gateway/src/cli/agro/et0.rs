@@ -2,20 +2,25 @@
 
 use super::super::UsageError;
 use super::{N_DECIMALS, Reference, read_bytes, tell_unknown, write_table};
-use crate::agro::sheet::{Place, failed};
+use crate::agro::sheet::Place;
 use crate::agro::weather::{
     DAY_COLUMNS, HOUR_COLUMNS, StationDay, StationHour, read_days, read_hours, with_remedy,
 };
-use crate::config::{ConfigError, Problem, parse_utc_offset};
+use crate::config::parse_utc_offset;
+use chrono::NaiveDateTime;
 use clap::ValueEnum;
 use giot_engine::agro::{
-    Et0Choice, HourEt0, InputError, NIGHT_RATIO_DEFAULT, Site, TemperatureOnly, WindFrom, et0_day, et0_hour,
+    Et0Choice, HourEt0, InputError, NIGHT_RATIO_DEFAULT, Site, Standard, TemperatureOnly, WindFrom, et0_day,
+    et0_hour,
 };
 use std::io::Write;
 use std::path::PathBuf;
 
 /// Rows without a number that are named one by one.
 const GAPS_SHOWN: usize = 10;
+
+/// How the beginning of an hour is written.
+const TIME: &str = "%Y-%m-%dT%H:%M";
 
 /// Compute the reference evapotranspiration of each day of a weather file
 #[derive(Debug, clap::Args)]
@@ -42,7 +47,8 @@ the first such rows are told on standard error:
   date,et0_mm,method
 With --hourly: columns time (beginning of the hour, 2026-03-01T06:00), t_c, rs_mj (in the hour), rh or ea_kpa, u_ms; hours
 in order. The clearness of the sky by night (measured over clear-sky radiation) is that of the afternoon before; until the file has one
-it is --night-ratio. Equation 53 of FAO-56 (0.34 day and night; ASCE takes 0.24 and 0.96). Output: time,et0_mm,method.")]
+it is --night-ratio. Equation 53 of FAO-56 (0.34 day and night) unless --reference is ASCE's (0.24 and 0.96 for grass). An hour that is not after
+the one before has no number. Output: time,et0_mm,method.")]
 pub(in crate::cli) struct Args {
     /// Weather file, or - for standard input
     #[arg(value_name = "FILE.csv")]
@@ -56,14 +62,15 @@ pub(in crate::cli) struct Args {
     /// Height of the anemometer above the ground, m
     #[arg(long, value_name = "M", default_value_t = 2.0)]
     wind_height: f64,
-    /// What to do where nothing but temperature is known
-    #[arg(long, value_name = "WAY", value_enum, default_value_t = Way::Hargreaves)]
+    /// What to do where nothing but temperature is known (days only)
+    #[arg(long, value_name = "WAY", value_enum, default_value_t = Way::Hargreaves, conflicts_with = "hourly")]
     temperature_only: Way,
     /// Least wind at 2 m, m/s; FAO-56 recommends 0.5, reference computations take the wind as measured
-    #[arg(long, value_name = "MS", default_value_t = 0.0)]
+    /// (days only)
+    #[arg(long, value_name = "MS", default_value_t = 0.0, conflicts_with = "hourly")]
     wind_min: f64,
-    /// Coefficient of radiation by temperature: 0.16 inland, 0.19 at the coast
-    #[arg(long, value_name = "K", default_value_t = 0.16)]
+    /// Coefficient of radiation by temperature: 0.16 inland, 0.19 at the coast (days only)
+    #[arg(long, value_name = "K", default_value_t = 0.16, conflicts_with = "hourly")]
     k_rs: f64,
     /// Constants of the equation
     #[arg(long, value_name = "NAME", value_enum, default_value_t = Reference::Fao56)]
@@ -222,12 +229,14 @@ fn quoted(text: &str) -> String {
 fn hours(args: &Args, site: &Site, longitude_deg: f64, place: &Place, bytes: &[u8]) -> anyhow::Result<()> {
     let sheet = read_hours(place, bytes, longitude_deg, args.utc_offset)?;
     tell_unknown(&place.file, &sheet.unknown, &HOUR_COLUMNS);
-    in_order(place, sheet.rows.iter().filter_map(|found| found.row.as_ref().ok()))?;
-    let mut night_ratio = args.night_ratio;
+    let standard = args.reference.into();
+    let (mut night_ratio, mut last) = (args.night_ratio, None);
     let rows = sheet.rows.into_iter().map(|found| {
         let (time, result) = match found.row {
             Ok(hour) => {
-                (hour.time.format("%Y-%m-%dT%H:%M").to_string(), hour_of(site, &hour, &mut night_ratio))
+                let result = in_order(&hour, &mut last)
+                    .and_then(|()| hour_of(site, &hour, standard, &mut night_ratio));
+                (hour.time.format(TIME).to_string(), result)
             }
             Err(why) => (found.key, Err(why)),
         };
@@ -236,33 +245,40 @@ fn hours(args: &Args, site: &Site, longitude_deg: f64, place: &Place, bytes: &[u
     write_rows(place, "time", rows)
 }
 
-fn hour_of(site: &Site, hour: &StationHour, night_ratio: &mut f64) -> Result<(f64, String), String> {
+fn hour_of(
+    site: &Site,
+    hour: &StationHour,
+    standard: Standard,
+    night_ratio: &mut f64,
+) -> Result<(f64, String), String> {
     if let Some(name) = hour.missing {
         return Err(format!("{name} is missing"));
     }
     let HourEt0 { et0_mm, wind, night_ratio: next, .. } =
-        et0_hour(site, &hour.weather, *night_ratio).map_err(|error| cause(&error))?;
+        et0_hour(site, &hour.weather, standard, *night_ratio).map_err(|error| cause(&error))?;
     *night_ratio = next;
     let wind = match wind {
         WindFrom::Measured => "measured",
         WindFrom::Default => "assumed_2_m/s",
     };
-    Ok((et0_mm, format!("fao56-hourly wind={wind}")))
+    let equation = match standard {
+        Standard::Fao56 => "fao56-hourly",
+        Standard::AsceShort => "asce-short-hourly",
+        Standard::AsceTall => "asce-tall-hourly",
+    };
+    Ok((et0_mm, format!("{equation} wind={wind}")))
 }
 
-/// The clearness of a night is that of the afternoon before: hours must follow each other.
-fn in_order<'a>(
-    place: &Place,
-    hours: impl Iterator<Item = &'a StationHour> + Clone,
-) -> Result<(), ConfigError> {
-    let late = hours.clone().zip(hours.skip(1)).filter(|(before, after)| after.time <= before.time);
-    let problems: Vec<_> = late
-        .map(|(before, after)| Problem {
-            line: Some(after.line),
-            column: None,
-            field: "time".to_owned(),
-            what: format!("not after {} on line {}: sort the file by time", before.time, before.line),
-        })
-        .collect();
-    if problems.is_empty() { Ok(()) } else { Err(failed(place, problems)) }
+/// The clearness of a night is that of the afternoon before: hours must follow each other. One that does not is left out.
+fn in_order(hour: &StationHour, last: &mut Option<(NaiveDateTime, usize)>) -> Result<(), String> {
+    match *last {
+        Some((time, line)) if hour.time <= time => {
+            let time = time.format(TIME);
+            Err(format!("not after {time} on line {line}: sort the file by time, each hour once"))
+        }
+        Some(_) | None => {
+            *last = Some((hour.time, hour.line));
+            Ok(())
+        }
+    }
 }
