@@ -267,7 +267,9 @@ impl Node {
 
     pub(super) fn record_cut_runs(&mut self, now: UptimeMs) {
         let reason = match self.boot.reset {
-            ResetCause::PowerOn | ResetCause::Software | ResetCause::Unknown => CloseReason::Boot,
+            ResetCause::PowerOn | ResetCause::Software | ResetCause::Sleep | ResetCause::Unknown => {
+                CloseReason::Boot
+            }
             ResetCause::BrownOut => CloseReason::BrownOut,
             ResetCause::Watchdog => CloseReason::Watchdog,
             ResetCause::Panic => CloseReason::Panic,

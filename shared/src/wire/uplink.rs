@@ -36,6 +36,8 @@ codes! {
         Panic = 4, "panic";
         /// A wanted restart.
         Software = 5, "software";
+        /// It woke up from a deep sleep.
+        Sleep = 6, "sleep";
     }
 }
 

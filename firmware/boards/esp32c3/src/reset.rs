@@ -37,9 +37,8 @@ fn cause_of(kept: u32) -> ResetCause {
     match reset_reason(Cpu::ProCpu) {
         Some(SocResetReason::CoreSw | SocResetReason::Cpu0Sw) => announced.unwrap_or(ResetCause::Software),
         // The port on USB resets the chip for whoever flashes it.
-        Some(SocResetReason::CoreDeepSleep | SocResetReason::CoreUsbUart | SocResetReason::CoreUsbJtag) => {
-            ResetCause::Software
-        }
+        Some(SocResetReason::CoreUsbUart | SocResetReason::CoreUsbJtag) => ResetCause::Software,
+        Some(SocResetReason::CoreDeepSleep) => ResetCause::Sleep,
         Some(SocResetReason::SysBrownOut | SocResetReason::SysClkGlitch | SocResetReason::CorePwrGlitch) => {
             ResetCause::BrownOut
         }

@@ -156,7 +156,7 @@ impl HostBoard {
         self.woken = carry.map(|carry| carry.wake(woken_at.since_ms(fell_asleep_at)));
         let base_ms = self.woken.as_ref().map_or(0, |woken| woken.uptime_base_ms);
         self.booted_at = woken_at.minus_ms(base_ms);
-        self.setup.reset = ResetCause::Software;
+        self.setup.reset = ResetCause::Sleep;
         true
     }
 

@@ -271,6 +271,7 @@ fn a_boot_records_the_runs_that_were_cut() {
         (ResetCause::Watchdog, CloseReason::Watchdog),
         (ResetCause::Panic, CloseReason::Panic),
         (ResetCause::Software, CloseReason::Boot),
+        (ResetCause::Sleep, CloseReason::Boot),
     ] {
         let mut kept = Kept { counter: 5, ..Kept::default() };
         kept.running.push(Running { valve: ValveId(1), command: Some(CommandId(44)) }).expect("room");

@@ -4,7 +4,7 @@ use super::{Farm, NOW, open, valve_events};
 use crate::{SimClock, run_node};
 use giot_firmware::settings::{NodeConfig, SleepPlan, ValveKind};
 use giot_shared::valve::CloseReason;
-use giot_shared::wire::{Body, Record};
+use giot_shared::wire::{Body, Hello, Record, ResetCause};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
@@ -66,6 +66,8 @@ async fn each_sample_is_a_boot_of_its_own_that_the_gateway_dates() {
     assert!(epochs.is_sorted(), "{epochs:?}");
     let seen = farm.peer.seen();
     assert!(seen.hellos.is_sorted_by_key(|hello| hello.epoch), "a met epoch is not used again");
+    let is_wake = |hello: &Hello| (hello.reset == ResetCause::Sleep) == (hello.epoch > 1);
+    assert!(seen.hellos.iter().all(is_wake), "each says why it boots");
     assert_eq!(seen.n_refused, 0, "no record is missing");
 }
 
