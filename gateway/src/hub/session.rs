@@ -34,6 +34,8 @@ pub(super) fn keep_dating(node: Arc<str>, epoch: u32, dating: &Dating, batch: &m
             "first_ms": fit.first.0,
             "half_ms": fit.half_ms,
         });
+            "tail_ms": fit.tail_ms,
+            "is_void": fit.is_void,
         batch.memory.push((format!("{FIT_ROW}{node}"), json.to_string()));
     }
     let uncertainty_ms = dating.uncertainty_ms;
@@ -50,11 +52,15 @@ pub(super) fn fits_from_rows(rows: &BTreeMap<String, String>) -> BTreeMap<String
 fn from_json(text: &str) -> Option<KeptFit> {
     let value: Value = serde_json::from_str(text).ok()?;
     Some(KeptFit {
+    let half_ms = value.get("half_ms")?.as_u64()?;
         epoch: value.get("epoch")?.as_u64()?.try_into().ok()?,
         anchor: Anchor { unix_at_boot: UnixMs(value.get("unix_ms_at_uptime_zero")?.as_i64()?) },
         fit: Fit {
             first: UptimeMs(value.get("first_ms")?.as_u64()?),
-            half_ms: value.get("half_ms")?.as_u64()?,
+            half_ms,
+            // An earlier version kept neither.
+            tail_ms: value.get("tail_ms").and_then(Value::as_u64).unwrap_or(half_ms / 8),
+            is_void: value.get("is_void").and_then(Value::as_bool).unwrap_or(false),
         },
     })
 }
@@ -115,13 +121,10 @@ impl Session {
             records.restore_dating(*epoch, Dating { anchor, uncertainty_ms: *uncertainty_ms, fit });
         }
         let newest = reader.last_values(Some(id.as_str()))?.iter().map(|value| value.sample.at_us).max();
-        records.newest = newest.map(|at_us| UnixMs(at_us.div_euclid(1000)));
-        session.heard_at = records.newest;
-        // The newest value is of the last stored epoch, which may have been dated by its neighbours.
-        let epoch = records.stored.map_or(0, |stored| stored.epoch);
-        let off_ms =
-            anchors.iter().find(|anchor| anchor.epoch == epoch).map_or(0, |anchor| anchor.uncertainty_ms);
-        records.floor = records.newest.map(|newest| newest.minus_ms(off_ms));
+        if let Some(newest) = newest.map(|at_us| UnixMs(at_us.div_euclid(1000))) {
+            records.restore_newest(newest);
+        }
+        session.heard_at = session.records.newest;
         Ok(session)
     }
 }

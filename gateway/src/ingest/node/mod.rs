@@ -6,26 +6,30 @@
 //! when the store has committed; only `stored` is ever acknowledged (P1).
 //!
 //! **True time.** An epoch is anchored by the Hello that met the gateway in it, or by the node's own battery-backed
-//! clock where the registry trusts it. An epoch that never met anybody lies between its neighbours: it is placed in the
-//! middle and says by how much it may be off.
+//! clock where the registry trusts it. An epoch that never met anybody lies between its neighbours: each of its records is
+//! placed in the middle of where it can lie, and says by how much it may be off (`dating`).
 //!
 //! **True age.** How old a reading is when it comes in is counted beside the date, on the node's uptime and the gateway's
 //! monotonic line (`line`): a date hangs on clocks that may have been wrong or may jump. The age of a record of an earlier
 //! epoch, or of a node that has not said Hello since the gateway's start, is not known.
 
+mod dating;
 mod line;
 
 use crate::ingest::{Sample, series_name};
 use crate::quality::Quality;
+use dating::{CROWDED_MS, DRIFT_ASLEEP_PPM, DRIFT_PPM, HELLO_UNCERTAINTY_MS};
 use giot_engine::Age;
 use giot_shared::ids::{CommandId, Position, ValveId};
 use giot_shared::metric::Metric;
 use giot_shared::time::{Anchor, MonoMs, UnixMs, UptimeMs};
 use giot_shared::units::Millilitres;
 use giot_shared::valve::CloseReason;
-use giot_shared::wire::{Body, Health, Hello, Reading, Record, Records, SettingsEvent};
+use giot_shared::wire::{Body, Health, Hello, Reading, Record, Records, ResetCause, SettingsEvent};
 use line::UptimeLine;
 use std::collections::BTreeMap;
+
+pub use dating::{Dating, Fit};
 
 /// Anchors kept per node: older epochs were released long ago.
 const ANCHORS_MAX: usize = 64;
@@ -33,89 +37,8 @@ const ANCHORS_MAX: usize = 64;
 /// A valve event this old tells history, not the present state of the valve.
 const LIVE_MAX_MS: u64 = 120_000;
 
-/// How far a Hello's anchor may be off: its way through broker and queue.
-const HELLO_UNCERTAINTY_MS: u64 = 1_000;
-
-/// How far a node's uptime may run from civil time, millionths: a crystal of 20 ppm, its age and the heat of a field (the
-/// ESP32-C3's and any usual board's is within 50).
-const DRIFT_PPM: u64 = 50;
-
-/// Where the clocks leave an epoch that met nobody no room at all: the room that it gets before the next boot. Long, so that
-/// months of its records stay apart in it.
-const CROWDED_MS: u64 = 86_400_000;
-
 /// Boots in a row that get such a room each.
 const CROWDED_MAX: u32 = 64;
-
-/// Ties an epoch to civil time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Dating {
-    /// Civil time of the epoch's uptime zero.
-    pub anchor: Anchor,
-    /// The true time lies within plus or minus this.
-    pub uncertainty_ms: u64,
-    /// Where the epoch's place is a guess: how it fits between its neighbours.
-    pub fit: Option<Fit>,
-}
-
-/// How the records of an epoch that met nobody fit between its neighbours, however long it turns out to have been.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Fit {
-    /// Uptime of the first record.
-    pub first: UptimeMs,
-    /// From the guessed time of the first record to either end of where it may lie, ms.
-    pub half_ms: u64,
-}
-
-impl Fit {
-    /// The time from the first record to one that was made `ms` after it. The longer an epoch was, the earlier it began: what
-    /// it has beyond a quarter of the room is drawn together, so that the last record that the room can hold lies before its
-    /// end. Any pace between none and the true one stays within the stated uncertainty, and no two records get one time:
-    /// the store would take them for one. What the room cannot hold is there because a clock was set back: it is drawn
-    /// together ever more, and nothing lies beyond the end.
-    fn squeeze(self, ms: u64) -> u64 {
-        let (knee_ms, room_ms) = (self.half_ms / 2, self.room_ms());
-        if ms <= knee_ms {
-            return ms;
-        }
-        let drawn_ms = knee_ms + (ms.min(room_ms) - knee_ms) / 4;
-        let Some(over_ms) = ms.checked_sub(room_ms).filter(|over_ms| *over_ms > 0) else { return drawn_ms };
-        let tail_ms = self.half_ms / 8;
-        let share = u128::from(tail_ms) * u128::from(over_ms) / (u128::from(over_ms) + u128::from(room_ms));
-        drawn_ms + u64::try_from(share).unwrap_or(tail_ms)
-    }
-
-    /// The longest that the epoch can have lasted after its first record, as the clocks tell.
-    const fn room_ms(self) -> u64 {
-        self.half_ms.saturating_mul(2)
-    }
-}
-
-impl Dating {
-    fn date(&self, at: UptimeMs) -> UnixMs {
-        match self.fit {
-            Some(fit) if at > fit.first => {
-                self.anchor.date(fit.first).plus_ms(fit.squeeze(at.since_ms(fit.first)))
-            }
-            Some(_) | None => self.anchor.date(at),
-        }
-    }
-
-    /// The dating with what an epoch that has got to `at` may be off, where it lasted longer than the clocks leave room for:
-    /// its time is known no better than by its own length.
-    fn outgrown(&self, at: UptimeMs) -> Option<Self> {
-        let fit = self.fit?;
-        // A crystal that is off, or a Hello that was long on its way, contradicts nobody.
-        let slack_ms = HELLO_UNCERTAINTY_MS + at.0.saturating_mul(DRIFT_PPM) / 1_000_000;
-        let is_longer = at.since_ms(fit.first) > fit.room_ms().saturating_add(slack_ms);
-        let is_wider = is_longer && at.0 > self.uncertainty_ms;
-        is_wider.then_some(Self { uncertainty_ms: at.0, ..*self })
-    }
-
-    fn is_sure(&self) -> bool {
-        self.uncertainty_ms <= HELLO_UNCERTAINTY_MS
-    }
-}
 
 /// What the gateway knows of one node's records.
 #[derive(Clone, Debug, Default)]
@@ -135,6 +58,10 @@ pub struct NodeState {
     /// No record of a later epoch happened before this: the newest one, less what its time may be off.
     pub floor: Option<UnixMs>,
     datings: BTreeMap<u32, Dating>,
+    /// Uptime at which an epoch was heard last other than by its records: it lasted no shorter.
+    heard_at: BTreeMap<u32, UptimeMs>,
+    /// It sleeps between samples, so that its boots count their time by a poor clock.
+    sleeps: bool,
     /// Uptime of the last Hello: the present epoch was anchored no later.
     greeted_at: UptimeMs,
     /// Of the present epoch, once it was heard since the gateway's start.
@@ -264,6 +191,19 @@ impl NodeState {
         match &mut self.line {
             Some(line) if line.epoch == hello.epoch => line.hear(hello.uptime, heard.mono),
             line => *line = Some(UptimeLine::new(hello.epoch, hello.uptime, heard.mono)),
+    /// Restores the time of the newest record that was taken, after everything else.
+    pub fn restore_newest(&mut self, newest: UnixMs) {
+        self.newest = Some(newest);
+        // It is of the last stored epoch, which may have been dated by its neighbours.
+        let epoch = self.stored.map_or(0, |stored| stored.epoch);
+        let dating = self.datings.get(&epoch);
+        let surely = dating.map(|dating| {
+            let uptime = dating.uptime_of(newest);
+            dating.earliest(uptime).minus_ms(self.drift_ms(epoch, *dating, uptime))
+        });
+        self.floor = Some(surely.unwrap_or(newest));
+    }
+
         }
         let source = if self.own_clock { hello.clock.or(heard.wall) } else { heard.wall };
         let dating = source.map(|now| Dating {
@@ -282,6 +222,8 @@ impl NodeState {
         }
         Greeting::Welcome { stored, dating, missing }
     }
+        self.sleeps |= hello.reset == ResetCause::Sleep || hello.drift_ms > 0;
+        self.hear(hello.epoch, hello.uptime);
 
     /// Whether the age of what is read now would be known.
     #[must_use]
@@ -313,6 +255,9 @@ impl NodeState {
         self.received = self.stored;
     }
 
+        if let Some(epoch) = self.line.map(|line| line.epoch).or(self.epoch) {
+            self.hear(epoch, uptime);
+        }
     /// Judges a run of records. The moment tells how old they are, and so a live valve event from history.
     pub fn handle_records(&mut self, records: &Records, heard: Heard) -> Verdict {
         if !records.is_contiguous() {
@@ -342,7 +287,7 @@ impl NodeState {
                 None => return Verdict::Undated,
             },
         };
-        if let Some(wider) = dating.outgrown(last.uptime) {
+        if let Some(wider) = dating.outgrown(last.uptime, self.drift_of_ms(last.uptime)) {
             self.restore_dating(records.epoch, wider);
             (dating, new_dating) = (wider, Some(wider));
             // What was known of the time before is wrong, and leaves no room to the epochs that follow it.
@@ -373,19 +318,35 @@ impl NodeState {
     }
 
     /// An epoch that never met the gateway lies after everything before it and before the next anchored epoch's boot.
-    fn date_by_neighbours(&self, epoch: u32, first_uptime: UptimeMs) -> Option<Dating> {
+    fn date_by_neighbours(&self, epoch: u32, first: UptimeMs) -> Option<Dating> {
         let (next_epoch, next) = self.datings.range(epoch.checked_add(1)?..).next()?;
         let end = next.anchor.unix_at_boot;
-        let floor = self.floor.unwrap_or(self.registered_at).min(end);
-        let play_ms = end.since_ms(floor).saturating_sub(first_uptime.0);
+        let floor = self.floor_of(epoch).min(end);
+        let play_ms = end.since_ms(floor).saturating_sub(first.0);
         if play_ms == 0 {
-            return Some(Self::crowded(next_epoch - epoch, end, first_uptime));
+            return Some(Self::crowded(next_epoch - epoch, end, first));
         }
-        Some(Dating {
-            anchor: Anchor { unix_at_boot: floor.plus_ms(play_ms / 2) },
-            uncertainty_ms: (play_ms / 2).max(HELLO_UNCERTAINTY_MS + 1),
-            fit: Some(Fit { first: first_uptime, half_ms: play_ms / 2 }),
-        })
+        let end_off_ms = next.uncertainty_ms.saturating_add(self.drift_ms(*next_epoch, *next, UptimeMs(0)));
+        Some(Dating::between(floor, first, play_ms, end_off_ms))
+    }
+
+    /// No record of an epoch was made before this.
+    fn floor_of(&self, epoch: u32) -> UnixMs {
+        // Of many boots before it one may have been dated by a clock that was ahead: only the nearest counts.
+        let before = self.datings.range(..epoch).next_back().map(|(before, dating)| {
+            let heard_at = self.heard_at.get(before).copied().unwrap_or_default();
+            let off_ms = self.drift_ms(*before, *dating, heard_at);
+            dating.earliest(heard_at).minus_ms(off_ms)
+        });
+        self.floor.max(before).unwrap_or(self.registered_at)
+    }
+
+    fn hear(&mut self, epoch: u32, uptime: UptimeMs) {
+        let heard_at = self.heard_at.entry(epoch).or_default();
+        *heard_at = uptime.max(*heard_at);
+        while self.heard_at.len() > ANCHORS_MAX {
+            self.heard_at.pop_first();
+        }
     }
 
     /// An epoch that has no room between its neighbours: the clock was set back between them, and only the later one is to be
@@ -396,20 +357,22 @@ impl NodeState {
         Dating {
             anchor: Anchor { unix_at_boot: end.minus_ms(back_ms).minus_ms(first.0) },
             uncertainty_ms: back_ms.max(first.0),
-            fit: Some(Fit { first, half_ms: CROWDED_MS }),
+            fit: Some(Fit::crowded(first)),
         }
     }
 
     /// How far a record's date may be off because the node's crystal is: for the whole time between it and the moment at which
-    /// its epoch was anchored, which is not kept and lies within the epoch.
-    fn drift_ms(&self, epoch: u32, uptime: UptimeMs) -> u64 {
+    /// its epoch was anchored, which is not kept and lies within the epoch. One that met nobody counts from its boot.
+    fn drift_ms(&self, epoch: u32, dating: Dating, uptime: UptimeMs) -> u64 {
+        if dating.fit.is_some() {
+            return self.drift_of_ms(uptime);
+        }
         let lasted_ms = if self.epoch == Some(epoch) {
             self.greeted_at.0
         } else {
             let boot = |dating: &Dating| dating.anchor.unix_at_boot;
-            let own = self.datings.get(&epoch).map(boot);
             let next = epoch.checked_add(1).and_then(|next| self.datings.range(next..).next());
-            own.zip(next).map_or(0, |(own, (_, next))| boot(next).since_ms(own))
+            next.map_or(0, |(_, next)| boot(next).since_ms(boot(&dating)))
         };
         lasted_ms.max(uptime.0).saturating_mul(DRIFT_PPM) / 1_000_000
     }
@@ -421,9 +384,9 @@ impl NodeState {
     fn take(&mut self, record: &Record, epoch: u32, dating: Dating, heard: Heard, taken: &mut Taken) {
         let at = dating.date(record.uptime);
         self.newest = Some(self.newest.map_or(at, |newest| newest.max(at)));
-        let uncertainty_ms = dating.uncertainty_ms.saturating_add(self.drift_ms(epoch, record.uptime));
-        // The epoch began no earlier than that, and this record was made its uptime later.
-        let surely = dating.anchor.date(record.uptime).minus_ms(uncertainty_ms);
+        let drift_ms = self.drift_ms(epoch, dating, record.uptime);
+        let uncertainty_ms = dating.uncertainty_at(record.uptime).saturating_add(drift_ms);
+        let surely = dating.earliest(record.uptime).minus_ms(drift_ms);
         self.floor = Some(self.floor.map_or(surely, |floor| floor.max(surely)));
         let age_ms = self.line_of(epoch).map(|line| line.age_ms(record.uptime, heard.mono));
         let age = age_ms.map_or(Age::Unknown, Age::Counted);

@@ -1,5 +1,7 @@
 //! Exactly once and at its true time, whatever is resent, doubled, delayed or comes from an epoch nobody met.
 
+mod lonely;
+
 use super::*;
 use giot_shared::wire::{Lost, ResetCause, ValveEvent};
 use proptest::prelude::*;
@@ -240,20 +242,6 @@ fn a_clock_that_was_set_back_puts_no_record_into_the_future() {
     // Some room, and far from enough.
     check(10 * HOUR_MS, 12 * HOUR_MS, 10 * HOUR_MS);
     check(10 * HOUR_MS, 16 * HOUR_MS, 40 * HOUR_MS);
-}
-
-/// Whatever a node says of its uptime, its date is in order.
-#[test]
-fn a_fit_holds_any_uptime() {
-    for half_ms in [0, 1, 2, 3, 9, 1000, CROWDED_MS, u64::MAX / 3, u64::MAX] {
-        let fit = Fit { first: UptimeMs(0), half_ms };
-        let mut before = 0;
-        for ms in (0..64).map(|bit| 1_u64 << bit).chain([u64::MAX]) {
-            let squeezed_ms = fit.squeeze(ms);
-            assert!(before <= squeezed_ms && squeezed_ms <= half_ms, "{ms} ms of {half_ms}");
-            before = squeezed_ms;
-        }
-    }
 }
 
 /// A node whose crystal is 50 ppm off, a month without a network: the closing of its first day is dated within what it says.
