@@ -178,4 +178,4 @@ impl std::error::Error for ConfigError {}
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -19,7 +19,8 @@ fn a_season_s_percentage_is_told_with_its_own_limits() {
     }
 }
 
-const GOOD_ZONE: &str = r#"
+/// The smallest farm with a zone.
+pub(crate) const GOOD_ZONE: &str = r#"
 [[source]]
 id = "pump-1"
 [[zone]]

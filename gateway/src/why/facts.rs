@@ -71,6 +71,10 @@ pub fn gather(
     let is_cut = rows.len() > LINES_MAX;
     rows.truncate(LINES_MAX);
     let programs = programs_of(settings, zone);
+    let has_run = rows.iter().any(|row| row.entry.run_ms.is_some_and(|run_ms| run_ms > 0));
+    // Why nothing was watered is the question: a day with a run has its answer.
+    let asked = if has_run { &BTreeSet::new() } else { &programs };
+    let missed = outage::missed(reader, asked, &(from_us..to_us))?;
     rows.extend(farm_rows(reader, &programs, from_us, to_us)?);
     rows.sort_by_key(|row| row.id);
     let mut earlier = reader.diary(&of_zone(None, from_us, LOCK_ROWS_MAX))?.into_iter();
@@ -89,7 +93,7 @@ pub fn gather(
         is_cut,
         before,
         lock_before: lock.filter(|entry| entry.event == Event::Locked.code()),
-        missed: outage::missed(reader, &programs, &(from_us..to_us))?,
+        missed,
         slept_until: outage::slept_until(reader, &(from_us..to_us))?,
         levels: levels(reader, plan, from_us, to_us.min(now.0.saturating_mul(1000)))?,
         present: present.filter(|_| day == Date::of(now, utc_offset_min)),

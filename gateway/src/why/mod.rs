@@ -51,7 +51,8 @@ pub struct Facts {
     pub before: Option<DiaryEntry>,
     /// The lock that was set before the day and not taken away.
     pub lock_before: Option<DiaryEntry>,
-    /// Starts of the zone's programs that were due on the day and missed, whenever the diary got them; by when they were due.
+    /// Starts of the zone's programs that were due on the day and missed, whenever the diary got them; by when they were due. None
+    /// where the zone had a run.
     pub missed: Vec<Missed>,
     /// When the gateway was back, where nothing was kept on the day and a restart comes next.
     pub slept_until: Option<UnixMs>,

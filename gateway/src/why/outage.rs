@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 use std::ops::{ControlFlow, Range};
 
+use giot_engine::Event;
 use giot_engine::program::MISSED_DAYS_MAX;
 use giot_shared::time::UnixMs;
 use serde_json::{Map, Value};
@@ -22,8 +23,12 @@ const OF_A_RESTART: [&str; 3] = [MISSED, "gateway_restarted", "valve_unknown"];
 /// How long after the first entry of a restart its others are still looked at: nodes are heard within minutes.
 const RESTART_US: i64 = 3600 * 1_000_000;
 
-/// Entries after a day that are looked through: a restart tells the starts of a week at once.
-const ROWS_AFTER_MAX: u32 = 10_000;
+/// Skips after a day that are looked through: a restart tells the starts of a week at once, and zones every hour that nothing
+/// waters them.
+const SKIPS_MAX: u32 = 10_000;
+
+/// Entries of a restart that are looked through.
+const ROWS_OF_RESTART_MAX: u32 = 1_000;
 
 const DAY_US: i64 = 24 * 3600 * 1_000_000;
 
@@ -75,8 +80,16 @@ pub(super) fn missed(
     }
     // Older starts are not told one by one.
     let told_until_us = day_us.end.saturating_add(DAY_US.saturating_mul(i64::from(MISSED_DAYS_MAX)));
-    let rows = rows_after(reader, day_us.start)?;
-    let told = rows.iter().take_while(|entry| entry.recorded_us < told_until_us).filter_map(Missed::of_entry);
+    let skips = DiaryFilter {
+        events: vec![Event::Skipped.code().to_owned()],
+        from_us: Some(day_us.start),
+        to_us: Some(told_until_us),
+        limit: SKIPS_MAX,
+        ..DiaryFilter::default()
+    };
+    let rows = reader.diary(&skips)?;
+    // Newest first; of one moment in the order of the diary.
+    let told = rows.iter().rev().filter_map(|row| Missed::of_entry(&row.entry));
     let mut missed: Vec<Missed> =
         told.filter(|missed| programs.contains(&missed.program) && missed.is_within(day_us)).collect();
     missed.sort_by_key(|missed| missed.due);
@@ -116,7 +129,7 @@ pub(super) fn slept_until(reader: &Reader, day_us: &Range<i64>) -> anyhow::Resul
 fn rows_after(reader: &Reader, from_us: i64) -> Result<Vec<DiaryEntry>, ReadError> {
     let before = DiaryFilter { to_us: Some(from_us), limit: 1, ..DiaryFilter::default() };
     let last_id = reader.diary(&before)?.first().map_or(0, |row| row.id);
-    let rows = reader.diary_after(last_id, ROWS_AFTER_MAX)?.rows;
+    let rows = reader.diary_after(last_id, ROWS_OF_RESTART_MAX)?.rows;
     Ok(rows.into_iter().map(|row| row.entry).filter(|entry| entry.recorded_us >= from_us).collect())
 }
 

@@ -4,26 +4,11 @@ use giot_engine::ZoneId;
 use serde_json::json;
 
 use super::*;
+use crate::config::tests::GOOD_ZONE;
 use crate::config::{Settings, compile};
 use crate::store::{Batch, DeviceSamples, MetricSample, Store};
 
-const FARM: &str = r#"
-[[source]]
-id = "pump"
-[[zone]]
-id = "man-1"
-source = "pump"
-valve = { node = "v01" }
-probes = [{ device = "n01", metric = "soil_moisture" }]
-start_below_percent = 22
-stop_above_percent = 30
-[[zone]]
-id = "man-2"
-source = "pump"
-valve = { node = "v02" }
-probes = [{ device = "n01", metric = "soil_moisture" }]
-start_below_percent = 22
-stop_above_percent = 30
+const PROGRAM: &str = r#"
 [[program]]
 id = "dem"
 name = "Tưới đêm"
@@ -31,28 +16,31 @@ starts = ["05:30", "20:00"]
 steps = [{ zone = "man-1", minutes = 10 }]
 "#;
 
+/// Two zones, one of them with a program.
+fn farm() -> Settings {
+    let (source, zone) = GOOD_ZONE.split_at(GOOD_ZONE.find("[[zone]]").unwrap());
+    let zone = |id: &str, node: &str| zone.replace("\"a\"", id).replace("v01", node);
+    let text = [source, &zone("\"man-1\"", "v01"), &zone("\"man-2\"", "v02"), PROGRAM].concat();
+    compile("giot.toml", &text).unwrap()
+}
+
 fn day(nth: i32) -> Date {
-    Date::new(2026, 3, 5).unwrap().plus_days(nth)
+    tests::day().plus_days(nth)
 }
 
 /// A minute of a day of the farm, counted from 5 March.
 fn at_us(nth: i32, minute: i64) -> i64 {
-    (day(nth).begins_at(420).0 + minute * 60_000) * 1000
+    tests::at(i64::from(nth) * 1440 + minute) * 1000
 }
 
 fn entry(at_us: i64, zone: Option<&str>, by: &str, reason: &str, args: &Value) -> DiaryEntry {
+    let event = if reason == "gateway_restarted" { "stopping" } else { "skipped" };
     DiaryEntry {
         at_us: Some(at_us),
         recorded_us: at_us,
         zone: zone.map(str::to_owned),
-        event: if reason == "gateway_restarted" { "stopping" } else { "skipped" }.to_owned(),
-        command: None,
-        by: by.to_owned(),
         person: (by == "program").then(|| "dem".to_owned()),
-        reason: reason.to_owned(),
-        args: args.to_string(),
-        run_ms: None,
-        volume_ml: None,
+        ..tests::entry(0, event, by, reason, args.clone())
     }
 }
 
@@ -68,7 +56,7 @@ struct Kept {
 
 impl Kept {
     fn new(more: Vec<DiaryEntry>, read_us: &[i64]) -> Self {
-        let settings = compile("giot.toml", FARM).unwrap();
+        let settings = farm();
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(dir.path()).unwrap();
         let rest = json!({ "remaining_s": 600 });
@@ -172,4 +160,27 @@ fn a_zone_without_programs_says_that_the_gateway_was_off() {
     let stale = entry(at_us(-1, 950), Some("man-2"), "engine", "stale_reading", &stale);
     let silent = Kept::new(std::iter::once(stale).chain(restart()).collect(), &[]);
     assert!(silent.answer("man-2", 1).headline.en.contains("too old"));
+}
+
+/// A busy farm: between the day and the restart the diary got more than is looked through.
+#[test]
+fn other_entries_do_not_hide_a_missed_start() {
+    let stopping = |n: i64| DiaryEntry {
+        event: "stopping".to_owned(),
+        ..entry(at_us(0, 0) + n, Some("man-2"), "engine", "minimum_off", &json!({ "remaining_s": 60 }))
+    };
+    let kept = Kept::new((0..10_001).map(stopping).chain(restart()).collect(), &[]);
+    assert!(kept.answer("man-1", 0).headline.en.contains("was due at 20:00"));
+}
+
+#[test]
+fn a_day_with_a_run_tells_of_no_other_start() {
+    let run = DiaryEntry {
+        event: "stopped".to_owned(),
+        run_ms: Some(600_000),
+        ..entry(at_us(0, 340), Some("man-1"), "node", "run_time_reached", &json!({ "run_s": 600 }))
+    };
+    let answer = Kept::new(std::iter::once(run).chain(restart()).collect(), &[]).answer("man-1", 0);
+    assert!(answer.headline.en.contains("10 min"), "{:?}", answer.headline);
+    assert!(answer.lines.iter().all(|line| line.code != "missed_start"), "{:?}", answer.lines);
 }

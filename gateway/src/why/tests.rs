@@ -7,15 +7,15 @@ use super::*;
 
 const OFFSET_MIN: i32 = 420;
 
-fn day() -> Date {
+pub(super) fn day() -> Date {
     Date::new(2026, 3, 5).unwrap()
 }
 
-fn at(minute: i64) -> i64 {
+pub(super) fn at(minute: i64) -> i64 {
     day().begins_at(OFFSET_MIN).0 + minute * 60_000
 }
 
-fn entry(minute: i64, event: &str, by: &str, reason: &str, args: Value) -> DiaryEntry {
+pub(super) fn entry(minute: i64, event: &str, by: &str, reason: &str, args: Value) -> DiaryEntry {
     DiaryEntry {
         at_us: Some(at(minute) * 1000),
         recorded_us: at(minute) * 1000,
