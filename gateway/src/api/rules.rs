@@ -5,12 +5,13 @@
 use axum::extract::{Query, State};
 use axum::{Json, Router, routing::get};
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 use utoipa::{IntoParams, ToSchema};
 
 use super::auth::SignedIn;
 use super::error::Problem;
 use super::{Api, ask};
-use crate::rules::{READINGS_MAX, chosen, parse_span_ms, rehearse_store, span_of};
+use crate::rules::{self, READINGS_MAX, chosen, parse_span_ms, rehearse_store, span_of};
 
 /// Longest rehearsal over HTTP, ms: a longer one belongs on the command line, where it shows how far it is.
 const LAST_MS_MAX: u64 = 31 * 86_400_000;
@@ -29,8 +30,8 @@ struct RuleRow {
     /// The condition as it is written.
     when: String,
     enabled: bool,
-    /// What follows.
-    then: Vec<String>,
+    /// What follows, in this order.
+    then: Vec<RuleEffect>,
     /// Whether the condition holds; null: a reading is missing or too old, or the rule is switched off.
     holds: Option<bool>,
     /// The first input that is missing or too old.
@@ -45,6 +46,33 @@ struct RuleRow {
     fired_today: u32,
     /// What it sees.
     values: String,
+}
+
+/// What follows from a rule: a code with its names and numbers, as a reason has them.
+#[derive(Debug, Serialize, ToSchema)]
+struct RuleEffect {
+    /// notify, start, stop, lock or adjust.
+    code: &'static str,
+    /// notify: `note`; start: `zone` and `run_s`; stop and lock: `zone`; adjust: `program` and `percent`.
+    #[schema(value_type = Object)]
+    args: Value,
+}
+
+impl From<&rules::Effect> for RuleEffect {
+    fn from(effect: &rules::Effect) -> Self {
+        let (code, args) = match effect {
+            rules::Effect::Notify { note } => ("notify", json!({ "note": note })),
+            rules::Effect::Start { zone, run_s } => {
+                ("start", json!({ "zone": zone.as_str(), "run_s": run_s }))
+            }
+            rules::Effect::Stop { zone } => ("stop", json!({ "zone": zone.as_str() })),
+            rules::Effect::Lock { zone } => ("lock", json!({ "zone": zone.as_str() })),
+            rules::Effect::Adjust { program, percent } => {
+                ("adjust", json!({ "program": program.as_str(), "percent": percent.get() }))
+            }
+        };
+        Self { code, args }
+    }
 }
 
 /// What to rehearse.
@@ -79,8 +107,8 @@ struct TestFiring {
     /// When, ms.
     at: i64,
     rule: String,
-    /// What would have followed.
-    then: Vec<String>,
+    /// What would have followed, in this order.
+    then: Vec<RuleEffect>,
     /// What the rule saw.
     values: String,
 }
@@ -102,7 +130,7 @@ pub(crate) async fn list(_: SignedIn, State(api): State<Api>) -> Json<Rules> {
             name: rule.name.clone(),
             when: rule.when_text.clone(),
             enabled: rule.is_enabled,
-            then: rule.then.iter().map(ToString::to_string).collect(),
+            then: rule.then.iter().map(RuleEffect::from).collect(),
             holds: state.and_then(|state| state.holds),
             missing: state.and_then(|state| state.missing.clone()),
             active: state.is_some_and(|state| state.is_active),
@@ -153,8 +181,39 @@ pub(crate) async fn test(
     let firings = rehearsal.firings.into_iter().map(|(at, firing)| TestFiring {
         at: at.0,
         rule: firing.rule.to_string(),
-        then: firing.then.iter().map(ToString::to_string).collect(),
+        then: firing.then.iter().map(RuleEffect::from).collect(),
         values: firing.values,
     });
     Ok(Json(Test { from: from.0, to: to.0, n_firings: rehearsal.n_firings, firings: firings.collect() }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_follows_from_a_rule_is_a_code_with_its_names_and_numbers() {
+        let zone = || "man-1".parse().expect("an id");
+        let effects = [
+            rules::Effect::Notify { note: "đi xem".to_owned() },
+            rules::Effect::Start { zone: zone(), run_s: 900 },
+            rules::Effect::Stop { zone: zone() },
+            rules::Effect::Lock { zone: zone() },
+            rules::Effect::Adjust {
+                program: "dem".parse().expect("an id"),
+                percent: giot_engine::program::Percent::new(80).expect("in range"),
+            },
+        ];
+        let told: Vec<RuleEffect> = effects.iter().map(RuleEffect::from).collect();
+        assert_eq!(
+            json!(told),
+            json!([
+                { "code": "notify", "args": { "note": "đi xem" } },
+                { "code": "start", "args": { "zone": "man-1", "run_s": 900 } },
+                { "code": "stop", "args": { "zone": "man-1" } },
+                { "code": "lock", "args": { "zone": "man-1" } },
+                { "code": "adjust", "args": { "program": "dem", "percent": 80 } },
+            ])
+        );
+    }
 }

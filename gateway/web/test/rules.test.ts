@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { effect, lastFiring, rehearsalQuery, ruleFacts } from '../src/lib/rules';
-import type { Rule } from '../src/lib/types';
+import type { Reason, Rule } from '../src/lib/types';
 import type { Farm } from '../src/lib/words';
 
 const NOW = Date.UTC(2026, 1, 14, 3, 0);
@@ -65,17 +65,21 @@ test('the last firing is told with its day, and how often it was within one', ()
   assert.equal(last({ fired_at: NOW - 11 * HOUR, fired_today: 3 }), 'Last fired: yesterday 23:00. 3 times within a day.');
 });
 
-test('what follows is a sentence with names and spans; an unknown form shows itself', () => {
-  const cases: [string, string, string][] = [
-    ['start man-1 for 900 s', 'Tưới Lô mận 1 15 phút', 'Irrigate Lô mận 1 for 15 min'],
-    ['stop man-1', 'Dừng tưới Lô mận 1', 'Stop irrigating Lô mận 1'],
-    ['lock other', 'Khoá other', 'Lock other'],
-    ['adjust dem to 80 %', 'Đặt lịch tưới Tưới đêm còn 80 % lượng đã đặt', 'Set program Tưới đêm to 80 % of its amounts'],
-    ['notify: Nóng: đi xem\nstop man-1', 'Báo tin: Nóng: đi xem\nstop man-1', 'Tell people: Nóng: đi xem\nstop man-1'],
-    ['dance man-1', 'dance man-1', 'dance man-1'],
+test('what follows is a sentence with names and spans; an unknown code shows itself', () => {
+  const cases: [Reason, string, string][] = [
+    [{ code: 'start', args: { zone: 'man-1', run_s: 900 } }, 'Tưới Lô mận 1 15 phút', 'Irrigate Lô mận 1 for 15 min'],
+    [{ code: 'stop', args: { zone: 'man-1' } }, 'Dừng tưới Lô mận 1', 'Stop irrigating Lô mận 1'],
+    [{ code: 'lock', args: { zone: 'other' } }, 'Khoá other', 'Lock other'],
+    [
+      { code: 'adjust', args: { program: 'dem', percent: 80 } },
+      'Đặt lịch tưới Tưới đêm còn 80 % lượng đã đặt',
+      'Set program Tưới đêm to 80 % of its amounts',
+    ],
+    [{ code: 'notify', args: { note: 'Nóng:\nstop man-1' } }, 'Báo tin: Nóng:\nstop man-1', 'Tell people: Nóng:\nstop man-1'],
+    [{ code: 'dance', args: { zone: 'man-1' } }, 'dance, zone Lô mận 1', 'dance, zone Lô mận 1'],
   ];
-  for (const [text, vi, en] of cases) {
-    const plain = (lang: 'vi' | 'en'): string => effect(lang, FARM, text).replaceAll('\u00a0', ' ');
+  for (const [follows, vi, en] of cases) {
+    const plain = (lang: 'vi' | 'en'): string => effect(lang, FARM, follows).replaceAll('\u00a0', ' ');
     assert.deepEqual([plain('vi'), plain('en')], [vi, en]);
   }
 });

@@ -1,9 +1,9 @@
 // Rules in sentences: what follows from one, how it stands, when it last fired. Pure: the language, the farm and the clock are
 // arguments.
-import { message } from './fluent';
-import { formatNumber, type Lang } from './format';
-import type { Rule } from './types';
-import { moment, span, type Farm } from './words';
+import { lookup, message } from './fluent';
+import type { Lang } from './format';
+import type { Reason, Rule } from './types';
+import { argument, moment, type Farm } from './words';
 
 /** The most days that the gateway looks back on over HTTP. */
 export const REHEARSAL_DAYS_MAX = 31;
@@ -41,29 +41,11 @@ export function lastFiring(lang: Lang, farm: Farm, rule: Rule, nowMs: number): s
   return rule.fired_today > 1 ? `${fired} ${message(lang, 'rule-fired-often', { n: rule.fired_today })}` : fired;
 }
 
-/** How the gateway writes what follows from a rule, and the message that says the same to people. */
-const EFFECTS: [RegExp, string][] = [
-  [/^notify: (?<note>[^]*)$/, 'rule-then-notify'],
-  [/^start (?<zone>\S+) for (?<run>\d+) s$/, 'rule-then-start'],
-  [/^stop (?<zone>\S+)$/, 'rule-then-stop'],
-  [/^lock (?<zone>\S+)$/, 'rule-then-lock'],
-  [/^adjust (?<program>\S+) to (?<percent>\d+) %$/, 'rule-then-adjust'],
-];
-
-/** What follows from a rule as a sentence; what is written in no known way shows itself. */
-export function effect(lang: Lang, farm: Farm, text: string): string {
-  for (const [form, id] of EFFECTS) {
-    const part = form.exec(text)?.groups;
-    if (!part) continue;
-    return message(lang, id, {
-      note: part['note'] ?? '',
-      zone: farm.zoneName(part['zone'] ?? ''),
-      program: farm.programName(part['program'] ?? ''),
-      span: span(lang, Number(part['run'] ?? 0) * 1000),
-      percent: formatNumber(lang, Number(part['percent'] ?? 0)),
-    });
-  }
-  return text;
+/** What follows from a rule as a sentence; an unknown code shows itself with its numbers rather than nothing. */
+export function effect(lang: Lang, farm: Farm, { code, args }: Reason): string {
+  const texts = Object.entries(args ?? {}).map(([name, value]) => [name, argument(lang, farm, name, value)] as const);
+  const known = lookup(lang, `rule-then-${code.replaceAll('_', '-')}`, Object.fromEntries(texts));
+  return known ?? [code.replaceAll('_', ' '), ...texts.map(([name, text]) => `${name} ${text}`)].join(', ');
 }
 
 /** The question of a rehearsal; an empty name asks for every rule that is switched on. */

@@ -298,7 +298,7 @@ export interface Rule {
   when: string;
   enabled: boolean;
   /** What follows, as the gateway writes it: "start man-1 for 900 s". */
-  then: string[];
+  then: Reason[];
   /** Whether the condition holds; null: a reading is missing or too old, or the rule is switched off. */
   holds: boolean | null;
   missing: string | null;
@@ -319,7 +319,7 @@ export interface Rehearsal {
   to: number;
   /** All of them; the list may be shorter. */
   n_firings: number;
-  firings: { at: number; rule: string; then: string[]; values: string }[];
+  firings: { at: number; rule: string; then: Reason[]; values: string }[];
 }
 
 /** RFC 9457 problem details, as far as the page uses them. */
