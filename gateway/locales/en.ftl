@@ -284,6 +284,7 @@ run-now-zones = Zones
 run-now-all = All zones
 run-now-none = None
 run-now-nothing = Choose at least one zone.
+run-now-waits = { $zone } waits. { $reason }
 run-now-care = Make sure that nobody is working on pipes or valves.
 once-title = Irrigate once
 once-note = Each chosen zone gets its minutes as soon as pump and pipes have room for it. Locked and faulty zones cannot be chosen.

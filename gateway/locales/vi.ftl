@@ -275,6 +275,7 @@ run-now-zones = Khu tưới
 run-now-all = Mọi khu
 run-now-none = Bỏ chọn hết
 run-now-nothing = Hãy chọn ít nhất một khu.
+run-now-waits = { $zone } còn chờ. { $reason }
 run-now-care = Hãy chắc chắn không còn ai sửa ống hay van.
 once-title = Tưới một lần
 once-note = Mỗi khu được chọn sẽ tưới đủ số phút của nó, ngay khi máy bơm và đường ống đủ sức. Khu bị khoá hoặc có lỗi thì không chọn được.

@@ -121,6 +121,21 @@ async fn people_handle_programs_and_a_kill_forgets_nothing() {
     assert!(dem["next_start"].as_i64().is_some());
 }
 
+/// Before the valves are known after a start, what people set going is taken, and the answer says what it waits for.
+#[test]
+fn runs_that_wait_for_valves_to_be_known_say_so() {
+    let farm = farm("03:00", 120.0);
+    let runs = json!({ "runs": [{ "zone": ZONE, "minutes": 1 }] }).to_string();
+    for (path, body) in [("run-once", runs), ("test-valves", json!({ "seconds": 5 }).to_string())] {
+        let (status, answer) = farm.post(path, &body);
+        let answer: Value = serde_json::from_str(&answer).unwrap();
+        let waiting = json!([{ "zone": ZONE, "reason": { "code": "valve_unknown", "args": {} } }]);
+        assert_eq!((status, &answer["waiting"]), (202, &waiting), "{path}: {answer}");
+    }
+    let (_, answer) = farm.post("stop-all", "");
+    assert_eq!(serde_json::from_str::<Value>(&answer).unwrap()["waiting"], json!([]));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_wish_that_cannot_be_right_is_refused_with_its_field() {
     let farm = farm("03:00", 120.0);

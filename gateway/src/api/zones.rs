@@ -3,7 +3,7 @@
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::{Json, Router, routing::post};
-use giot_engine::{RunSet, ZoneId, ZoneState};
+use giot_engine::{Reason, RunSet, ZoneId, ZoneState};
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 use utoipa::ToSchema;
@@ -11,7 +11,9 @@ use utoipa::ToSchema;
 use super::Api;
 use super::auth::SignedIn;
 use super::error::Problem;
+use super::model;
 use super::programs::{PAUSE_MS_MAX, Until};
+use crate::hub::view::FarmView;
 use crate::hub::{Request, Wish};
 
 /// Longest note of a lock, characters.
@@ -86,6 +88,17 @@ pub(crate) struct LockNote {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Accepted {
     accepted: bool,
+    /// Zones of a set or a test that do not begin yet, and what each waits for.
+    waiting: Vec<Waits>,
+}
+
+/// A zone whose run was taken and waits.
+#[derive(Debug, Serialize, ToSchema)]
+struct Waits {
+    /// Its id.
+    zone: String,
+    /// What for.
+    reason: model::Reason,
 }
 
 pub(super) type Answer = Result<(StatusCode, Json<Accepted>), Problem>;
@@ -231,7 +244,7 @@ pub(crate) async fn test_valves(_: SignedIn, State(api): State<Api>, Json(body):
         None => api.settings().plan.zones.keys().cloned().collect(),
     };
     let runs = zones.into_iter().map(|zone| (zone, body.seconds)).collect();
-    wish(&api, Wish::Runs { set: RunSet::Test, runs }).await
+    wish_runs(&api, RunSet::Test, runs).await
 }
 
 /// Waters a set of zones once, as far as pipes and pumps have room for them.
@@ -255,7 +268,7 @@ pub(crate) async fn run_once(_: SignedIn, State(api): State<Api>, Json(body): Js
         Ok((zone, run_s))
     };
     let runs = body.runs.iter().map(run).collect::<Result<Vec<_>, Problem>>()?;
-    wish(&api, Wish::Runs { set: RunSet::Once, runs }).await
+    wish_runs(&api, RunSet::Once, runs).await
 }
 
 /// Pauses what starts a zone by itself until a moment or for some minutes; it survives a restart. People may still start it.
@@ -315,12 +328,40 @@ pub(super) fn zone(api: &Api, id: &str) -> Result<ZoneId, Problem> {
     zone.ok_or_else(|| Problem::not_found("such zone"))
 }
 
+/// Hands a set of runs to the engine, and says which of them wait: after a start the valves have to be known first.
+async fn wish_runs(api: &Api, set: RunSet, runs: Vec<(ZoneId, u32)>) -> Answer {
+    let zones: Vec<ZoneId> = runs.iter().map(|(zone, _)| zone.clone()).collect();
+    let (status, Json(accepted)) = wish(api, Wish::Runs { set, runs }).await?;
+    let waiting = waits(&api.view.borrow(), &zones);
+    Ok((status, Json(Accepted { waiting, ..accepted })))
+}
+
+/// What zones wait for, in their order.
+fn waits(view: &FarmView, zones: &[ZoneId]) -> Vec<Waits> {
+    let of_zone = |zone: &ZoneId| {
+        let state = &view.zones.iter().find(|view| view.zone == *zone)?.state;
+        let reason = match state {
+            ZoneState::Unknown { .. } => model::reason(&Reason::ValveUnknown {}),
+            ZoneState::Waiting { why } => model::reason(why),
+            ZoneState::Idle { .. }
+            | ZoneState::Sent { .. }
+            | ZoneState::Accepted { .. }
+            | ZoneState::Open { .. }
+            | ZoneState::Closing { .. }
+            | ZoneState::Fault { .. }
+            | ZoneState::Locked { .. } => return None,
+        };
+        Some(Waits { zone: zone.to_string(), reason })
+    };
+    zones.iter().filter_map(of_zone).collect()
+}
+
 pub(super) async fn wish(api: &Api, wish: Wish) -> Answer {
     let (answer, answered) = oneshot::channel();
     let request = Request { wish, by: PERSON.to_owned(), answer };
     api.requests.try_send(request).map_err(|_| Problem::unavailable())?;
     match answered.await {
-        Ok(Ok(())) => Ok((StatusCode::ACCEPTED, Json(Accepted { accepted: true }))),
+        Ok(Ok(())) => Ok((StatusCode::ACCEPTED, Json(Accepted { accepted: true, waiting: Vec::new() }))),
         Ok(Err(reason)) => Err(Problem::refused(api, &reason)),
         Err(_) => Err(Problem::unavailable()),
     }

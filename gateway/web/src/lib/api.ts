@@ -23,6 +23,7 @@ import type {
   Session,
   SpansAnswer,
   StoreHealth,
+  Waits,
   Why,
 } from './types';
 
@@ -147,14 +148,17 @@ export async function stopAll(): Promise<void> {
 }
 
 /** Opens the valves of zones shortly, one after another in this order. */
-export async function testValves(seconds: number, zones: string[]): Promise<void> {
-  await request('POST', '/test-valves', { seconds, zones });
+export async function testValves(seconds: number, zones: string[]): Promise<Waits[]> {
+  return waiting(await request('POST', '/test-valves', { seconds, zones }));
 }
 
 /** Waters a set of zones once. */
-export async function runOnce(runs: OnceRun[]): Promise<void> {
-  await request('POST', '/run-once', { runs });
+export async function runOnce(runs: OnceRun[]): Promise<Waits[]> {
+  return waiting(await request('POST', '/run-once', { runs }));
 }
+
+/** The runs that were taken and wait. */
+const waiting = async (response: Response): Promise<Waits[]> => ((await response.json()) as { waiting?: Waits[] }).waiting ?? [];
 
 export async function lock(zone: string, note: string): Promise<void> {
   await request('POST', `${zonePath(zone)}/lock`, { note });

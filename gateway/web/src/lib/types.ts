@@ -7,6 +7,12 @@ export interface Reason {
   args: Record<string, number | string>;
 }
 
+/** A run of a set or a test that was taken and waits. */
+export interface Waits {
+  zone: string;
+  reason: Reason;
+}
+
 /** What a zone's valve is known to be, never what somebody wishes it to be. */
 export type ZoneState =
   | 'idle'
