@@ -394,6 +394,7 @@ event-skipped = Not irrigated
 event-refused = Refused
 event-fault = Fault
 event-cleared = Fault cleared
+event-node = Node
 event-locked = Locked
 event-unlocked = Unlocked
 by-engine = Automatic
@@ -411,6 +412,7 @@ diary-everything = Everything
 diary-water = Irrigation
 diary-missed = Not irrigated, refused
 diary-faults = Faults
+diary-nodes = What nodes tell
 diary-changes = Programs, changes, notices
 all-zones = All zones
 whole-farm = Every zone
@@ -427,6 +429,12 @@ node-station = station with its own clock
 node-unregistered = not registered
 last-seen = Last seen
 battery = Battery
+node-restart = Last restart
+node-restart-text = { $time }: { $restart }
+node-restless = { $n } restarts within a day because something failed. Look at the node's supply and cables.
+node-lost = Readings lost
+node-lost-text = { $n } between { $from } and { $to }: its memory was full
+node-lost-all = { $n } in all
 never = never
 no-nodes = There is no node yet.
 
@@ -663,6 +671,9 @@ reason-farm-changed = Version { $version } of the farm changes this: it is close
 reason-valve-of-no-zone = Valve { $valve } of node { $node }, which no zone has, was open.
 reason-farm-conflict = Somebody saved version { $version } of the farm meanwhile.
 reason-farm-needs-restart = What was changed needs a start of the gateway: { $keys }.
+reason-node-restarted = Node { $node } began anew: { $restart }. It is its boot { $epoch }; boots right before it that were not heard of here: { $n_unheard }.
+reason-node-restless = Node { $node } began anew { $n_restarts } times within a day because something failed; the last time: { $restart }.
+reason-readings-lost = The memory of node { $node } was full, and { $n_records } of its oldest records are lost: what it measured between { $from_at } and { $to_at }.
 reason-gateway-stopping = The gateway is stopping, so it closes what it had opened.
 reason-gateway-restarted = The gateway has just restarted and closes every valve that it cannot account for.
 
@@ -736,6 +747,16 @@ refusal-locked-locally = the valve is locked at the node
 refusal-bad-setting = the node cannot use such a setting
 refusal-unsupported = the node cannot do this
 refusal-unknown = for a reason that this version does not know
+
+## Why a node began anew
+
+restart-power-on = power came on
+restart-brown-out = the supply was weak
+restart-watchdog = it hung and reset itself
+restart-panic = its software failed
+restart-software = somebody or something wanted it
+restart-sleep = it woke up from its sleep
+restart-unknown = for a reason that this version does not know
 
 ## Wrong settings
 
@@ -946,6 +967,9 @@ do-valve-of-no-zone = See who opens it; give it a zone if it waters something.
 do-farm-conflict = Look at that version, then make your change from it.
 do-farm-needs-restart = Put it into the file of giot serve --config, or use giot farm import while the gateway is stopped, and start the gateway.
 do-gateway-stopping = Start the gateway again to go on watering.
+do-node-restarted = Nothing to do after a power cut or a wanted restart. If it happens often, look at the node's supply and cables.
+do-node-restless = Look at the node's battery, solar panel and cables. If its supply is good, note what it was doing and tell those who look after its software.
+do-readings-lost = Look why the node had no network for so long; a longer measuring interval makes its memory last longer.
 do-gateway-restarted = If the gateway restarts often, check its power.
 do-diagnosing = Wait for the test to end; the zone at fault will be named.
 do-diagnosis-started = Wait for the test to end; the zone at fault will be named.

@@ -378,6 +378,7 @@ event-skipped = Không tưới
 event-refused = Bị từ chối
 event-fault = Lỗi
 event-cleared = Đã xoá lỗi
+event-node = Trạm
 event-locked = Đã khoá
 event-unlocked = Đã mở khoá
 by-engine = Tự động
@@ -395,6 +396,7 @@ diary-everything = Tất cả
 diary-water = Tưới nước
 diary-missed = Không tưới, từ chối
 diary-faults = Lỗi
+diary-nodes = Trạm báo về mình
 diary-changes = Lịch tưới, thay đổi, thông báo
 all-zones = Tất cả khu tưới
 whole-farm = Mọi khu
@@ -411,6 +413,12 @@ node-station = trạm có đồng hồ riêng
 node-unregistered = chưa đăng ký
 last-seen = Lần gửi gần nhất
 battery = Pin
+node-restart = Lần khởi động gần nhất
+node-restart-text = { $time }: { $restart }
+node-restless = { $n } lần khởi động lại trong một ngày vì có lỗi. Xem nguồn điện và dây của trạm.
+node-lost = Số đo bị mất
+node-lost-text = { $n } số đo từ { $from } đến { $to }: bộ nhớ của trạm đã đầy
+node-lost-all = tổng cộng { $n }
 never = chưa lần nào
 no-nodes = Chưa có trạm nào.
 
@@ -647,6 +655,9 @@ reason-farm-changed = Bản { $version } của cài đặt vườn thay đổi c
 reason-valve-of-no-zone = Van { $valve } của trạm { $node } đã mở mà không thuộc khu tưới nào.
 reason-farm-conflict = Trong lúc đó có người khác đã lưu bản { $version } của cài đặt vườn.
 reason-farm-needs-restart = Phần thay đổi này cần khởi động lại thiết bị trung tâm: { $keys }.
+reason-node-restarted = Trạm { $node } đã khởi động lại: { $restart }. Đây là lần khởi động thứ { $epoch }; số lần ngay trước đó mà ở đây không biết: { $n_unheard }.
+reason-node-restless = Trạm { $node } đã khởi động lại { $n_restarts } lần trong một ngày vì có lỗi; lần gần nhất: { $restart }.
+reason-readings-lost = Bộ nhớ của trạm { $node } đã đầy nên mất { $n_records } bản ghi cũ nhất: những gì trạm đo từ { $from_at } đến { $to_at }.
 reason-gateway-stopping = Thiết bị trung tâm dừng hoạt động nên đóng các van mà nó đã mở.
 reason-gateway-restarted = Thiết bị trung tâm vừa khởi động lại và đóng những van không rõ tình trạng.
 
@@ -720,6 +731,16 @@ refusal-locked-locally = van bị khoá tại trạm
 refusal-bad-setting = trạm không dùng được cài đặt này
 refusal-unsupported = trạm không làm được việc này
 refusal-unknown = vì lý do mà phiên bản này chưa biết
+
+## Vì sao trạm khởi động lại
+
+restart-power-on = vừa có điện
+restart-brown-out = điện yếu
+restart-watchdog = trạm bị treo và tự khởi động lại
+restart-panic = phần mềm của trạm gặp lỗi
+restart-software = theo yêu cầu
+restart-sleep = trạm thức dậy
+restart-unknown = vì lý do mà phiên bản này chưa biết
 
 ## Cài đặt sai
 
@@ -930,6 +951,9 @@ do-valve-of-no-zone = Xem ai mở van; nếu van có tưới thì khai báo khu 
 do-farm-conflict = Xem bản đó, rồi sửa lại từ bản đó.
 do-farm-needs-restart = Ghi vào tệp dùng với giot serve --config, hoặc dùng giot farm import khi thiết bị trung tâm đã dừng, rồi khởi động lại.
 do-gateway-stopping = Khởi động lại thiết bị trung tâm để tưới tiếp.
+do-node-restarted = Không cần làm gì nếu vừa mất điện hoặc có người cho khởi động lại. Nếu hay xảy ra thì xem nguồn điện và dây của trạm.
+do-node-restless = Xem pin, tấm pin mặt trời và dây của trạm. Nếu nguồn điện tốt thì ghi lại lúc đó trạm đang làm gì và báo cho người lo phần mềm.
+do-readings-lost = Xem vì sao trạm mất mạng lâu như vậy; đo thưa hơn thì bộ nhớ của trạm giữ được lâu hơn.
 do-gateway-restarted = Nếu thiết bị trung tâm hay tự khởi động lại thì xem nguồn điện của nó.
 do-diagnosing = Đợi thử xong; khu nào có lỗi sẽ được nêu tên.
 do-diagnosis-started = Đợi thử xong; khu nào có lỗi sẽ được nêu tên.

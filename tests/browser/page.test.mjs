@@ -659,6 +659,34 @@ describe('the page', { timeout: 600_000 }, () => {
     assert.deepEqual(wrong, []);
   });
 
+  test('what a node tells of itself is on its card, in both languages', async (t) => {
+    const page = await open(t, { viewport: PHONE });
+    const news = {
+      restart: { at: 1e12, cause: 'watchdog', epoch: 7 },
+      n_failed_restarts: 3,
+      restless: true,
+      lost: { n_records: 120, from: 9e11, to: 9.5e11 },
+      n_lost: 1234,
+    };
+    const overview = await page.evaluate(async () => (await fetch('/api/v1/overview')).json());
+    const [first, ...others] = overview.nodes;
+    const state = JSON.stringify({ ...overview, nodes: [{ ...first, ...news }, ...others] });
+    await page.route('**/api/v1/events', (route) =>
+      route.fulfill({ contentType: 'text/event-stream', body: `event: overview\ndata: ${state}\n\n` }),
+    );
+    await page.reload();
+    await show(page, '#/nodes');
+    const card = page.locator('[data-node]').filter({ has: page.locator('[data-restless]') });
+    assert.equal(await card.count(), 1);
+    for (const [language, wanted, number] of [[/Tiếng Việt/, /bị treo/, '1.234'], [/English/, /hung and reset/, '1,234']]) {
+      await page.getByRole('button', { name: language }).click();
+      const text = await card.textContent();
+      assert.match(text, wanted);
+      assert.ok(text.includes(number) && text.includes('120') && !/[{}]|NaN|undefined/.test(text), text);
+    }
+    assert.deepEqual(wrong, []);
+  });
+
   test('what a day has no room for is told above the days, in both languages', async (t) => {
     const page = await open(t, { viewport: PHONE });
     const of = { program: 'nhan-toi', zone: 'nhan-1', run_s: 5400, litres: 450 };

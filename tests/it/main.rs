@@ -24,6 +24,7 @@ mod keys;
 mod leases;
 mod messages;
 mod mqtt_port;
+mod news;
 mod outage;
 mod programs;
 mod provision;

@@ -178,6 +178,8 @@ events! {
     Fault = "fault",
     /// A person cleared the fault.
     Cleared = "cleared",
+    /// A node told something of itself: that it began anew, or that it lost readings.
+    Node = "node",
     /// A person or a rule locked the zone.
     Locked = "locked",
     /// A person took the lock away.

@@ -11,8 +11,8 @@ use utoipa::ToSchema;
 use super::sources::{self, Source};
 use crate::clock::Clock;
 use crate::config::Settings;
-use crate::hub::codec;
 use crate::hub::view::{DeviceState, FarmView};
+use crate::hub::{codec, news};
 use crate::sinks::sender::{SinkView, Views};
 use crate::store;
 
@@ -210,6 +210,37 @@ struct Node {
     /// When it was last heard.
     last_seen: Option<i64>,
     battery_mv: Option<f64>,
+    /// Its last boot that was no waking up from a sleep; null: not heard yet.
+    restart: Option<Restart>,
+    /// How often it began anew within the last day because something failed.
+    n_failed_restarts: usize,
+    /// Whether that is so often that somebody should look at it.
+    restless: bool,
+    /// The readings that its full memory gave up last.
+    lost: Option<Lost>,
+    /// All records that it ever gave up.
+    n_lost: u64,
+}
+
+/// A boot of a node.
+#[derive(Debug, Serialize, ToSchema)]
+struct Restart {
+    /// When, ms.
+    at: i64,
+    /// power_on, brown_out, watchdog, panic, software or unknown.
+    cause: &'static str,
+    /// Number of the boot.
+    epoch: u32,
+}
+
+/// Readings that are lost.
+#[derive(Debug, Serialize, ToSchema)]
+struct Lost {
+    n_records: u32,
+    /// The record before them was made then, ms.
+    from: i64,
+    /// They were made before then, ms.
+    to: i64,
 }
 
 /// Why: a stable code and its numbers.
@@ -280,7 +311,7 @@ pub(super) fn overview(view: &FarmView, settings: &Settings, clock: &Clock, sink
         sources: sources::all(view, settings),
         programs: named(&settings.program_names),
         zones: view.zones.iter().filter_map(|zone_view| zone(zone_view, view, settings)).collect(),
-        nodes: view.devices.iter().map(node).collect(),
+        nodes: view.devices.iter().map(|device| node(device, view.now)).collect(),
         sinks: sinks.values().map(|sink| self::sink(&sink.borrow())).collect(),
     }
 }
@@ -360,7 +391,14 @@ fn zone(zone: &ZoneView, view: &FarmView, settings: &Settings) -> Option<Zone> {
     })
 }
 
-fn node(device: &DeviceState) -> Node {
+fn node(device: &DeviceState, now: UnixMs) -> Node {
+    let news = &device.news;
+    let restart = |restart: news::Restart| Restart {
+        at: restart.at.0,
+        cause: restart.cause.code(),
+        epoch: restart.epoch,
+    };
+    let lost = |loss: news::Loss| Lost { n_records: loss.n_records, from: loss.from.0, to: loss.to.0 };
     Node {
         id: device.id.to_string(),
         label: device.label.clone(),
@@ -369,5 +407,10 @@ fn node(device: &DeviceState) -> Node {
         registered: device.is_registered,
         last_seen: device.heard_at.map(|UnixMs(at)| at),
         battery_mv: device.battery_mv,
+        restart: news.restart.map(restart),
+        n_failed_restarts: news.n_failed(now),
+        restless: news.is_restless(now),
+        lost: news.loss.map(lost),
+        n_lost: news.n_lost,
     }
 }

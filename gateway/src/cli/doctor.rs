@@ -4,6 +4,7 @@ use super::{DataFolder, format_time, say};
 use crate::clock::Clock;
 use crate::config::{REFERENCE, Settings, compile};
 use crate::farm;
+use crate::hub::news;
 use crate::store::{DISK_FREE_MIN, DiaryProof, DiskRoom, DiskState, Reader};
 use anyhow::Context;
 use giot_engine::Timing;
@@ -182,6 +183,12 @@ fn check_store(args: &Args, settings: Option<&Settings>, findings: &mut Findings
     }
     let devices = reader.devices()?;
     findings.good(&format!("devices: {} registered", devices.len()))?;
+    let now = Clock::system(None).wall_unchecked();
+    for (node, news) in news::from_rows(&reader.memory()?) {
+        for warning in super::node::warnings(&news, now) {
+            findings.bad(&format!("node {node}: {warning}"))?;
+        }
+    }
     for (zone, plan) in settings.into_iter().flat_map(|settings| &settings.plan.zones) {
         let node = plan.valve.node.as_str();
         if devices.iter().all(|device| device.id.as_ref() != node) {

@@ -4,7 +4,7 @@ use super::change::{Change, State};
 use super::registry::Device;
 use super::session::{self, Session};
 use super::turn::{self, Turn};
-use super::{Committed, Hub, STRANGERS_MAX, codec};
+use super::{Committed, Hub, STRANGERS_MAX, codec, news};
 use crate::ingest::node::{Greeting, Heard, Taken, Verdict};
 use crate::ingest::{self, Sample, json};
 use crate::mqtt::{Ack, Delivery};
@@ -144,6 +144,7 @@ impl Hub {
         let wall = heard.wall;
         let Some(session) = self.session(node) else { return };
         let name = session.name.clone();
+        let n_unheard = session.records.n_unheard_before(hello.epoch);
         let greeting = session.records.handle_hello(hello, heard);
         self.is_view_old = true;
         let (stored, dating, missing) = match greeting {
@@ -155,6 +156,9 @@ impl Hub {
                 return;
             }
         };
+        if let Some(n_unheard) = n_unheard {
+            self.tell_boot(node, hello, n_unheard);
+        }
         if missing {
             tracing::error!(%node, epoch = stored.epoch, seq = stored.seq,
                 "records before this were acknowledged and are not in this data folder: it was restored from an older copy");
@@ -285,10 +289,7 @@ impl Hub {
                 &"records of a kind or a metric that this version does not know: update the gateway",
             );
         }
-        for (from, to) in &taken.lost {
-            tracing::warn!(%node, epoch = from.epoch, from = from.seq, to = to.seq,
-                "the node's memory was full: its oldest readings are lost");
-        }
+        let (news, told) = self.tell_losses(node, &taken.lost);
         for event in &taken.settings {
             let at = self.clock.wall_unchecked();
             let change = self.changes.get_mut(node);
@@ -308,7 +309,8 @@ impl Hub {
         let (turned, device) =
             if taken.settings.iter().any(is_kept) { self.settle_key(node) } else { (None, None) };
         let mut batch = Batch {
-            memory: turned.into_iter().collect(),
+            memory: turned.into_iter().chain(news).collect(),
+            diary: told.into_iter().collect(),
             devices: device.into_iter().collect(),
             mark: Some(Mark {
                 node: name.clone(),
@@ -464,8 +466,11 @@ impl Hub {
     }
 
     fn restore(&self, node: &NodeId, device: &Device) -> anyhow::Result<Session> {
-        let fits = session::fits_from_rows(&self.reader.memory()?);
-        Session::restore(node, device, &self.reader, fits.get(node.as_str()))
+        let rows = self.reader.memory()?;
+        let fits = session::fits_from_rows(&rows);
+        let mut session = Session::restore(node, device, &self.reader, fits.get(node.as_str()))?;
+        session.news = news::from_rows(&rows).remove(node).unwrap_or_default();
+        Ok(session)
     }
 }
 

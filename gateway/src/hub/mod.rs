@@ -15,11 +15,13 @@ pub mod codec;
 mod deliver;
 pub mod farm;
 mod memory;
+pub mod news;
 pub mod orders;
 mod recall;
 pub mod registry;
 mod rules;
 mod session;
+mod tell;
 pub mod turn;
 pub mod view;
 mod wish;
@@ -202,7 +204,7 @@ impl Hub {
         let change =
             |(row, json): (&String, &String)| Some((change::node_of(row)?, Change::from_json(json)?));
         let changes = rows.iter().filter_map(change).collect();
-        let fits = session::fits_from_rows(&rows);
+        let sessions = session::restore_all(&registry, &reader, &rows)?;
         let memory = memory::memory_from_rows(rows);
         let orders = Counter::new("order", reader.counter("order")?.unwrap_or(0));
         let commands = Counter::new("command", reader.counter("command")?.unwrap_or(0));
@@ -215,11 +217,6 @@ impl Hub {
         let book = RuleBook::new(&settings.rules, &rule_memory, settings.plan.utc_offset_min, now);
         let ruling = Ruling::new(book, &settings);
         let (watched, gauges) = watched_series(&settings);
-        let mut sessions = BTreeMap::new();
-        for (id, device) in registry.all() {
-            let session = Session::restore(&id, &device, &reader, fits.get(id.as_str()))?;
-            sessions.insert(id, session);
-        }
         let (committed_tx, committed) = mpsc::unbounded_channel();
         let mut hub = Self {
             clock,
@@ -574,6 +571,9 @@ impl Hub {
                 Committed::Farm(saving, answer) => self.farm_saved(*saving, answer),
                 Committed::FarmLost => self.farm.is_saving = false,
                 Committed::Records { node, last, is_stored } => {
+                    if !is_stored {
+                        self.forget_losses(&node);
+                    }
                     if let Some(session) = self.sessions.get_mut(&node) {
                         if !is_stored {
                             session.records.handle_not_stored();
@@ -659,6 +659,7 @@ impl Hub {
                 is_online: session.is_online,
                 heard_at: session.heard_at,
                 battery_mv: session.battery_mv,
+                news: session.news.clone(),
             }
         });
         let view = FarmView {

@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::registry::{Device, DeviceKind};
+use super::news::{self, News};
+use super::registry::{Device, DeviceKind, Registry};
 
 /// Before the device's id: the row, beside what zones must not forget, that holds how its last epoch that met nobody fits
 /// between its neighbours.
@@ -33,9 +34,9 @@ pub(super) fn keep_dating(node: Arc<str>, epoch: u32, dating: &Dating, batch: &m
             "unix_ms_at_uptime_zero": unix_ms_at_uptime_zero,
             "first_ms": fit.first.0,
             "half_ms": fit.half_ms,
-        });
             "tail_ms": fit.tail_ms,
             "is_void": fit.is_void,
+        });
         batch.memory.push((format!("{FIT_ROW}{node}"), json.to_string()));
     }
     let uncertainty_ms = dating.uncertainty_ms;
@@ -51,8 +52,8 @@ pub(super) fn fits_from_rows(rows: &BTreeMap<String, String>) -> BTreeMap<String
 
 fn from_json(text: &str) -> Option<KeptFit> {
     let value: Value = serde_json::from_str(text).ok()?;
-    Some(KeptFit {
     let half_ms = value.get("half_ms")?.as_u64()?;
+    Some(KeptFit {
         epoch: value.get("epoch")?.as_u64()?.try_into().ok()?,
         anchor: Anchor { unix_at_boot: UnixMs(value.get("unix_ms_at_uptime_zero")?.as_i64()?) },
         fit: Fit {
@@ -78,6 +79,8 @@ pub(super) struct Session {
     pub(super) heard_at: Option<UnixMs>,
     /// Supply, mV.
     pub(super) battery_mv: Option<f64>,
+    /// What it told of itself.
+    pub(super) news: News,
     /// The last order that was sent to it and is not answered, and when.
     pub(super) asked: Option<(CommandId, MonoMs)>,
 }
@@ -91,6 +94,7 @@ impl Session {
             is_online: false,
             heard_at: None,
             battery_mv: None,
+            news: News::default(),
             asked: None,
         }
     }
@@ -127,6 +131,24 @@ impl Session {
         session.heard_at = session.records.newest;
         Ok(session)
     }
+}
+
+/// Every registered device with what the store knows of it; `rows`: what zones and nodes must not forget.
+///
+/// # Errors
+/// When the store cannot be read.
+pub(super) fn restore_all(
+    registry: &Registry,
+    reader: &Reader,
+    rows: &BTreeMap<String, String>,
+) -> anyhow::Result<BTreeMap<NodeId, Session>> {
+    let (fits, mut news) = (fits_from_rows(rows), news::from_rows(rows));
+    let restore = |(id, device): (NodeId, Device)| {
+        let mut session = Session::restore(&id, &device, reader, fits.get(id.as_str()))?;
+        session.news = news.remove(&id).unwrap_or_default();
+        Ok((id, session))
+    };
+    registry.all().into_iter().map(restore).collect()
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::farm::VersionView;
+use super::news::News;
 
 use crate::config::Settings;
 use crate::rules::RuleState;
@@ -63,6 +64,8 @@ pub struct DeviceState {
     pub heard_at: Option<UnixMs>,
     /// Supply as last reported.
     pub battery_mv: Option<f64>,
+    /// What it told of itself.
+    pub news: News,
 }
 
 impl FarmView {

@@ -14,10 +14,11 @@ use std::str::FromStr;
 
 use fluent_bundle::concurrent::FluentBundle;
 use fluent_bundle::{FluentArgs, FluentResource, FluentValue};
+use giot_shared::time::UnixMs;
 use serde_json::{Map, Value};
 use unic_langid::LanguageIdentifier;
 
-pub use numbers::{clock, date, exact, litres, number, percent, span, time_of_day};
+pub use numbers::{clock, date, exact, litres, moment, number, percent, span, time_of_day};
 pub use table::reasons_table;
 
 use crate::config::Settings;
@@ -81,9 +82,10 @@ impl FromStr for Lang {
     }
 }
 
-/// What people call the things behind ids; an id without a name stands for itself.
+/// What people call the things behind ids, and the clock that they go by; an id without a name stands for itself.
 #[derive(Clone, Debug, Default)]
 pub struct Names {
+    utc_offset_min: i32,
     by_kind: BTreeMap<(&'static str, String), String>,
 }
 
@@ -96,7 +98,10 @@ impl Names {
         let programs = settings.program_names.iter().map(|(id, name)| ("program", id.to_string(), name));
         let rules = settings.rules.iter().map(|rule| ("rule", rule.id.to_string(), &rule.name));
         let all = zones.chain(sources).chain(programs).chain(rules).filter(|(_, _, name)| !name.is_empty());
-        Self { by_kind: all.map(|(kind, id, name)| ((kind, id), name.clone())).collect() }
+        Self {
+            utc_offset_min: settings.plan.utc_offset_min,
+            by_kind: all.map(|(kind, id, name)| ((kind, id), name.clone())).collect(),
+        }
     }
 
     /// What people call a thing of a kind: `zone`, `source`, `program` or `rule`.
@@ -203,6 +208,9 @@ impl Words {
         }
         if name.ends_with("_min") {
             return clock(figure);
+        }
+        if let Some(at) = value.as_i64().filter(|_| name.ends_with("_at")) {
+            return moment(lang, UnixMs(at), names.utc_offset_min);
         }
         // Nobody waters by hand with none: the person did not say how much.
         if name == "litres" && figure <= 0.0 {

@@ -110,6 +110,12 @@ pub fn date(lang: Lang, date: Date) -> String {
     }
 }
 
+/// The time of day and the day of a moment on the farm.
+#[must_use]
+pub fn moment(lang: Lang, at: UnixMs, utc_offset_min: i32) -> String {
+    format!("{} {}", time_of_day(at, utc_offset_min), date(lang, Date::of(at, utc_offset_min)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -142,6 +148,7 @@ mod tests {
         check(86_460.0, "1 ngày", "1 d");
         assert_eq!(clock(1505.0), "01:05");
         assert_eq!(time_of_day(UnixMs(0), 420), "07:00");
+        assert_eq!(moment(Lang::Vi, UnixMs(1_772_668_800_000), 420), "07:00 05/03/2026");
         let day = Date::new(2026, 3, 5).unwrap();
         assert_eq!(
             (date(Lang::Vi, day).as_str(), date(Lang::En, day).as_str()),

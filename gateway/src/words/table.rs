@@ -10,11 +10,12 @@ use giot_engine::Reason;
 use super::{DEPLETION, EN, Lang, MOISTURE, Words, message_id};
 
 /// Families of words that stand inside reasons: prefix of their ids, and what they are.
-const INNER: [(&str, &str); 5] = [
+const INNER: [(&str, &str); 6] = [
     ("cause", "Vì sao không tính được nước · Why water cannot be counted"),
     ("fault", "Lỗi · Faults"),
     ("close", "Vì sao van tự đóng · Why a valve closed by itself"),
     ("refusal", "Vì sao trạm từ chối · Why a node refused"),
+    ("restart", "Vì sao trạm khởi động lại · Why a node began anew"),
     ("problem", "Cài đặt sai · Wrong settings"),
 ];
 
@@ -82,7 +83,7 @@ fn ids(text: &str, family: &str) -> BTreeSet<String> {
 
 /// The unit that a name stands for in the store, the API and the diary.
 fn unit(name: &str) -> &'static str {
-    const SUFFIXES: [(&str, &str); 10] = [
+    const SUFFIXES: [(&str, &str); 11] = [
         ("_l_per_h", "(L/h)"),
         ("_percent", "(%)"),
         ("_kpa", "(kPa)"),
@@ -92,6 +93,7 @@ fn unit(name: &str) -> &'static str {
         ("_c", "(°C)"),
         ("_ms", "(ms)"),
         ("_min", "(minute of the day)"),
+        ("_at", "(ms since 1970)"),
         ("_s", "(s)"),
     ];
     if DEPLETION.contains(&name) {
@@ -111,12 +113,13 @@ fn unit(name: &str) -> &'static str {
         "litres" | "volume" => "(L)",
         "cycle" | "attempts" | "failures" | "left" => "(count)",
         "command" => "(number of the command)",
-        "fault" | "close" | "refusal" | "problem" | "cause" => "(code, below)",
+        "fault" | "close" | "refusal" | "restart" | "problem" | "cause" => "(code, below)",
         "by" => "(person)",
         "note" => "(a person's words)",
         "values" => "(names and numbers with units)",
         "times_max" => "(count)",
         count if count.starts_with("n_") => "(count)",
+        "epoch" => "(number of the boot)",
         "version" => "(number of the farm's version)",
         "valve" => "(number at its node)",
         _ => "(name)",

@@ -8,7 +8,7 @@ use serde_json::json;
 /// A reason of every code, with arguments of the kinds that it takes.
 fn every_reason() -> Vec<Reason> {
     use giot_engine::ArgValue::{Hundredths, Int, Permyriad, Seconds, Text, Thousandths};
-    let texts = ["zone-1", "bad_mac", "commanded"].map(|text| Text(text.to_owned()));
+    let texts = ["zone-1", "bad_mac", "watchdog"].map(|text| Text(text.to_owned()));
     let samples: Vec<_> = [Int(7), Permyriad(2105), Hundredths(745), Thousandths(-1625), Seconds(3700)]
         .into_iter()
         .chain(texts)

@@ -75,6 +75,7 @@ test('arguments take their unit from their name', () => {
     ['run_s', 600, '10 phút'],
     ['from_min', 300, '05:00'],
     ['to_min', 1440, '00:00'],
+    ['from_at', 1_772_668_800_000, '07:00 05/03/2026'],
     ['moisture', 21.94, `21,94${NBSP}%`],
     ['start_below', 22, `22,0${NBSP}%`],
     ['litres', 1284.5, '1.285 lít'],

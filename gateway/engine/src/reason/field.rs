@@ -3,8 +3,10 @@
 use std::str::FromStr;
 
 use giot_shared::ids::{CommandId, NodeId};
+use giot_shared::time::UnixMs;
 use giot_shared::units::{LitresPerHour, MoisturePermyriad};
 use giot_shared::valve::{CloseReason, RefusalReason};
+use giot_shared::wire::ResetCause;
 
 use super::{ArgValue, Thousandths};
 use crate::ids::{MetricName, ProgramId, RuleId, SourceId, ZoneId};
@@ -59,6 +61,15 @@ impl Field for CommandId {
     }
     fn from_value(value: &ArgValue) -> Option<Self> {
         if let ArgValue::Int(int) = value { u64::try_from(*int).ok().map(Self) } else { None }
+    }
+}
+
+impl Field for UnixMs {
+    fn to_value(&self) -> ArgValue {
+        ArgValue::Int(self.0)
+    }
+    fn from_value(value: &ArgValue) -> Option<Self> {
+        if let ArgValue::Int(int) = value { Some(Self(*int)) } else { None }
     }
 }
 
@@ -133,4 +144,5 @@ text_fields! {
     MetricName: ToString::to_string, |text| MetricName::from_str(text).ok();
     CloseReason: |close| close.code().to_owned(), CloseReason::from_code;
     RefusalReason: |refusal| refusal.code().to_owned(), RefusalReason::from_code;
+    ResetCause: |restart| restart.code().to_owned(), ResetCause::from_code;
 }

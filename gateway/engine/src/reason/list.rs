@@ -1,8 +1,10 @@
 //! Every reason with its code and its numbers. Codes and names are for ever: the store, the API and both catalogues have them.
 
 use giot_shared::ids::{CommandId, NodeId};
+use giot_shared::time::UnixMs;
 use giot_shared::units::{LitresPerHour, MoisturePermyriad};
 use giot_shared::valve::{CloseReason, RefusalReason};
+use giot_shared::wire::ResetCause;
 
 use super::field::Field;
 use super::{Arg, ArgValue, Thousandths};
@@ -737,6 +739,26 @@ reasons! {
     /// What was changed needs a start of the gateway.
     FarmNeedsRestart = "farm_needs_restart" {
         keys: String = "The keys.",
+    }
+    /// A node began anew.
+    NodeRestarted = "node_restarted" {
+        node: NodeId = "The node.",
+        restart: ResetCause = "Why, as it says.",
+        epoch: u32 = "Number of the boot.",
+        n_unheard: u32 = "Boots right before it that nobody here heard of.",
+    }
+    /// A node began anew again and again because something failed.
+    NodeRestless = "node_restless" {
+        node: NodeId = "The node.",
+        restart: ResetCause = "Why the last time, as it says.",
+        n_restarts: u32 = "How often within a day.",
+    }
+    /// A node's memory was full and gave up its oldest readings.
+    ReadingsLost = "readings_lost" {
+        node: NodeId = "The node.",
+        n_records: u32 = "How many.",
+        from_at: UnixMs = "The record before them was made then.",
+        to_at: UnixMs = "They were made before then.",
     }
     /// The gateway stops and closes what it opened; nobody would watch it.
     GatewayStopping = "gateway_stopping" {}

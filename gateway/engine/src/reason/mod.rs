@@ -21,7 +21,8 @@ pub struct Arg {
 /// A value of an argument; the kind says how it is shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ArgValue {
-    /// A count, a number of a command, or a minute of the day where the name ends in `_min`.
+    /// A count, a number of a command, a minute of the day where the name ends in `_min`, or a moment in ms since 1970 where
+    /// it ends in `_at`.
     Int(i64),
     /// Moisture in 1/10 000 of the soil's volume, or another share in 1/10 000 of its whole.
     Permyriad(u16),

@@ -3,7 +3,7 @@
 use super::*;
 
 fn sample(name: &str) -> Vec<ArgValue> {
-    let texts = ["zone-1", "bad_mac", "commanded"];
+    let texts = ["zone-1", "bad_mac", "watchdog"];
     let mut values =
         vec![ArgValue::Hundredths(745), ArgValue::Int(7), ArgValue::Permyriad(2100), ArgValue::Seconds(60)];
     values.extend(texts.iter().map(|text| ArgValue::Text((*text).to_owned())));

@@ -503,6 +503,7 @@ impl World {
                         | Event::Refused
                         | Event::Fault
                         | Event::Cleared
+                        | Event::Node
                         | Event::Locked
                         | Event::Unlocked => {}
                     }

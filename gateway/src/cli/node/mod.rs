@@ -3,12 +3,14 @@
 use super::{DataFolder, UsageError, format_time, say};
 use crate::clock::Clock;
 use crate::hub::change::{self, Change};
+use crate::hub::news::{self, News};
 use crate::hub::registry::{Device, DeviceKind};
 use crate::hub::turn::{self, Turn};
 use crate::store::{Reader, register_device};
 use anyhow::Context;
 use giot_firmware::console::to_code;
 use giot_shared::ids::NodeId;
+use giot_shared::time::UnixMs;
 use giot_shared::wire::{KEY_LEN, NodeKey, SALT_LEN, broker_password};
 use qrcode::render::unicode::Dense1x2;
 
@@ -119,17 +121,62 @@ fn list(args: &ListArgs) -> anyhow::Result<()> {
     }
     let last = reader.last_values(None)?;
     let changes = reader.memory()?;
+    let news = news::from_rows(&changes);
+    let now = Clock::system(None).wall_unchecked();
     let width = rows.iter().map(|row| row.id.len()).max().unwrap_or(0).max(2);
-    say(&format!("{:width$}  {:8}  {:27}  {:28}  label", "id", "kind", "last reading (UTC)", "settings"))?;
+    say(&format!(
+        "{:width$}  {:8}  {:27}  {:28}  {:40}  label",
+        "id", "kind", "last reading (UTC)", "settings", "last restart (UTC)"
+    ))?;
     for row in rows {
         let newest = last.iter().filter(|value| value.device == row.id).map(|value| value.sample.at_us).max();
         let newest = newest.map_or_else(|| "never".to_owned(), format_time);
-        let change = changes.get(&change::row(&row.id.parse()?)).and_then(|json| Change::from_json(json));
+        let id: NodeId = row.id.parse()?;
+        let change = changes.get(&change::row(&id)).and_then(|json| Change::from_json(json));
         let settings = change.map_or_else(|| "-".to_owned(), |change| set::in_words(&change));
-        say(&format!("{:width$}  {:8}  {newest:27}  {settings:28}  {}", row.id, row.kind, row.label))?;
+        let news = news.get(&id);
+        let restart = news.and_then(restart_in_words).unwrap_or_else(|| "-".to_owned());
+        say(&format!(
+            "{:width$}  {:8}  {newest:27}  {settings:28}  {restart:40}  {}",
+            row.id, row.kind, row.label
+        ))?;
+        for warning in news.into_iter().flat_map(|news| warnings(news, now)) {
+            say(&format!("{:width$}  {warning}", ""))?;
+        }
     }
     Ok(())
 }
+
+/// When a node began anew, and why.
+fn restart_in_words(news: &News) -> Option<String> {
+    let news::Restart { cause, at, .. } = news.restart?;
+    Some(format!("{} {}", format_time(at.0.saturating_mul(1000)), cause.code()))
+}
+
+/// What somebody should look at because of what a node told of itself: restarts of the last day, readings lost in the last week.
+pub(super) fn warnings(news: &News, now: UnixMs) -> Vec<String> {
+    let time = |at: UnixMs| format_time(at.0.saturating_mul(1000));
+    let mut warnings = Vec::new();
+    if news.is_restless(now) {
+        let last = restart_in_words(news).unwrap_or_default();
+        let n = news.n_failed(now);
+        warnings.push(format!(
+            "{n} restarts within a day because something failed, the last {last}: look at its supply"
+        ));
+    }
+    if let Some(news::Loss { n_records, from, to }) =
+        news.loss.filter(|loss| now.since_ms(loss.to) < LOSS_TOLD_MS)
+    {
+        let (from, to, n_lost) = (time(from), time(to), news.n_lost);
+        warnings.push(format!(
+            "its memory was full: {n_records} readings between {from} and {to} are lost ({n_lost} in all)"
+        ));
+    }
+    warnings
+}
+
+/// So long a loss of readings is a warning: a week.
+const LOSS_TOLD_MS: u64 = 7 * 86_400_000;
 
 /// The way of a fresh device to a key that nobody has seen.
 fn new_turn() -> anyhow::Result<Turn> {

@@ -118,8 +118,8 @@ pub struct Taken {
     pub samples: Vec<Sample>,
     /// Valve events.
     pub valves: Vec<DatedValve>,
-    /// Runs of lost readings: first and last position.
-    pub lost: Vec<(Position, Position)>,
+    /// Runs of lost readings.
+    pub lost: Vec<LostRun>,
     /// The position before the first of them.
     pub after: Position,
     /// The position of the last of them.
@@ -130,6 +130,27 @@ pub struct Taken {
     pub settings: Vec<SettingsEvent>,
     /// Records that a newer firmware sent and this version does not know.
     pub n_unknown: usize,
+}
+
+/// Records that a node gave up because its memory was full, as far as they had not come already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LostRun {
+    /// The first of them.
+    pub first: Position,
+    /// The last of them.
+    pub last: Position,
+    /// When the newest record before them was made.
+    pub after: UnixMs,
+    /// They were made before then.
+    pub before: UnixMs,
+}
+
+impl LostRun {
+    /// How many they are.
+    #[must_use]
+    pub const fn n_records(&self) -> u32 {
+        self.last.seq.saturating_sub(self.first.seq).saturating_add(1)
+    }
 }
 
 /// A valve event with its time.
@@ -170,6 +191,19 @@ impl NodeState {
         }
     }
 
+    /// Restores the time of the newest record that was taken, after everything else.
+    pub fn restore_newest(&mut self, newest: UnixMs) {
+        self.newest = Some(newest);
+        // It is of the last stored epoch, which may have been dated by its neighbours.
+        let epoch = self.stored.map_or(0, |stored| stored.epoch);
+        let dating = self.datings.get(&epoch);
+        let surely = dating.map(|dating| {
+            let uptime = dating.uptime_of(newest);
+            dating.earliest(uptime).minus_ms(self.drift_ms(epoch, *dating, uptime))
+        });
+        self.floor = Some(surely.unwrap_or(newest));
+    }
+
     /// A node has connected.
     pub fn handle_hello(&mut self, hello: &Hello, heard: Heard) -> Greeting {
         if let Some(stored) = self.stored
@@ -188,22 +222,11 @@ impl NodeState {
         }
         self.epoch = Some(hello.epoch);
         self.greeted_at = hello.uptime;
+        self.sleeps |= hello.reset == ResetCause::Sleep || hello.drift_ms > 0;
+        self.hear(hello.epoch, hello.uptime);
         match &mut self.line {
             Some(line) if line.epoch == hello.epoch => line.hear(hello.uptime, heard.mono),
             line => *line = Some(UptimeLine::new(hello.epoch, hello.uptime, heard.mono)),
-    /// Restores the time of the newest record that was taken, after everything else.
-    pub fn restore_newest(&mut self, newest: UnixMs) {
-        self.newest = Some(newest);
-        // It is of the last stored epoch, which may have been dated by its neighbours.
-        let epoch = self.stored.map_or(0, |stored| stored.epoch);
-        let dating = self.datings.get(&epoch);
-        let surely = dating.map(|dating| {
-            let uptime = dating.uptime_of(newest);
-            dating.earliest(uptime).minus_ms(self.drift_ms(epoch, *dating, uptime))
-        });
-        self.floor = Some(surely.unwrap_or(newest));
-    }
-
         }
         let source = if self.own_clock { hello.clock.or(heard.wall) } else { heard.wall };
         let dating = source.map(|now| Dating {
@@ -222,8 +245,6 @@ impl NodeState {
         }
         Greeting::Welcome { stored, dating, missing }
     }
-        self.sleeps |= hello.reset == ResetCause::Sleep || hello.drift_ms > 0;
-        self.hear(hello.epoch, hello.uptime);
 
     /// Whether the age of what is read now would be known.
     #[must_use]
@@ -234,6 +255,9 @@ impl NodeState {
     /// The node answered, at this uptime of its present epoch, what it was asked since the gateway's start. Behind an
     /// external broker that may be the first word of a node that never noticed the gateway's restart.
     pub fn handle_uptime(&mut self, uptime: UptimeMs, mono: MonoMs) {
+        if let Some(epoch) = self.line.map(|line| line.epoch).or(self.epoch) {
+            self.hear(epoch, uptime);
+        }
         match (&mut self.line, self.epoch) {
             (Some(line), _) => line.hear(uptime, mono),
             (line, Some(epoch)) => *line = Some(UptimeLine::new(epoch, uptime, mono)),
@@ -255,9 +279,6 @@ impl NodeState {
         self.received = self.stored;
     }
 
-        if let Some(epoch) = self.line.map(|line| line.epoch).or(self.epoch) {
-            self.hear(epoch, uptime);
-        }
     /// Judges a run of records. The moment tells how old they are, and so a live valve event from history.
     pub fn handle_records(&mut self, records: &Records, heard: Heard) -> Verdict {
         if !records.is_contiguous() {
@@ -377,12 +398,39 @@ impl NodeState {
         lasted_ms.max(uptime.0).saturating_mul(DRIFT_PPM) / 1_000_000
     }
 
+    /// How far the time since a boot that met nobody may be off.
+    fn drift_of_ms(&self, uptime: UptimeMs) -> u64 {
+        let drift_ppm = if self.sleeps { DRIFT_ASLEEP_PPM } else { DRIFT_PPM };
+        uptime.0.saturating_mul(drift_ppm) / 1_000_000
+    }
+
+    /// The first position of a record that had not come: a node says a loss again when it has grown.
+    fn first_new(&self, epoch: u32, seq: u32) -> Position {
+        let received = self.received.filter(|received| received.epoch == epoch);
+        Position { epoch, seq: received.map_or(seq, |received| seq.max(received.seq.saturating_add(1))) }
+    }
+
+    /// How many boots right before this one nobody here heard of; `None`: this one was met before. Asked before its Hello is
+    /// handled.
+    #[must_use]
+    pub fn n_unheard_before(&self, epoch: u32) -> Option<u32> {
+        let dated = self.datings.last_key_value().map(|(dated, _)| *dated);
+        let stored = self.stored.map(|stored| stored.epoch).filter(|stored| *stored > 0);
+        let last = self.epoch.max(dated).max(stored);
+        match last {
+            Some(last) if last >= epoch => None,
+            Some(last) => Some(epoch - last - 1),
+            None => Some(0),
+        }
+    }
+
     fn line_of(&mut self, epoch: u32) -> Option<&mut UptimeLine> {
         self.line.as_mut().filter(|line| line.epoch == epoch)
     }
 
     fn take(&mut self, record: &Record, epoch: u32, dating: Dating, heard: Heard, taken: &mut Taken) {
         let at = dating.date(record.uptime);
+        let newest_before = self.newest;
         self.newest = Some(self.newest.map_or(at, |newest| newest.max(at)));
         let drift_ms = self.drift_ms(epoch, dating, record.uptime);
         let uncertainty_ms = dating.uncertainty_at(record.uptime).saturating_add(drift_ms);
@@ -394,9 +442,12 @@ impl NodeState {
         match &record.body {
             Body::Reading(reading) => take_reading(reading, moment, taken),
             Body::Health(health) => take_health(*health, moment, taken),
-            Body::Lost(lost) => {
-                taken.lost.push((Position { epoch, seq: record.seq }, Position { epoch, seq: lost.to }))
-            }
+            Body::Lost(lost) => taken.lost.push(LostRun {
+                first: self.first_new(epoch, record.seq),
+                last: Position { epoch, seq: lost.to },
+                after: newest_before.unwrap_or(self.registered_at).min(at),
+                before: at,
+            }),
             Body::Settings(event) => taken.settings.push(*event),
             Body::Unknown => taken.n_unknown += 1,
             Body::Valve(event) => taken.valves.push(DatedValve {

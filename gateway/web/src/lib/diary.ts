@@ -6,6 +6,7 @@ export const KINDS = {
   water: ['started', 'confirmed', 'stopping', 'stopped', 'reported'],
   missed: ['skipped', 'refused'],
   faults: ['fault', 'cleared'],
+  nodes: ['node'],
   changes: ['scheduled', 'adjusted', 'locked', 'unlocked', 'notified'],
 } as const satisfies Record<string, readonly string[]>;
 

@@ -82,6 +82,14 @@ export interface Node {
   online: boolean;
   last_seen: number | null;
   battery_mv: number | null;
+  /** Its last boot that was no waking up from a sleep. */
+  restart: { at: number; cause: string; epoch: number } | null;
+  /** Restarts of the last day because something failed, and whether they are too many. */
+  n_failed_restarts: number;
+  restless: boolean;
+  /** What its full memory gave up last, and ever. */
+  lost: { n_records: number; from: number; to: number } | null;
+  n_lost: number;
   kind: 'node' | 'station' | 'json';
   registered: boolean;
 }

@@ -93,6 +93,7 @@ export function argument(lang: Lang, farm: Farm, name: string, value: number | s
   if (name.endsWith('_s')) return span(lang, value * 1000);
   if (name.endsWith('_ms')) return span(lang, value);
   if (name.endsWith('_min')) return minuteOfDay(value);
+  if (name.endsWith('_at')) return `${formatClock(value, farm.offsetMin)} ${formatDate(lang, value, farm.offsetMin)}`;
   // Nobody waters by hand with none: the person did not say how much.
   if (name === 'litres' && value <= 0) return message(lang, 'litres-unknown');
   if (name === 'litres' || name === 'volume') return litres(lang, value);

@@ -364,7 +364,9 @@ fn flaws_and_lost_runs_are_told() {
         ),
         heard(Some(T0)),
     ));
-    assert_eq!(got.lost, [(Position { epoch: 1, seq: 1 }, Position { epoch: 1, seq: 4 })]);
+    let at = |seq| Position { epoch: 1, seq };
+    let before = T0.minus_ms(59_999);
+    assert_eq!(got.lost, [LostRun { first: at(1), last: at(4), after: UnixMs(0), before }]);
     let told: Vec<_> = got.samples.iter().map(|s| (&*s.metric, s.value, s.quality)).collect();
     assert_eq!(
         told,
