@@ -2,9 +2,10 @@
 //! comes in at the end came once, at its time or within what its time may be off; what is lost is said; no run is missing.
 
 use giot_board_host::{BoardSetup, FlashStore, NodeStatus, Sample, SimClock, run_node};
+use giot_engine::Timing;
 use giot_firmware::settings::{MeterPlan, NodeConfig, ProbePlan, ValvePlan};
 use giot_gateway::clock::Clock;
-use giot_gateway::farm::Farm;
+use giot_gateway::farm::{Farm, FarmFile};
 use giot_gateway::quality::Quality;
 use giot_gateway::store::{Anchor, Reader, ValveEventFilter};
 use giot_gateway::{Gateway, Options};
@@ -169,6 +170,43 @@ async fn days_without_a_network_and_two_resets() {
     }
     let positions: BTreeSet<_> = events.iter().map(|event| (event.epoch, event.seq)).collect();
     assert_eq!(positions.len(), events.len(), "each once");
+}
+
+/// A zone whose node was never there: a person hears so, and nothing counts as its failure.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_ordered_from_a_node_that_has_not_come() {
+    const FARM: &str = "[[source]]\nid = \"pump\"\n[[zone]]\nid = \"z1\"\nsource = \"pump\"\nautomatic = false\n\
+                        valve = { node = \"v09\", valve = 0 }\n";
+    let data = TempDir::with_prefix("giot-absent-").unwrap();
+    let file = FarmFile { name: "farm.toml".to_owned(), text: FARM.to_owned(), by: "lan".to_owned() };
+    let options = Options {
+        data: data.path().to_owned(),
+        http: "127.0.0.1:0".parse().unwrap(),
+        mqtt: "127.0.0.1:0".parse().unwrap(),
+        anonymous: true,
+        farm: Farm::Kept { file: Some(file), timing: Timing::default() },
+        demo_time: Some((Clock::system(None).wall_unchecked(), 3600)),
+    };
+    let gateway = Gateway::start(options).await.unwrap();
+    let http = gateway.http.to_string();
+    let (stop, stopped) = oneshot::channel();
+    let task = tokio::spawn(gateway.run_until(async {
+        stopped.await.ok();
+    }));
+    let begun = std::time::Instant::now();
+    let refused = loop {
+        let (status, body) = giot::request(&http, "POST", "/api/v1/zones/z1/start", Some(r#"{"minutes":3}"#));
+        assert_eq!(status, 409, "{body}");
+        // Until its last possible lease is over nobody knows the valve.
+        if !body.contains("valve_unknown") {
+            break body;
+        }
+        assert!(begun.elapsed() < PATIENCE, "{body}");
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    };
+    assert!(refused.contains("node_offline"), "{refused}");
+    stop.send(()).ok();
+    timeout(PATIENCE, task).await.expect("it stops").unwrap().unwrap();
 }
 
 /// Each reading once, and no further from its true time than its epoch's stated uncertainty.

@@ -201,6 +201,9 @@ impl Hub {
         }
         self.recall_series(new_watched, new_gauges)?;
         self.recall_entries(zones)?;
+        if self.absent_at.is_none() && self.settings.broker.is_none() {
+            self.tell_absent(now);
+        }
         kept?;
         Ok(())
     }

@@ -76,6 +76,10 @@ const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(3);
 /// The view is made anew at least this often, in the gateway's time.
 const VIEW_AGE_MAX_MS: u64 = 5_000;
 
+/// After a start nodes are waited for so long, in the gateway's time: they look for it again within a minute. One that has not
+/// come to the embedded broker by then is away.
+const ABSENT_AFTER_MS: u64 = 120_000;
+
 /// A wish, who has it, and where the answer goes.
 #[derive(Debug)]
 pub struct Request {
@@ -169,6 +173,8 @@ pub struct Hub {
     shown_at: MonoMs,
     n_bad: u64,
     last_bad_at: Option<Instant>,
+    /// When nodes that have not come count as away; `None`: they do already, or it is another broker that knows.
+    absent_at: Option<MonoMs>,
     /// Who wants the gateway to stop, and until when its last Closes may take.
     stopping: Option<(oneshot::Sender<Result<(), Reason>>, Instant)>,
 }
@@ -221,6 +227,7 @@ impl Hub {
         let mut hub = Self {
             clock,
             checks_logins: settings.broker.is_none() && !anonymous,
+            absent_at: settings.broker.is_none().then(|| clock.mono().plus_ms(ABSENT_AFTER_MS)),
             settings,
             farm,
             anonymous,
@@ -312,7 +319,8 @@ impl Hub {
 
     /// Real time until engine or rules want to be woken.
     fn timer(&self) -> Option<Duration> {
-        let at = self.engine.poll_timeout().into_iter().chain(self.ruling.book.poll_timeout()).min();
+        let at = self.engine.poll_timeout().into_iter().chain(self.ruling.book.poll_timeout());
+        let at = at.chain(self.absent_at).min();
         at.map(|at| self.clock.until(at))
     }
 
@@ -320,7 +328,23 @@ impl Hub {
         let now = self.now();
         self.engine.handle(now, Input::Timeout);
         self.ruling.book.handle_timeout(now);
+        if self.absent_at.take_if(|at| *at <= now.mono).is_some() {
+            self.tell_absent(now);
+        }
         self.act(&mut None);
+    }
+
+    /// Tells the engine of nodes that have not come since the start: nothing is ordered from them.
+    fn tell_absent(&mut self, now: Now) {
+        let plan = &self.settings.plan;
+        let of_pumps = plan.sources.values().filter_map(|source| Some(&source.pump.as_ref()?.valve.node));
+        let nodes = plan.zones.values().map(|zone| &zone.valve.node).chain(of_pumps);
+        let is_away = |node: &&NodeId| self.sessions.get(*node).is_none_or(|session| !session.is_online);
+        let away: BTreeSet<NodeId> = nodes.filter(is_away).cloned().collect();
+        for node in &away {
+            tracing::info!(%node, "a node has not come since the start");
+            self.engine.handle(now, Input::NodeOffline { node });
+        }
     }
 
     /// Does what the engine wants, and the rules of it. What must be kept goes into `batch`, or into the hub's own where
