@@ -457,6 +457,16 @@ metric-battery-mv = battery
 metric-flow = flow
 metric-water-volume = water through the meter
 metric-tank-level = tank level
+metric-tank-float = tank float
+metric-pressure-switch = pressure switch
+metric-battery-charge = battery charge
+metric-soil-ph = soil pH
+metric-soil-nitrogen = soil nitrogen (for reference)
+metric-soil-phosphorus = soil phosphorus (for reference)
+metric-soil-potassium = soil potassium (for reference)
+metric-soil-salinity = soil salinity
+metric-soil-tds = dissolved solids in the soil
+metric-soil-permittivity = soil permittivity
 
 ## Crops
 

@@ -441,6 +441,16 @@ metric-battery-mv = pin
 metric-flow = lưu lượng
 metric-water-volume = nước qua đồng hồ
 metric-tank-level = mức nước bể
+metric-tank-float = phao bể
+metric-pressure-switch = công tắc áp suất
+metric-battery-charge = mức pin
+metric-soil-ph = độ pH của đất
+metric-soil-nitrogen = đạm (N) trong đất (tham khảo)
+metric-soil-phosphorus = lân (P) trong đất (tham khảo)
+metric-soil-potassium = kali (K) trong đất (tham khảo)
+metric-soil-salinity = độ mặn của đất
+metric-soil-tds = chất rắn hòa tan trong đất
+metric-soil-permittivity = hằng số điện môi của đất
 
 ## Cây trồng
 

@@ -79,6 +79,20 @@ metrics! {
     PressureSwitch = 18, "pressure_switch", "0/1", 0, 0..=1;
     /// What is left in a battery, by its voltage at rest, %.
     BatteryCharge = 19, "battery_charge", "%", 0, 0..=100;
+    /// Acidity of the soil as a probe tells it, pH.
+    SoilPh = 20, "soil_ph", "pH", 2, 0..=1400;
+    /// Nitrogen in the soil as a probe reckons it from conductivity, mg/kg: for reference, no laboratory value.
+    SoilNitrogen = 21, "soil_nitrogen", "mg/kg", 0, 0..=20_000;
+    /// Phosphorus in the soil, likewise, mg/kg.
+    SoilPhosphorus = 22, "soil_phosphorus", "mg/kg", 0, 0..=20_000;
+    /// Potassium in the soil, likewise, mg/kg.
+    SoilPotassium = 23, "soil_potassium", "mg/kg", 0, 0..=20_000;
+    /// Salt in the soil's water as a probe reckons it from conductivity, mg/L.
+    SoilSalinity = 24, "soil_salinity", "mg/L", 0, 0..=20_000;
+    /// Dissolved solids in the soil's water, likewise, mg/L.
+    SoilTds = 25, "soil_tds", "mg/L", 0, 0..=20_000;
+    /// Permittivity of the soil against that of a vacuum: 1 is air, 80 is water.
+    SoilPermittivity = 26, "soil_permittivity", "", 2, 100..=10_000;
 }
 
 impl Metric {

@@ -28,14 +28,15 @@ pub(crate) fn same_messages(name_a: &str, text_a: &str, name_b: &str, text_b: &s
     found
 }
 
-/// The decision codes that `text` has no message of a kind for: `reason-…` says it, `do-…` what a person can do.
+/// The codes that `text` has no message of a kind for: `reason-…` says a decision, `do-…` what a person can do, `metric-…` what is
+/// measured.
 pub(crate) fn codes_without_words(name: &str, text: &str, kind: &str, codes: &[&str]) -> Vec<String> {
     let messages = messages(text);
     codes
         .iter()
         .map(|code| format!("{kind}-{}", code.replace('_', "-")))
         .filter(|id| !messages.contains_key(id))
-        .map(|id| format!("{name}: `{id}` is missing: the engine says it"))
+        .map(|id| format!("{name}: `{id}` is missing: it is said"))
         .collect()
 }
 
@@ -132,7 +133,7 @@ mod tests {
     fn a_decision_without_words_is_found() {
         let found =
             codes_without_words("vi.ftl", "reason-soil-dry = x\n", "reason", &["soil_dry", "clock_unset"]);
-        assert_eq!(found, ["vi.ftl: `reason-clock-unset` is missing: the engine says it"]);
+        assert_eq!(found, ["vi.ftl: `reason-clock-unset` is missing: it is said"]);
     }
 
     #[test]

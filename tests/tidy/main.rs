@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 
 use giot_engine::Reason;
 use giot_gateway::words::{Words, reasons_table};
+use giot_shared::metric::Metric;
 use source::Source;
 
 fn root() -> PathBuf {
@@ -113,6 +114,16 @@ fn every_decision_has_words() -> anyhow::Result<()> {
         problems.extend(catalogue::words_without_numbers(name, text, Reason::ALL_CODES, Reason::arg_names));
     }
     verdict(&problems)
+}
+
+#[test]
+fn every_metric_has_words() -> anyhow::Result<()> {
+    let (vi, en) = catalogue_texts()?;
+    let names: Vec<&str> = Metric::ALL.iter().map(|metric| metric.name()).collect();
+    let missing = |(name, text)| catalogue::codes_without_words(name, text, "metric", &names);
+    verdict(
+        &[("vi.ftl", vi.as_str()), ("en.ftl", en.as_str())].into_iter().flat_map(missing).collect::<Vec<_>>(),
+    )
 }
 
 #[test]
