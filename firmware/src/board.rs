@@ -1,7 +1,8 @@
 //! The whole hardware contract: what a board offers the node. No rule lives behind it, and no rule here.
 //!
 //! Two traits, because a connection attempt goes on while valves are driven: [`Board`] is everything that is read and
-//! driven, [`Connector`] opens byte streams. A board's code is wiring: pins, channels, buses.
+//! driven, [`Connector`] opens byte streams. Of a board without a node only the [`Outputs`] are moved. A board's code is wiring:
+//! pins, channels, buses.
 
 use crate::probe::{ProbeFault, Sample};
 use crate::settings::ValveKind;
@@ -74,6 +75,15 @@ pub trait Board {
     /// Sleeps until uptime `until` (for ever when `None`), or returns earlier when something happens at the inputs. Must be
     /// cancel-safe: an input is not lost when the future is dropped.
     fn wait(&mut self, until: Option<UptimeMs>) -> impl Future<Output = Wake>;
+}
+
+/// The valves of a board in a boot without a node.
+pub trait Outputs {
+    /// As [`Board::has_coils`].
+    fn has_coils(&self, valve: ValveId) -> bool;
+
+    /// As [`Board::drive_valve`].
+    fn drive(&mut self, drive: Drive) -> impl Future<Output = Result<(), DriveFault>>;
 }
 
 /// Opens byte streams to the broker.

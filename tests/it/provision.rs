@@ -60,8 +60,9 @@ fn plug_in(flash: FlashStore) -> String {
                 loop {
                     match serve(&mut console, &mut cable, &mut out, &mut flash.installation()).await {
                         Ended::Reboot | Ended::Setup => break,
-                        Ended::Scan => {
-                            let why: &dyn std::fmt::Display = &"there is no line";
+                        Ended::Scan(baud) => {
+                            let why = format!("there is no line, at {baud:?}");
+                            let why: &dyn std::fmt::Display = &why;
                             let mut say = |line: std::fmt::Arguments<'_>| {
                                 std::fmt::Write::write_fmt(&mut out, format_args!("{line}\r\n"))
                             };
@@ -149,6 +150,17 @@ fn a_node_is_set_up_by_its_one_time_code() {
     assert!(!refused.status.success());
     assert!(said(&refused).contains("tell the node `set probe.1 soil"), "{}", said(&refused));
     assert!(said(&refused).contains("the node says: the value must be"), "{}", said(&refused));
+    // A scan is of every speed, or of the one that is given.
+    for (setting, wanted) in [
+        (None, "the node says: there is no line, at None"),
+        (Some("baud=9600"), "the node says: there is no line, at Some(9600)"),
+        (Some("baud=12"), "baud=12: the value must be 300 to 115200"),
+        (Some("health_s=60"), "health_s=60: --scan takes no setting but the speed"),
+    ] {
+        let args = ["provision", "--port", &port, "--scan"].into_iter().chain(setting);
+        let out = node(&data, &args.collect::<Vec<_>>());
+        assert!(!out.status.success() && said(&out).contains(wanted), "{setting:?}: {}", said(&out));
+    }
     let shown = said(&node(&data, &["provision", "--port", &port, "--show"]));
     assert!(shown.contains("node=n01") && !shown.contains("nuoc sach"), "{shown}");
 }

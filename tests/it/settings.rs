@@ -57,6 +57,12 @@ async fn settings_are_kept_or_given_back_and_told() {
     assert_eq!(nonsense.status.code(), Some(2), "{}", said(&nonsense));
     assert!(said(&nonsense).contains("the value must be ADDRESS:PORT"), "{}", said(&nonsense));
 
+    // What this board cannot run ends no node: it comes back as it was, and says so.
+    let unfit = set(&farm, &["valve.5=latching,60,60", "--wait"]);
+    assert!(!unfit.status.success() && said(&unfit).contains("board cannot run by them"), "{}", said(&unfit));
+    assert!(listed(&farm).contains("given_back (not_kept)"), "{}", listed(&farm));
+    node.until_welcomed().await;
+
     // What was sent while the node was away reaches it when it comes, also over a restart of the gateway.
     let kit = node.cut_power().await;
     assert!(set(&farm, &["health_s=120"]).status.success());

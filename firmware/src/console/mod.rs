@@ -11,7 +11,7 @@
 //! | `wifi SSID PASSWORD` | both at once; an SSID with spaces needs `set wifi_ssid` |
 //! | `broker ADDRESS:PORT`, `node ID`, `key HEX` | `set` of that word |
 //! | `code CODE` | id and key at once, from `giot node add` |
-//! | `scan` | asks the RS485 line who is there; only while no node runs |
+//! | `scan [BAUD]` | asks the RS485 line who is there, at every usual speed or at one; only while no node runs |
 //! | `commit` | writes the draft; the node runs by it after a reboot; refused while settings from over the air are on trial |
 //! | `reboot` | starts again |
 //! | `setup` | starts again without the node, for `scan` |
@@ -20,9 +20,11 @@
 //! Replies begin with `=`, so that they can be told from log lines on the same port. Each command ends with one line
 //! `=ok …` or `=error …`.
 
+mod bench;
 mod code;
 mod serve;
 
+pub use bench::{Bench, Ending, attend, rest};
 pub use code::{CODE_LEN_MAX, CodeError, from_code, to_code};
 pub use serve::{Ended, serve, tell_scan};
 
@@ -47,8 +49,8 @@ pub enum Outcome {
     Done,
     /// Write [`Console::draft`] to its partition, then tell [`Console::committed`].
     Commit,
-    /// Ask the RS485 line, tell what is found, then [`Console::end`].
-    Scan,
+    /// Ask the RS485 line at one speed, baud, or `None`: at every usual one; tell what is found, then [`Console::end`].
+    Scan(Option<u32>),
     /// Start again.
     Reboot,
     /// Start again without the node.
@@ -193,7 +195,11 @@ impl Console {
                 })
             }
             "code" => return self.take_code(rest, say),
-            "scan" => return Ok(Outcome::Scan),
+            "scan" if rest.is_empty() => return Ok(Outcome::Scan(None)),
+            "scan" => match words::baud_of(rest) {
+                Ok(baud) => return Ok(Outcome::Scan(Some(baud))),
+                Err(error) => Err(error),
+            },
             "commit" => return self.commit(say),
             "reboot" => {
                 say(format_args!("=ok starting again"))?;
@@ -287,7 +293,7 @@ const HELP: [&str; 14] = [
     "                           sleep health_s valve.N probe.N curve.N",
     "set valve.0 relay,7200,600",
     "set probe.0 soil_moisture,modbus:1:A,600,60,0",
-    "scan                       who is on the RS485 line (after `setup`)",
+    "scan | scan BAUD           who is on the RS485 line (after `setup`)",
     "commit                     write it",
     "reboot                     run by it",
     "setup                      start without the node",

@@ -1,7 +1,7 @@
 //! The console's loop: bytes in, lines out, flash in between. It ends only for what the board must do itself.
 
 use super::{Console, Outcome};
-use crate::probe::modbus::{Line, LineError, SCAN_ADDRESSES, scan};
+use crate::probe::modbus::{BAUDS, Line, LineError, SCAN_ADDRESSES, Sighting, Speed, scan};
 use crate::settings::{Installation, is_on_trial};
 use core::fmt;
 use embassy_time::Timer;
@@ -16,8 +16,8 @@ const ON_TRIAL: &str = "settings from over the air are on trial: wait until they
 /// What the board must do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ended {
-    /// [`tell_scan`], or say why not with [`Console::end`]; the console goes on afterwards.
-    Scan,
+    /// [`tell_scan`] at this speed, baud, or at every usual one, or say why not with [`Console::end`]; the console goes on afterwards.
+    Scan(Option<u32>),
     /// Start again.
     Reboot,
     /// Start again without the node.
@@ -47,7 +47,7 @@ pub async fn serve<R: Read, W: fmt::Write, F: MultiwriteNorFlash>(
             let Ok(outcome) = console.handle_byte(*byte, &mut say) else { continue };
             let ended = match outcome {
                 Outcome::Done => None,
-                Outcome::Scan => Some(Ended::Scan),
+                Outcome::Scan(baud) => Some(Ended::Scan(baud)),
                 Outcome::Reboot => Some(Ended::Reboot),
                 Outcome::Setup => Some(Ended::Setup),
                 Outcome::Commit => {
@@ -79,12 +79,18 @@ pub async fn serve<R: Read, W: fmt::Write, F: MultiwriteNorFlash>(
     }
 }
 
-/// Asks the RS485 line who is there at its present speed, tells every answer, and ends the reply to `scan`.
-pub async fn tell_scan<S: Read + Write, W: fmt::Write>(line: &mut Line<S>, output: &mut W) {
-    let outcome = scan(line, SCAN_ADDRESSES, |found| {
+/// Asks the RS485 line who is there, at one speed or at every usual one, tells every answer, and ends the reply to `scan`.
+pub async fn tell_scan<S: Read + Write + Speed, W: fmt::Write>(
+    line: &mut Line<S>,
+    baud: Option<u32>,
+    output: &mut W,
+) {
+    let tell = |sighting: Sighting| {
         // Nobody may be listening.
-        let _heard = write!(output, "= {found}\r\n");
-    });
+        let _heard = write!(output, "= {sighting}\r\n");
+    };
+    let usual = if baud.is_none() { &BAUDS[..] } else { &[] };
+    let outcome = scan(line, baud.into_iter().chain(usual.iter().copied()), SCAN_ADDRESSES, tell);
     let ended: Result<(), &dyn fmt::Display> = match outcome.await {
         Ok(()) | Err(LineError::Silent | LineError::Frame(_)) => Ok(()),
         Err(LineError::Port) => Err(&"the serial port of the line failed"),

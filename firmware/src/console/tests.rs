@@ -81,10 +81,16 @@ fn secrets_are_not_shown_but_can_be_compared() {
 #[test]
 fn the_board_is_told_what_to_do() {
     let mut console = fresh();
-    let (replies, outcomes) = say(&mut console, "scan\nsetup\nreboot\nfactory-reset\nfactory-reset yes\n");
-    assert_eq!(outcomes, [Outcome::Scan, Outcome::Setup, Outcome::Reboot, Outcome::FactoryReset]);
-    assert_eq!(replies.len(), 3, "{replies:?}");
-    assert!(replies[2].starts_with("=error this forgets"), "{replies:?}");
+    let (replies, outcomes) = say(
+        &mut console,
+        "scan\nscan 9600\nscan 12\nscan fast\nsetup\nreboot\nfactory-reset\nfactory-reset yes\n",
+    );
+    let scans = [Outcome::Scan(None), Outcome::Scan(Some(9600))];
+    assert_eq!(outcomes[..2], scans);
+    assert_eq!(outcomes[2..], [Outcome::Setup, Outcome::Reboot, Outcome::FactoryReset]);
+    assert_eq!(replies.len(), 5, "{replies:?}");
+    assert_eq!(replies[..2], ["=error the value must be 300 to 115200"; 2]);
+    assert!(replies[4].starts_with("=error this forgets"), "{replies:?}");
 }
 
 #[test]

@@ -122,7 +122,7 @@ pub fn set(made: &mut Installation, word: &str, value: &str) -> Result<(), WordE
             let form = WordError::Value("8 to 63 letters, digits and signs without accents, or nothing");
             made.wifi = Some(Wifi::new(ssid, value).ok_or(form)?);
         }
-        "baud" => made.baud = number(value, 300, 115_200, "300 to 115200")?,
+        "baud" => made.baud = baud_of(value)?,
         "meter" => config.meter = optional(value, meter_of)?,
         "supply" => config.supply = optional(value, supply_of)?,
         "battery" => config.battery = optional(value, battery_of)?,
@@ -296,6 +296,11 @@ fn probe_of(probe: ProbeId, value: &str) -> Result<(ProbePlan, Input), WordError
     let mut parts = value.split(',');
     let metric = parts.next().and_then(Metric::from_name).ok_or(WordError::Value("with a known metric"))?;
     let input = parts.next().and_then(input_of).ok_or(INPUT)?;
+    if let Input::Modbus { preset, .. } = input
+        && preset.field(metric).is_none()
+    {
+        return Err(WordError::Value("with a metric that is in this map of registers"));
+    }
     let mut secs = || parts.next().and_then(|text| within(text, 1, INTERVAL_S_MAX)).ok_or(FORM);
     let (interval_s, running_s) = (secs()?, secs()?);
     let valve = match parts.next() {
@@ -447,6 +452,14 @@ pub fn bytes_of<const N: usize>(text: &str) -> Option<[u8; N]> {
     Some(bytes)
 }
 
+/// Speed of an RS485 line, baud.
+///
+/// # Errors
+/// [`WordError::Value`] beyond 300 to 115 200.
+pub fn baud_of(value: &str) -> Result<u32, WordError> {
+    number(value, 300, 115_200, "300 to 115200")
+}
+
 fn optional<T>(value: &str, read: impl FnOnce(&str) -> Result<T, WordError>) -> Result<Option<T>, WordError> {
     if value == "none" { Ok(None) } else { read(value).map(Some) }
 }
@@ -572,6 +585,9 @@ mod tests {
             "probe.0=soil_moisture,modbus:0:A,1,1",
             "probe.0=soil_moisture,modbus:248:A,1,1",
             "probe.0=soil_moisture,modbus:1:E,1,1",
+            "probe.0=soil_ph,modbus:1:C,1,1",
+            "probe.0=soil_tds,modbus:1:A,1,1",
+            "probe.0=rain,modbus:1:A,1,1",
             "probe.0=soil_moisture,modbus:1:A:x,1,1",
             "probe.0=soil_moisture,modbus:1:A,0,1",
             "probe.0=soil_moisture,modbus:1:A,1",

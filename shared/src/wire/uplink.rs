@@ -64,7 +64,7 @@ codes! {
         Unreachable = 2, "unreachable";
         /// It was reset before it had reached the gateway and went back to what it had.
         Reset = 3, "reset";
-        /// Its memory could not take them: it has what it had.
+        /// Its board cannot run by them, or its memory could not take them: it has what it had.
         NotKept = 4, "not_kept";
     }
 }

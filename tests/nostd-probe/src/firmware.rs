@@ -9,17 +9,20 @@ use core::hint::black_box;
 use core::pin::{Pin, pin};
 use core::task::{Context, Waker};
 
+use embassy_sync::blocking_mutex::raw::CriticalSectionRawMutex;
 use embedded_storage_async::nor_flash::{ErrorType, MultiwriteNorFlash, NorFlash, ReadNorFlash};
-use giot_firmware::board::{Board, ConnectFault, Connector, Drive, DriveFault, NodeStatus, Vitals, Wake};
+use giot_firmware::board::{
+    Board, ConnectFault, Connector, Drive, DriveFault, NodeStatus, Outputs, Vitals, Wake,
+};
 use giot_firmware::coil::{Latching, Relay};
-use giot_firmware::console::{Console, serve};
-use giot_firmware::probe::modbus::{Line, Preset, SCAN_ADDRESSES, scan};
+use giot_firmware::console::{Bench, Console, Ending, attend, serve};
+use giot_firmware::probe::modbus::{BAUDS, Line, Preset, SCAN_ADDRESSES, Speed, scan};
 use giot_firmware::probe::{
     Adc, Analog, AnalogPlan, BatteryPlan, Chemistry, Contacts, PULSE_US_MIN, ProbeFault, PulsePin, Sample,
     Tips,
 };
 use giot_firmware::run::{Memory, Partitions, run};
-use giot_firmware::settings::{Input, Installation, NodeConfig, ProbePlan, Setup, ValvePlan};
+use giot_firmware::settings::{Input, Installation, NoNode, NodeConfig, ProbePlan, Setup, ValvePlan};
 use giot_shared::ids::{ProbeId, ValveId};
 use giot_shared::metric::Metric;
 use giot_shared::time::{UnixMs, UptimeMs};
@@ -50,8 +53,8 @@ fn drivers(seed: u32) -> u32 {
     let installed = is_ready(pin!(Installation::load(Blank(seed.to_le_bytes()[0]))));
     let mut line = Line::new(Silence);
     let sampled = is_ready(pin!(line.sample(1, Preset::A, Metric::SoilMoisture)));
-    let scanned = is_ready(pin!(scan(&mut line, SCAN_ADDRESSES, |found| {
-        black_box(found.is_plausible());
+    let scanned = is_ready(pin!(scan(&mut line, BAUDS, SCAN_ADDRESSES, |sighting| {
+        black_box(sighting);
     })));
     let driven = is_ready(pin!(Latching::new(Power, Power).drive(true, 1)));
     let relayed = Relay::new(Power).drive(false).is_ok();
@@ -62,9 +65,30 @@ fn drivers(seed: u32) -> u32 {
 fn inputs(seed: u32) -> bool {
     let flash = || Blank(seed.to_le_bytes()[0]);
     let (mut setup, mut output) = (Setup::new(flash()), heapless::String::<64>::new());
-    let booted = is_ready(pin!(setup.boot())) && is_ready(pin!(setup.settle(SettingsOutcome::Confirmed)));
+    let bench = Bench {
+        input: Typed(b"scan\nreboot\n"),
+        output: heapless::String::<64>::new(),
+        place: flash(),
+        settings: flash(),
+        line: Some(Line::new(Silence)),
+        feed: || {
+            black_box(seed);
+        },
+        log: |line| {
+            black_box(line.as_str());
+        },
+    };
+    let set_up = is_ready(pin!(bench.set_up(None, NoNode::Asked, &mut Nothing(seed))));
+    let booted = is_ready(pin!(setup.start(false, |_| Ok(())))) | set_up
+        && is_ready(pin!(setup.settle(SettingsOutcome::Confirmed)));
     let Some(mut console) = Console::new(None) else { return false };
     let mut flash = flash();
+    let ending = Ending::<CriticalSectionRawMutex>::new();
+    if let Some(console) = Console::new(None) {
+        let (place, output) = (Blank(seed.to_le_bytes()[0]), heapless::String::<64>::new());
+        let attended = is_ready(pin!(attend(console, Typed(b"reboot\n"), output, place, &ending)));
+        black_box((attended, is_ready(pin!(ending.wanted())), ending.is_for_setup()));
+    }
     let served = is_ready(pin!(serve(&mut console, &mut Typed(b"help\ncommit\n"), &mut output, &mut flash)));
     let float = ProbePlan::new(ProbeId(1), Metric::TankFloat);
     let input = Input::Contact { channel: 0, is_inverted: false, hold_ms: 50 };
@@ -133,6 +157,17 @@ impl Board for Nothing {
     fn wait(&mut self, until: Option<UptimeMs>) -> impl Future<Output = Wake> {
         black_box(until);
         ready(black_box(Wake::Timer))
+    }
+}
+
+impl Outputs for Nothing {
+    fn has_coils(&self, valve: ValveId) -> bool {
+        black_box(valve).0 == 0
+    }
+
+    fn drive(&mut self, drive: Drive) -> impl Future<Output = Result<(), DriveFault>> {
+        black_box(drive);
+        ready(black_box(Ok(())))
     }
 }
 
@@ -207,6 +242,12 @@ impl embedded_io_async::ErrorType for Silence {
 impl embedded_io_async::Read for Silence {
     async fn read(&mut self, _buffer: &mut [u8]) -> Result<usize, Infallible> {
         pending().await
+    }
+}
+
+impl Speed for Silence {
+    fn set_speed(&mut self, baud: u32) -> bool {
+        black_box(baud) > 0
     }
 }
 

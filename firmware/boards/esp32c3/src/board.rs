@@ -5,13 +5,14 @@ use crate::console::log;
 use crate::inputs::{self, Event};
 use crate::pins::{ActiveLow, Valves};
 use crate::serial::Serial;
+use crate::terminal::ENDING;
 use crate::watchdog::Watchdog;
-use crate::{reset, sleep, terminal, wifi};
+use crate::{reset, sleep, wifi};
 use embassy_futures::select::{Either3, select3};
 use embassy_time::{Duration, Instant, Timer, with_deadline};
 use embedded_hal::digital::OutputPin;
 use esp_hal::rng::Rng;
-use giot_firmware::board::{Board, Drive, DriveFault, NodeStatus, Vitals, Wake};
+use giot_firmware::board::{Board, Drive, DriveFault, NodeStatus, Outputs, Vitals, Wake};
 use giot_firmware::probe::modbus::Line;
 use giot_firmware::probe::{Analog, BatteryPlan, ProbeFault, Sample, Wrapping};
 use giot_firmware::settings::{Input, Installation, PROBES_MAX};
@@ -117,7 +118,7 @@ impl Board for FieldBoard {
     }
 
     fn has_coils(&self, valve: ValveId) -> bool {
-        self.parts.valves.with_coils() == Some(valve)
+        self.parts.valves.has_coils(valve)
     }
 
     async fn read_probe(&mut self, probe: ProbeId, until: Option<UptimeMs>) -> Result<Sample, ProbeFault> {
@@ -173,7 +174,7 @@ impl Board for FieldBoard {
     async fn wait(&mut self, until: Option<UptimeMs>) -> Wake {
         let latest = Instant::now() + Duration::from_millis(SLEEP_MS_MAX);
         let end = until.map_or(latest, |at| self.moment(at).min(latest));
-        match select3(inputs::next(), Timer::at(end), terminal::end_is_wanted()).await {
+        match select3(inputs::next(), Timer::at(end), ENDING.wanted()).await {
             Either3::First(Event::Pressed(valve)) => Wake::Button(valve),
             Either3::First(Event::Flows) | Either3::Second(()) => Wake::Timer,
             Either3::Third(()) => Wake::Stop,

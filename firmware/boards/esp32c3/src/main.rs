@@ -42,7 +42,7 @@ use giot_firmware::console::Console;
 use giot_firmware::link::tcp::{self, Link, Socket};
 use giot_firmware::probe::modbus::Line;
 use giot_firmware::run::{End, Memory, run};
-use giot_firmware::settings::{Setup, ValveKind};
+use giot_firmware::settings::{Setup, Start, ValveKind};
 use giot_shared::wire::ResetCause;
 use pins::{ActiveLow, Pins, Valves, contact, waking};
 use serial::Serial;
@@ -86,22 +86,14 @@ async fn main(spawner: Spawner) {
     let coils = Pins { coil_a: chip.GPIO6, coil_b: chip.GPIO7 };
     let rs485 = Serial::open(chip.UART1, chip.GPIO20, chip.GPIO21, chip.GPIO10).map(Line::new);
     let mut bench = Bench { watchdog, place, settings: flash.settings.clone(), coils, rs485 };
-    let installation = match Setup::new(bench.place.clone()).boot().await {
-        Ok(installation) if !wants_setup => installation,
-        Ok(installation) => return bench.set_up(Some(installation), &"no node: setup was asked for").await,
-        Err(error) => return bench.set_up(None, &error).await,
-    };
-    let Ok(broker) = installation.broker.parse() else {
-        return bench.set_up(Some(installation), &"the broker is no IPv4 address with a port").await;
-    };
-    if installation.wifi.is_none() {
-        return bench.set_up(Some(installation), &"no wireless network is set").await;
-    }
-    if let Err(why) = Valves::check(&installation.config.valves) {
-        return bench.set_up(Some(installation), &why).await;
-    }
-    let Some(rs485) = bench.line_at(installation.baud) else {
-        return bench.set_up(Some(installation), &"the RS485 line cannot have this speed").await;
+    let start = Setup::new(bench.place.clone()).start(wants_setup, |made| bench.fit(made)).await;
+    let (installation, (broker, rs485)) = match start {
+        Start::Node(installation, parts) => (installation, parts),
+        Start::Person(installed, why) => return bench.set_up(installed, why).await,
+        Start::Again(why) => {
+            log!("{why}: the settings from over the air are given back");
+            terminal::restart(false)
+        }
     };
     let Bench { watchdog, place, coils, .. } = bench;
     let valves = Valves::new(coils, &installation.config.valves);
@@ -134,7 +126,7 @@ async fn main(spawner: Spawner) {
         spawner.spawn(terminal::attend(console, place).expect("its first and only time"));
     }
     match run(installation.config, &mut board, &mut link, flash, MEMORY.take()).await {
-        Ok(End::Stopped) => terminal::restart(),
+        Ok(End::Stopped) => terminal::restart(terminal::ENDING.is_for_setup()),
         Ok(End::Restart) => reset::restart(ResetCause::Software),
         Err(error) => {
             // Each boot writes its epoch: a flash that fails otherwise must not be worn out by boots.

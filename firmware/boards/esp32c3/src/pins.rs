@@ -7,7 +7,7 @@ use core::convert::Infallible;
 use embedded_hal::digital::{ErrorType, OutputPin};
 use esp_hal::gpio::{Input, InputConfig, Level, Output, OutputConfig, Pull, WakeupConfig};
 use esp_hal::peripherals::{self, GPIO};
-use giot_firmware::board::{Drive, DriveFault};
+use giot_firmware::board::{Drive, DriveFault, Outputs};
 use giot_firmware::coil::{Latching, Relay};
 use giot_firmware::settings::{ValveKind, ValvePlan};
 use giot_shared::ids::ValveId;
@@ -58,18 +58,21 @@ impl Valves {
     }
 
     /// The valve whose outputs are coils.
-    pub(crate) const fn with_coils(&self) -> Option<ValveId> {
+    const fn with_coils(&self) -> Option<ValveId> {
         match self {
             Self::Relays(_) => None,
             Self::Pair(_) => Some(ValveId(0)),
         }
     }
+}
 
-    /// Moves a valve.
-    ///
-    /// # Errors
+impl Outputs for Valves {
+    fn has_coils(&self, valve: ValveId) -> bool {
+        self.with_coils() == Some(valve)
+    }
+
     /// [`DriveFault`] for a valve that these outputs are not wired for.
-    pub(crate) async fn drive(&mut self, drive: Drive) -> Result<(), DriveFault> {
+    async fn drive(&mut self, drive: Drive) -> Result<(), DriveFault> {
         match (self, drive.kind) {
             (Self::Relays(relays), ValveKind::Relay) => {
                 relays.get_mut(usize::from(drive.valve.0)).ok_or(DriveFault)?.drive(drive.open)

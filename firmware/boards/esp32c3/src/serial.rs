@@ -5,6 +5,7 @@ use esp_hal::Async;
 use esp_hal::gpio::{Level, Output, OutputConfig};
 use esp_hal::peripherals::{GPIO10, GPIO20, GPIO21, UART1};
 use esp_hal::uart::{Config, IoError, Uart};
+use giot_firmware::probe::modbus::Speed;
 use giot_firmware::settings::BAUD_DEFAULT;
 
 /// Errors of the receiver in a row that are passed over: more than the driver's switching makes.
@@ -28,9 +29,10 @@ impl Serial {
         let uart = Uart::new(uart, at(BAUD_DEFAULT)).ok()?;
         Some(Self { uart: uart.with_rx(receive).with_tx(send).into_async(), driver })
     }
+}
 
-    /// Changes the speed; gives whether the chip can have it.
-    pub(crate) fn set_speed(&mut self, baud: u32) -> bool {
+impl Speed for Serial {
+    fn set_speed(&mut self, baud: u32) -> bool {
         self.uart.apply_config(&at(baud)).is_ok()
     }
 }

@@ -9,13 +9,13 @@ use crate::{NodeError, Random};
 use giot_firmware::board::{Board, Drive, DriveFault, NodeStatus, Vitals, Wake};
 use giot_firmware::probe::{ProbeFault, Sample};
 use giot_firmware::run::{End, Memory, Partitions, run};
-use giot_firmware::settings::{NodeConfig, Setup};
+use giot_firmware::settings::{Installation, NodeConfig, Setup, Start};
 use giot_firmware::sleep::{Carry, Woken};
 use giot_shared::ids::{ProbeId, ValveId};
 use giot_shared::time::{UnixMs, UptimeMs};
 use giot_shared::units::Millivolts;
 use giot_shared::wire::ResetCause;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use tokio::sync::{mpsc, watch};
 
@@ -279,14 +279,25 @@ pub async fn run_node(
 /// is not used.
 ///
 /// # Errors
-/// [`NodeError`] when nobody set the node up, or flash or configuration do not carry it.
+/// [`NodeError`] when nobody set the node up or this board lacks one of its valves, or flash or configuration do not carry it.
 pub async fn run_installed_node(
     setup: BoardSetup,
     shutdown: impl Future<Output = ()> + Send,
 ) -> Result<(), NodeError> {
     let flash = setup.flash.clone();
+    let valves: BTreeSet<ValveId> = setup.valves.keys().copied().collect();
+    let fit = |made: &Installation| {
+        let has_all = made.config.valves.iter().all(|plan| valves.contains(&plan.valve));
+        if has_all { Ok(()) } else { Err("this board has no such valve") }
+    };
     let boot = || async {
-        let installation = Setup::new(flash.installation()).boot().await.map_err(NodeError::Install)?;
+        let installation = loop {
+            match Setup::new(flash.installation()).start(false, fit).await {
+                Start::Node(installation, ()) => break installation,
+                Start::Person(_, why) => return Err(NodeError::NoNode(why)),
+                Start::Again(_) => {}
+            }
+        };
         let partitions = Partitions { installation: Some(flash.installation()), ..flash.partitions() };
         Ok((installation.config, installation.broker.as_str().to_owned(), partitions))
     };

@@ -29,7 +29,7 @@ pub use giot_firmware::probe::{ProbeFault, Sample};
 pub use station::{StationProgress, StationRow, StationSpeed, run_station};
 
 use giot_firmware::run::RunError;
-use giot_firmware::settings::InstallError;
+use giot_firmware::settings::NoNode;
 use giot_shared::time::UnixMs;
 use std::fmt;
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -39,8 +39,8 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 pub enum NodeError {
     /// Flash or configuration do not carry a node.
     Run(RunError),
-    /// Nobody set it up, or the flash that says what it is cannot be read.
-    Install(InstallError),
+    /// Nobody set it up, or not as what this board can be.
+    NoNode(NoNode),
     /// A row of a history is older than the one before it.
     RowOutOfOrder(UnixMs),
 }
@@ -49,7 +49,7 @@ impl fmt::Display for NodeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Run(error) => error.fmt(f),
-            Self::Install(error) => error.fmt(f),
+            Self::NoNode(why) => why.fmt(f),
             Self::RowOutOfOrder(at) => {
                 write!(f, "the row of {} ms since 1970 is older than the one before it", at.0)
             }

@@ -4,14 +4,16 @@ use crate::console::log;
 use crate::gpio::Gpio;
 use crate::mmio::RTC;
 use crate::serial::Serial;
-use crate::terminal;
+use crate::terminal::ENDING;
 use crate::watchdog::Watchdog;
 use embassy_futures::select::{Either, select};
 use embassy_time::{Instant, Timer};
-use giot_firmware::board::{Board, Drive, DriveFault, NodeStatus, Vitals, Wake};
+use giot_firmware::board::{Board, Drive, DriveFault, NodeStatus, Outputs, Vitals, Wake};
 use giot_firmware::coil::{Latching, Relay};
 use giot_firmware::probe::modbus::Line;
-use giot_firmware::probe::{BatteryPlan, Contacts, ProbeFault, Sample, Tips, Wrapping};
+use giot_firmware::probe::{
+    BatteryPlan, Contacts, PULSE_US_MIN, ProbeFault, PulseFilter, Sample, Tips, Wrapping,
+};
 use giot_firmware::settings::{Input, Installation, PROBES_MAX, ValveKind};
 use giot_shared::ids::{ProbeId, ValveId};
 use giot_shared::metric::Metric;
@@ -43,6 +45,7 @@ pub(crate) struct QemuBoard {
     reset: ResetCause,
     buttons: u32,
     pulses: Wrapping,
+    reed: Reed,
     told: Option<&'static str>,
     has_delivered: bool,
 }
@@ -65,6 +68,7 @@ impl QemuBoard {
             Input::Tips { step, .. } => Some(Tips::new(step, gpio.tips())),
             Input::Analog(_) | Input::Modbus { .. } | Input::Contact { .. } => None,
         });
+        let reed = Reed::new(&gpio);
         let (buttons, pulses) = (gpio.buttons(), Wrapping::new(32, gpio.pulses()));
         let probes = plans().map(|(plan, input)| (plan.probe, plan.metric, input)).collect();
         let battery = installation.config.battery;
@@ -79,9 +83,15 @@ impl QemuBoard {
             reset,
             buttons,
             pulses,
+            reed,
             told: None,
             has_delivered: false,
         }
+    }
+
+    /// What the meter has counted, by its own counter or by its contact.
+    fn n_pulses(&mut self) -> u32 {
+        self.gpio.pulses().wrapping_add(self.reed.look(&self.gpio))
     }
 
     /// The valve whose button went down since the last look.
@@ -127,7 +137,7 @@ impl Board for QemuBoard {
     }
 
     fn has_coils(&self, valve: ValveId) -> bool {
-        has_coils(valve)
+        has_outputs(valve)
     }
 
     async fn read_probe(&mut self, probe: ProbeId, until: Option<UptimeMs>) -> Result<Sample, ProbeFault> {
@@ -163,7 +173,8 @@ impl Board for QemuBoard {
     }
 
     fn take_pulses(&mut self) -> u32 {
-        self.pulses.advance(self.gpio.pulses())
+        let count = self.n_pulses();
+        self.pulses.advance(count)
     }
 
     fn feed_watchdog(&mut self) {
@@ -198,7 +209,7 @@ impl Board for QemuBoard {
         loop {
             #[cfg(feature = "fault-injection")]
             crate::fault::commit(self.gpio.take_fault());
-            if terminal::wants_end() {
+            if ENDING.is_wanted() {
                 return Wake::Stop;
             }
             if let Some(valve) = self.pressed() {
@@ -211,7 +222,8 @@ impl Board for QemuBoard {
                 return Wake::Value(probe, metric, Some(value));
             }
             // Water that flows may end a run.
-            if now_ms >= end_ms || self.pulses.has_moved(self.gpio.pulses()) {
+            let n_pulses = self.n_pulses();
+            if now_ms >= end_ms || self.pulses.has_moved(n_pulses) {
                 return Wake::Timer;
             }
             let look_at = Instant::from_millis(end_ms.min(now_ms + look_ms));
@@ -225,8 +237,33 @@ impl Board for QemuBoard {
     }
 }
 
+/// The contact of a meter without a counter: its edges come with their times, as a timer's capture unit keeps them, so that no look is
+/// too late for a bounce.
+struct Reed {
+    n_seen: u32,
+    at_us: u64,
+    filter: PulseFilter,
+}
+
+impl Reed {
+    fn new(gpio: &Gpio) -> Self {
+        Self { n_seen: gpio.n_edges(), at_us: 0, filter: PulseFilter::new(PULSE_US_MIN) }
+    }
+
+    /// Takes what has come since the last look; gives the pulses of this boot.
+    fn look(&mut self, gpio: &Gpio) -> u32 {
+        while self.n_seen != gpio.n_edges() {
+            let (after_us, is_closed) = gpio.edge(self.n_seen);
+            self.at_us += after_us;
+            self.filter.edge(self.at_us, is_closed);
+            self.n_seen = self.n_seen.wrapping_add(1);
+        }
+        self.filter.count()
+    }
+}
+
 /// Moves a valve.
-pub(crate) async fn move_valve(gpio: &Gpio, drive: Drive) -> Result<(), DriveFault> {
+async fn move_valve(gpio: &Gpio, drive: Drive) -> Result<(), DriveFault> {
     let valve = drive.valve.0;
     match drive.kind {
         ValveKind::Relay if valve < VALVES => Relay::new(gpio.output(valve)).drive(drive.open),
@@ -238,9 +275,25 @@ pub(crate) async fn move_valve(gpio: &Gpio, drive: Drive) -> Result<(), DriveFau
     }
 }
 
-/// Whether a valve has coils: outputs of their own, whatever else is wired.
-pub(crate) const fn has_coils(valve: ValveId) -> bool {
+/// What the board says to a plan with other valves.
+pub(crate) const LACKS_VALVES: &str = "this board drives valves 0 to 7";
+
+/// Whether a valve has outputs: a relay's, and coils of their own, whatever else is wired.
+pub(crate) const fn has_outputs(valve: ValveId) -> bool {
     valve.0 < VALVES
+}
+
+/// The outputs in a boot without a node.
+pub(crate) struct Coils<'a>(pub(crate) &'a Gpio);
+
+impl Outputs for Coils<'_> {
+    fn has_coils(&self, valve: ValveId) -> bool {
+        has_outputs(valve)
+    }
+
+    async fn drive(&mut self, drive: Drive) -> Result<(), DriveFault> {
+        move_valve(self.0, drive).await
+    }
 }
 
 /// A number that differs between boots and boards: the nanoseconds of a clock that nobody sets, and those since reset.

@@ -14,6 +14,8 @@
 //! | 36, 40 | board | time that was skipped since it was made, µs, low and high half |
 //! | 44 | host | 1: power that failed comes back |
 //! | 48, 52 | board | the last record made: epoch, count in it; in images for tests |
+//! | 56 | host | edges of the meter's contact since it was made |
+//! | 4096 … 8191 | host | its last 1024 edges, each at 4 × (its number modulo 1024): bits 0 to 30 µs since the edge before, bit 31 the contact is closed from it on |
 //!
 //! A file remembers its outputs over a reset; the pins of a chip do not. So the first thing of every boot is [`Gpio::take`],
 //! which makes them low as a chip's reset would.
@@ -33,6 +35,10 @@ const INPUTS: usize = 4;
 const PULSES: usize = 8;
 const SUPPLY: usize = 12;
 const TIPS: usize = 20;
+const N_EDGES: usize = 56;
+const EDGES: usize = 4096;
+const EDGES_KEPT: u32 = 1024;
+const IS_CLOSED: u32 = 1 << 31;
 /// The first input that is a switch.
 const FIRST_CONTACT: u8 = 8;
 #[cfg(feature = "fault-injection")]
@@ -110,6 +116,17 @@ impl Gpio {
     /// The meter's count.
     pub(crate) fn pulses(&self) -> u32 {
         self.pins.read32(PULSES)
+    }
+
+    /// Edges of the meter's contact so far.
+    pub(crate) fn n_edges(&self) -> u32 {
+        self.pins.read32(N_EDGES)
+    }
+
+    /// One of the last 1024 edges of the meter's contact: µs since the one before, and whether the contact is closed from it on.
+    pub(crate) fn edge(&self, number: u32) -> (u64, bool) {
+        let edge = self.pins.read32(EDGES + 4 * (number % EDGES_KEPT) as usize);
+        (u64::from(edge & !IS_CLOSED), edge & IS_CLOSED != 0)
     }
 
     /// The supply in mV, 0 where it is not measured.

@@ -46,7 +46,7 @@ use giot_firmware::console::Console;
 use giot_firmware::link::tcp::{self, Link, Socket};
 use giot_firmware::probe::modbus::Line;
 use giot_firmware::run::{End, Memory, Partitions, run};
-use giot_firmware::settings::{BAUD_DEFAULT, Setup};
+use giot_firmware::settings::{BAUD_DEFAULT, Setup, Start};
 use giot_shared::wire::ResetCause;
 use gpio::Gpio;
 use net::Net;
@@ -77,17 +77,16 @@ async fn main(spawner: Spawner) {
     let (cause, wants_setup) = reset::take_cause(has_fired);
     log!("giot {}, boot by {}", env!("CARGO_PKG_VERSION"), cause.code());
 
-    let installed = Setup::new(Partition::new(Partition::INSTALLATION)).boot().await;
-    let baud = installed.as_ref().map_or(BAUD_DEFAULT, |installed| installed.baud);
-    let rs485 = Line::new(Serial::open(&mut bus, baud).expect("pci-serial: the RS485 line"));
-    let bench = Bench { watchdog, gpio, rs485 };
-    let installation = match installed {
-        Ok(installation) if !wants_setup => installation,
-        Ok(installation) => return bench.set_up(Some(installation), &"no node: setup was asked for").await,
-        Err(error) => return bench.set_up(None, &error).await,
-    };
-    let Ok(broker) = installation.broker.parse() else {
-        return bench.set_up(Some(installation), &"the broker is no IPv4 address with a port").await;
+    let rs485 = Line::new(Serial::open(&mut bus, BAUD_DEFAULT).expect("pci-serial: the RS485 line"));
+    let mut bench = Bench { watchdog, gpio, rs485 };
+    let mut setup = Setup::new(Partition::new(Partition::INSTALLATION));
+    let (installation, broker) = match setup.start(wants_setup, |made| bench.fit(made)).await {
+        Start::Node(installation, broker) => (installation, broker),
+        Start::Person(installed, why) => return bench.set_up(installed, why).await,
+        Start::Again(why) => {
+            log!("{why}: the settings from over the air are given back");
+            terminal::restart(false)
+        }
     };
     let Bench { watchdog, gpio, rs485 } = bench;
     let card = Net::start().expect("virtio-net-device: the network");
@@ -111,7 +110,7 @@ async fn main(spawner: Spawner) {
         spawner.spawn(terminal::attend(console).expect("its first and only time"));
     }
     match run(installation.config, &mut board, &mut link, flash, MEMORY.take()).await {
-        Ok(End::Stopped) => terminal::restart(),
+        Ok(End::Stopped) => terminal::restart(terminal::ENDING.is_for_setup()),
         Ok(End::Restart) => reset::restart(ResetCause::Software),
         Err(error) => {
             // Each boot writes its epoch: a flash that fails otherwise must not be worn out by boots.

@@ -11,6 +11,7 @@ use critical_section::Mutex;
 use embassy_sync::blocking_mutex::raw::CriticalSectionRawMutex;
 use embassy_sync::waitqueue::GenericAtomicWaker;
 use embedded_io_async::{ErrorType, Read, Write};
+use giot_firmware::probe::modbus::Speed;
 
 const PCI_SERIAL: Id = Id(0x0002_1b36);
 /// Any ports that nobody else has.
@@ -69,9 +70,10 @@ impl Serial {
         registers.write8(INTERRUPT_ENABLE, INTERRUPT_ON_DATA);
         Some(serial)
     }
+}
 
-    /// Changes the speed, with 8 data bits, no parity, 1 stop bit.
-    pub(crate) fn set_speed(&mut self, baud: u32) {
+impl Speed for Serial {
+    fn set_speed(&mut self, baud: u32) -> bool {
         let [_, _, high, low] = (BAUD_BASE / baud.clamp(300, BAUD_BASE)).to_be_bytes();
         let enabled = self.registers.read8(INTERRUPT_ENABLE);
         self.registers.write8(LINE_CONTROL, DIVISOR_ACCESS);
@@ -79,6 +81,7 @@ impl Serial {
         self.registers.write8(INTERRUPT_ENABLE, high);
         self.registers.write8(LINE_CONTROL, EIGHT_BITS);
         self.registers.write8(INTERRUPT_ENABLE, enabled);
+        true
     }
 }
 

@@ -1,61 +1,27 @@
-//! The node's console on the first serial port: the library's commands over the port that also carries log lines.
+//! The node's console on the first serial port: which of the library's parts hears it, and the wiring of a boot without a node.
 
-use crate::board::{has_coils, move_valve};
-use crate::console::{Console, Input};
+use crate::board::{Coils, LACKS_VALVES, has_outputs};
+use crate::console::{self, Console, Input};
 use crate::flash::Partition;
 use crate::gpio::Gpio;
 use crate::reset;
 use crate::serial::Serial;
 use crate::watchdog::Watchdog;
-use core::fmt::{Display, Write};
-use embassy_futures::join::join;
-use embassy_time::Timer;
-use giot_firmware::console::{self, Ended, serve, tell_scan};
-use giot_firmware::probe::modbus::Line;
-use giot_firmware::run::close_without_node;
-use giot_firmware::settings::Installation;
+use core::net::SocketAddrV4;
+use embassy_sync::blocking_mutex::raw::CriticalSectionRawMutex;
+use giot_firmware::console::{self as library, Ending};
+use giot_firmware::probe::modbus::{Line, Speed};
+use giot_firmware::settings::{Installation, NoNode};
 use giot_shared::wire::ResetCause;
-use portable_atomic::{AtomicBool, Ordering};
 
-/// Half of what the watchdog waits, s.
-const REST_S: u64 = 5;
-
-/// The node is to end.
-static END: AtomicBool = AtomicBool::new(false);
-/// The boot after that is one without it.
-static FOR_SETUP: AtomicBool = AtomicBool::new(false);
+/// The end of the node that a person at the console wants.
+pub(crate) static ENDING: Ending<CriticalSectionRawMutex> = Ending::new();
 
 /// Attends to the console while the node runs.
 #[embassy_executor::task]
-pub(crate) async fn attend(mut console: console::Console) -> ! {
-    loop {
-        match next(&mut console).await {
-            Ended::Scan => refuse(&"the node is running and uses the line: `setup` first"),
-            Ended::Reboot => end(false).await,
-            Ended::Setup => end(true).await,
-        }
-    }
-}
-
-/// Lets the node close its valves and end; [`restart`] follows.
-async fn end(for_setup: bool) -> ! {
-    FOR_SETUP.store(for_setup, Ordering::Relaxed);
-    END.store(true, Ordering::Release);
-    core::future::pending().await
-}
-
-/// Whether somebody at the console wants the node to end.
-pub(crate) fn wants_end() -> bool {
-    END.load(Ordering::Acquire)
-}
-
-/// Resets the machine for a node that has ended.
-pub(crate) fn restart() -> ! {
-    if FOR_SETUP.load(Ordering::Relaxed) {
-        reset::restart_for_setup()
-    } else {
-        reset::restart(ResetCause::Software)
-    }
+pub(crate) async fn attend(console: library::Console) -> ! {
+    let place = Partition::new(Partition::INSTALLATION);
+    library::attend(console, Input::open(), Console, place, &ENDING).await
 }
 
 /// What a board without a node has.
@@ -69,50 +35,38 @@ pub(crate) struct Bench {
 }
 
 impl Bench {
-    /// Closes every valve, says why there is no node, and waits for a person at the console.
-    pub(crate) async fn set_up(self, installed: Option<Installation>, why: &dyn Display) {
-        let Self { mut watchdog, gpio, rs485: mut line } = self;
-        let plans = installed.as_ref().map_or(&[][..], |installed| &installed.config.valves);
-        let settings = Partition::new(Partition::SETTINGS);
-        let closed =
-            close_without_node(plans, settings, has_coils, async |drive| move_valve(&gpio, drive).await)
-                .await;
-        match closed {
-            Ok(0) => {}
-            Ok(n_stuck) => crate::console::log!("{n_stuck} valves did not follow"),
-            Err(error) => crate::console::log!("valves of an earlier plan are not known: {error}"),
+    /// What the node needs of this board; the line is at its speed then.
+    ///
+    /// # Errors
+    /// A sentence about what the board lacks.
+    pub(crate) fn fit(&mut self, made: &Installation) -> Result<SocketAddrV4, &'static str> {
+        let broker = made.broker.parse().map_err(|_| "the broker is no IPv4 address with a port")?;
+        if !made.config.valves.iter().all(|plan| has_outputs(plan.valve)) {
+            return Err(LACKS_VALVES);
         }
-        crate::console::log!("{why}");
-        let Some(mut console) = console::Console::new(installed) else { return };
-        let attended = async {
-            loop {
-                match next(&mut console).await {
-                    Ended::Scan => {
-                        line.port().set_speed(console.draft().baud);
-                        tell_scan(&mut line, &mut Console).await;
-                    }
-                    Ended::Reboot => reset::restart(ResetCause::Software),
-                    Ended::Setup => reset::restart_for_setup(),
-                }
-            }
+        if !self.rs485.port().set_speed(made.baud) {
+            return Err("the RS485 line cannot have this speed");
+        }
+        Ok(broker)
+    }
+
+    /// Closes every valve, says why there is no node, and serves a person at the console until the board is to start again.
+    pub(crate) async fn set_up(self, installed: Option<Installation>, why: NoNode) {
+        let Self { mut watchdog, gpio, rs485 } = self;
+        let bench = library::Bench {
+            input: Input::open(),
+            output: Console,
+            place: Partition::new(Partition::INSTALLATION),
+            settings: Partition::new(Partition::SETTINGS),
+            line: Some(rs485),
+            feed: || watchdog.feed(),
+            log: console::line,
         };
-        let fed = async {
-            loop {
-                watchdog.feed();
-                Timer::after_secs(REST_S).await;
-            }
-        };
-        // Neither ever ends.
-        join(attended, fed).await;
+        restart(bench.set_up(installed, why, &mut Coils(&gpio)).await)
     }
 }
 
-async fn next(console: &mut console::Console) -> Ended {
-    let mut flash = Partition::new(Partition::INSTALLATION);
-    serve(console, &mut Input::open(), &mut Console, &mut flash).await
-}
-
-fn refuse(why: &dyn Display) {
-    // The console takes everything.
-    let _heard = console::Console::end(Err(why), &mut |line| write!(Console, "{line}\r\n"));
+/// Resets the machine for a boot with the node or without it.
+pub(crate) fn restart(for_setup: bool) -> ! {
+    if for_setup { reset::restart_for_setup() } else { reset::restart(ResetCause::Software) }
 }

@@ -28,7 +28,9 @@ pub enum Function {
 }
 
 impl Function {
-    const fn code(self) -> u8 {
+    /// Its number on the wire.
+    #[must_use]
+    pub const fn code(self) -> u8 {
         match self {
             Self::Holding => 3,
             Self::Input => 4,

@@ -1,7 +1,8 @@
 //! Which register holds what, as data: soil probes that look alike differ in place, sign and scale of their registers.
 //!
-//! Only what [`Metric`] can carry stands here. The N, P and K registers of such probes are computed from conductivity
-//! and are no measurement; the pH of most of them is not one either.
+//! Moisture, temperature and conductivity stand first in each map: every probe of the family has them. What follows only some have. Of
+//! that the N, P and K registers are computed from conductivity and are no measurement, and the pH of most probes is a hint at best:
+//! they are carried as what the probe says, and the page calls them so.
 
 use super::frame::{Function, Question, Words};
 use crate::probe::Sample;
@@ -65,23 +66,33 @@ impl Preset {
         self.fields().iter().find(|field| field.metric == metric)
     }
 
-    /// The question that covers every field; `None` for an impossible address.
+    /// What every probe of the family has.
+    fn common(self) -> impl Iterator<Item = &'static Field> {
+        self.fields().iter().take(N_COMMON)
+    }
+
+    /// The question that covers what every probe of the family has: one with fewer registers would refuse a longer one. `None` for an
+    /// impossible address.
     #[must_use]
     pub fn question(self, address: u8) -> Option<Question> {
-        let registers = || self.fields().iter().map(|field| field.register);
+        let registers = || self.common().map(|field| field.register);
         let (first, last) = (registers().min()?, registers().max()?);
         let count = u8::try_from(last.checked_sub(first)?.checked_add(1)?).ok()?;
         Question::new(address, Function::Holding, first, count)
     }
 
-    /// Whether every field of an answer to [`Self::question`] is a value that nature can give.
+    /// The fields of an answer to [`Self::question`] with their words, as far as it goes.
+    pub(super) fn read(self, words: &Words) -> impl Iterator<Item = (&'static Field, u16)> {
+        let first = self.common().map(|field| field.register).min().unwrap_or(0);
+        let word = move |field: &Field| words.get(usize::from(field.register.saturating_sub(first))).copied();
+        self.common().filter_map(move |field| Some((field, word(field)?)))
+    }
+
+    /// Whether every field of an answer to [`Self::question`] is there and a value that nature can give.
     #[must_use]
     pub fn is_plausible(self, words: &Words) -> bool {
-        let first = self.fields().iter().map(|field| field.register).min().unwrap_or(0);
-        self.fields().iter().all(|field| {
-            let word = words.get(usize::from(field.register.saturating_sub(first)));
-            word.is_some_and(|&word| field.metric.is_possible(field.value(word)))
-        })
+        let is_possible = |(field, word): &(&Field, u16)| field.metric.is_possible(field.value(*word));
+        self.read(words).filter(is_possible).count() == N_COMMON
     }
 }
 
@@ -125,29 +136,47 @@ const fn field(metric: Metric, register: u16, signed: bool, scale: (u8, u8)) -> 
     Field { metric, register, signed, scale }
 }
 
-/// Tenths to the hundredths in which moisture and temperature travel.
+/// Tenths to the hundredths in which moisture, temperature and pH travel.
 const TENTHS: (u8, u8) = (10, 1);
 const AS_IS: (u8, u8) = (1, 1);
 /// Tenths of µS/cm to whole ones.
 const TENTHS_TO_WHOLE: (u8, u8) = (1, 10);
 
-const PRESET_A: [Field; 3] = [
+/// How many fields every probe of a family has.
+const N_COMMON: usize = 3;
+
+const PRESET_A: [Field; 7] = [
     field(Metric::SoilMoisture, 0, false, TENTHS),
     field(Metric::SoilTemperature, 1, true, TENTHS),
     field(Metric::SoilEc, 2, false, AS_IS),
+    field(Metric::SoilPh, 3, false, TENTHS),
+    field(Metric::SoilNitrogen, 4, false, AS_IS),
+    field(Metric::SoilPhosphorus, 5, false, AS_IS),
+    field(Metric::SoilPotassium, 6, false, AS_IS),
 ];
-const PRESET_B: [Field; 3] = [
+const PRESET_B: [Field; 7] = [
     field(Metric::SoilMoisture, 0x12, false, TENTHS),
     field(Metric::SoilTemperature, 0x13, true, TENTHS),
     field(Metric::SoilEc, 0x15, false, AS_IS),
+    field(Metric::SoilPh, 0x06, false, AS_IS),
+    field(Metric::SoilNitrogen, 0x1e, false, AS_IS),
+    field(Metric::SoilPhosphorus, 0x1f, false, AS_IS),
+    field(Metric::SoilPotassium, 0x20, false, AS_IS),
 ];
-const PRESET_C: [Field; 3] = [
+const PRESET_C: [Field; 6] = [
     field(Metric::SoilTemperature, 0, true, AS_IS),
     field(Metric::SoilMoisture, 1, false, AS_IS),
     field(Metric::SoilEc, 2, false, AS_IS),
+    field(Metric::SoilSalinity, 3, false, AS_IS),
+    field(Metric::SoilTds, 4, false, AS_IS),
+    field(Metric::SoilPermittivity, 5, false, AS_IS),
 ];
-const PRESET_D: [Field; 3] = [
+const PRESET_D: [Field; 7] = [
     field(Metric::SoilMoisture, 0, false, TENTHS),
     field(Metric::SoilTemperature, 1, true, TENTHS),
     field(Metric::SoilEc, 2, false, TENTHS_TO_WHOLE),
+    field(Metric::SoilPh, 3, false, TENTHS),
+    field(Metric::SoilNitrogen, 4, false, AS_IS),
+    field(Metric::SoilPhosphorus, 5, false, AS_IS),
+    field(Metric::SoilPotassium, 6, false, AS_IS),
 ];

@@ -15,7 +15,7 @@ mod scan;
 
 pub use frame::{ANSWER_LEN_MAX, FrameError, Function, QUESTION_LEN, Question, REGISTERS_MAX, Words};
 pub use map::{Field, Preset};
-pub use scan::{BAUDS, Found, SCAN_ADDRESSES, scan};
+pub use scan::{BAUDS, Found, SCAN_ADDRESSES, ShownWords, Sighting, scan};
 
 use crate::probe::{ProbeFault, Sample};
 use core::task::Poll;
@@ -44,6 +44,12 @@ impl Patience {
     pub const READING: Self = Self { answer_ms: 700, n_tries: 3 };
     /// For a device that may not be there.
     pub const SCAN: Self = Self { answer_ms: 300, n_tries: 1 };
+}
+
+/// A serial port whose speed can be changed, with 8 data bits, no parity, 1 stop bit.
+pub trait Speed {
+    /// Changes the speed; gives whether the port can have it, and where not, it keeps the one before.
+    fn set_speed(&mut self, baud: u32) -> bool;
 }
 
 /// Why a question got no answer.

@@ -1,18 +1,54 @@
-//! Who is on the line: asks address by address in every register map, and shows the words as they came.
+//! Who is on the line: asks address by address at every usual speed and in every register map, and shows the words as they came.
 //!
-//! It decides nothing: two families answer the same question with other meanings, so a person looks at the values.
+//! It decides nothing: two families answer the same question with other meanings, so a person looks at the values. Of a device that
+//! says anything, the first registers are shown as they are, so that one whose map is not known here can be found out.
+//!
+//! All of it has an end: silence costs 0.32 s a question and two questions an address, which is 6.4 s a speed. A device that answers
+//! costs less than a second more, one that keeps silent about what it has not 16 s at most.
 
-use super::frame::{FrameError, Words};
-use super::{Line, LineError, Patience, Preset};
+use super::frame::{FrameError, Function, Question, Words};
+use super::{Line, LineError, Patience, Preset, Speed};
 use core::fmt;
 use core::ops::RangeInclusive;
 use embedded_io_async::{Read, Write};
 
 /// Speeds in which soil probes are sold, most usual first, baud, 8 data bits, no parity, 1 stop bit.
-pub const BAUDS: [u32; 4] = [4800, 9600, 2400, 19_200];
+pub const BAUDS: [u32; 6] = [4800, 9600, 2400, 19_200, 38_400, 115_200];
 
 /// Addresses that are looked at: probes come with 1, and installers count up.
 pub const SCAN_ADDRESSES: RangeInclusive<u8> = 1..=10;
+
+/// Registers that are shown of a device, from 0: what the maps of soil probes known here hold, and some of what is between.
+const SHOWN: usize = 48;
+/// Registers of one line.
+const SHOWN_A_LINE: u8 = 8;
+/// Silences in a row after which no more of a line's registers are asked for one by one: a family that begins at 0x12 has two before it.
+const SILENCES_MAX: u8 = 3;
+
+/// Registers of one line; `None`: the device gives no such register.
+pub type ShownWords = heapless::Vec<Option<u16>, { SHOWN_A_LINE as usize }>;
+
+/// What a scan has to tell.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Sighting {
+    /// It goes on at this speed, baud.
+    At(u32),
+    /// The port cannot have this speed, baud.
+    NoSuchSpeed(u32),
+    /// A device answered in a map, at this speed.
+    Found(u32, Found),
+    /// Registers of a device in no map.
+    Registers {
+        /// The device.
+        address: u8,
+        /// By which function they were read.
+        function: Function,
+        /// The first one's number.
+        first: u16,
+        /// What they hold.
+        words: ShownWords,
+    },
+}
 
 /// A device that spoke.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,6 +69,25 @@ impl Found {
     }
 }
 
+impl fmt::Display for Sighting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::At(baud) => write!(f, "scanning at {baud} baud"),
+            Self::NoSuchSpeed(baud) => {
+                write!(f, "not scanning at {baud} baud: the port cannot have this speed")
+            }
+            Self::Found(baud, found) => write!(f, "{baud} baud, {found}"),
+            Self::Registers { address, function, first, words } => {
+                write!(f, "address {address}, function {}, from register 0x{first:04X}:", function.code())?;
+                words.iter().try_for_each(|word| match word {
+                    Some(word) => write!(f, " {word:04X}"),
+                    None => f.write_str(" ----"),
+                })
+            }
+        }
+    }
+}
+
 impl fmt::Display for Found {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "address {}, map {}: ", self.address, self.preset.letter())?;
@@ -40,9 +95,7 @@ impl fmt::Display for Found {
             Ok(words) => words,
             Err(code) => return write!(f, "has no such registers (code {code})"),
         };
-        let first = self.preset.fields().iter().map(|field| field.register).min().unwrap_or(0);
-        for (idx, field) in self.preset.fields().iter().enumerate() {
-            let word = words.get(usize::from(field.register.saturating_sub(first))).copied().unwrap_or(0);
+        for (idx, (field, word)) in self.preset.read(words).enumerate() {
             let (value, metric) = (field.value(word), field.metric);
             let separator = if idx == 0 { "" } else { ", " };
             write!(
@@ -72,28 +125,120 @@ impl fmt::Display for Decimal {
     }
 }
 
-/// Asks every address in every map, at the line's present speed, and tells each answer. Silence takes 0.3 s per question.
+/// Asks every address in every map at every speed, and tells each answer as it comes.
 ///
 /// # Errors
 /// [`LineError::Port`] when the serial port failed.
-pub async fn scan<S: Read + Write>(
+pub async fn scan<S: Read + Write + Speed>(
     line: &mut Line<S>,
+    bauds: impl IntoIterator<Item = u32>,
     addresses: RangeInclusive<u8>,
-    mut tell: impl FnMut(Found),
+    mut tell: impl FnMut(Sighting),
 ) -> Result<(), LineError> {
-    for address in addresses {
-        for preset in Preset::ALL {
-            let Some(question) = preset.question(address) else { continue };
-            match line.ask(&question, Patience::SCAN).await {
-                Ok(words) => tell(Found { address, preset, answer: Ok(words) }),
-                Err(LineError::Frame(FrameError::Exception(code))) => {
-                    tell(Found { address, preset, answer: Err(code) });
-                }
-                // Silence, or two devices that spoke at once.
-                Err(LineError::Silent | LineError::Frame(_)) => {}
-                Err(LineError::Port) => return Err(LineError::Port),
+    for baud in bauds {
+        if !line.port().set_speed(baud) {
+            tell(Sighting::NoSuchSpeed(baud));
+            continue;
+        }
+        tell(Sighting::At(baud));
+        for address in addresses.clone() {
+            if ask_in_maps(line, address, |found| tell(Sighting::Found(baud, found))).await? {
+                show(line, address, &mut tell).await?;
             }
         }
     }
     Ok(())
+}
+
+/// What a device says to a question, `None` where it says nothing that can be understood.
+type Said = Option<Result<Words, u8>>;
+
+async fn ask<S: Read + Write>(line: &mut Line<S>, question: &Question) -> Result<Said, LineError> {
+    match line.ask(question, Patience::SCAN).await {
+        Ok(words) => Ok(Some(Ok(words))),
+        Err(LineError::Frame(FrameError::Exception(code))) => Ok(Some(Err(code))),
+        // Silence, another speed, or two devices that spoke at once.
+        Err(LineError::Silent | LineError::Frame(_)) => Ok(None),
+        Err(LineError::Port) => Err(LineError::Port),
+    }
+}
+
+/// Asks one address in every map; gives whether it said anything. Maps with the same registers share a question.
+async fn ask_in_maps<S: Read + Write>(
+    line: &mut Line<S>,
+    address: u8,
+    mut tell: impl FnMut(Found),
+) -> Result<bool, LineError> {
+    let mut asked: heapless::Vec<(Question, Said), { Preset::ALL.len() }> = heapless::Vec::new();
+    let mut is_there = false;
+    for preset in Preset::ALL {
+        let Some(question) = preset.question(address) else { continue };
+        let known = asked.iter().find(|(known, _)| *known == question).map(|(_, said)| said.clone());
+        let said = match known {
+            Some(said) => said,
+            None => {
+                let said = ask(line, &question).await?;
+                // One for each map at most.
+                let _full = asked.push((question, said.clone()));
+                said
+            }
+        };
+        if let Some(answer) = said {
+            is_there = true;
+            tell(Found { address, preset, answer });
+        }
+    }
+    Ok(is_there)
+}
+
+/// Shows the first registers of a device that is there; those of function 4 where it has none of function 3.
+async fn show<S: Read + Write>(
+    line: &mut Line<S>,
+    address: u8,
+    tell: &mut impl FnMut(Sighting),
+) -> Result<(), LineError> {
+    for function in [Function::Holding, Function::Input] {
+        let mut has_any = false;
+        for first in (0_u16..).step_by(usize::from(SHOWN_A_LINE)).take(SHOWN / usize::from(SHOWN_A_LINE)) {
+            let words = registers(line, address, function, first).await?;
+            if words.iter().any(Option::is_some) {
+                has_any = true;
+                tell(Sighting::Registers { address, function, first, words });
+            }
+        }
+        if has_any {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// A line of registers: in one question, or where the device does not take that, one by one.
+async fn registers<S: Read + Write>(
+    line: &mut Line<S>,
+    address: u8,
+    function: Function,
+    first: u16,
+) -> Result<ShownWords, LineError> {
+    let whole = match Question::new(address, function, first, SHOWN_A_LINE) {
+        Some(question) => ask(line, &question).await?,
+        None => None,
+    };
+    if let Some(Ok(words)) = whole {
+        return Ok(words.into_iter().map(Some).collect());
+    }
+    let mut words = ShownWords::new();
+    let mut n_silences = 0;
+    for register in (first..).take(usize::from(SHOWN_A_LINE)) {
+        let question = Question::new(address, function, register, 1).filter(|_| n_silences < SILENCES_MAX);
+        let said = match question {
+            Some(question) => ask(line, &question).await?,
+            None => None,
+        };
+        n_silences = if said.is_none() { n_silences.saturating_add(1) } else { 0 };
+        let word = said.and_then(Result::ok).and_then(|words| words.first().copied());
+        // There are as many as there is room.
+        let _full = words.push(word);
+    }
+    Ok(words)
 }

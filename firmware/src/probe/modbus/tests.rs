@@ -7,6 +7,7 @@ use crate::hand_clock::{block_on, now_ms};
 use core::convert::Infallible;
 use embedded_io_async::ErrorType;
 use proptest::prelude::*;
+use serde_json::Value;
 use std::collections::VecDeque;
 use std::format;
 use std::string::String;
@@ -37,23 +38,45 @@ fn question(address: u8, register: u16, count: u8) -> Question {
     Question::new(address, Function::Holding, register, count).expect("a possible question")
 }
 
-fn check_frames(register: u16, count: u8, asked: &str, answered: &str, want: &[u16]) {
-    let question = question(1, register, count);
-    assert_eq!(question.encode().expect("bytes").as_slice(), bytes(asked), "{register:#x}");
-    if !answered.is_empty() {
-        assert_eq!(question.decode(&bytes(answered)).as_deref(), Ok(want), "{register:#x}");
-    }
-}
-
+/// The printed frames as they were collected, with what they mean.
 #[test]
 fn printed_frames_are_spoken_and_understood() {
-    check_frames(0, 3, "010300000003 05CB", "010306 0292 FF9B 03E8 D80F", &[658, 0xff9b, 1000]);
-    check_frames(0, 4, "010300000004 4409", "010308 0292 FF9B 03E8 0038 57B6", &[658, 0xff9b, 1000, 56]);
-    check_frames(0x1e, 1, "0103001E0001 E40C", "", &[]);
-    check_frames(0x12, 1, "010300120001 240F", "010302 002D 7859", &[45]);
-    check_frames(0x100, 1, "010301000001 85F6", "010302 0001 7984", &[1]);
-    check_frames(0x101, 1, "010301010001 D436", "010302 0002 3985", &[2]);
-    check_frames(0, 7, "010300000007 0408", "", &[]);
+    let printed: Value =
+        serde_json::from_str(include_str!("../../../tests/data/modbus_frames.json")).expect("JSON");
+    let (mut n_answers, mut n_values) = (0, 0);
+    for frame in printed["frames"].as_array().expect("frames") {
+        let text = |key: &str| frame[key].as_str().map(bytes);
+        let asked = text("req").expect("a question");
+        let [address, 3, high, low, 0, count, _, _] = asked[..] else { panic!("{frame}") };
+        let register = u16::from_be_bytes([high, low]);
+        let question =
+            Question::new(address, Function::Holding, register, count).expect("a possible question");
+        assert_eq!(question.encode().expect("bytes").as_slice(), asked, "{frame}");
+        let Some(answer) = text("resp") else { continue };
+        n_answers += 1;
+        let words = question.decode(&answer).unwrap_or_else(|error| panic!("{frame}: {error:?}"));
+        let preset = if register == 0x12 { Preset::B } else { Preset::A };
+        for (name, meant) in frame["decoded"].as_object().expect("what it means") {
+            let metric = match name.as_str() {
+                "moisture_pct" => Metric::SoilMoisture,
+                "temp_c" => Metric::SoilTemperature,
+                "ec_us_cm" => Metric::SoilEc,
+                "ph" => Metric::SoilPh,
+                // Of no probe's map: how the device itself is set.
+                "address" | "baud_code" => {
+                    assert_eq!(words.first().map(|word| Value::from(*word)).as_ref(), Some(meant), "{frame}");
+                    continue;
+                }
+                other => panic!("{other}"),
+            };
+            let field = preset.field(metric).expect("it has that");
+            let word = words[usize::from(field.register - register)];
+            let value = metric.to_f64(field.value(word));
+            assert_eq!(Some(value), meant.as_f64(), "{name} of {frame}");
+            n_values += 1;
+        }
+    }
+    assert_eq!((n_answers, n_values), (5, 8));
 }
 
 #[test]
@@ -138,6 +161,21 @@ fn registers_become_values_in_the_steps_of_their_metric() {
         check(preset, Metric::SoilMoisture, 658, 6580);
         check(preset, Metric::SoilTemperature, 0xff9b, -1010);
     }
+    for preset in [Preset::A, Preset::D] {
+        check(preset, Metric::SoilPh, 56, 560);
+    }
+    check(Preset::B, Metric::SoilPh, 653, 653);
+    for preset in [Preset::A, Preset::B, Preset::D] {
+        for metric in [Metric::SoilNitrogen, Metric::SoilPhosphorus, Metric::SoilPotassium] {
+            check(preset, metric, 137, 137);
+        }
+    }
+    check(Preset::C, Metric::SoilSalinity, 521, 521);
+    check(Preset::C, Metric::SoilTds, 473, 473);
+    check(Preset::C, Metric::SoilPermittivity, 1234, 1234);
+    assert_eq!(Preset::C.field(Metric::SoilPh), None);
+    // What a probe says that has no such electrode.
+    assert!(!Metric::SoilPh.is_possible(Preset::A.field(Metric::SoilPh).expect("a field").value(0xffff)));
     check(Preset::C, Metric::SoilMoisture, 2345, 2345);
     check(Preset::C, Metric::SoilTemperature, 0xfff0, -16);
     for preset in [Preset::A, Preset::B, Preset::C] {
@@ -147,6 +185,12 @@ fn registers_become_values_in_the_steps_of_their_metric() {
         check(Preset::D, Metric::SoilEc, word, value);
     }
     assert_eq!(Preset::A.field(Metric::Rain), None);
+    // Where each stands (domain sources at the presets).
+    let places = |preset: Preset| preset.fields().iter().map(|field| field.register).collect::<Vec<_>>();
+    assert_eq!(places(Preset::A), [0, 1, 2, 3, 4, 5, 6]);
+    assert_eq!(places(Preset::B), [0x12, 0x13, 0x15, 0x06, 0x1e, 0x1f, 0x20]);
+    assert_eq!(places(Preset::C), [0, 1, 2, 3, 4, 5]);
+    assert_eq!(places(Preset::D), places(Preset::A));
     let registers = |preset: Preset| preset.question(1).and_then(|question| question.encode());
     assert_eq!(registers(Preset::A).expect("a question").as_slice(), bytes("010300000003 05CB"));
     assert_eq!(registers(Preset::B).expect("a question").as_slice(), framed(&[1, 3, 0, 0x12, 0, 4]));
@@ -167,11 +211,21 @@ struct Scripted<F> {
     asked: Vec<u8>,
     coming: VecDeque<(u64, u8)>,
     n_asked: usize,
+    /// Speed of the port, and the one that the device hears; `None`: any.
+    baud: u32,
+    hears: Option<u32>,
 }
 
 impl<F: FnMut(usize, &[u8]) -> Vec<(u64, Vec<u8>)>> Scripted<F> {
     fn line(device: F) -> Line<Self> {
-        Line::new(Self { device, asked: Vec::new(), coming: VecDeque::new(), n_asked: 0 })
+        Line::new(Self {
+            device,
+            asked: Vec::new(),
+            coming: VecDeque::new(),
+            n_asked: 0,
+            baud: 4800,
+            hears: None,
+        })
     }
 }
 
@@ -201,11 +255,25 @@ impl<F: FnMut(usize, &[u8]) -> Vec<(u64, Vec<u8>)>> Write for Scripted<F> {
 
     async fn flush(&mut self) -> Result<(), Infallible> {
         let asked = core::mem::take(&mut self.asked);
-        for (after_ms, answer) in (self.device)(self.n_asked, &asked) {
+        self.n_asked += 1;
+        if self.hears.is_some_and(|baud| baud != self.baud) {
+            return Ok(());
+        }
+        for (after_ms, answer) in (self.device)(self.n_asked - 1, &asked) {
             self.coming.extend(answer.into_iter().map(|byte| (now_ms() + after_ms, byte)));
         }
-        self.n_asked += 1;
         Ok(())
+    }
+}
+
+/// As a chip whose divisor ends at 38 400 baud.
+impl<F> Speed for Scripted<F> {
+    fn set_speed(&mut self, baud: u32) -> bool {
+        let has_it = baud <= 38_400;
+        if has_it {
+            self.baud = baud;
+        }
+        has_it
     }
 }
 
@@ -291,20 +359,119 @@ fn a_scan_finds_who_is_there_and_in_which_maps() {
         3 if asked[3] == 0x12 => vec![(10, framed(&[3, 3, 8, 0, 45, 0, 200, 0, 0, 3, 0xe8]))],
         _ => Vec::new(),
     });
-    let mut found = Vec::new();
-    assert_eq!(block_on(scan(&mut line, SCAN_ADDRESSES, |one| found.push(one))), Ok(()));
-    let told: Vec<String> = found
-        .iter()
-        .map(|one| {
+    let mut told = Vec::new();
+    let outcome = block_on(scan(&mut line, [9600], SCAN_ADDRESSES, |one| match one {
+        Sighting::Found(9600, one) => {
             let answer = one.answer.as_ref().map(|words| words[0]);
-            format!("{} {:?} {answer:?} {}", one.address, one.preset, one.is_plausible())
-        })
-        .collect();
+            told.push(format!("{} {:?} {answer:?} {}", one.address, one.preset, one.is_plausible()));
+        }
+        Sighting::At(9600) | Sighting::Registers { .. } => {}
+        Sighting::At(_) | Sighting::NoSuchSpeed(_) | Sighting::Found(..) => panic!("{one}"),
+    }));
+    assert_eq!(outcome, Ok(()));
     // 65.8 as hundredths of a degree and -10.1 degrees as moisture: map C is ruled out by its values.
     assert_eq!(
         told,
         ["1 A Ok(658) true", "1 B Err(2) false", "1 C Ok(658) false", "1 D Ok(658) true", "3 B Ok(45) true"]
     );
+}
+
+/// What a device with registers says: words that it has, exception 2 or silence for others.
+fn device(
+    address: u8,
+    function: u8,
+    first: u16,
+    words: &[u16],
+    refuses: bool,
+    asked: &[u8],
+) -> Vec<(u64, Vec<u8>)> {
+    let [to, by, high, low, 0, count, _, _] = *asked else { return Vec::new() };
+    if to != address {
+        return Vec::new();
+    }
+    let at = u16::from_be_bytes([high, low]).checked_sub(first).map(usize::from);
+    let given = at.and_then(|at| words.get(at..at + usize::from(count))).filter(|_| by == function);
+    match given {
+        Some(words) => {
+            let mut answer = vec![to, by, 2 * count];
+            answer.extend(words.iter().flat_map(|word| word.to_be_bytes()));
+            vec![(10, framed(&answer))]
+        }
+        None if refuses => vec![(10, framed(&[to, by | 0x80, 2]))],
+        None => Vec::new(),
+    }
+}
+
+/// Every line that a scan of all speeds tells, and how long it took, s.
+fn scanned(hears: u32, device: impl FnMut(usize, &[u8]) -> Vec<(u64, Vec<u8>)>) -> (Vec<String>, u64) {
+    let mut line = Scripted::line(device);
+    line.port().hears = Some(hears);
+    let (mut told, began_ms) = (Vec::new(), now_ms());
+    let outcome = block_on(scan(&mut line, BAUDS, SCAN_ADDRESSES, |one| told.push(format!("{one}"))));
+    assert_eq!(outcome, Ok(()));
+    (told, (now_ms() - began_ms) / 1000)
+}
+
+#[test]
+fn a_scan_goes_through_all_speeds_and_has_an_end() {
+    let (told, took_s) = scanned(0, |_, _| Vec::new());
+    assert_eq!(
+        told,
+        [
+            "scanning at 4800 baud",
+            "scanning at 9600 baud",
+            "scanning at 2400 baud",
+            "scanning at 19200 baud",
+            "scanning at 38400 baud",
+            "not scanning at 115200 baud: the port cannot have this speed"
+        ]
+    );
+    assert_eq!(took_s, 31, "five speeds, ten addresses, two questions");
+}
+
+#[test]
+fn a_probe_of_unusual_speed_is_found_with_its_registers() {
+    // As the printed frame of SEN0604: four registers and no more.
+    let words = [0x0292, 0xff9b, 0x03e8, 0x0038];
+    let (told, took_s) = scanned(38_400, |_, asked| device(7, 3, 0, &words, true, asked));
+    assert_eq!(
+        told[5..],
+        [
+            "38400 baud, address 7, map A: soil_moisture 65.80 %, soil_temperature -10.10 °C, soil_ec 1000 uS/cm",
+            "38400 baud, address 7, map B: has no such registers (code 2)",
+            "38400 baud, address 7, map C: soil_temperature 6.58 °C, soil_moisture 654.35 %, soil_ec 1000 uS/cm \
+             (impossible: another map)",
+            "38400 baud, address 7, map D: soil_moisture 65.80 %, soil_temperature -10.10 °C, soil_ec 100 uS/cm",
+            "address 7, function 3, from register 0x0000: 0292 FF9B 03E8 0038 ---- ---- ---- ----",
+            "not scanning at 115200 baud: the port cannot have this speed"
+        ]
+    );
+    assert!(took_s < 40, "{took_s} s");
+}
+
+/// No map known here: its words are told, by whichever function it gives them, and its silence has an end.
+#[test]
+fn an_unknown_probe_shows_its_registers() {
+    let words = [0xabcd, 7];
+    let (told, took_s) = scanned(9600, |_, asked| device(2, 4, 0x22, &words, true, asked));
+    let found: Vec<_> = told.iter().filter(|line| line.contains("address")).collect();
+    assert_eq!(found.len(), 5, "{told:?}");
+    assert!(found[..4].iter().all(|line| line.contains("has no such registers")), "{found:?}");
+    assert_eq!(
+        found[4],
+        "address 2, function 4, from register 0x0020: ---- ---- ABCD 0007 ---- ---- ---- ----"
+    );
+    assert!(took_s < 40, "{took_s} s");
+    let (told, took_s) = scanned(9600, |_, asked| device(3, 3, 0x12, &[45, 200, 0, 1000], false, asked));
+    let shown: Vec<_> = told.iter().filter(|line| line.contains("address")).collect();
+    assert_eq!(
+        shown,
+        [
+            "9600 baud, address 3, map B: soil_moisture 4.50 %, soil_temperature 20.00 °C, soil_ec 1000 uS/cm",
+            "address 3, function 3, from register 0x0010: ---- ---- 002D 00C8 0000 03E8 ---- ----"
+        ]
+    );
+    assert!(took_s < 31 + 16, "{took_s} s");
 }
 
 #[test]

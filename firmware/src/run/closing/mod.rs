@@ -5,7 +5,7 @@
 //! latching valves of the node that ran last ([`Settings::latching`]): they are written before that node may open one, and outlive
 //! `factory-reset`. Outputs that a plan of today gives to relays get no pulse for a valve of yesterday.
 
-use crate::board::{Board, Drive, DriveFault};
+use crate::board::{Board, Drive, Outputs};
 use crate::node::closing_of;
 use crate::settings::{Latching, Settings, SettingsError, ValveKind, ValvePlan};
 use embedded_storage_async::nor_flash::MultiwriteNorFlash;
@@ -63,16 +63,15 @@ pub(super) fn to_remember(plans: &[ValvePlan], unclosed: &[ValveId]) -> Latching
 pub async fn close_without_node<F: MultiwriteNorFlash>(
     plans: &[ValvePlan],
     flash: F,
-    has_coils: impl Fn(ValveId) -> bool,
-    mut drive: impl AsyncFnMut(Drive) -> Result<(), DriveFault>,
+    outputs: &mut impl Outputs,
 ) -> Result<usize, SettingsError> {
     let mut n_stuck = 0;
     for plan in plans {
-        n_stuck += usize::from(drive(closing_of(plan)).await.is_err());
+        n_stuck += usize::from(outputs.drive(closing_of(plan)).await.is_err());
     }
     let last = Settings::open(flash)?.latching().await?;
-    for movement in left_over(plans, &last, has_coils) {
-        n_stuck += usize::from(drive(movement).await.is_err());
+    for movement in left_over(plans, &last, |valve| outputs.has_coils(valve)) {
+        n_stuck += usize::from(outputs.drive(movement).await.is_err());
     }
     Ok(n_stuck)
 }

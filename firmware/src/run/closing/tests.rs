@@ -1,6 +1,7 @@
 //! Which valves a boot closes, by the plan that it can read and by what the settings remember.
 
 use super::*;
+use crate::board::DriveFault;
 use crate::hand_clock::block_on;
 use crate::nor::{Nor, Power};
 use std::vec::Vec;
@@ -23,20 +24,33 @@ fn remembered(valves: &[u8]) -> Nor {
 /// A valve, its kind and its pulses.
 type Driven = (u8, ValveKind, u8);
 
+/// Outputs of which those of valve 7 do not follow.
+struct Seen<C> {
+    has_coils: C,
+    driven: Vec<Driven>,
+}
+
+impl<C: Fn(ValveId) -> bool> Outputs for Seen<C> {
+    fn has_coils(&self, valve: ValveId) -> bool {
+        (self.has_coils)(valve)
+    }
+
+    async fn drive(&mut self, drive: Drive) -> Result<(), DriveFault> {
+        assert!(!drive.open);
+        self.driven.push((drive.valve.0, drive.kind, drive.times));
+        if drive.valve == ValveId(7) { Err(DriveFault) } else { Ok(()) }
+    }
+}
+
 /// What a boot without a node drives.
 fn driven(
     plans: &[ValvePlan],
     flash: &Nor,
     has_coils: impl Fn(ValveId) -> bool,
 ) -> (Vec<Driven>, Result<usize, SettingsError>) {
-    let mut seen = Vec::new();
-    let drive = async |drive: Drive| {
-        assert!(!drive.open);
-        seen.push((drive.valve.0, drive.kind, drive.times));
-        if drive.valve == ValveId(7) { Err(DriveFault) } else { Ok(()) }
-    };
-    let outcome = block_on(close_without_node(plans, flash.clone(), has_coils, drive));
-    (seen, outcome)
+    let mut outputs = Seen { has_coils, driven: Vec::new() };
+    let outcome = block_on(close_without_node(plans, flash.clone(), &mut outputs));
+    (outputs.driven, outcome)
 }
 
 #[test]

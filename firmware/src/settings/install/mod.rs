@@ -26,8 +26,10 @@
 //! 1/10 000 u16; or 2, Modbus address u8, preset u8; or 3, channel u8, inverted u8, time that a change must last ms u16;
 //! or 4, channel u8, steps per tip u16.
 
+mod start;
 mod trial;
 
+pub use start::{NoNode, Start};
 pub(crate) use trial::is_on_trial;
 pub use trial::{Setup, Trial};
 

@@ -210,6 +210,7 @@ impl Entry {
 
 #[cfg(test)]
 mod tests {
+    use super::super::{NoNode, Start};
     use super::*;
     use crate::nor::{Nor, Power, now_or_never};
     use crate::settings::rekey;
@@ -288,6 +289,69 @@ mod tests {
             (OLD.to_string(), over(SettingsOutcome::Reset)),
             "told until it is recorded"
         );
+    }
+
+    /// As a board that has neither such a valve nor a network without a name.
+    fn fit(made: &Installation) -> Result<usize, &'static str> {
+        let lacks = made.config.valves.iter().any(|plan| plan.valve.0 > 1);
+        if lacks { Err("no such valve") } else { Ok(made.config.valves.len()) }
+    }
+
+    fn start(flash: &Nor, for_setup: bool) -> Start<usize> {
+        now_or_never(Setup::new(flash.clone()).start(for_setup, fit))
+    }
+
+    #[test]
+    fn settings_that_the_board_cannot_run_are_given_back_before_the_boot_ends() {
+        let flash = flash(&Power::default());
+        let mut setup = Setup::new(flash.clone());
+        let begin = |text: &str| now_or_never(Setup::new(flash.clone()).begin(&settings(text)));
+        assert_eq!(begin("valve.1=relay,60,60\nvalve.9=latching,60,60"), Ok(true));
+        assert!(matches!(start(&flash, false), Start::Again("no such valve")));
+        assert!(matches!(start(&flash, false), Start::Node(_, 0)), "the boot that follows runs as before");
+        assert_eq!(now_or_never(setup.trial()), Ok(over(SettingsOutcome::NotKept)));
+        // What it can run is tried as ever, and asked for by a person it waits for him.
+        assert_eq!(begin("valve.1=relay,60,60"), Ok(true));
+        assert!(matches!(start(&flash, true), Start::Person(Some(_), NoNode::Asked)));
+        assert!(matches!(start(&flash, false), Start::Node(_, 0)));
+        assert_eq!(begin("valve.1=relay,60,60"), Ok(true));
+        assert!(matches!(start(&flash, false), Start::Node(_, 1)));
+        // A person's own mistake waits for a person.
+        let made = now_or_never(Installation::load(flash.clone())).expect("set up");
+        let wrong = words::changed(&made, "valve.2=relay,60,60").expect("known");
+        now_or_never(wrong.store(flash.clone())).expect("stored");
+        for _ in 0..3 {
+            assert!(matches!(start(&flash, false), Start::Person(Some(_), NoNode::Unfit("no such valve"))));
+        }
+        let empty = Nor::new(4, &Power::default());
+        let absent = NoNode::Install(InstallError::Absent);
+        assert!(matches!(start(&empty, false), Start::Person(None, why) if why == absent));
+    }
+
+    /// Also where the power fails at any write of the way there.
+    #[test]
+    fn settings_that_the_board_cannot_run_never_leave_it_without_a_node() {
+        for step in 1.. {
+            let power = Power::default();
+            let flash = flash(&power);
+            let change = settings("valve.9=latching,60,60");
+            assert_eq!(now_or_never(Setup::new(flash.clone()).begin(&change)), Ok(true));
+            power.cut_at(step);
+            let first = start(&flash, false);
+            let is_cut = power.is_cut();
+            power.on();
+            assert!(is_cut || matches!(first, Start::Again(_)), "cut at {step}: {first:?}");
+            let mut n_again = 0;
+            while let Start::Again(_) = start(&flash, false) {
+                n_again += 1;
+                assert!(n_again < 2, "cut at {step}");
+            }
+            assert!(matches!(start(&flash, false), Start::Node(_, 0)), "cut at {step}");
+            if !is_cut {
+                assert!(step > 2, "{step} steps");
+                return;
+            }
+        }
     }
 
     /// The power fails at every single write: the settings are the old ones or the new ones, whole, and the node always

@@ -9,6 +9,7 @@ use crate::hub::registry::Device;
 use crate::store::Reader;
 use anyhow::Context;
 use giot_firmware::console::{digest, from_code};
+use giot_firmware::settings::words::baud_of;
 use giot_shared::ids::NodeId;
 use giot_shared::wire::NodeKey;
 use rustix::termios::{self, ControlModes, OptionalActions, SpecialCodeIndex};
@@ -21,7 +22,8 @@ use std::time::Duration;
 
 /// Speed of every board's console, baud.
 const BAUD: u32 = 115_200;
-/// Longest wait for the answer to one line: a scan asks forty questions of 0.3 s.
+/// Longest wait for the next line of an answer: a scan has something to say every seven seconds, and takes 16 to look at a probe that keeps
+/// silent.
 const ANSWER: Duration = Duration::from_secs(30);
 /// Longest wait for a node that starts.
 const BOOT: Duration = Duration::from_secs(60);
@@ -42,6 +44,7 @@ const LINE_MAX: usize = 4096;
   giot node provision --port /dev/ttyACM0 --node n01 --broker 192.168.1.5:1883      key from the registry here
   giot node provision --port /dev/ttyUSB0 --show                                    what it is set up as
   giot node provision --port /dev/ttyUSB0 --scan                                    who is on its RS485 line
+  giot node provision --port /dev/ttyUSB0 --scan baud=9600                          the same at one speed
 
 The node is told, restarted, and asked what it is. Words: broker prefix network wifi_ssid wifi_password baud meter
 supply battery sleep health_s valve.N probe.N curve.N; `help` at the console says more. The port is opened at 115200 baud.")]
@@ -69,7 +72,7 @@ pub(in crate::cli) struct Args {
     /// Only show what the node is set up as
     #[arg(long)]
     show: bool,
-    /// Only ask who is on the node's RS485 line; restarts it twice
+    /// Only ask who is on the node's RS485 line, at every usual speed or at one (baud=9600); restarts it twice
     #[arg(long)]
     scan: bool,
     /// More settings
@@ -79,6 +82,7 @@ pub(in crate::cli) struct Args {
 
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let lines = if args.show || args.scan { Vec::new() } else { lines(args)? };
+    let baud = if args.scan { scanned_baud(&args.settings)? } else { None };
     let mut port = Port::open(&args.port)?;
     port.wake(BOOT)?;
     if args.show {
@@ -88,7 +92,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
         return Ok(());
     }
     if args.scan {
-        return scan(&mut port);
+        return scan(&mut port, baud);
     }
     for line in &lines {
         port.ask(line).with_context(|| format!("tell the node `{}`", told(line)))?;
@@ -166,20 +170,34 @@ fn check(shown: &BTreeMap<String, String>, args: &Args) -> anyhow::Result<()> {
     say(&format!("{name} is set up and runs; it looks for its gateway at {broker}"))
 }
 
-fn scan(port: &mut Port) -> anyhow::Result<()> {
+/// The one speed of a scan, where one is given.
+fn scanned_baud(settings: &[String]) -> Result<Option<u32>, UsageError> {
+    let [setting] = settings else {
+        let wrong = || UsageError("--scan takes at most one setting, the speed: baud=9600".to_owned());
+        return if settings.is_empty() { Ok(None) } else { Err(wrong()) };
+    };
+    let baud = setting.strip_prefix("baud=").map(baud_of);
+    match baud {
+        Some(Ok(baud)) => Ok(Some(baud)),
+        Some(Err(error)) => Err(UsageError(format!("{setting}: {error}"))),
+        None => Err(UsageError(format!("{setting}: --scan takes no setting but the speed: baud=9600"))),
+    }
+}
+
+fn scan(port: &mut Port, baud: Option<u32>) -> anyhow::Result<()> {
     port.ask("setup")?;
     port.wake(BOOT)?;
-    let found = port.ask("scan");
+    let line = baud.map_or("scan".to_owned(), |baud| format!("scan {baud}"));
+    let mut n_found = 0;
+    let scanned = port.ask_each(&line, |said| {
+        n_found += usize::from(said.contains("address "));
+        say(said)
+    });
     // Whatever was found, the node goes back to work.
     let restarted = port.ask("reboot");
-    let found = found.context("scan the RS485 line")?;
-    for line in &found {
-        say(line)?;
-    }
-    if found.is_empty() {
-        say(
-            "nobody answers on the RS485 line: power, A and B wires, and baud (set baud 9600) are the usual reasons",
-        )?;
+    scanned.context("scan the RS485 line")?;
+    if n_found == 0 {
+        say("nobody answers on the RS485 line: power, and A and B wires, are the usual reasons")?;
     }
     restarted.map(|_| ())
 }
@@ -239,7 +257,7 @@ impl Port {
         while began.elapsed() < limit {
             // The empty line ends whatever half a line was typed before.
             self.file.write_all(b"\nshow\n").context("write to the port")?;
-            if let Some(reply) = self.reply(ASK_EVERY)?
+            if let Some(reply) = self.reply(ASK_EVERY, |_| Ok(()))?
                 && reply.is_ok()
             {
                 // Answers to what was asked too often.
@@ -266,25 +284,41 @@ impl Port {
 
     /// One command; gives the lines of its answer.
     fn ask(&mut self, line: &str) -> anyhow::Result<Vec<String>> {
+        let mut lines = Vec::new();
+        self.ask_each(line, |said| {
+            lines.push(said.to_owned());
+            Ok(())
+        })?;
+        Ok(lines)
+    }
+
+    /// One command; each line of its answer as it comes.
+    fn ask_each(&mut self, line: &str, hear: impl FnMut(&str) -> anyhow::Result<()>) -> anyhow::Result<()> {
         self.file.write_all(format!("{line}\n").as_bytes()).context("write to the port")?;
-        match self.reply(ANSWER)? {
-            Some(Ok(lines)) => Ok(lines),
+        match self.reply(ANSWER, hear)? {
+            Some(Ok(())) => Ok(()),
             Some(Err(why)) => anyhow::bail!("the node says: {why}"),
             None => anyhow::bail!("no answer within {} s{}", ANSWER.as_secs(), self.last_words()),
         }
     }
 
-    /// The lines up to the end of an answer, or its error; `None` when none comes in time.
-    fn reply(&mut self, limit: Duration) -> anyhow::Result<Option<Result<Vec<String>, String>>> {
-        let mut lines = Vec::new();
-        let began = monotonic();
+    /// The lines up to the end of an answer, or its error; `None` when the next one does not come in time.
+    fn reply(
+        &mut self,
+        limit: Duration,
+        mut hear: impl FnMut(&str) -> anyhow::Result<()>,
+    ) -> anyhow::Result<Option<Result<(), String>>> {
+        let mut began = monotonic();
         while let Some(rest) = limit.checked_sub(began.elapsed()) {
             let Some(line) = self.line(rest)? else { break };
             match line.strip_prefix('=') {
-                Some(reply) if reply == "ok" || reply.starts_with("ok ") => return Ok(Some(Ok(lines))),
+                Some(reply) if reply == "ok" || reply.starts_with("ok ") => return Ok(Some(Ok(()))),
                 Some(reply) => match reply.strip_prefix("error ") {
                     Some(why) => return Ok(Some(Err(why.to_owned()))),
-                    None => lines.push(reply.trim_start().to_owned()),
+                    None => {
+                        hear(reply.trim_start())?;
+                        began = monotonic();
+                    }
                 },
                 None => {
                     self.log.push_back(line);

@@ -111,6 +111,11 @@ fn sentence(state: &str, why: &str) -> String {
         (_, "reset") => {
             "the node was reset before it reached the gateway and went back to what it had".to_owned()
         }
+        (_, "not_kept") => {
+            "the node's board cannot run by them (a valve or network that it has not), or its memory could not take them: it \
+             went back to what it had"
+                .to_owned()
+        }
         (_, why) => format!("the node went back to what it had: {why}"),
     }
 }

@@ -1,0 +1,181 @@
+//! What a board does beside or instead of a node because a person at its console wants it: the end of a running node, and a boot
+//! without one. A board gives its devices and restarts.
+//!
+//! Nothing here opens a valve: before a word is said in a boot without a node, every valve is closed.
+
+use super::{Console, Ended, serve, tell_scan};
+use crate::board::Outputs;
+use crate::probe::modbus::{Line, Speed};
+use crate::run::close_without_node;
+use crate::settings::{Installation, NoNode};
+use core::fmt::{self, Display};
+use core::future::Future;
+use core::sync::atomic::{AtomicBool, Ordering};
+use embassy_futures::select::{Either, select};
+use embassy_sync::blocking_mutex::raw::RawMutex;
+use embassy_sync::signal::Signal;
+use embassy_time::Timer;
+use embedded_io_async::{Read, Write};
+use embedded_storage_async::nor_flash::MultiwriteNorFlash;
+
+/// Rest between two meals of the watchdog, s: half of what the boards' wait.
+const REST_S: u64 = 5;
+/// Time for the last words to reach the computer before the port goes away, ms.
+const LAST_WORDS_MS: u64 = 100;
+
+/// The end of a running node, as a person at the console wants it. `M` guards it between the console's task and the node's.
+pub struct Ending<M: RawMutex> {
+    wanted: Signal<M, ()>,
+    for_setup: AtomicBool,
+}
+
+impl<M: RawMutex> fmt::Debug for Ending<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ending").field("for_setup", &self.for_setup).finish_non_exhaustive()
+    }
+}
+
+impl<M: RawMutex> Ending<M> {
+    /// Nobody wants it.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { wanted: Signal::new(), for_setup: AtomicBool::new(false) }
+    }
+
+    /// Waits until it is wanted: the board then wakes its node with [`crate::board::Wake::Stop`]. Cancel-safe.
+    pub fn wanted(&self) -> impl Future<Output = ()> {
+        self.wanted.wait()
+    }
+
+    /// Whether it is wanted, for boards that look from time to time.
+    pub fn is_wanted(&self) -> bool {
+        self.wanted.signaled()
+    }
+
+    /// Whether the boot that follows is one without a node.
+    pub fn is_for_setup(&self) -> bool {
+        self.for_setup.load(Ordering::Relaxed)
+    }
+
+    /// Lets the node close its valves and end; the board restarts then, and this does not return.
+    async fn want(&self, for_setup: bool) -> ! {
+        self.for_setup.store(for_setup, Ordering::Relaxed);
+        self.wanted.signal(());
+        core::future::pending().await
+    }
+}
+
+impl<M: RawMutex> Default for Ending<M> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Attends to the console while the node runs. `place` is the partition of what was set up.
+pub async fn attend<M: RawMutex, R: Read, W: fmt::Write, F: MultiwriteNorFlash>(
+    mut console: Console,
+    mut input: R,
+    mut output: W,
+    mut place: F,
+    ending: &Ending<M>,
+) -> ! {
+    loop {
+        let ended = serve(&mut console, &mut input, &mut output, &mut place).await;
+        let for_setup = match ended {
+            Ended::Scan(_) => {
+                refuse(&"the node is running and uses the line: `setup` first", &mut output);
+                continue;
+            }
+            Ended::Reboot => false,
+            Ended::Setup => true,
+        };
+        Timer::after_millis(LAST_WORDS_MS).await;
+        ending.want(for_setup).await
+    }
+}
+
+/// The devices of a board in a boot without a node.
+#[derive(Debug)]
+pub struct Bench<R, W, F, S, D> {
+    /// What a person types.
+    pub input: R,
+    /// Where the answers go.
+    pub output: W,
+    /// The partition of what was set up.
+    pub place: F,
+    /// The partition of what must not be forgotten over a reset.
+    pub settings: F,
+    /// The RS485 line, for a look at who is there; `None` where it cannot be opened.
+    pub line: Option<Line<S>>,
+    /// Feeds the watchdog.
+    pub feed: D,
+    /// Writes one line of the log.
+    pub log: fn(fmt::Arguments<'_>),
+}
+
+impl<R: Read, W: fmt::Write, F: MultiwriteNorFlash, S: Read + Write + Speed, D: FnMut()>
+    Bench<R, W, F, S, D>
+{
+    /// Closes every valve, says why there is no node, and serves a person at the console until he wants the board to start again. Gives
+    /// whether that boot is to be one without a node too.
+    pub async fn set_up(
+        self,
+        installed: Option<Installation>,
+        why: NoNode,
+        outputs: &mut impl Outputs,
+    ) -> bool {
+        let Self { mut input, mut output, mut place, settings, mut line, feed, log } = self;
+        close(installed.as_ref(), outputs, settings, log).await;
+        log(format_args!("{why}"));
+        let attended = async {
+            let Some(mut console) = Console::new(installed) else { return false };
+            loop {
+                match (serve(&mut console, &mut input, &mut output, &mut place).await, line.as_mut()) {
+                    (Ended::Scan(baud), Some(line)) => {
+                        tell_scan(line, baud, &mut output).await;
+                    }
+                    (Ended::Scan(_), None) => refuse(&"the RS485 line cannot be opened", &mut output),
+                    (Ended::Reboot, _) => return false,
+                    (Ended::Setup, _) => return true,
+                }
+            }
+        };
+        match select(attended, rest(feed)).await {
+            Either::First(for_setup) => {
+                Timer::after_millis(LAST_WORDS_MS).await;
+                for_setup
+            }
+            Either::Second(never) => never,
+        }
+    }
+}
+
+async fn close<F: MultiwriteNorFlash>(
+    installed: Option<&Installation>,
+    outputs: &mut impl Outputs,
+    settings: F,
+    log: fn(fmt::Arguments<'_>),
+) {
+    let plans = installed.map_or(&[][..], |installed| &installed.config.valves);
+    match close_without_node(plans, settings, outputs).await {
+        Ok(0) => {}
+        Ok(n_stuck) => log(format_args!("{n_stuck} valves did not follow")),
+        Err(error) => log(format_args!("valves of an earlier plan are not known: {error}")),
+    }
+}
+
+/// Feeds the watchdog of a board on which nothing else is to be done.
+pub async fn rest(mut feed: impl FnMut()) -> ! {
+    loop {
+        feed();
+        Timer::after_secs(REST_S).await;
+    }
+}
+
+fn refuse(why: &dyn Display, output: &mut impl fmt::Write) {
+    // Nobody may be listening.
+    let _heard = Console::end(Err(why), &mut |line| write!(output, "{line}\r\n"));
+}
+
+#[cfg(test)]
+mod tests;

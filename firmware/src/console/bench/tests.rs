@@ -1,0 +1,173 @@
+//! A person at the console of a node that runs, and of a board without one.
+
+use super::*;
+use crate::board::{Drive, DriveFault};
+use crate::hand_clock::{block_on, now_ms};
+use crate::nor::{Nor, Power};
+use crate::probe::modbus::BAUDS;
+use crate::settings::words;
+use core::convert::Infallible;
+use embassy_sync::blocking_mutex::raw::NoopRawMutex;
+use embedded_io_async::ErrorType;
+use giot_shared::ids::ValveId;
+use giot_shared::wire::{KEY_LEN, NodeKey};
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::string::String;
+use std::vec::Vec;
+
+fn installed() -> Installation {
+    let mut made = Installation::new("v01".parse().expect("an id"), NodeKey([7; KEY_LEN]), "10.0.0.1:1883")
+        .expect("short");
+    words::set(&mut made, "valve.0", "latching,60,60").expect("known");
+    made
+}
+
+/// What is typed, a line at a time as by somebody who waits for the answer; then the port is silent.
+struct Typed(&'static [u8]);
+
+impl ErrorType for Typed {
+    type Error = Infallible;
+}
+
+impl Read for Typed {
+    async fn read(&mut self, bytes: &mut [u8]) -> Result<usize, Infallible> {
+        if self.0.is_empty() {
+            return core::future::pending().await;
+        }
+        let end = self.0.iter().position(|byte| *byte == b'\n').map_or(self.0.len(), |at| at + 1);
+        let (line, rest) = self.0.split_at(end);
+        self.0 = rest;
+        bytes[..line.len()].copy_from_slice(line);
+        Ok(line.len())
+    }
+}
+
+/// Everything that happened, in order.
+#[derive(Clone, Default)]
+struct Seen(Rc<RefCell<Vec<String>>>);
+
+impl Seen {
+    fn push(&self, what: String) {
+        self.0.borrow_mut().push(what);
+    }
+}
+
+impl fmt::Write for Seen {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let mut lines = self.0.borrow_mut();
+        match lines.last_mut().filter(|line| line.starts_with('=') && !line.ends_with('\n')) {
+            Some(line) => line.push_str(text),
+            None => lines.push(text.into()),
+        }
+        Ok(())
+    }
+}
+
+impl Outputs for Seen {
+    fn has_coils(&self, _: ValveId) -> bool {
+        true
+    }
+
+    async fn drive(&mut self, drive: Drive) -> Result<(), DriveFault> {
+        assert!(!drive.open);
+        self.push(std::format!("valve {} closes {} times", drive.valve.0, drive.times));
+        Ok(())
+    }
+}
+
+/// A line on which nobody is.
+struct Lonely;
+
+impl ErrorType for Lonely {
+    type Error = Infallible;
+}
+
+impl Read for Lonely {
+    async fn read(&mut self, _: &mut [u8]) -> Result<usize, Infallible> {
+        core::future::pending().await
+    }
+}
+
+impl Write for Lonely {
+    async fn write(&mut self, bytes: &[u8]) -> Result<usize, Infallible> {
+        Ok(bytes.len())
+    }
+
+    async fn flush(&mut self) -> Result<(), Infallible> {
+        Ok(())
+    }
+}
+
+impl Speed for Lonely {
+    fn set_speed(&mut self, _: u32) -> bool {
+        true
+    }
+}
+
+/// A boot without a node: what happened until the board starts again, for setup or not, and when the watchdog was fed, ms.
+fn set_up(typed: &'static [u8], line: Option<Line<Lonely>>) -> (Vec<String>, bool, Vec<u64>) {
+    let (seen, mut fed) = (Seen::default(), Vec::new());
+    let bench = Bench {
+        input: Typed(typed),
+        output: seen.clone(),
+        place: Nor::new(4, &Power::default()),
+        settings: Nor::new(2, &Power::default()),
+        line,
+        feed: || fed.push(now_ms()),
+        log: |_| {},
+    };
+    let for_setup = block_on(bench.set_up(Some(installed()), NoNode::Asked, &mut seen.clone()));
+    let lines = seen.0.borrow().iter().map(|line| line.trim_end().into()).collect();
+    (lines, for_setup, fed)
+}
+
+#[test]
+fn a_boot_without_a_node_closes_before_it_says_anything() {
+    let (seen, for_setup, _) = set_up(b"scan\nsetup\n", None);
+    assert_eq!(
+        seen,
+        [
+            "valve 0 closes 2 times",
+            "=error the RS485 line cannot be opened",
+            "=ok starting again without the node"
+        ]
+    );
+    assert!(for_setup);
+    assert!(!set_up(b"reboot\n", None).1);
+    assert!(!set_up(b"factory-reset yes\n", None).1);
+}
+
+/// A scan of all speeds takes longer than the dog waits.
+#[test]
+fn the_watchdog_is_fed_while_a_scan_goes_on_and_no_valve_moves() {
+    let (seen, _, fed) = set_up(b"scan\nscan 9600\nreboot\n", Some(Line::new(Lonely)));
+    assert_eq!(seen[0], "valve 0 closes 2 times");
+    assert!(!seen[1..].iter().any(|line| line.starts_with("valve")), "{seen:?}");
+    let speeds = seen.iter().filter(|line| line.starts_with("= scanning at")).count();
+    assert_eq!(speeds, BAUDS.len() + 1, "{seen:?}");
+    assert_eq!(seen.iter().filter(|line| *line == "=ok").count(), 2);
+    assert!(fed.len() > 8, "{fed:?}");
+    assert!(fed.windows(2).all(|pair| pair[1] - pair[0] <= REST_S * 1000), "{fed:?}");
+}
+
+#[test]
+fn a_running_node_is_ended_only_by_what_ends_it() {
+    let check = |typed: &'static [u8], for_setup: Option<bool>, wanted: &[&str]| {
+        let (ending, seen) = (Ending::<NoopRawMutex>::new(), Seen::default());
+        let console = Console::new(Some(installed())).expect("a console");
+        let place = Nor::new(4, &Power::default());
+        let attended = attend(console, Typed(typed), seen.clone(), place, &ending);
+        let patience = Timer::after_secs(60);
+        let ended = block_on(select(select(attended, ending.wanted()), patience));
+        let is_ended = matches!(ended, Either::First(_));
+        assert_eq!(is_ended.then(|| ending.is_for_setup()), for_setup);
+        let said: Vec<String> = seen.0.borrow().iter().map(|line| line.trim_end().into()).collect();
+        assert_eq!(said, wanted);
+    };
+    check(b"scan\n", None, &["=error the node is running and uses the line: `setup` first"]);
+    check(b"baud\n", None, &["=error no such command: `help` lists them"]);
+    check(b"reboot\n", Some(false), &["=ok starting again"]);
+    check(b"setup\n", Some(true), &["=ok starting again without the node"]);
+    check(b"factory-reset yes\n", Some(false), &["=ok"]);
+}
