@@ -14,6 +14,7 @@ mod closed;
 mod cuts;
 mod ended;
 mod families;
+mod meter;
 mod noise;
 mod outage;
 
@@ -291,12 +292,15 @@ fn a_node_from_the_shop_is_set_up_over_its_cable_and_joins() {
     let port = chip.console().to_str().unwrap().to_owned();
     families::connect_families(&chip, 2);
     // Who is on the line is known before anything is set up.
-    let found = node(&farm, &["provision", "--port", &port, "--scan"]);
+    let found = node(&farm, &["provision", "--port", &port, "--scan", "baud=9600"]);
     // The soil begins at 25 % and dries.
     let (full, drier) = ("map A: soil_moisture 25.00 %", "map A: soil_moisture 24.");
     assert!(said(&found).contains(full) || said(&found).contains(drier), "{}", said(&found));
     for line in [
-        "address 3, map B: soil_moisture 4.50 %, soil_temperature -10.10",
+        "scanning at 9600 baud",
+        "9600 baud, address 3, map B: soil_moisture 4.50 %, soil_temperature -10.10",
+        "address 3, function 3, from register 0x0010: 0000 0000 002D FF9B 0000 03E8 0000 0000",
+        "address 5, function 3, from register 0x0000: 0292 FF9B 2710 0038 0089 002D 00D2 ----",
         "address 4, map C: soil_temperature -10.10",
         "address 5, map D: soil_moisture 65.80 %, soil_temperature -10.10",
     ] {
@@ -369,6 +373,15 @@ fn settings_over_the_air_are_kept_when_they_work_and_given_back_when_not() {
     chip.until_says("broker 10.0.2.2:9", 2, PATIENCE);
     chip.dip_supply();
     wait_for("the outcome", PATIENCE, || settings_of(&farm).contains("given_back (reset)").then_some(()));
+    // What this board cannot run ends no node and waits for nobody: it comes back as it was.
+    let n_boots = chip.log().matches("boot by software").count();
+    let unfit = set(&["valve.9=latching,60,60", "--wait"]);
+    assert!(said(&unfit).contains("board cannot run by them"), "{}\n{}", said(&unfit), chip.log());
+    assert!(settings_of(&farm).contains("given_back (not_kept)"), "{}", settings_of(&farm));
+    assert!(
+        chip.log().contains("this board drives valves 0 to 7: the settings from over the air are given back")
+    );
+    assert_eq!(chip.log().matches("boot by software").count(), n_boots + 2, "to try, and back");
     // What no node takes is said at once; what this node does not take, by the node.
     let nonsense = set(&["colour=red"]);
     assert!(said(&nonsense).contains("colour=red: no such setting"), "{}", said(&nonsense));

@@ -341,6 +341,9 @@ fn packets_that_are_no_mqtt_move_no_valve_and_stop_nothing() {
     broker.finish(&pulses);
 }
 
+/// What ends the boot or writes the draft, for whoever has the cable.
+const TAKEN: [&str; 4] = ["reboot", "setup", "commit", "factory-reset yes"];
+
 /// Lines that are commands, in whole or nearly, and lines that are none.
 fn line(noise: &mut Noise) -> Vec<u8> {
     const GOOD: [&str; 18] = [
@@ -363,8 +366,6 @@ fn line(noise: &mut Noise) -> Vec<u8> {
         "open 0",
         "factory-reset",
     ];
-    /// What ends the boot or writes the draft, for whoever has the cable.
-    const TAKEN: [&str; 4] = ["reboot", "setup", "commit", "factory-reset yes"];
     let good = noise.choose(&GOOD).as_bytes();
     let mut line = match noise.below(8) {
         0 => good.to_vec(),
@@ -402,6 +403,63 @@ fn noise_at_the_console_moves_no_valve_and_stops_nothing() {
     assert!(n_replies > 9000, "{n_replies} replies to {N_FRAMES} lines");
     assert_eq!((pulses.seen(), chip.outputs()), (vec![], 0));
     check_unharmed(&chip);
+    farm.start_run(5.0);
+    assert!(chip.is_open());
+}
+
+/// A line that ends a boot or writes what was set up, every so often, and drafts that say so.
+fn taken_line(noise: &mut Noise) -> Vec<u8> {
+    /// Drafts worth a commit: of all kinds of valves, and such as no board can run.
+    const DRAFTS: [&str; 6] = [
+        "set valve.0 latching,60,60",
+        "set valve.0 relay,60,60",
+        "set valve.3 latching,60,60",
+        "set valve.3 none",
+        "set valve.200 latching,60,60",
+        "set valve.200 none",
+    ];
+    let mut line = match noise.below(24) {
+        0 => noise.choose(&TAKEN).as_bytes().to_vec(),
+        1 => noise.choose(&DRAFTS).as_bytes().to_vec(),
+        _ => return line(noise),
+    };
+    line.push(b'\n');
+    line
+}
+
+/// Also what is meant: the node is ended, set up as something else, forgotten and set up again at random, and in all of that no coil opens
+/// anything. Set up as before, it works as before.
+#[test]
+fn commands_that_end_the_node_amid_noise_open_no_valve() {
+    const N_LINES: u32 = 2000;
+    /// Every relay, and the opening coil of every latching valve.
+    const OPENING: u32 = 0x5555_00ff;
+    let seed = noise::seed();
+    println!("GIOT_SEED={seed}");
+    let mut noise = Noise::new(seed);
+    let farm = Farm::new("automatic = false");
+    let mut chip = chip_of(&farm, "node", 2500);
+    farm.until_idle();
+    let pulses = chip.watch_outputs();
+    for _ in 0..N_LINES / 100 {
+        // In set-up mode a scan takes its time, and is no noise.
+        let lines = (0..100).map(|_| taken_line(&mut noise));
+        let is_scan = |line: &Vec<u8>| giot_tests::giot::text(line).contains("scan");
+        chip.type_in(&lines.filter(|line| !is_scan(line)).flatten().collect::<Vec<u8>>());
+    }
+    let said = |what: &str| chip.log().matches(what).count();
+    let counts =
+        ["boot by", "=ok written", "setup was asked for", "not set up", "drives valves 0 to 7"].map(said);
+    println!("boots, commits, setups, forgotten, unfit: {counts:?}");
+    assert!(counts[0] > 20 && counts[1..4].iter().all(|n| *n > 0), "{counts:?}\n{}", chip.log());
+    assert!(!chip.log().contains("panic"), "{}", chip.log());
+    let opened: Vec<u32> = pulses.seen().into_iter().filter(|outputs| outputs & OPENING != 0).collect();
+    assert_eq!((opened, chip.outputs()), (vec![], 0));
+    chip.cut_power();
+    chip.install(&installation(&farm.kit()));
+    chip.power_on();
+    chip.until_welcomed(PATIENCE);
+    farm.until_idle();
     farm.start_run(5.0);
     assert!(chip.is_open());
 }

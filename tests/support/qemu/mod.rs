@@ -20,8 +20,8 @@ use giot_firmware::settings::Installation;
 use giot_gateway::clock::monotonic;
 use giot_shared::ids::Position;
 use pins::{
-    COMES_BACK, FAULT, FIRST_CONTACT, HAS_FAILED, HASTE, INPUTS, MADE_EPOCH, MADE_SEQ, OUTPUTS, Pins, SUPPLY,
-    TIPS, WORDS_LEFT,
+    COMES_BACK, FAULT, FIRST_CONTACT, HAS_FAILED, HASTE, INPUTS, MADE_EPOCH, MADE_SEQ, OUTPUTS, PULSES, Pins,
+    SUPPLY, TIPS, WORDS_LEFT,
 };
 use rustix::termios::{OptionalActions, SpecialCodeIndex, tcgetattr, tcsetattr};
 use std::fs::{File, OpenOptions};
@@ -196,6 +196,16 @@ impl Chip {
     /// Lets rain tip the gauge's bucket so many times.
     pub fn tip(&self, n_tips: u32) {
         self.pins.write(TIPS, self.pins.read(TIPS).wrapping_add(n_tips));
+    }
+
+    /// Moves the contact of its meter: each edge so many µs after the one before, and whether it is closed from then on.
+    pub fn move_reed(&self, edges: impl IntoIterator<Item = (u32, bool)>) {
+        edges.into_iter().for_each(|(after_us, is_closed)| self.pins.add_edge(after_us, is_closed));
+    }
+
+    /// Sets the counter of its meter, which goes on from there.
+    pub fn set_meter(&self, n_pulses: u32) {
+        self.pins.write(PULSES, n_pulses);
     }
 
     /// Cuts its power. The pins' file keeps its outputs, as latching valves would.

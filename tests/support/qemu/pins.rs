@@ -23,6 +23,9 @@ pub(super) const HASTE: u64 = 32;
 pub(super) const COMES_BACK: u64 = 44;
 pub(super) const MADE_EPOCH: u64 = 48;
 pub(super) const MADE_SEQ: u64 = 52;
+const N_EDGES: u64 = 56;
+const EDGES: u64 = 4096;
+const EDGES_KEPT: u32 = 1024;
 const SKIPPED_LOW: u64 = 36;
 const SKIPPED_HIGH: u64 = 40;
 /// The first input that is a switch.
@@ -50,6 +53,13 @@ impl Pins {
 
     pub(super) fn write(&self, word: u64, value: u32) {
         self.file.write_all_at(&value.to_le_bytes(), word).expect("writable");
+    }
+
+    /// Another edge of the meter's contact, so many µs after the one before.
+    pub(super) fn add_edge(&self, after_us: u32, is_closed: bool) {
+        let number = self.read(N_EDGES);
+        self.write(EDGES + 4 * u64::from(number % EDGES_KEPT), after_us | u32::from(is_closed) << 31);
+        self.write(N_EDGES, number.wrapping_add(1));
     }
 
     /// How much time was skipped, by the board or by [`Self::skip`].

@@ -42,6 +42,8 @@ struct SoilState {
     n_noise: AtomicU32,
     /// Where their bytes come from.
     noise: Mutex<Noise>,
+    /// Whether the meter has a counter, or a contact only.
+    has_counter: AtomicBool,
     /// Who else is on the line.
     neighbours: Mutex<Vec<Neighbour>>,
     ended: AtomicBool,
@@ -63,6 +65,7 @@ impl Soil {
             ec_asked: Mutex::new(Vec::new()),
             n_noise: AtomicU32::new(0),
             noise: Mutex::new(Noise::new(0)),
+            has_counter: AtomicBool::new(true),
             neighbours: Mutex::new(Vec::new()),
             ended: AtomicBool::new(false),
         });
@@ -88,6 +91,11 @@ impl Soil {
     /// Changes how fast it gets dry and wet, hundredths of a percent each second.
     pub fn set_rates(&self, dry: i32, wet: i32) {
         *self.state.rates.lock().unwrap_or_else(PoisonError::into_inner) = (dry, wet);
+    }
+
+    /// Takes the meter's counter away: what flows is counted by its contact alone, which the test moves.
+    pub fn take_counter(&self) {
+        self.state.has_counter.store(false, Ordering::Relaxed);
     }
 
     /// Puts another device on the line.
@@ -170,7 +178,7 @@ impl SoilState {
         let moisture = (self.moisture.load(Ordering::Relaxed) + whole as i32).clamp(500, 4500);
         self.moisture.store(moisture, Ordering::Relaxed);
         self.driest.fetch_min(moisture, Ordering::Relaxed);
-        if is_open {
+        if is_open && self.has_counter.load(Ordering::Relaxed) {
             // One millilitre a millisecond.
             let n_new = u32::try_from(elapsed.as_millis()).unwrap_or(u32::MAX) * 1000 / PULSE_UL;
             pins.write(PULSES, pins.read(PULSES).wrapping_add(n_new));
