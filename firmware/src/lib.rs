@@ -27,6 +27,8 @@ mod hand_clock;
 #[cfg(test)]
 mod nor;
 
+mod apart;
+
 pub mod board;
 pub mod coil;
 pub mod console;

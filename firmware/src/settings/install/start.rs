@@ -5,7 +5,9 @@
 //! boot that follows runs by those before them. So a change over the air can cost a node no more than two boots.
 
 use super::{InstallError, Installation, Setup, Trial};
+use crate::apart::apart;
 use core::fmt;
+use core::pin::pin;
 use embedded_storage_async::nor_flash::MultiwriteNorFlash;
 use giot_shared::wire::SettingsOutcome;
 
@@ -44,6 +46,14 @@ impl fmt::Display for NoNode {
 impl<F: MultiwriteNorFlash> Setup<F> {
     /// Begins a boot. `fit` makes of the settings what the board needs to run by them, or says what it lacks, and moves nothing.
     pub async fn start<T>(
+        &mut self,
+        for_setup: bool,
+        fit: impl FnOnce(&Installation) -> Result<T, &'static str>,
+    ) -> Start<T> {
+        apart(pin!(self.decide(for_setup, fit))).await
+    }
+
+    async fn decide<T>(
         &mut self,
         for_setup: bool,
         fit: impl FnOnce(&Installation) -> Result<T, &'static str>,
