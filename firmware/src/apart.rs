@@ -8,12 +8,14 @@ use core::pin::Pin;
 use core::task::{Context, Poll};
 
 /// Awaits `future` in a frame that is gone when it waits or is done.
-pub(crate) const fn apart<F: Future>(future: Pin<&mut F>) -> Apart<'_, F> {
+pub const fn apart<F: Future>(future: Pin<&mut F>) -> Apart<'_, F> {
     Apart(future)
 }
 
 /// See [`apart`].
-pub(crate) struct Apart<'a, F>(Pin<&'a mut F>);
+#[derive(Debug)]
+#[must_use = "a future does nothing unless it is awaited"]
+pub struct Apart<'a, F>(Pin<&'a mut F>);
 
 impl<F: Future> Future for Apart<'_, F> {
     type Output = F::Output;

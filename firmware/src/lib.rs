@@ -17,6 +17,7 @@
 //! | [`sleep`] | deep sleep between samples: when, and what goes on afterwards |
 //! | [`link`] | the MQTT session and its resend window |
 //! | [`run`] | the loop |
+//! | [`apart`] | a stack frame of its own for what only a boot's beginning needs |
 #![no_std]
 
 #[cfg(test)]
@@ -27,8 +28,7 @@ mod hand_clock;
 #[cfg(test)]
 mod nor;
 
-mod apart;
-
+pub mod apart;
 pub mod board;
 pub mod coil;
 pub mod console;

@@ -32,17 +32,19 @@ mod wifi;
 use adc::Converter;
 use board::{FieldBoard, Parts};
 use console::log;
+use core::pin::pin;
 use embassy_executor::Spawner;
 use embassy_net::StackResources;
 use embassy_time::Timer;
 use esp_hal::clock::CpuClock;
 use esp_hal::rtc_cntl::Rtc;
 use esp_hal::timer::timg::TimerGroup;
+use giot_firmware::apart::apart;
 use giot_firmware::console::Console;
 use giot_firmware::link::tcp::{self, Link, Socket};
 use giot_firmware::probe::modbus::Line;
 use giot_firmware::run::{End, Memory, run};
-use giot_firmware::settings::{Setup, Start, ValveKind};
+use giot_firmware::settings::ValveKind;
 use giot_shared::wire::ResetCause;
 use pins::{ActiveLow, Pins, Valves, contact, waking};
 use serial::Serial;
@@ -85,16 +87,8 @@ async fn main(spawner: Spawner) {
     };
     let coils = Pins { coil_a: chip.GPIO6, coil_b: chip.GPIO7 };
     let rs485 = Serial::open(chip.UART1, chip.GPIO20, chip.GPIO21, chip.GPIO10).map(Line::new);
-    let mut bench = Bench { watchdog, place, settings: flash.settings.clone(), coils, rs485 };
-    let start = Setup::new(bench.place.clone()).start(wants_setup, |made| bench.fit(made)).await;
-    let (installation, (broker, rs485)) = match start {
-        Start::Node(installation, parts) => (installation, parts),
-        Start::Person(installed, why) => return bench.set_up(installed, why).await,
-        Start::Again(why) => {
-            log!("{why}: the settings from over the air are given back");
-            terminal::restart(false)
-        }
-    };
+    let bench = Bench { watchdog, place, settings: flash.settings.clone(), coils, rs485 };
+    let (installation, broker, rs485, bench) = apart(pin!(terminal::begin(bench, wants_setup))).await;
     let Bench { watchdog, place, coils, .. } = bench;
     let valves = Valves::new(coils, &installation.config.valves);
     if installation.config.valves.iter().any(|plan| plan.kind == ValveKind::Latching) {

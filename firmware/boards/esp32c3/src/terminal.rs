@@ -8,10 +8,12 @@ use crate::serial::Serial;
 use crate::watchdog::Watchdog;
 use core::fmt::Display;
 use core::net::SocketAddrV4;
+use core::pin::pin;
 use embassy_sync::blocking_mutex::raw::CriticalSectionRawMutex;
+use giot_firmware::apart::apart;
 use giot_firmware::console::{self as library, Console, Ending};
 use giot_firmware::probe::modbus::{Line, Speed};
-use giot_firmware::settings::{Installation, NoNode};
+use giot_firmware::settings::{Installation, NoNode, Setup, Start};
 use giot_shared::wire::ResetCause;
 
 /// The end of the node that a person at the console wants.
@@ -27,6 +29,23 @@ pub(crate) async fn attend(console: Console, place: Partition) -> ! {
 pub(crate) async fn stay_closed(mut watchdog: Watchdog, why: &dyn Display) {
     log!("{why}");
     library::rest(|| watchdog.feed()).await
+}
+
+/// Begins a boot: gives what the node runs by. Does not return from one without a node.
+pub(crate) async fn begin(
+    mut bench: Bench,
+    for_setup: bool,
+) -> (Installation, SocketAddrV4, Line<Serial>, Bench) {
+    let mut setup = Setup::new(bench.place.clone());
+    let start = apart(pin!(setup.start(for_setup, |made| bench.fit(made)))).await;
+    match start {
+        Start::Node(installation, (broker, line)) => (installation, broker, line, bench),
+        Start::Person(installed, why) => apart(pin!(bench.set_up(installed, why))).await,
+        Start::Again(why) => {
+            log!("{why}: the settings from over the air are given back");
+            restart(false)
+        }
+    }
 }
 
 /// What a board without a node has.
@@ -54,7 +73,7 @@ impl Bench {
     ///
     /// # Errors
     /// A sentence about what the board lacks.
-    pub(crate) fn fit(&mut self, made: &Installation) -> Result<(SocketAddrV4, Line<Serial>), &'static str> {
+    fn fit(&mut self, made: &Installation) -> Result<(SocketAddrV4, Line<Serial>), &'static str> {
         let broker = made.broker.parse().map_err(|_| "the broker is no IPv4 address with a port")?;
         if made.wifi.is_none() {
             return Err("no wireless network is set");
@@ -65,7 +84,7 @@ impl Bench {
     }
 
     /// Closes every valve, says why there is no node, and serves a person at the console until the board is to start again.
-    pub(crate) async fn set_up(self, installed: Option<Installation>, why: NoNode) {
+    async fn set_up(self, installed: Option<Installation>, why: NoNode) -> ! {
         let Self { mut watchdog, place, settings, coils, rs485: line } = self;
         let plans = installed.as_ref().map_or(&[][..], |installed| &installed.config.valves);
         let mut valves = Valves::new(coils, plans);

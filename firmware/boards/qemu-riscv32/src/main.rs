@@ -38,15 +38,17 @@ mod watchdog;
 
 use board::QemuBoard;
 use console::log;
+use core::pin::pin;
 use embassy_executor::Spawner;
 use embassy_net::{Runner, StackResources};
 use embassy_time::Timer;
 use flash::Partition;
+use giot_firmware::apart::apart;
 use giot_firmware::console::Console;
 use giot_firmware::link::tcp::{self, Link, Socket};
 use giot_firmware::probe::modbus::Line;
 use giot_firmware::run::{End, Memory, Partitions, run};
-use giot_firmware::settings::{BAUD_DEFAULT, Setup, Start};
+use giot_firmware::settings::BAUD_DEFAULT;
 use giot_shared::wire::ResetCause;
 use gpio::Gpio;
 use net::Net;
@@ -78,16 +80,8 @@ async fn main(spawner: Spawner) {
     log!("giot {}, boot by {}", env!("CARGO_PKG_VERSION"), cause.code());
 
     let rs485 = Line::new(Serial::open(&mut bus, BAUD_DEFAULT).expect("pci-serial: the RS485 line"));
-    let mut bench = Bench { watchdog, gpio, rs485 };
-    let mut setup = Setup::new(Partition::new(Partition::INSTALLATION));
-    let (installation, broker) = match setup.start(wants_setup, |made| bench.fit(made)).await {
-        Start::Node(installation, broker) => (installation, broker),
-        Start::Person(installed, why) => return bench.set_up(installed, why).await,
-        Start::Again(why) => {
-            log!("{why}: the settings from over the air are given back");
-            terminal::restart(false)
-        }
-    };
+    let bench = Bench { watchdog, gpio, rs485 };
+    let (installation, broker, bench) = apart(pin!(terminal::begin(bench, wants_setup))).await;
     let Bench { watchdog, gpio, rs485 } = bench;
     let card = Net::start().expect("virtio-net-device: the network");
     let config = tcp::config(installation.network);

@@ -8,10 +8,12 @@ use crate::reset;
 use crate::serial::Serial;
 use crate::watchdog::Watchdog;
 use core::net::SocketAddrV4;
+use core::pin::pin;
 use embassy_sync::blocking_mutex::raw::CriticalSectionRawMutex;
+use giot_firmware::apart::apart;
 use giot_firmware::console::{self as library, Ending};
 use giot_firmware::probe::modbus::{Line, Speed};
-use giot_firmware::settings::{Installation, NoNode};
+use giot_firmware::settings::{Installation, NoNode, Setup, Start};
 use giot_shared::wire::ResetCause;
 
 /// The end of the node that a person at the console wants.
@@ -22,6 +24,20 @@ pub(crate) static ENDING: Ending<CriticalSectionRawMutex> = Ending::new();
 pub(crate) async fn attend(console: library::Console) -> ! {
     let place = Partition::new(Partition::INSTALLATION);
     library::attend(console, Input::open(), Console, place, &ENDING).await
+}
+
+/// Begins a boot: gives what the node runs by. Does not return from one without a node.
+pub(crate) async fn begin(mut bench: Bench, for_setup: bool) -> (Installation, SocketAddrV4, Bench) {
+    let mut setup = Setup::new(Partition::new(Partition::INSTALLATION));
+    let start = apart(pin!(setup.start(for_setup, |made| bench.fit(made)))).await;
+    match start {
+        Start::Node(installation, broker) => (installation, broker, bench),
+        Start::Person(installed, why) => apart(pin!(bench.set_up(installed, why))).await,
+        Start::Again(why) => {
+            console::log!("{why}: the settings from over the air are given back");
+            restart(false)
+        }
+    }
 }
 
 /// What a board without a node has.
@@ -39,7 +55,7 @@ impl Bench {
     ///
     /// # Errors
     /// A sentence about what the board lacks.
-    pub(crate) fn fit(&mut self, made: &Installation) -> Result<SocketAddrV4, &'static str> {
+    fn fit(&mut self, made: &Installation) -> Result<SocketAddrV4, &'static str> {
         let broker = made.broker.parse().map_err(|_| "the broker is no IPv4 address with a port")?;
         if !made.config.valves.iter().all(|plan| has_outputs(plan.valve)) {
             return Err(LACKS_VALVES);
@@ -51,7 +67,7 @@ impl Bench {
     }
 
     /// Closes every valve, says why there is no node, and serves a person at the console until the board is to start again.
-    pub(crate) async fn set_up(self, installed: Option<Installation>, why: NoNode) {
+    async fn set_up(self, installed: Option<Installation>, why: NoNode) -> ! {
         let Self { mut watchdog, gpio, rs485 } = self;
         let bench = library::Bench {
             input: Input::open(),

@@ -4,14 +4,12 @@
 //! Nothing here opens a valve: before a word is said in a boot without a node, every valve is closed.
 
 use super::{Console, Ended, serve, tell_scan};
-use crate::apart::apart;
 use crate::board::Outputs;
 use crate::probe::modbus::{Line, Speed};
 use crate::run::close_without_node;
 use crate::settings::{Installation, NoNode};
 use core::fmt::{self, Display};
 use core::future::Future;
-use core::pin::pin;
 use core::sync::atomic::{AtomicBool, Ordering};
 use embassy_futures::select::{Either, select};
 use embassy_sync::blocking_mutex::raw::RawMutex;
@@ -126,10 +124,6 @@ impl<R: Read, W: fmt::Write, F: MultiwriteNorFlash, S: Read + Write + Speed, D: 
         why: NoNode,
         outputs: &mut impl Outputs,
     ) -> bool {
-        apart(pin!(self.attend(installed, why, outputs))).await
-    }
-
-    async fn attend(self, installed: Option<Installation>, why: NoNode, outputs: &mut impl Outputs) -> bool {
         let Self { mut input, mut output, mut place, settings, mut line, feed, log } = self;
         close(installed.as_ref(), outputs, settings, log).await;
         log(format_args!("{why}"));

@@ -4,12 +4,9 @@
 //! person with a cable. Settings from over the air must never lead there, because nobody is near: they are given back first, and the
 //! boot that follows runs by those before them. So a change over the air can cost a node no more than two boots.
 
-use super::{InstallError, Installation, Setup, Trial};
-use crate::apart::apart;
+use super::{InstallError, Installation, Setup};
 use core::fmt;
-use core::pin::pin;
 use embedded_storage_async::nor_flash::MultiwriteNorFlash;
-use giot_shared::wire::SettingsOutcome;
 
 /// What a boot is for.
 #[derive(Clone, Debug)]
@@ -50,14 +47,6 @@ impl<F: MultiwriteNorFlash> Setup<F> {
         for_setup: bool,
         fit: impl FnOnce(&Installation) -> Result<T, &'static str>,
     ) -> Start<T> {
-        apart(pin!(self.decide(for_setup, fit))).await
-    }
-
-    async fn decide<T>(
-        &mut self,
-        for_setup: bool,
-        fit: impl FnOnce(&Installation) -> Result<T, &'static str>,
-    ) -> Start<T> {
         let made = match self.boot().await {
             Ok(made) => made,
             Err(error) => return Start::Person(None, NoNode::Install(error)),
@@ -70,15 +59,5 @@ impl<F: MultiwriteNorFlash> Setup<F> {
             Err(why) if self.give_back().await => Start::Again(why),
             Err(why) => Start::Person(Some(made), NoNode::Unfit(why)),
         }
-    }
-
-    /// Gives back settings on trial; `false` when there are none. Where the flash fails, the next boot finds a trial that has ended
-    /// with a reset, and gives them back itself.
-    async fn give_back(&mut self) -> bool {
-        if !matches!(self.trial().await, Ok(Trial::Running { .. })) {
-            return false;
-        }
-        let _or_by_the_next_boot = self.settle(SettingsOutcome::NotKept).await;
-        true
     }
 }

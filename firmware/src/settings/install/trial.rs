@@ -153,6 +153,17 @@ impl<F: MultiwriteNorFlash> Setup<F> {
         self.merge(&mut entry, base).await.map(|_| ())
     }
 
+    /// Gives back settings on trial that the board cannot run by; `false` when there are none. Where the flash fails, the next boot finds
+    /// a trial that has ended with a reset, and gives them back itself.
+    pub(super) async fn give_back(&mut self) -> bool {
+        let Ok(Some(mut entry)) = self.entry().await else { return false };
+        if entry.state != TRIED {
+            return false;
+        }
+        let _or_by_the_next_boot = self.over(&mut entry, SettingsOutcome::NotKept).await;
+        true
+    }
+
     /// The outcome has its record.
     ///
     /// # Errors
