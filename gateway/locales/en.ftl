@@ -829,6 +829,7 @@ problem-holds-no-water = the field capacity is not above the wilting point
 problem-weights = weights of probes are missing, or all of them are zero
 problem-hysteresis-too-small = the thresholds are too close together
 problem-threshold-implausible = a threshold is outside the plausible range
+problem-meter-shared = the meter belongs to another zone
 problem-valve-shared = the valve belongs to another zone
 problem-lease-zero = the lease of the valve is zero
 problem-lease-above-run = the lease is longer than the longest run

@@ -813,6 +813,7 @@ problem-holds-no-water = độ ẩm đồng ruộng không cao hơn độ ẩm c
 problem-weights = trọng số của đầu dò thiếu hoặc đều bằng 0
 problem-hysteresis-too-small = hai ngưỡng quá gần nhau
 problem-threshold-implausible = ngưỡng nằm ngoài khoảng hợp lý
+problem-meter-shared = đồng hồ nước đã thuộc khu khác
 problem-valve-shared = van đã thuộc khu khác
 problem-lease-zero = thời gian mở van bằng không
 problem-lease-above-run = thời gian mở van dài hơn thời gian tưới tối đa

@@ -110,6 +110,7 @@ impl Compiler<'_> {
             | ProblemKind::FlowAboveCapacity(..)
             | ProblemKind::ProbeTwice(_)
             | ProblemKind::ValveShared(_)
+            | ProblemKind::MeterShared(_)
             | ProblemKind::LeaseZero
             | ProblemKind::RunTooLong
             | ProblemKind::FreshZero
@@ -267,6 +268,7 @@ fn keys_of(kind: &ProblemKind) -> &'static [&'static str] {
             "field_capacity_percent",
         ],
         ProblemKind::ValveShared(_) => &["valve"],
+        ProblemKind::MeterShared(_) => &["meter"],
         ProblemKind::LeaseZero => &["lease_min"],
         ProblemKind::LeaseAboveRun => &["lease_min", "run_max_min"],
         ProblemKind::LeastAboveRun => &["run_least_min", "skip_below_min", "run_max_min"],

@@ -79,6 +79,9 @@ pub fn gather(
     rows.sort_by_key(|row| row.id);
     let mut earlier = reader.diary(&of_zone(None, from_us, LOCK_ROWS_MAX))?.into_iter();
     let before = earlier.next().map(|row| row.entry);
+    let is_empty = rows.is_empty() && before.is_none();
+    let ever = DiaryFilter { to_us: Some(to_us), limit: 1, ..DiaryFilter::default() };
+    let is_before_all = is_empty && reader.diary(&ever)?.is_empty();
     let is_about_lock =
         |entry: &DiaryEntry| entry.event == Event::Locked.code() || entry.event == Event::Unlocked.code();
     let lock = before.clone().into_iter().chain(earlier.map(|row| row.entry)).find(is_about_lock);
@@ -94,6 +97,7 @@ pub fn gather(
         before,
         lock_before: lock.filter(|entry| entry.event == Event::Locked.code()),
         missed,
+        is_before_all,
         slept_until: outage::slept_until(reader, &(from_us..to_us))?,
         levels: levels(reader, plan, from_us, to_us.min(now.0.saturating_mul(1000)))?,
         present: present.filter(|_| day == Date::of(now, utc_offset_min)),

@@ -28,6 +28,9 @@ pub const LINES_MAX: usize = 500;
 /// Causes after which a zone has no readings and nothing more to tell.
 const OF_SILENCE: [&str; 3] = ["no_reading", "stale_reading", "node_offline"];
 
+/// Refusals of what nobody asks for without water: they say nothing of why none flowed.
+const OF_RUNS: [&str; 2] = ["not_running", "run_longest"];
+
 /// What is known about a zone and a day.
 #[derive(Clone, Debug)]
 pub struct Facts {
@@ -54,6 +57,8 @@ pub struct Facts {
     /// Starts of the zone's programs that were due on the day and missed, whenever the diary got them; by when they were due. None
     /// where the zone had a run.
     pub missed: Vec<Missed>,
+    /// Whether nothing at all was kept until the end of the day: the gateway was not there yet.
+    pub is_before_all: bool,
     /// When the gateway was back, where nothing was kept on the day and a restart comes next.
     pub slept_until: Option<UnixMs>,
     /// Lowest and highest hourly level of the day in the unit of its probes, % of volume or kPa.
@@ -157,7 +162,7 @@ pub fn explain(facts: &Facts, words: &Words, names: &Names) -> Answer {
     let litres = (!volumes.is_empty()).then(|| volumes.iter().sum::<u64>() as f64 / 1000.0);
     let (headline, remedy) = teller.headline(runs.len(), run_s, litres);
     let before = facts.before.iter().filter(|_| runs.is_empty());
-    let before = before.filter(|entry| is_cause(&entry.event)).chain(&facts.lock_before);
+    let before = before.filter(|entry| is_cause(entry)).chain(&facts.lock_before);
     let mut seen = BTreeSet::new();
     let before = before.filter(|entry| seen.insert((entry.reason.clone(), entry.recorded_us)));
     let mut lines: Vec<Line> = before.map(|entry| teller.speaker().line(entry, true)).collect();
@@ -179,9 +184,10 @@ pub fn explain(facts: &Facts, words: &Words, names: &Names) -> Answer {
     }
 }
 
-/// Whether an event says why no water flowed.
-fn is_cause(event: &str) -> bool {
-    [Event::Skipped, Event::Refused, Event::Fault, Event::Locked].iter().any(|cause| cause.code() == event)
+/// Whether an entry says why no water flowed.
+fn is_cause(entry: &DiaryEntry) -> bool {
+    let causes = [Event::Skipped, Event::Refused, Event::Fault, Event::Locked];
+    causes.iter().any(|cause| is_event(entry, *cause)) && !OF_RUNS.contains(&entry.reason.as_str())
 }
 
 struct Teller<'a> {
@@ -375,7 +381,8 @@ impl Teller<'_> {
         let last =
             entries().rfind(|entry| is_event(entry, Event::Started) || is_event(entry, Event::Stopped));
         if last.is_some_and(|entry| is_event(entry, Event::Started)) {
-            return Found::Begun;
+            let is_today = Date::of(facts.now, facts.utc_offset_min) == facts.day;
+            return if is_today { Found::Watering } else { Found::Begun };
         }
         let lock =
             entries().rfind(|entry| is_event(entry, Event::Locked) || is_event(entry, Event::Unlocked));
@@ -387,7 +394,11 @@ impl Teller<'_> {
             return Found::Cause(Cause::of_reason(&Reason::ValveUnknown {}));
         }
         // A start that was missed says nothing of the day on which the gateway came back.
-        let causes = || entries().filter(|entry| is_cause(&entry.event) && Missed::of_entry(entry).is_none());
+        let is_kept_away = |entry: &&DiaryEntry| {
+            // A lock that is over keeps nobody from water.
+            is_cause(entry) && !is_event(entry, Event::Locked) && Missed::of_entry(entry).is_none()
+        };
+        let causes = || entries().filter(is_kept_away);
         let wanted = causes().rfind(|entry| entry.by != "engine");
         let missed = facts.missed.last().filter(|missed| {
             wanted.is_none_or(|wanted| wanted.recorded_us < missed.due.0.saturating_mul(1000))
@@ -396,7 +407,9 @@ impl Teller<'_> {
             return Found::Missed(missed);
         }
         if let Some(wanted) = wanted {
-            return Found::Cause(Cause::of_entry(wanted));
+            let failed = causes().rfind(|entry| is_event(entry, Event::Fault));
+            let failed = failed.filter(|failed| failed.recorded_us > wanted.recorded_us);
+            return Found::Cause(Cause::of_entry(failed.unwrap_or(wanted)));
         }
         if let Some((low, high)) = facts.levels.filter(|_| facts.is_automatic) {
             let driest = Level::from_unit(if facts.soil.is_tension() { high } else { low });
@@ -414,7 +427,7 @@ impl Teller<'_> {
         let is_planned =
             |entry: &DiaryEntry| is_event(entry, Event::Scheduled) || is_event(entry, Event::Notified);
         let is_silent = entries().all(|entry| entry.zone.is_none() || is_planned(entry));
-        let before = facts.before.as_ref().filter(|entry| is_silent && is_cause(&entry.event));
+        let before = facts.before.as_ref().filter(|entry| is_silent && is_cause(entry));
         if let Some(cause) = causes().next_back().or(before) {
             return Found::Cause(Cause::of_entry(cause));
         }
@@ -423,7 +436,7 @@ impl Teller<'_> {
         if let Some(planned) = planned {
             return Found::Cause(Cause::of_entry(planned));
         }
-        if !facts.is_automatic {
+        if !facts.is_automatic && !facts.is_before_all {
             return Found::Cause(Cause::of_reason(&Reason::NotAutomatic {}));
         }
         Found::Nothing

@@ -180,6 +180,7 @@ fn facts_of(month: &Told, zone: &ZoneId, is_automatic: bool, soil: SoilRule, nth
         before: before().next(),
         lock_before: before().find(is_about_lock).filter(|entry| is_event(entry, Event::Locked)),
         missed: Vec::new(),
+        is_before_all: false,
         slept_until: None,
         levels: low.zip(levels.iter().copied().reduce(f64::max)),
         present: None,

@@ -49,6 +49,7 @@ fn facts(entries: Vec<DiaryEntry>) -> Facts {
         before: None,
         lock_before: None,
         missed: Vec::new(),
+        is_before_all: false,
         slept_until: None,
         levels: None,
         present: None,
@@ -222,6 +223,35 @@ fn what_a_program_did_not_get_says_more_than_that_the_soil_starts_nothing() {
     let nothing = Facts { rows: Vec::new(), ..today };
     let answer = explain(&nothing, &Words::default(), &Names::default());
     assert!(answer.headline.en.contains("programs and by hand only"), "{:?}", answer.headline);
+}
+
+#[test]
+fn what_came_of_a_wish_for_no_water_is_no_cause() {
+    let refused = |minute, code| entry(minute, "refused", "person", code, json!({ "run_s": 600 }));
+    let stale_then = Facts { rows: facts(vec![stale(5), refused(10, "not_running")]).rows, ..facts(vec![]) };
+    let answer = explain(&stale_then, &Words::default(), &Names::default());
+    assert!(answer.headline.en.starts_with("Not watered. The reading of n01"), "{:?}", answer.headline);
+    // A lock that is over, and a refusal before what went wrong then.
+    let lock = entry(10, "locked", "person", "locked", json!({ "by": "Minh", "note": "" }));
+    let unlocked = entry(20, "unlocked", "person", "unlocked", json!({}));
+    let failed = json!({ "waited_s": 30, "attempts": 3 });
+    let fault = entry(40, "fault", "engine", "command_unanswered", failed);
+    let day = facts(vec![lock, unlocked, refused(30, "valve_unknown"), fault]);
+    let answer = explain(&day, &Words::default(), &Names::default());
+    assert!(answer.headline.en.contains("has not answered"), "{:?}", answer.headline);
+    let before = Facts { rows: day.rows.into_iter().take(2).collect(), ..facts(vec![]) };
+    let answer = explain(&before, &Words::default(), &Names::default());
+    assert!(answer.headline.en.contains("no cause"), "{:?}", answer.headline);
+}
+
+#[test]
+fn a_run_of_today_goes_on_and_a_day_before_everything_says_nothing() {
+    let begun =
+        entry(600, "started", "engine", "soil_dry", json!({ "moisture": 19.95, "start_below": 22.0 }));
+    check(&Facts { now: UnixMs(at(610)), ..facts(vec![begun]) }, "Đang tưới.", "Watering now.");
+    let by_hand = Facts { is_automatic: false, is_before_all: true, ..facts(vec![]) };
+    let answer = explain(&by_hand, &Words::default(), &Names::default());
+    assert!(answer.headline.en.contains("no cause"), "{:?}", answer.headline);
 }
 
 #[test]

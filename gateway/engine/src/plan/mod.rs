@@ -263,6 +263,8 @@ pub enum ProblemKind {
     ThresholdImplausible,
     /// Another zone has the same valve.
     ValveShared(ZoneId),
+    /// Another zone has the same meter, which cannot tell whose water it counts.
+    MeterShared(ZoneId),
     /// The lease is zero.
     LeaseZero,
     /// The lease is longer than the longest run.
@@ -309,6 +311,7 @@ impl ProblemKind {
             Self::Weights => "weights",
             Self::ThresholdImplausible => "threshold_implausible",
             Self::ValveShared(_) => "valve_shared",
+            Self::MeterShared(_) => "meter_shared",
             Self::LeaseZero => "lease_zero",
             Self::LeaseAboveRun => "lease_above_run",
             Self::RunTooLong => "run_too_long",
@@ -362,6 +365,9 @@ impl fmt::Display for ProblemKind {
                 f.write_str("both thresholds must lie inside the plausible range, or they are never reached")
             }
             Self::ValveShared(other) => write!(f, "zone {other} has the same valve"),
+            Self::MeterShared(other) => {
+                write!(f, "zone {other} has the same meter; one that sees the water of both belongs to their source")
+            }
             Self::LeaseZero => f.write_str("the lease must be at least one second"),
             Self::LeaseAboveRun => f.write_str("the lease must not be longer than the longest run"),
             Self::RunTooLong => f.write_str("the longest run must not exceed 24 hours"),
@@ -414,6 +420,7 @@ impl Plan {
             problems.extend(found.map(|kind| PlanProblem { source: Some(id.clone()), ..of_plan(kind) }));
         }
         let mut valves: BTreeMap<&ValveRef, &ZoneId> = BTreeMap::new();
+        let mut meters: BTreeMap<&ProbeRef, &ZoneId> = BTreeMap::new();
         for (id, zone) in &self.zones {
             let mut found = zone.check();
             if !self.sources.contains_key(&zone.source) {
@@ -424,6 +431,10 @@ impl Plan {
                 found.push(ProblemKind::ValveShared((*other).clone()));
             } else {
                 valves.insert(&zone.valve, id);
+            }
+            if let Some(meter) = &zone.guards.meter {
+                let other = *meters.entry(&meter.gauge).or_insert(id);
+                found.extend((other != id).then(|| ProblemKind::MeterShared(other.clone())));
             }
             let found = found.into_iter();
             problems.extend(found.map(|kind| PlanProblem { zone: Some(id.clone()), ..of_plan(kind) }));

@@ -107,6 +107,17 @@ fn the_second_zone_of_a_valve_is_the_problem() {
     let problems = plan_of(&[("a", sound_zone("v1")), ("b", sound_zone("v1"))]).check();
     assert_eq!(problems.len(), 1);
     assert_eq!(problems[0].to_string(), "zone b: zone a has the same valve");
+    let metered = |valve, name: &str| {
+        let gauge = ProbeRef { device: "m1".parse().unwrap(), metric: name.parse().unwrap() };
+        let mut zone = sound_zone(valve);
+        zone.guards.meter = Some(Meter { gauge, kind: MeterKind::Volume });
+        zone
+    };
+    let zones =
+        [("a", metered("v1", "volume")), ("b", metered("v2", "other")), ("c", metered("v3", "volume"))];
+    let problems: Vec<_> = plan_of(&zones).check().iter().map(ToString::to_string).collect();
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    assert!(problems[0].starts_with("zone c: zone a has the same meter"), "{problems:?}");
     let mut plan = plan_of(&[]);
     plan.utc_offset_min = 841;
     plan.timing.answer_s = 0;

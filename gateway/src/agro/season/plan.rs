@@ -20,7 +20,7 @@ impl Compiler<'_> {
         let crop = self.crop(&raw.crop, is_dual);
         let progress = self.progress(raw, span);
         let start = self.start(raw, progress);
-        self.not_above_capacity(raw, &soil.profile, &start, crop.root_at_m(progress));
+        self.within_the_root_zone(raw, &soil.profile, &start, crop.root_at_m(progress));
         let mut rules = self.rules(&raw.rules);
         rules.canopy = match self.optional("crop.canopy_cover", raw.crop.canopy_cover.as_ref()) {
             Some(cover) => Canopy::Fixed(cover),
@@ -207,8 +207,9 @@ impl Compiler<'_> {
         }
     }
 
-    /// A season begins at field capacity at the wettest: Dr,i is never below 0 (FAO-56 p. 170), what is above it has drained.
-    fn not_above_capacity(&mut self, raw: &raw::File, profile: &Profile, start: &StartState, root_m: f64) {
+    /// A season begins at field capacity at the wettest: Dr,i is never below 0 (FAO-56 p. 170), what is above it has drained; and
+    /// at the driest with nothing that plants can draw (TAW).
+    fn within_the_root_zone(&mut self, raw: &raw::File, profile: &Profile, start: &StartState, root_m: f64) {
         let (lacking_mm, field, span) = match start.depletion {
             Depletion::Content(content) => {
                 let span = raw.start.water_content.as_ref().map(Spanned::span);
@@ -219,7 +220,17 @@ impl Compiler<'_> {
                 (lacking_mm, "soil.layers", raw.soil.layers.as_ref().map(Spanned::span))
             }
             // That it is not below 0, the engine checks.
-            Depletion::Depth(_) => return,
+            Depletion::Depth(depth_mm) => {
+                let most_mm = profile.available_mm(root_m);
+                if depth_mm > most_mm + ROUNDING_MM {
+                    let span = raw.start.depletion_mm.as_ref().map(Spanned::span);
+                    let what = format!(
+                        "more than the {most_mm:.1} mm that the root zone holds between field capacity and wilting point at the start"
+                    );
+                    self.problem(span, "start.depletion_mm", what);
+                }
+                return;
+            }
         };
         if lacking_mm < -ROUNDING_MM {
             let what = format!(

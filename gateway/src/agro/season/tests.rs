@@ -256,6 +256,9 @@ fn example_37_of_fao_56_is_a_short_season() {
     let rows = read_text(&text).expect("valid").rows().expect("computes");
     let evening_mm: Vec<_> = rows.iter().map(|(_, row)| (row.root.dr_mm * 10.0).round() / 10.0).collect();
     assert_eq!(evening_mm, [61.0, 67.0, 72.8, 78.3, 83.4, 88.2, 92.6, 96.9, 100.8, 104.5]);
+    // TAW is 160 mm.
+    let dry = text.replace("depletion_mm = 55", "depletion_mm = 161");
+    assert_eq!(problems(&dry).first().map(|problem| problem.1.as_str()), Some("start.depletion_mm"));
     let dual = text.replace("coefficients = \"single\"", "coefficients = \"dual\"");
     let fields: Vec<_> = problems(&dual).into_iter().map(|(_, field)| field).collect();
     assert_eq!(fields, ["soil.rew_mm", "crop.kcb", "crop.height_m"]);
