@@ -292,34 +292,6 @@ fn opensprinkler_ignore_sensor_bits_per_zone() {
 }
 
 #[test]
-fn opensprinkler_ignore_rain_delay_per_zone() {
-    let mut plan = farm(4);
-    source(&mut plan, "pump").capacity = Some(LitresPerHour(9000));
-    for name in ["z1", "z2", "z3", "z4"] {
-        zone_of(&mut plan, name).flow = Some(LitresPerHour(1000));
-    }
-    for name in ["z2", "z4"] {
-        zone_of(&mut plan, name).guards.ignores.rain_delay = true;
-    }
-    for name in ["z3", "z4"] {
-        zone_of(&mut plan, name).automatic = false;
-    }
-    plan.programs.insert("both".parse().unwrap(), program(&[("z4", 5), ("z3", 5)]));
-    plan.programs.insert("outside".parse().unwrap(), program(&[("z3", 5)]));
-    let mut field = Field::new(plan);
-    let until = field.now().wall.map(|wall| wall.plus_ms(20 * 3_600_000));
-    field.feed(Input::Pause { kind: Pause::Rain, until, by: "Lan" });
-    field.restart();
-    field.read(1, 1900);
-    field.read(2, 1900);
-    assert!(!field.is_open("v1") && field.is_open("v2"), "the soil starts only what is under a roof");
-    field.log.clear();
-    field.wait_s(1200);
-    field.check(&["z3 skipped: rain_delay", "farm skipped: rain_delay"]);
-    assert!(field.has("open v4") && !field.has("open v3"), "{:?}", field.log);
-}
-
-#[test]
 fn opensprinkler_everything_is_off_at_boot() {
     let mut field = Field::new(pumped(2));
     field.start("z1", 1200);
