@@ -16,7 +16,7 @@ use crate::ingest::node::LostRun;
 /// Before the node's id.
 const ROW: &str = "news/";
 
-/// Restarts because something failed that make a node restless, within [`DAY_MS`]: one may be a thunderstorm, and two a repair.
+/// Restarts because something failed that make a node restless, within a day: one may be a thunderstorm, and two a repair.
 pub const RESTLESS_MIN: usize = 3;
 
 /// Moments of such restarts that are kept: a node that does nothing else is told by fewer.

@@ -344,10 +344,10 @@ impl NodeState {
         let end = next.anchor.unix_at_boot;
         let floor = self.floor_of(epoch).min(end);
         let play_ms = end.since_ms(floor).saturating_sub(first.0);
-        if play_ms == 0 {
-            return Some(Self::crowded(next_epoch - epoch, end, first));
-        }
         let end_off_ms = next.uncertainty_ms.saturating_add(self.drift_ms(*next_epoch, *next, UptimeMs(0)));
+        if play_ms == 0 {
+            return Some(Self::crowded(next_epoch - epoch, end, end_off_ms, first));
+        }
         Some(Dating::between(floor, first, play_ms, end_off_ms))
     }
 
@@ -372,12 +372,12 @@ impl NodeState {
 
     /// An epoch that has no room between its neighbours: the clock was set back between them, and only the later one is to be
     /// believed. `n_boots` before `end`, each of which gets a room of its own: alike as they are, their records must not meet.
-    fn crowded(n_boots: u32, end: UnixMs, first: UptimeMs) -> Dating {
+    fn crowded(n_boots: u32, end: UnixMs, end_off_ms: u64, first: UptimeMs) -> Dating {
         let n_rooms = n_boots.min(CROWDED_MAX);
         let back_ms = u64::from(n_rooms) * CROWDED_MS + u64::from(n_boots - n_rooms);
         Dating {
             anchor: Anchor { unix_at_boot: end.minus_ms(back_ms).minus_ms(first.0) },
-            uncertainty_ms: back_ms.max(first.0),
+            uncertainty_ms: back_ms.max(first.0).saturating_add(end_off_ms),
             fit: Some(Fit::crowded(first)),
         }
     }
