@@ -249,6 +249,13 @@ fn a_broken_cell_costs_its_row_and_no_other() {
         table.contains("2025-10-01T02:00,,none: rh or ea_kpa is missing\n") && said.contains("1 of 2"),
         "{table}"
     );
+    // A logger whose clock was changed: the hour that comes twice has a row and no number the second time.
+    let hours = "time,t_c,rh,u_ms,rs_mj\n2025-10-01T14:00,38,52,3.3,2.45\n2025-10-01T14:00,38,52,3.3,2.45\n2025-10-01T15:00,38,52,3.3,2.2\n";
+    let (table, said) = run(hours, &["--hourly", "--longitude", "104", "--reference", "asce-tall"]);
+    let lines: Vec<_> = table.lines().collect();
+    assert!(lines.len() == 4 && lines[2].contains("not after 2025-10-01T14:00 on line 2"), "{table}");
+    assert!(lines[1].contains("asce-tall-hourly") && lines[3].contains("asce-tall-hourly"), "{table}");
+    assert!(said.contains("1 of 3"), "{said}");
 }
 
 /// FAO-56 example 19: N'Diaye in Senegal, 1 October, 2:00 to 3:00 and 14:00 to 15:00; the night's clearness is 0.8.
