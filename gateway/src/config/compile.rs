@@ -138,6 +138,11 @@ impl Compiler<'_> {
         is_part_of_any(field, &self.spoilt) || begins(format!("{field}.")) || begins(format!("{field}["))
     }
 
+    /// Whether something wrong was told of just this field.
+    pub(super) fn is_told_of(&self, field: &str) -> bool {
+        self.spoilt.contains(field)
+    }
+
     /// Whether the shape of a field was wrong, or of what it is a part of.
     pub(super) fn is_mended(&self, field: &str) -> bool {
         is_part_of_any(field, &self.mended)

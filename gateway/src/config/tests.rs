@@ -166,6 +166,14 @@ fn a_guard_that_cannot_be_right_names_its_field() {
 }
 
 #[test]
+fn a_step_without_its_zone_says_so_beside_what_is_wrong_with_its_amount() {
+    let program = "[[program]]\nid = \"p1\"\nstarts = [\"20:00\"]\nsteps = [{ zone = \"z9\", minutes = 10, litres = 5 }]\n";
+    let found: Vec<_> =
+        problems(&format!("{GOOD_ZONE}\n{program}")).into_iter().map(|(_, field)| field).collect();
+    assert_eq!(found, ["program[0].steps[0]", "program[0].steps[0].zone"]);
+}
+
+#[test]
 fn a_pump_that_cannot_be_right_names_its_table() {
     let pump = |keys: &str| {
         let head = GOOD_ZONE.replacen(

@@ -135,7 +135,10 @@ impl Compiler<'_> {
         match kind {
             ProgramProblemKind::Empty => self.is_spoilt(&step),
             ProgramProblemKind::UnknownZone(zone) => {
-                self.is_spoilt(&format!("{step}.zone")) || self.forgiven.zones.contains(zone.as_str())
+                // An amount that is wrong says nothing of the zone.
+                is_stand_in(zone.as_str())
+                    || self.is_told_of(&format!("{step}.zone"))
+                    || self.forgiven.zones.contains(zone.as_str())
             }
             ProgramProblemKind::Amount(_) => {
                 let idx = step.rsplit('[').next().and_then(|idx| idx.trim_end_matches(']').parse().ok());
