@@ -24,7 +24,7 @@ mod bench;
 mod code;
 mod serve;
 
-pub use bench::{Bench, Ending, attend, rest};
+pub use bench::{Bench, Ending, attend, close_and_rest, rest};
 pub use code::{CODE_LEN_MAX, CodeError, from_code, to_code};
 pub use serve::{Ended, serve, tell_scan};
 

@@ -90,15 +90,20 @@ async fn main(spawner: Spawner) {
     let bench = Bench { watchdog, place, settings: flash.settings.clone(), coils, rs485 };
     let (installation, broker, rs485, bench) = apart(pin!(terminal::begin(bench, wants_setup))).await;
     let Bench { watchdog, place, coils, .. } = bench;
-    let valves = Valves::new(coils, &installation.config.valves);
+    let mut valves = Valves::new(coils, &installation.config.valves);
     if installation.config.valves.iter().any(|plan| plan.kind == ValveKind::Latching) {
         brownout::expect_latching();
     }
     inputs::watch(spawner, [waking(contact(chip.GPIO4)), contact(chip.GPIO9)], contact(chip.GPIO5));
 
     let radio_is_on = woken.as_ref().is_none_or(|woken| woken.contact);
-    let mut link = installation.wifi.as_ref().filter(|_| radio_is_on).map(|network| {
-        let (card, controller) = wifi::start(chip.WIFI, network).expect("the radio starts");
+    let network = installation.wifi.as_ref().filter(|_| radio_is_on);
+    let radio = network.map(|network| wifi::start(chip.WIFI, network)).transpose();
+    let Ok(radio) = radio else {
+        apart(pin!(terminal::close_and_rest(&installation, &mut valves, flash.settings.clone()))).await;
+        panic!("the radio does not start");
+    };
+    let mut link = radio.map(|(card, controller)| {
         let config = tcp::config(installation.network);
         let (stack, runner) =
             embassy_net::new(card, config, STACK.init(StackResources::new()), board::random());

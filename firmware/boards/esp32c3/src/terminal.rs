@@ -95,6 +95,11 @@ impl Bench {
     }
 }
 
+/// Closes every valve of a boot in which the node cannot run, and rests.
+pub(crate) async fn close_and_rest(installation: &Installation, valves: &mut Valves, settings: Partition) {
+    library::close_and_rest(installation, valves, settings, console::line).await;
+}
+
 /// Resets the chip for a boot with the node or without it.
 pub(crate) fn restart(for_setup: bool) -> ! {
     if for_setup { reset::restart_for_setup() } else { reset::restart(ResetCause::Software) }

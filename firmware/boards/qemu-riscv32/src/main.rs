@@ -83,7 +83,10 @@ async fn main(spawner: Spawner) {
     let bench = Bench { watchdog, gpio, rs485 };
     let (installation, broker, bench) = apart(pin!(terminal::begin(bench, wants_setup))).await;
     let Bench { watchdog, gpio, rs485 } = bench;
-    let card = Net::start().expect("virtio-net-device: the network");
+    let Some(card) = Net::start() else {
+        apart(pin!(terminal::close_and_rest(&installation, &gpio))).await;
+        panic!("virtio-net-device: the network");
+    };
     let config = tcp::config(installation.network);
     let (stack, runner) = embassy_net::new(card, config, STACK.init(StackResources::new()), board::random());
     spawner.spawn(run_network(runner).expect("its first and only time"));

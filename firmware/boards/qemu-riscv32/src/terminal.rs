@@ -82,6 +82,12 @@ impl Bench {
     }
 }
 
+/// Closes every valve of a boot in which the node cannot run, and rests.
+pub(crate) async fn close_and_rest(installation: &Installation, gpio: &Gpio) {
+    let settings = Partition::new(Partition::SETTINGS);
+    library::close_and_rest(installation, &mut Coils(gpio), settings, console::line).await;
+}
+
 /// Resets the machine for a boot with the node or without it.
 pub(crate) fn restart(for_setup: bool) -> ! {
     if for_setup { reset::restart_for_setup() } else { reset::restart(ResetCause::Software) }

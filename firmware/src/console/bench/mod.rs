@@ -150,6 +150,18 @@ impl<R: Read, W: fmt::Write, F: MultiwriteNorFlash, S: Read + Write + Speed, D: 
     }
 }
 
+/// Closes every valve of a boot that cannot go on, because what its node needs does not start, and rests: the boot that follows may
+/// fail as well. The board ends this one then.
+pub async fn close_and_rest<F: MultiwriteNorFlash>(
+    installed: &Installation,
+    outputs: &mut impl Outputs,
+    settings: F,
+    log: fn(fmt::Arguments<'_>),
+) {
+    close(Some(installed), outputs, settings, log).await;
+    Timer::after_secs(REST_S).await;
+}
+
 async fn close<F: MultiwriteNorFlash>(
     installed: Option<&Installation>,
     outputs: &mut impl Outputs,

@@ -171,3 +171,12 @@ fn a_running_node_is_ended_only_by_what_ends_it() {
     check(b"setup\n", Some(true), &["=ok starting again without the node"]);
     check(b"factory-reset yes\n", Some(false), &["=ok"]);
 }
+
+#[test]
+fn a_boot_that_cannot_go_on_closes_every_valve_and_rests() {
+    let (seen, before) = (Seen::default(), now_ms());
+    let settings = Nor::new(2, &Power::default());
+    block_on(close_and_rest(&installed(), &mut seen.clone(), settings, |_| {}));
+    assert_eq!(*seen.0.borrow(), ["valve 0 closes 2 times"]);
+    assert!(now_ms() - before >= REST_S * 1000);
+}
