@@ -30,7 +30,6 @@ pub mod replay;
 pub mod rules;
 pub mod sim;
 pub mod sinks;
-pub mod store;
 pub mod supervisor;
 pub mod why;
 pub mod words;
@@ -41,6 +40,7 @@ use config::{ExternalBroker, Settings};
 use farm::Farm;
 use giot_engine::program::FarmState;
 use giot_shared::time::UnixMs;
+use giot_store::{Reader, Store, StoreOptions, Upkeep, Writer};
 use hub::registry::{BrokerAccess, Registry};
 use hub::view::FarmView;
 use hub::{Hub, Parts, Request};
@@ -53,7 +53,6 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
-use store::{Reader, Store, StoreOptions, Upkeep, Writer};
 use supervisor::Supervisor;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
@@ -99,7 +98,7 @@ impl Gateway {
     /// Opens the data folder, binds both addresses and starts every task; both accept when this returns.
     ///
     /// # Errors
-    /// When the folder is in use or newer ([`store::OpenError`]), an address cannot be bound, or the disk refuses.
+    /// When the folder is in use or newer ([`giot_store::OpenError`]), an address cannot be bound, or the disk refuses.
     pub async fn start(options: Options) -> anyhow::Result<Self> {
         let Options { data, http, mqtt, anonymous, farm, demo_time } = options;
         anyhow::ensure!(
@@ -364,7 +363,7 @@ fn secret_file(path: &Path, n_bytes: usize) -> anyhow::Result<String> {
 
 /// The newest moment in the store: a clock behind it is wrong.
 fn newest(reader: &Reader) -> anyhow::Result<Option<UnixMs>> {
-    let diary = reader.diary(&store::DiaryFilter { limit: 1, ..store::DiaryFilter::default() })?;
+    let diary = reader.diary(&giot_store::DiaryFilter { limit: 1, ..giot_store::DiaryFilter::default() })?;
     Ok(diary.iter().filter_map(|row| row.entry.at_us).max().map(|at_us| UnixMs(at_us.div_euclid(1000))))
 }
 

@@ -27,7 +27,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 TARGET = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
 METRICS = ["soil_moisture", "soil_temperature", "air_temperature", "battery"]
-FROM_S = 1_769_904_000  # gateway/src/store/bench/farm.rs
+FROM_S = 1_769_904_000  # gateway/store/src/bench/farm.rs
 BODY_BYTES = 1 << 20
 QUESTIONS = 21
 PACKAGES = {"victoria-metrics": "victoria-metrics", "influxd": "influxdb"}

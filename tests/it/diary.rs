@@ -132,7 +132,7 @@ async fn opensprinkler_logs_by_range_and_type() {
         let mut n_found = 0;
         for from in &moments {
             for to in moments.iter().filter(|to| *to > from) {
-                let is_meant = |row: &&giot_gateway::store::DiaryRow| {
+                let is_meant = |row: &&giot_store::DiaryRow| {
                     (from * 1000..to * 1000).contains(&row.entry.recorded_us)
                         && (wanted.is_empty() || wanted.contains(&row.entry.event.as_str()))
                 };
@@ -230,6 +230,6 @@ async fn a_changed_word_is_found() {
     }
 }
 
-fn first_by_person(rows: &[giot_gateway::store::DiaryRow]) -> i64 {
+fn first_by_person(rows: &[giot_store::DiaryRow]) -> i64 {
     rows.iter().find(|row| row.entry.person.is_some()).expect("a person started it").id
 }

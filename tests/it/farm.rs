@@ -8,7 +8,7 @@
     reason = "helpers of tests fail the test"
 )]
 
-use giot_gateway::store::{DiaryFilter, DiaryRow, Reader, ValveEventFilter, ValveEventRow};
+use giot_store::{DiaryFilter, DiaryRow, Reader, ValveEventFilter, ValveEventRow};
 use giot_tests::giot::{self, Giot, wait_for};
 use giot_tests::node::{Kit, PATIENCE, key_from_hex};
 use serde_json::Value;

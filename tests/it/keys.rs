@@ -3,8 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests fail the test")]
 
 use giot_board_host::NodeStatus;
-use giot_gateway::store::Reader;
 use giot_shared::wire::{NodeKey, ResetCause, broker_password};
+use giot_store::Reader;
 use giot_tests::device::{Connect, Device, Version};
 use giot_tests::giot::{self, Giot, wait_for};
 use giot_tests::node::{Kit, PATIENCE, key_from_hex};

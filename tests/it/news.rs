@@ -1,10 +1,10 @@
 //! What a node tells of itself reaches people once: why it began anew, and what its full memory gave up.
 
-use giot_gateway::store::{DiaryFilter, Reader};
 use giot_shared::ids::Position;
 use giot_shared::metric::Metric;
 use giot_shared::time::UptimeMs;
 use giot_shared::wire::{Body, Hello, Lost, Reading, Record, Records, ResetCause, Uplink};
+use giot_store::{DiaryFilter, Reader};
 use giot_tests::device::{Connect, Device, Packet, Version};
 use giot_tests::giot::{self, Credentials, Giot};
 use serde_json::Value;
@@ -83,7 +83,7 @@ fn diary(data: &Path) -> Vec<(String, String, Value)> {
     let filter = DiaryFilter { limit: 1000, ..DiaryFilter::default() };
     let mut rows = Reader::open(data).unwrap().diary(&filter).unwrap();
     rows.reverse();
-    let told = |row: giot_gateway::store::DiaryRow| {
+    let told = |row: giot_store::DiaryRow| {
         assert_eq!(row.entry.by, "node");
         (row.entry.event, row.entry.reason, serde_json::from_str(&row.entry.args).unwrap())
     };

@@ -3,8 +3,8 @@
 
 use crate::farm::{Farm, ZONE};
 use giot_gateway::clock::Clock;
-use giot_gateway::store::DiaryEntry;
 use giot_shared::wire::ResetCause;
+use giot_store::DiaryEntry;
 use giot_tests::giot::{self, wait_for};
 use serde_json::{Value, json};
 use std::time::Duration;

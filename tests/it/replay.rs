@@ -14,7 +14,7 @@
 )]
 
 use giot_gateway::clock::Clock;
-use giot_gateway::store::Reader;
+use giot_store::Reader;
 use giot_tests::giot::{self, Giot, text, wait_for};
 use giot_tests::mosquitto::{GATEWAY_USER, Mosquitto, PASSWORD};
 use std::fmt::Write as _;

@@ -2,7 +2,7 @@
 //! killed or lose what they had taken.
 
 use giot_gateway::clock::Clock;
-use giot_gateway::store::Reader;
+use giot_store::Reader;
 use giot_tests::giot::{Giot, get, run, text, wait_for};
 use giot_tests::tsdb::{Influx, Series, TOKEN, pair, victoria, victoria_count, victoria_points};
 use std::collections::BTreeMap;

@@ -9,8 +9,8 @@
 )]
 
 use crate::farm::{Farm, ZONE};
-use giot_gateway::store::{DiaryProof, Reader};
 use giot_shared::wire::ResetCause;
+use giot_store::{DiaryProof, Reader};
 use giot_tests::giot::{self, Giot, text, wait_for};
 use giot_tests::node::PATIENCE;
 use serde_json::{Value, json};

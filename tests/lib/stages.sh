@@ -151,7 +151,7 @@ stage_tidy() {
 stage_unit() {
     need_build || return 1
     run_programs shared '.*'
-    run_programs gateway '.*' --skip store::
+    run_programs gateway '.*'
     run_programs tests giot_tests --skip fuzz::
 }
 
@@ -183,7 +183,7 @@ stage_nostd() {
 
 stage_store() {
     need_build || return 1
-    run_programs gateway giot_gateway store::
+    run_programs gateway/store '.*'
 }
 
 # ---- bytes from outside --------------------------------------------------------------------------------------------

@@ -14,14 +14,18 @@ pub(crate) struct Edge {
 }
 
 /// What each package may import of this workspace. The tests may import everything.
-const MAY_IMPORT: [(&str, &[&str]); 6] = [
+const MAY_IMPORT: [(&str, &[&str]); 7] = [
     ("giot-shared", &[]),
     ("giot-firmware", &["giot-shared"]),
     ("giot-board-host", &["giot-firmware", "giot-shared"]),
     ("giot-engine", &["giot-shared"]),
     // The simulated board: for the demo and the replay of a history only.
-    ("giot-gateway", &["giot-board-host", "giot-engine", "giot-firmware", "giot-shared"]),
-    ("giot-tests", &["giot-board-host", "giot-engine", "giot-firmware", "giot-gateway", "giot-shared"]),
+    ("giot-store", &[]),
+    ("giot-gateway", &["giot-board-host", "giot-engine", "giot-firmware", "giot-shared", "giot-store"]),
+    (
+        "giot-tests",
+        &["giot-board-host", "giot-engine", "giot-firmware", "giot-gateway", "giot-shared", "giot-store"],
+    ),
 ];
 
 /// The libraries from outside that the engine may use: mathematics that computes the same bits everywhere.

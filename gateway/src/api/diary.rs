@@ -11,8 +11,8 @@ use super::auth::SignedIn;
 use super::error::Problem;
 use super::model::{self, DiaryEntry};
 use super::{Api, ask};
-use crate::store::DiaryFilter;
 use giot_engine::Event;
+use giot_store::DiaryFilter;
 
 /// Entries of one answer at most.
 const LIMIT_MAX: u32 = 1000;

@@ -13,7 +13,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use super::auth::SignedIn;
 use super::error::Problem;
 use super::{Api, ask, model};
-use crate::store::DiaryFilter;
+use giot_store::DiaryFilter;
 
 /// Changes of the farm are told at most this often, in real time.
 const OVERVIEW_EVERY: Duration = Duration::from_secs(1);

@@ -25,7 +25,7 @@ use crate::farm::diff::{self, Change, DiffLine};
 use crate::farm::{Author, Draft, NOTE_CHARS_MAX, TEXT_BYTES_MAX, are_known, needs_restart};
 use crate::hub::Wish;
 use crate::hub::farm::Saving;
-use crate::store::FarmRow;
+use giot_store::FarmRow;
 
 /// Longest body: a text in which every byte is escaped, and a note.
 const BODY_MAX: usize = 2 * TEXT_BYTES_MAX + 8 * 1024;

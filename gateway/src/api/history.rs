@@ -13,7 +13,7 @@ use super::error::Problem;
 use super::model::{self, Reason, Soil};
 use super::{Api, ask, zones};
 use crate::ingest;
-use crate::store::{DiaryFilter, Reader, ValveEventFilter, ValveEventRow};
+use giot_store::{DiaryFilter, Reader, ValveEventFilter, ValveEventRow};
 use std::collections::BTreeMap;
 
 /// Points of one series at most: two per pixel of a large screen.

@@ -14,7 +14,7 @@ use crate::config::Settings;
 use crate::hub::view::{DeviceState, FarmView};
 use crate::hub::{codec, news};
 use crate::sinks::sender::{SinkView, Views};
-use crate::store;
+use giot_store::{DiaryEntry as StoredEntry, DiaryRow};
 
 /// The farm at one look.
 #[derive(Debug, Serialize, ToSchema)]
@@ -277,14 +277,14 @@ pub(super) fn reason(reason: &EngineReason) -> Reason {
 }
 
 /// The reason of a stored entry.
-pub(super) fn stored_reason(entry: &store::DiaryEntry) -> Reason {
+pub(super) fn stored_reason(entry: &StoredEntry) -> Reason {
     let args = serde_json::from_str(&entry.args).unwrap_or_default();
     Reason { code: entry.reason.clone(), args }
 }
 
 /// A stored diary entry for JSON.
 #[expect(clippy::cast_precision_loss, reason = "spans and volumes of one run are far below 2^53")]
-pub(super) fn diary_entry(row: &store::DiaryRow) -> DiaryEntry {
+pub(super) fn diary_entry(row: &DiaryRow) -> DiaryEntry {
     let entry = &row.entry;
     DiaryEntry {
         id: row.id,

@@ -26,7 +26,7 @@ use crate::history::table;
 use crate::history::thin::{POINTS_MAX, POINTS_MIN, Thinner};
 use crate::history::timezone::TimeZone;
 use crate::quality::Quality;
-use crate::store::{Bucket, Reader, Sample};
+use giot_store::{Bucket, Reader, Sample};
 
 /// Points of one series without a wish.
 const POINTS_DEFAULT: u32 = 600;

@@ -1,4 +1,4 @@
-//! The history as numbers: a series as it was recorded, in spans of time, and the latest of all.
+//! The history as digits: a series as it was recorded, in spans of time, and the latest of all.
 //!
 //! A series is streamed while it is read, so that a year of it takes no more memory than a day. Must not convert: values have the unit
 //! of their metric, as the device sent them.
@@ -16,15 +16,17 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::auth::SignedIn;
 use super::error::Problem;
-use super::numbers::{Numbers, put_whole};
 use super::past::cut_ms;
 use super::pieces::{self, Pieces};
 use super::{Api, ask};
 use crate::quality::Quality;
-use crate::store::{Bucket, LastValue, Reader, Sample};
+use giot_store::{Bucket, Digits, LastValue, Reader, Rows, Sample, put_whole};
 
 /// Spans of one answer at most: ten years of hours.
 const SPANS_MAX: i64 = 100_000;
+
+/// Samples that are written before it is looked whether they are a piece: some tens of kilobytes.
+const ROWS_AT_ONCE: usize = 1_024;
 
 /// What one latest sample takes as text, usually.
 const LATEST_BYTES: usize = 128;
@@ -127,8 +129,8 @@ pub(crate) async fn latest(_: SignedIn, State(api): State<Api>) -> Result<Respon
     let body = ask(&api.reader, |reader| {
         let values = reader.last_values(None)?;
         let mut body = Vec::with_capacity(values.len() * LATEST_BYTES);
-        let mut numbers = Numbers::default();
-        put_list(&mut body, &values, |body, last| put_latest(&mut numbers, body, last))?;
+        let mut digits = Digits::default();
+        put_list(&mut body, &values, |body, last| put_latest(&mut digits, body, last))?;
         Ok(body)
     });
     Ok(([(header::CONTENT_TYPE, "application/json")], body.await?).into_response())
@@ -150,8 +152,8 @@ pub(crate) async fn spans(
         let (buckets, summary) = reader.buckets(&device, &metric, &edges, query.rises)?;
         let mut body = Vec::with_capacity(buckets.len() * SPAN_BYTES + SPAN_BYTES);
         body.extend_from_slice(b"{\"spans\":");
-        let mut numbers = Numbers::default();
-        put_list(&mut body, &buckets, |body, bucket| put_span(&mut numbers, body, bucket))?;
+        let mut digits = Digits::default();
+        put_list(&mut body, &buckets, |body, bucket| put_span(&mut digits, body, bucket))?;
         write!(body, ",\"n_damaged\":{},\"cut\":", summary.n_damaged())?;
         serde_json::to_writer(&mut body, &cut_ms(summary.cut_us))?;
         body.push(b'}');
@@ -178,31 +180,31 @@ fn put_list<T>(
 }
 
 /// Appends a [`Span`].
-fn put_span(numbers: &mut Numbers, body: &mut Vec<u8>, bucket: &Bucket) -> io::Result<()> {
+fn put_span(digits: &mut Digits, body: &mut Vec<u8>, bucket: &Bucket) -> io::Result<()> {
     put_whole(body, b"{\"at\":", bucket.from_us.div_euclid(1_000));
     put_whole(body, b",\"n\":", bucket.n_values.cast_signed());
     put_whole(body, b",\"n_flagged\":", bucket.n_flagged.cast_signed());
-    numbers.put_value(body, b",\"min\":", bucket.min)?;
-    numbers.put_value(body, b",\"max\":", bucket.max)?;
-    numbers.put_value(body, b",\"mean\":", bucket.mean)?;
-    numbers.put_value(body, b",\"last\":", bucket.last)?;
-    numbers.put_value(body, b",\"time_mean\":", bucket.time_mean)?;
+    digits.put_value(body, b",\"min\":", bucket.min)?;
+    digits.put_value(body, b",\"max\":", bucket.max)?;
+    digits.put_value(body, b",\"mean\":", bucket.mean)?;
+    digits.put_value(body, b",\"last\":", bucket.last)?;
+    digits.put_value(body, b",\"time_mean\":", bucket.time_mean)?;
     if let Some(rise) = bucket.rise {
-        numbers.put_value(body, b",\"rise\":", rise)?;
+        digits.put_value(body, b",\"rise\":", rise)?;
     }
     body.push(b'}');
     Ok(())
 }
 
 /// Appends a [`Latest`].
-fn put_latest(numbers: &mut Numbers, body: &mut Vec<u8>, last: &LastValue) -> io::Result<()> {
+fn put_latest(digits: &mut Digits, body: &mut Vec<u8>, last: &LastValue) -> io::Result<()> {
     body.extend_from_slice(b"{\"device\":");
     serde_json::to_writer(&mut *body, &*last.device)?;
     body.extend_from_slice(b",\"metric\":");
     serde_json::to_writer(&mut *body, &*last.metric)?;
     put_whole(body, b",\"at\":", last.sample.at_us.div_euclid(1_000));
     match last.sample.value {
-        Some(value) => numbers.put_value(body, b",\"value\":", value)?,
+        Some(value) => digits.put_value(body, b",\"value\":", value)?,
         None => body.extend_from_slice(b",\"value\":null"),
     }
     body.extend_from_slice(b",\"quality\":");
@@ -252,34 +254,60 @@ fn stream(
     range_us: Range<i64>,
     pieces: &mut Pieces,
 ) -> anyhow::Result<()> {
-    pieces.buffer().extend_from_slice(b"{\"samples\":");
+    pieces.buffer().extend_from_slice(b"{\"samples\":[");
     let mut failed = None;
-    let (mut numbers, mut opening) = (Numbers::default(), &b"[["[..]);
-    let summary = reader.samples(device, metric, range_us, &mut |sample| {
-        let written = put_sample(&mut numbers, pieces.buffer(), opening, sample);
-        opening = b",[";
-        match written.and_then(|()| pieces.pass_on()) {
-            Ok(()) => ControlFlow::Continue(()),
-            Err(error) => {
-                failed = Some(error);
-                ControlFlow::Break(())
-            }
+    let (mut digits, mut opening) = (Digits::default(), &b"["[..]);
+    let summary = reader.rows(device, metric, range_us, &mut |rows| match put_rows(
+        &mut digits,
+        pieces,
+        &mut opening,
+        &rows,
+    ) {
+        Ok(()) => ControlFlow::Continue(()),
+        Err(error) => {
+            failed = Some(error);
+            ControlFlow::Break(())
         }
     })?;
     if let Some(error) = failed {
         return Err(error.into());
     }
-    let none = if opening == b"[[" { "[" } else { "" };
-    write!(pieces, "{none}],\"n_damaged\":{}}}", summary.n_damaged())?;
+    write!(pieces, "],\"n_damaged\":{}}}", summary.n_damaged())?;
     Ok(())
 }
 
-fn put_sample(numbers: &mut Numbers, piece: &mut Vec<u8>, opening: &[u8], sample: Sample) -> io::Result<()> {
+/// Writes samples; `opening` is what the next one begins with.
+fn put_rows(
+    digits: &mut Digits,
+    pieces: &mut Pieces,
+    opening: &mut &'static [u8],
+    rows: &Rows<'_>,
+) -> io::Result<()> {
+    match rows {
+        Rows::Samples(samples) => {
+            for sample in *samples {
+                put_sample(digits, pieces.buffer(), opening, *sample)?;
+                pieces.pass_on()?;
+                *opening = b",[";
+            }
+        }
+        Rows::Decimals { at_us, mantissas, scale } => {
+            for (at_us, mantissas) in at_us.chunks(ROWS_AT_ONCE).zip(mantissas.chunks(ROWS_AT_ONCE)) {
+                digits.put_decimals(pieces.buffer(), opening, at_us, mantissas, *scale)?;
+                pieces.pass_on()?;
+                *opening = b",[";
+            }
+        }
+    }
+    Ok(())
+}
+
+fn put_sample(digits: &mut Digits, piece: &mut Vec<u8>, opening: &[u8], sample: Sample) -> io::Result<()> {
     let at = sample.at_us.div_euclid(1_000);
     if sample.quality == 0 {
-        return numbers.put_sample(piece, opening, at, sample.value, b']');
+        return digits.put_sample(piece, opening, at, sample.value, b']');
     }
-    numbers.put_sample(piece, opening, at, sample.value, b',')?;
+    digits.put_sample(piece, opening, at, sample.value, b',')?;
     serde_json::to_writer(&mut *piece, Quality::from_byte(sample.quality).code())?;
     piece.push(b']');
     Ok(())
@@ -302,9 +330,9 @@ mod tests {
     #[test]
     fn a_sample_is_a_short_row() {
         let mut piece = Vec::new();
-        let mut numbers = Numbers::default();
+        let mut digits = Digits::default();
         let mut put = |opening: &[u8], at_us, value, quality| {
-            put_sample(&mut numbers, &mut piece, opening, Sample { at_us, value, quality }).unwrap();
+            put_sample(&mut digits, &mut piece, opening, Sample { at_us, value, quality }).unwrap();
         };
         put(b"[", 1_500, Some(23.4), 0);
         put(b",[", 2_000, None, 1);
@@ -313,7 +341,7 @@ mod tests {
 
     #[test]
     fn answers_have_the_shapes_that_are_described() {
-        let mut numbers = Numbers::default();
+        let mut digits = Digits::default();
         let device: std::sync::Arc<str> = "n\"1".into();
         for (value, quality) in [(Some(23.4), 0), (Some(-0.0), 0), (None, 1)] {
             let sample = Sample { at_us: -1_500, value, quality };
@@ -326,7 +354,7 @@ mod tests {
                 quality: Quality::from_byte(quality).code(),
             };
             let mut body = Vec::new();
-            put_latest(&mut numbers, &mut body, &last).unwrap();
+            put_latest(&mut digits, &mut body, &last).unwrap();
             assert_eq!(String::from_utf8(body).unwrap(), serde_json::to_string(&shape).unwrap());
         }
         for rise in [None, Some(0.1 + 0.2)] {
@@ -335,7 +363,7 @@ mod tests {
             let bucket = Bucket { from_us, n_values, n_flagged, min, max, mean, last, time_mean, rise };
             let shape = Span { at: 3_600_000, n: 60, n_flagged, min, max, mean, last, time_mean, rise };
             let mut body = Vec::new();
-            put_list(&mut body, &[bucket, bucket], |body, one| put_span(&mut numbers, body, one)).unwrap();
+            put_list(&mut body, &[bucket, bucket], |body, one| put_span(&mut digits, body, one)).unwrap();
             let expected = serde_json::to_string(&[&shape, &shape]).unwrap();
             assert_eq!(String::from_utf8(body).unwrap(), expected);
         }

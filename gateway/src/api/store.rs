@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 use super::auth::SignedIn;
 use super::error::Problem;
 use super::{Api, ask};
-use crate::store::{DiskRoom, DiskState, MendNote, Reader, RoomNote};
+use giot_store::{DiskRoom, DiskState, MendNote, Reader, RoomNote};
 
 /// How the history does.
 #[derive(Debug, Serialize, ToSchema)]
@@ -106,7 +106,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::store::{Batch, DeviceSamples, MetricSample, Retention, Store, Upkeep};
+    use giot_store::{Batch, DeviceSamples, MetricSample, Retention, Store, Upkeep};
 
     const T0: i64 = 1_700_000_000_000_000;
     const HOUR: i64 = 3_600_000_000;

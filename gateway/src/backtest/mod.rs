@@ -32,7 +32,7 @@ use crate::balance;
 use crate::config::{Settings, to_milli};
 use crate::ingest;
 use crate::quality::Quality;
-use crate::store::Reader;
+use giot_store::Reader;
 
 /// Longest backtest, days.
 pub const DAYS_MAX: i32 = 366;

@@ -6,7 +6,7 @@ use giot_shared::units::MoisturePermyriad;
 use super::*;
 use crate::config::compile;
 use crate::demo::Orchard;
-use crate::store::{Store, StoreOptions};
+use giot_store::{Store, StoreOptions};
 
 /// A zone of the demo that thresholds alone water.
 const ZONE: &str = "man-1";

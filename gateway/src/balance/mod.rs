@@ -30,7 +30,7 @@ use crate::config::Settings;
 use crate::hub::view::FarmView;
 use crate::hub::{Request, Wish};
 use crate::ingest;
-use crate::store::{DiaryFilter, Reader};
+use giot_store::{DiaryFilter, Reader};
 
 /// How often everything is counted anew, in the gateway's time: rain and late readings come in meanwhile.
 const EVERY: Duration = Duration::from_secs(600);

@@ -9,7 +9,7 @@ use giot_engine::program::Date;
 use giot_shared::ids::NodeId;
 use giot_shared::metric::Metric;
 
-use crate::store::{Bucket, Reader};
+use giot_store::{Bucket, Reader};
 
 const HOUR_US: i64 = 3_600_000_000;
 /// Hours of a day that must have sound readings: a daily extreme or mean is then not far off.

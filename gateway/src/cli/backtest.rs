@@ -10,9 +10,9 @@ use super::{DataFolder, UsageError, say, serve};
 use crate::backtest::{DAYS_MAX, Report, Sum, backtest, to_json};
 use crate::clock::Clock;
 use crate::hub::codec::args_for_people;
-use crate::store::Reader;
 use crate::why::day_of;
 use crate::words::{Lang, Names, Words, number, percent, span};
+use giot_store::Reader;
 
 /// Try a zone's settings or one program on the stored history
 #[derive(Debug, clap::Args)]

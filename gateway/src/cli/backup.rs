@@ -3,7 +3,7 @@
 use super::store::{bar, show};
 use super::{DataFolder, UsageError, say};
 use crate::clock::Clock;
-use crate::store::{self, BackupError, Proof, Stage};
+use giot_store::{BackupError, Proof, Stage};
 use indicatif::ProgressBar;
 use std::path::{Path, PathBuf};
 
@@ -61,8 +61,9 @@ pub(super) fn back_up(args: &BackupArgs) -> anyhow::Result<()> {
     let to =
         if args.to.is_dir() { args.to.join(format!("giot-{}.sqlite", stamp())) } else { args.to.clone() };
     let bar = bar("")?;
-    let made =
-        store::back_up(&args.data.data, &to, &mut |stage, n_done, n_all| tell(&bar, stage, n_done, n_all));
+    let made = giot_store::back_up(&args.data.data, &to, &mut |stage, n_done, n_all| {
+        tell(&bar, stage, n_done, n_all)
+    });
     bar.finish_and_clear();
     let proof = made.map_err(|error| explained(error, "give another name"))?;
     say(&if args.json { json(&proof) } else { text(&proof, "backed up to") })
@@ -72,7 +73,7 @@ pub(super) fn restore(args: &RestoreArgs) -> anyhow::Result<()> {
     let replaced = args.force.then(|| format!("giot-replaced-{}.sqlite", stamp()));
     let bar = bar("")?;
     let made =
-        store::restore(&args.from, &args.data.data, replaced.as_deref(), &mut |stage, n_done, n_all| {
+        giot_store::restore(&args.from, &args.data.data, replaced.as_deref(), &mut |stage, n_done, n_all| {
             tell(&bar, stage, n_done, n_all);
         });
     bar.finish_and_clear();

@@ -3,9 +3,9 @@
 use super::{UsageError, say};
 use crate::clock::monotonic;
 use crate::rules::bench as rules_bench;
-use crate::store::Store;
-use crate::store::bench::{self, BenchPlan};
 use anyhow::Context;
+use giot_store::Store;
+use giot_store::bench::{self, BenchPlan};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};

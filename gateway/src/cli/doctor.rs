@@ -5,9 +5,9 @@ use crate::clock::Clock;
 use crate::config::{REFERENCE, Settings, compile};
 use crate::farm;
 use crate::hub::news;
-use crate::store::{DISK_FREE_MIN, DiaryProof, DiskRoom, DiskState, Reader};
 use anyhow::Context;
 use giot_engine::Timing;
+use giot_store::{DISK_FREE_MIN, DiaryProof, DiskRoom, DiskState, Reader};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::ops::ControlFlow;
 use std::path::PathBuf;
@@ -137,7 +137,7 @@ fn check_store(args: &Args, settings: Option<&Settings>, findings: &mut Findings
         Ok(reader) => reader,
         Err(error) => {
             let error = anyhow::Error::new(error);
-            let is_damaged = error.chain().any(crate::store::is_corruption);
+            let is_damaged = error.chain().any(giot_store::is_corruption);
             let remedy = if is_damaged { ": damaged: giot store repair" } else { "" };
             return findings.bad(&format!("{}: {error:#}{remedy}", dir.display()));
         }

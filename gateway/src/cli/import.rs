@@ -3,8 +3,8 @@
 use super::{DataFolder, UsageError, format_time, say};
 use crate::config::parse_utc_offset;
 use crate::import::{ImportError, LineError, Reading, Taker, line, query, table};
-use crate::store::{Batch, DeviceSamples, MetricSample, Store, Writer};
 use anyhow::Context;
+use giot_store::{Batch, DeviceSamples, MetricSample, Store, Writer};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -279,7 +279,7 @@ fn progress(what: &str, n_bytes: u64) -> anyhow::Result<ProgressBar> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::Reader;
+    use giot_store::Reader;
     use std::ops::ControlFlow;
 
     fn csv(dir: &Path, text: &str, is_dry: bool) -> anyhow::Result<()> {

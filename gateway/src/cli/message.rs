@@ -9,8 +9,8 @@ use crate::messages::place_key;
 use crate::messages::post::Post;
 use crate::sinks::sender::text_of;
 use crate::sinks::verdict::{Answer, Verdict};
-use crate::store::{DiaryFilter, Reader};
 use crate::words::Words;
+use giot_store::{DiaryFilter, Reader};
 
 /// Try the messages that go to people's phones, and see what was told
 #[derive(Debug, clap::Subcommand)]

@@ -31,9 +31,9 @@ mod why;
 pub(crate) use self::backup::stamp;
 
 use crate::config::ConfigError;
-use crate::store::OpenError;
 use anyhow::Context;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use giot_store::OpenError;
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -113,7 +113,7 @@ pub fn main() -> ExitCode {
         Err(error) => {
             // Nothing is left to tell it to when stderr is closed.
             writeln!(std::io::stderr(), "giot: {error:#}").ok();
-            if error.chain().any(crate::store::is_corruption) {
+            if error.chain().any(giot_store::is_corruption) {
                 let what = "the store is damaged: stop the gateway, keep a copy of its folder, then giot store repair";
                 writeln!(std::io::stderr(), "giot: {what}").ok();
             }

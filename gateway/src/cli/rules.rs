@@ -12,7 +12,7 @@ use crate::clock::Clock;
 use crate::rules::{
     DAYS_MAX, READINGS_MAX_AT_LENGTH, Rehearsal, chosen, parse_span_ms, rehearse_store, span_of,
 };
-use crate::store::Reader;
+use giot_store::Reader;
 
 /// Rules: what follows when a condition holds
 #[derive(Debug, clap::Subcommand)]

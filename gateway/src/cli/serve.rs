@@ -3,9 +3,9 @@
 use super::{DataFolder, Signals, UsageError, read_file, runtime, say, start_log};
 use crate::config::{Settings, compile};
 use crate::farm::{self, Farm, FarmFile};
-use crate::store::Reader;
 use crate::{Gateway, Options};
 use giot_engine::Timing;
+use giot_store::Reader;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 

@@ -4,7 +4,7 @@ use super::{DataFolder, UsageError, format_time, parse_time, runtime, say};
 use crate::config::{Settings, SinkPlan};
 use crate::sinks::verdict::{Answer, Verdict};
 use crate::sinks::{self, sender};
-use crate::store::{OpenError, Reader, SinkRow, forget_sink, resend_sink};
+use giot_store::{OpenError, Reader, SinkRow, forget_sink, resend_sink};
 use std::path::PathBuf;
 
 /// Refused lines that are shown.

@@ -1,7 +1,7 @@
 //! `giot store`: the history's file as an operator sees it: how full, how sound, smaller.
 
 use super::{DataFolder, format_time, say};
-use crate::store::{self, CheckReport, Sizes, Store, check_store, measure};
+use giot_store::{CheckReport, Sizes, Store, check_store, measure};
 use indicatif::{ProgressBar, ProgressStyle};
 
 /// Look at the store, check it, make it small
@@ -249,8 +249,9 @@ fn repair(args: &RepairArgs) -> anyhow::Result<()> {
     let bar = bar("repairing")?;
     let old_name = format!("giot-damaged-{}.sqlite", super::backup::stamp());
     let at_us = crate::clock::Clock::system(None).wall_us_unchecked();
-    let mended =
-        store::repair(&args.data.data, &old_name, at_us, &mut |n_done, n_all| show(&bar, n_done, n_all))?;
+    let mended = giot_store::repair(&args.data.data, &old_name, at_us, &mut |n_done, n_all| {
+        show(&bar, n_done, n_all)
+    })?;
     bar.finish_and_clear();
     let lost: Vec<String> = mended.lost.iter().map(ToString::to_string).collect();
     let replaced = mended.replaced.as_ref().map(|path| path.display().to_string());

@@ -8,9 +8,9 @@ use serde_json::json;
 
 use super::{DataFolder, UsageError, say, serve};
 use crate::clock::Clock;
-use crate::store::Reader;
 use crate::why::{Answer, day_of, explain, gather};
 use crate::words::{Lang, Names, Words};
+use giot_store::Reader;
 
 /// Say why a zone was watered on a day, or why not
 #[derive(Debug, clap::Args)]

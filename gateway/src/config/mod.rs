@@ -23,8 +23,8 @@ mod zone;
 
 use crate::balance::{BalancePlan, Station};
 use crate::history::timezone::TimeZone;
-use crate::store::Retention;
 use giot_engine::{HeldWater, Plan, ProbeRef, ProgramId, SourceId, ZoneId};
+use giot_store::Retention;
 use std::collections::BTreeMap;
 use std::fmt;
 

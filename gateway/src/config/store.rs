@@ -2,7 +2,7 @@
 
 use super::compile::Compiler;
 use super::raw;
-use crate::store::{Keep, Retention};
+use giot_store::{Keep, Retention};
 use toml::Spanned;
 
 /// Three years of every reading: last season and the one before, to the minute.

@@ -22,7 +22,7 @@ use crate::clock::Clock;
 use crate::config::{ConfigError, Problem, Secrets, Settings, compile_for, masked, unmasked};
 use crate::hub::codec;
 use crate::hub::farm::leaves_open;
-use crate::store::{Batch, DiaryEntry, FarmRow, Reader, Writer, farm_secret};
+use giot_store::{Batch, DiaryEntry, FarmRow, Reader, Writer, farm_secret};
 
 /// Longest text of a farm, bytes: five hundred zones take half of it.
 pub const TEXT_BYTES_MAX: usize = 512 * 1024;

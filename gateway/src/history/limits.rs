@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::series::SeriesName;
-use crate::store::{ReadError, Reader};
+use giot_store::{ReadError, Reader};
 
 /// Series side by side: more lines than eyes can tell apart, and a screen of columns in a sheet.
 pub const SERIES_MAX: usize = 32;

@@ -10,7 +10,7 @@
 //! | [`limits`] | how much one question may cost |
 //! | [`export`] | the same as CSV, XLSX or Parquet |
 //!
-//! Must not know HTTP, the command line or SQLite: it asks a [`crate::store::Reader`] and writes to what it is given. Invariants: a time
+//! Must not know HTTP, the command line or SQLite: it asks a [`giot_store::Reader`] and writes to what it is given. Invariants: a time
 //! without a value stays one (nothing is interpolated), values keep the unit of their metric, memory does not grow with the range.
 
 pub mod export;

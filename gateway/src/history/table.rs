@@ -5,7 +5,7 @@
 use std::ops::ControlFlow;
 
 use super::series::SeriesName;
-use crate::store::{Bucket, Gap, ReadError, Reader, join_ranges};
+use giot_store::{Bucket, Gap, ReadError, Reader, join_ranges};
 
 /// Cells that are in memory at once (about 90 bytes each). Small in tests, so that they meet the bound.
 const WINDOW_CELLS: usize = if cfg!(test) { 12 } else { 16_384 };
@@ -82,7 +82,7 @@ pub fn rows(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::{Batch, DeviceSamples, MetricSample, Store};
+    use giot_store::{Batch, DeviceSamples, MetricSample, Store};
 
     const MINUTE: i64 = 60_000_000;
 

@@ -14,7 +14,7 @@
 
 use std::ops::Range;
 
-use crate::store::Sample;
+use giot_store::Sample;
 
 /// Points of one series at most: two per pixel of a large screen.
 pub const POINTS_MAX: u32 = 4_000;

@@ -1,8 +1,8 @@
 //! Between the engine's plain types and the store's text: reasons, diary entries, valve events. Pure.
 
-use crate::store::{DiaryEntry, ValveEventRow};
 use giot_engine::{ArgValue, By, Entry, Reason};
 use giot_shared::ids::NodeId;
+use giot_store::{DiaryEntry, ValveEventRow};
 use serde_json::{Map, Value, json};
 
 use crate::ingest::node::DatedValve;

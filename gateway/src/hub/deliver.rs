@@ -9,7 +9,6 @@ use crate::ingest::node::{Greeting, Heard, Taken, Verdict};
 use crate::ingest::{self, Sample, json};
 use crate::mqtt::{Ack, Delivery};
 use crate::quality::Quality;
-use crate::store::{Batch, DeviceRow, DeviceSamples, LastValue, Mark, MetricSample};
 use giot_engine::{Age, Input, Level, MetricName, ProbeRef, ValveRef};
 use giot_shared::ids::{CommandId, NodeId, ValveId};
 use giot_shared::metric::Metric;
@@ -17,6 +16,7 @@ use giot_shared::time::UnixMs;
 use giot_shared::wire::{
     self, Answer, Close, Downlink, Hello, Order, Records, SettingsEvent, Topic, Uplink, Welcome,
 };
+use giot_store::{Batch, DeviceRow, DeviceSamples, LastValue, Mark, MetricSample};
 use std::sync::Arc;
 
 /// The engine counts its commands from 1: this one is nobody's.
@@ -55,7 +55,7 @@ impl Hub {
     }
 
     /// Waits for room in the store while people, commits and timers go on.
-    async fn wait_for_room(&mut self, batch: Batch, done: crate::store::Done) -> anyhow::Result<()> {
+    async fn wait_for_room(&mut self, batch: Batch, done: giot_store::Done) -> anyhow::Result<()> {
         self.waiting = Some((batch, done));
         while self.waiting.is_some() {
             let timer = self.timer();

@@ -14,7 +14,7 @@ use super::rules::{Ruling, memory_from_rows as rule_memory};
 use super::{Committed, Gauges, Hub, Watched, Wish, watched_series};
 use crate::config::Settings;
 use crate::farm::{Begin, needs_restart, saved};
-use crate::store::{FarmRow, Reader};
+use giot_store::{FarmRow, Reader};
 
 /// A version that is to be kept and run by.
 #[derive(Clone, Debug)]

@@ -32,7 +32,6 @@ use crate::farm::Begin;
 use crate::ingest::json::Names;
 use crate::mqtt::{Delivery, Incoming, Link, Qos};
 use crate::rules::RuleBook;
-use crate::store::{Batch, CommitError, DiaryEntry, Done, Reader, SubmitError, Writer};
 use giot_engine::program::Lack;
 use giot_engine::{
     Action, By, Engine, Event, FlowView, Input, MetricName, Now, ProbeRef, PumpAction, PumpView, Reason,
@@ -42,6 +41,7 @@ use giot_shared::ids::{CommandId, NodeId, Position};
 use giot_shared::time::MonoMs;
 use giot_shared::units::Millilitres;
 use giot_shared::wire::{self, Close, Downlink, Open, Order, Settings as NodeSettings, SettingsText, Topic};
+use giot_store::{Batch, CommitError, DiaryEntry, Done, Reader, SubmitError, Writer};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};

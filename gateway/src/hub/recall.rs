@@ -6,9 +6,9 @@
 
 use super::{Gauges, Hub, Watched};
 use crate::quality::Quality;
-use crate::store::{DiaryFilter, Sample};
 use giot_engine::{Age, FarmGuards, Input, ProbeRef, ZoneId};
 use giot_shared::time::UnixMs;
+use giot_store::{DiaryFilter, Sample};
 use std::collections::VecDeque;
 use std::ops::ControlFlow;
 

@@ -6,9 +6,9 @@
 
 use super::turn::{self, Turn};
 use crate::mqtt::{Access, Login, acl};
-use crate::store::{DeviceRow, Reader};
 use giot_shared::ids::NodeId;
 use giot_shared::wire::{KEY_LEN, NodeKey, broker_password};
+use giot_store::{DeviceRow, Reader};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use subtle::ConstantTimeEq;

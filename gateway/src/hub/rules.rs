@@ -12,7 +12,7 @@ use crate::config::Settings;
 use crate::ingest::Sample;
 use crate::quality::Quality;
 use crate::rules::{Effect, Output, RuleBook, RuleMemory};
-use crate::store::Batch;
+use giot_store::Batch;
 
 const RULE_ROW: &str = "rule/";
 

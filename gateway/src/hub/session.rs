@@ -1,9 +1,9 @@
 //! What the hub keeps of each device it has heard: its records' state, its connection, its last words.
 
 use crate::ingest::node::{Dating, Fit, NodeState};
-use crate::store::{self, Batch, Reader};
 use giot_shared::ids::{CommandId, NodeId, Position};
 use giot_shared::time::{Anchor, MonoMs, UnixMs, UptimeMs};
+use giot_store::{Anchor as StoredAnchor, Batch, Reader};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -40,7 +40,7 @@ pub(super) fn keep_dating(node: Arc<str>, epoch: u32, dating: &Dating, batch: &m
         batch.memory.push((format!("{FIT_ROW}{node}"), json.to_string()));
     }
     let uncertainty_ms = dating.uncertainty_ms;
-    batch.anchors.push(store::Anchor { node, epoch, unix_ms_at_uptime_zero, uncertainty_ms });
+    batch.anchors.push(StoredAnchor { node, epoch, unix_ms_at_uptime_zero, uncertainty_ms });
 }
 
 /// By device: what [`keep_dating`] kept of fits.
@@ -119,7 +119,7 @@ impl Session {
             (records.stored, records.received) = (Some(stored), Some(stored));
         }
         let anchors = reader.anchors(id.as_str())?;
-        for store::Anchor { epoch, unix_ms_at_uptime_zero, uncertainty_ms, .. } in &anchors {
+        for StoredAnchor { epoch, unix_ms_at_uptime_zero, uncertainty_ms, .. } in &anchors {
             let anchor = Anchor { unix_at_boot: UnixMs(*unix_ms_at_uptime_zero) };
             let fit = fit.filter(|kept| kept.epoch == *epoch && kept.anchor == anchor).map(|kept| kept.fit);
             records.restore_dating(*epoch, Dating { anchor, uncertainty_ms: *uncertainty_ms, fit });
@@ -155,8 +155,8 @@ pub(super) fn restore_all(
 mod tests {
     use super::*;
     use crate::ingest::node::{Heard, Verdict};
-    use crate::store::{Mark, Store};
     use giot_shared::metric::Metric;
+    use giot_store::{Mark, Store};
 
     use giot_shared::wire::{Body, Hello, KEY_LEN, NodeKey, Reading, Record, Records, ResetCause};
 

@@ -7,7 +7,7 @@ use giot_shared::wire::Hello;
 use super::news::{self, Restart};
 use super::{Hub, codec};
 use crate::ingest::node::LostRun;
-use crate::store::DiaryEntry;
+use giot_store::DiaryEntry;
 
 impl Hub {
     /// Tells why a node began anew.

@@ -12,7 +12,7 @@ use super::news::News;
 
 use crate::config::Settings;
 use crate::rules::RuleState;
-use crate::store::DiaryEntry;
+use giot_store::DiaryEntry;
 
 /// The farm at one moment.
 #[derive(Clone, Debug)]

@@ -203,7 +203,7 @@ mod tests {
 
     use super::*;
     use crate::sinks::line::{Mapping, push_sample};
-    use crate::store::Sample;
+    use giot_store::Sample;
 
     fn all(text: &str, choices: &Choices) -> Vec<String> {
         let mut found = Vec::new();

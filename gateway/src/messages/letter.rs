@@ -4,9 +4,9 @@ use giot_engine::program::Date;
 use giot_shared::time::UnixMs;
 
 use crate::config::Settings;
-use crate::store::DiaryRow;
 use crate::why;
 use crate::words::{Lang, Names, Words, date, time_of_day};
+use giot_store::DiaryRow;
 
 /// Entries that a message tells in words: what a phone shows.
 const LINES_MAX: usize = 20;
@@ -101,7 +101,7 @@ fn told(row: &DiaryRow) -> Told {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::DiaryEntry;
+    use giot_store::DiaryEntry;
 
     fn row(id: i64, zone: Option<&str>) -> DiaryRow {
         let entry = DiaryEntry {

@@ -19,9 +19,9 @@ use crate::hub::view::FarmView;
 use crate::sinks::pace::Pace;
 use crate::sinks::sender::{is_stopped_after, random, text_of};
 use crate::sinks::verdict::Verdict;
-use crate::store::{Batch, DiaryFilter, DiaryRow, Reader, Writer};
 use crate::supervisor::Supervisor;
 use crate::words::{Names, Words};
+use giot_store::{Batch, DiaryFilter, DiaryRow, Reader, Writer};
 
 use self::letter::Letter;
 use self::post::Post;

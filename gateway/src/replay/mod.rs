@@ -5,10 +5,10 @@
 
 use crate::ingest::series_name;
 use crate::quality::Quality;
-use crate::store::Reader;
 use giot_shared::ids::{NodeId, ProbeId};
 use giot_shared::metric::Metric;
 use giot_shared::time::UnixMs;
+use giot_store::Reader;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;

@@ -14,8 +14,8 @@ use super::{Rehearsal, Rule};
 use crate::config::Settings;
 use crate::ingest;
 use crate::quality::Quality;
-use crate::store::{DiaryFilter, Reader, ValveEventFilter};
 use crate::why::day_of;
+use giot_store::{DiaryFilter, Reader, ValveEventFilter};
 
 /// Readings that are in memory at once: those of [`PIECE_MS`] of a hundred series ten times a minute; about 50 MB.
 const PIECE_MAX: usize = 360_000;
@@ -232,7 +232,7 @@ mod tests {
     use super::*;
     use crate::config::compile;
     use crate::rules::rehearse;
-    use crate::store::{Batch, DeviceSamples, MetricSample, Store, StoreOptions};
+    use giot_store::{Batch, DeviceSamples, MetricSample, Store, StoreOptions};
 
     async fn write(store: &Store, series: &ProbeRef, readings: &[(UnixMs, f64)]) {
         let row = |(at, value): &(UnixMs, f64)| MetricSample {

@@ -17,7 +17,7 @@ use std::fmt::Write as _;
 use giot_shared::metric::Metric;
 use sha2::{Digest, Sha256};
 
-use crate::store::{DiaryEntry, DiaryRow, Sample};
+use giot_store::{DiaryEntry, DiaryRow, Sample};
 
 /// Measurement of the diary's entries.
 pub const DIARY: &str = "irrigation";

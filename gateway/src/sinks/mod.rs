@@ -31,8 +31,8 @@ use tokio::sync::watch;
 use crate::cli::UsageError;
 use crate::clock::Clock;
 use crate::config::{Settings, SinkPlan, Token, check_token};
-use crate::store::{Reader, Writer};
 use crate::supervisor::Supervisor;
+use giot_store::{Reader, Writer};
 
 use self::influx::{Influx, Target};
 use self::line::{Mapping, ProbeLabel};

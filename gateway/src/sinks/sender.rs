@@ -12,7 +12,7 @@ use tokio::sync::watch;
 
 use crate::clock::{self, Clock};
 use crate::config::SinkPlan;
-use crate::store::{ParkedLine, Reader, SinkPlace, SinkRow, SinkSave, SinkState, SinkWish, Writer};
+use giot_store::{ParkedLine, Reader, SinkPlace, SinkRow, SinkSave, SinkState, SinkWish, Writer};
 
 use super::delivery::{Delivery, Manners};
 use super::line::Mapping;

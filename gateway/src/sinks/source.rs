@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 
-use crate::store::{DiaryRow, JournalSample, ReadError, Reader, Sample, SentSpan, SeriesNames, SinkRow};
+use giot_store::{DiaryRow, JournalSample, ReadError, Reader, Sample, SentSpan, SeriesNames, SinkRow};
 
 use super::line::{Mapping, push_sample};
 use super::window::Place;

@@ -10,7 +10,7 @@ use giot_shared::time::UnixMs;
 use super::{Facts, LINES_MAX, outage};
 use crate::config::Settings;
 use crate::ingest;
-use crate::store::{DiaryEntry, DiaryFilter, DiaryRow, Reader};
+use giot_store::{DiaryEntry, DiaryFilter, DiaryRow, Reader};
 
 /// How far back a lock is looked for, entries: a locked zone tells little.
 const LOCK_ROWS_MAX: u32 = 1000;

@@ -19,8 +19,8 @@ pub use facts::{day_of, gather};
 pub use outage::Missed;
 
 use crate::hub::codec;
-use crate::store::{DiaryEntry, DiaryRow};
 use crate::words::{Lang, Names, Words, date, litres, number, percent, span, time_of_day};
+use giot_store::{DiaryEntry, DiaryRow};
 
 /// Entries of one answer at most: more than a busy zone has in a day.
 pub const LINES_MAX: usize = 500;

@@ -12,7 +12,7 @@ use giot_shared::time::UnixMs;
 use serde_json::{Map, Value};
 
 use super::LINES_MAX;
-use crate::store::{DiaryEntry, DiaryFilter, ReadError, Reader};
+use giot_store::{DiaryEntry, DiaryFilter, ReadError, Reader};
 
 /// Code of the reason of a start that was missed.
 const MISSED: &str = "missed_start";

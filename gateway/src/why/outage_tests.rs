@@ -6,7 +6,7 @@ use serde_json::json;
 use super::*;
 use crate::config::tests::GOOD_ZONE;
 use crate::config::{Settings, compile};
-use crate::store::{Batch, DeviceSamples, MetricSample, Store};
+use giot_store::{Batch, DeviceSamples, MetricSample, Store};
 
 const PROGRAM: &str = r#"
 [[program]]

@@ -6,10 +6,10 @@
 use super::{LATE, installation};
 use crate::farm::{Farm, NODE, ZONE};
 use giot_firmware::settings::{SupplyPlan, ValveKind, ValvePlan};
-use giot_gateway::store::{DiaryRow, ValveEventRow};
 use giot_shared::ids::ValveId;
 use giot_shared::units::Millivolts;
 use giot_shared::wire::{Body, Record, ValveEvent};
+use giot_store::{DiaryRow, ValveEventRow};
 use giot_tests::giot::{self, wait_for};
 use giot_tests::node::{HARD_MAX_S, PATIENCE};
 use giot_tests::qemu::{Chip, Fault, Partition, Pulses, image};

@@ -6,7 +6,7 @@ use super::{chip_with, installation};
 use crate::farm::Farm;
 use giot_firmware::settings::words;
 use giot_gateway::quality::Quality;
-use giot_gateway::store::Reader;
+use giot_store::Reader;
 use giot_tests::giot::wait_for;
 use giot_tests::node::PATIENCE;
 use giot_tests::qemu::{Chip, Manner, Neighbour};

@@ -3,7 +3,7 @@
 
 use super::{chip_with, installation};
 use crate::farm::{Farm, ZONE};
-use giot_gateway::store::ValveEventRow;
+use giot_store::ValveEventRow;
 use giot_tests::noise::{self, Noise};
 use giot_tests::qemu::{Chip, PULSE_UL};
 use std::time::Duration;

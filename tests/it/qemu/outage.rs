@@ -9,7 +9,7 @@ use crate::farm::{Farm, NODE};
 use giot_firmware::settings::{Installation, Network, Settings as Counters, words};
 use giot_gateway::clock::Clock;
 use giot_gateway::quality::Quality;
-use giot_gateway::store::{Reader, ValveEventRow};
+use giot_store::{Reader, ValveEventRow};
 use giot_tests::giot::wait_for;
 use giot_tests::node::PATIENCE;
 use giot_tests::qemu::{Chip, EC_MAX, HOST, Partition, at_once, image};

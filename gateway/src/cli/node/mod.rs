@@ -6,12 +6,12 @@ use crate::hub::change::{self, Change};
 use crate::hub::news::{self, News};
 use crate::hub::registry::{Device, DeviceKind};
 use crate::hub::turn::{self, Turn};
-use crate::store::{Reader, register_device};
 use anyhow::Context;
 use giot_firmware::console::to_code;
 use giot_shared::ids::NodeId;
 use giot_shared::time::UnixMs;
 use giot_shared::wire::{KEY_LEN, NodeKey, SALT_LEN, broker_password};
+use giot_store::{Reader, register_device};
 use qrcode::render::unicode::Dense1x2;
 
 mod provision;

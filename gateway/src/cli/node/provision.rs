@@ -6,12 +6,12 @@
 use crate::cli::{DataFolder, UsageError, say};
 use crate::clock::monotonic;
 use crate::hub::registry::Device;
-use crate::store::Reader;
 use anyhow::Context;
 use giot_firmware::console::{digest, from_code};
 use giot_firmware::settings::words::baud_of;
 use giot_shared::ids::NodeId;
 use giot_shared::wire::NodeKey;
+use giot_store::Reader;
 use rustix::termios::{self, ControlModes, OptionalActions, SpecialCodeIndex};
 use std::collections::{BTreeMap, VecDeque};
 use std::fs::{File, OpenOptions};

@@ -27,7 +27,7 @@ use super::spans::SpanLength;
 use super::table::{self, Missing};
 use super::timezone::TimeZone;
 use crate::quality::Quality;
-use crate::store::{Bucket, Reader, Sample};
+use giot_store::{Bucket, Reader, Sample};
 
 /// What is exported.
 #[derive(Debug, Clone)]

@@ -1,7 +1,7 @@
 //! Files as those who open them see them; other programs' eyes are in `tests/it/export.rs`.
 
 use super::*;
-use crate::store::{Batch, DeviceSamples, MetricSample, Store};
+use giot_store::{Batch, DeviceSamples, MetricSample, Store};
 
 /// 2026-03-29T00:00:00+01:00, the first moment of Paris's day of 23 hours.
 const T0: i64 = 1_774_738_800_000_000;

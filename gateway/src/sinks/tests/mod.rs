@@ -8,7 +8,7 @@ mod script;
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
-use crate::store::{Batch, DeviceSamples, MetricSample, Reader, Store};
+use giot_store::{Batch, DeviceSamples, MetricSample, Reader, Store};
 
 const T0: i64 = 1_700_000_000_000_000;
 const MINUTE: i64 = 60_000_000;

@@ -1,5 +1,6 @@
 //! The cursor against a plain log of what the sink was sent and when; the sink may lose the newest part of it.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use proptest::prelude::*;
@@ -9,7 +10,7 @@ use super::{Key, Points, Value, readings, stored, wait, write};
 use crate::sinks::line::Mapping;
 use crate::sinks::source::{Item, Source};
 use crate::sinks::window::{Place, Window};
-use crate::store::{SinkPlace, SinkRow, SinkSave, SinkWish, Store};
+use giot_store::{SinkPlace, SinkRow, SinkSave, SinkWish, Store};
 
 const LAG_MS: u64 = 60_000;
 
@@ -163,14 +164,14 @@ impl World {
             }
             Step::Kill => {
                 let copy = tempfile::tempdir().unwrap();
-                crate::store::copy_as_killed(self.dir.path(), copy.path());
+                copy_as_killed(self.dir.path(), copy.path());
                 drop(self.store.take());
                 self.dir = copy;
                 self.reopen();
             }
             Step::Resend(minute) => {
                 assert!(
-                    crate::store::resend_sink(self.dir.path(), "s", super::T0 + minute * super::MINUTE)
+                    giot_store::resend_sink(self.dir.path(), "s", super::T0 + minute * super::MINUTE)
                         .unwrap()
                 );
             }
@@ -274,4 +275,14 @@ fn a_new_sink_gets_the_past_from_a_time_on() {
         .collect();
     values.sort_by(f64::total_cmp);
     assert_eq!(values, [2.0, 4.0]);
+}
+
+/// The files of a store at work as a kill would leave them. A snapshot is held meanwhile: without it a checkpoint between the two
+/// copies could take pages out of the log that the copied database does not have yet, which no kill does.
+fn copy_as_killed(from: &Path, to: &Path) {
+    let conn = rusqlite::Connection::open(from.join("giot.sqlite")).unwrap();
+    conn.execute_batch("BEGIN; SELECT count(*) FROM sqlite_schema;").unwrap();
+    for name in ["giot.sqlite", "giot.sqlite-wal"].into_iter().filter(|name| from.join(name).exists()) {
+        std::fs::copy(from.join(name), to.join(name)).unwrap();
+    }
 }

@@ -13,7 +13,7 @@ use crate::config::{SinkPlan, Token};
 use crate::sinks::line::Mapping;
 use crate::sinks::sender::{Door, Parts, SinkView, run};
 use crate::sinks::verdict::Answer;
-use crate::store::{SinkRow, Store};
+use giot_store::{SinkRow, Store};
 
 /// How the script answers one request.
 type Judge = dyn Fn(&[String]) -> Option<Answer> + Send + Sync;

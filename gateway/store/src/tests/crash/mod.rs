@@ -101,7 +101,7 @@ fn assert_recovers(dir: &Path, n_acknowledged: i64) -> i64 {
 /// This test program once more, running one test with a folder.
 fn child(test: &str, dir: &Path) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args(["--exact", &format!("store::tests::crash::{test}"), "--nocapture", "--test-threads=1"]);
+    command.args(["--exact", &format!("tests::crash::{test}"), "--nocapture", "--test-threads=1"]);
     command.env("GIOT_CRASH_DIR", dir).stdin(Stdio::null());
     command
 }

@@ -6,6 +6,7 @@
 //! | `open.rs` `migrations/` | folder lock, connections, schema |
 //! | `writer/` `commit.rs` `log_room.rs` | queue, writing thread, group commit, retries; room in the log before it is needed |
 //! | `journal.rs` `bytes.rs` `decimal.rs` | one blob a commit |
+//! | `digits.rs` | samples as text |
 //! | `fold/` `chunk/` | journal rows become compressed chunks that fill pages, with their hours beside them, packed on a thread of its own |
 //! | `catalog.rs` | series numbers, latest samples |
 //! | `reader.rs` `samples.rs` `history.rs` | questions, streaming, charts |
@@ -39,8 +40,9 @@ mod catalog;
 mod check;
 mod chunk;
 mod commit;
-pub(crate) mod decimal;
+mod decimal;
 mod diary;
+mod digits;
 mod disk;
 mod error;
 mod farm;
@@ -82,6 +84,7 @@ pub use self::backlog::{
 pub use self::backup::{BackupError, Proof, Stage, TableProof, back_up, restore};
 pub use self::check::{CheckReport, FINDINGS_MAX, Finding, Place, check_store};
 pub use self::commit::BATCH_SAMPLES_MAX;
+pub use self::digits::{Digits, put_whole};
 pub use self::disk::{DISK_FREE_MIN, DiskRoom, DiskState};
 pub use self::error::{Closed, CommitError, OpenError, ReadError, SubmitError, is_corruption};
 pub use self::farm::{FarmRow, farm_secret};
@@ -92,12 +95,12 @@ pub use self::reader::Reader;
 pub use self::register::register_device;
 pub use self::repair::{Repair, repair};
 pub use self::retention::{Keep, RAW_DAYS_MIN, Retention};
+pub use self::samples::Rows;
 pub use self::sizes::{Room, Sizes, measure};
-pub(crate) use self::types::join_ranges;
 pub use self::types::{
     Anchor, Batch, Bucket, ChartPoint, DeviceRow, DeviceSamples, DiaryEntry, DiaryFilter, DiaryProof,
     DiaryRow, Gap, LastValue, Mark, MetricSample, ReadSummary, RoomNote, Sample, SeriesInfo, StoreStats,
-    ValveEventFilter, ValveEventRow,
+    ValveEventFilter, ValveEventRow, join_ranges,
 };
 pub use self::upkeep::Upkeep;
 pub use self::writer::{Done, QUEUE_BATCHES, Writer};
@@ -306,9 +309,6 @@ impl Drop for Store {
 fn closed() -> CommitError {
     CommitError::Unavailable(Closed.to_string().into())
 }
-
-#[cfg(test)]
-pub(crate) use tests::copy_as_killed;
 
 #[cfg(test)]
 mod tests;

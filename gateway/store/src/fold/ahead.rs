@@ -13,9 +13,9 @@ use rusqlite::Connection;
 
 use super::seal::{Change, Finding, seal};
 use super::{LOAD_SAMPLES_MAX, STEP_SAMPLES_MAX, STEP_SERIES_MAX};
-use crate::store::backlog::{Left, Leftovers, SinkPlaces};
-use crate::store::journal::{Group, Journal};
-use crate::store::types::{Point, sort_latest_wins};
+use crate::backlog::{Left, Leftovers, SinkPlaces};
+use crate::journal::{Group, Journal};
+use crate::types::{Point, sort_latest_wins};
 
 /// What is handed over.
 #[derive(Debug)]

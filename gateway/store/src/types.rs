@@ -242,7 +242,8 @@ pub struct ReadSummary {
 }
 
 /// The range from the beginning of the first to the end of the last.
-pub(crate) fn join_ranges(a: Option<(i64, i64)>, b: Option<(i64, i64)>) -> Option<(i64, i64)> {
+#[must_use]
+pub fn join_ranges(a: Option<(i64, i64)>, b: Option<(i64, i64)>) -> Option<(i64, i64)> {
     match (a, b) {
         (Some(a), Some(b)) => Some((a.0.min(b.0), a.1.max(b.1))),
         (one, other) => one.or(other),

@@ -8,7 +8,7 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use super::seal::{Statements, compact};
 use super::{Progress, STEP_SAMPLES_MAX, STEP_SERIES_MAX};
-use crate::store::catalog::SharedCatalog;
+use crate::catalog::SharedCatalog;
 
 /// Pages given back in one step: 8 MiB.
 const STEP_PAGES: u32 = 2_048;

@@ -11,7 +11,8 @@ use std::ops::{ControlFlow, Range};
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::chunk::Sealed;
+use super::chunk::{Content, Decimals, Sealed};
+use super::decimal;
 use super::journal::Journal;
 use super::types::{Gap, Point, ReadSummary, Sample, sort_latest_wins};
 
@@ -30,6 +31,41 @@ pub(super) fn series_id(conn: &Connection, device: &str, metric: &str) -> rusqli
         row.get(0)
     })
     .optional()
+}
+
+/// Consecutive samples of one series, ascending; there may be none.
+#[derive(Debug, Clone, Copy)]
+pub enum Rows<'r> {
+    /// As they mostly lie in the store: every value there, good and a decimal.
+    Decimals {
+        /// Times, µs.
+        at_us: &'r [i64],
+        /// The values, one a time, as whole numbers of 10^-`scale`.
+        mantissas: &'r [i64],
+        /// Number of decimals, four at most.
+        scale: u8,
+    },
+    /// Any others.
+    Samples(&'r [Sample]),
+}
+
+impl Rows<'_> {
+    /// Hands them over one by one.
+    pub fn each(&self, each: &mut dyn FnMut(Sample) -> ControlFlow<()>) -> ControlFlow<()> {
+        match *self {
+            Self::Samples(samples) => samples.iter().try_for_each(|sample| each(*sample)),
+            Self::Decimals { at_us, mantissas, scale } => {
+                let Some(join) = decimal::joiner(scale) else { return ControlFlow::Continue(()) };
+                at_us.iter().zip(mantissas).try_for_each(|(at_us, mantissa)| {
+                    each(Sample { at_us: *at_us, value: Some(join(*mantissa)), quality: 0 })
+                })
+            }
+        }
+    }
+}
+
+fn len_of<T>(items: &[T]) -> u64 {
+    u64::try_from(items.len()).unwrap_or(u64::MAX)
 }
 
 /// Where a read is.
@@ -74,18 +110,43 @@ impl Position {
         self.summary
     }
 
-    /// Hands the points of a part over; stops for good when the caller breaks.
-    pub(super) fn deliver(&mut self, part: Part, each: &mut dyn FnMut(Sample) -> ControlFlow<()>) {
-        let range = self.range.clone();
-        for point in self.open(part) {
-            if self.is_stopped || !range.contains(&point.at_us) {
-                continue;
-            }
-            self.summary.n_samples += 1;
-            if each(point.sample()).is_break() {
-                (self.is_stopped, self.is_done) = (true, true);
-            }
+    /// Hands a part over; stops for good when the caller breaks.
+    pub(super) fn deliver(&mut self, part: Part, each: &mut dyn FnMut(Rows<'_>) -> ControlFlow<()>) {
+        if self.is_stopped {
+            return;
         }
+        let content = match part {
+            Part::Points(points) => Content::Points(points),
+            Part::Chunk(chunk) => self.content(&chunk),
+        };
+        let range = &self.range;
+        let flow = match content {
+            Content::Decimals(Decimals { at_us, mantissas, scale }) => {
+                let inside = at_us.partition_point(|at_us| *at_us < range.start)
+                    ..at_us.partition_point(|at_us| *at_us < range.end);
+                let (at_us, mantissas) = (at_us.get(inside.clone()), mantissas.get(inside));
+                let (at_us, mantissas) = (at_us.unwrap_or_default(), mantissas.unwrap_or_default());
+                self.summary.n_samples += len_of(at_us);
+                each(Rows::Decimals { at_us, mantissas, scale })
+            }
+            Content::Points(points) => {
+                let inside = points.iter().filter(|point| range.contains(&point.at_us));
+                let samples: Vec<Sample> = inside.map(|point| point.sample()).collect();
+                self.summary.n_samples += len_of(&samples);
+                each(Rows::Samples(&samples))
+            }
+        };
+        if flow.is_break() {
+            (self.is_stopped, self.is_done) = (true, true);
+        }
+    }
+
+    /// What a chunk holds; a damaged one holds nothing and is noted.
+    fn content(&mut self, chunk: &PackedChunk) -> Content {
+        chunk.sealed(self.series).content().unwrap_or_else(|_| {
+            self.note_gap(true, chunk.gap());
+            Content::Points(Vec::new())
+        })
     }
 
     /// The points of a part; a damaged chunk has none and is noted.

@@ -16,7 +16,7 @@ use super::error::{OpenError, ReadError};
 use super::history::Thinner;
 use super::journal::Journal;
 use super::open;
-use super::samples::{Position, series_id};
+use super::samples::{Position, Rows, series_id};
 use super::summary::coarse_until;
 use super::types::{
     Anchor, Bucket, ChartPoint, DeviceRow, DiaryFilter, DiaryProof, DiaryRow, LastValue, Mark, Point,
@@ -124,6 +124,27 @@ impl Reader {
         metric: &str,
         range_us: Range<i64>,
         each: &mut dyn FnMut(Sample) -> ControlFlow<()>,
+    ) -> Result<ReadSummary, ReadError> {
+        let mut n_samples = 0;
+        let summary = self.rows(device, metric, range_us, &mut |rows| {
+            rows.each(&mut |sample| {
+                n_samples += 1;
+                each(sample)
+            })
+        })?;
+        Ok(ReadSummary { n_samples, ..summary })
+    }
+
+    /// As [`Self::samples`], as they lie in the store and many at once: for who writes them down and computes nothing.
+    ///
+    /// # Errors
+    /// As [`Self::samples`].
+    pub fn rows(
+        &self,
+        device: &str,
+        metric: &str,
+        range_us: Range<i64>,
+        each: &mut dyn FnMut(Rows<'_>) -> ControlFlow<()>,
     ) -> Result<ReadSummary, ReadError> {
         let Some(series) = self.with(|conn| series_id(conn, device, metric))? else {
             return Ok(ReadSummary::default());

@@ -32,6 +32,7 @@ use pco::standalone::{simple_compress, simple_decompress_into};
 use self::hours::Hours;
 pub(super) use self::values::Learnt;
 use super::bytes::{BadBytes, Cursor, put_varint};
+use super::decimal;
 use super::types::Point;
 
 /// Most samples of a chunk: three weeks of one-minute readings. Bounds what one read decodes at once to under a megabyte.
@@ -89,6 +90,11 @@ impl<'a> Sealed<'a> {
     /// The points.
     pub(super) fn points(&self) -> Result<Vec<Point>, BadBytes> {
         decode(self.checked()?)
+    }
+
+    /// What it holds, as whole numbers where it lies as such.
+    pub(super) fn content(&self) -> Result<Content, BadBytes> {
+        decode_content(self.checked()?)
     }
 
     /// The hours, if the chunk has any.
@@ -204,17 +210,53 @@ fn decode_hours(blob: &[u8]) -> Result<Option<Hours>, BadBytes> {
     header.hours.map(|section| hours::decode(section, header.from_us)).transpose()
 }
 
+/// What a chunk holds.
+#[derive(Debug)]
+pub(super) enum Content {
+    /// The usual chunk: every value there, good and a decimal.
+    Decimals(Decimals),
+    /// Any other.
+    Points(Vec<Point>),
+}
+
+/// Good values with one number of decimals, as columns.
+#[derive(Debug)]
+pub(super) struct Decimals {
+    /// Times, ascending, µs.
+    pub(super) at_us: Vec<i64>,
+    /// The values, one a time, as whole numbers of 10^-`scale`.
+    pub(super) mantissas: Vec<i64>,
+    /// At most [`decimal::SCALE_MAX`].
+    pub(super) scale: u8,
+}
+
+impl Decimals {
+    /// As points.
+    pub(super) fn points(self) -> Result<Vec<Point>, BadBytes> {
+        let join = decimal::joiner(self.scale).ok_or(BadBytes)?;
+        let both = self.at_us.into_iter().zip(self.mantissas);
+        Ok(both.map(|(at_us, mantissa)| Point { at_us, value: join(mantissa), quality: 0 }).collect())
+    }
+}
+
 /// Unpacks a blob.
 fn decode(blob: &[u8]) -> Result<Vec<Point>, BadBytes> {
+    match decode_content(blob)? {
+        Content::Points(points) => Ok(points),
+        Content::Decimals(decimals) => decimals.points(),
+    }
+}
+
+fn decode_content(blob: &[u8]) -> Result<Content, BadBytes> {
     let mut cursor = Cursor::new(blob);
     let Header { flags, n, from_us, .. } = take_header(&mut cursor)?;
-    let times = times::take_times(&mut cursor, from_us, n)?;
+    let at_us = times::take_times(&mut cursor, from_us, n)?;
     let packed = values::take_packed(&mut cursor)?;
-    if flags & (FLAG_MISSING | FLAG_QUALITY) == 0 {
-        // The usual chunk: nothing but values, all of them good.
-        let values = packed.unpack(n)?;
-        let points = times.into_iter().zip(values).map(|(at_us, value)| Point { at_us, value, quality: 0 });
-        return if cursor.is_at_end() { Ok(points.collect()) } else { Err(BadBytes) };
+    if flags & (FLAG_MISSING | FLAG_QUALITY) == 0
+        && let Some(mantissas) = packed.mantissas(n)?
+    {
+        let decimals = Decimals { at_us, mantissas, scale: packed.scale() };
+        return if cursor.is_at_end() { Ok(Content::Decimals(decimals)) } else { Err(BadBytes) };
     }
     let bitmap = if flags & FLAG_MISSING == 0 { &[] } else { cursor.take(n.div_ceil(8))? };
     let is_missing = |idx: usize| bitmap.get(idx / 8).is_some_and(|bits| bits >> (idx % 8) & 1 == 1);
@@ -224,11 +266,11 @@ fn decode(blob: &[u8]) -> Result<Vec<Point>, BadBytes> {
         QualityRuns::new(if flags & FLAG_QUALITY == 0 { None } else { Some(take_section(&mut cursor)?) });
     let mut values = values.into_iter();
     let mut points = Vec::with_capacity(n);
-    for (idx, at_us) in times.into_iter().enumerate() {
+    for (idx, at_us) in at_us.into_iter().enumerate() {
         let value = if is_missing(idx) { f64::NAN } else { values.next().ok_or(BadBytes)? };
         points.push(Point { at_us, value, quality: qualities.next()? });
     }
-    if cursor.is_at_end() { Ok(points) } else { Err(BadBytes) }
+    if cursor.is_at_end() { Ok(Content::Points(points)) } else { Err(BadBytes) }
 }
 
 fn put_len(out: &mut Vec<u8>, n: usize) {

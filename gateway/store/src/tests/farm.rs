@@ -1,7 +1,7 @@
 //! Versions of the farm: each is kept as it was written, and is in force once.
 
 use super::*;
-use crate::store::{FarmRow, farm_secret};
+use crate::{FarmRow, farm_secret};
 
 pub(super) fn row(version: u32, text: &str) -> FarmRow {
     FarmRow {

@@ -323,7 +323,7 @@ impl Life {
             (HOUR * (1 + self.dice.below(5)), (self.now_us - back).div_euclid(HOUR) * HOUR)
         };
         let edges: Vec<i64> = (0..=ROWS_MAX).map(|n| first + n * step).collect();
-        model::assert_aligned(&self.store().reader(), &self.model, &edges);
+        model::assert_spans(&self.store().reader(), &self.model, &edges);
         "ask for spans"
     }
 }

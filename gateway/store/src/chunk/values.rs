@@ -174,39 +174,50 @@ pub(super) fn take_packed<'a>(cursor: &mut Cursor<'a>) -> Result<Packed<'a>, Bad
 impl Packed<'_> {
     /// The `n` values.
     pub(super) fn unpack(self, n: usize) -> Result<Vec<f64>, BadBytes> {
-        let Self { kind, scale, bytes } = self;
-        let join = decimal::joiner(scale).ok_or(BadBytes)?;
-        Ok(match kind {
-            VALUES_PLAIN => {
-                let mut cursor = Cursor::new(bytes);
-                let values = (0..n)
-                    .map(|_| cursor.u64_le().map(f64::from_bits))
-                    .collect::<Result<Vec<f64>, BadBytes>>()?;
-                return if cursor.is_at_end() { Ok(values) } else { Err(BadBytes) };
-            }
-            VALUES_PCO_FLOAT => return unpack::<f64>(bytes, n),
+        if let Some(mantissas) = self.mantissas(n)? {
+            let join = decimal::joiner(self.scale).ok_or(BadBytes)?;
+            return Ok(mantissas.into_iter().map(join).collect());
+        }
+        let Self { kind, bytes, .. } = self;
+        if kind == VALUES_PCO_FLOAT {
+            return unpack::<f64>(bytes, n);
+        }
+        let mut cursor = Cursor::new(bytes);
+        let values = (0..n).map(|_| cursor.u64_le().map(f64::from_bits)).collect::<Result<_, BadBytes>>()?;
+        if cursor.is_at_end() { Ok(values) } else { Err(BadBytes) }
+    }
+
+    /// The `n` values as whole numbers of 10^-`scale`, where they lie as such.
+    pub(super) fn mantissas(&self, n: usize) -> Result<Option<Vec<i64>>, BadBytes> {
+        let Self { kind, scale, bytes } = *self;
+        if scale > decimal::SCALE_MAX {
+            return Err(BadBytes);
+        }
+        Ok(Some(match kind {
+            VALUES_PLAIN | VALUES_PCO_FLOAT => return Ok(None),
             VALUES_VARINT => {
                 let mut cursor = Cursor::new(bytes);
                 let mut mantissa = 0_i64;
-                let mut values = Vec::with_capacity(n);
+                let mut mantissas = Vec::with_capacity(n);
                 for _ in 0..n {
                     mantissa = mantissa.wrapping_add(cursor.signed()?);
-                    values.push(join(mantissa));
+                    mantissas.push(mantissa);
                 }
                 if !cursor.is_at_end() {
                     return Err(BadBytes);
                 }
-                values
+                mantissas
             }
-            VALUES_PCO_16 => {
-                unpack::<i16>(bytes, n)?.into_iter().map(|mantissa| join(mantissa.into())).collect()
-            }
-            VALUES_PCO_32 => {
-                unpack::<i32>(bytes, n)?.into_iter().map(|mantissa| join(mantissa.into())).collect()
-            }
-            VALUES_PCO_64 => unpack::<i64>(bytes, n)?.into_iter().map(join).collect(),
+            VALUES_PCO_16 => unpack::<i16>(bytes, n)?.into_iter().map(i64::from).collect(),
+            VALUES_PCO_32 => unpack::<i32>(bytes, n)?.into_iter().map(i64::from).collect(),
+            VALUES_PCO_64 => unpack::<i64>(bytes, n)?,
             _ => return Err(BadBytes),
-        })
+        }))
+    }
+
+    /// How many decimals its whole numbers have.
+    pub(super) fn scale(&self) -> u8 {
+        self.scale
     }
 }
 

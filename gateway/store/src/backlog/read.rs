@@ -145,7 +145,7 @@ impl Reader {
         let mut position = Position::new(series, &(from_us..to_us.saturating_add(1)));
         while !position.is_done() {
             for part in self.with(|conn| position.next_slice(conn))? {
-                position.deliver(part, each);
+                position.deliver(part, &mut |rows| rows.each(each));
             }
         }
         Ok(position.into_summary())
