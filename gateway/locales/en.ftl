@@ -267,6 +267,7 @@ pause-choice-days = { $n ->
 preview-title = Next { $days } days
 preview-note = If nothing changes. Runs stand where the water has room for them; zones that start by their soil, and people, may delay them.
 preview-empty = No program starts in the next { $days } days.
+preview-under-way = under way
 preview-zone = { $zone }: { $span }, from { $time }
 preview-portions = (in { $n } portions)
 preview-skipped = Not irrigated.

@@ -258,6 +258,7 @@ pause-choice-days = { $n } ngày
 preview-title = { $days } ngày tới
 preview-note = Nếu không có gì thay đổi. Giờ tưới đã tính theo sức tải của nguồn nước; khu tưới theo độ ẩm đất hoặc người bấm tưới có thể làm muộn hơn.
 preview-empty = Không có lần tưới nào theo lịch trong { $days } ngày tới.
+preview-under-way = đang tưới dở
 preview-zone = { $zone }: { $span }, từ { $time }
 preview-portions = (chia { $n } đợt)
 preview-skipped = Không tưới.

@@ -327,3 +327,52 @@ fn what_runs_and_waits_at_the_moment_counts() {
     let promised_s = timeline.runs[0].from.since_ms(now.wall.unwrap()) / 1000 + 1200 + 120;
     assert!(opened_at.abs_diff(promised_s) <= 120, "{opened_at} {promised_s}");
 }
+
+#[test]
+fn what_is_left_of_a_start_that_is_under_way_is_placed_from_now() {
+    // z1 for twenty minutes, then z2, then z3; looked at in the middle of z2.
+    let mut plan = six_zones(7500, 60);
+    plan.programs.clear();
+    plan.programs.insert("row".parse().unwrap(), program(&[("z1", 20), ("z2", 20), ("z3", 20)]));
+    let mut field = Field::new(plan.clone());
+    field.wait_s(600 + 1800);
+    let now = field.now();
+    let wall = now.wall.unwrap();
+    let preview = field.engine().outlook(now).unwrap().forecast(&plan, 1);
+    let [rest] = preview.under_way.as_slice() else { panic!("{:?}\n{:?}", preview.under_way, field.log) };
+    let min = |at: UnixMs| (at.0 - wall.0 + 30_000).div_euclid(60_000);
+    let runs: Vec<_> =
+        rest.runs.iter().map(|run| (run.zone.as_str(), min(run.from), min(run.until))).collect();
+    assert_eq!((rest.program.as_str(), runs), ("row", vec![("z2", -10, 10), ("z3", 10, 30)]));
+    assert_eq!(rest.skips, []);
+    field.wait_s(HOUR_S);
+    let opened_at = field.seconds("open v3")[0];
+    let promised_s = rest.runs[1].from.since_ms(wall) / 1000 + 2400;
+    assert!(opened_at.abs_diff(promised_s) <= 60, "{opened_at} {promised_s}");
+    // Once it is through, nothing is left.
+    let now = field.now();
+    assert_eq!(field.engine().outlook(now).unwrap().forecast(&plan, 1).under_way, []);
+}
+
+#[test]
+fn what_of_a_start_under_way_finds_no_room_says_so() {
+    // The same rest by other hours: those that close at eight cut z2 and leave nothing for z3.
+    let mut plan = six_zones(7500, 60);
+    plan.programs.clear();
+    let mut row = program(&[("z1", 40), ("z2", 40), ("z3", 40)]);
+    hours(&mut row, 7, 10);
+    plan.programs.insert("row".parse().unwrap(), row);
+    let mut field = Field::new(plan.clone());
+    field.wait_s(600 + 60);
+    let preview = field.engine().outlook(field.now()).unwrap().forecast(&plan, 1);
+    let [rest] = preview.under_way.as_slice() else { panic!("{preview:?}") };
+    assert_eq!(rest.runs.len(), 3, "{rest:?}");
+    let mut closed = plan.clone();
+    hours(closed.programs.get_mut(&"row".parse::<ProgramId>().unwrap()).unwrap(), 7, 8);
+    let preview = field.engine().outlook(field.now()).unwrap().forecast(&closed, 1);
+    let [rest] = preview.under_way.as_slice() else { panic!("{preview:?}") };
+    let notes: Vec<_> = rest.runs.iter().flat_map(|run| &run.notes).map(Reason::code).collect();
+    let skips: Vec<_> = rest.skips.iter().map(|(zone, why)| (zone.as_str(), why.code())).collect();
+    assert_eq!((rest.runs.len(), notes, skips.len()), (2, vec!["run_cut"], 1), "{rest:?}");
+    assert_eq!(skips[0].0, "z3");
+}

@@ -7,7 +7,7 @@ use axum::{
     Json, Router,
     routing::{get, post},
 };
-use giot_engine::program::{Outcome, PREVIEW_DAYS_MAX, Percent, SKIPS_MAX, WATER_PAUSE_MS_MAX};
+use giot_engine::program::{Outcome, PREVIEW_DAYS_MAX, Percent, SKIPS_MAX, UnderWay, WATER_PAUSE_MS_MAX};
 use giot_engine::{Pause, ProgramId, ProgramWish, Shortfall, shortfalls};
 use giot_shared::time::UnixMs;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -96,7 +96,10 @@ struct Short {
 #[derive(Debug, Serialize, ToSchema)]
 struct PlannedStart {
     program: String,
+    /// When; of a start that is under way, when what is left of it goes on.
     at: i64,
+    /// It has begun: these are the runs that are open and those that are still to come.
+    under_way: bool,
     runs: Vec<PlannedRun>,
     /// Why the start, or a zone of it, is left out; `waited_too_long` and `window_over`: there is no room for it.
     skipped: Vec<Skipped>,
@@ -240,7 +243,8 @@ pub(crate) async fn preview(
         (planned, short)
     });
     let (planned, short) = planned.await.map_err(anyhow::Error::from)?;
-    let starts = planned.starts.into_iter().map(|start| {
+    let of_before = planned.under_way.into_iter().map(PlannedStart::under_way);
+    let ahead = planned.starts.into_iter().map(|start| {
         let (runs, skipped) = match start.outcome {
             Outcome::Skipped(why) => (Vec::new(), vec![Skipped { zone: None, reason: reason(&why) }]),
             Outcome::Runs(timeline) => {
@@ -257,10 +261,13 @@ pub(crate) async fn preview(
                 (runs.collect(), timeline.skips.iter().map(|one| skip(&one.zone, &one.reason)).collect())
             }
         };
-        PlannedStart { program: start.program.to_string(), at: start.start.at.0, runs, skipped }
+        let (program, at) = (start.program.to_string(), start.start.at.0);
+        PlannedStart { program, at, under_way: false, runs, skipped }
     });
+    let mut starts: Vec<_> = of_before.chain(ahead).collect();
+    starts.sort_by_key(|start| start.at);
     Ok(Json(Preview {
-        starts: starts.collect(),
+        starts,
         cut_short: planned.cut_short.iter().map(ToString::to_string).collect(),
         short: short.into_iter().map(Short::of).collect(),
     }))
@@ -420,6 +427,25 @@ fn end_of(now: Option<UnixMs>, for_min: f64, most_ms: u64) -> Result<UnixMs, Pro
     let wanted_ms = wanted_ms.round() as u64;
     let now = now.ok_or_else(Problem::clock_unset)?;
     Ok(now.plus_ms(wanted_ms))
+}
+
+impl PlannedStart {
+    /// What is left of a start that has begun.
+    fn under_way(rest: UnderWay) -> Self {
+        let runs = rest.runs.iter().map(|run| PlannedRun {
+            zone: run.zone.to_string(),
+            from: run.from.0,
+            until: run.until.0,
+            notes: run.notes.iter().map(reason).collect(),
+        });
+        let skip = |(zone, why): &(giot_engine::ZoneId, giot_engine::Reason)| Skipped {
+            zone: Some(zone.to_string()),
+            reason: reason(why),
+        };
+        let (program, at) = (rest.program.to_string(), rest.at.0);
+        let skipped = rest.skips.iter().map(skip).collect();
+        Self { program, at, under_way: true, runs: runs.collect(), skipped }
+    }
 }
 
 impl Short {

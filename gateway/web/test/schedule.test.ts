@@ -75,7 +75,7 @@ test('a moment is ahead only while it has not come', () => {
 });
 
 test('starts are grouped by the days of the farm, not of UTC', () => {
-  const start = (at: number): PlannedStart => ({ program: 'dem', at, runs: [], skipped: [] });
+  const start = (at: number): PlannedStart => ({ program: 'dem', at, under_way: false, runs: [], skipped: [] });
   const midnight = Date.UTC(2026, 1, 14, 17, 0);
   const days = byDay([midnight - MIN, midnight, midnight + DAY - MIN, midnight + 3 * DAY].map(start), SON_LA);
   assert.deepEqual(

@@ -12,7 +12,7 @@ use crate::forecast::{Outlook, Shortfall, Stand, shortfalls};
 use crate::ids::ProgramId;
 use crate::program::{Control, Date, FarmState};
 use crate::reason::Reason;
-use crate::zone::{Phase, Zone};
+use crate::zone::{Phase, Zone, is_ad_hoc};
 
 impl Engine {
     /// The first day of a start, or of a plan: a day of which nobody was told, because nothing ran at its beginning or had
@@ -71,7 +71,11 @@ impl Engine {
                 Phase::Local(local) => Some(local.until),
             };
             let held_until = held_until.map(|at| wall.plus_ms(at.since_ms(now.mono)));
-            (zone.desk.id.clone(), Stand { held_until, errands: zone.memory.errands.clone() })
+            let is_open = matches!(zone.phase, Phase::Opening(_) | Phase::Open(_));
+            let run = zone.memory.run.as_ref().filter(|run| is_open && !is_ad_hoc(&run.errand.program));
+            // A clock that was set back meanwhile puts no beginning ahead.
+            let open = run.map(|run| (run.errand.program.clone(), run.started_at.min(wall)));
+            (zone.desk.id.clone(), Stand { held_until, open, errands: zone.memory.errands.clone() })
         };
         Some(Outlook {
             from: wall,

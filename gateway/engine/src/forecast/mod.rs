@@ -1,8 +1,8 @@
 //! The next days as the pipes will have them: which run of which program would really begin when, and what finds no place.
 //!
 //! Asks the programs for their starts ([`next_days`]) and plays the zones' errands through the network that admits runs in
-//! the field: the same capacities, time between two starts, patience, hours, minimum times off, rests of pumps and order. It
-//! knows nothing of what cannot be known ahead: zones that start by their soil, people, faults, links, and the seconds that
+//! the field: the same capacities, time between two starts, patience, hours, minimum times off, rests of pumps and order. What
+//! is left of starts that are under way is placed the same way, before what is still to come. It knows nothing of what cannot be known ahead: zones that start by their soil, people, faults, links, and the seconds that
 //! pumps and commands take.
 //!
 //! Bounded: each run of a preview is begun or given up once, and a run that waits costs a look at its pipes whenever
@@ -18,8 +18,8 @@ use crate::ids::{ProgramId, ZoneId};
 use crate::network::Network;
 use crate::plan::{DAY_MS, Plan};
 use crate::program::{
-    Control, Date, FarmState, Outcome, PREVIEW_DAYS_MAX, PlannedRun, PlannedStart, Preview, Program, Site,
-    SkippedRun, Timeline, next_days,
+    Control, Date, FarmState, LeftRun, Outcome, PREVIEW_DAYS_MAX, PlannedRun, PlannedStart, Preview, Program,
+    Site, SkippedRun, Timeline, UnderWay, next_days,
 };
 use crate::reason::Reason;
 use crate::rules::{Fit, Rules};
@@ -61,6 +61,8 @@ pub struct Outlook {
 pub(crate) struct Stand {
     /// It holds its pipes until then.
     pub(crate) held_until: Option<UnixMs>,
+    /// The program's run that is open, and since when.
+    pub(crate) open: Option<(ProgramId, UnixMs)>,
     /// What waits for it.
     pub(crate) errands: Vec<Errand>,
 }
@@ -78,8 +80,8 @@ impl Outlook {
         let pipes = Pipes { network, rests: self.rests.clone() };
         let mut play = Play::new(rules, pipes, patience_s, self.from);
         for (idx, id) in rules.site.zones.keys().enumerate() {
-            if let Some(Stand { held_until, errands }) = self.stands.get(id) {
-                play.stands(idx, *held_until, errands);
+            if let Some(stand) = self.stands.get(id) {
+                play.stands(idx, id, stand);
             }
         }
         play.days(&self.controls, &self.farm, n_days)
@@ -90,8 +92,25 @@ impl Outlook {
 #[derive(Debug)]
 struct Job {
     errand: Errand,
-    /// The start and the run of it; `None` for what waits from before.
-    of: Option<(usize, usize)>,
+    of: Of,
+}
+
+/// Where a run comes from; what waits from before goes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Of {
+    /// What waited when the play began: which, of all zones.
+    Left(usize),
+    /// A start, and the run of it.
+    Start(usize, usize),
+}
+
+/// What waited when the play began.
+#[derive(Debug)]
+struct Left {
+    program: ProgramId,
+    zone: ZoneId,
+    from: UnixMs,
+    run_s: u32,
 }
 
 /// One zone.
@@ -134,7 +153,9 @@ struct Play<'a> {
     lines: Vec<Line>,
     /// When which zone is to be looked at.
     wakes: BTreeSet<(UnixMs, usize)>,
-    fates: BTreeMap<(usize, usize), Fate>,
+    fates: BTreeMap<Of, Fate>,
+    left: Vec<Left>,
+    under_way: BTreeMap<ProgramId, UnderWay>,
 }
 
 impl<'a> Play<'a> {
@@ -153,14 +174,27 @@ impl<'a> Play<'a> {
             lines: rules.site.zones.values().map(line).collect(),
             wakes: BTreeSet::new(),
             fates: BTreeMap::new(),
+            left: Vec::new(),
+            under_way: BTreeMap::new(),
         }
     }
 
     /// A zone holds its pipes until a moment, and what waits for it already.
-    fn stands(&mut self, zone_idx: usize, held_until: Option<UnixMs>, errands: &[Errand]) {
-        let base = self.base;
+    fn stands(&mut self, zone_idx: usize, id: &ZoneId, stand: &Stand) {
+        let Stand { held_until, open, errands } = stand;
+        let (base, held_until) = (self.base, *held_until);
         let Some(line) = self.lines.get_mut(zone_idx) else { return };
-        line.jobs = errands.iter().map(|errand| Job { errand: errand.clone(), of: None }).collect();
+        for errand in errands {
+            line.jobs.push_back(Job { errand: errand.clone(), of: Of::Left(self.left.len()) });
+            let Errand { program, from, run_s, .. } = errand.clone();
+            self.left.push(Left { program, zone: id.clone(), from, run_s });
+        }
+        if let Some((program, from)) = open {
+            let until = held_until.unwrap_or(base);
+            let run = LeftRun { zone: id.clone(), from: *from, until, notes: Vec::new() };
+            self.under_way(program).runs.push(run);
+        }
+        let Some(line) = self.lines.get_mut(zone_idx) else { return };
         line.held_until = held_until;
         self.network.set_held(zone_idx, held_until.is_some());
         if held_until.is_some() {
@@ -184,7 +218,48 @@ impl<'a> Play<'a> {
             }
         }
         preview.starts.retain(|planned| planned.start.at < end);
+        self.settle_left();
+        preview.under_way = self.under_way.into_values().collect();
         preview
+    }
+
+    fn under_way(&mut self, program: &ProgramId) -> &mut UnderWay {
+        let none =
+            || UnderWay { program: program.clone(), at: self.base, runs: Vec::new(), skips: Vec::new() };
+        self.under_way.entry(program.clone()).or_insert_with(none)
+    }
+
+    /// Puts what waited where it found room; sets of runs that people asked for are no program's.
+    fn settle_left(&mut self) {
+        for (left_idx, Left { program, zone, from, run_s }) in
+            std::mem::take(&mut self.left).into_iter().enumerate()
+        {
+            let fate = self.fates.remove(&Of::Left(left_idx));
+            if !self.rules.programs.contains_key(&program) {
+                continue;
+            }
+            match fate {
+                Some(Fate::Given { from: given_at, run_ms }) => {
+                    let late_ms = given_at.since_ms(from);
+                    let mut notes = Vec::new();
+                    if late_ms >= LATE_MS_MIN {
+                        notes.push(Reason::TurnAwaited { late_s: late_ms / 1000 });
+                    }
+                    let wanted_s = u64::from(run_s);
+                    if run_ms / 1000 < wanted_s {
+                        notes.push(Reason::RunCut { wanted_s, run_s: run_ms / 1000 });
+                    }
+                    let until = given_at.plus_ms(run_ms);
+                    self.under_way(&program).runs.push(LeftRun { zone, from: given_at, until, notes });
+                }
+                Some(Fate::Dropped(reason)) => self.under_way(&program).skips.push((zone, reason)),
+                None => {}
+            }
+        }
+        for rest in self.under_way.values_mut() {
+            rest.runs.sort_by(|a, b| (a.from, &a.zone).cmp(&(b.from, &b.zone)));
+            rest.at = rest.runs.first().map_or(rest.at, |run| run.from);
+        }
     }
 
     /// Hands the runs of all starts to their zones.
@@ -208,7 +283,7 @@ impl<'a> Play<'a> {
                 let Some((zone_idx, line)) = line.filter(|_| run_s > 0) else { continue };
                 let errand = terms.errand(program, run, run_s);
                 self.wakes.insert((errand.from, zone_idx));
-                line.jobs.push_back(Job { errand, of: Some((start_idx, run_idx)) });
+                line.jobs.push_back(Job { errand, of: Of::Start(start_idx, run_idx) });
             }
         }
         for line in &mut self.lines {
@@ -286,7 +361,7 @@ impl<'a> Play<'a> {
                     break;
                 }
             };
-            if let Some(Job { of: Some(of), .. }) = line.jobs.pop_front() {
+            if let Some(Job { of, .. }) = line.jobs.pop_front() {
                 self.fates.insert(of, Fate::Dropped(reason));
             }
         }
@@ -332,7 +407,7 @@ impl<'a> Play<'a> {
         let Fit::Runs { run_s } = self.rules.fit_errand(&job.errand, id, at) else { return };
         let run_ms = u64::from(run_s) * 1000;
         let until = at.plus_ms(run_ms);
-        if let Some(Job { of: Some(of), .. }) = line.jobs.pop_front() {
+        if let Some(Job { of, .. }) = line.jobs.pop_front() {
             self.fates.insert(of, Fate::Given { from: at, run_ms });
         }
         (line.held_until, line.deadline) = (Some(until), None);
@@ -345,7 +420,7 @@ impl<'a> Play<'a> {
     /// Puts the runs of a start where they found room.
     fn settle(&mut self, start_idx: usize, timeline: &mut Timeline) {
         for (run_idx, mut run) in std::mem::take(&mut timeline.runs).into_iter().enumerate() {
-            match self.fates.remove(&(start_idx, run_idx)) {
+            match self.fates.remove(&Of::Start(start_idx, run_idx)) {
                 Some(Fate::Given { from, run_ms }) => {
                     let late_ms = from.since_ms(run.from);
                     if late_ms >= LATE_MS_MIN {

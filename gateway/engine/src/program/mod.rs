@@ -48,7 +48,9 @@ pub use civil::{Date, MonthDays, Months, Weekday, Weekdays, YEAR_MAX, YEAR_MIN};
 pub(crate) use control::Suspension;
 pub use control::{Control, FarmState, Level, PERCENT_MAX, Percent, SKIPS_MAX, Season, WATER_PAUSE_MS_MAX};
 pub use day_rule::{DayRule, EVERY_DAYS_MAX, EveryDays, Parity, YearSpan};
-pub use preview::{Outcome, PREVIEW_DAYS_MAX, PREVIEW_ENTRIES_MAX, PlannedStart, Preview, next_days};
+pub use preview::{
+    LeftRun, Outcome, PREVIEW_DAYS_MAX, PREVIEW_ENTRIES_MAX, PlannedStart, Preview, UnderWay, next_days,
+};
 pub use refill::{Lack, LackState, Lacks, Millimetres};
 pub use sequence::{DELAY_S_MAX, Direction, Order, OrderBy, REPEATS_MAX, STEPS_MAX, Sequence, Step};
 pub use site::{CYCLE_MS_MIN, Cycle, Group, RUN_MS_MAX, RunLimits, SOAK_MS_MAX, Site, ZoneFacts};

@@ -31,6 +31,35 @@ pub struct Preview {
     pub starts: Vec<PlannedStart>,
     /// The programs of which not all starts are told, because of [`PREVIEW_ENTRIES_MAX`].
     pub cut_short: Vec<ProgramId>,
+    /// What is left of starts from before, by program; only who knows the zones as they stand can tell
+    /// ([`Outlook::forecast`](crate::Outlook::forecast)).
+    pub under_way: Vec<UnderWay>,
+}
+
+/// What is left of a program's start that is under way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnderWay {
+    /// The program.
+    pub program: ProgramId,
+    /// When the first of what is left began or begins.
+    pub at: UnixMs,
+    /// What is open and what is still to come, by their moments.
+    pub runs: Vec<LeftRun>,
+    /// Runs that will find no room, with the reason.
+    pub skips: Vec<(ZoneId, Reason)>,
+}
+
+/// A run of a start that is under way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeftRun {
+    /// The zone.
+    pub zone: ZoneId,
+    /// When it begins, or began.
+    pub from: UnixMs,
+    /// When it ends.
+    pub until: UnixMs,
+    /// What hours and the turns of other zones change.
+    pub notes: Vec<Reason>,
 }
 
 /// One start of a preview.

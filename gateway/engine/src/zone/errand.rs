@@ -68,7 +68,7 @@ pub(crate) fn ad_hoc(set: RunSet) -> ProgramId {
 }
 
 /// Whether a name is that of a person's set of runs.
-fn is_ad_hoc(program: &ProgramId) -> bool {
+pub(crate) fn is_ad_hoc(program: &ProgramId) -> bool {
     program.as_str().starts_with('_')
 }
 

@@ -222,6 +222,8 @@ export interface PlannedRun {
 export interface PlannedStart {
   program: string;
   at: number;
+  /** It has begun: what is open of it and what is still to come. */
+  under_way: boolean;
   runs: PlannedRun[];
   /** What is left out; without a zone it is the whole start. */
   skipped: { zone: string | null; reason: Reason }[];
