@@ -18,7 +18,7 @@ use crate::diary::{Action, Event, PumpAction};
 use crate::forecast::{Output, Rests};
 use crate::ids::SourceId;
 use crate::memory::SourceMemory;
-use crate::plan::{Plan, ProblemKind, PumpKind, PumpProblem, Timing, ZonePlan};
+use crate::plan::{Plan, ProblemKind, PumpKind, PumpProblem, Timing};
 use crate::pump::{Demand, Pump, PumpTurn};
 use crate::reason::Reason;
 use crate::view::PumpView;
@@ -82,8 +82,7 @@ impl Pumps {
     ) -> Self {
         let mut pumps = Self::default();
         let problems = plan.check();
-        for (source, source_plan) in &plan.sources {
-            let Some(pump_plan) = &source_plan.pump else { continue };
+        for (source, pump_plan) in plan.pumps() {
             let own: Vec<_> =
                 problems.iter().filter(|problem| problem.source.as_ref() == Some(source)).collect();
             let is_shared =
@@ -121,9 +120,7 @@ impl Pumps {
 
     /// Notes who stands on whose way.
     fn lay_out(&mut self, plan: &Plan) {
-        let idx_of = |source: &SourceId| self.by_source.get(source).copied();
-        let way = |zone: &ZonePlan| plan.path(&zone.source).into_iter().filter_map(idx_of).collect();
-        self.of_zone = plan.zones.values().map(way).collect();
+        self.of_zone = plan.pumps_of_zones();
         let is_fed = |idx: usize, zone_idx: &usize| {
             self.of_zone.get(*zone_idx).is_some_and(|of_zone| of_zone.contains(&idx))
         };

@@ -51,6 +51,12 @@ impl Output {
         rested_at.max(counted_at)
     }
 
+    /// Whether a zone that opens at a moment has to start it: it is off, and is not handed over at that very moment.
+    fn must_start(&self, at: UnixMs, is_handed_over: bool) -> bool {
+        let runs_through = is_handed_over && self.off_since == Some(at);
+        self.n_drawing == 0 && !runs_through
+    }
+
     fn start(&mut self, at: UnixMs) {
         self.starts.push_back(at);
         if self.starts.len() > self.starts_max {
@@ -66,12 +72,8 @@ impl Rests {
 
     /// Those of a plan, which have all been off for long.
     pub(super) fn of(plan: &Plan) -> Self {
-        let with_pump = plan.sources.iter().filter_map(|(id, source)| Some((id, source.pump.as_ref()?)));
-        let (ids, outputs): (Vec<_>, Vec<_>) =
-            with_pump.map(|(id, pump)| (id, Output::new(pump, None, VecDeque::new()))).unzip();
-        let idx_of = |id| ids.binary_search(&id).ok();
-        let of_zone = plan.zones.values().map(|zone| plan.path(&zone.source).into_iter().filter_map(idx_of));
-        Self { outputs, of_zone: of_zone.map(Iterator::collect).collect() }
+        let outputs = plan.pumps().map(|(_, pump)| Output::new(pump, None, VecDeque::new()));
+        Self { outputs: outputs.collect(), of_zone: plan.pumps_of_zones() }
     }
 
     fn on_way(&self, zone_idx: usize) -> Arc<[usize]> {
@@ -83,8 +85,7 @@ impl Rests {
     pub(super) fn free_at(&self, zone_idx: usize, at: UnixMs, is_handed_over: bool) -> UnixMs {
         let on_way = self.on_way(zone_idx);
         let outputs = on_way.iter().filter_map(|idx| self.outputs.get(*idx));
-        let resting = outputs.filter(|output| output.n_drawing == 0);
-        let resting = resting.filter(|output| !(is_handed_over && output.off_since == Some(at)));
+        let resting = outputs.filter(|output| output.must_start(at, is_handed_over));
         resting.filter_map(Output::free_at).fold(at, UnixMs::max)
     }
 
@@ -92,8 +93,7 @@ impl Rests {
     pub(super) fn open(&mut self, zone_idx: usize, at: UnixMs, is_handed_over: bool) {
         for idx in self.on_way(zone_idx).iter() {
             let Some(output) = self.outputs.get_mut(*idx) else { continue };
-            let runs_through = is_handed_over && output.off_since == Some(at);
-            if output.n_drawing == 0 && !runs_through {
+            if output.must_start(at, is_handed_over) {
                 output.start(at);
             }
             output.n_drawing += 1;

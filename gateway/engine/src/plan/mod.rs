@@ -9,6 +9,7 @@ mod soil;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::sync::Arc;
 
 use giot_shared::time::UnixMs;
 use giot_shared::units::LitresPerHour;
@@ -502,6 +503,21 @@ impl Plan {
             here = next;
         }
         path
+    }
+
+    /// The pumps and master valves, in the order of their sources.
+    pub(crate) fn pumps(&self) -> impl Iterator<Item = (&SourceId, &PumpPlan)> {
+        self.sources.iter().filter_map(|(id, source)| Some((id, source.pump.as_ref()?)))
+    }
+
+    /// Of each zone, in the order of their names: those of [`Self::pumps`] on its way, the nearest first.
+    pub(crate) fn pumps_of_zones(&self) -> Vec<Arc<[usize]>> {
+        let ids: Vec<_> = self.pumps().map(|(id, _)| id).collect();
+        let on_way = |zone: &ZonePlan| {
+            let way = self.path(&zone.source).into_iter();
+            way.filter_map(|source| ids.binary_search(&source).ok()).collect()
+        };
+        self.zones.values().map(on_way).collect()
     }
 
     fn check_source(&self, id: &SourceId, source: &SourcePlan) -> Vec<ProblemKind> {
