@@ -84,6 +84,7 @@ impl Terms {
                 latest(run.from, self.next, self.catch_up_ms)
             },
             finish_at: self.finish_at,
+            asked_by: None,
         }
     }
 }

@@ -106,7 +106,7 @@ fn a_run_that_is_made_longer_than_its_node_gives_goes_on_too() {
     field.wait_s(600);
     field.feed(Input::Extend { zone: &zone("z1"), by_s: 50 * 60, by: "Lan" });
     field.wait_s(4 * 3600);
-    field.check(&["z1 adjusted by Lan: run_extended", "z1 scheduled: run_split", "open v1"]);
+    field.check(&["z1 adjusted by Lan: run_extended", "z1 scheduled by Lan: run_split", "open v1"]);
     assert!(!field.has("z1 stopped: closed_by_node"), "the pump goes off before its valve: {:?}", field.log);
     let total_s: u64 = runs_s(&field).iter().sum();
     assert!((9000 - 60..=9000 + 120).contains(&total_s), "{:?}", field.log);
@@ -135,7 +135,7 @@ fn a_person_gets_what_they_asked_for_too() {
     let mut field = field(plan);
     field.start("z1", 150 * 60);
     field.wait_s(3 * 3600);
-    field.check(&["open v1", "z1 stopped: closed_by_node", "z1 scheduled: run_split", "open v1"]);
+    field.check(&["open v1", "z1 stopped: closed_by_node", "z1 scheduled by Lan: run_split", "open v1"]);
     let total_s: u64 = runs_s(&field).iter().sum();
     assert!((9000 - 60..=9000 + 60).contains(&total_s), "{:?}", field.log);
 }

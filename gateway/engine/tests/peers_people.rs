@@ -35,7 +35,7 @@ fn opensprinkler_every_station_is_tested_in_turn() {
     field.wait_s(1200);
     field.check(&[
         "farm scheduled by Lan: test_started",
-        "z1 started: valve_test",
+        "z1 started by Lan: valve_test",
         "close v1",
         "open v2",
         "close v2",
@@ -50,6 +50,8 @@ fn opensprinkler_run_once_program() {
     let runs = [(zone("z1"), 60), (zone("z2"), 90)];
     field.feed(Input::Runs { set: RunSet::Once, runs: &runs, by: "Lan" });
     field.wait_s(600);
+    // Who asked stands on each run, not only on the wish.
+    field.check(&["z1 started by Lan: run_once", "z2 started by Lan: run_once"]);
     assert_eq!(field.seconds("z1 stopped: run_time_reached"), [60]);
     assert_eq!(field.seconds("z2 stopped: run_time_reached"), [150]);
     let unknown = [(zone("z9"), 60)];
@@ -127,7 +129,11 @@ fn opensprinkler_a_pause_is_ended_and_a_run_by_hand_goes_on() {
     assert!(!field.is_open("v1"));
     pause_water(&mut field, None);
     field.wait_s(1200);
-    field.check(&["z1 started by Lan: manual_start", "z1 stopped: water_paused", "z1 started: run_once"]);
+    field.check(&[
+        "z1 started by Lan: manual_start",
+        "z1 stopped: water_paused",
+        "z1 started by Lan: run_once",
+    ]);
     assert_eq!(field.seconds("open v1"), [0, 720]);
     assert_eq!(field.seconds("z1 stopped: run_time_reached"), [1200], "two minutes of ten, and eight");
 }

@@ -241,7 +241,7 @@ fn errand_to_json(errand: &Errand) -> Value {
         "program": errand.program.to_string(), "from": errand.from.0, "run_s": errand.run_s,
         "cycle": errand.cycle, "n_cycles": errand.n_cycles, "by_hand": errand.by_hand,
         "volume_ml": errand.volume.map(|volume| volume.0), "latest": errand.latest.0,
-        "finish_at": errand.finish_at.map(|at| at.0),
+        "finish_at": errand.finish_at.map(|at| at.0), "asked_by": errand.asked_by,
     })
 }
 
@@ -260,6 +260,7 @@ fn errand_from_json(value: &Value) -> Option<Errand> {
         // One from before it was kept waits as long as it did.
         latest: unix("latest").unwrap_or(from.plus_ms(WAIT_MS)),
         finish_at: unix("finish_at"),
+        asked_by: value.get("asked_by").and_then(Value::as_str).map(str::to_owned),
     })
 }
 
@@ -384,6 +385,7 @@ mod tests {
             volume: Some(Millilitres(120_000)),
             latest: UnixMs(1_700_000_600_000),
             finish_at: Some(UnixMs(1_700_003_600_000)),
+            asked_by: Some("Lan".to_owned()),
         };
         let full = ZoneMemory {
             run: Some(RunMemory { errand: errand.clone(), started_at: UnixMs(8) }),

@@ -25,7 +25,7 @@ use change::{Before, Next, Way};
 use guards::Guards;
 use pumps::Pumps;
 
-use crate::zone::{Measured, Phase, RunKind, Turn, ValveWord, Verdict, Zone, on_behalf_of};
+use crate::zone::{Measured, Phase, RunKind, Turn, ValveWord, Verdict, Zone};
 
 /// Civil and monotonic time may drift apart by so much before everything is looked at anew: clocks are slewed, not only
 /// stepped, and two seconds matter to no window.
@@ -660,13 +660,10 @@ impl Engine {
             self.pumps.touch_zone(idx);
             if let Some(zone) = self.zones.get_mut(idx) {
                 let by = match &kind {
-                    RunKind::Program(program) | RunKind::ByHand(program) => on_behalf_of(program),
-                    RunKind::Soil | RunKind::Manual | RunKind::Rule => By::Engine,
+                    RunKind::Program(_) | RunKind::ByHand(_) => zone.take_errand(now),
+                    RunKind::Soil | RunKind::Manual | RunKind::Rule => None,
                 };
-                if let RunKind::Program(_) | RunKind::ByHand(_) = &kind {
-                    zone.take_errand(now);
-                }
-                zone.start(&mut self.out.turn(now), kind, by, reason, run_s);
+                zone.start(&mut self.out.turn(now), kind, by.unwrap_or(By::Engine), reason, run_s);
             }
             self.hold(idx);
             self.keep_books(idx, now);

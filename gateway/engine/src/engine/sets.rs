@@ -48,7 +48,7 @@ impl Engine {
             RunSet::Once => Reason::OnceStarted { n_zones, run_s },
         };
         self.tell_farm(now, Event::Scheduled, reason, by);
-        self.hand_out(now, wall, set, runs);
+        self.hand_out(now, wall, set, runs, Some(by));
     }
 
     /// A person who asked for water wants it as soon as may be, not by a clock: when that is set, the moments of such runs go with
@@ -73,7 +73,7 @@ impl Engine {
         self.tell(now, None, Event::Scheduled, By::Engine, reason);
         let id = |idx: &usize| self.zones.get(*idx).map(|zone| zone.desk.id.clone());
         let runs: Vec<_> = zones.iter().filter_map(id).map(|zone| (zone, run_s)).collect();
-        self.hand_out(now, wall, RunSet::Test, &runs);
+        self.hand_out(now, wall, RunSet::Test, &runs, None);
         true
     }
 
@@ -84,7 +84,14 @@ impl Engine {
         self.zones.iter().enumerate().any(is_tested)
     }
 
-    fn hand_out(&mut self, now: Now, wall: UnixMs, set: RunSet, runs: &[(ZoneId, u32)]) {
+    fn hand_out(
+        &mut self,
+        now: Now,
+        wall: UnixMs,
+        set: RunSet,
+        runs: &[(ZoneId, u32)],
+        asked_by: Option<&str>,
+    ) {
         let n_cycles = u32::try_from(runs.len()).unwrap_or(u32::MAX);
         let others_ms = runs.iter().map(|(_, run_s)| u64::from(*run_s) * 1000).sum();
         let mut from = wall;
@@ -96,7 +103,7 @@ impl Engine {
             zone.add_errands(vec![Errand {
                 cycle,
                 n_cycles,
-                ..Errand::by_hand(set, from, run_s, others_ms)
+                ..Errand::by_hand(set, from, run_s, others_ms, asked_by)
             }]);
             if set == RunSet::Test {
                 // One after another: what flows is then one zone's.

@@ -72,11 +72,6 @@ pub(crate) fn is_ad_hoc(program: &ProgramId) -> bool {
     program.as_str().starts_with('_')
 }
 
-/// Whose word a run is: its program's, or for a person's set of runs the engine's, whose diary names the person before.
-pub(crate) fn on_behalf_of(program: &ProgramId) -> By {
-    if is_ad_hoc(program) { By::Engine } else { By::Program(program.clone()) }
-}
-
 /// A run that a program wants.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Errand {
@@ -98,6 +93,8 @@ pub struct Errand {
     pub latest: UnixMs,
     /// When its program is to be finished, if it is to be so at a time.
     pub finish_at: Option<UnixMs>,
+    /// The person who asked for it by itself, not by a program; `None`: its program, or the engine, which tests valves too.
+    pub asked_by: Option<String>,
 }
 
 /// Until when a run waits for its turn that was wanted at `from`: until its program's `next` start, at least for the time in
@@ -119,8 +116,23 @@ impl Errand {
         self.finish_at.into_iter().chain(closes_at).fold(self.latest, UnixMs::min)
     }
 
-    /// A run of a set that a person asked for; others of the set may go before it for so long.
-    pub(crate) fn by_hand(set: RunSet, from: UnixMs, run_s: u32, others_ms: u64) -> Self {
+    /// Whose word its run is.
+    pub(crate) fn by(&self) -> By {
+        match &self.asked_by {
+            Some(person) => By::Person(person.clone()),
+            None if is_ad_hoc(&self.program) => By::Engine,
+            None => By::Program(self.program.clone()),
+        }
+    }
+
+    /// A run of a set that a person, or without one the engine, asked for; others of the set may go before it for so long.
+    pub(crate) fn by_hand(
+        set: RunSet,
+        from: UnixMs,
+        run_s: u32,
+        others_ms: u64,
+        asked_by: Option<&str>,
+    ) -> Self {
         Self {
             program: ad_hoc(set),
             from,
@@ -131,6 +143,7 @@ impl Errand {
             volume: None,
             latest: from.plus_ms(others_ms.saturating_add(BY_HAND_WAIT_MS).min(WAIT_MS_MAX)),
             finish_at: None,
+            asked_by: asked_by.map(str::to_owned),
         }
     }
 
@@ -258,7 +271,7 @@ impl Zone {
         let waited: Vec<_> = waited.into_iter().cloned().collect();
         self.drop_errands(program);
         for program in waited {
-            let by = if is_ad_hoc(&program) { by.clone() } else { on_behalf_of(&program) };
+            let by = if is_ad_hoc(&program) { by.clone() } else { By::Program(program) };
             self.desk.tell(turn, Event::Skipped, by, reason.clone(), None);
         }
     }
@@ -395,22 +408,23 @@ impl Zone {
             let Some(idx) = self.due_idx(turn.now) else { return };
             let errand = self.memory.errands.remove(idx);
             self.is_memory_changed = true;
-            self.desk.tell(turn, Event::Skipped, on_behalf_of(&errand.program), reason, None);
+            self.desk.tell(turn, Event::Skipped, errand.by(), reason, None);
         }
     }
 
-    /// The errand that is due is begun.
-    pub(crate) fn take_errand(&mut self, now: Now) {
-        if let (Some(idx), Some(started_at)) = (self.due_idx(now), now.wall) {
-            let errand = self.memory.errands.remove(idx);
-            self.remember_run(errand, started_at);
-        }
+    /// The errand that is due is begun; whose word it is.
+    pub(crate) fn take_errand(&mut self, now: Now) -> Option<By> {
+        let (idx, started_at) = self.due_idx(now).zip(now.wall)?;
+        let errand = self.memory.errands.remove(idx);
+        let by = errand.by();
+        self.remember_run(errand, started_at);
+        Some(by)
     }
 
     /// A person's run is begun: it leaves its rest to a pause like an errand of its own.
-    pub(super) fn take_manual(&mut self, now: Now, run_s: u32) {
+    pub(super) fn take_manual(&mut self, now: Now, run_s: u32, by: &str) {
         if let Some(from) = now.wall {
-            self.remember_run(Errand::by_hand(RunSet::Once, from, run_s, 0), from);
+            self.remember_run(Errand::by_hand(RunSet::Once, from, run_s, 0, Some(by)), from);
         }
     }
 
@@ -444,7 +458,7 @@ impl Zone {
             return false;
         };
         let program = errand.program.clone();
-        let by = on_behalf_of(&program);
+        let by = errand.by();
         let rest = Errand { run_s, volume, ..errand };
         // It waits from now on; what the node makes of it is no lateness.
         let wait_ms = if rest.by_hand { BY_HAND_WAIT_MS } else { PORTION_WAIT_MS };

@@ -68,7 +68,7 @@ impl Zone {
         let run_s = run_s.clamp(1, self.plan.run_max_s.max(1));
         let reason = Reason::ManualStart { run_s: u64::from(run_s) };
         self.start(turn, RunKind::Manual, By::Person(by.to_owned()), reason, run_s);
-        self.take_manual(turn.now, run_s);
+        self.take_manual(turn.now, run_s, by);
     }
 
     /// A person watered the zone otherwise: it rests as after a run, and its soil may change as fast.
