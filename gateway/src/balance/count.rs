@@ -8,7 +8,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use giot_engine::agro::{Balance, DayInput, Depletion, SeasonPlan, StartState, Watering};
+use giot_engine::agro::{Balance, DayInput, Depletion, Profile, SeasonPlan, StartState, Watering};
 use giot_engine::program::{Date, Lack, Millimetres};
 use giot_shared::time::UnixMs;
 
@@ -124,8 +124,8 @@ impl BalancePlan {
         let growth = season.crop.stages.clock.growth(warmth).unwrap_or(0.0);
         season.start = StartState { progress: n_before * growth, ..season.start };
         let start_mm = season.soil.profile.available_mm(season.crop.root_at_m(season.start.progress));
-        if let (Depletion::Content(_), Some(content)) = (season.start.depletion, facts.contents.get(&first)) {
-            season.start.depletion = Depletion::Content(*content);
+        if let (Depletion::Content(_), Some(content)) = (season.start.depletion, self.content(facts, first)) {
+            season.start.depletion = Depletion::Content(content);
         }
         let Ok(mut balance) = Balance::new(season) else {
             return Count { lack: Err("invalid_season"), days: Vec::new() };
@@ -138,7 +138,7 @@ impl BalancePlan {
             let Some((et0_mm, et0_from)) = et0_of(&weather, mean(recent.iter().copied())) else { continue };
             warmth = weather.extremes_c.or(warmth);
             let mut input = self.input(facts, date, (et0_mm, warmth), utc_offset_min);
-            let wrong = sound(&mut input, mean(recent.iter().copied()));
+            let wrong = sound(&mut input, &self.season.soil.profile, mean(recent.iter().copied()));
             let doubted = wrong.or_else(|| weather.is_rain_doubted.then_some("rain_mm"));
             let is_guessed = et0_from == Et0From::Guessed;
             n_guessed += u32::from(is_guessed || doubted.is_some());
@@ -189,6 +189,12 @@ impl BalancePlan {
         Count { lack, days }
     }
 
+    /// What the probes measured in the morning of a day; what no such soil can hold is no measurement.
+    fn content(&self, facts: &Facts, date: Date) -> Option<f64> {
+        let most = self.season.soil.profile.water_content_max();
+        facts.contents.get(&date).copied().filter(|content| *content <= most)
+    }
+
     /// A day that is over, as the balance meets it.
     fn input(
         &self,
@@ -200,7 +206,7 @@ impl BalancePlan {
         let weather = facts.days.get(&date).copied().unwrap_or_default();
         let water_content = facts.contents.get(&date).copied();
         // What fell or was given before the probes were read is in what they said.
-        let hour = water_content.and(self.reset_hour).unwrap_or(0);
+        let hour = self.content(facts, date).and(self.reset_hour).unwrap_or(0);
         DayInput {
             et0_mm,
             rain_mm: weather.rain_from(usize::from(hour)),
@@ -224,7 +230,7 @@ impl BalancePlan {
     ) -> Counted {
         let weather = facts.days.get(&today).copied().unwrap_or_default();
         let available_mm = last.map_or(start_mm, |last| last.available_mm);
-        let content = facts.contents.get(&today).copied();
+        let content = self.content(facts, today);
         let hour = content.and(self.reset_hour).unwrap_or(0);
         let profile = &self.season.soil.profile;
         let root_m = self.season.crop.root_m.1;
@@ -277,11 +283,11 @@ fn et0_of(day: &Day, mean_mm: Option<f64>) -> Option<(f64, Et0From)> {
 }
 
 /// Leaves out, one after the other, what of a day cannot be; names the first. `mean_mm` stands in for its evapotranspiration.
-fn sound(input: &mut DayInput, mean_mm: Option<f64>) -> Option<&'static str> {
+fn sound(input: &mut DayInput, profile: &Profile, mean_mm: Option<f64>) -> Option<&'static str> {
     let mut first = None;
     // Each number is mended once; what is wrong beyond that is the plan's.
     for _ in 0..6 {
-        let Err(error) = input.check() else { break };
+        let Err(error) = input.check_in(profile) else { break };
         let field = error.field();
         match field {
             "et0_mm" => input.et0_mm = mean_mm.unwrap_or(0.0),
@@ -311,9 +317,7 @@ fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use giot_engine::agro::{
-        Canopy, Clock, Coefficients, CropPlan, DayOrder, Profile, Rules, SoilPlan, Stages, crop,
-    };
+    use giot_engine::agro::{Canopy, Clock, Coefficients, CropPlan, DayOrder, Rules, SoilPlan, Stages, crop};
 
     const OFFSET_MIN: i32 = 420;
 
@@ -467,6 +471,20 @@ mod tests {
         assert!((lack(&facts) - 30.0).abs() < 0.02, "{}", lack(&facts));
         facts.given = vec![Given { at: at(10, 5), ml: 20_000_000 }, Given { at: at(10, 7), ml: 10_000_000 }];
         assert!((lack(&facts) - 26.4).abs() < 0.02, "{}", lack(&facts));
+    }
+
+    #[test]
+    fn probes_that_tell_more_water_than_pores_reset_nothing() {
+        let plan = BalancePlan { reset_hour: Some(6), ..plums() };
+        let dry = season(9);
+        let lack = |facts: &Facts, hour: u64| {
+            plan.count(facts, at(10, hour), OFFSET_MIN).lack.expect("a count").lack.in_mm()
+        };
+        for day in [1, 9, 10] {
+            let mut flooded = season(9);
+            flooded.contents.insert(date(day), 0.9);
+            assert!((lack(&flooded, 12) - lack(&dry, 12)).abs() < 1e-9, "{day}: {}", lack(&flooded, 12));
+        }
     }
 
     #[test]

@@ -32,6 +32,15 @@ pub enum InputError {
         /// The most that air of the day's highest temperature holds, kPa.
         saturation_kpa: f64,
     },
+    /// A soil is said to hold more water than it has pores.
+    AboveSaturation {
+        /// Name with unit.
+        field: &'static str,
+        /// What was given, m³/m³.
+        value: f64,
+        /// The most that such a soil holds, m³/m³.
+        most: f64,
+    },
     /// A value that is needed is missing.
     Missing {
         /// Name with unit.
@@ -53,9 +62,10 @@ impl InputError {
     #[must_use]
     pub const fn field(self) -> &'static str {
         match self {
-            Self::OutOfRange { field, .. } | Self::Supersaturated { field, .. } | Self::Missing { field } => {
-                field
-            }
+            Self::OutOfRange { field, .. }
+            | Self::Supersaturated { field, .. }
+            | Self::AboveSaturation { field, .. }
+            | Self::Missing { field } => field,
             Self::TmaxBelowTmin { .. } => "tmax_c",
             Self::RhmaxBelowRhmin { .. } => "rhmax",
             Self::PolarNight => "latitude_deg",
@@ -76,6 +86,10 @@ impl fmt::Display for InputError {
             Self::Supersaturated { ea_kpa, saturation_kpa, .. } => write!(
                 f,
                 "means {ea_kpa:.3} kPa of vapour; air of the day's highest temperature holds {saturation_kpa:.3} kPa"
+            ),
+            Self::AboveSaturation { value, most, .. } => write!(
+                f,
+                "{value} m³/m³ is more than the pores of such a soil hold, {most}: give water by the soil's volume (not by its weight, nor as a share of saturation), or the field capacity of an organic soil"
             ),
             Self::Missing { .. } => f.write_str("is needed"),
             Self::PolarNight => {

@@ -37,7 +37,7 @@ pub use balance::{
     Amount, Automatic, Balance, BelowRow, Canopy, Coefficients, CropPlan, CropRow, DayInput, DayOrder,
     DayRow, Depletion, Drippers, ForecastAction, Layer, Observed, PlanProblem, Profile, RainForecast,
     RootInput, RootRow, RootZone, Rules, SeasonPlan, SoilPlan, StartState, StressCurve, Surface,
-    SurfaceInput, SurfaceRow, WaterRow, Watering, runoff_mm,
+    SurfaceInput, SurfaceRow, WaterRow, Watering, runoff_mm, water_content_max,
 };
 pub use crops::{Crop, Habit, crop, crops};
 pub use error::InputError;

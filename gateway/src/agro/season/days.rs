@@ -8,7 +8,7 @@ use crate::config::{Problem, line_of};
 use chrono::NaiveDate;
 use giot_engine::agro::{
     Clock, DayInput, Et0Choice, InputError, Observed, SeasonPlan, Site, Standard, TemperatureOnly, Watering,
-    degree_days, et0_day,
+    degree_days, et0_day, soil, water_content_max,
 };
 use std::collections::BTreeMap;
 use toml::Spanned;
@@ -56,7 +56,7 @@ impl Compiler<'_> {
         let mut inputs = self.inputs(raw, site, &place, &stations)?;
         let n_days = usize::try_from(span.idx(span.last)).ok()? + 1;
         self.irrigation(span, &raw.irrigation, &mut inputs);
-        self.observed(span, &raw.observed, &mut inputs);
+        self.observed(span, &raw.observed, content_max(&raw.soil), &mut inputs);
         Some(SeasonDays { inputs, n_days, unknown_columns: sheet.unknown })
     }
 
@@ -206,12 +206,19 @@ impl Compiler<'_> {
         }
     }
 
-    fn observed(&mut self, span: &Span, raw: &[raw::Observed], days: &mut [DayInput]) {
+    fn observed(&mut self, span: &Span, raw: &[raw::Observed], most: f64, days: &mut [DayInput]) {
         for (idx, observed) in raw.iter().enumerate() {
             let field = format!("observed[{idx}]");
             let Some(day) = self.day_of(span, &field, &observed.date, days) else { continue };
             let number = |value: &raw::Number| value.as_ref().map(|value| *value.get_ref());
             day.water_content = number(&observed.water_content);
+            if let Some(content) = observed.water_content.as_ref().filter(|content| *content.get_ref() > most)
+            {
+                let error =
+                    InputError::AboveSaturation { field: "water_content", value: *content.get_ref(), most };
+                self.problem(content.span(), &format!("{field}.water_content"), error);
+                continue;
+            }
             day.observed = Observed {
                 kcb: number(&observed.kcb),
                 height_m: number(&observed.height_m),
@@ -242,6 +249,14 @@ impl Compiler<'_> {
             self.problem(place, &format!("{field}.{}", error.field()), error);
         }
     }
+}
+
+/// The most water that the soil of a season can hold, m³/m³, by the highest field capacity that is stated.
+fn content_max(raw: &raw::Soil) -> f64 {
+    let of_table = raw.id.as_ref().and_then(|id| soil(id.get_ref())).map(|soil| soil.field_capacity.1);
+    let of_layers = raw.layers.iter().flat_map(|layers| layers.get_ref()).map(|layer| layer.field_capacity);
+    let stated = raw.field_capacity.as_ref().map(|value| *value.get_ref());
+    water_content_max(stated.into_iter().chain(of_layers).chain(of_table).fold(0.0, f64::max))
 }
 
 /// One day of a station as the balance takes it.

@@ -301,3 +301,21 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn what_was_measured_fits_into_the_pores_of_the_soil() {
+    let observed = |content: &str| format!("\n[[observed]]\ndate = 2025-01-28\nwater_content = {content}\n");
+    let takes = |text: &str, content: &str| read_text(&format!("{text}{}", observed(content))).is_ok();
+    let text = EXAMPLE;
+    assert!(takes(text, "0.55"));
+    let wet = format!("{text}{}", observed("0.9"));
+    let line = line_of(&wet, "water_content = 0.9");
+    assert_eq!(problems(&wet), [(Some(line), "observed[0].water_content".to_owned())]);
+    let SeasonError(errors) = read_text(&wet).expect_err("more water than pores");
+    let told: Vec<_> = errors.iter().flat_map(|error| &error.problems).map(|p| p.what.as_str()).collect();
+    assert!(told[0].contains("0.9 m³/m³") && told[0].contains("share of saturation"), "{told:?}");
+    // Peat holds more; a field capacity of 0.7 states that it is one.
+    let peat = text.replace("field_capacity = 0.32", "field_capacity = 0.7");
+    assert_ne!(peat, text);
+    assert!(takes(&peat, "0.9") && !takes(&peat, "0.97"));
+}

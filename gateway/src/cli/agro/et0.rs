@@ -170,6 +170,7 @@ fn cause(error: &InputError) -> String {
         InputError::Missing { .. } => with_remedy(error),
         InputError::OutOfRange { .. }
         | InputError::TmaxBelowTmin { .. }
+        | InputError::AboveSaturation { .. }
         | InputError::RhmaxBelowRhmin { .. }
         | InputError::Supersaturated { .. } => {
             format!("{}: {}", error.field(), with_remedy(error))

@@ -1,6 +1,7 @@
 //! A day of the balance: what goes in, what came out. Data; the only rule here is what no day can be.
 
 use super::below::BelowRow;
+use super::profile::Profile;
 use super::root_zone::RootRow;
 use super::surface::SurfaceRow;
 use crate::agro::error::{InputError, within};
@@ -75,6 +76,19 @@ impl DayInput {
             within("efficiency", watering.efficiency, 0.01, 1.0)?;
         }
         Ok(())
+    }
+
+    /// The same, and whether a soil can hold what was measured in it.
+    ///
+    /// # Errors
+    /// [`InputError`] names the first number that cannot be.
+    pub fn check_in(&self, profile: &Profile) -> Result<(), InputError> {
+        self.check()?;
+        let most = profile.water_content_max();
+        match self.water_content.filter(|value| *value > most) {
+            Some(value) => Err(InputError::AboveSaturation { field: "water_content", value, most }),
+            None => Ok(()),
+        }
     }
 }
 

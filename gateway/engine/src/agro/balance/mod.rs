@@ -28,7 +28,7 @@ pub use plan::{
     Canopy, Coefficients, CropPlan, DayOrder, Depletion, Drippers, PlanProblem, Rules, SeasonPlan, SoilPlan,
     StartState, StressCurve,
 };
-pub use profile::{Layer, Profile};
+pub use profile::{Layer, Profile, water_content_max};
 pub use root_zone::{RootInput, RootRow, RootZone};
 pub use runoff::runoff_mm;
 pub use surface::{Surface, SurfaceInput, SurfaceRow};
@@ -121,7 +121,7 @@ impl Balance {
     /// # Errors
     /// [`InputError`] names the number of the day that cannot be; the state is unchanged then.
     pub fn pass(&mut self, day: &DayInput, rain_after_mm: &[f64]) -> Result<DayRow, InputError> {
-        day.check()?;
+        day.check_in(&self.plan.soil.profile)?;
         let growth = self.growth_of(day)?;
         let rules = self.plan.rules;
         let reset_mm = self.reset(day.water_content);

@@ -35,7 +35,31 @@ pub enum Profile {
     Layers(Vec<Layer>),
 }
 
+/// The pores of mineral soils take at most so much of their volume, m³/m³: well-aggregated clays have 0.6.
+const PORES_MINERAL: f64 = 0.6;
+/// The same of organic soils and substrates, m³/m³: fibrous peat has 0.95.
+const PORES_ORGANIC: f64 = 0.95;
+/// No mineral soil holds so much at field capacity, m³/m³: FAO-56 table 19 ends at 0.40, for clay.
+const FIELD_CAPACITY_ORGANIC: f64 = 0.5;
+
+/// The most water that a soil with such a field capacity can hold when all its pores are full, m³/m³.
+#[must_use]
+pub fn water_content_max(field_capacity: f64) -> f64 {
+    if field_capacity > FIELD_CAPACITY_ORGANIC { PORES_ORGANIC } else { PORES_MINERAL }
+}
+
 impl Profile {
+    /// The most water that its wettest layer can hold, m³/m³.
+    #[must_use]
+    pub fn water_content_max(&self) -> f64 {
+        match self {
+            Self::Uniform { field_capacity, .. } => water_content_max(*field_capacity),
+            Self::Layers(layers) => {
+                water_content_max(layers.iter().map(|layer| layer.field_capacity).fold(0.0, f64::max))
+            }
+        }
+    }
+
     /// Water that roots can take down to a depth, mm (82).
     #[must_use]
     pub fn available_mm(&self, depth_m: f64) -> f64 {
