@@ -60,6 +60,28 @@ fn opensprinkler_run_once_program() {
 }
 
 #[test]
+fn a_run_that_its_pump_makes_longer_says_so() {
+    let mut plan = pumped(1);
+    let pump = plan.sources.get_mut(&"pump".parse().unwrap()).unwrap().pump.as_mut().unwrap();
+    pump.run_s_min = 300;
+    let mut field = Field::new(plan);
+    let runs = [(zone("z1"), 60)];
+    field.feed(Input::Runs { set: RunSet::Once, runs: &runs, by: "Lan" });
+    field.wait_s(900);
+    field.check(&["z1 started by Lan: run_once", "z1 scheduled by Lan: pump_least_run"]);
+    let source = "pump".parse().unwrap();
+    // The least run, and the seconds that the pump comes after the valve.
+    let told = Reason::PumpLeastRun { source, wanted_s: 60, run_s: 305 };
+    assert!(field.reasons.contains(&told), "{:?}", field.reasons);
+    // One that is long enough needs no word.
+    let runs = [(zone("z1"), 600)];
+    let n_told = field.reasons.len();
+    field.feed(Input::Runs { set: RunSet::Once, runs: &runs, by: "Lan" });
+    field.wait_s(1200);
+    assert!(field.reasons[n_told..].iter().all(|reason| reason.code() != "pump_least_run"));
+}
+
+#[test]
 fn what_a_power_cut_takes_from_a_program_is_made_up_for() {
     let mut plan = farm(1);
     zone_of(&mut plan, "z1").automatic = false;

@@ -655,7 +655,8 @@ impl Engine {
                 }
                 continue;
             }
-            let run_s = run_s.max(self.pumps.least_s(idx, now));
+            let least = self.pumps.least_s(idx, now).filter(|(least_s, _)| *least_s > run_s);
+            let least = least.map(|(least_s, source)| (least_s, source.clone()));
             self.network.note_start(idx, now.mono);
             self.pumps.touch_zone(idx);
             if let Some(zone) = self.zones.get_mut(idx) {
@@ -663,7 +664,12 @@ impl Engine {
                     RunKind::Program(_) | RunKind::ByHand(_) => zone.take_errand(now),
                     RunKind::Soil | RunKind::Manual | RunKind::Rule => None,
                 };
-                zone.start(&mut self.out.turn(now), kind, by.unwrap_or(By::Engine), reason, run_s);
+                let (by, turn) = (by.unwrap_or(By::Engine), &mut self.out.turn(now));
+                let given_s = least.as_ref().map_or(run_s, |(least_s, _)| *least_s);
+                zone.start(turn, kind, by.clone(), reason, given_s);
+                if let Some((_, source)) = least {
+                    zone.tell_longer(turn, by, source, run_s);
+                }
             }
             self.hold(idx);
             self.keep_books(idx, now);

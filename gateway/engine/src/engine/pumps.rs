@@ -250,13 +250,13 @@ impl Pumps {
         Rests::new(self.list.iter().map(output).collect(), self.of_zone.clone())
     }
 
-    /// How long a run must be so that a pump that it starts has its minimum run, seconds.
-    pub(super) fn least_s(&self, zone_idx: usize, now: Now) -> u32 {
-        let least = self.of_zone(zone_idx).map(|pump| match pump.least_until() {
+    /// How long a run must be so that a pump that it starts has its minimum run, seconds, and for whose sake.
+    pub(super) fn least_s(&self, zone_idx: usize, now: Now) -> Option<(u32, &SourceId)> {
+        let least_s = |pump: &Pump| match pump.least_until() {
             Some(until) => u32::try_from(until.since_ms(now.mono).div_ceil(1000)).unwrap_or(u32::MAX),
             None => pump.plan.run_s_min.saturating_add(pump.plan.on_adjust_s.max(0).unsigned_abs()),
-        });
-        least.max().unwrap_or(0)
+        };
+        self.of_zone(zone_idx).map(|pump| (least_s(pump), &pump.source)).max_by_key(|(least_s, _)| *least_s)
     }
 
     /// How much longer than its run a zone's lease must be, so that its pump can go off first, seconds.

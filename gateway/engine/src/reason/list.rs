@@ -376,6 +376,12 @@ reasons! {
         wanted_s: u64 = "The run that was wanted.",
         run_s: u64 = "The run that the zone may have.",
     }
+    /// The run is made longer, because its pump or master valve, once on, runs for a least time.
+    PumpLeastRun = "pump_least_run" {
+        source: SourceId = "The source with the pump or master valve.",
+        wanted_s: u64 = "The run that was wanted.",
+        run_s: u64 = "The run that is given.",
+    }
     /// The run is too short to be worth opening the valve.
     BelowThreshold = "below_threshold" {
         wanted_s: u64 = "The run that was wanted.",

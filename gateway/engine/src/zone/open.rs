@@ -12,7 +12,7 @@ use super::dry::Dry;
 use super::{Phase, Turn, Zone};
 use crate::diary::{By, Event};
 use crate::flight::{Flight, SentOpen};
-use crate::ids::ProgramId;
+use crate::ids::{ProgramId, SourceId};
 use crate::input::RunSet;
 use crate::plan::{Timing, ZonePlan};
 use crate::reason::Reason;
@@ -437,6 +437,17 @@ impl Zone {
         });
         let (is_manual, over_at) = (watering.run.is_manual(), watering.run.flight.over_at());
         self.remember_open(turn, sent, is_manual, over_at);
+    }
+
+    /// Tells that the run that was just begun is longer than was wanted, for the sake of a pump.
+    pub(crate) fn tell_longer(&mut self, turn: &mut Turn<'_>, by: By, source: SourceId, wanted_s: u32) {
+        let Some((run_s, name)) = self.run().map(|run| (run.target_s, run.name)) else { return };
+        // The zone's longest run, and what its node gives at a time, come first.
+        if run_s > wanted_s {
+            let (wanted_s, run_s) = (u64::from(wanted_s), u64::from(run_s));
+            let reason = Reason::PumpLeastRun { source, wanted_s, run_s };
+            self.desk.tell(turn, Event::Scheduled, by, reason, Some(name));
+        }
     }
 
     /// A person makes the run longer; what its last lease does not reach is renewed.

@@ -42,6 +42,8 @@ pub(crate) struct Field {
     pub(crate) last_measured: (Option<u64>, Option<Millilitres>),
     /// The reason of the newest entry.
     pub(crate) last_reason: Option<Reason>,
+    /// The reasons of all entries.
+    pub(crate) reasons: Vec<Reason>,
     /// What flows through each open valve, mL/s, as its node's meter counts it: 1000 L/h.
     pub(crate) ml_per_s: u64,
     /// How long a node keeps a valve open at the most, whatever it is asked for, seconds.
@@ -75,6 +77,7 @@ impl Field {
             mute: BTreeSet::new(),
             last_measured: (None, None),
             last_reason: None,
+            reasons: Vec::new(),
             clock_ms: 0,
             ml_per_s: 278,
             hard_max_s: 8 * 3600,
@@ -216,6 +219,7 @@ impl Field {
                     };
                     self.note(&format!("{zone} {}{by}: {}", entry.event.code(), entry.reason.code()));
                     self.last_measured = (entry.run_ms, entry.volume);
+                    self.reasons.push(entry.reason.clone());
                     self.last_reason = Some(entry.reason);
                 }
                 Action::Remember { zone, memory } => {
