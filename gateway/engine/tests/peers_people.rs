@@ -82,6 +82,23 @@ fn a_run_that_its_pump_makes_longer_says_so() {
 }
 
 #[test]
+fn a_start_of_a_program_by_hand_tells_the_time_that_zones_will_have() {
+    let mut plan = farm(3);
+    plan.zones.values_mut().for_each(|zone| zone.automatic = false);
+    plan.programs.insert("evening".parse().unwrap(), program(&[("z1", 20), ("z2", 10), ("z3", 10)]));
+    let mut field = Field::new(plan);
+    let start = |field: &mut Field| {
+        let program = "evening".parse().unwrap();
+        field.feed(Input::Program { program: &program, wish: ProgramWish::Start, by: "Lan" });
+    };
+    field.feed(Input::Lock { zone: &zone("z1"), by: "Lan", note: "" });
+    start(&mut field);
+    let told = Reason::ProgramStart { program: "evening".parse().unwrap(), run_s: 1200 };
+    assert!(field.reasons.contains(&told), "{:?}", field.reasons);
+    field.check(&["farm scheduled by Lan: program_start", "z1 skipped: locked"]);
+}
+
+#[test]
 fn what_a_power_cut_takes_from_a_program_is_made_up_for() {
     let mut plan = farm(1);
     zone_of(&mut plan, "z1").automatic = false;

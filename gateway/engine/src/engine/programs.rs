@@ -213,12 +213,26 @@ impl Engine {
             None => Err(Reason::ClockUnset {}),
         };
         match decision {
-            Ok(decision) => {
+            Ok(mut decision) => {
+                self.leave_out_given_up(&mut decision);
                 let zones = self.carry_out(now, decision, By::Person(by.to_owned()));
                 self.settle_errands(now, zones);
             }
             Err(reason) => self.tell_farm(now, Event::Refused, reason, by),
         }
+    }
+
+    /// A start by hand is not told longer by the runs that their zones give up at once; their turns pass as planned.
+    fn leave_out_given_up(&self, decision: &mut Decision) {
+        let Some(round) = &mut decision.round else { return };
+        let is_given_up = |zone: &ZoneId| {
+            let zone = self.zone_idx.get(zone).and_then(|idx| self.zones.get(*idx));
+            zone.is_some_and(crate::zone::Zone::gives_up_at_once)
+        };
+        let given_up = round.errands.iter().filter(|(zone, _)| is_given_up(zone));
+        let given_up_s: u64 =
+            given_up.flat_map(|(_, errands)| errands).map(|errand| u64::from(errand.run_s)).sum();
+        round.run_s = round.run_s.saturating_sub(given_up_s);
     }
 
     /// Tells what a program decided, at its time or for a person, and hands its runs to the zones; which.

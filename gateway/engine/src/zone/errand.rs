@@ -367,6 +367,11 @@ impl Zone {
         of_zone.or_else(|| of_source.map(|gate| gate.reason.clone()))
     }
 
+    /// Whether a program's run that a person starts at this moment is given up as soon as it is due, as things stand.
+    pub(crate) fn gives_up_at_once(&self) -> bool {
+        self.memory.lock.is_some() || self.invalid.is_some() || self.faulted().is_some()
+    }
+
     /// Why a run that is due is not given any more, although its hours are open.
     fn given_up(&self, now: Now, errand: &Errand, wall: UnixMs, rules: &Rules) -> Option<Reason> {
         if let Some(lock) = &self.memory.lock {
