@@ -96,6 +96,11 @@ fn a_start_of_a_program_by_hand_tells_the_time_that_zones_will_have() {
     let told = Reason::ProgramStart { program: "evening".parse().unwrap(), run_s: 1200 };
     assert!(field.reasons.contains(&told), "{:?}", field.reasons);
     field.check(&["farm scheduled by Lan: program_start", "z1 skipped: locked"]);
+    // A refused one says of which program it is told.
+    start(&mut field);
+    field.check(&["farm refused by Lan: program_not_started", "farm refused by Lan: program_busy"]);
+    let named = Reason::ProgramNotStarted { program: "evening".parse().unwrap() };
+    assert!(field.reasons.contains(&named), "{:?}", field.reasons);
 }
 
 #[test]

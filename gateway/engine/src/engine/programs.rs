@@ -218,7 +218,14 @@ impl Engine {
                 let zones = self.carry_out(now, decision, By::Person(by.to_owned()));
                 self.settle_errands(now, zones);
             }
-            Err(reason) => self.tell_farm(now, Event::Refused, reason, by),
+            Err(reason) => {
+                // The reason comes last: it answers whoever asked.
+                if !matches!(reason, Reason::UnknownProgram { .. }) {
+                    let program = id.clone();
+                    self.tell_farm(now, Event::Refused, Reason::ProgramNotStarted { program }, by);
+                }
+                self.tell_farm(now, Event::Refused, reason, by);
+            }
         }
     }
 

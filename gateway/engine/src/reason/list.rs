@@ -98,6 +98,10 @@ reasons! {
         program: ProgramId = "The program.",
         percent: u32 = "Of the planned amounts, %.",
     }
+    /// A person's start of a program is refused; the entry after it says why.
+    ProgramNotStarted = "program_not_started" {
+        program: ProgramId = "The program.",
+    }
     /// A person switched a program on.
     ProgramEnabled = "program_enabled" {
         program: ProgramId = "The program.",

@@ -170,6 +170,7 @@ fn people_start_stop_skip_and_switch_programs() {
         > @11 z1 confirmed by program night: program_run #3
         12 answer #3 ok
         20 program night start
+        > @20 farm refused by Lan: program_not_started
         > @20 farm refused by Lan: program_busy
         30 program night stop
         > @30 farm stopping by Lan: program_stop
@@ -227,6 +228,7 @@ fn without_a_clock_no_program_starts_and_a_leap_of_it_makes_no_burst() {
         0 ready
         10 clock none
         700 program night start
+        > @700 farm refused by Lan: program_not_started
         > @700 farm refused by Lan: clock_unset
         800 clock 259200
         > @800 farm skipped by program night: missed_start
