@@ -104,6 +104,34 @@ fn a_start_of_a_program_by_hand_tells_the_time_that_zones_will_have() {
 }
 
 #[test]
+fn a_changed_setting_of_a_program_tells_what_it_was() {
+    let mut plan = farm(1);
+    let id = "evening".parse::<giot_engine::ProgramId>().unwrap();
+    plan.programs.insert(id.clone(), program(&[("z1", 20)]));
+    let mut field = Field::new(plan);
+    let from = field.now().wall.unwrap();
+    let percent = |share| ProgramWish::Adjust(giot_engine::program::Percent::new(share).unwrap());
+    let until = |hours: u64| ProgramWish::SuspendUntil(Some(from.plus_ms(hours * 3_600_000)));
+    let wishes = [percent(80), percent(80), percent(60), ProgramWish::SkipNext(2), ProgramWish::SkipNext(0)];
+    for wish in wishes.into_iter().chain([until(2), until(5), ProgramWish::SuspendUntil(None)]) {
+        field.feed(Input::Program { program: &id, wish, by: "Lan" });
+    }
+    let told: Vec<_> = field.reasons.iter().filter(|reason| reason.code().starts_with("program_")).collect();
+    let program = || id.clone();
+    let want = [
+        Reason::ProgramAdjustedFrom { program: program(), percent: 80, was_percent: 100 },
+        Reason::ProgramAdjusted { program: program(), percent: 80 },
+        Reason::ProgramAdjustedFrom { program: program(), percent: 60, was_percent: 80 },
+        Reason::ProgramSkippingFrom { program: program(), left: 2, was_left: 0 },
+        Reason::ProgramSkippingFrom { program: program(), left: 0, was_left: 2 },
+        Reason::ProgramPaused { program: program(), remaining_s: 7200 },
+        Reason::ProgramPausedFrom { program: program(), remaining_s: 18_000, was_s: 7200 },
+        Reason::ProgramResumedFrom { program: program(), was_s: 18_000 },
+    ];
+    assert_eq!(told, want.iter().collect::<Vec<_>>());
+}
+
+#[test]
 fn what_a_power_cut_takes_from_a_program_is_made_up_for() {
     let mut plan = farm(1);
     zone_of(&mut plan, "z1").automatic = false;

@@ -92,6 +92,8 @@ impl Engine {
             reason,
             Reason::ProgramStop { .. } | Reason::ProgramSwitchedOff { .. } | Reason::ProgramPaused { .. }
         );
+        let was = self.schedule.view(id).map(|(control, ..)| control);
+        let told = was.and_then(|was| changed_from(id, wish, was, now)).unwrap_or_else(|| reason.clone());
         let control = self.schedule.change(id, |control| {
             match wish {
                 ProgramWish::Start | ProgramWish::Stop => {}
@@ -107,7 +109,7 @@ impl Engine {
             return;
         };
         let event = if wish == ProgramWish::Stop { Event::Stopping } else { Event::Adjusted };
-        self.tell_farm(now, event, reason.clone(), by);
+        self.tell_farm(now, event, told, by);
         self.remember(id, control);
         for idx in (0..self.zones.len()).filter(|_| is_over) {
             self.with(now, Some(idx), touched, |zone, turn| {
@@ -326,6 +328,34 @@ impl Engine {
             Some((zone.desk.id.clone(), dryness))
         };
         self.zones.iter().filter_map(need).collect()
+    }
+}
+
+/// A program's setting that a person changes, with what it was before; `None` where nothing changes, or the word says it all.
+fn changed_from(id: &ProgramId, wish: ProgramWish, was: &Control, now: Now) -> Option<Reason> {
+    let program = id.clone();
+    match wish {
+        ProgramWish::SkipNext(n) if n != was.skip_next => {
+            let (left, was_left) = (n.into(), was.skip_next.into());
+            Some(Reason::ProgramSkippingFrom { program, left, was_left })
+        }
+        ProgramWish::Adjust(percent) if percent != was.adjust => {
+            let (percent, was_percent) = (percent.get().into(), was.adjust.get().into());
+            Some(Reason::ProgramAdjustedFrom { program, percent, was_percent })
+        }
+        ProgramWish::SuspendUntil(until) => {
+            match (remaining_s(until, now), remaining_s(was.suspended_until, now)) {
+                (_, 0) => None,
+                (0, was_s) => Some(Reason::ProgramResumedFrom { program, was_s }),
+                (remaining_s, was_s) if remaining_s == was_s => None,
+                (remaining_s, was_s) => Some(Reason::ProgramPausedFrom { program, remaining_s, was_s }),
+            }
+        }
+        ProgramWish::Start
+        | ProgramWish::Stop
+        | ProgramWish::Enable(_)
+        | ProgramWish::SkipNext(_)
+        | ProgramWish::Adjust(_) => None,
     }
 }
 

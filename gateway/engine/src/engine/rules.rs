@@ -84,19 +84,22 @@ impl Engine {
             }
             RuleWish::Adjust { program, percent } => {
                 let by = By::Rule(rule.clone());
+                let was = self.schedule.view(program).map(|(control, ..)| control.adjust);
                 let Some(control) = self.schedule.change(program, |control| control.adjust = percent) else {
                     let reason = Reason::UnknownProgram { program: program.clone() };
                     self.tell(now, None, Event::Refused, by, reason);
                     return;
                 };
-                let reason = Reason::RuleAdjusted {
-                    rule: rule.clone(),
-                    program: program.clone(),
-                    percent: percent.get().into(),
-                    values: values.to_owned(),
+                let (rule, program_id, values) = (rule.clone(), program.clone(), values.to_owned());
+                let (program, percent) = (program_id.clone(), u32::from(percent.get()));
+                let reason = match was.map(|was| u32::from(was.get())).filter(|was| *was != percent) {
+                    Some(was_percent) => {
+                        Reason::RuleAdjustedFrom { rule, program, percent, was_percent, values }
+                    }
+                    None => Reason::RuleAdjusted { rule, program, percent, values },
                 };
                 self.tell(now, None, Event::Adjusted, by, reason);
-                self.remember(program, control);
+                self.remember(&program_id, control);
             }
             RuleWish::Rest { times_max } => {
                 let reason = Reason::RuleTired { rule: rule.clone(), times_max };

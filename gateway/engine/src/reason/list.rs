@@ -86,9 +86,7 @@ reasons! {
         n_cycles: u32 = "How many portions there are.",
     }
     /// A person stopped a program.
-    ProgramStop = "program_stop" {
-        program: ProgramId = "The program.",
-    }
+    ProgramStop = "program_stop" { program: ProgramId = "The program." }
     /// There is no such program.
     UnknownProgram = "unknown_program" {
         program: ProgramId = "What was asked for.",
@@ -98,27 +96,42 @@ reasons! {
         program: ProgramId = "The program.",
         percent: u32 = "Of the planned amounts, %.",
     }
+    /// A person changed how much of a program's amounts is given.
+    ProgramAdjustedFrom = "program_adjusted_from" {
+        program: ProgramId = "The program.",
+        percent: u32 = "Of the planned amounts, %.",
+        was_percent: u32 = "The same before, %.",
+    }
+    /// A person changed the rest of a program's pause.
+    ProgramPausedFrom = "program_paused_from" {
+        program: ProgramId = "The program.",
+        remaining_s: u64 = "Rest of the pause.",
+        was_s: u64 = "What the pause before still had to go.",
+    }
+    /// A person ended the pause of a program early.
+    ProgramResumedFrom = "program_resumed_from" {
+        program: ProgramId = "The program.",
+        was_s: u64 = "What the pause still had to go.",
+    }
+    /// A person changed how many of the next starts of a program are skipped.
+    ProgramSkippingFrom = "program_skipping_from" {
+        program: ProgramId = "The program.",
+        left: u32 = "How many.",
+        was_left: u32 = "How many before.",
+    }
     /// A person's start of a program is refused; the entry after it says why.
-    ProgramNotStarted = "program_not_started" {
-        program: ProgramId = "The program.",
-    }
+    ProgramNotStarted = "program_not_started" { program: ProgramId = "The program." }
     /// A person switched a program on.
-    ProgramEnabled = "program_enabled" {
-        program: ProgramId = "The program.",
-    }
+    ProgramEnabled = "program_enabled" { program: ProgramId = "The program." }
     /// A person switched a program off.
-    ProgramSwitchedOff = "program_switched_off" {
-        program: ProgramId = "The program.",
-    }
+    ProgramSwitchedOff = "program_switched_off" { program: ProgramId = "The program." }
     /// A person paused a program.
     ProgramPaused = "program_paused" {
         program: ProgramId = "The program.",
         remaining_s: u64 = "Rest of the pause.",
     }
     /// A person ended the pause of a program.
-    ProgramResumed = "program_resumed" {
-        program: ProgramId = "The program.",
-    }
+    ProgramResumed = "program_resumed" { program: ProgramId = "The program." }
     /// A person has the next starts of a program skipped.
     ProgramSkipping = "program_skipping" {
         program: ProgramId = "The program.",
@@ -145,6 +158,14 @@ reasons! {
         rule: RuleId = "The rule.",
         program: ProgramId = "The program.",
         percent: u32 = "Of the planned amounts, %.",
+        values: String = "What the rule saw.",
+    }
+    /// A rule changes how much of a program's amounts is given.
+    RuleAdjustedFrom = "rule_adjusted_from" {
+        rule: RuleId = "The rule.",
+        program: ProgramId = "The program.",
+        percent: u32 = "Of the planned amounts, %.",
+        was_percent: u32 = "The same before, %.",
         values: String = "What the rule saw.",
     }
     /// A rule tells people something.

@@ -180,7 +180,7 @@ fn people_start_stop_skip_and_switch_programs() {
         > @31 z1 stopped by Lan: program_stop #3 20s 20L
         32 answer #4 ok
         40 program night skip=1
-        > @40 farm adjusted by Lan: program_skipping
+        > @40 farm adjusted by Lan: program_skipping_from
         600 wait
         > @600 farm skipped by program night: skipped_by_person
         700 program night off
@@ -205,7 +205,7 @@ fn what_waits_and_what_was_set_survives_a_restart() {
         0 ready
         10 offline v1
         20 program night adjust=50
-        > @20 farm adjusted by Lan: program_adjusted
+        > @20 farm adjusted by Lan: program_adjusted_from
         600 wait
         > @600 farm scheduled by program night: program_start
         > @600 z1 skipped by engine: node_offline

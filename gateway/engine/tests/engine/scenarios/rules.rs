@@ -116,7 +116,7 @@ fn a_rule_sets_the_share_of_a_program_and_never_compounds() {
     let script = "
         0 ready
         10 rule adjust night 50
-        > @10 farm adjusted by rule heat: rule_adjusted
+        > @10 farm adjusted by rule heat: rule_adjusted_from
         11 rule adjust night 50
         > @11 farm adjusted by rule heat: rule_adjusted
         12 rule adjust none 50
