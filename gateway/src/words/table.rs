@@ -111,7 +111,7 @@ fn unit(name: &str) -> &'static str {
         "unit" => "(unit)",
         "hours" => "(h)",
         "litres" | "volume" => "(L)",
-        "cycle" | "attempts" | "failures" | "left" => "(count)",
+        "cycle" | "attempts" | "failures" | "left" | "was_left" => "(count)",
         "command" => "(number of the command)",
         "fault" | "close" | "refusal" | "restart" | "problem" | "cause" => "(code, below)",
         "by" => "(person)",
