@@ -22,7 +22,7 @@ use crate::node::{Action, Boot, Node, Standing, closing_of};
 use crate::outbox::{Outbox, OutboxError};
 use crate::settings::{NodeConfig, Settings, SettingsError, Setup, Trial, ValveKind};
 use crate::sleep::{Rest, begin_epoch};
-use closing::{close_left_over, to_remember};
+use closing::{close_left_over, every_valve, to_remember};
 use core::fmt;
 use core::future::Future;
 use core::pin::{Pin, pin};
@@ -145,16 +145,21 @@ pub async fn run<B: Board, C: Connector, F: MultiwriteNorFlash>(
             let _full = stuck.push(closing_of(plan));
         }
     }
+    let mut settings = Settings::open(flash.settings);
+    let last = match &mut settings {
+        Ok(settings) => settings.latching().await,
+        Err(error) => Err(*error),
+    };
+    let left = last.clone().map_or_else(|_| every_valve(), Option::unwrap_or_default);
+    let unclosed = close_left_over(board, &config.valves, &left).await;
+    // Whatever fails from here on, the valves are closed. A map that cannot be read is begun anew below.
+    let mut settings = settings?;
     let identity = Identity::new(&config).map_err(|_| RunError::Config)?;
-    let mut settings = Settings::open(flash.settings)?;
-    // A map that cannot be read is begun anew below.
-    let last = settings.latching().await.unwrap_or_default();
-    let unclosed = close_left_over(board, &config.valves, &last).await;
     let tails = settings.lost_tails().await;
     let mut outbox = Outbox::open(flash.readings, flash.events, tails).await?;
     let epoch = begin_epoch(&mut settings, &mut outbox, woken.as_ref()).await?;
     let latching = to_remember(&config.valves, &unclosed);
-    if latching != last || settings.was_renewed() {
+    if last.ok().flatten().as_ref() != Some(&latching) || settings.was_renewed() {
         settings.store_latching(&latching).await?;
     }
     let mut setup = flash.installation.map(Setup::new);

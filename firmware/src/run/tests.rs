@@ -24,17 +24,36 @@ struct Chip {
     events: Nor,
 }
 
-/// One boot: what was asked of the board, and what it did.
-struct OneBoot<'a> {
+/// A board whose one valve stays as it was until it is driven.
+struct Bench<'a> {
     power: &'a Power,
-    /// Presses of the button that are still to come.
+    /// Presses of the button that are still to come; then the board stops.
     n_presses: usize,
     is_open: bool,
     n_asked: usize,
     n_opened: usize,
+    /// Valve and times.
+    closings: Vec<(u8, u8)>,
+    has_coils: bool,
+    follows: bool,
 }
 
-impl Board for OneBoot<'_> {
+impl<'a> Bench<'a> {
+    const fn new(power: &'a Power, n_presses: usize) -> Self {
+        Self {
+            power,
+            n_presses,
+            is_open: false,
+            n_asked: 0,
+            n_opened: 0,
+            closings: Vec::new(),
+            has_coils: true,
+            follows: true,
+        }
+    }
+}
+
+impl Board for Bench<'_> {
     fn uptime(&self) -> UptimeMs {
         UptimeMs(now_ms())
     }
@@ -52,9 +71,19 @@ impl Board for OneBoot<'_> {
     }
 
     async fn drive_valve(&mut self, drive: Drive) -> Result<(), DriveFault> {
+        if !self.follows {
+            return Err(DriveFault);
+        }
         self.n_opened += usize::from(drive.open);
+        if !drive.open {
+            self.closings.push((drive.valve.0, drive.times));
+        }
         self.is_open = drive.open;
         Ok(())
+    }
+
+    fn has_coils(&self, valve: ValveId) -> bool {
+        self.has_coils && valve == VALVE
     }
 
     async fn read_probe(&mut self, _: ProbeId, _: Option<UptimeMs>) -> Result<Sample, ProbeFault> {
@@ -118,6 +147,13 @@ impl Write for NoStream {
     }
 }
 
+fn config(plans: &[ValvePlan]) -> NodeConfig {
+    let mut config = NodeConfig::new("n01".parse::<NodeId>().expect("an id"), NodeKey([7; 32]));
+    config.valves = plans.iter().copied().collect();
+    config.meter = Some(MeterPlan { probe: ProbeId(9), microlitres_per_pulse: 500_000 });
+    config
+}
+
 impl Chip {
     fn new() -> Self {
         let power = Power::default();
@@ -129,21 +165,23 @@ impl Chip {
         }
     }
 
-    /// A boot in which somebody presses the button so many times, and whose power fails at a word. Gives how often a run was asked
-    /// for and how often the valve opened, and whether the power failed.
-    fn boot(&self, n_presses: usize, cut_at: u64) -> (usize, usize, bool) {
-        let mut config = NodeConfig::new("n01".parse::<NodeId>().expect("an id"), NodeKey([7; 32]));
-        config.valves.push(ValvePlan::new(VALVE)).expect("room");
-        config.meter = Some(MeterPlan { probe: ProbeId(9), microlitres_per_pulse: 500_000 });
-        let mut board = OneBoot { power: &self.power, n_presses, is_open: false, n_asked: 0, n_opened: 0 };
+    /// A boot of a node with these valves.
+    fn run(&self, board: &mut Bench<'_>, plans: &[ValvePlan]) -> Result<End, RunError> {
         let flash = Partitions {
             settings: self.settings.clone(),
             readings: self.readings.clone(),
             events: self.events.clone(),
             installation: None,
         };
+        block_on(run(config(plans), board, &mut Nowhere, flash, &mut Memory::new()))
+    }
+
+    /// A boot in which somebody presses the button so many times, and whose power fails at a word. Gives how often a run was asked
+    /// for and how often the valve opened, and whether the power failed.
+    fn boot(&self, n_presses: usize, cut_at: u64) -> (usize, usize, bool) {
+        let mut board = Bench::new(&self.power, n_presses);
         self.power.cut_at(cut_at);
-        let ended = block_on(run(config, &mut board, &mut Nowhere, flash, &mut Memory::new()));
+        let ended = self.run(&mut board, &[ValvePlan::new(VALVE)]);
         let is_cut = self.power.is_cut();
         assert!(is_cut || ended == Ok(End::Stopped), "{ended:?}");
         self.power.on();
@@ -226,95 +264,19 @@ fn a_run_is_told_once_wherever_the_power_fails() {
     }
 }
 
-/// A board whose one latching valve stays as it was until a pulse moves it, over boots.
-struct Pair {
-    is_open: bool,
-    closings: Vec<(u8, u8)>,
-    /// What the next boot without end does: presses the button once, then stops.
-    presses: Vec<ValveId>,
-    has_coils: bool,
-    follows: bool,
-}
-
-impl Board for Pair {
-    fn uptime(&self) -> UptimeMs {
-        UptimeMs(now_ms())
-    }
-
-    fn civil_time(&self) -> Option<UnixMs> {
-        None
-    }
-
-    fn random(&mut self) -> u64 {
-        7
-    }
-
-    fn reset_cause(&self) -> ResetCause {
-        ResetCause::Software
-    }
-
-    async fn drive_valve(&mut self, drive: Drive) -> Result<(), DriveFault> {
-        if !self.follows {
-            return Err(DriveFault);
-        }
-        if drive.kind == ValveKind::Latching {
-            self.is_open = drive.open;
-        }
-        if !drive.open {
-            self.closings.push((drive.valve.0, drive.times));
-        }
-        Ok(())
-    }
-
-    fn has_coils(&self, _: ValveId) -> bool {
-        self.has_coils
-    }
-
-    async fn read_probe(&mut self, _: ProbeId, _: Option<UptimeMs>) -> Result<Sample, ProbeFault> {
-        Err(ProbeFault::NoAnswer)
-    }
-
-    async fn read_vitals(&mut self) -> Vitals {
-        Vitals::default()
-    }
-
-    fn take_pulses(&mut self) -> u32 {
-        0
-    }
-
-    fn feed_watchdog(&mut self) {}
-
-    fn report(&mut self, _: &NodeStatus) {}
-
-    async fn wait(&mut self, _: Option<UptimeMs>) -> Wake {
-        Timer::after_millis(500).await;
-        self.presses.pop().map_or(Wake::Stop, Wake::Button)
-    }
-}
-
 #[test]
 fn a_latching_valve_that_is_planned_no_more_is_closed_by_what_is_remembered() {
     let chip = Chip::new();
-    let boot = |board: &mut Pair, plans: &[ValvePlan]| {
-        let mut config = NodeConfig::new("n01".parse::<NodeId>().expect("an id"), NodeKey([7; 32]));
-        config.valves = plans.iter().copied().collect();
-        let flash = Partitions {
-            settings: chip.settings.clone(),
-            readings: chip.readings.clone(),
-            events: chip.events.clone(),
-            installation: None,
-        };
+    let boot = |board: &mut Bench<'_>, plans: &[ValvePlan]| {
         board.closings.clear();
-        let ended = block_on(run(config, board, &mut Nowhere, flash, &mut Memory::new()));
-        assert_eq!(ended, Ok(End::Stopped));
+        assert_eq!(chip.run(board, plans), Ok(End::Stopped));
     };
     let latching = ValvePlan { kind: ValveKind::Latching, ..ValvePlan::new(VALVE) };
-    let mut board =
-        Pair { is_open: false, closings: Vec::new(), presses: Vec::new(), has_coils: true, follows: true };
+    let mut board = Bench::new(&chip.power, 0);
     // Two pulses when it begins, and two when it ends, whether the valve was opened or not.
     boot(&mut board, &[latching]);
     assert_eq!(board.closings, [(0, 2), (0, 2)]);
-    board.presses = [VALVE].into();
+    board.n_presses = 1;
     boot(&mut board, &[latching]);
     assert_eq!(board.closings, [(0, 2), (0, 2)]);
     assert!(!board.is_open);
@@ -333,4 +295,12 @@ fn a_latching_valve_that_is_planned_no_more_is_closed_by_what_is_remembered() {
     (board.has_coils, board.is_open) = (false, true);
     boot(&mut board, &[ValvePlan::new(VALVE)]);
     assert_eq!(board.closings, [(0, 1), (0, 1)], "the relay, off");
+}
+
+#[test]
+fn a_node_whose_flash_carries_no_settings_closes_before_it_gives_up() {
+    let chip = Chip { settings: Nor::new(0, &Power::default()), ..Chip::new() };
+    let mut board = Bench::new(&chip.power, 0);
+    assert_eq!(chip.run(&mut board, &[]), Err(RunError::Settings(SettingsError::Partition)));
+    assert_eq!(board.closings, [(0, 2)]);
 }

@@ -226,18 +226,19 @@ impl<F: MultiwriteNorFlash> Settings<F> {
         self.store(KEY_LOST, &value).await
     }
 
-    /// Reads the latching valves of the last plan that ran; a map without them, or one that is spoilt, has none.
+    /// Reads the latching valves of the last plan that ran; `None` where no node has run since the flash was erased, or
+    /// where the map means nothing.
     ///
     /// # Errors
-    /// [`SettingsError::Flash`]: nobody knows.
-    pub async fn latching(&mut self) -> Result<Latching, SettingsError> {
+    /// [`SettingsError`]: nobody knows.
+    pub async fn latching(&mut self) -> Result<Option<Latching>, SettingsError> {
         let mut buffer = [0; BUFFER_LEN];
         match self.map.fetch_item::<&[u8]>(&mut buffer, &KEY_LATCHING).await {
             Ok(value) => {
-                Ok(value.unwrap_or_default().iter().copied().map(ValveId).take(VALVES_MAX).collect())
+                Ok(value.map(|valves| valves.iter().copied().map(ValveId).take(VALVES_MAX).collect()))
             }
             Err(sequential_storage::Error::Storage { .. }) => Err(SettingsError::Flash),
-            Err(_) => Ok(Latching::new()),
+            Err(_) => Err(SettingsError::Partition),
         }
     }
 

@@ -99,3 +99,28 @@ fn a_power_cut_with_an_installation_that_is_lost_or_has_no_valve_closes() {
     watering.chip.until_welcomed(PATIENCE);
     assert_eq!(watering.pulses(4), [CLOSING; 4]);
 }
+
+#[test]
+fn a_power_cut_after_which_nothing_is_readable_closes_every_coil() {
+    let mut watering = Watering::new();
+    watering.chip.cut_power();
+    for partition in [Partition::Installation, Partition::Settings] {
+        watering.chip.write_flash(&Bank::spoilt(partition));
+    }
+    watering.chip.power_on();
+    watering.chip.until_says("not set up", 1, PATIENCE);
+    let all: Vec<u32> = (0..8).flat_map(|valve| [1 << (17 + 2 * valve); 2]).collect();
+    assert_eq!(watering.pulses(all.len()), all);
+}
+
+#[test]
+fn a_board_that_has_lost_a_device_closes_before_it_begins_anew() {
+    for device in ["i6300esb", "pci-serial", "virtio-net-device"] {
+        let mut watering = Watering::new();
+        watering.chip.cut_power();
+        watering.chip.take_out(device);
+        watering.chip.power_on();
+        watering.chip.until_says(device, 1, PATIENCE);
+        assert_eq!(watering.pulses(2)[..2], [CLOSING; 2], "without {device}");
+    }
+}

@@ -57,6 +57,17 @@ impl Bank {
         Self { partition, bytes: vec![0xff; n_pages] }
     }
 
+    /// A partition in which nothing means anything.
+    #[must_use]
+    pub fn spoilt(partition: Partition) -> Self {
+        let mut bank = Self::empty(partition);
+        for (byte, index) in bank.bytes.iter_mut().zip(0_u32..) {
+            let [low, ..] = (index * 37 + 11).to_le_bytes();
+            *byte = low;
+        }
+        bank
+    }
+
     /// The partition as an installer leaves it.
     ///
     /// # Panics

@@ -58,6 +58,8 @@ pub struct Chip {
     console: PathBuf,
     /// Length of the console's log when it was last switched on.
     booted_at: usize,
+    /// Devices that it has lost.
+    missing: Vec<&'static str>,
     /// The soil around its probe.
     pub soil: Soil,
 }
@@ -86,7 +88,16 @@ impl Chip {
         std::fs::write(path("flash"), vec![0xff; FLASH_LEN]).expect("a flash bank");
         let pins = Pins::make(&path("pins"));
         let soil = Soil::start(&path("rs485"), pins.clone(), moisture);
-        Self { image, pins, power: None, console: PathBuf::new(), booted_at: 0, soil, folder }
+        Self {
+            image,
+            pins,
+            power: None,
+            console: PathBuf::new(),
+            booted_at: 0,
+            missing: Vec::new(),
+            soil,
+            folder,
+        }
     }
 
     /// Sets the node up as an installer would.
@@ -115,6 +126,11 @@ impl Chip {
         Bank::read(partition, &File::open(self.path("flash")).expect("the flash bank"))
     }
 
+    /// Takes a device of QEMU out of the board, for good.
+    pub fn take_out(&mut self, device: &'static str) {
+        self.missing.push(device);
+    }
+
     /// Switches it on.
     ///
     /// # Panics
@@ -125,15 +141,21 @@ impl Chip {
         let mut qemu = Command::new("qemu-system-riscv32");
         // With the second flash bank in use, an image must come as BIOS to be loaded at all.
         qemu.args(["-machine", "virt", "-m", "16M", "-bios"]).arg(&self.image);
-        qemu.args(["-display", "none", "-nodefaults", "-action", "watchdog=reset", "-device", "i6300esb"]);
-        qemu.args(["-netdev", "user,id=cable", "-device", "virtio-net-device,netdev=cable"]);
+        qemu.args(["-display", "none", "-nodefaults", "-action", "watchdog=reset"]);
+        qemu.args(["-netdev", "user,id=cable"]);
         qemu.args(["-global", "virtio-mmio.force-legacy=false"]);
         // A terminal that a program can open; what is said goes into the file whether anybody listens or not.
         qemu.args(["-chardev", &format!("pty,id=console,logfile={},logappend=on", file("console"))]);
         qemu.args(["-serial", "chardev:console"]);
         qemu.args(["-monitor", &format!("unix:{},server=on,wait=off", file("monitor"))]);
         qemu.args(["-chardev", &format!("socket,id=rs485,path={}", file("rs485"))]);
-        qemu.args(["-device", "pci-serial,chardev=rs485"]);
+        for (device, wired) in
+            [("i6300esb", ""), ("virtio-net-device", ",netdev=cable"), ("pci-serial", ",chardev=rs485")]
+        {
+            if !self.missing.contains(&device) {
+                qemu.args(["-device", &format!("{device}{wired}")]);
+            }
+        }
         qemu.args(["-drive", &format!("if=pflash,unit=1,format=raw,file={}", file("flash"))]);
         qemu.args([
             "-object",

@@ -81,11 +81,11 @@ async fn main(spawner: Spawner) {
     esp_rtos::start(TimerGroup::new(chip.TIMG0).timer0, chip.FROM_CPU_INTR0);
     log!("giot {}, boot by {}", env!("CARGO_PKG_VERSION"), cause.code());
 
+    let coils = Pins { coil_a: chip.GPIO6, coil_b: chip.GPIO7 };
     let (place, flash) = match flash::partitions(chip.FLASH) {
         Ok(partitions) => partitions,
-        Err(missing) => return terminal::stay_closed(watchdog, &missing).await,
+        Err(missing) => return terminal::stay_closed(watchdog, coils, &missing).await,
     };
-    let coils = Pins { coil_a: chip.GPIO6, coil_b: chip.GPIO7 };
     let rs485 = Serial::open(chip.UART1, chip.GPIO20, chip.GPIO21, chip.GPIO10).map(Line::new);
     let bench = Bench { watchdog, place, settings: flash.settings.clone(), coils, rs485 };
     let (installation, broker, rs485, bench) = apart(pin!(terminal::begin(bench, wants_setup))).await;

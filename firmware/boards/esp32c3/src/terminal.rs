@@ -25,9 +25,10 @@ pub(crate) async fn attend(console: Console, place: Partition) -> ! {
     library::attend(console, Input, Lines, place, &ENDING).await
 }
 
-/// Stays closed and says why nothing can be done.
-pub(crate) async fn stay_closed(mut watchdog: Watchdog, why: &dyn Display) {
+/// Closes what may be open, stays closed and says why nothing can be done.
+pub(crate) async fn stay_closed(mut watchdog: Watchdog, coils: Pins, why: &dyn Display) {
     log!("{why}");
+    library::close_and_rest(None, &mut Valves::new(coils, &[]), None::<Partition>, console::line).await;
     library::rest(|| watchdog.feed()).await
 }
 
@@ -97,7 +98,7 @@ impl Bench {
 
 /// Closes every valve of a boot in which the node cannot run, and rests.
 pub(crate) async fn close_and_rest(installation: &Installation, valves: &mut Valves, settings: Partition) {
-    library::close_and_rest(installation, valves, settings, console::line).await;
+    library::close_and_rest(Some(installation), valves, Some(settings), console::line).await;
 }
 
 /// Resets the chip for a boot with the node or without it.

@@ -198,6 +198,10 @@ impl Board for HostBoard {
         Ok(())
     }
 
+    fn has_coils(&self, valve: ValveId) -> bool {
+        self.setup.valves.contains_key(&valve)
+    }
+
     async fn read_probe(&mut self, probe: ProbeId, _: Option<UptimeMs>) -> Result<Sample, ProbeFault> {
         let at = self.setup.clock.unix();
         self.setup.probes.get_mut(&probe).ok_or(ProbeFault::NoAnswer)?.sample(at)

@@ -75,16 +75,19 @@ async fn main(spawner: Spawner) {
     let gpio = Gpio::take(&mut bus).expect("ivshmem-plain: the pins");
     time::start();
     interrupts::start();
-    let (watchdog, has_fired) = Watchdog::start(&mut bus).expect("i6300esb: the watchdog");
-    let (cause, wants_setup) = reset::take_cause(has_fired);
+    let (watchdog, rs485) = (Watchdog::start(&mut bus), Serial::open(&mut bus, BAUD_DEFAULT));
+    let (cause, wants_setup) = reset::take_cause(watchdog.as_ref().is_some_and(|(_, has_fired)| *has_fired));
     log!("giot {}, boot by {}", env!("CARGO_PKG_VERSION"), cause.code());
 
-    let rs485 = Line::new(Serial::open(&mut bus, BAUD_DEFAULT).expect("pci-serial: the RS485 line"));
-    let bench = Bench { watchdog, gpio, rs485 };
+    let (Some((watchdog, _)), Some(rs485)) = (watchdog, rs485) else {
+        apart(pin!(terminal::close_and_rest(None, &gpio))).await;
+        panic!("i6300esb and pci-serial: the watchdog and the RS485 line");
+    };
+    let bench = Bench { watchdog, gpio, rs485: Line::new(rs485) };
     let (installation, broker, bench) = apart(pin!(terminal::begin(bench, wants_setup))).await;
     let Bench { watchdog, gpio, rs485 } = bench;
     let Some(card) = Net::start() else {
-        apart(pin!(terminal::close_and_rest(&installation, &gpio))).await;
+        apart(pin!(terminal::close_and_rest(Some(&installation), &gpio))).await;
         panic!("virtio-net-device: the network");
     };
     let config = tcp::config(installation.network);

@@ -83,8 +83,8 @@ impl Bench {
 }
 
 /// Closes every valve of a boot in which the node cannot run, and rests.
-pub(crate) async fn close_and_rest(installation: &Installation, gpio: &Gpio) {
-    let settings = Partition::new(Partition::SETTINGS);
+pub(crate) async fn close_and_rest(installation: Option<&Installation>, gpio: &Gpio) {
+    let settings = Some(Partition::new(Partition::SETTINGS));
     library::close_and_rest(installation, &mut Coils(gpio), settings, console::line).await;
 }
 

@@ -125,7 +125,7 @@ impl<R: Read, W: fmt::Write, F: MultiwriteNorFlash, S: Read + Write + Speed, D: 
         outputs: &mut impl Outputs,
     ) -> bool {
         let Self { mut input, mut output, mut place, settings, mut line, feed, log } = self;
-        close(installed.as_ref(), outputs, settings, log).await;
+        close(installed.as_ref(), outputs, Some(settings), log).await;
         log(format_args!("{why}"));
         let attended = async {
             let Some(mut console) = Console::new(installed) else { return false };
@@ -151,28 +151,27 @@ impl<R: Read, W: fmt::Write, F: MultiwriteNorFlash, S: Read + Write + Speed, D: 
 }
 
 /// Closes every valve of a boot that cannot go on, because what its node needs does not start, and rests: the boot that follows may
-/// fail as well. The board ends this one then.
+/// fail as well. The board ends this one then. `installed` and `settings` are `None` where it did not come so far as to read them.
 pub async fn close_and_rest<F: MultiwriteNorFlash>(
-    installed: &Installation,
+    installed: Option<&Installation>,
     outputs: &mut impl Outputs,
-    settings: F,
+    settings: Option<F>,
     log: fn(fmt::Arguments<'_>),
 ) {
-    close(Some(installed), outputs, settings, log).await;
+    close(installed, outputs, settings, log).await;
     Timer::after_secs(REST_S).await;
 }
 
 async fn close<F: MultiwriteNorFlash>(
     installed: Option<&Installation>,
     outputs: &mut impl Outputs,
-    settings: F,
+    settings: Option<F>,
     log: fn(fmt::Arguments<'_>),
 ) {
-    let plans = installed.map_or(&[][..], |installed| &installed.config.valves);
-    match close_without_node(plans, settings, outputs).await {
-        Ok(0) => {}
-        Ok(n_stuck) => log(format_args!("{n_stuck} valves did not follow")),
-        Err(error) => log(format_args!("valves of an earlier plan are not known: {error}")),
+    let plans = installed.map(|installed| &installed.config.valves[..]);
+    let n_stuck = close_without_node(plans, settings, outputs).await;
+    if n_stuck > 0 {
+        log(format_args!("{n_stuck} valves did not follow"));
     }
 }
 

@@ -10,7 +10,7 @@ use core::convert::Infallible;
 use embassy_sync::blocking_mutex::raw::NoopRawMutex;
 use embedded_io_async::ErrorType;
 use giot_shared::ids::ValveId;
-use giot_shared::wire::{KEY_LEN, NodeKey};
+use giot_shared::wire::{KEY_LEN, NodeKey, VALVES_MAX};
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::string::String;
@@ -176,7 +176,13 @@ fn a_running_node_is_ended_only_by_what_ends_it() {
 fn a_boot_that_cannot_go_on_closes_every_valve_and_rests() {
     let (seen, before) = (Seen::default(), now_ms());
     let settings = Nor::new(2, &Power::default());
-    block_on(close_and_rest(&installed(), &mut seen.clone(), settings, |_| {}));
+    block_on(close_and_rest(Some(&installed()), &mut seen.clone(), Some(settings), |_| {}));
     assert_eq!(*seen.0.borrow(), ["valve 0 closes 2 times"]);
     assert!(now_ms() - before >= REST_S * 1000);
+    // Not even its flash is known.
+    let seen = Seen::default();
+    block_on(close_and_rest(None, &mut seen.clone(), None::<Nor>, |_| {}));
+    let all: Vec<String> =
+        (0..VALVES_MAX).map(|valve| std::format!("valve {valve} closes 2 times")).collect();
+    assert_eq!(*seen.0.borrow(), all);
 }

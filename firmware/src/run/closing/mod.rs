@@ -3,7 +3,8 @@
 //! A relay falls with its output, which is low after a reset; a latching valve stays as it is until a pulse moves it. Which valves
 //! are latching the installation says. Where it cannot be read, or names other valves than before, the settings remember the
 //! latching valves of the node that ran last ([`Settings::latching`]): they are written before that node may open one, and outlive
-//! `factory-reset`. Outputs that a plan of today gives to relays get no pulse for a valve of yesterday.
+//! `factory-reset`. Where neither is known, every output that can be a coil gets closing pulses: a relay there is on for a moment, a
+//! latching valve would stay open for ever. Outputs that a plan of today gives to relays get no pulse for a valve of yesterday.
 
 use crate::board::{Board, Drive, Outputs};
 use crate::node::closing_of;
@@ -24,6 +25,11 @@ fn left_over(
     let strangers = last.iter().copied().filter(|valve| !is_planned(*valve) && has_coils(*valve));
     let latching = |valve| ValvePlan { kind: ValveKind::Latching, ..ValvePlan::new(valve) };
     strangers.map(|valve| closing_of(&latching(valve))).collect()
+}
+
+/// Every valve that a board may have, for who cannot know which of them are latching.
+pub(super) fn every_valve() -> Latching {
+    (0..).take(VALVES_MAX).map(ValveId).collect()
 }
 
 /// Closes them at a node's boot. Gives those that did not follow: the node knows no such valve, and the next boot tries again.
@@ -55,25 +61,32 @@ pub(super) fn to_remember(plans: &[ValvePlan], unclosed: &[ValveId]) -> Latching
     latching
 }
 
-/// Closes every valve in a boot in which no node runs: those of `plans`, which are none where the installation cannot be read, and
-/// those that the settings in `flash` remember. Gives how many did not follow; each is driven again at the next boot.
-///
-/// # Errors
-/// [`SettingsError`]: what an earlier plan had cannot be read. Those of `plans` were driven all the same.
+/// Closes every valve in a boot in which no node runs: those of `plans`, which is `None` where the installation cannot be read, and
+/// those that the settings in `flash` remember; every valve that can be a latching one where neither is known. Gives how many did not
+/// follow; each is driven again at the next boot. `flash` is `None` where it has no such partition.
 pub async fn close_without_node<F: MultiwriteNorFlash>(
-    plans: &[ValvePlan],
-    flash: F,
+    plans: Option<&[ValvePlan]>,
+    flash: Option<F>,
     outputs: &mut impl Outputs,
-) -> Result<usize, SettingsError> {
+) -> usize {
     let mut n_stuck = 0;
-    for plan in plans {
+    for plan in plans.unwrap_or_default() {
         n_stuck += usize::from(outputs.drive(closing_of(plan)).await.is_err());
     }
-    let last = Settings::open(flash)?.latching().await?;
-    for movement in left_over(plans, &last, |valve| outputs.has_coils(valve)) {
+    let last = match flash.map(Settings::open) {
+        Some(Ok(mut settings)) => settings.latching().await,
+        Some(Err(error)) => Err(error),
+        None => Err(SettingsError::Partition),
+    };
+    let last = match (last, plans) {
+        (Ok(Some(last)), _) => last,
+        (Ok(None), Some(_)) => Latching::new(),
+        (Ok(None), None) | (Err(_), _) => every_valve(),
+    };
+    for movement in left_over(plans.unwrap_or_default(), &last, |valve| outputs.has_coils(valve)) {
         n_stuck += usize::from(outputs.drive(movement).await.is_err());
     }
-    Ok(n_stuck)
+    n_stuck
 }
 
 #[cfg(test)]

@@ -42,15 +42,15 @@ impl<C: Fn(ValveId) -> bool> Outputs for Seen<C> {
     }
 }
 
-/// What a boot without a node drives.
-fn driven(
-    plans: &[ValvePlan],
+/// What a boot without a node drives, and how many of it did not follow.
+fn driven<'a>(
+    plans: impl Into<Option<&'a [ValvePlan]>>,
     flash: &Nor,
     has_coils: impl Fn(ValveId) -> bool,
-) -> (Vec<Driven>, Result<usize, SettingsError>) {
+) -> (Vec<Driven>, usize) {
     let mut outputs = Seen { has_coils, driven: Vec::new() };
-    let outcome = block_on(close_without_node(plans, flash.clone(), &mut outputs));
-    (outputs.driven, outcome)
+    let n_stuck = block_on(close_without_node(plans.into(), Some(flash.clone()), &mut outputs));
+    (outputs.driven, n_stuck)
 }
 
 #[test]
@@ -58,23 +58,37 @@ fn a_boot_without_a_node_closes_what_is_planned_and_what_was() {
     use ValveKind::{Latching, Relay};
     let any = |_| true;
     let never_ran = Nor::new(2, &Power::default());
-    assert_eq!(driven(&[], &never_ran, any), (Vec::new(), Ok(0)), "nobody knows of a coil");
-    let plans = [relay(0), latching(1)];
-    assert_eq!(driven(&plans, &never_ran, any).0, [(0, Relay, 1), (1, Latching, 2)]);
+    assert_eq!(driven(&[][..], &never_ran, any), (Vec::new(), 0), "it has no valve");
+    let plans = &[relay(0), latching(1)][..];
+    assert_eq!(driven(plans, &never_ran, any).0, [(0, Relay, 1), (1, Latching, 2)]);
     // The installation is gone, or has another plan.
     let flash = remembered(&[1, 2]);
-    assert_eq!(driven(&[], &flash, any).0, [(1, Latching, 2), (2, Latching, 2)]);
-    assert_eq!(driven(&plans, &flash, any).0, [(0, Relay, 1), (1, Latching, 2), (2, Latching, 2)]);
-    assert_eq!(driven(&[relay(1)], &flash, any).0, [(1, Relay, 1), (1, Latching, 2), (2, Latching, 2)]);
+    assert_eq!(driven(None, &flash, any).0, [(1, Latching, 2), (2, Latching, 2)]);
+    assert_eq!(driven(&[][..], &flash, any).0, [(1, Latching, 2), (2, Latching, 2)]);
+    assert_eq!(driven(plans, &flash, any).0, [(0, Relay, 1), (1, Latching, 2), (2, Latching, 2)]);
+    let relays = &[relay(1)][..];
+    assert_eq!(driven(relays, &flash, any).0, [(1, Relay, 1), (1, Latching, 2), (2, Latching, 2)]);
     // A valve of yesterday on the output of a relay.
-    assert_eq!(driven(&[relay(1)], &flash, |valve| valve != ValveId(1)).0, [(1, Relay, 1), (2, Latching, 2)]);
-    assert_eq!(driven(&[latching(7)], &flash, any).1, Ok(1), "it did not follow");
-    let (seen, outcome) = driven(&plans, &Nor::new(0, &Power::default()), any);
-    assert_eq!(
-        (seen.len(), outcome),
-        (2, Err(SettingsError::Partition)),
-        "what is known is closed all the same"
-    );
+    assert_eq!(driven(relays, &flash, |valve| valve != ValveId(1)).0, [(1, Relay, 1), (2, Latching, 2)]);
+    assert_eq!(driven(&[latching(7)][..], &flash, any).1, 1, "it did not follow");
+}
+
+#[test]
+fn a_boot_that_can_read_neither_plan_nor_settings_closes_whatever_may_be_a_latching_valve() {
+    use ValveKind::{Latching, Relay};
+    let spoilt = remembered(&[1]);
+    spoilt.scramble();
+    let (never_ran, no_pages) = (Nor::new(2, &Power::default()), Nor::new(0, &Power::default()));
+    let pairs = |valve: ValveId| valve.0 < 2;
+    for flash in [&spoilt, &never_ran, &no_pages] {
+        assert_eq!(driven(None, flash, pairs), ([(0, Latching, 2), (1, Latching, 2)].into(), 0));
+        assert_eq!(driven(None, flash, |_| false), (Vec::new(), 0), "relays fall with their outputs");
+    }
+    // Only what an earlier plan had is not known.
+    let plans = &[relay(4), latching(1)][..];
+    assert_eq!(driven(plans, &no_pages, pairs).0, [(4, Relay, 1), (1, Latching, 2), (0, Latching, 2)]);
+    // A node with relays alone ran here: it had none.
+    assert_eq!(driven(None, &remembered(&[]), pairs).0, []);
 }
 
 #[test]
