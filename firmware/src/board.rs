@@ -35,7 +35,8 @@ pub trait Board {
     }
 
     /// Sleeps until uptime `until` or until a button is pressed, with `carry` in memory that keeps its content: does not
-    /// return, because waking up is a boot. A board without deep sleep returns, and the node stays awake.
+    /// return, because waking up is a boot. A board without deep sleep, or whose button is held so that it would wake at once,
+    /// returns; the node stays awake and asks again later.
     fn sleep_deeply(&mut self, until: UptimeMs, carry: &Carry) -> impl Future<Output = ()> {
         let _awake = (until, carry);
         core::future::ready(())
@@ -142,7 +143,7 @@ pub struct Vitals {
 pub enum Wake {
     /// The time came.
     Timer,
-    /// A person pressed the button of a valve.
+    /// A person pressed the button of a valve; see [`crate::button`].
     Button(ValveId),
     /// An input delivered a ready value in the metric's decimal steps; `None`: it should have, and did not.
     Value(ProbeId, Metric, Option<i32>),

@@ -30,6 +30,7 @@ mod nor;
 
 pub mod apart;
 pub mod board;
+pub mod button;
 pub mod coil;
 pub mod console;
 pub mod drip;

@@ -36,10 +36,15 @@ struct Bench<'a> {
     closings: Vec<(u8, u8)>,
     has_coils: bool,
     follows: bool,
+    /// When it was asked to sleep, ms since it began; it cannot.
+    asked_to_sleep: Vec<u64>,
+    began_ms: u64,
+    /// How long it lasts without presses, ms.
+    lasts_ms: u64,
 }
 
 impl<'a> Bench<'a> {
-    const fn new(power: &'a Power, n_presses: usize) -> Self {
+    fn new(power: &'a Power, n_presses: usize) -> Self {
         Self {
             power,
             n_presses,
@@ -49,6 +54,9 @@ impl<'a> Bench<'a> {
             closings: Vec::new(),
             has_coils: true,
             follows: true,
+            asked_to_sleep: Vec::new(),
+            began_ms: now_ms(),
+            lasts_ms: 0,
         }
     }
 }
@@ -82,6 +90,10 @@ impl Board for Bench<'_> {
         Ok(())
     }
 
+    async fn sleep_deeply(&mut self, _: UptimeMs, _: &crate::sleep::Carry) {
+        self.asked_to_sleep.push(now_ms() - self.began_ms);
+    }
+
     fn has_coils(&self, valve: ValveId) -> bool {
         self.has_coils && valve == VALVE
     }
@@ -105,7 +117,8 @@ impl Board for Bench<'_> {
     async fn wait(&mut self, _: Option<UptimeMs>) -> Wake {
         Timer::after_millis(500).await;
         if self.power.is_cut() || self.n_presses == 0 {
-            return Wake::Stop;
+            let is_over = self.power.is_cut() || now_ms() - self.began_ms >= self.lasts_ms;
+            return if is_over { Wake::Stop } else { Wake::Timer };
         }
         self.n_presses -= 1;
         self.n_asked += usize::from(!self.is_open);
@@ -167,13 +180,17 @@ impl Chip {
 
     /// A boot of a node with these valves.
     fn run(&self, board: &mut Bench<'_>, plans: &[ValvePlan]) -> Result<End, RunError> {
+        self.run_as(board, config(plans))
+    }
+
+    fn run_as(&self, board: &mut Bench<'_>, config: NodeConfig) -> Result<End, RunError> {
         let flash = Partitions {
             settings: self.settings.clone(),
             readings: self.readings.clone(),
             events: self.events.clone(),
             installation: None,
         };
-        block_on(run(config(plans), board, &mut Nowhere, flash, &mut Memory::new()))
+        block_on(run(config, board, &mut Nowhere, flash, &mut Memory::new()))
     }
 
     /// A boot in which somebody presses the button so many times, and whose power fails at a word. Gives how often a run was asked
@@ -303,4 +320,19 @@ fn a_node_whose_flash_carries_no_settings_closes_before_it_gives_up() {
     let mut board = Bench::new(&chip.power, 0);
     assert_eq!(chip.run(&mut board, &[]), Err(RunError::Settings(SettingsError::Partition)));
     assert_eq!(board.closings, [(0, 2)]);
+}
+
+/// Somebody holds the button that would end the sleep at once, or its cable is shorted.
+#[test]
+fn a_node_whose_board_cannot_sleep_stays_awake_and_asks_again() {
+    let chip = Chip::new();
+    let mut board = Bench { lasts_ms: 100_000, ..Bench::new(&chip.power, 0) };
+    let plan = crate::settings::SleepPlan::default();
+    let config = NodeConfig { sleep: Some(plan), ..config(&[ValvePlan::new(VALVE)]) };
+    assert_eq!(chip.run_as(&mut board, config), Ok(End::Stopped));
+    let asked = &board.asked_to_sleep;
+    // After its patience with a gateway that is not there.
+    assert!(asked.len() == 4 && (30_000..31_000).contains(&asked[0]), "{asked:?}");
+    assert!(asked.windows(2).all(|pair| (20_000..21_000).contains(&(pair[1] - pair[0]))), "{asked:?}");
+    assert_eq!(board.n_opened, 0);
 }

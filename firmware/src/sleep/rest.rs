@@ -8,6 +8,9 @@ use crate::settings::{Settings, SettingsError, SleepPlan};
 use embedded_storage_async::nor_flash::MultiwriteNorFlash;
 use giot_shared::time::UptimeMs;
 
+/// Time until a board that could not sleep is asked again, ms: somebody may hold its button.
+const AGAIN_MS: u64 = 20_000;
+
 /// Sleeping, on nodes that are planned to.
 #[derive(Debug)]
 pub(crate) struct Rest {
@@ -15,6 +18,8 @@ pub(crate) struct Rest {
     contact: bool,
     n_failed: u8,
     n_to_skip: u8,
+    /// The board could not sleep: not asked before this uptime.
+    again_at: Option<UptimeMs>,
 }
 
 impl Rest {
@@ -26,6 +31,7 @@ impl Rest {
             contact,
             n_failed: woken.map_or(0, |woken| woken.n_failed),
             n_to_skip: woken.map_or(0, |woken| woken.n_to_skip),
+            again_at: None,
         }
     }
 
@@ -55,6 +61,9 @@ impl Rest {
             waiting: level.waiting,
         };
         let now = board.uptime();
+        if let Some(again_at) = self.again_at.filter(|at| now < *at) {
+            return Some(again_at);
+        }
         match sleeper.look(now, &view) {
             Verdict::Stay(look_at) => look_at,
             Verdict::Sleep(until) => {
@@ -62,9 +71,8 @@ impl Rest {
                 (carry.n_failed, carry.n_to_skip) = (self.n_failed, self.n_to_skip);
                 carry.note_contact(self.contact, sleeper.was_answered());
                 board.sleep_deeply(until, &carry).await;
-                // Without deep sleep here, nobody asks again.
-                self.sleeper = None;
-                None
+                self.again_at = Some(board.uptime().plus_ms(AGAIN_MS));
+                self.again_at
             }
         }
     }

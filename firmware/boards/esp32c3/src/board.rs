@@ -56,6 +56,8 @@ pub(crate) struct FieldBoard {
     pulses: Wrapping,
     reset: ResetCause,
     woken: Option<Woken>,
+    /// Whether the radio is on in this boot.
+    has_radio: bool,
     uptime_base_ms: u64,
     told: Option<&'static str>,
 }
@@ -69,12 +71,13 @@ impl FieldBoard {
         woken: Option<Woken>,
     ) -> Self {
         let uptime_base_ms = woken.as_ref().map_or(0, |woken| woken.uptime_base_ms);
+        let has_radio = woken.as_ref().is_none_or(|woken| woken.contact);
         let plans = installation.config.probes.iter();
         let probes =
             plans.filter_map(|plan| Some((plan.probe, plan.metric, installation.input(plan.probe)?)));
         let probes = probes.collect();
         let (battery, pulses) = (installation.config.battery, Wrapping::new(32, inputs::pulses()));
-        Self { parts, probes, battery, pulses, reset, woken, uptime_base_ms, told: None }
+        Self { parts, probes, battery, pulses, reset, woken, has_radio, uptime_base_ms, told: None }
     }
 
     /// The moment of this boot at which the uptime is `at`.
@@ -106,10 +109,17 @@ impl Board for FieldBoard {
     }
 
     async fn sleep_deeply(&mut self, until: UptimeMs, carry: &Carry) {
+        if inputs::is_held() {
+            if !self.has_radio {
+                // Nobody would be told anything for as long as it is held.
+                reset::restart(ResetCause::Software);
+            }
+            return;
+        }
         wifi::stop().await;
         let Ok(()) = self.parts.lamp.set_low();
         sleep::sleep(carry, until.since_ms(self.uptime()));
-        // The button is held: a boot in good order finds it pressed.
+        // The button went down at this very moment; without the radio only a boot goes on.
         reset::restart(ResetCause::Software)
     }
 

@@ -8,9 +8,10 @@ use embassy_sync::channel::Channel;
 use embassy_sync::signal::Signal;
 use embassy_time::{Instant, Timer};
 use esp_hal::gpio::Input;
+use giot_firmware::button::Buttons;
 use giot_firmware::probe::{PULSE_US_MIN, PulseFilter};
 use giot_shared::ids::ValveId;
-use portable_atomic::{AtomicU32, Ordering};
+use portable_atomic::{AtomicBool, AtomicU32, Ordering};
 
 /// A contact that is closed for less is bouncing, ms.
 const BOUNCE_MS: u64 = 30;
@@ -18,6 +19,8 @@ const BOUNCE_MS: u64 = 30;
 const PRESSES_MAX: usize = 4;
 
 static PRESSES: Channel<CriticalSectionRawMutex, ValveId, PRESSES_MAX> = Channel::new();
+/// Whether the button that ends a deep sleep is down.
+static IS_HELD: AtomicBool = AtomicBool::new(false);
 static PULSES: AtomicU32 = AtomicU32::new(0);
 static FLOWS: Signal<CriticalSectionRawMutex, ()> = Signal::new();
 
@@ -29,10 +32,13 @@ pub(crate) enum Event {
     Flows,
 }
 
-/// Watches the buttons of valves 0 and 1 and the meter; called once.
-pub(crate) fn watch(spawner: Spawner, buttons: [Input<'static>; 2], meter: Input<'static>) {
+/// Watches the buttons of valves 0 and 1 and the meter; called once. `has_slept`: this boot ended a deep sleep, which began while
+/// the first button was up.
+pub(crate) fn watch(spawner: Spawner, buttons: [Input<'static>; 2], meter: Input<'static>, has_slept: bool) {
     for (valve, button) in (0..).zip(buttons) {
-        spawner.spawn(watch_button(button, ValveId(valve)).expect("one task a button"));
+        let waking = valve == 0;
+        let seen = Buttons::new(u32::from(!(waking && has_slept)));
+        spawner.spawn(watch_button(button, ValveId(valve), seen).expect("one task a button"));
     }
     spawner.spawn(watch_meter(meter).expect("its first and only time"));
 }
@@ -45,22 +51,33 @@ pub(crate) async fn next() -> Event {
     }
 }
 
+/// Whether the button that ends a deep sleep is down: no sleep can begin.
+pub(crate) fn is_held() -> bool {
+    IS_HELD.load(Ordering::Relaxed)
+}
+
 /// The meter's count in this boot.
 pub(crate) fn pulses() -> u32 {
     PULSES.load(Ordering::Relaxed)
 }
 
 #[embassy_executor::task(pool_size = 2)]
-async fn watch_button(mut contact: Input<'static>, valve: ValveId) -> ! {
+async fn watch_button(mut contact: Input<'static>, valve: ValveId, mut button: Buttons) -> ! {
     loop {
-        contact.wait_for_low().await;
-        Timer::after_millis(BOUNCE_MS).await;
-        if contact.is_low() {
+        let is_down = contact.is_low();
+        if button.look(is_down.into()).is_some() {
             // Nobody reads: the node is busy for longer than a person presses.
             let _full = PRESSES.try_send(valve);
-            contact.wait_for_high().await;
-            Timer::after_millis(BOUNCE_MS).await;
         }
+        if valve == ValveId(0) {
+            IS_HELD.store(is_down, Ordering::Relaxed);
+        }
+        if is_down {
+            contact.wait_for_high().await;
+        } else {
+            contact.wait_for_low().await;
+        }
+        Timer::after_millis(BOUNCE_MS).await;
     }
 }
 

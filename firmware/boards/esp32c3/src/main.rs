@@ -94,7 +94,8 @@ async fn main(spawner: Spawner) {
     if installation.config.valves.iter().any(|plan| plan.kind == ValveKind::Latching) {
         brownout::expect_latching();
     }
-    inputs::watch(spawner, [waking(contact(chip.GPIO4)), contact(chip.GPIO9)], contact(chip.GPIO5));
+    let buttons = [waking(contact(chip.GPIO4)), contact(chip.GPIO9)];
+    inputs::watch(spawner, buttons, contact(chip.GPIO5), woken.is_some());
 
     let radio_is_on = woken.as_ref().is_none_or(|woken| woken.contact);
     let network = installation.wifi.as_ref().filter(|_| radio_is_on);

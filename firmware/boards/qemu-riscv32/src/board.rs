@@ -9,6 +9,7 @@ use crate::watchdog::Watchdog;
 use embassy_futures::select::{Either, select};
 use embassy_time::{Instant, Timer};
 use giot_firmware::board::{Board, Drive, DriveFault, NodeStatus, Outputs, Vitals, Wake};
+use giot_firmware::button::Buttons;
 use giot_firmware::coil::{Latching, Relay};
 use giot_firmware::probe::modbus::Line;
 use giot_firmware::probe::{
@@ -43,7 +44,7 @@ pub(crate) struct QemuBoard {
     tips: Option<Tips>,
     battery: Option<BatteryPlan>,
     reset: ResetCause,
-    buttons: u32,
+    buttons: Buttons,
     pulses: Wrapping,
     reed: Reed,
     told: Option<&'static str>,
@@ -69,7 +70,7 @@ impl QemuBoard {
             Input::Analog(_) | Input::Modbus { .. } | Input::Contact { .. } => None,
         });
         let reed = Reed::new(&gpio);
-        let (buttons, pulses) = (gpio.buttons(), Wrapping::new(32, gpio.pulses()));
+        let (buttons, pulses) = (Buttons::new(gpio.buttons()), Wrapping::new(32, gpio.pulses()));
         let probes = plans().map(|(plan, input)| (plan.probe, plan.metric, input)).collect();
         let battery = installation.config.battery;
         Self {
@@ -94,16 +95,6 @@ impl QemuBoard {
         self.gpio.pulses().wrapping_add(self.reed.look(&self.gpio))
     }
 
-    /// The valve whose button went down since the last look.
-    fn pressed(&mut self) -> Option<ValveId> {
-        let buttons = self.gpio.buttons();
-        let went_down = buttons & !self.buttons;
-        // One press a look: the others are seen at the next.
-        let button = went_down.trailing_zeros();
-        let seen = if went_down == 0 { buttons } else { (self.buttons & buttons) | 1 << button };
-        self.buttons = seen;
-        u8::try_from(button).ok().filter(|button| *button < 32).map(ValveId)
-    }
 }
 
 impl Board for QemuBoard {
@@ -212,7 +203,7 @@ impl Board for QemuBoard {
             if ENDING.is_wanted() {
                 return Wake::Stop;
             }
-            if let Some(valve) = self.pressed() {
+            if let Some(valve) = self.buttons.look(self.gpio.buttons()) {
                 return Wake::Button(valve);
             }
             let now_ms = Instant::now().as_millis();
