@@ -147,6 +147,7 @@ async fn a_recorded_open_does_not_open_again() {
         let message = Downlink::decode(wire::open(&kit.key, &kit.id, &bytes).unwrap()).unwrap();
         downs.push(bytes);
         if let Downlink::Order(_, Order::Open(open)) = message {
+            assert!(open.is_outlet, "a zone's water is its own");
             break open.command;
         }
     };

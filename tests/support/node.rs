@@ -91,7 +91,15 @@ pub fn sealed(key: &NodeKey, node: &NodeId, message: &Downlink) -> Vec<u8> {
 /// An Open of [`VALVE`] with the same number as counter and command.
 #[must_use]
 pub fn open(number: u64, run_s: u32, issued_at: UnixMs) -> Open {
-    Open { command: CommandId(number), valve: VALVE, run_s, volume: None, issued_at, ttl_s: 30 }
+    Open {
+        command: CommandId(number),
+        valve: VALVE,
+        run_s,
+        volume: None,
+        issued_at,
+        ttl_s: 30,
+        is_outlet: true,
+    }
 }
 
 /// An order around [`open`] or a variation of it.

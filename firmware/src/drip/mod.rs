@@ -6,8 +6,9 @@
 //! - the hard maximum counts from the first opening of a run, renewals included;
 //! - a run with a volume limit is over as soon as the meter counted it.
 //!
-//! Pulses carry no valve: while several valves are open, each run is charged with all the water of that time, so that a
-//! volume limit closes too early and never too late.
+//! Pulses carry no valve: while several valves are open, those whose water ends in the field have an equal share each, so that no water
+//! is told twice, and one that feeds others has all of it. A volume limit goes by all the water of its run: it closes too early and
+//! never too late.
 
 use crate::settings::{Running, ValvePlan};
 use giot_shared::ids::{CommandId, ValveId};
@@ -42,7 +43,11 @@ struct Run {
     lease_ends_at: UptimeMs,
     hard_ends_at: UptimeMs,
     volume_max: Option<Millilitres>,
+    /// Water of the whole node since it was opened, µL.
     flowed_ul: u64,
+    /// What of that is its own, µL.
+    own_ul: u64,
+    is_outlet: bool,
     metered: bool,
 }
 
@@ -57,6 +62,8 @@ pub struct Request {
     pub volume: Option<Millilitres>,
     /// The command; `None` for the button.
     pub command: Option<CommandId>,
+    /// Whether its water ends in the field; otherwise it feeds other valves.
+    pub is_outlet: bool,
 }
 
 impl Drip {
@@ -97,6 +104,7 @@ impl Drip {
                 command: request.command,
                 lease_ends_at,
                 volume_max: request.volume.map(|volume| Millilitres(volume.0.saturating_add(flowed(&run).0))),
+                is_outlet: request.is_outlet,
                 ..run
             },
             State::Closed => Run {
@@ -106,6 +114,8 @@ impl Drip {
                 hard_ends_at: now.plus_ms(u64::from(plan.hard_max_s) * 1000),
                 volume_max: request.volume,
                 flowed_ul: 0,
+                own_ul: 0,
+                is_outlet: request.is_outlet,
                 metered,
             },
         };
@@ -132,16 +142,25 @@ impl Drip {
             command: run.command,
             closed_by: Some(reason),
             run_ms: Some(now.since_ms(run.opened_at)),
-            volume: run.metered.then(|| flowed(&run)),
+            volume: run.metered.then(|| millilitres(run.own_ul)),
         })
     }
 
     /// Adds water that the meter counted; [`Self::expire`] then closes what has had enough.
     pub fn add_water(&mut self, microlitres: u64) {
+        let is_outlet = |line: &&Line| matches!(&line.state, State::Open(run) if run.is_outlet);
+        let mut n_outlets = self.lines.iter().filter(is_outlet).map(|_| 1).sum::<u64>();
+        let mut left_ul = microlitres;
         for line in &mut self.lines {
-            if let State::Open(run) = &mut line.state {
-                run.flowed_ul = run.flowed_ul.saturating_add(microlitres);
+            let State::Open(run) = &mut line.state else { continue };
+            run.flowed_ul = run.flowed_ul.saturating_add(microlitres);
+            // Whoever comes last has what the division leaves.
+            let own_ul =
+                if run.is_outlet { left_ul.checked_div(n_outlets).unwrap_or(0) } else { microlitres };
+            if run.is_outlet {
+                (left_ul, n_outlets) = (left_ul - own_ul, n_outlets - 1);
             }
+            run.own_ul = run.own_ul.saturating_add(own_ul);
         }
     }
 
@@ -233,7 +252,11 @@ fn end_of(run: &Run, now: UptimeMs) -> Option<CloseReason> {
 }
 
 fn flowed(run: &Run) -> Millilitres {
-    Millilitres(u32::try_from(run.flowed_ul / 1000).unwrap_or(u32::MAX))
+    millilitres(run.flowed_ul)
+}
+
+fn millilitres(ul: u64) -> Millilitres {
+    Millilitres(u32::try_from(ul / 1000).unwrap_or(u32::MAX))
 }
 
 #[cfg(test)]

@@ -15,7 +15,13 @@ fn drip() -> Drip {
 }
 
 fn request(valve: u8, run_s: u32, volume_ml: Option<u32>) -> Request {
-    Request { valve: ValveId(valve), run_s, volume: volume_ml.map(Millilitres), command: Some(CommandId(7)) }
+    Request {
+        valve: ValveId(valve),
+        run_s,
+        volume: volume_ml.map(Millilitres),
+        command: Some(CommandId(7)),
+        is_outlet: true,
+    }
 }
 
 fn secs(s: u64) -> UptimeMs {
@@ -65,6 +71,41 @@ fn water_ends_a_run() {
     drip.add_water(1);
     let event = drip.expire(secs(110)).expect("enough");
     assert_eq!((event.closed_by, event.volume), (Some(CloseReason::VolumeReached), Some(Millilitres(10))));
+}
+
+/// Closes a valve; gives what it was charged with, mL.
+fn charged(drip: &mut Drip, valve: u8) -> Option<u32> {
+    let event = drip.close(secs(200), ValveId(valve), CloseReason::Commanded)?;
+    event.volume.map(|volume| volume.0)
+}
+
+#[test]
+fn water_of_valves_that_are_open_together_is_told_once() {
+    let mut drip = opened(600, None);
+    drip.add_water(10_000);
+    drip.open(secs(110), &request(1, 600, None), true).expect("granted");
+    drip.add_water(7_000);
+    drip.add_water(7_000);
+    assert_eq!(charged(&mut drip, 0), Some(17));
+    drip.add_water(2_000);
+    assert_eq!(charged(&mut drip, 1), Some(9));
+}
+
+#[test]
+fn a_valve_that_feeds_others_has_all_the_water_and_takes_none_of_theirs() {
+    let mut drip = opened(600, None);
+    drip.open(secs(110), &Request { is_outlet: false, ..request(1, 600, None) }, true).expect("granted");
+    drip.add_water(9_000);
+    assert_eq!((charged(&mut drip, 0), charged(&mut drip, 1)), (Some(9), Some(9)));
+}
+
+#[test]
+fn a_volume_limit_goes_by_all_the_water() {
+    let mut drip = opened(600, Some(10));
+    drip.open(secs(110), &request(1, 600, None), true).expect("granted");
+    drip.add_water(10_000);
+    let event = drip.expire(secs(120)).expect("it may be its own");
+    assert_eq!((event.closed_by, event.volume), (Some(CloseReason::VolumeReached), Some(Millilitres(5))));
 }
 
 #[test]

@@ -161,6 +161,7 @@ impl Node {
             run_s: open.run_s,
             volume: open.volume,
             command: Some(open.command),
+            is_outlet: open.is_outlet,
         };
         self.may_open(&request)?;
         self.prepare(request);

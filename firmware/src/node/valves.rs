@@ -67,7 +67,7 @@ impl Node {
         }
         let Some(plan) = self.drip.plan(valve).copied() else { return };
         let run_s = plan.local_run_s.clamp(1, plan.hard_max_s.max(1));
-        let request = Request { valve, run_s, volume: None, command: None };
+        let request = Request { valve, run_s, volume: None, command: None, is_outlet: true };
         // Refused without a word: the lamp at the valve stays dark.
         if self.may_open(&request).is_ok() {
             self.prepare(request);

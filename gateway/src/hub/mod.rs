@@ -366,10 +366,10 @@ impl Hub {
             self.is_view_old = true;
             match action {
                 Action::Open { command, valve, run_s, volume, ttl_s, .. } => {
-                    self.order_open(&valve, command, run_s, volume, ttl_s);
+                    self.order_open(&valve, command, (run_s, ttl_s), volume, true);
                 }
                 Action::Pump(PumpAction::Open { command, valve, run_s, ttl_s, .. }) => {
-                    self.order_open(&valve, command, run_s, None, ttl_s);
+                    self.order_open(&valve, command, (run_s, ttl_s), None, false);
                 }
                 Action::Close { command, valve, .. }
                 | Action::Pump(PumpAction::Close { command, valve, .. }) => {
@@ -418,16 +418,17 @@ impl Hub {
         }
     }
 
+    /// `is_outlet`: the valve is a zone's, and no pump or master valve.
     fn order_open(
         &mut self,
         valve: &ValveRef,
         command: CommandId,
-        run_s: u32,
+        (run_s, ttl_s): (u32, u32),
         volume: Option<Millilitres>,
-        ttl_s: u32,
+        is_outlet: bool,
     ) {
         let issued_at = self.clock.wall_unchecked();
-        let open = Open { command, valve: valve.valve, run_s, volume, issued_at, ttl_s };
+        let open = Open { command, valve: valve.valve, run_s, volume, issued_at, ttl_s, is_outlet };
         self.order(&valve.node, Order::Open(open), ttl_s);
     }
 

@@ -61,6 +61,9 @@ pub struct Open {
     pub issued_at: UnixMs,
     /// Seconds after `issued_at` in which a node may still obey.
     pub ttl_s: u32,
+    /// Whether its water ends in the field, so that valves that are open together share what the meter counts; a pump or a master
+    /// valve has the water of all of them.
+    pub is_outlet: bool,
 }
 
 /// Closes.
@@ -242,6 +245,8 @@ struct OpenForm {
     issued_at_ms: i64,
     #[n(5)]
     ttl_s: u32,
+    #[n(6)]
+    is_outlet: Option<bool>,
 }
 
 #[derive(Encode, Decode)]
@@ -277,6 +282,7 @@ impl From<OpenForm> for Open {
             volume: form.volume_ml.map(Millilitres),
             issued_at: UnixMs(form.issued_at_ms),
             ttl_s: form.ttl_s,
+            is_outlet: form.is_outlet.unwrap_or(false),
         }
     }
 }
@@ -317,6 +323,7 @@ impl<C> Encode<C> for Downlink {
                         volume_ml: o.volume.map(|v| v.0),
                         issued_at_ms: o.issued_at.0,
                         ttl_s: o.ttl_s,
+                        is_outlet: o.is_outlet.then_some(true),
                     },
                     ctx,
                 )?

@@ -408,6 +408,7 @@ impl Life<'_> {
             volume: None,
             issued_at: Peer::unix(),
             ttl_s: 30,
+            is_outlet: true,
         };
         self.step = Step::Opening(command);
         let sealed = self.order(Order::Open(open));

@@ -255,6 +255,7 @@ fn opening(counter: u64) -> Downlink {
         volume: None,
         issued_at: Peer::unix(),
         ttl_s: 30,
+        is_outlet: true,
     };
     Downlink::Order(counter, Order::Open(open))
 }

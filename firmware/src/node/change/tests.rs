@@ -129,6 +129,7 @@ impl Rig {
             volume: None,
             issued_at: UNIX.plus_ms(self.now.0),
             ttl_s: 60,
+            is_outlet: true,
         };
         self.order(Order::Open(open));
     }

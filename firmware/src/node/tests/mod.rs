@@ -218,6 +218,7 @@ impl Rig {
             volume: None,
             issued_at: UNIX.plus_ms(self.now.0),
             ttl_s: 30,
+            is_outlet: true,
         }
     }
 

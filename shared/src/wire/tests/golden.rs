@@ -90,6 +90,7 @@ pub(super) fn downlinks() -> Vec<(&'static str, Downlink)> {
         ("downlink-ack", Downlink::Ack(Ack { stored })),
         ("downlink-open", Downlink::Order(12, Order::Open(order_to_open(None)))),
         ("downlink-open-volume", Downlink::Order(13, Order::Open(order_to_open(Some(Millilitres(25_000)))))),
+        ("downlink-open-outlet", Downlink::Order(17, Order::Open(outlet()))),
         ("downlink-open-longest", super::longest_downlink()),
         ("downlink-close", Downlink::Order(14, close(Some(ValveId(3))))),
         ("downlink-close-all", Downlink::Order(15, close(None))),
@@ -247,7 +248,12 @@ fn order_to_open(volume: Option<Millilitres>) -> Open {
         volume,
         issued_at: UnixMs(1_700_000_000_000),
         ttl_s: 30,
+        is_outlet: false,
     }
+}
+
+fn outlet() -> Open {
+    Open { is_outlet: true, ..order_to_open(None) }
 }
 
 /// Compares `got` with the golden file, or writes it where it is missing and wanted.

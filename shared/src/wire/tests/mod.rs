@@ -69,6 +69,7 @@ fn longest_downlink() -> Downlink {
             volume: Some(Millilitres(u32::MAX)),
             issued_at: UnixMs(i64::MAX),
             ttl_s: u32::MAX,
+            is_outlet: true,
         }),
     )
 }

@@ -146,14 +146,15 @@ fn health() -> impl Strategy<Value = Health> {
 }
 
 fn open() -> impl Strategy<Value = Open> {
-    (number(), any::<u8>(), small(), option::of(small()), unix(), small()).prop_map(
-        |(command, valve, run_s, volume, issued_at, ttl_s)| Open {
+    (number(), any::<u8>(), small(), option::of(small()), unix(), small(), any::<bool>()).prop_map(
+        |(command, valve, run_s, volume, issued_at, ttl_s, is_outlet)| Open {
             command: CommandId(command),
             valve: ValveId(valve),
             run_s,
             volume: volume.map(Millilitres),
             issued_at,
             ttl_s,
+            is_outlet,
         },
     )
 }

@@ -38,8 +38,15 @@ fn seal(message: Downlink) -> Vec<u8> {
 }
 
 fn open(counter: u64, run_s: u32, issued_at: UnixMs) -> Vec<u8> {
-    let open =
-        Open { command: CommandId(counter), valve: ValveId(0), run_s, volume: None, issued_at, ttl_s: 30 };
+    let open = Open {
+        command: CommandId(counter),
+        valve: ValveId(0),
+        run_s,
+        volume: None,
+        issued_at,
+        ttl_s: 30,
+        is_outlet: true,
+    };
     seal(Downlink::Order(counter, Order::Open(open)))
 }
 
