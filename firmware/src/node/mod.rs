@@ -286,8 +286,13 @@ impl Node {
         }
     }
 
-    /// The next thing to do, valves first.
+    /// The next thing to do, valves first and probes last.
     pub fn poll_action(&mut self, now: UptimeMs) -> Option<Action> {
+        self.poll_urgent(now).or_else(|| self.schedule.poll_probe().map(Action::ReadProbe))
+    }
+
+    /// The same without probes, for which one has to wait.
+    pub fn poll_urgent(&mut self, now: UptimeMs) -> Option<Action> {
         if let Some(index) = self.moves.iter().position(|movement| movement.not_before.is_none()) {
             let movement = self.moves.remove(index);
             return Some(Action::Drive(movement.drive, movement.reason));
@@ -326,10 +331,7 @@ impl Node {
         if core::mem::take(&mut self.hello_due) {
             return Some(Action::Hello(self.hello(now)));
         }
-        if core::mem::take(&mut self.vitals_due) {
-            return Some(Action::ReadVitals);
-        }
-        self.schedule.poll_probe().map(Action::ReadProbe)
+        core::mem::take(&mut self.vitals_due).then_some(Action::ReadVitals)
     }
 
     /// When [`Self::handle_timeout`] is to be called next.

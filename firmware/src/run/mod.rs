@@ -2,8 +2,8 @@
 //!
 //! Wake-ups in order of priority, at every turn:
 //! 1. valve deadlines and everything else that the node does about valves (actions are taken valves first);
-//! 2. downlinks: the network future is polled before the board's wait;
-//! 3. sampling: one probe a turn, given up when a valve is due;
+//! 2. downlinks: the network future is polled before a probe is read and before the board's wait;
+//! 3. sampling: one probe a turn, given up when a valve is due, so that no order waits for more than one answer on a line;
 //! 4. sending: answers and Hellos before records.
 //!
 //! No network wait can hold up a valve: network futures are never awaited alone, but beside the node.
@@ -24,8 +24,9 @@ use crate::settings::{NodeConfig, Settings, SettingsError, Setup, Trial, ValveKi
 use crate::sleep::{Rest, begin_epoch};
 use closing::{close_left_over, every_valve, to_remember};
 use core::fmt;
-use core::future::Future;
+use core::future::{Future, poll_fn};
 use core::pin::{Pin, pin};
+use core::task::Poll;
 use embassy_futures::select::{Either3, select3};
 use embassy_time::{Instant, Timer};
 use embedded_io_async::{Read, Write};
@@ -42,6 +43,8 @@ const CONNECT_MS: u64 = 30_000;
 const PUBLISH_MS: u64 = 30_000;
 /// Silence after which a session is given up, ms: two keep-alive rounds.
 const SILENCE_MS: u64 = 60_000;
+/// Messages in a row that go before a probe that is due: a whole window of records with what is heard meanwhile.
+const LINK_FIRST_MAX: u8 = 32;
 /// Answers that wait for the link.
 const ANSWERS_MAX: usize = 8;
 
@@ -199,6 +202,7 @@ pub async fn run<B: Board, C: Connector, F: MultiwriteNorFlash>(
         connected: false,
         barren: None,
         rest,
+        n_before_probes: 0,
         end: None,
     };
     loop {
@@ -251,6 +255,8 @@ struct Runner<'a, B, F: MultiwriteNorFlash> {
     /// answer. The next record is the next chance.
     barren: Option<(Position, Position)>,
     rest: Rest,
+    /// What the link has got done since the probes had their turn.
+    n_before_probes: u8,
     end: Option<End>,
 }
 
@@ -351,7 +357,7 @@ impl<B: Board, F: MultiwriteNorFlash> Runner<'_, B, F> {
         payload: &mut [u8; PAYLOAD_LEN_MAX],
     ) -> Option<bool> {
         // What the last message brought is answered before records are looked for.
-        self.serve().await;
+        self.serve(false).await;
         while connection.can_publish(QoS::AtLeastOnce) {
             let Some((what, len)) = self.compose(payload).await else { return Some(true) };
             let message = Publication::bytes(&identity.up, payload.get(..len)?).qos(QoS::AtLeastOnce);
@@ -408,7 +414,16 @@ impl<B: Board, F: MultiwriteNorFlash> Runner<'_, B, F> {
         eager: bool,
     ) -> Beside<W::Output> {
         loop {
-            let busy = self.serve().await;
+            // What has come, or has room to go, does not wait for a probe; nor do the probes wait for ever.
+            if self.n_before_probes < LINK_FIRST_MAX && self.end.is_none() {
+                let polled = poll_fn(|context| Poll::Ready(work.as_mut().poll(context))).await;
+                if let Poll::Ready(done) = polled {
+                    self.n_before_probes += 1;
+                    return Beside::Done(done);
+                }
+            }
+            self.n_before_probes = 0;
+            let busy = self.serve(true).await;
             if self.end.is_some() {
                 return Beside::End;
             }
@@ -456,8 +471,8 @@ impl<B: Board, F: MultiwriteNorFlash> Runner<'_, B, F> {
         }
     }
 
-    /// Does what the node wants done; at most one probe is read. Gives whether more is to be done at once.
-    async fn serve(&mut self) -> bool {
+    /// Does what the node wants done; with `reads` at most one probe is read. Gives whether more is to be done at once.
+    async fn serve(&mut self, reads: bool) -> bool {
         self.board.feed_watchdog();
         let busy = loop {
             let now = self.board.uptime();
@@ -468,7 +483,8 @@ impl<B: Board, F: MultiwriteNorFlash> Runner<'_, B, F> {
             if self.node.poll_timeout().is_some_and(|at| at <= now) {
                 self.node.handle_timeout(now);
             }
-            let Some(action) = self.node.poll_action(now) else { break false };
+            let action = if reads { self.node.poll_action(now) } else { self.node.poll_urgent(now) };
+            let Some(action) = action else { break false };
             let read = matches!(action, Action::ReadProbe(_));
             self.perform(action).await;
             if read {

@@ -7,7 +7,9 @@ use crate::hand_clock::{block_on, now_ms};
 use crate::nor::{Nor, Power, now_or_never};
 use crate::probe::{ProbeFault, Sample};
 use crate::settings::{MeterPlan, ValvePlan};
+use core::cell::Cell;
 use giot_shared::ids::{NodeId, ProbeId, ValveId};
+use giot_shared::metric::Metric;
 use giot_shared::time::UnixMs;
 use giot_shared::wire::{NodeKey, ResetCause, ValveEvent};
 use std::vec::Vec;
@@ -36,6 +38,8 @@ struct Bench<'a> {
     closings: Vec<(u8, u8)>,
     has_coils: bool,
     follows: bool,
+    /// Probes that were read, each for long.
+    n_read: Option<&'a Cell<usize>>,
     /// When it was asked to sleep, ms since it began; it cannot.
     asked_to_sleep: Vec<u64>,
     began_ms: u64,
@@ -54,6 +58,7 @@ impl<'a> Bench<'a> {
             closings: Vec::new(),
             has_coils: true,
             follows: true,
+            n_read: None,
             asked_to_sleep: Vec::new(),
             began_ms: now_ms(),
             lasts_ms: 0,
@@ -99,6 +104,10 @@ impl Board for Bench<'_> {
     }
 
     async fn read_probe(&mut self, _: ProbeId, _: Option<UptimeMs>) -> Result<Sample, ProbeFault> {
+        if let Some(n_read) = self.n_read {
+            n_read.set(n_read.get() + 1);
+            Timer::after_secs(1).await;
+        }
         Err(ProbeFault::NoAnswer)
     }
 
@@ -184,13 +193,22 @@ impl Chip {
     }
 
     fn run_as(&self, board: &mut Bench<'_>, config: NodeConfig) -> Result<End, RunError> {
+        self.run_on(&mut Nowhere, board, config)
+    }
+
+    fn run_on(
+        &self,
+        network: &mut impl Connector,
+        board: &mut Bench<'_>,
+        config: NodeConfig,
+    ) -> Result<End, RunError> {
         let flash = Partitions {
             settings: self.settings.clone(),
             readings: self.readings.clone(),
             events: self.events.clone(),
             installation: None,
         };
-        block_on(run(config, board, &mut Nowhere, flash, &mut Memory::new()))
+        block_on(run(config, board, network, flash, &mut Memory::new()))
     }
 
     /// A boot in which somebody presses the button so many times, and whose power fails at a word. Gives how often a run was asked
@@ -335,4 +353,32 @@ fn a_node_whose_board_cannot_sleep_stays_awake_and_asks_again() {
     assert!(asked.len() == 4 && (30_000..31_000).contains(&asked[0]), "{asked:?}");
     assert!(asked.windows(2).all(|pair| (20_000..21_000).contains(&(pair[1] - pair[0]))), "{asked:?}");
     assert_eq!(board.n_opened, 0);
+}
+
+/// A network that says at once that it is not there, and how many probes were read before each time.
+struct Refused<'a> {
+    n_read: &'a Cell<usize>,
+    n_before: Vec<usize>,
+}
+
+impl Connector for Refused<'_> {
+    type Transport = NoStream;
+
+    async fn connect(&mut self) -> Result<NoStream, ConnectFault> {
+        self.n_before.push(self.n_read.get());
+        Err(ConnectFault)
+    }
+}
+
+#[test]
+fn the_link_does_not_wait_for_probes_that_do_not_answer() {
+    let (chip, n_read) = (Chip::new(), Cell::new(0));
+    let mut network = Refused { n_read: &n_read, n_before: Vec::new() };
+    let mut board = Bench { n_read: Some(&n_read), lasts_ms: 10_000, ..Bench::new(&chip.power, 0) };
+    let probes = (0..8).map(|n| crate::settings::ProbePlan::new(ProbeId(n), Metric::SoilMoisture)).collect();
+    let config = NodeConfig { probes, ..config(&[]) };
+    assert_eq!(chip.run_on(&mut network, &mut board, config), Ok(End::Stopped));
+    assert_eq!((network.n_before[0], n_read.get()), (0, 8), "{:?}", network.n_before);
+    // In the middle of the round as well.
+    assert!(network.n_before[1] < 8, "{:?}", network.n_before);
 }

@@ -273,6 +273,30 @@ fn a_latching_valve_gets_one_pulse_at_a_time_and_two_to_close_at_boot() {
     assert_eq!(chip.outputs(), 0, "no coil stays fed");
 }
 
+/// Eight devices that nobody has connected are asked all the time.
+#[test]
+fn a_stop_waits_for_no_more_than_one_answer_on_the_line() {
+    let farm = Farm::new("lease_min = 10\nautomatic = false");
+    let mut made = installation(&farm.kit());
+    for number in 10..18 {
+        let probe = ProbePlan { interval_ms: 1000, ..ProbePlan::new(ProbeId(number), Metric::SoilMoisture) };
+        made.config.probes.push(probe).unwrap();
+        let input = Input::Modbus { address: 100 + number, preset: Preset::A };
+        made.inputs.push((ProbeId(number), input)).unwrap();
+    }
+    let chip = chip_with(&made, |_| {});
+    farm.start_run(5.0);
+    assert!(chip.is_open());
+    // All of them have used up their tries.
+    std::thread::sleep(Duration::from_secs(20));
+    let asked_at = monotonic();
+    assert_eq!(farm.post(&format!("zones/{ZONE}/stop"), "").0, 202);
+    until_open(&chip, false, PATIENCE);
+    let took = monotonic() - asked_at;
+    println!("stopped after {took:?}");
+    assert!(took < Duration::from_millis(1500), "{took:?}");
+}
+
 /// `giot node …` in a farm's data folder.
 fn node(farm: &Farm, args: &[&str]) -> std::process::Output {
     let data = farm.dir.path().to_str().unwrap();
