@@ -101,6 +101,22 @@ fn a_broker_that_it_cannot_reach_by_name_is_told_once() {
     assert_eq!(chip.log().matches("boot by").count(), 1, "{}", chip.log());
 }
 
+/// A probe on an input that the board does not have would be missing for ever.
+#[test]
+fn a_board_without_a_probes_input_says_so() {
+    for input in ["analog:0", "contact:16:100"] {
+        let mut made = Installation::new(NODE.parse().unwrap(), NodeKey([7; 32]), "10.0.2.2:1883").unwrap();
+        let metric = if input == "analog:0" { "soil_moisture" } else { "tank_float" };
+        words::set(&mut made, "probe.0", &format!("{metric},{input},600,60")).unwrap();
+        let mut chip = Chip::new(image("node"), 2000);
+        chip.install(&made);
+        chip.power_on();
+        chip.until_says("this board reads", 1, PATIENCE);
+        std::thread::sleep(Duration::from_secs(1));
+        assert_eq!(chip.log().matches("boot by").count(), 1, "{}", chip.log());
+    }
+}
+
 #[test]
 fn a_dry_zone_is_watered_until_the_soil_is_wet() {
     let farm = Farm::new("lease_min = 1");

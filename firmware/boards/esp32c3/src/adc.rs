@@ -26,6 +26,11 @@ pub(crate) struct Converter {
 /// No such channel, or a conversion that did not end.
 pub(crate) struct Failed;
 
+/// Whether there is such a channel.
+pub(crate) const fn has_channel(channel: u8) -> bool {
+    matches!(channel, 0 | 1 | 3)
+}
+
 impl Converter {
     /// Takes the converter and its pins.
     pub(crate) fn new(

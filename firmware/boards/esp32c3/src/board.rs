@@ -7,7 +7,7 @@ use crate::pins::{ActiveLow, Valves};
 use crate::serial::Serial;
 use crate::terminal::ENDING;
 use crate::watchdog::Watchdog;
-use crate::{reset, sleep, wifi};
+use crate::{adc, reset, sleep, wifi};
 use embassy_futures::select::{Either3, select3};
 use embassy_time::{Duration, Instant, Timer, with_deadline};
 use embedded_hal::digital::OutputPin;
@@ -60,6 +60,18 @@ pub(crate) struct FieldBoard {
     has_radio: bool,
     uptime_base_ms: u64,
     told: Option<&'static str>,
+}
+
+/// What the board says to a plan with other probes.
+pub(crate) const LACKS_INPUT: &str = "this board reads Modbus probes and the analog channels 0, 1 and 3";
+
+/// Whether the board can read such a probe. Every contact of it is a button or the meter.
+pub(crate) const fn has_input(input: Input) -> bool {
+    match input {
+        Input::Analog(plan) => adc::has_channel(plan.channel),
+        Input::Modbus { .. } => true,
+        Input::Contact { .. } | Input::Tips { .. } => false,
+    }
 }
 
 impl FieldBoard {

@@ -1,5 +1,6 @@
 //! The node's console on USB: which of the library's parts hears it, and the wiring of a boot without a node.
 
+use crate::board::{LACKS_INPUT, has_input};
 use crate::console::{self, Input, Lines, log};
 use crate::flash::Partition;
 use crate::pins::{Pins, Valves};
@@ -80,6 +81,9 @@ impl Bench {
             return Err("no wireless network is set");
         }
         Valves::check(&made.config.valves)?;
+        if !made.inputs.iter().all(|(_, input)| has_input(*input)) {
+            return Err(LACKS_INPUT);
+        }
         let line = self.line_at(made.baud).ok_or("the RS485 line cannot have this speed")?;
         Ok((broker, line))
     }

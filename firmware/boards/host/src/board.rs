@@ -283,16 +283,20 @@ pub async fn run_node(
 /// is not used.
 ///
 /// # Errors
-/// [`NodeError`] when nobody set the node up or this board lacks one of its valves, or flash or configuration do not carry it.
+/// [`NodeError`] when nobody set the node up or this board lacks one of its valves or probes, or flash or configuration do not carry it.
 pub async fn run_installed_node(
     setup: BoardSetup,
     shutdown: impl Future<Output = ()> + Send,
 ) -> Result<(), NodeError> {
     let flash = setup.flash.clone();
     let valves: BTreeSet<ValveId> = setup.valves.keys().copied().collect();
+    let probes: BTreeSet<ProbeId> = setup.probes.keys().copied().collect();
     let fit = |made: &Installation| {
-        let has_all = made.config.valves.iter().all(|plan| valves.contains(&plan.valve));
-        if has_all { Ok(()) } else { Err("this board has no such valve") }
+        if !made.config.valves.iter().all(|plan| valves.contains(&plan.valve)) {
+            return Err("this board has no such valve");
+        }
+        let has_all = made.config.probes.iter().all(|plan| probes.contains(&plan.probe));
+        if has_all { Ok(()) } else { Err("this board has no such probe") }
     };
     let boot = || async {
         let installation = loop {

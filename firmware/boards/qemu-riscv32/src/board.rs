@@ -1,7 +1,7 @@
 //! The hardware contract of the node on this machine.
 
 use crate::console::log;
-use crate::gpio::Gpio;
+use crate::gpio::{CONTACTS, Gpio};
 use crate::mmio::RTC;
 use crate::serial::Serial;
 use crate::terminal::ENDING;
@@ -94,7 +94,6 @@ impl QemuBoard {
     fn n_pulses(&mut self) -> u32 {
         self.gpio.pulses().wrapping_add(self.reed.look(&self.gpio))
     }
-
 }
 
 impl Board for QemuBoard {
@@ -268,6 +267,23 @@ async fn move_valve(gpio: &Gpio, drive: Drive) -> Result<(), DriveFault> {
 
 /// What the board says to a plan with other valves.
 pub(crate) const LACKS_VALVES: &str = "this board drives valves 0 to 7";
+
+/// What the board says to a plan with other probes.
+pub(crate) const LACKS_INPUT: &str = "this board reads Modbus probes, switches 0 to 15 and one rain gauge";
+
+/// Whether the board can read all of these probes.
+pub(crate) fn has_inputs<'p>(inputs: impl IntoIterator<Item = &'p (ProbeId, Input)>) -> bool {
+    let mut n_gauges = 0;
+    inputs.into_iter().all(|(_, input)| match input {
+        Input::Analog(_) => false,
+        Input::Modbus { .. } => true,
+        Input::Contact { channel, .. } => *channel < CONTACTS,
+        Input::Tips { .. } => {
+            n_gauges += 1;
+            n_gauges == 1
+        }
+    })
+}
 
 /// Whether a valve has outputs: a relay's, and coils of their own, whatever else is wired.
 pub(crate) const fn has_outputs(valve: ValveId) -> bool {

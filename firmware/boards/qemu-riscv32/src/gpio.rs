@@ -39,8 +39,9 @@ const N_EDGES: usize = 56;
 const EDGES: usize = 4096;
 const EDGES_KEPT: u32 = 1024;
 const IS_CLOSED: u32 = 1 << 31;
-/// The first input that is a switch.
+/// The first input that is a switch, and how many there are.
 const FIRST_CONTACT: u8 = 8;
+pub(crate) const CONTACTS: u8 = 16;
 #[cfg(feature = "fault-injection")]
 const FAULT: usize = 16;
 
@@ -105,7 +106,7 @@ impl Gpio {
 
     /// Whether the switch of a channel is closed.
     pub(crate) fn is_closed(&self, channel: u8) -> bool {
-        self.pins.read32(INPUTS) >> (FIRST_CONTACT + channel % 16) & 1 == 1
+        self.pins.read32(INPUTS) >> (FIRST_CONTACT + channel % CONTACTS) & 1 == 1
     }
 
     /// The rain gauge's count.

@@ -1,6 +1,6 @@
 //! The node's console on the first serial port: which of the library's parts hears it, and the wiring of a boot without a node.
 
-use crate::board::{Coils, LACKS_VALVES, has_outputs};
+use crate::board::{Coils, LACKS_INPUT, LACKS_VALVES, has_inputs, has_outputs};
 use crate::console::{self, Console, Input};
 use crate::flash::Partition;
 use crate::gpio::Gpio;
@@ -59,6 +59,9 @@ impl Bench {
         let broker = made.broker.parse().map_err(|_| "the broker is no IPv4 address with a port")?;
         if !made.config.valves.iter().all(|plan| has_outputs(plan.valve)) {
             return Err(LACKS_VALVES);
+        }
+        if !has_inputs(&made.inputs) {
+            return Err(LACKS_INPUT);
         }
         if !self.rs485.port().set_speed(made.baud) {
             return Err("the RS485 line cannot have this speed");

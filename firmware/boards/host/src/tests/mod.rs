@@ -4,10 +4,11 @@ mod peer;
 mod sleep;
 
 use crate::{
-    BoardSetup, FlashStore, NodeStatus, Sample, SimClock, StationRow, StationSpeed, run_node, run_station,
+    BoardSetup, FlashStore, NodeError, NodeStatus, Sample, SimClock, StationRow, StationSpeed,
+    run_installed_node, run_node, run_station,
 };
 use giot_firmware::run::{Memory, run};
-use giot_firmware::settings::{NodeConfig, ProbePlan, ValvePlan};
+use giot_firmware::settings::{Installation, NoNode, NodeConfig, ProbePlan, ValvePlan, words};
 use giot_shared::ids::{CommandId, NodeId, ProbeId, ValveId};
 use giot_shared::metric::Metric;
 use giot_shared::time::UnixMs;
@@ -133,6 +134,19 @@ async fn a_node_says_who_it_is_and_delivers_readings() {
     assert_eq!(values[..10], want);
     assert!(seen.records.iter().any(|(_, record)| matches!(record.body, Body::Health(_))));
     assert_eq!(seen.n_refused, 0);
+}
+
+/// It would read as missing for ever.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_board_without_a_planned_probe_runs_no_node() {
+    let farm = Farm::new().await;
+    let mut made = Installation::new(id(), key(), "127.0.0.1:1").expect("short");
+    for word in ["probe.0", "probe.1"] {
+        words::set(&mut made, word, "soil_moisture,modbus:1:A,60,60").expect("known");
+    }
+    made.store(farm.flash.installation()).await.expect("stored");
+    let ended = run_installed_node(farm.setup(), async {}).await;
+    assert_eq!(ended, Err(NodeError::NoNode(NoNode::Unfit("this board has no such probe"))));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
