@@ -107,6 +107,17 @@ impl Dating {
         }
     }
 
+    /// Of an epoch that has less room before the next boot, `n_boots` after it, than the clocks may be off, `error_ms`: each gets as much,
+    /// so that their records neither meet nor pass that boot.
+    pub(super) fn tight(n_boots: u32, end: UnixMs, first: UptimeMs, error_ms: u64) -> Self {
+        let back_ms = error_ms.saturating_mul(n_boots.into());
+        Self {
+            anchor: Anchor { unix_at_boot: end.minus_ms(back_ms).minus_ms(first.0) },
+            uncertainty_ms: back_ms.saturating_add(error_ms),
+            fit: Some(Fit { first, half_ms: error_ms, tail_ms: TAIL_MS.min(error_ms / 8), is_void: false }),
+        }
+    }
+
     /// When the record at an uptime was made.
     pub(super) fn date(&self, at: UptimeMs) -> UnixMs {
         match self.fit {

@@ -63,7 +63,9 @@ pub struct NodeState {
     /// It sleeps between samples, so that its boots count their time by a poor clock.
     sleeps: bool,
     /// Uptime of the last Hello: the present epoch was anchored no later.
-    greeted_at: UptimeMs,
+    greeted_at: Option<UptimeMs>,
+    /// The latest that the gateway's clock was heard to show.
+    heard_until: Option<UnixMs>,
     /// Of the present epoch, once it was heard since the gateway's start.
     line: Option<UptimeLine>,
 }
@@ -221,7 +223,8 @@ impl NodeState {
             self.received = Some(stored);
         }
         self.epoch = Some(hello.epoch);
-        self.greeted_at = hello.uptime;
+        self.greeted_at = Some(hello.uptime);
+        self.heard_until = self.heard_until.max(heard.wall);
         self.sleeps |= hello.reset == ResetCause::Sleep || hello.drift_ms > 0;
         self.hear(hello.epoch, hello.uptime);
         match &mut self.line {
@@ -291,6 +294,7 @@ impl NodeState {
         if received < records.after {
             return Verdict::Gap;
         }
+        self.heard_until = self.heard_until.max(heard.wall);
         let first_new = records
             .records
             .iter()
@@ -341,12 +345,18 @@ impl NodeState {
     /// An epoch that never met the gateway lies after everything before it and before the next anchored epoch's boot.
     fn date_by_neighbours(&self, epoch: u32, first: UptimeMs) -> Option<Dating> {
         let (next_epoch, next) = self.datings.range(epoch.checked_add(1)?..).next()?;
-        let end = next.anchor.unix_at_boot;
-        let floor = self.floor_of(epoch).min(end);
-        let play_ms = end.since_ms(floor).saturating_sub(first.0);
+        let (end, n_boots) = (next.anchor.unix_at_boot, next_epoch - epoch);
+        let floor = self.floor_of(epoch);
+        let before = self.datings.range(..epoch).next_back();
+        let is_void = before.is_some_and(|(_, dating)| dating.fit.is_some_and(|fit| fit.is_void));
         let end_off_ms = next.uncertainty_ms.saturating_add(self.drift_ms(*next_epoch, *next, UptimeMs(0)));
-        if play_ms == 0 {
-            return Some(Self::crowded(next_epoch - epoch, end, end_off_ms, first));
+        let error_ms = end_off_ms.max(HELLO_UNCERTAINTY_MS + 1).saturating_add(self.drift_of_ms(first));
+        let play_ms = end.since_ms(floor).saturating_sub(first.0);
+        if floor.plus_ms(first.0).since_ms(end) > error_ms || (is_void && play_ms == 0) {
+            return Some(Self::crowded(n_boots, end, end_off_ms, first));
+        }
+        if play_ms < error_ms.saturating_mul(2) {
+            return Some(Dating::tight(n_boots.min(CROWDED_MAX), end, first, error_ms));
         }
         Some(Dating::between(floor, first, play_ms, end_off_ms))
     }
@@ -389,7 +399,9 @@ impl NodeState {
             return self.drift_of_ms(uptime);
         }
         let lasted_ms = if self.epoch == Some(epoch) {
-            self.greeted_at.0
+            // Not greeted since the gateway's start: no later than now.
+            let until_now = || self.heard_until.map_or(0, |now| now.since_ms(dating.anchor.unix_at_boot));
+            self.greeted_at.map_or_else(until_now, |at| at.0)
         } else {
             let boot = |dating: &Dating| dating.anchor.unix_at_boot;
             let next = epoch.checked_add(1).and_then(|next| self.datings.range(next..).next());

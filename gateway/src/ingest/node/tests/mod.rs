@@ -34,6 +34,19 @@ fn reading(seq: u32, uptime: u64, value: i32) -> Record {
     Record { seq, uptime: UptimeMs(uptime), body: Body::Reading(body) }
 }
 
+/// The end of a run of valve 0.
+fn closing(seq: u32, uptime: u64) -> Record {
+    let body = Body::Valve(ValveEvent {
+        valve: ValveId(0),
+        open: false,
+        command: None,
+        closed_by: Some(CloseReason::LeaseEnded),
+        run_ms: Some(60_000),
+        volume: None,
+    });
+    Record { seq, uptime: UptimeMs(uptime), body }
+}
+
 fn run(epoch: u32, after: (u32, u32), records: &[Record]) -> Records {
     let mut run =
         Records { epoch, after: Position { epoch: after.0, seq: after.1 }, records: Default::default() };
@@ -256,16 +269,8 @@ fn a_slow_crystal_stays_within_the_stated_uncertainty() {
         node.handle_hello(&hello(1, greeted, (0, 0)), heard(Some(now)));
         let mut before = (0, 0);
         for (seq, day) in (1..).zip([1, 15, 29]) {
-            let body = Body::Valve(ValveEvent {
-                valve: ValveId(0),
-                open: false,
-                command: None,
-                closed_by: Some(CloseReason::LeaseEnded),
-                run_ms: Some(60_000),
-                volume: None,
-            });
-            let event = Record { seq, uptime: UptimeMs(day * DAY_MS), body };
-            let got = taken(node.handle_records(&run(1, before, &[event]), heard(Some(now))));
+            let events = [closing(seq, day * DAY_MS)];
+            let got = taken(node.handle_records(&run(1, before, &events), heard(Some(now))));
             before = (1, seq);
             let event = got.valves.first().expect("an event");
             let truth = T0.plus_ms(true_ms(day * DAY_MS));
@@ -382,20 +387,8 @@ fn flaws_and_lost_runs_are_told() {
 fn only_a_fresh_valve_event_of_this_epoch_is_live() {
     let mut node = NodeState::default();
     node.handle_hello(&hello(1, 600_000, (0, 0)), heard(Some(T0)));
-    let event = |seq, uptime| Record {
-        seq,
-        uptime: UptimeMs(uptime),
-        body: Body::Valve(ValveEvent {
-            valve: ValveId(0),
-            open: false,
-            command: None,
-            closed_by: Some(CloseReason::LeaseEnded),
-            run_ms: Some(60_000),
-            volume: None,
-        }),
-    };
-    let got =
-        taken(node.handle_records(&run(1, (0, 0), &[event(1, 10_000), event(2, 599_000)]), heard(Some(T0))));
+    let events = [closing(1, 10_000), closing(2, 599_000)];
+    let got = taken(node.handle_records(&run(1, (0, 0), &events), heard(Some(T0))));
     assert_eq!(got.valves.iter().map(|v| v.live).collect::<Vec<_>>(), [false, true]);
 }
 
