@@ -2,8 +2,12 @@
 //! tells in the end is exact.
 
 use super::{chip_with, installation};
-use crate::farm::{Farm, ZONE};
+use crate::farm::{Farm, NODE, ZONE};
+use giot_firmware::settings::ValvePlan;
 use giot_store::ValveEventRow;
+use giot_shared::ids::ValveId;
+use giot_tests::giot::wait_for;
+use giot_tests::node::PATIENCE;
 use giot_tests::noise::{self, Noise};
 use giot_tests::qemu::{Chip, PULSE_UL};
 use std::time::Duration;
@@ -78,4 +82,49 @@ fn a_counter_that_begins_at_0_again_loses_no_water() {
     }
     let closing = stop(&farm, &chip);
     assert_eq!(closing.volume_ml, Some(u64::from(N_PULSES * PULSE_UL / 1000)), "{closing:?}");
+}
+
+/// Two zones and their pump are valves of one node, which has one meter: the zones share its water, the pump has all of it.
+#[test]
+fn water_of_two_zones_and_their_pump_is_told_once() {
+    let zone = |valve: u8| {
+        format!(
+            "[[zone]]\nid = \"zone-{valve}\"\nsource = \"mains\"\nprobes = []\nflow_l_per_h = 1000\nlease_min = 10\n\
+             valve = {{ node = \"{NODE}\", valve = {valve} }}\nmin_off_min = 0\nautomatic = false\n"
+        )
+    };
+    let source = format!(
+        "lease_min = 10\nautomatic = false\n[[source]]\nid = \"mains\"\ncapacity_l_per_h = 6000\n\
+         [source.pump]\nnode = \"{NODE}\"\nvalve = 3\non_adjust_s = 0\nrun_min_s = 0\noff_min_s = 0\n"
+    );
+    let farm = Farm::new(&(source + &zone(1) + &zone(2)));
+    let mut made = installation(&farm.kit());
+    made.config.valves.extend((1..4).map(|valve| ValvePlan::new(ValveId(valve))));
+    let chip = chip_with(&made, |chip| chip.soil.take_counter());
+    farm.until_idle();
+    for valve in [1, 2] {
+        let (status, body) = farm.post(&format!("zones/zone-{valve}/start"), "{\"minutes\":5}");
+        assert_eq!(status, 202, "{body}");
+    }
+    let until = |outputs: u32| {
+        wait_for("the relays", PATIENCE, || (chip.outputs() == outputs).then_some(()));
+    };
+    // Longer than the node takes to see the meter.
+    let flow = |n_pulses: u32| {
+        chip.set_meter(n_pulses);
+        std::thread::sleep(Duration::from_millis(500));
+    };
+    until(0b1110);
+    flow(100);
+    assert_eq!(farm.post("zones/zone-1/stop", "").0, 202);
+    until(0b1100);
+    flow(140);
+    assert_eq!(farm.post("zones/zone-2/stop", "").0, 202);
+    until(0);
+    let ml = |n_pulses: u32| Some(u64::from(n_pulses * PULSE_UL / 1000));
+    farm.until_closing(2);
+    let closings = farm.valve_events().into_iter().filter(|event| !event.open);
+    let mut told: Vec<_> = closings.map(|event| (event.valve, event.volume_ml)).collect();
+    told.sort_unstable();
+    assert_eq!(told, [(1, ml(50)), (2, ml(90)), (3, ml(140))]);
 }
