@@ -13,7 +13,8 @@ mod farm;
 mod field;
 
 use giot_engine::program::{Program, Step, Target, Window, Windows};
-use giot_engine::{DayWindow, Input, Meter, MeterKind, Plan, ProbeRef};
+use giot_engine::{DayWindow, Input, Meter, MeterKind, Plan, ProbeRef, PumpKind, PumpPlan, ValveRef};
+use giot_shared::ids::ValveId;
 use giot_shared::units::{LitresPerHour, Millilitres};
 
 use farm::{farm, node, program, zone, zone_of};
@@ -247,4 +248,40 @@ fn the_most_that_a_zone_may_take_cuts_a_larger_dose_and_that_is_told() {
         water(&mut field, 278, 1500);
         field.check(&["open v1", "z1 fault: volume_short"]);
     }
+}
+
+/// Simulated season 1, day 24: a pump rested in the middle of a run by litres, and the count of the run began anew.
+#[test]
+fn a_pump_that_rests_meanwhile_makes_no_run_give_more() {
+    let mut plan = metered(1);
+    plan.programs.insert("night".parse().unwrap(), litres(500));
+    let pump = PumpPlan {
+        run_s_max: 1200,
+        off_s_min: 60,
+        ..PumpPlan::new(PumpKind::Pump, ValveRef { node: node("motor"), valve: ValveId(0) })
+    };
+    plan.sources.get_mut(&plan.zones.values().next().unwrap().source.clone()).unwrap().pump = Some(pump);
+    assert_eq!(plan.check(), []);
+    let mut field = Field::new(plan);
+    let mut counted_ml = 0;
+    for _ in 0..7200 / 30 {
+        let is_flowing = field.is_open("v1") && field.is_open("motor");
+        field.wait_s(30);
+        counted_ml += if is_flowing { 30 * 278 } else { 0 };
+        field.gauge("m1", "water_volume", counted_ml * 1000);
+        // Whatever is heard of the zone while its pump is off makes the engine look at its water.
+        field.read(1, 2500);
+    }
+    assert!(field.seconds("open motor").len() > 1, "{:?}", field.log);
+    assert!((450_000..=500_000 + 61 * 278).contains(&counted_ml), "{counted_ml} ml\n{:?}", field.log);
+}
+
+/// Simulated season 7, day 94: what the stated flow would have given since a refused Open was taken off the next one.
+#[test]
+fn what_a_node_refused_is_not_taken_off_the_volume() {
+    let mut field = Field::new(two_hundred_litres());
+    field.refuses.insert(node("v1"));
+    field.wait_s(900);
+    let limits: Vec<_> = field.limits.iter().map(|(_, limit)| *limit).collect();
+    assert_eq!(limits, [Some(200_000), Some(200_000)], "{:?}", field.log);
 }

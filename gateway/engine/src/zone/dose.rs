@@ -70,7 +70,9 @@ impl Run {
         let measured_ml = self.measured.map(|(ml, _)| ml);
         // Without a reading it counts as what is stated: slower water ends by its time before such a limit does.
         let stated_ml = || plan.flow.map(|flow| u64::from(flow.volume_in_ms(self.open_ms(now)).0));
-        let had_ml = measured_ml.or_else(|| stated_ml().filter(|_| self.dose.is_some()));
+        // What the node refused gave nothing.
+        let may_have = self.dose.is_some() && !self.flight.is_dry();
+        let had_ml = measured_ml.or_else(|| stated_ml().filter(|_| may_have));
         volume_left(plan, self.dose.as_ref(), had_ml.unwrap_or(0))
     }
 }

@@ -6,7 +6,7 @@ use giot_engine::{Action, Age, By, Engine, Input, Memory, Now, Plan, PumpAction,
 use giot_shared::ids::{CommandId, NodeId};
 use giot_shared::time::{MonoMs, UnixMs};
 use giot_shared::units::Millilitres;
-use giot_shared::valve::CloseReason;
+use giot_shared::valve::{CloseReason, RefusalReason};
 
 use crate::farm::{metric, node, permyriad, zone};
 
@@ -36,6 +36,8 @@ pub(crate) struct Field {
     runs: BTreeMap<ValveRef, Run>,
     /// Nodes that hear nothing.
     pub(crate) deaf: BTreeSet<NodeId>,
+    /// Nodes that refuse the next Open.
+    pub(crate) refuses: BTreeSet<NodeId>,
     /// Nodes that say nothing, whatever they do.
     pub(crate) mute: BTreeSet<NodeId>,
     /// What the newest entry says of water.
@@ -74,6 +76,7 @@ impl Field {
             now_ms: 0,
             runs: BTreeMap::new(),
             deaf: BTreeSet::new(),
+            refuses: BTreeSet::new(),
             mute: BTreeSet::new(),
             last_measured: (None, None),
             last_reason: None,
@@ -241,6 +244,11 @@ impl Field {
         let is_new = !self.runs.contains_key(valve);
         self.note(&format!("{} {}", if is_new { "open" } else { "renew" }, valve.node));
         if self.deaf.contains(&valve.node) {
+            return;
+        }
+        if self.refuses.remove(&valve.node) {
+            let refused = Some(RefusalReason::Expired);
+            self.engine.handle(self.now(), Input::Answer { command, refused });
             return;
         }
         let now_ms = self.now_ms;

@@ -84,7 +84,6 @@ impl Engine {
                     if let (Water::Flows { since, .. }, Some(meter)) = (water, &zone.guards.meter) {
                         self.guards.silence.expect(&meter.gauge, since);
                     }
-                    zone.run_ml = 0;
                     zone.n_recloses = 0;
                     zone.watch.begin_run();
                 }
@@ -110,23 +109,29 @@ impl Engine {
     pub(super) fn zone_meter(&mut self, now: Now, zone_idx: usize, at: MonoMs, milli: i64) {
         self.note_waters();
         let water = self.water_of(zone_idx);
+        let opened = self.zones.get(zone_idx).filter(|zone| matches!(zone.phase, Phase::Open(_)));
+        let open_since = opened.map(|zone| zone.since);
         let Some(zone) = self.guards.zones.get_mut(zone_idx) else { return };
         let Some(meter) = &zone.guards.meter else { return };
+        // A pump that pauses meanwhile begins no other run, and what flows before it is known to be on counts too.
+        if open_since.is_some() && zone.run_since != open_since {
+            (zone.run_ml, zone.run_since) = (0, open_since);
+        }
         let Some((from, flow)) = flow_of(&mut zone.watch, meter.kind, at, milli) else { return };
-        if let (WaterKind::Flows, Water::Flows { since, .. }) = (zone.kind, water) {
+        if let Some(since) = open_since {
             // A flow of the moment holds since the one before.
             let before = zone.watch.last.map_or(since, |(before_at, _)| before_at);
             let from = if meter.kind == MeterKind::Flow { before.max(since).min(at) } else { from };
             let ml = LitresPerHour(flow).volume_in_ms(at.since_ms(from)).0;
             zone.run_ml = zone.run_ml.saturating_add(u64::from(ml));
         }
-        let (run_ml, is_flowing) = (zone.run_ml, zone.kind == WaterKind::Flows);
+        let run_ml = zone.run_ml;
         let finding = zone.watch.flow(from, at, flow, water, &zone.guards.flow);
         if let Some(finding) = finding {
             self.found_at_zone(now, zone_idx, finding);
         }
         let mut is_changed = false;
-        self.with(now, Some(zone_idx).filter(|_| is_flowing), &mut Vec::new(), |zone, turn| {
+        self.with(now, Some(zone_idx).filter(|_| open_since.is_some()), &mut Vec::new(), |zone, turn| {
             is_changed = zone.measured(turn, run_ml);
         });
         if is_changed {

@@ -58,6 +58,8 @@ struct ZoneWatch {
     n_recloses: u32,
     /// What its run has taken as far as readings tell, mL.
     run_ml: u64,
+    /// When the valve of that run opened.
+    run_since: Option<MonoMs>,
     /// The sources on its way.
     sources: Vec<usize>,
 }
@@ -172,6 +174,7 @@ impl Guards {
                 kind: WaterKind::default(),
                 n_recloses: 0,
                 run_ml: 0,
+                run_since: None,
                 sources,
             });
         }
@@ -192,7 +195,7 @@ impl Guards {
             let Some(zone) = idx_of.get(&old.id).and_then(|idx| self.zones.get_mut(*idx)) else { continue };
             if zone.guards == old.guards && zone.nominal == old.nominal {
                 (zone.watch, zone.signature, zone.kind) = (old.watch, old.signature, old.kind);
-                (zone.n_recloses, zone.run_ml) = (old.n_recloses, old.run_ml);
+                (zone.n_recloses, zone.run_ml, zone.run_since) = (old.n_recloses, old.run_ml, old.run_since);
             } else if zone.guards.meter != old.guards.meter || zone.nominal != old.nominal {
                 // What was learned is another flow's, or another meter's.
                 zone.signature = Signature::default();
