@@ -137,6 +137,8 @@ fn add(sum: &mut Report, report: Report) {
     sum.n_pump_starts += report.n_pump_starts;
     sum.n_looks += report.n_looks;
     sum.n_dry_looks += report.n_dry_looks;
+    sum.n_findings += report.n_findings;
+    sum.n_doses += report.n_doses;
     sum.litres += report.litres;
     sum.mm += report.mm;
     sum.n_stress_days += report.n_stress_days;
@@ -160,6 +162,8 @@ fn tell(args: &Args, sum: &Report, broken: &BTreeMap<u64, String>) -> anyhow::Re
     row("starts of pumps", sum.n_pump_starts)?;
     row("looks at valves that are open", sum.n_looks)?;
     row("of them without their pump", sum.n_dry_looks)?;
+    row("findings of water meters", sum.n_findings)?;
+    row("runs ended by their volume", sum.n_doses)?;
     row("litres", sum.litres)?;
     row("mm", sum.mm)?;
     row("zone-days of water stress", sum.n_stress_days)?;
@@ -179,7 +183,7 @@ fn tell(args: &Args, sum: &Report, broken: &BTreeMap<u64, String>) -> anyhow::Re
         let line = json!({
             "violations": sum.n_violations, "seed": args.seed, "seeds": args.seeds, "days": args.days,
             "zones": args.zones, "runs": sum.n_runs, "pump_starts": sum.n_pump_starts, "looks": sum.n_looks,
-            "dry_looks": sum.n_dry_looks, "litres": sum.litres, "mm": sum.mm,
+            "dry_looks": sum.n_dry_looks, "findings": sum.n_findings, "doses": sum.n_doses, "litres": sum.litres, "mm": sum.mm,
             "stress_days": sum.n_stress_days, "records": sum.n_records,
             "readings_lost": sum.n_lost,
             "actions_hash": format!("{:016x}", sum.actions_hash),

@@ -12,12 +12,12 @@ use giot_engine::program::{
     SunOffset, Target, Window, Windows,
 };
 use giot_engine::{
-    DayWindow, Depletion, HeldWater, Plan, ProbeRef, ProgramId, PumpKind, PumpPlan, SoilRule, SourceId,
-    SourcePlan, Timing, ValveRef, WaterResponse, ZoneGuards, ZoneId, ZonePlan,
+    DayWindow, Depletion, HeldWater, Meter, MeterKind, Plan, ProbeRef, ProgramId, PumpKind, PumpPlan,
+    SoilRule, SourceId, SourcePlan, Timing, ValveRef, WaterResponse, ZoneGuards, ZoneId, ZonePlan,
 };
 use giot_shared::ids::{NodeId, ValveId};
 use giot_shared::metric::Metric;
-use giot_shared::units::{LitresPerHour, MoisturePermyriad};
+use giot_shared::units::{LitresPerHour, Millilitres, MoisturePermyriad};
 
 use super::dice::Dice;
 use super::station::Station;
@@ -34,6 +34,9 @@ const ZONES_A_STATION: usize = 6;
 
 /// Of so many zones in a thousand a run may be longer than their node keeps a valve open at a time.
 const LONG_PERMILLE: u64 = 120;
+
+/// Of so many zones in a thousand a meter at their node sees their water; of the first always.
+const METERED_PERMILLE: u64 = 250;
 
 /// The pump whose electricity is dear in the evening.
 const DEAR: &str = "pump-1";
@@ -71,6 +74,8 @@ pub(super) struct Ground {
     pub(super) flow_l_h: u32,
     /// What the plan says that they take.
     pub(super) planned_l_h: Option<u32>,
+    /// Water of one pulse of its meter, ml; `None`: it has none.
+    pub(super) pulse_ml: Option<u32>,
 }
 
 /// A source, with the zones that it feeds through whatever pipes.
@@ -251,6 +256,8 @@ impl Farm {
             wetted_m2,
             flow_l_h,
             planned_l_h: None,
+            pulse_ml: (dice.permille(METERED_PERMILLE) || idx == 0)
+                .then(|| if dice.permille(300) { 10_000 } else { 1000 }),
         };
         let household = idx * N_HOUSEHOLDS / self.zone_ids.capacity().max(1);
         let is_by_calendar = dice.permille(400);
@@ -276,6 +283,11 @@ impl Farm {
         self.grounds.push(ground);
         Ok(())
     }
+}
+
+/// The series of a zone's meter at its node.
+pub(super) fn meter_name(ground: &Ground) -> String {
+    series_name(Metric::WaterVolume, ground.first_probe)
 }
 
 fn station_id(zone_idx: usize) -> anyhow::Result<NodeId> {
@@ -350,6 +362,11 @@ fn zone_plan(
         let share = |percent| Depletion::from_percent(percent).context("a share of available water");
         SoilRule::Depletion { soil: held, start_above: share(42.0)?, stop_below: share(15.0)? }
     };
+    let gauge = ProbeRef { device: node.clone(), metric: meter_name(ground).parse()? };
+    let meter = ground.pulse_ml.map(|_| Meter { gauge, kind: MeterKind::Volume });
+    // Every second metered zone may take what it gives in an hour and a quarter, which some runs would exceed.
+    let volume_max =
+        meter.as_ref().filter(|_| ground.line_idx == 0).map(|_| Millilitres(ground.flow_l_h * 1250));
     let window = if dice.permille(300) { DayWindow::new(17 * 60, 9 * 60) } else { Some(DayWindow::ALWAYS) };
     Ok(ZonePlan {
         source: format!("main-{household}-{section}").parse()?,
@@ -383,6 +400,8 @@ fn zone_plan(
                 probes: (0..usize::from(ground.n_probes)).collect(),
                 rise_min: moisture(0.01)?.into(),
             },
+            meter,
+            volume_max,
             ..ZoneGuards::default()
         },
     })

@@ -108,9 +108,26 @@ impl Field {
         }
     }
 
-    /// All water that ever went through a zone's meter.
-    pub(super) fn metered_ml(&self, zone_idx: usize) -> u64 {
+    /// All water that ever went through a zone's valve.
+    pub(super) fn given_ml(&self, zone_idx: usize) -> u64 {
         self.plots.get(zone_idx).map_or(0, |plot| plot.units / UNITS_PER_ML)
+    }
+
+    /// What a zone's meter has counted of it, in whole pulses.
+    pub(super) fn metered_ml(&self, zone_idx: usize) -> u64 {
+        self.plots.get(zone_idx).map_or(0, |plot| {
+            let pulse_ml = plot.pulse_ml();
+            plot.units / UNITS_PER_ML / pulse_ml * pulse_ml
+        })
+    }
+
+    /// How long it takes until a zone's meter shows so much; `None`: never, as it flows at this moment.
+    pub(super) fn reaches_in_ms(&self, zone_idx: usize, meter_ml: u64) -> Option<u64> {
+        let plot = self.plots.get(zone_idx)?;
+        let pulses_ml = meter_ml.div_ceil(plot.pulse_ml()) * plot.pulse_ml();
+        let left_units = (pulses_ml * UNITS_PER_ML).saturating_sub(plot.units);
+        let flow = plot.flow_ml_h();
+        (flow > 0).then(|| left_units.div_ceil(flow))
     }
 
     /// Water content of a zone's root zone, m³/m³.
@@ -146,6 +163,10 @@ impl Field {
 }
 
 impl Plot {
+    fn pulse_ml(&self) -> u64 {
+        self.ground.pulse_ml.map_or(1, u64::from).max(1)
+    }
+
     fn flow_ml_h(&self) -> u64 {
         let nominal = u64::from(self.ground.flow_l_h) * 1000;
         if !self.is_fed {

@@ -6,12 +6,12 @@ use std::fmt::Write;
 
 use giot_engine::program::{Control, FarmState};
 use giot_engine::{
-    Action, Age, By, Engine, Entry, Event, Input, Level, Memory, MetricName, Now, ProgramId, Reason,
-    SourceId, SourceMemory, ValveRef, ZoneId, ZoneMemory, ZoneState,
+    Action, Age, By, Engine, Entry, Event, GuardMemory, Input, Level, Memory, MetricName, Now, ProgramId,
+    Reason, SourceId, SourceMemory, ValveRef, ZoneId, ZoneMemory, ZoneState,
 };
 use giot_shared::ids::{CommandId, Position};
 use giot_shared::time::{MonoMs, UnixMs, UptimeMs};
-use giot_shared::units::MoisturePermyriad;
+use giot_shared::units::{Millilitres, MoisturePermyriad};
 use giot_shared::valve::RefusalReason;
 use giot_shared::wire::{Hello, Record, Records};
 
@@ -29,7 +29,7 @@ const COMMIT_MS: u64 = 300;
 const RESERVED: u64 = 1000;
 
 /// How far dates may be off without a wrong clock: the way of the Hello that dated the epoch, and drift.
-const DATE_MS_MAX: u64 = 150_000;
+pub(super) const DATE_MS_MAX: u64 = 150_000;
 
 /// What the store holds.
 #[derive(Debug, Default)]
@@ -48,9 +48,11 @@ pub(super) struct Kept {
 /// The newest reading of a probe in the store.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Newest {
-    at: UnixMs,
-    level: Option<Level>,
-    good: bool,
+    pub(super) at: UnixMs,
+    pub(super) level: Option<Level>,
+    pub(super) good: bool,
+    /// Of a gauge: thousandths of its unit.
+    pub(super) milli: Option<i64>,
 }
 
 /// A change on its way to the store.
@@ -60,6 +62,7 @@ pub(super) enum Row {
     Program(ProgramId, Control),
     Source(SourceId, Box<SourceMemory>),
     Farm(FarmState),
+    Guards(Box<GuardMemory>),
     Mark { node_idx: usize, after: Position, last: Position, n_records: u64 },
     Dating { node_idx: usize, epoch: u32, dating: Dating },
     Heard { zone_idx: usize, ml: u64 },
@@ -71,7 +74,7 @@ pub(super) enum Row {
 #[derive(Debug, Default)]
 pub(super) struct Known {
     pub(super) is_locked: bool,
-    has_fault: bool,
+    pub(super) has_fault: bool,
     is_manual: bool,
     is_program: bool,
     /// The diary has the beginning of a run and not its end.
@@ -83,7 +86,7 @@ pub(super) struct Known {
 /// The gateway.
 #[derive(Debug, Default)]
 pub(super) struct Gateway {
-    engine: Option<Engine>,
+    pub(super) engine: Option<Engine>,
     sessions: Vec<NodeState>,
     pub(super) kept: Kept,
     pending: Vec<Row>,
@@ -179,6 +182,7 @@ impl World {
         self.gateway.sessions = sessions;
         self.gateway.is_offline.clear();
         self.restart_pumps(faults);
+        self.meters.restart(&memory.guards);
         self.gateway.engine = Some(Engine::new(self.farm.plan.clone(), memory, next, self.now()));
         self.recall();
         self.drain();
@@ -193,8 +197,13 @@ impl World {
         let Some(engine) = self.gateway.engine.as_mut() else { return };
         for ((node_idx, metric), newest) in &self.gateway.kept.newest {
             let Some(device) = self.farm.node_ids.get(*node_idx) else { continue };
-            let Newest { at, level, good } = *newest;
-            engine.handle(now, Input::Reading { device, metric, at, age: Age::Unknown, level, good });
+            let (Newest { at, level, good, milli }, age) = (*newest, Age::Unknown);
+            let input = if milli.is_some() {
+                Input::Gauge { device, metric, at, age, milli }
+            } else {
+                Input::Reading { device, metric, at, age, level, good }
+            };
+            engine.handle(now, input);
         }
     }
 
@@ -235,22 +244,29 @@ impl World {
                 self.checks.note(now_ms, || format!("{action:?}"));
             }
             match action {
-                Action::Open { command, zone, valve, run_s, ttl_s, reason, .. } => {
+                Action::Open { command, zone, valve, run_s, volume, ttl_s, reason } => {
                     let Some(zone_idx) = self.zone_idx(&zone) else { continue };
                     self.check_open(zone_idx, command, (run_s, ttl_s), &reason);
+                    self.note_dose(zone_idx, volume);
                     let open = Some((run_s, self.issued_at(), ttl_s));
-                    self.order(self.node_of_zone(zone_idx), usize::from(valve.valve.0), command, open);
+                    let place = (self.node_of_zone(zone_idx), usize::from(valve.valve.0));
+                    self.order(place, command, open, volume);
                 }
                 Action::Close { command, zone, valve, .. } => {
                     let Some(zone_idx) = self.zone_idx(&zone) else { continue };
                     self.check_command(command);
-                    self.order(self.node_of_zone(zone_idx), usize::from(valve.valve.0), command, None);
+                    let place = (self.node_of_zone(zone_idx), usize::from(valve.valve.0));
+                    self.order(place, command, None, None);
                 }
                 Action::Diary(entry) => self.take_entry(&entry),
                 Action::Remember { zone, memory } => {
                     let known = self.zone_idx(&zone).and_then(|idx| self.gateway.known.get_mut(idx));
-                    if let Some(known) = known {
-                        known.has_fault = memory.fault.is_some();
+                    let is_new = known.is_some_and(|known| {
+                        let had_fault = std::mem::replace(&mut known.has_fault, memory.fault.is_some());
+                        known.has_fault && !had_fault
+                    });
+                    if is_new {
+                        self.call_for_zone(&zone);
                     }
                     self.keep(Row::Zone(zone, Box::new(memory)));
                 }
@@ -266,8 +282,10 @@ impl World {
                     self.gateway.paused = farm.clone();
                     self.keep(Row::Farm(farm));
                 }
-                // The season's farm has no gauges, so nothing is learned.
-                Action::RememberGuards { .. } => {}
+                Action::RememberGuards { memory } => {
+                    self.call_for_sources(&memory);
+                    self.keep(Row::Guards(Box::new(memory)));
+                }
                 Action::Pump(action) => self.act_for_pump(action),
             }
         }
@@ -289,15 +307,17 @@ impl World {
 
     pub(super) fn order(
         &mut self,
-        node_idx: usize,
-        line_idx: usize,
+        (node_idx, line_idx): (usize, usize),
         command: CommandId,
         open: Option<(u32, UnixMs, u32)>,
+        volume: Option<Millilitres>,
     ) {
         self.gateway.next_counter += 1;
         let counter = self.gateway.next_counter;
         let is_clock_right = self.gateway.offset_ms == Some(0);
-        let order = Order { command, counter, line_idx, open, sent_ms: self.now_ms, is_clock_right };
+        let volume_ml = volume.map(|volume| u64::from(volume.0));
+        let order =
+            Order { command, counter, line_idx, open, volume_ml, sent_ms: self.now_ms, is_clock_right };
         self.send_down(node_idx, Down::Order(order));
     }
 
@@ -310,6 +330,7 @@ impl World {
             *self.report.skips.entry(entry.reason.code()).or_default() += 1;
         }
         self.note_pump_entry(entry.event, &entry.reason);
+        self.note_meter_entry(entry);
         let Some(zone_idx) = entry.zone.as_ref().and_then(|zone| self.zone_idx(zone)) else { return };
         if let Some(known) = self.gateway.known.get_mut(zone_idx) {
             if entry.event == Event::Started {
@@ -530,6 +551,9 @@ impl World {
         });
         let uptimes: Vec<_> = readings.map(|record| record.uptime).collect();
         for (sample, uptime) in taken.samples.iter().zip(uptimes) {
+            if self.take_gauge(node_idx, (records.epoch, uptime), sample) {
+                continue;
+            }
             let at = UnixMs(sample.at_us.div_euclid(1000));
             let percent = sample.value.map(|value| as_moisture_percent(&sample.metric, value));
             let moisture = percent.and_then(MoisturePermyriad::from_percent);
@@ -549,12 +573,13 @@ impl World {
             let age = sample.age;
             self.check_age(node_idx, (records.epoch, uptime), age);
             self.feed(Input::Reading { device: &node_id, metric: &metric, at, age, level, good });
-            self.keep(Row::Newest { node_idx, metric, newest: Newest { at, level, good } });
+            let newest = Newest { at, level, good, milli: None };
+            self.keep(Row::Newest { node_idx, metric, newest });
         }
     }
 
     /// P6: no reading of a node counts as younger than it is, whatever the clock does meanwhile.
-    fn check_age(&mut self, node_idx: usize, (epoch, uptime): (u32, UptimeMs), age: Age) {
+    pub(super) fn check_age(&mut self, node_idx: usize, (epoch, uptime): (u32, UptimeMs), age: Age) {
         let Some(node) = self.nodes.get(node_idx) else { return };
         // Of an epoch that is over it is only known that it ended before the present one began.
         let taken_ms = if node.epoch == epoch { node.true_ms(uptime) } else { node.boot_ms };
@@ -593,6 +618,9 @@ impl World {
                 self.keep(Row::Heard { zone_idx, ml: volume.0.into() });
             }
             self.checks.note(self.now_ms, || format!("{node_id} tells {event:?}"));
+            let look = zone_idx
+                .filter(|_| event.live && !event.open)
+                .map(|zone_idx| (zone_idx, event.run_ms, event.volume));
             self.feed(Input::ValveState {
                 valve: &valve,
                 open: event.open,
@@ -602,11 +630,15 @@ impl World {
                 volume: event.volume,
                 live: event.live,
             });
+            if let Some((zone_idx, run_ms, Some(volume))) = look {
+                self.check_whole_run(zone_idx, run_ms, volume);
+            }
         }
     }
 
     /// The store keeps what is pending, all at once; then acknowledgements go out.
     pub(super) fn commit(&mut self) {
+        self.check_owed();
         let now_ms = self.now_ms;
         let mut acks = BTreeMap::new();
         let mut is_about_water = false;
@@ -624,6 +656,7 @@ impl World {
                     kept.memory.programs.insert(program, control);
                 }
                 Row::Farm(farm) => kept.memory.farm = farm,
+                Row::Guards(guards) => kept.memory.guards = *guards,
                 Row::Mark { node_idx, after, last, n_records } => {
                     let mark = kept.marks.insert(node_idx, last).unwrap_or_default();
                     self.checks.demand(mark == after && after < last, now_ms, || {

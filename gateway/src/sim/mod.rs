@@ -11,6 +11,7 @@
 //! | `farm` | the plan: households, sources, zones, programs |
 //! | `field` | sky, soil, pipes |
 //! | `pump` | pumps and master valves, and whether their water has a way |
+//! | `meter` | water meters of zones, and whether what they show is told and followed |
 //! | `node` | a node as the wire promises it |
 //! | `station` | devices that are no nodes: flat JSON |
 //! | `season` | events in the order of time, links between nodes and gateway |
@@ -25,6 +26,7 @@ mod farm;
 mod field;
 mod gateway;
 mod hours;
+mod meter;
 mod node;
 mod pump;
 mod season;
@@ -65,6 +67,10 @@ pub struct Report {
     pub litres: u64,
     /// The same over the wetted ground of all zones, mm.
     pub mm: u64,
+    /// Findings of water meters that had to be told, and were looked for.
+    pub n_findings: u64,
+    /// Runs that were to end by their volume.
+    pub n_doses: u64,
     /// Days of zones on which the crop lacked water at noon.
     pub n_stress_days: u64,
     /// Records that the simulated store holds.
@@ -126,16 +132,19 @@ mod tests {
 
     #[test]
     fn seasons_keep_the_promises_and_repeat_bit_by_bit() {
+        let mut n_judged = 0;
         for seed in seeds() {
             let options = Options { seed, n_days: 30, n_zones: 6 };
             let first = season(options, &mut |_| {}).unwrap();
             assert_eq!(first.n_violations, 0, "seed {seed}: {:?}\n{}", first.first, first.trail.join("\n"));
             assert!(first.n_runs > 40 && first.litres > 10_000, "seed {seed} hardly waters: {first:?}");
             assert!(first.n_pump_starts > 40, "seed {seed} hardly pumps: {first:?}");
+            n_judged += first.n_findings + first.n_doses;
             assert!(first.faults.len() > 5, "seed {seed} is too kind: {:?}", first.faults);
             if seed == 1 {
                 assert_eq!(season(options, &mut |_| {}).unwrap(), first, "P10");
             }
         }
+        assert!(n_judged > 0, "no meter had anything to tell");
     }
 }

@@ -45,6 +45,8 @@ pub(super) struct Order {
     pub(super) line_idx: usize,
     /// Lease, seconds, time of issue and time to live, seconds; `None`: a Close.
     pub(super) open: Option<(u32, UnixMs, u32)>,
+    /// With the water after which it closes, ml.
+    pub(super) volume_ml: Option<u64>,
     /// When it was really sent.
     pub(super) sent_ms: u64,
     /// Whether the clock was right that dated it.
@@ -63,12 +65,22 @@ pub(super) struct Run {
     pub(super) commanded_ms: Option<u64>,
     /// What the meter had counted before.
     pub(super) meter_ml: u64,
+    /// What it shows when the run has had enough.
+    pub(super) enough_at_ml: Option<u64>,
 }
 
 impl Run {
-    /// Why it ends when its time is over.
-    pub(super) fn ended_by(&self) -> CloseReason {
-        if self.until_ms >= self.hard_ends_ms { CloseReason::HardMaximum } else { CloseReason::LeaseEnded }
+    /// Why it ends at this moment, when its meter shows so much; `None`: it goes on.
+    pub(super) fn ended_by(&self, now_ms: u64, meter_ml: u64) -> Option<CloseReason> {
+        if self.enough_at_ml.is_some_and(|enough_ml| meter_ml >= enough_ml) {
+            return Some(CloseReason::VolumeReached);
+        }
+        let why = if self.until_ms >= self.hard_ends_ms {
+            CloseReason::HardMaximum
+        } else {
+            CloseReason::LeaseEnded
+        };
+        (self.until_ms <= now_ms).then_some(why)
     }
 }
 
@@ -346,13 +358,13 @@ impl Node {
         (is_early || is_late).then_some(RefusalReason::Expired)
     }
 
-    /// Opens a valve under a command, or renews its lease; by hand without a command.
+    /// Opens a valve under a command, or renews its lease; by hand without a command. `volume_ml` from here on are enough.
     pub(super) fn open(
         &mut self,
         now_ms: u64,
         line_idx: usize,
         command: Option<CommandId>,
-        run_s: u32,
+        (run_s, volume_ml): (u32, Option<u64>),
         meter_ml: u64,
     ) {
         let until_ms = now_ms.saturating_add(u64::from(run_s) * 1000);
@@ -365,7 +377,9 @@ impl Node {
             hard_ends_ms,
             commanded_ms: None,
             meter_ml,
+            enough_at_ml: None,
         });
+        run.enough_at_ml = volume_ml.map(|volume_ml| meter_ml + volume_ml);
         run.until_ms = until_ms.min(run.hard_ends_ms);
         if command.is_some() {
             run.command = command;

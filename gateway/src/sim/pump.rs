@@ -2,7 +2,7 @@
 //! the judgement of that (P5).
 //!
 //! A pump must never run against closed valves. What the gateway cannot have known excuses it for as long as the news takes
-//! and a lease lasts: a node that loses its power, a person who closes a valve at its button. An order that was obeyed long
+//! and a lease lasts: a node that loses its power, a person who closes a valve at its button, a node whose run has had its volume. An order that was obeyed long
 //! after its time, because a wrong clock dated it, excuses that run.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,6 +11,7 @@ use giot_engine::{Event, PumpAction, PumpKind, PumpPlan, Reason, SourceId};
 use giot_shared::ids::Position;
 use giot_shared::time::UnixMs;
 
+use super::farm::Branch;
 use super::gateway::Row;
 use super::node::Order;
 use super::season::World;
@@ -113,7 +114,7 @@ impl World {
         open: Option<(u32, UnixMs, u32)>,
     ) {
         if let Some(node_idx) = self.farm.pump_node(source) {
-            self.order(node_idx, 0, command, open);
+            self.order((node_idx, 0), command, open, None);
         }
     }
 
@@ -146,11 +147,11 @@ impl World {
         });
     }
 
-    /// P6: no zone is opened below a pump that waits for a person.
+    /// P6: no zone is opened below a source or pump that waits for a person.
     pub(super) fn is_source_in_order(&self, zone_idx: usize) -> bool {
-        let pumps = self.farm.pumps_of_zone.get(zone_idx).into_iter().flatten();
-        let mut sources = pumps.filter_map(|node_idx| self.farm.pump_source(*node_idx));
-        !sources.any(|source| self.pumps.faults.contains(source))
+        let is_fed = |branch: &&Branch| branch.zones.binary_search(&zone_idx).is_ok();
+        let mut sources = self.farm.branches.iter().filter(is_fed).map(|branch| &branch.source);
+        !sources.any(|source| self.pumps.faults.contains(source) || self.meters.shut.contains(source))
     }
 
     /// Whether a pump or master valve on a zone's way starts, or has its minimum run still: the zone then goes on although it is
@@ -172,6 +173,12 @@ impl World {
         // A node that is known to be away is relied on for nothing.
         let is_known = self.is_offline(node_idx) || !self.is_gateway_up();
         self.pumps.unforeseen.insert(node_idx, (news, is_known.then_some(self.now_ms)));
+    }
+
+    /// The same by the record that a node made last.
+    pub(super) fn foresaw_not_last(&mut self, node_idx: usize) {
+        let last = self.nodes.get(node_idx).map(|node| Position { epoch: node.epoch, seq: node.last_seq() });
+        self.foresaw_not(node_idx, last);
     }
 
     /// The gateway hears of a node: the records up to one, a later epoch, or that it is gone (`None`).
@@ -208,6 +215,7 @@ impl World {
             below.map(|zone_idx| (*zone_idx, pumps_of(*zone_idx).all(is_on))).collect();
         for (zone_idx, is_fed) in fed {
             self.field.set_supply(zone_idx, is_fed, self.now_ms);
+            self.plan_enough(zone_idx);
         }
         if self.nodes.get(node_idx).is_some_and(|node| node.runs.iter().all(Option::is_none)) {
             self.pumps.late.remove(&node_idx);

@@ -12,17 +12,18 @@ use giot_shared::ids::{CommandId, Position};
 use giot_shared::metric::Metric;
 use giot_shared::time::UnixMs;
 use giot_shared::valve::{CloseReason, RefusalReason};
-use giot_shared::wire::{Body, Flaw, Hello, Reading, Records};
+use giot_shared::wire::{Body, Hello, Reading, Records};
 
 use super::checks::{Checks, TextHash};
 use super::dice::Dice;
 use super::farm::Farm;
 use super::field::Field;
 use super::gateway::Gateway;
+use super::meter::{Meters, Visit};
 use super::node::{Node, Order, Run};
 use super::pump::{PumpTrouble, Pumps};
 use super::station::Station;
-use super::trouble::{ProbeTrouble, Trouble};
+use super::trouble::{ProbeTrouble, Trouble, seen};
 use super::{Options, Report};
 use crate::ingest::json::Names;
 
@@ -116,6 +117,8 @@ pub(super) enum Happening {
     Noon,
     Begin(Trouble),
     End(Trouble),
+    /// A person comes to what a meter has found.
+    Visit(Visit),
     Chance,
 }
 
@@ -184,6 +187,7 @@ pub(super) struct World {
     pub(super) names: Names,
     pub(super) gateway: Gateway,
     pub(super) pumps: Pumps,
+    pub(super) meters: Meters,
     pub(super) checks: Checks,
     pub(super) report: Report,
     /// What there is to tell, where a test wants to hear it.
@@ -197,6 +201,7 @@ pub(super) struct World {
     samples_at_ms: Vec<Vec<u64>>,
     pub(super) link_dice: Dice,
     pub(super) probe_dice: Dice,
+    pub(super) visit_dice: Dice,
     /// When the last word of each node arrives.
     last_up_ms: Vec<u64>,
     /// When the last message to each node arrives that was sent over a good link.
@@ -267,6 +272,7 @@ impl World {
             names: Names::default(),
             gateway: Gateway::new(farm.grounds.len()),
             pumps: Pumps::default(),
+            meters: Meters::new(farm.grounds.len()),
             checks: Checks::new(is_trailing),
             report: Report::default(),
             #[cfg(test)]
@@ -278,6 +284,7 @@ impl World {
             samples_at_ms: vec![Vec::new(); n_nodes],
             link_dice: Dice::new(seed, 4),
             probe_dice: Dice::new(seed, 5),
+            visit_dice: Dice::new(seed, 6),
             last_up_ms: vec![0; n_nodes],
             last_down_ms: vec![0; n_nodes],
             obeyed: VecDeque::new(),
@@ -347,6 +354,7 @@ impl World {
             Happening::Noon => self.noon(),
             Happening::Begin(trouble) => self.begin_trouble(trouble),
             Happening::End(trouble) => self.end_trouble(trouble),
+            Happening::Visit(visit) => self.visit(&visit),
             Happening::Chance => self.take_chances(),
         }
     }
@@ -501,7 +509,7 @@ impl World {
 
     // ---- nodes -----------------------------------------------------------------------------------------------------
 
-    fn zone_of(&self, node_idx: usize, line_idx: usize) -> Option<usize> {
+    pub(super) fn zone_of(&self, node_idx: usize, line_idx: usize) -> Option<usize> {
         self.farm.zones_of(node_idx).nth(line_idx)
     }
 
@@ -539,7 +547,8 @@ impl World {
                 self.note_pump_order(node_idx, order, ttl_s);
             }
             if !is_first || trouble != Some(PumpTrouble::DoesNotStart) {
-                self.open(node_idx, order.line_idx, Some(order.command), run_s, meter_ml);
+                let limits = (run_s, order.volume_ml);
+                self.open(node_idx, order.line_idx, Some(order.command), limits, meter_ml);
                 self.check_flows();
             }
         } else {
@@ -572,18 +581,22 @@ impl World {
         node_idx: usize,
         line_idx: usize,
         command: Option<CommandId>,
-        run_s: u32,
+        limits: (u32, Option<u64>),
         meter_ml: u64,
     ) {
         let now_ms = self.now_ms;
+        let run = self.nodes.get(node_idx).and_then(|node| *node.runs.get(line_idx)?);
+        let is_first = run.is_none();
         if let Some(node) = self.nodes.get_mut(node_idx) {
-            node.open(now_ms, line_idx, command, run_s, meter_ml);
+            node.open(now_ms, line_idx, command, limits, meter_ml);
         }
         let run = self.nodes.get(node_idx).and_then(|node| *node.runs.get(line_idx)?);
         let until_ms = run.map_or(now_ms, |run| run.until_ms);
         self.plan(until_ms.saturating_sub(now_ms), Happening::Lease { node_idx });
         if let Some(zone_idx) = self.zone_of(node_idx, line_idx) {
             self.field.set_valve(zone_idx, true, now_ms);
+            self.meters.begin(zone_idx, self.field.given_ml(zone_idx), is_first);
+            self.plan_enough(zone_idx);
             self.plan_sample(node_idx, MINUTE_MS);
         } else {
             self.turn_water(node_idx);
@@ -602,6 +615,7 @@ impl World {
         let meter_ml = self.field.metered_ml(zone_idx);
         let run = self.nodes.get_mut(node_idx).and_then(|node| node.close(now_ms, line_idx, why, meter_ml));
         if let Some(run) = run {
+            self.meters.end(zone_idx, self.field.given_ml(zone_idx));
             self.check_run(zone_idx, &run);
         }
     }
@@ -617,13 +631,20 @@ impl World {
     }
 
     fn end_leases(&mut self, node_idx: usize) {
-        let Some(node) = self.nodes.get(node_idx) else { return };
-        let is_over = |run: &Option<Run>| run.is_some_and(|run| run.until_ms <= self.now_ms);
-        let over: Vec<(usize, CloseReason)> = (node.runs.iter().enumerate().filter(|(_, run)| is_over(run)))
-            .filter_map(|(idx, run)| Some((idx, run.as_ref()?.ended_by())))
-            .collect();
-        for (line_idx, why) in over {
-            self.close(node_idx, line_idx, why);
+        let Some(runs) = self.nodes.get(node_idx).map(|node| node.runs.clone()) else { return };
+        for (line_idx, run) in runs.into_iter().enumerate() {
+            let Some(run) = run else { continue };
+            let meter_ml = self.zone_of(node_idx, line_idx).filter(|_| run.enough_at_ml.is_some());
+            let meter_ml = meter_ml.map_or(0, |zone_idx| {
+                self.field.advance(zone_idx, self.now_ms);
+                self.field.metered_ml(zone_idx)
+            });
+            if let Some(why) = run.ended_by(self.now_ms, meter_ml) {
+                self.close(node_idx, line_idx, why);
+                if why == CloseReason::VolumeReached {
+                    self.foresaw_not_last(node_idx);
+                }
+            }
         }
         self.send_records(node_idx);
     }
@@ -658,6 +679,7 @@ impl World {
             self.field.advance(zone_idx, now_ms);
             self.look_at_way(zone_idx);
             let theta = self.field.theta(zone_idx);
+            self.read_meter(node_idx, zone_idx);
             let Some((first, n)) = self.farm.grounds.get(zone_idx).map(|g| (g.first_probe, g.n_probes))
             else {
                 continue;
@@ -731,12 +753,13 @@ impl World {
         if node.outbox.iter().any(|(_, record)| matches!(record.body, Body::Valve(_))) {
             return;
         }
-        for (line_idx, told_ml) in node.told_ml.iter().enumerate() {
+        for (line_idx, told_ml) in node.told_ml.clone().into_iter().enumerate() {
             let Some(zone_idx) = self.zone_of(node_idx, line_idx) else { continue };
             let heard_ml = self.gateway.kept.heard_ml.get(&zone_idx).copied().unwrap_or(0);
-            self.checks.demand(heard_ml == *told_ml, self.now_ms, || {
+            self.checks.demand(heard_ml == told_ml, self.now_ms, || {
                 format!("P7: node {node_idx} told {told_ml} ml of valve {line_idx}, stored are {heard_ml} ml")
             });
+            self.check_given(zone_idx, heard_ml);
         }
     }
 
@@ -762,27 +785,5 @@ impl World {
         self.report.first = self.checks.first.take();
         self.report.trail = self.checks.trail();
         self.report
-    }
-}
-
-/// What a probe says of a water content; `None`: nothing at all.
-pub(super) fn seen(
-    theta: f64,
-    trouble: Option<ProbeTrouble>,
-    chance: u64,
-) -> Option<(Option<i32>, Option<Flaw>)> {
-    let permyriad = |theta: f64| {
-        let percent = (theta * 100.0).clamp(0.0, 100.0);
-        giot_shared::units::MoisturePermyriad::from_percent(percent).map(|moisture| i32::from(moisture.get()))
-    };
-    match trouble {
-        None => Some((permyriad(theta), None)),
-        Some(ProbeTrouble::Lies { by_permyriad }) => {
-            Some((permyriad(theta + f64::from(by_permyriad) / 10_000.0), None))
-        }
-        Some(ProbeTrouble::Stuck { permyriad }) => Some((Some(permyriad), None)),
-        Some(ProbeTrouble::Dead) => None,
-        Some(ProbeTrouble::NoNumber) => Some((None, Some(Flaw::NoAnswer))),
-        Some(ProbeTrouble::Wild) => Some((i32::try_from(chance * 2).ok(), None)),
     }
 }

@@ -9,7 +9,8 @@ use giot_shared::ids::NodeId;
 use giot_shared::time::UnixMs;
 use giot_shared::units::MoisturePermyriad;
 
-use super::season::{Happening, MINUTE_MS, START, World, seen};
+use super::season::{Happening, MINUTE_MS, START, World};
+use super::trouble::seen;
 use crate::ingest::json;
 use crate::quality::Quality;
 

@@ -3,8 +3,8 @@
 use giot_board_host::field::HydraulicFault;
 use giot_engine::program::Percent;
 use giot_engine::{Input, Pause, ProgramWish};
-use giot_shared::ids::Position;
 use giot_shared::valve::CloseReason;
+use giot_shared::wire::Flaw;
 
 use super::pump::PumpTrouble;
 use super::season::{Happening, Link, MINUTE_MS, START, World};
@@ -228,7 +228,7 @@ impl World {
             Trouble::Probe { node_idx, probe, trouble } => {
                 self.probes.insert((node_idx, probe), trouble);
             }
-            Trouble::Pipe { zone_idx, fault } => self.field.set_fault(zone_idx, fault, self.now_ms),
+            Trouble::Pipe { zone_idx, fault } => self.set_pipe(zone_idx, fault),
             Trouble::Pump { node_idx, trouble } => {
                 self.pumps.troubles.insert(node_idx, trouble);
                 self.turn_water(node_idx);
@@ -262,9 +262,7 @@ impl World {
             Trouble::Probe { node_idx, probe, .. } => {
                 self.probes.remove(&(node_idx, probe));
             }
-            Trouble::Pipe { zone_idx, .. } => {
-                self.field.set_fault(zone_idx, HydraulicFault::None, self.now_ms);
-            }
+            Trouble::Pipe { zone_idx, .. } => self.set_pipe(zone_idx, HydraulicFault::None),
             Trouble::Pump { node_idx, .. } => {
                 self.pumps.troubles.remove(&node_idx);
                 self.turn_water(node_idx);
@@ -340,6 +338,10 @@ impl World {
         let now_ms = self.now_ms;
         if let Some(node) = self.nodes.get_mut(node_idx).filter(|node| !node.is_powered) {
             node.boot(now_ms);
+            for zone_idx in self.farm.zones_of(node_idx) {
+                self.field.advance(zone_idx, now_ms);
+                self.meters.zero(zone_idx, self.field.metered_ml(zone_idx));
+            }
             self.connect_soon(node_idx);
         }
     }
@@ -388,7 +390,7 @@ impl World {
         let pumps = self.farm.pump_nodes();
         let nth = self.chance.idx(pumps.len());
         if let Some(source) = self.farm.pump_source(pumps.start + nth).cloned() {
-            self.feed(Input::ClearSource { source: &source, by });
+            self.clear_source(&source, by);
         }
     }
 
@@ -403,11 +405,9 @@ impl World {
         let meter_ml = self.field.metered_ml(zone_idx);
         if is_open {
             self.close(node_idx, line_idx, CloseReason::LocalButton);
-            let last =
-                self.nodes.get(node_idx).map(|node| Position { epoch: node.epoch, seq: node.last_seq() });
-            self.foresaw_not(node_idx, last);
+            self.foresaw_not_last(node_idx);
         } else {
-            self.open(node_idx, line_idx, None, run_s, meter_ml);
+            self.open(node_idx, line_idx, None, (run_s, None), meter_ml);
         }
         self.send_records(node_idx);
     }
@@ -457,5 +457,27 @@ impl World {
         }
         self.pumps.troubles.clear();
         self.forget_troubles();
+    }
+}
+
+/// What a probe says of a water content; `None`: nothing at all.
+pub(super) fn seen(
+    theta: f64,
+    trouble: Option<ProbeTrouble>,
+    chance: u64,
+) -> Option<(Option<i32>, Option<Flaw>)> {
+    let permyriad = |theta: f64| {
+        let percent = (theta * 100.0).clamp(0.0, 100.0);
+        giot_shared::units::MoisturePermyriad::from_percent(percent).map(|moisture| i32::from(moisture.get()))
+    };
+    match trouble {
+        None => Some((permyriad(theta), None)),
+        Some(ProbeTrouble::Lies { by_permyriad }) => {
+            Some((permyriad(theta + f64::from(by_permyriad) / 10_000.0), None))
+        }
+        Some(ProbeTrouble::Stuck { permyriad }) => Some((Some(permyriad), None)),
+        Some(ProbeTrouble::Dead) => None,
+        Some(ProbeTrouble::NoNumber) => Some((None, Some(Flaw::NoAnswer))),
+        Some(ProbeTrouble::Wild) => Some((i32::try_from(chance * 2).ok(), None)),
     }
 }
