@@ -305,7 +305,11 @@ impl Zone {
             // The next tick drops it and tells so.
             return Some(Verdict::Content(reason));
         }
-        let held_back = || if errand.by_hand { None } else { self.held_back() };
+        let held_back = || match errand {
+            errand if errand.is_test() => None,
+            errand if errand.by_hand => self.tested_beside(),
+            _ => self.held_back(),
+        };
         if let Some(barred) = self.barred(now).or_else(held_back) {
             return Some(Verdict::Blocked(barred));
         }
@@ -445,14 +449,15 @@ impl Zone {
         let open_until = self.memory.open.and_then(|open| open.until);
         let Some(RunMemory { errand, started_at }) = self.memory.run.take() else { return false };
         self.is_memory_changed = true;
-        // A set of runs that a person asked for is over with its interruption, save by a person's pause; a gateway that started
-        // anew within the pause has only its word for that.
+        // A set of runs that a person asked for is over with its interruption, save by a person's pause and by what guards found
+        // at its source; a gateway that started anew within the pause has only its word for that.
         let is_in_pause = matches!(reason, Reason::GatewayRestarted {} | Reason::GatewayStopping {})
             && self.gate.as_ref().is_some_and(Gate::is_pause);
         let is_paused = is_in_pause || matches!(reason, Reason::WaterPaused { .. });
         let is_split = self.is_portion(reason);
         let is_dry = Self::is_short_of_water(reason, had.dry_ms);
-        let is_asked_for = is_paused || is_split || is_dry || !is_ad_hoc(&errand.program);
+        let is_guarded = is_for_source(reason);
+        let is_asked_for = is_paused || is_split || is_dry || is_guarded || !is_ad_hoc(&errand.program);
         let is_wanted = self.leaves_rest(reason, had.dry_ms) && is_asked_for && !errand.is_test();
         let Some(wall) = turn.now.wall.filter(|_| is_wanted) else { return false };
         let at_most_ms = open_until.map_or(wall, |until| until.min(wall)).since_ms(started_at);
@@ -467,7 +472,8 @@ impl Zone {
         let rest = Errand { run_s, volume, ..errand };
         // It waits from now on; what the node makes of it is no lateness.
         let wait_ms = if rest.by_hand { BY_HAND_WAIT_MS } else { PORTION_WAIT_MS };
-        let latest = if is_split || is_dry { rest.latest.max(wall.plus_ms(wait_ms)) } else { rest.latest };
+        let is_put_off = is_split || is_dry || (is_guarded && is_ad_hoc(&program));
+        let latest = if is_put_off { rest.latest.max(wall.plus_ms(wait_ms)) } else { rest.latest };
         self.add_errands(vec![Errand { from: wall, latest, ..rest }]);
         let run_s = u64::from(run_s);
         let reason = if is_split {
@@ -502,11 +508,26 @@ impl Zone {
         let soaked_at = self.soaks_ms(due, wall, turn.rules).map(|left_ms| wall.plus_ms(left_ms));
         // From then on it is told that it waits.
         let told_at = due.from.plus_ms(HANDOVER_MS_MAX);
-        let over_at = [Some(due.latest.plus_ms(1)), Some(told_at), hours_at, fault_at, soaked_at];
+        // A test goes before what waits for it.
+        let mut later = self.memory.errands.iter().filter(|errand| errand.from > wall);
+        let test_at = later.find(|errand| errand.is_test()).map(|errand| errand.from);
+        let over_at = [Some(due.latest.plus_ms(1)), Some(told_at), hours_at, fault_at, soaked_at, test_at];
         let over_at = over_at.into_iter().flatten().filter(|at| *at > wall).min();
         let over_at = over_at.map(|at| turn.mono().plus_ms(at.since_ms(wall).max(1)));
         waits.chain(over_at).min()
     }
+}
+
+/// Whether a run was ended for its source's sake: its zone had nothing to do with it.
+fn is_for_source(reason: &Reason) -> bool {
+    matches!(
+        reason,
+        Reason::SourceFault { .. }
+            | Reason::SourceHighFlow { .. }
+            | Reason::Diagnosing { .. }
+            | Reason::TankLow { .. }
+            | Reason::TankUnknown { .. }
+    )
 }
 
 /// Whether a run was ended by what nobody wanted, so that its rest is still wanted.
@@ -537,6 +558,7 @@ pub(super) fn is_interruption(reason: &Reason) -> bool {
             | Reason::SourcePaused { .. }
             | Reason::SourceFault { .. }
             | Reason::SourceHighFlow { .. }
+            | Reason::Diagnosing { .. }
             | Reason::TankLow { .. }
             | Reason::TankUnknown { .. }
             | Reason::WaterPaused { .. }

@@ -173,6 +173,11 @@ impl Gate {
         )
     }
 
+    /// Whether zones of the same source are tested one after another.
+    pub(crate) fn is_diagnosis(&self) -> bool {
+        matches!(self.reason, Reason::Diagnosing { .. })
+    }
+
     /// Whether a person's pause of water holds.
     pub(crate) fn is_pause(&self) -> bool {
         self.until.is_some()

@@ -23,6 +23,7 @@
 //! | capacity, time between two starts | no | no | no | no |
 //! | rest, starts an hour, fault of a pump | no | no | no | no |
 //! | tank, fault of a source (leak, burst, pressure) | no | no | no | no |
+//! | test of a source's zones one by one after it gave too much | no | no | no | no |
 
 use giot_shared::units::Millilitres;
 
@@ -50,7 +51,7 @@ pub(crate) fn pause_s(failures: u32, timing: &Timing) -> u32 {
 impl Zone {
     /// Why a person cannot start the zone at this moment, apart from its source.
     pub(crate) fn manual_bar(&self, turn: &Turn<'_>) -> Option<Reason> {
-        if let Some(barred) = self.barred(turn.now) {
+        if let Some(barred) = self.barred(turn.now).or_else(|| self.tested_beside()) {
             return Some(barred);
         }
         match &self.phase {

@@ -9,7 +9,7 @@ use giot_shared::units::MoisturePermyriad;
 use giot_shared::valve::RefusalReason;
 
 use super::open::{Run, RunKind};
-use super::{Turn, Zone, earliest};
+use super::{Gate, Turn, Zone, earliest};
 use crate::Now;
 use crate::diary::{By, Event};
 use crate::plan::{Level, ZonePlan};
@@ -234,6 +234,11 @@ impl Zone {
         self.gate.as_ref().map(|gate| gate.reason.clone())
     }
 
+    /// Whether the zones of a source of its are tested one after another: then nothing but tests flows there, whoever wants it.
+    pub(super) fn tested_beside(&self) -> Option<Reason> {
+        self.gate.as_ref().filter(|gate| gate.is_diagnosis()).map(|gate| gate.reason.clone())
+    }
+
     /// What keeps soil and rules from starting the zone, whatever its soil is like.
     pub(super) fn kept_from_starting(&self, now: Now) -> Option<Reason> {
         self.barred(now).or_else(|| self.held_back()).or_else(|| self.suspended(now))
@@ -248,7 +253,9 @@ impl Zone {
     pub(super) fn stop_wanted(&self, turn: &Turn<'_>) -> Option<Reason> {
         let run = self.run()?;
         let is_by_person = run.is_by_person();
-        if let Some(gate) = self.gate.as_ref().filter(|gate| gate.is_safety || !is_by_person) {
+        let is_test = run.kind.is_test();
+        let ends_this = |gate: &&Gate| gate.is_safety || !is_by_person || (gate.is_diagnosis() && !is_test);
+        if let Some(gate) = self.gate.as_ref().filter(ends_this) {
             return Some(gate.reason_at(turn.now));
         }
         // A person's pause ends what began by itself.

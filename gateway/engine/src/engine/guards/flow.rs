@@ -283,20 +283,21 @@ impl Engine {
         watched.diagnosis =
             Some(Diagnosis { zones: flowing.clone(), reason: too_much.clone(), has_found: false });
         self.guards.is_gate_changed = true;
+        // What waits for a person's sake would else open in the place of what is stopped, beside the first test.
+        let mut touched = self.set_gates(now);
         for zone_idx in &flowing {
             let reason = too_much.clone();
-            self.with(now, Some(*zone_idx), &mut Vec::new(), |zone, turn| zone.stop_for(turn, reason));
+            self.with(now, Some(*zone_idx), &mut touched, |zone, turn| zone.stop_for(turn, reason));
         }
         let reason = Reason::DiagnosisStarted { source, n_zones };
         if !self.diagnose(now, reason, &flowing, run_s)
             && let Some(watched) = self.guards.sources.get_mut(source_idx)
         {
             watched.diagnosis = None;
+            self.guards.is_gate_changed = true;
             return false;
         }
-        for zone_idx in flowing {
-            self.settle(zone_idx, now);
-        }
+        self.settle_all(&mut touched, now);
         true
     }
 
@@ -358,6 +359,9 @@ impl Engine {
         self.guards.is_memory_changed = true;
         self.guards.is_gate_changed = true;
         self.tell(now, None, Event::Fault, By::Engine, reason);
+        // At once: whatever is settled next must not open into it.
+        let mut touched = self.set_gates(now);
+        self.settle_all(&mut touched, now);
     }
 
     pub(in crate::engine) fn has_source(&self, source: &SourceId) -> bool {

@@ -504,17 +504,27 @@ impl Engine {
             self.guards.look_at_weather(now);
             let paused_until = self.guards.paused_until.filter(|until| *until > now.mono);
             self.guards.wake_at = self.guards.wake_at.into_iter().chain(paused_until).min();
-            for idx in 0..self.zones.len() {
-                // Whoever waters by hand ends the pause first: it is what keeps everything shut for the moment.
-                let gate = paused_until.map(Gate::pause).or_else(|| self.guards.gate(idx, now));
-                let is_changed = self.zones.get_mut(idx).is_some_and(|zone| zone.set_gate(gate));
-                if is_changed {
-                    self.settle(idx, now);
-                }
+            for idx in self.set_gates(now) {
+                self.settle(idx, now);
             }
         }
         self.note_waters();
         self.keep_guards();
+    }
+
+    /// Lets every zone know what holds it back, before any of them is settled: a zone that ends gives its water to the next one
+    /// at once. Returns those for which it is another cause than before.
+    fn set_gates(&mut self, now: Now) -> Vec<usize> {
+        let paused_until = self.guards.paused_until.filter(|until| *until > now.mono);
+        let mut changed = Vec::new();
+        for (idx, zone) in self.zones.iter_mut().enumerate() {
+            // Whoever waters by hand ends the pause first: it is what keeps everything shut for the moment.
+            let gate = paused_until.map(Gate::pause).or_else(|| self.guards.gate(idx, now));
+            if zone.set_gate(gate) {
+                changed.push(idx);
+            }
+        }
+        changed
     }
 
     fn keep_guards(&mut self) {
