@@ -546,7 +546,7 @@ fn hunter_unscheduled_flow_shuts_the_source() {
         Some(Meter { gauge: gauge("m0", "flow"), kind: MeterKind::Flow });
     let mut field = Field::new(plan);
     field.wait_s(600);
-    field.flow("m0", 900, 600);
+    field.flow("m0", 900, 1500);
     field.check(&["farm fault: unscheduled_flow"]);
     field.read(1, 1900);
     assert!(!field.is_open("v1"));
@@ -619,7 +619,7 @@ fn tucor_points_of_connection_fail_alone() {
     zone_of(&mut plan, "z2").source = "well".parse().unwrap();
     let mut field = Field::new(plan);
     field.wait_s(600);
-    field.flow("m0", 900, 600);
+    field.flow("m0", 900, 1500);
     field.read(1, 1900);
     field.read(2, 1900);
     assert!(field.is_open("v1") && !field.is_open("v2"));

@@ -105,3 +105,40 @@ fn the_rest_of_a_set_follows_when_the_tank_has_filled() {
     field.wait_s(900);
     assert_eq!(field.seconds("z1 stopped: run_time_reached"), [1800], "ten minutes were left");
 }
+
+/// Flow with every valve closed: a valve may only have said that it closed. Each is closed twice more, that of a lower source
+/// too, before the source is out; a run in between is no proof.
+#[test]
+fn every_valve_is_closed_again_before_a_leak_stops_the_source() {
+    let mut plan = two_of_three();
+    source(&mut plan, "branch").fed_by = Some("pump".parse().unwrap());
+    zone_of(&mut plan, "z3").source = "branch".parse().unwrap();
+    let mut field = Field::new(plan);
+    with_meter(&mut field, 540, |_| 1000, |_| 300);
+    field.check(&["farm fault: source_closed_again", "close v1", "close v2", "close v3"]);
+    field.start("z1", 300);
+    with_meter(&mut field, 600 + 420, |_| 1000, |_| 300);
+    assert!(field.has("z1 stopped: run_time_reached"), "{:?}", field.log);
+    assert!(!field.has("farm fault: unscheduled_flow"), "{:?}", field.log);
+    with_meter(&mut field, 600, |_| 1000, |_| 300);
+    assert_eq!(field.seconds("farm fault: source_closed_again").len(), 2, "{:?}", field.log);
+    assert_eq!(field.seconds("farm fault: unscheduled_flow").len(), 1, "{:?}", field.log);
+    assert_eq!(field.seconds("close v3").len(), 2, "{:?}", field.log);
+    field.start("z2", 300);
+    field.check(&["z2 refused by Lan: source_fault"]);
+}
+
+/// The valve that was stuck closes with the second Close: nothing is out.
+#[test]
+fn a_valve_that_closes_at_last_stops_nothing() {
+    let mut field = Field::new(two_of_three());
+    let lost = |field: &Field| if field.has("close v2") { 0 } else { 800 };
+    with_meter(&mut field, 3600, |_| 1000, lost);
+    assert_eq!(field.seconds("farm fault: source_closed_again").len(), 1, "{:?}", field.log);
+    assert!(!field.has("farm fault: unscheduled_flow"), "{:?}", field.log);
+    // The next leak is a new one.
+    with_meter(&mut field, 540, |_| 1000, |_| 800);
+    with_meter(&mut field, 480, |_| 1000, |_| 800);
+    assert_eq!(field.seconds("farm fault: source_closed_again").len(), 3, "{:?}", field.log);
+    assert!(!field.has("farm fault: unscheduled_flow"), "{:?}", field.log);
+}

@@ -627,6 +627,12 @@ reasons! {
         source: SourceId = "The source.",
         flow_l_per_h: LitresPerHour = "The flow.",
     }
+    /// A source gives water although all valves are closed; each of them is closed once more.
+    SourceClosedAgain = "source_closed_again" {
+        source: SourceId = "The source.",
+        flow_l_per_h: LitresPerHour = "The flow.",
+        attempts: u32 = "Which time.",
+    }
     /// The tank or well is too low.
     TankLow = "tank_low" {
         source: SourceId = "The source.",

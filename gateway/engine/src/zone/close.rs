@@ -220,12 +220,19 @@ impl Zone {
         closing.n_sent += 1;
     }
 
-    /// The valve is closed and water flows: Close is sent once more.
+    /// The valve is closed and its zone's meter says that water flows: Close is sent once more.
     pub(crate) fn close_again(&mut self, turn: &mut Turn<'_>, reason: Reason) {
+        if matches!(self.phase, Phase::Closed) {
+            self.desk.tell(turn, Event::Fault, By::Engine, reason.clone(), None);
+            self.repeat_close(turn, reason);
+        }
+    }
+
+    /// The valve is closed: Close is sent once more, by what the diary has already.
+    pub(crate) fn repeat_close(&mut self, turn: &mut Turn<'_>, reason: Reason) {
         if !matches!(self.phase, Phase::Closed) {
             return;
         }
-        self.desk.tell(turn, Event::Fault, By::Engine, reason.clone(), None);
         let closing = Closing { is_told: true, ..Closing::bare(reason, By::Engine, turn.mono()) };
         let hold_until = turn.after_s(turn.timing.ttl_s);
         self.enter(turn, Phase::Closing(Closing { hold_until, ..closing }));

@@ -222,6 +222,9 @@ impl Engine {
         let Some(meter) = &watched.guards.meter else { return };
         let Some((from, flow)) = flow_of(&mut watched.watch, meter.kind, at, milli) else { return };
         let limits = watched.guards.flow;
+        if watched.is_at_rest(from, flow, water) {
+            watched.n_recloses = 0;
+        }
         let Some(finding) = watched.watch.flow(from, at, flow, water, &limits) else { return };
         let source = watched.id.clone();
         let l_h = LitresPerHour;
@@ -245,6 +248,9 @@ impl Engine {
                 let (flow_l_per_h, expected_l_per_h) = (l_h(flow), l_h(expected.unwrap_or_default()));
                 (Reason::SourceNoFlow { source, flow_l_per_h, expected_l_per_h }, limits.none)
             }
+            Finding::Leak { flow } if watched.closes_again() => {
+                return self.close_source_again(now, source_idx, flow);
+            }
             Finding::Leak { flow } => {
                 (Reason::UnscheduledFlow { source, flow_l_per_h: l_h(flow) }, limits.leak)
             }
@@ -253,6 +259,24 @@ impl Engine {
             GuardAction::Alert => self.tell(now, None, Event::Fault, By::Engine, reason),
             GuardAction::StopZone | GuardAction::StopSource => self.shut_source(now, source_idx, reason),
         }
+    }
+
+    /// A source gives water with every valve closed: perhaps one of them only said so. Nobody can tell which; all are closed once
+    /// more, those behind lower sources too.
+    fn close_source_again(&mut self, now: Now, source_idx: usize, flow: u32) {
+        let Some(watched) = self.guards.sources.get_mut(source_idx) else { return };
+        watched.n_recloses += 1;
+        watched.watch.forget_leak();
+        let (zones, source) = (watched.zones.clone(), watched.id.clone());
+        let flow_l_per_h = LitresPerHour(flow);
+        let reason = Reason::SourceClosedAgain { source, flow_l_per_h, attempts: watched.n_recloses };
+        self.tell(now, None, Event::Fault, By::Engine, reason.clone());
+        let mut touched = Vec::new();
+        for zone_idx in zones {
+            let reason = reason.clone();
+            self.with(now, Some(zone_idx), &mut touched, |zone, turn| zone.repeat_close(turn, reason));
+        }
+        self.settle_all(&mut touched, now);
     }
 
     /// A source gives too much. One zone that draws alone is to blame for it; of several, each is tested alone. False: neither
@@ -373,6 +397,7 @@ impl Engine {
         let Some(idx) = self.guards.by_source.get(source) else { return false };
         let Some(watched) = self.guards.sources.get_mut(*idx) else { return false };
         let is_changed = watched.fault.take().is_some();
+        watched.n_recloses = 0;
         watched.watch.turn();
         self.guards.is_memory_changed |= is_changed;
         self.guards.is_gate_changed |= is_changed;

@@ -77,6 +77,23 @@ struct SourceWatch {
     fault: Option<Reason>,
     zones: Vec<usize>,
     diagnosis: Option<Diagnosis>,
+    /// So often every valve was closed again because water flowed. Runs in between prove nothing: only a rest without flow does.
+    n_recloses: u32,
+}
+
+impl SourceWatch {
+    /// Whether a flow that held from `from` on shows that nothing flows while every valve is closed and the lines have drained.
+    fn is_at_rest(&self, from: MonoMs, flow: u32, water: Water) -> bool {
+        let limits = &self.guards.flow;
+        let drained_ms = u64::from(limits.leak_ignore_s) * 1000;
+        matches!(water, Water::Rests { since } if from >= since.plus_ms(drained_ms))
+            && flow <= limits.leak_l_per_h.0
+    }
+
+    /// Whether a leak is first answered by closing every valve again.
+    fn closes_again(&self) -> bool {
+        self.fault.is_none() && self.n_recloses < RECLOSES_MAX
+    }
 }
 
 /// Zones that are tested one after another because their source gave too much.
@@ -152,6 +169,7 @@ impl Guards {
                 fault: faults.remove(id),
                 zones: Vec::new(),
                 diagnosis: None,
+                n_recloses: 0,
             });
         }
         for (idx, (id, zone)) in plan.zones.iter().enumerate() {
@@ -215,6 +233,7 @@ impl Guards {
             if source.guards == old.guards {
                 (source.watch, source.water) = (old.watch, old.water);
                 source.pressure = old.pressure;
+                source.n_recloses = old.n_recloses;
             }
             let tanks = source.guards.tank.as_ref().zip(old.guards.tank.as_ref());
             if let Some((guard, _)) = tanks.filter(|(guard, before)| guard.gauge == before.gauge) {
