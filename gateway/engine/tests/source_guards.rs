@@ -142,3 +142,51 @@ fn a_valve_that_closes_at_last_stops_nothing() {
     assert_eq!(field.seconds("farm fault: source_closed_again").len(), 3, "{:?}", field.log);
     assert!(!field.has("farm fault: unscheduled_flow"), "{:?}", field.log);
 }
+
+/// A main that has burst before a pumpless source: the flow stays when the blamed zone has closed. No other zone opens into it.
+#[test]
+fn flow_that_does_not_end_with_the_blamed_zone_puts_the_source_out() {
+    let mut plan = two_of_three();
+    source(&mut plan, "pump").capacity = None;
+    let mut field = Field::new(plan);
+    field.start("z1", 1200);
+    field.feed(Input::Runs { set: RunSet::Once, runs: &[(zone("z2"), 1200)], by: "Lan" });
+    with_meter(&mut field, 1800, |_| 1000, |_| 900);
+    field.check(&["z1 fault: high_flow", "farm fault: unscheduled_flow", "z2 skipped: source_fault"]);
+    assert!(!field.has("open v2") && !field.has("farm fault: source_closed_again"), "{:?}", field.log);
+}
+
+/// A main that loses water only while some is drawn, as behind a pump: the second zone that is found so is not to blame.
+#[test]
+fn a_second_zone_with_too_much_flow_puts_the_source_out() {
+    let mut plan = two_of_three();
+    source(&mut plan, "pump").capacity = None;
+    let mut field = Field::new(plan);
+    let drawn =
+        |field: &Field| if ["v1", "v2", "v3"].iter().any(|name| field.is_open(name)) { 900 } else { 0 };
+    let runs = ["z1", "z2", "z3"].map(|name| (zone(name), 1200));
+    field.feed(Input::Runs { set: RunSet::Once, runs: &runs, by: "Lan" });
+    with_meter(&mut field, 3 * 3600, |_| 1000, drawn);
+    field.check(&["z1 fault: high_flow", "open v2", "farm fault: source_high_flow", "close v2"]);
+    assert!(!field.has("z2 fault: high_flow") && !field.has("open v3"), "{:?}", field.log);
+    // Nothing opens before the meter has shown that the flow ended with the first.
+    assert!(field.seconds("open v2")[0] >= field.seconds("close v1")[0] + 120, "{:?}", field.log);
+}
+
+/// One zone that has burst: the others go on, and a good run between clears the main.
+#[test]
+fn a_zone_that_has_burst_is_out_alone() {
+    let mut plan = two_of_three();
+    source(&mut plan, "pump").capacity = None;
+    let mut field = Field::new(plan);
+    let runs = ["z1", "z2", "z3"].map(|name| (zone(name), 1200));
+    field.feed(Input::Runs { set: RunSet::Once, runs: &runs, by: "Lan" });
+    let burst = |name: &str| if name == "v2" { 1000 } else { 1900 };
+    with_meter(&mut field, 3 * 3600, burst, |_| 0);
+    field.check(&["z1 fault: high_flow", "z2 stopped: run_time_reached", "z3 fault: high_flow"]);
+    assert!(
+        !field.has("farm fault: source_high_flow") && !field.has("z2 fault: high_flow"),
+        "{:?}",
+        field.log
+    );
+}

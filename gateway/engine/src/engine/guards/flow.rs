@@ -6,7 +6,7 @@ use giot_shared::time::MonoMs;
 use giot_shared::units::{LitresPerHour, Millilitres};
 
 use super::super::Engine;
-use super::{Diagnosis, RECLOSES_MAX, WaterKind, whole};
+use super::{Diagnosis, RECLOSES_MAX, Suspect, WaterKind, whole};
 use crate::Now;
 use crate::diary::{By, Event};
 use crate::guard::{Expected, Finding, Watch, Water};
@@ -94,8 +94,10 @@ impl Engine {
             let water = self.water_of_source(source_idx);
             let Some(source) = self.guards.sources.get_mut(source_idx) else { continue };
             // Each change of what flows together makes another sum to expect.
-            if std::mem::replace(&mut source.water, water) != water {
-                source.watch.turn();
+            let before = std::mem::replace(&mut source.water, water);
+            if before != water {
+                let flow = source.watch.turn();
+                source.note_run(before, flow);
             }
             if let Water::Flows { since, .. } = water {
                 let meter = source.guards.meter.as_ref().map(|meter| &meter.gauge);
@@ -224,6 +226,7 @@ impl Engine {
         let limits = watched.guards.flow;
         if watched.is_at_rest(from, flow, water) {
             watched.n_recloses = 0;
+            self.guards.is_gate_changed |= watched.check_until.take().is_some();
         }
         let Some(finding) = watched.watch.flow(from, at, flow, water, &limits) else { return };
         let source = watched.id.clone();
@@ -286,14 +289,7 @@ impl Engine {
         let is_flowing = |idx: &&usize| matches!(self.water_of(**idx), Water::Flows { .. });
         let flowing: Vec<usize> = watched.zones.iter().filter(is_flowing).copied().collect();
         if let [zone_idx] = flowing.as_slice() {
-            if let Some(diagnosis) =
-                self.guards.sources.get_mut(source_idx).and_then(|s| s.diagnosis.as_mut())
-            {
-                diagnosis.has_found = true;
-            }
-            self.with(now, Some(*zone_idx), &mut Vec::new(), |zone, turn| zone.trouble(turn, reason, true));
-            self.settle(*zone_idx, now);
-            return true;
+            return self.blame_zone(now, source_idx, *zone_idx, reason);
         }
         if watched.diagnosis.is_some() {
             return false;
@@ -323,6 +319,42 @@ impl Engine {
         }
         self.settle_all(&mut touched, now);
         true
+    }
+
+    /// One zone draws alone while its source gives too much. Unless its own meter shows that, the main may have burst as well: then
+    /// the flow does not end with the zone, or the next zone has it too. False: it is the source.
+    fn blame_zone(&mut self, now: Now, source_idx: usize, zone_idx: usize, reason: Reason) -> bool {
+        let is_certain = self.shows_excess(zone_idx);
+        let Some(id) = self.guards.zones.get(zone_idx).map(|zone| zone.id.clone()) else { return false };
+        let Some(source) = self.guards.sources.get_mut(source_idx) else { return false };
+        if !is_certain && source.suspects_other(&id, now.mono) {
+            return false;
+        }
+        if !is_certain {
+            source.suspect = Some(Suspect { zone: id, at: now.mono });
+        }
+        match &mut source.diagnosis {
+            // The tests that follow show it.
+            Some(diagnosis) => diagnosis.has_found = true,
+            None if is_certain => {}
+            None => source.check_until = Some(now.mono.plus_ms(source.check_ms())),
+        }
+        self.guards.is_gate_changed = true;
+        let mut touched = self.set_gates(now);
+        self.with(now, Some(zone_idx), &mut touched, |zone, turn| zone.trouble(turn, reason, true));
+        self.settle_all(&mut touched, now);
+        true
+    }
+
+    /// Whether a zone's own meter shows more than it should take, in the run under way.
+    fn shows_excess(&self, zone_idx: usize) -> bool {
+        let Water::Flows { since, .. } = self.water_of(zone_idx) else { return false };
+        let Some(zone) = self.guards.zones.get(zone_idx).filter(|zone| zone.guards.meter.is_some()) else {
+            return false;
+        };
+        let last = zone.watch.last.filter(|(at, _)| *at >= since);
+        let Some(((_, flow), expected)) = last.zip(self.guards.expected(zone_idx)) else { return false };
+        u64::from(flow) > u64::from(expected.full) * u64::from(zone.guards.flow.high_percent) / 100
     }
 
     /// A pause of water ends what is tested, without a finding: what gives too much will do so again afterwards.
@@ -397,7 +429,8 @@ impl Engine {
         let Some(idx) = self.guards.by_source.get(source) else { return false };
         let Some(watched) = self.guards.sources.get_mut(*idx) else { return false };
         let is_changed = watched.fault.take().is_some();
-        watched.n_recloses = 0;
+        (watched.n_recloses, watched.suspect) = (0, None);
+        self.guards.is_gate_changed |= watched.check_until.take().is_some();
         watched.watch.turn();
         self.guards.is_memory_changed |= is_changed;
         self.guards.is_gate_changed |= is_changed;

@@ -32,6 +32,16 @@ use silence::Silence;
 /// A valve that leaks after it closed is closed again so often before it counts as stuck.
 const RECLOSES_MAX: u32 = 2;
 
+/// A second zone that is blamed within a day, without a good run of their source in between, clears both: two lines seldom burst
+/// on one day.
+const SUSPECT_MS: u64 = 24 * 3_600_000;
+
+/// A meter may report so much later.
+const CHECK_SLACK_MS: u64 = 120_000;
+
+/// Others wait no longer for what the meter says after a zone was blamed.
+const CHECK_MS_MAX: u64 = 900_000;
+
 /// Whose a reading is.
 #[derive(Clone, Copy, Debug)]
 enum Role {
@@ -79,9 +89,40 @@ struct SourceWatch {
     diagnosis: Option<Diagnosis>,
     /// So often every valve was closed again because water flowed. Runs in between prove nothing: only a rest without flow does.
     n_recloses: u32,
+    /// Which zone was blamed last, until the source has had a good run.
+    suspect: Option<Suspect>,
+    /// No longer than until then it is looked at whether the flow has ended with the blamed zone; nothing opens before.
+    check_until: Option<MonoMs>,
 }
 
 impl SourceWatch {
+    /// For how long it is looked at whether nothing flows after a zone was blamed, ms.
+    fn check_ms(&self) -> u64 {
+        let limits = &self.guards.flow;
+        let leak_s = u64::from(limits.leak_ignore_s) + u64::from(limits.leak_delay_s);
+        (leak_s * 1000).saturating_add(CHECK_SLACK_MS).min(CHECK_MS_MAX)
+    }
+
+    fn is_checked(&self, now: MonoMs) -> bool {
+        self.check_until.is_some_and(|until| now < until)
+    }
+
+    /// Whether another zone than this one was blamed lately, and no good run has shown since that the main is whole.
+    fn suspects_other(&self, zone: &ZoneId, now: MonoMs) -> bool {
+        let suspect = self.suspect.as_ref();
+        suspect.is_some_and(|other| other.zone != *zone && now.since_ms(other.at) <= SUSPECT_MS)
+    }
+
+    /// What flowed together has ended; `flow`: what it had, if nothing was found wrong with it. As much as it should be shows
+    /// that the main is whole.
+    fn note_run(&mut self, before: Water, flow: Option<u32>) {
+        let Water::Flows { expected: Some(expected), .. } = before else { return };
+        let most = u64::from(expected.full) * u64::from(self.guards.flow.high_percent) / 100;
+        if flow.is_some_and(|flow| u64::from(flow) <= most) {
+            (self.suspect, self.check_until) = (None, None);
+        }
+    }
+
     /// Whether a flow that held from `from` on shows that nothing flows while every valve is closed and the lines have drained.
     fn is_at_rest(&self, from: MonoMs, flow: u32, water: Water) -> bool {
         let limits = &self.guards.flow;
@@ -91,8 +132,9 @@ impl SourceWatch {
     }
 
     /// Whether a leak is first answered by closing every valve again.
+    /// Not where a fault is known, or where the flow did not end with the zone that was blamed.
     fn closes_again(&self) -> bool {
-        self.fault.is_none() && self.n_recloses < RECLOSES_MAX
+        self.fault.is_none() && self.check_until.is_none() && self.n_recloses < RECLOSES_MAX
     }
 }
 
@@ -103,6 +145,13 @@ struct Diagnosis {
     /// What the source gave too much.
     reason: Reason,
     has_found: bool,
+}
+
+/// A zone that was blamed by its source's meter alone: what burst may as well be the main before it.
+#[derive(Debug)]
+struct Suspect {
+    zone: ZoneId,
+    at: MonoMs,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -170,6 +219,8 @@ impl Guards {
                 zones: Vec::new(),
                 diagnosis: None,
                 n_recloses: 0,
+                suspect: None,
+                check_until: None,
             });
         }
         for (idx, (id, zone)) in plan.zones.iter().enumerate() {
@@ -234,6 +285,7 @@ impl Guards {
                 (source.watch, source.water) = (old.watch, old.water);
                 source.pressure = old.pressure;
                 source.n_recloses = old.n_recloses;
+                (source.suspect, source.check_until) = (old.suspect, old.check_until);
             }
             let tanks = source.guards.tank.as_ref().zip(old.guards.tank.as_ref());
             if let Some((guard, _)) = tanks.filter(|(guard, before)| guard.gauge == before.gauge) {
@@ -353,7 +405,8 @@ impl Guards {
         of_source
             .map(|reason| Gate { reason, is_safety: true, until: None })
             .or_else(|| {
-                let diagnosed = sources().find(|source| source.diagnosis.is_some());
+                let diagnosed =
+                    sources().find(|source| source.diagnosis.is_some() || source.is_checked(now.mono));
                 let reason = Reason::Diagnosing { source: diagnosed?.id.clone() };
                 Some(Gate { reason, is_safety: false, until: None })
             })
@@ -455,6 +508,7 @@ impl Guards {
         for source in &self.sources {
             let tank = source.guards.tank.as_ref();
             wakes.extend(tank.and_then(|guard| source.tank.stale_at(guard)).map(Line::from));
+            wakes.extend(source.check_until.map(Line::from));
         }
         self.wake_at = wakes.into_iter().filter_map(Line::mono).filter(|at| *at > now.mono).min();
     }
