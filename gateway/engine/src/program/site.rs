@@ -137,6 +137,20 @@ impl Site {
         self.with_hours(&Windows::default(), zone, |levels| levels.next_edge(at))
     }
 
+    /// When the hours of program, zone and source can open or close between two moments, in their order.
+    pub(super) fn edges(
+        &self,
+        windows: &Windows,
+        zone: &ZoneFacts,
+        from: UnixMs,
+        until: UnixMs,
+    ) -> Vec<UnixMs> {
+        let next = |at: UnixMs| {
+            self.with_hours(windows, zone, |levels| levels.next_edge(at)).filter(|edge| *edge <= until)
+        };
+        std::iter::successors(next(from), |at| next(*at)).collect()
+    }
+
     /// Whether hours of zone or source can be in the way of a zone's runs.
     pub(super) fn has_hours(&self, zone: &ZoneFacts) -> bool {
         let of_source = self.sources.get(&zone.source);

@@ -4,14 +4,14 @@
 //! then; no earlier than the program's allowed hours open in which the moment lies, or which come last before it. What has no
 //! room between is cut or left out at the end, as anywhere else.
 //!
-//! Bounded: [`TRIES_MAX`] timelines for each level and minute of the week, because hours are the same every week.
+//! Bounded: [`TRIES_MAX`] starts for each level and minute of the week, because hours are the same every week.
 
-use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use giot_shared::time::UnixMs;
 
 use super::{Calendar, FINISH_SPAN_MS_MAX};
+use crate::ids::ZoneId;
 use crate::plan::DAY_MS;
 use crate::program::civil::Date;
 use crate::program::control::{Control, FarmState, Level};
@@ -21,8 +21,8 @@ use crate::program::timeline::{Bars, Timeline, timeline};
 use crate::program::windows::{CLOSED_MS_MAX, Levels, Windows};
 use crate::reason::Reason;
 
-/// How often a start is put earlier by what had no room: each closing of hours can cost one try.
-const TRIES_MAX: usize = 12;
+/// How many starts are tried; a program of ten zones with some hours closed needs about twenty.
+const TRIES_MAX: u64 = 32;
 
 /// What was found out already.
 #[derive(Debug, Default)]
@@ -33,7 +33,87 @@ pub(super) struct Leads {
     leads: BTreeMap<(Level, i64), u64>,
 }
 
-impl Calendar<'_> {
+/// What became of a start that was tried.
+#[derive(Clone, Debug)]
+struct Tried {
+    /// Its runs in each of the program's orders.
+    runs: Vec<Timeline>,
+    /// When its first run begins.
+    begins_at: UnixMs,
+    /// What is over too late or has no room, ms.
+    missing_ms: u64,
+}
+
+/// An end of closed hours, or their beginning.
+#[derive(Clone, Copy, Debug)]
+struct Mark {
+    at: UnixMs,
+    closes: bool,
+}
+
+/// The search for a start of one day.
+#[derive(Debug)]
+struct Search<'a> {
+    calendar: Calendar<'a>,
+    finish_at: UnixMs,
+    day: Date,
+    /// All runs together without hours, ms, by order.
+    wanted_ms: Vec<u64>,
+    /// When hours open or close, by zone.
+    marks: BTreeMap<&'a ZoneId, Vec<Mark>>,
+}
+
+impl Search<'_> {
+    fn runs(&self, at: UnixMs, n_runs: u64) -> Timeline {
+        let (calendar, farm) = (self.calendar, FarmState::default());
+        let bars = Bars {
+            windows: &calendar.program.windows,
+            crossing: calendar.program.crossing,
+            farm: &farm,
+            opens_before: self.finish_at,
+            ends_by: self.finish_at.max(at.plus_ms(FINISH_SPAN_MS_MAX)),
+        };
+        let conditions = Calendar { farm: &farm, ..calendar }.conditions(self.day, n_runs, Some(bars), None);
+        timeline(&calendar.program.sequence, &conditions, at)
+    }
+
+    /// What a start at a moment misses, in the worst of the program's orders.
+    fn tried(&self, at: UnixMs) -> Tried {
+        let runs: Vec<_> = (0..self.calendar.n_orders()).map(|n_runs| self.runs(at, n_runs)).collect();
+        let missing_ms = |(runs, wanted_ms): (&Timeline, &u64)| {
+            let over_ms = runs.until().map_or(0, |until| until.since_ms(self.finish_at));
+            over_ms + wanted_ms.saturating_sub(runs.run_ms())
+        };
+        let missing_ms = runs.iter().zip(&self.wanted_ms).map(missing_ms).max().unwrap_or(0);
+        let begins = runs.iter().filter_map(|runs| runs.runs.first()).map(|run| run.from);
+        Tried { begins_at: begins.min().unwrap_or(at), missing_ms, runs }
+    }
+
+    /// How much earlier than at a moment a start may meet hours otherwise, or be over in time, ms; `None`: nothing of it moves
+    /// towards that.
+    fn next_ms(&self, at: UnixMs, tried: &Tried) -> Option<u64> {
+        let orders = (0..self.calendar.n_orders()).zip(&tried.runs);
+        orders.filter_map(|(n_runs, runs)| self.next_in_order_ms(at, n_runs, runs)).min()
+    }
+
+    fn next_in_order_ms(&self, at: UnixMs, n_runs: u64, runs: &Timeline) -> Option<u64> {
+        let earlier = self.runs(at.minus_ms(1), n_runs);
+        // What waits for its hours, and what follows it, does not move along.
+        let turns = runs.turns.iter().zip(&earlier.turns);
+        let moving = turns.filter(|(turn, earlier)| turn.zone != earlier.zone || turn.at > earlier.at);
+        let to_marks = moving.filter_map(|(turn, _)| {
+            let ends_at = turn.at.plus_ms(turn.run_ms);
+            let marks = self.marks.get(&turn.zone)?.iter();
+            let to_mark_ms = |mark: &Mark| if mark.closes { ends_at } else { turn.at }.since_ms(mark.at);
+            marks.map(to_mark_ms).filter(|ms| *ms > 0).min()
+        });
+        let until = runs.until().filter(|until| Some(*until) > earlier.until());
+        let over_ms = until.map(|until| until.since_ms(self.finish_at)).filter(|ms| *ms > 0);
+        to_marks.chain(over_ms).min()
+    }
+}
+
+impl<'a> Calendar<'a> {
     /// From the first run's beginning to the last one's end at the scale of a day, ms; hours and pauses are not looked at, and
     /// a refill counts as its zone's longest run.
     ///
@@ -58,9 +138,8 @@ impl Calendar<'_> {
             return finish_at.minus_ms(span_ms);
         }
         let key = (level, finish_at.0.rem_euclid(7 * DAY_MS));
-        let lead = |n_runs| finish_at.since_ms(self.start_within_hours(finish_at, day, n_runs, span_ms));
-        let leads = || (0..self.n_orders()).map(lead).max().unwrap_or(span_ms);
-        finish_at.minus_ms(*found.leads.entry(key).or_insert_with(leads))
+        let lead = || finish_at.since_ms(self.start_within_hours(finish_at, day, span_ms));
+        finish_at.minus_ms(*found.leads.entry(key).or_insert_with(lead))
     }
 
     /// Why a start cannot take place at all: the program has become longer than the day before its anchor.
@@ -76,33 +155,59 @@ impl Calendar<'_> {
     }
 
     /// The latest start from which all is given by `finish_at`; when there is none, the one from which most is.
-    fn start_within_hours(self, finish_at: UnixMs, day: Date, n_runs: u64, span_ms: u64) -> UnixMs {
-        let wanted_ms = self.plain(day, n_runs).run_ms();
+    ///
+    /// As a start is put earlier, its runs move along until one ends where its hours close, or begins where they open, or the
+    /// last is over in time: only there can it begin to fit. So the search goes from one such moment to the one before it; after
+    /// half of its tries evenly through what is left.
+    fn start_within_hours(self, finish_at: UnixMs, day: Date, span_ms: u64) -> UnixMs {
         let earliest = self.opened_before(finish_at);
-        let farm = FarmState::default();
+        let wanted_ms = (0..self.n_orders()).map(|n_runs| self.plain(day, n_runs).run_ms()).collect();
+        let marks = self.marks(earliest, finish_at);
+        let search = Search { calendar: self, finish_at, day, wanted_ms, marks };
         let mut at = finish_at.minus_ms(span_ms).max(earliest);
-        let mut best = (u64::MAX, Reverse(at));
-        for _ in 0..TRIES_MAX {
-            let bars = Bars {
-                windows: &self.program.windows,
-                crossing: self.program.crossing,
-                farm: &farm,
-                opens_before: finish_at,
-                ends_by: finish_at.max(at.plus_ms(FINISH_SPAN_MS_MAX)),
-            };
-            let conditions = Calendar { farm: &farm, ..self }.conditions(day, n_runs, Some(bars), None);
-            let runs = timeline(&self.program.sequence, &conditions, at);
-            let over_ms = runs.until().map_or(0, |until| until.since_ms(finish_at));
-            let lost_ms = wanted_ms.saturating_sub(runs.run_ms());
-            let begins_at = runs.runs.first().map_or(at, |run| run.from);
-            best = best.min((over_ms + lost_ms, Reverse(begins_at)));
-            if over_ms + lost_ms == 0 || at <= earliest {
+        let mut tried = search.tried(at);
+        let (mut least_ms, mut begins_at, mut late_at) = (tried.missing_ms, tried.begins_at, None);
+        for n_left in (1..TRIES_MAX).rev() {
+            if least_ms == 0 || at <= earliest {
                 break;
             }
-            at = at.minus_ms(over_ms.max(lost_ms)).max(earliest);
+            let is_even = n_left < TRIES_MAX / 2;
+            let left_ms = at.since_ms(earliest);
+            let step_ms =
+                if is_even { left_ms / n_left } else { search.next_ms(at, &tried).unwrap_or(left_ms) };
+            late_at = is_even.then_some(at);
+            at = at.minus_ms(step_ms.max(1)).max(earliest);
+            tried = search.tried(at);
+            if tried.missing_ms < least_ms {
+                (least_ms, begins_at) = (tried.missing_ms, tried.begins_at);
+            }
         }
-        let (_, Reverse(begins_at)) = best;
+        // An even step may have passed the latest.
+        if let Some(mut late_at) = late_at.filter(|_| least_ms == 0) {
+            while late_at.since_ms(at) > 1000 {
+                let middle = at.plus_ms(late_at.since_ms(at) / 2);
+                let tried = search.tried(middle);
+                if tried.missing_ms == 0 {
+                    (at, begins_at) = (middle, tried.begins_at);
+                } else {
+                    late_at = middle;
+                }
+            }
+        }
         begins_at
+    }
+
+    /// Where hours of the program's zones open or close that a start may meet.
+    fn marks(self, earliest: UnixMs, finish_at: UnixMs) -> BTreeMap<&'a ZoneId, Vec<Mark>> {
+        let (windows, until) = (&self.program.windows, finish_at.plus_ms(FINISH_SPAN_MS_MAX));
+        let steps = self.program.sequence.steps.iter();
+        let zones = steps.filter_map(|step| Some((&step.zone, self.site.zones.get(&step.zone)?)));
+        let marks = zones.map(|(zone, facts)| {
+            let edges = self.site.edges(windows, facts, earliest.minus_ms(1), until).into_iter();
+            let mark = |at| Mark { at, closes: self.site.bar(windows, facts, at).is_some() };
+            (zone, edges.map(mark).collect())
+        });
+        marks.collect()
     }
 
     /// When those allowed hours of the program opened that go on till a moment, or closed last before it, hours that are waited

@@ -4,6 +4,7 @@ use super::super::control::{Percent, Season};
 use super::super::day_rule::DayRule;
 use super::super::fixtures::{MINUTE_MS, OFFSET_MIN, at, at_hour, date, program, site, zone, zone_facts};
 use super::super::sequence::{Direction, Order};
+use super::super::site::Cycle;
 use super::super::start::{Clock, Repeat, StartRule, SunOffset};
 use super::super::timeline::PlannedRun;
 use super::super::windows::{Crossing, Window, Windows};
@@ -302,6 +303,53 @@ fn a_finish_begins_earlier_by_the_hours_without_water() {
     let (start, runs) = finished(50, (&[], &[(2 * 60, 2 * 60 + 20)]), Crossing::Cut);
     assert_eq!((start.as_str(), runs[1].as_str()), ("25 00:20", "b 01:10 50"));
     assert_eq!(runs[5], "f 04:50 50");
+}
+
+#[test]
+fn a_finish_begins_at_the_latest_moment_from_which_all_is_given() {
+    let hours = |from_min, to_min| vec![Window::daily(DayWindow::new(from_min, to_min).unwrap())];
+    let starts = |steps: &[(&str, u32)], finish: (u16, u16), set: &dyn Fn(&mut Farm)| {
+        let mut farm = Farm::new(program(steps));
+        farm.program.starts = vec![StartRule { anchor: Anchor::Finish, ..at_hour(finish.0, finish.1) }];
+        set(&mut farm);
+        [Crossing::Cut, Crossing::Move, Crossing::Skip].map(|crossing| {
+            farm.program.crossing = crossing;
+            let start = farm.calendar().next_start(at(24, 0, 0)).unwrap();
+            let timeline = farm.calendar().timeline(&start, start.at);
+            assert!(timeline.until().unwrap() <= start.finish_at.unwrap(), "{crossing:?} {timeline:?}");
+            assert_eq!(timeline.skips, [], "{crossing:?}");
+            let wanted_ms: u64 = steps.iter().map(|(_, minutes)| u64::from(*minutes) * MINUTE_MS).sum();
+            assert_eq!(timeline.run_ms(), wanted_ms, "{crossing:?}");
+            let later = farm.calendar().timeline(&start, start.at.plus_ms(MINUTE_MS));
+            let is_all = later.run_ms() == wanted_ms && later.until().unwrap() <= start.finish_at.unwrap();
+            assert!(!is_all, "{crossing:?}: no later than needed");
+            written(start.at)
+        })
+    };
+    // Five minutes too much for the time after the closing: before it, though that is three hours long.
+    let closed = |farm: &mut Farm| farm.program.windows.no_water = hours(17 * 60, 20 * 60 + 10);
+    assert_eq!(starts(&[("a", 40)], (20, 45), &closed), ["24 16:20"; 3]);
+    assert_eq!(starts(&[("a", 35)], (20, 45), &closed), ["24 20:10"; 3]);
+    // Hours of the second zone that close an hour before the end: no more than the two need.
+    let second = |farm: &mut Farm| {
+        farm.site.zones.get_mut(&zone("b")).unwrap().windows.no_water = hours(17 * 60, 22 * 60);
+    };
+    assert_eq!(starts(&[("a", 40), ("b", 9)], (18, 0), &second), ["24 16:11"; 3]);
+    // The first zone may run after its closing or before it, the second in one gap only.
+    let gaps = |farm: &mut Farm| {
+        farm.site.zones.get_mut(&zone("b")).unwrap().windows.allowed = hours(15 * 60, 15 * 60 + 30);
+    };
+    assert_eq!(starts(&[("a", 40), ("b", 30), ("c", 5)], (18, 0), &gaps)[1], "24 14:20");
+    // More portions than tries: no minute later would do.
+    let many = |farm: &mut Farm| {
+        farm.program.windows.no_water = hours(10 * 60, 15 * 60);
+        farm.site.zones.get_mut(&zone("a")).unwrap().cycle = Cycle::new(MINUTE_MS, 0);
+    };
+    let found = starts(&[("b", 119), ("c", 119), ("a", 119)], (15, 5), &many);
+    assert!(
+        found.iter().all(|start| start.as_str() > "24 04:00" && start.as_str() < "24 04:10"),
+        "{found:?}"
+    );
 }
 
 #[test]

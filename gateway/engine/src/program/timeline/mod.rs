@@ -84,6 +84,16 @@ pub struct Timeline {
     pub runs: Vec<PlannedRun>,
     /// What is left out; the same once only.
     pub skips: Vec<SkippedRun>,
+    /// When each portion could begin if no hours were closed, in the order in which they were placed or left out.
+    pub(super) turns: Vec<Ready>,
+}
+
+/// A portion whose turn has come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Ready {
+    pub(super) zone: ZoneId,
+    pub(super) at: UnixMs,
+    pub(super) run_ms: u64,
 }
 
 /// One opening of a valve.
@@ -353,6 +363,8 @@ impl<'a> Planner<'a> {
                 self.out.skip(turn.step_idx, turn.step, too_many(), wanted_ms);
                 continue;
             }
+            let ready = Ready { zone: turn.step.zone.clone(), at: next.ready_at, run_ms };
+            self.out.turns.push(ready);
             let placed = match self.fit(turn, next, run_ms, &mut hours) {
                 Ok(placed) => placed,
                 Err(reason) => {
