@@ -187,7 +187,7 @@ async fn opensprinkler_notifications_per_kind() {
         ("confirmed", &["manual_start"]),
         ("stopping", &["manual_stop"]),
         ("stopped", &["manual_stop"]),
-        ("adjusted", &["rain_delay", "pause_ended"]),
+        ("adjusted", &["rain_delay", "rain_delay_ended"]),
         ("reported", &["irrigated_by_hand"]),
         ("refused", &["locked"]),
         ("locked", &["locked"]),

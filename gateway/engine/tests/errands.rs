@@ -232,3 +232,39 @@ fn a_pause_of_water_refuses_sets_and_programs_by_hand() {
     run_set(&mut field, RunSet::Once, &["z1", "z2"]);
     field.check(&["z1 skipped by Lan: locked", "farm scheduled by Lan: once_started", "open v2"]);
 }
+
+#[test]
+fn the_end_of_a_pause_says_which_pause_and_what_still_holds() {
+    let mut field = Field::new(by_program(&[("z1", 5)]));
+    let until = after_s(&field, 2 * HOUR_S);
+    let kinds = [Pause::Rain, Pause::Farm, Pause::Water];
+    // Nothing was paused: nothing is told.
+    for kind in kinds {
+        field.feed(Input::Pause { kind, until: None, by: "Lan" });
+    }
+    field.feed(Input::SuspendZone { zone: &zone("z1"), until: None, by: "Lan" });
+    let is_told = |field: &Field| field.log.iter().any(|line| line.contains("ended"));
+    assert!(!is_told(&field), "{:?}", field.log);
+    for kind in kinds {
+        field.feed(Input::Pause { kind, until, by: "Lan" });
+    }
+    field.feed(Input::SuspendZone { zone: &zone("z1"), until, by: "Lan" });
+    field.log.clear();
+    field.feed(Input::Pause { kind: Pause::Farm, until: None, by: "Lan" });
+    field.check(&[
+        "farm adjusted by Lan: pause_ended",
+        "farm adjusted by Lan: rain_delay",
+        "farm adjusted by Lan: water_paused",
+    ]);
+    field.log.clear();
+    field.feed(Input::Pause { kind: Pause::Water, until: None, by: "Lan" });
+    field.check(&["farm adjusted by Lan: water_pause_ended", "farm adjusted by Lan: rain_delay"]);
+    field.log.clear();
+    field.feed(Input::SuspendZone { zone: &zone("z1"), until: None, by: "Lan" });
+    field.check(&["z1 adjusted by Lan: zone_pause_ended", "z1 adjusted by Lan: rain_delay"]);
+    field.log.clear();
+    // What is over by itself is not ended by a person.
+    field.wait_s(2 * HOUR_S + 60);
+    field.feed(Input::Pause { kind: Pause::Rain, until: None, by: "Lan" });
+    assert!(!field.has("farm adjusted by Lan: rain_delay_ended"), "{:?}", field.log);
+}

@@ -19,7 +19,15 @@ const LOCK_ROWS_MAX: u32 = 1000;
 const FARM_ROWS_MAX: u32 = 10_000;
 
 /// Reasons of entries about the whole farm.
-const FOR_ALL: [&str; 5] = ["stop_all", "rain_delay", "suspended", "water_paused", "pause_ended"];
+const FOR_ALL: [&str; 7] = [
+    "stop_all",
+    "rain_delay",
+    "suspended",
+    "water_paused",
+    "pause_ended",
+    "rain_delay_ended",
+    "water_pause_ended",
+];
 
 const HOUR_US: i64 = 3_600_000_000;
 

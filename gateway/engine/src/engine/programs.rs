@@ -136,6 +136,11 @@ impl Engine {
 
     pub(super) fn pause(&mut self, now: Now, kind: Pause, until: Option<UnixMs>, by: &str) {
         let farm = &mut self.schedule.farm;
+        let (before, ended) = match kind {
+            Pause::Rain => (farm.rain_delay_until, Reason::RainDelayEnded {}),
+            Pause::Farm => (farm.suspended_until, Reason::PauseEnded {}),
+            Pause::Water => (farm.water_paused_until, Reason::WaterPauseEnded {}),
+        };
         let until = match kind {
             Pause::Rain => {
                 farm.rain_delay_until = until;
@@ -151,9 +156,35 @@ impl Engine {
             },
         };
         self.schedule.forget_starts();
-        self.tell_farm(now, Event::Adjusted, pause_reason(until, now, kind), by);
+        let set = match kind {
+            Pause::Rain => rain_delay(until, now),
+            Pause::Farm => suspended(until, now),
+            Pause::Water => water_paused(until, now),
+        };
+        match set {
+            Some(reason) => self.tell_farm(now, Event::Adjusted, reason, by),
+            None => self.tell_pause_end(now, None, before, ended, by),
+        }
         self.out.actions.push_back(Action::RememberFarm { farm: self.schedule.farm.clone() });
         self.tell_suspensions(now);
+    }
+
+    /// Tells that a pause is over, if there was one, and which others still hold.
+    fn tell_pause_end(&mut self, now: Now, zone: Option<ZoneId>, before: Option<UnixMs>, ended: Reason, by: &str) {
+        // Without the time, nobody knows whether it was over.
+        if before.is_none_or(|before| now.wall.is_some_and(|wall| before <= wall)) {
+            return;
+        }
+        let farm = &self.schedule.farm;
+        let of_zone = zone.as_ref().and_then(|zone| farm.zones_suspended_until.get(zone).copied());
+        let others = [
+            suspended(farm.suspended_until.max(of_zone), now),
+            rain_delay(farm.rain_delay_until, now),
+            water_paused(farm.water_paused_until, now),
+        ];
+        for reason in [Some(ended)].into_iter().chain(others).flatten() {
+            self.tell(now, zone.clone(), Event::Adjusted, By::Person(by.to_owned()), reason);
+        }
     }
 
     /// Tells each zone the pause that holds for it; all of them before the first is looked at, which may let another start.
@@ -172,13 +203,20 @@ impl Engine {
             return self.tell_farm(now, Event::Refused, Reason::UnknownZone { zone: zone.clone() }, by);
         }
         let (zones, known) = (&mut self.schedule.farm.zones_suspended_until, &self.zone_idx);
+        let before = zones.get(zone).copied();
         // What is over, or of a zone that is gone, is not carried along.
         let is_ahead = |until: UnixMs| now.wall.is_none_or(|wall| until > wall);
         zones.retain(|other, until| other != zone && known.contains_key(other) && is_ahead(*until));
         zones.extend(until.filter(|until| is_ahead(*until)).map(|until| (zone.clone(), until)));
         self.schedule.forget_starts();
-        let reason = pause_reason(until, now, Pause::Farm);
-        self.tell(now, Some(zone.clone()), Event::Adjusted, By::Person(by.to_owned()), reason);
+        match suspended(until, now) {
+            Some(reason) => {
+                self.tell(now, Some(zone.clone()), Event::Adjusted, By::Person(by.to_owned()), reason);
+            }
+            None => {
+                self.tell_pause_end(now, Some(zone.clone()), before, Reason::ZonePauseEnded {}, by);
+            }
+        }
         self.out.actions.push_back(Action::RememberFarm { farm: self.schedule.farm.clone() });
         self.tell_suspensions(now);
     }
@@ -359,14 +397,22 @@ fn changed_from(id: &ProgramId, wish: ProgramWish, was: &Control, now: Now) -> O
     }
 }
 
-/// A pause in words; one whose end has passed is over.
-fn pause_reason(until: Option<UnixMs>, now: Now, kind: Pause) -> Reason {
-    match (remaining_s(until, now), kind) {
-        (0, _) => Reason::PauseEnded {},
-        (remaining_s, Pause::Rain) => Reason::RainDelay { remaining_s },
-        (remaining_s, Pause::Farm) => Reason::Suspended { remaining_s },
-        (remaining_s, Pause::Water) => Reason::WaterPaused { remaining_s },
-    }
+/// The farm's or a zone's pause in words; `None`: it is over.
+fn suspended(until: Option<UnixMs>, now: Now) -> Option<Reason> {
+    let remaining_s = remaining_s(until, now);
+    (remaining_s > 0).then_some(Reason::Suspended { remaining_s })
+}
+
+/// The rain delay in words; `None`: it is over.
+fn rain_delay(until: Option<UnixMs>, now: Now) -> Option<Reason> {
+    let remaining_s = remaining_s(until, now);
+    (remaining_s > 0).then_some(Reason::RainDelay { remaining_s })
+}
+
+/// The pause of all water in words; `None`: it is over.
+fn water_paused(until: Option<UnixMs>, now: Now) -> Option<Reason> {
+    let remaining_s = remaining_s(until, now);
+    (remaining_s > 0).then_some(Reason::WaterPaused { remaining_s })
 }
 
 /// How long it is until then, s; 0 when it is over or nobody knows the time.

@@ -179,8 +179,14 @@ reasons! {
         rule: RuleId = "The rule.",
         times_max: u32 = "How often it may within 24 hours.",
     }
-    /// A person takes back a pause.
+    /// A person takes back the farm's pause.
     PauseEnded = "pause_ended" {}
+    /// A person takes back the rain delay.
+    RainDelayEnded = "rain_delay_ended" {}
+    /// A person takes back the pause of all water.
+    WaterPauseEnded = "water_pause_ended" {}
+    /// A person takes back a zone's pause.
+    ZonePauseEnded = "zone_pause_ended" {}
     /// A person made the run longer.
     RunExtended = "run_extended" {
         by_s: u64 = "How much longer: what was asked for, as far as the zone may run.",
