@@ -268,3 +268,18 @@ fn the_end_of_a_pause_says_which_pause_and_what_still_holds() {
     field.feed(Input::Pause { kind: Pause::Rain, until: None, by: "Lan" });
     assert!(!field.has("farm adjusted by Lan: rain_delay_ended"), "{:?}", field.log);
 }
+
+#[test]
+fn a_soak_shorter_than_the_rest_between_runs_is_kept_within_a_run() {
+    let mut plan = by_program(&[("z1", 30)]);
+    zone_of(&mut plan, "z1").cycle = Cycle::new(600_000, 300_000);
+    zone_of(&mut plan, "z1").min_off_s = 1800;
+    let day = plan.programs.values_mut().next().unwrap();
+    day.sequence.steps[0].repeats = 2;
+    let mut field = Field::new(plan);
+    field.wait_s(4 * HOUR_S);
+    let opened = field.seconds("open v1");
+    let waits: Vec<u64> = opened.windows(2).map(|pair| (pair[1] - pair[0]) / 60).collect();
+    // Ten minutes and five, within each run; ten and thirty between the two.
+    assert_eq!(waits, [15, 15, 40, 15, 15], "{opened:?} {:?}", field.log);
+}

@@ -170,7 +170,14 @@ impl Engine {
     }
 
     /// Tells that a pause is over, if there was one, and which others still hold.
-    fn tell_pause_end(&mut self, now: Now, zone: Option<ZoneId>, before: Option<UnixMs>, ended: Reason, by: &str) {
+    fn tell_pause_end(
+        &mut self,
+        now: Now,
+        zone: Option<ZoneId>,
+        before: Option<UnixMs>,
+        ended: Reason,
+        by: &str,
+    ) {
         // Without the time, nobody knows whether it was over.
         if before.is_none_or(|before| now.wall.is_some_and(|wall| before <= wall)) {
             return;

@@ -119,10 +119,9 @@ struct Line {
     /// By their moments.
     jobs: VecDeque<Job>,
     held_until: Option<UnixMs>,
-    free_at: Option<UnixMs>,
+    closed_at: Option<UnixMs>,
     /// The deadline of its first job while that waits for room.
     deadline: Option<UnixMs>,
-    rest_ms: u64,
 }
 
 /// What became of a run.
@@ -162,7 +161,6 @@ impl<'a> Play<'a> {
     /// Zones that are all closed.
     fn new(rules: &'a Rules, pipes: Pipes, patience_s: u32, from: UnixMs) -> Self {
         let Pipes { network, rests } = pipes;
-        let line = |facts: &crate::program::ZoneFacts| Line { rest_ms: facts.rest_ms(), ..Line::default() };
         Self {
             rules,
             network,
@@ -171,7 +169,7 @@ impl<'a> Play<'a> {
             patience_ms: u64::from(patience_s) * 1000,
             base: from,
             ids: rules.site.zones.keys().collect(),
-            lines: rules.site.zones.values().map(line).collect(),
+            lines: rules.site.zones.values().map(|_| Line::default()).collect(),
             wakes: BTreeSet::new(),
             fates: BTreeMap::new(),
             left: Vec::new(),
@@ -320,7 +318,7 @@ impl<'a> Play<'a> {
                 return;
             }
             line.held_until = None;
-            line.free_at = Some(held_until.plus_ms(line.rest_ms));
+            line.closed_at = Some(held_until);
             self.network.set_held(zone_idx, false);
             self.rests.close(zone_idx, at);
             self.leaving.push(zone_idx);
@@ -329,7 +327,10 @@ impl<'a> Play<'a> {
             let Some(line) = self.lines.get_mut(zone_idx) else { return };
             line.deadline = None;
             let Some(job) = line.jobs.front() else { break };
-            let begins_at = line.free_at.map_or(job.errand.from, |free_at| free_at.max(job.errand.from));
+            let facts = self.ids.get(zone_idx).and_then(|id| self.rules.site.zones.get(id));
+            let rest_ms = facts.map_or(0, |facts| facts.rest_before_ms(job.errand.cycle));
+            let rested_at = line.closed_at.map(|closed_at| closed_at.plus_ms(rest_ms));
+            let begins_at = rested_at.map_or(job.errand.from, |rested_at| rested_at.max(job.errand.from));
             if begins_at > at {
                 self.wakes.insert((begins_at, zone_idx));
                 break;

@@ -194,10 +194,19 @@ impl ZoneFacts {
         u64::try_from(volume_ml).ok()
     }
 
-    /// Shortest time between two openings of the valve that counts, ms.
-    pub(crate) fn rest_ms(&self) -> u64 {
+    /// Shortest time between the end of a run and a further one, ms.
+    fn rest_ms(&self) -> u64 {
         let soak_ms = self.cycle.map_or(0, Cycle::soak_ms_min);
         self.rest_ms.max(soak_ms).clamp(1000, SOAK_MS_MAX)
+    }
+
+    /// Shortest time before a portion, ms: between two portions of one run it is their soak alone, even where that is shorter
+    /// than the rest between two runs.
+    pub(crate) fn rest_before_ms(&self, cycle: u32) -> u64 {
+        match self.cycle.filter(|_| cycle > 1) {
+            Some(cycle) => cycle.soak_ms_min().clamp(1000, SOAK_MS_MAX),
+            None => self.rest_ms(),
+        }
     }
 
     /// In how many portions a run is given.

@@ -318,11 +318,10 @@ impl Zone {
             let remaining_s = seconds_to(now, self.rest_until);
             return Some(Verdict::Blocked(Reason::RestAfterStop { by, remaining_s }));
         }
-        if now.mono < self.off_until && !self.passes_rest(errand) {
+        let off_until = self.off_until_for(errand, rules);
+        if now.mono < off_until && !self.passes_rest(errand) {
             // The soak between two portions is part of the plan, not news.
-            return Some(Verdict::Content(Reason::MinimumOff {
-                remaining_s: seconds_to(now, self.off_until),
-            }));
+            return Some(Verdict::Content(Reason::MinimumOff { remaining_s: seconds_to(now, off_until) }));
         }
         if let Some(soaks_ms) = self.soaks_ms(errand, wall, rules) {
             return Some(Verdict::Content(Reason::MinimumOff { remaining_s: soaks_ms.div_ceil(1000) }));
@@ -349,10 +348,18 @@ impl Zone {
         errand.is_test() || (is_ad_hoc(&errand.program) && is_asked_since())
     }
 
+    /// Until when the zone stays off before an errand: between two portions of one run it is their soak alone.
+    fn off_until_for(&self, errand: &Errand, rules: &Rules) -> MonoMs {
+        let facts = rules.site.zones.get(&self.desk.id).filter(|_| errand.cycle > 1);
+        let off_ms = u64::from(self.plan.min_off_s) * 1000;
+        let sooner_ms = facts.map_or(0, |facts| off_ms.saturating_sub(facts.rest_before_ms(errand.cycle)));
+        MonoMs(self.off_until.0.saturating_sub(sooner_ms))
+    }
+
     /// How long the zone still rests and soaks before a program's run, whatever has delayed the one before; `None`: no longer.
     fn soaks_ms(&self, errand: &Errand, wall: UnixMs, rules: &Rules) -> Option<u64> {
         let closed_at = self.memory.last_closed_at.filter(|at| *at <= wall && !is_ad_hoc(&errand.program))?;
-        let rest_ms = rules.site.zones.get(&self.desk.id)?.rest_ms();
+        let rest_ms = rules.site.zones.get(&self.desk.id)?.rest_before_ms(errand.cycle);
         let soaked_at = closed_at.plus_ms(rest_ms.saturating_sub(SOAK_SLACK_MS));
         Some(soaked_at.since_ms(wall)).filter(|left_ms| *left_ms > 0)
     }
@@ -495,9 +502,10 @@ impl Zone {
             return Some(turn.mono().plus_ms(first.from.since_ms(wall)));
         }
         let ahead = |at: MonoMs| (at > turn.mono()).then_some(at);
-        let waits = [self.pause_until, self.rest_until, self.off_until].into_iter().filter_map(ahead);
         let id = &self.desk.id;
         let due = self.due(turn.now)?;
+        let off_until = self.off_until_for(due, turn.rules);
+        let waits = [self.pause_until, self.rest_until, off_until].into_iter().filter_map(ahead);
         let hours_at = match turn.rules.fit_errand(due, id, wall) {
             Fit::Runs { .. } => turn.rules.closes_at(&due.program, id, wall),
             // Hours open on whole minutes of the day; those of a run that waits for others are looked for again in an hour.

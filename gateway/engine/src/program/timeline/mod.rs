@@ -375,7 +375,7 @@ impl<'a> Planner<'a> {
                 }
             };
             let until = placed.from.plus_ms(placed.run_ms);
-            self.rested_at.insert(&turn.step.zone, until.plus_ms(turn.facts.rest_ms()));
+            self.rested_at.insert(&turn.step.zone, until.plus_ms(job.rest_ms()));
             let own_delay_s = if job.n_done == job.n_cycles { turn.step.delay_s } else { 0 };
             let delay_ms = (i64::from(self.sequence.delay_s) + i64::from(own_delay_s)) * 1000;
             busy_until = busy_until.max(until);
@@ -489,6 +489,12 @@ impl Job<'_, '_> {
         let cycle_ms = upto_ms(self.n_done + 1) - upto_ms(self.n_done);
         self.n_done += 1;
         u64::try_from(cycle_ms).unwrap_or(u64::MAX)
+    }
+
+    /// Shortest time from the end of the portion that was taken last to the zone's next opening, ms.
+    fn rest_ms(&self) -> u64 {
+        let next = if self.n_done < self.n_cycles { self.n_done + 1 } else { 1 };
+        self.turn.facts.rest_before_ms(next)
     }
 
     /// What the limits of its zone keep from the portion that was taken last, ms: the first bears it all.

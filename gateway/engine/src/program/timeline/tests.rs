@@ -100,6 +100,18 @@ fn others_run_while_a_zone_soaks() {
 }
 
 #[test]
+fn portions_of_one_run_wait_for_their_soak_alone() {
+    let mut site = site();
+    let a = site.zones.get_mut(&zone("a")).unwrap();
+    (a.rest_ms, a.cycle) = (30 * MINUTE_MS, Cycle::new(10 * MINUTE_MS, 5 * MINUTE_MS));
+    check(&site, &minutes_of(&[("a", 30)]), &["a 0-10", "a 15-25", "a 30-40"]);
+    // Another run of the zone waits for its rest.
+    check(&site, &minutes_of(&[("a", 20), ("a", 20)]), &["a 0-10", "a 15-25", "a 55-65", "a 70-80"]);
+    site.zones.get_mut(&zone("a")).unwrap().cycle = Cycle::new(10 * MINUTE_MS, 40 * MINUTE_MS);
+    check(&site, &minutes_of(&[("a", 20)]), &["a 0-10", "a 50-60"]);
+}
+
+#[test]
 fn a_zone_rests_between_its_runs_and_the_line_is_kept() {
     let mut site = site();
     site.zones.get_mut(&zone("a")).unwrap().rest_ms = 10 * MINUTE_MS;
