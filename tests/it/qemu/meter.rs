@@ -4,8 +4,8 @@
 use super::{chip_with, installation};
 use crate::farm::{Farm, NODE, ZONE};
 use giot_firmware::settings::ValvePlan;
-use giot_store::ValveEventRow;
 use giot_shared::ids::ValveId;
+use giot_store::ValveEventRow;
 use giot_tests::giot::wait_for;
 use giot_tests::node::PATIENCE;
 use giot_tests::noise::{self, Noise};

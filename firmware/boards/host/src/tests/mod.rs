@@ -388,5 +388,5 @@ async fn rows_out_of_order_are_refused() {
         |_| {},
         std::future::pending(),
     );
-    assert!(matches!(played.await, Err(crate::NodeError::RowOutOfOrder(_))));
+    assert!(matches!(played.await, Err(NodeError::RowOutOfOrder(_))));
 }
