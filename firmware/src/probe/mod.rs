@@ -48,7 +48,7 @@ pub enum Sample {
 pub enum ProbeFault {
     /// No answer, a broken line, a converter fault.
     NoAnswer,
-    /// A valve was due first, or the device is to be asked again when others had their turn; the read is repeated.
+    /// A valve was due first; the read is repeated.
     Interrupted,
 }
 

@@ -3,7 +3,7 @@
 //! Wake-ups in order of priority, at every turn:
 //! 1. valve deadlines and everything else that the node does about valves (actions are taken valves first);
 //! 2. downlinks: the network future is polled before a probe is read and before the board's wait;
-//! 3. sampling: one probe a turn, given up when a valve is due, so that no order waits for more than one answer on a line;
+//! 3. sampling: one probe a turn, given up when a valve is due, so that no order waits for more than one of them;
 //! 4. sending: answers and Hellos before records.
 //!
 //! No network wait can hold up a valve: network futures are never awaited alone, but beside the node.

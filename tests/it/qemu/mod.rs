@@ -291,7 +291,7 @@ fn a_latching_valve_gets_one_pulse_at_a_time_and_two_to_close_at_boot() {
 
 /// Eight devices that nobody has connected are asked all the time.
 #[test]
-fn a_stop_waits_for_no_more_than_one_answer_on_the_line() {
+fn a_stop_waits_for_no_more_than_one_probe_on_the_line() {
     let farm = Farm::new("lease_min = 10\nautomatic = false");
     let mut made = installation(&farm.kit());
     for number in 10..18 {
@@ -310,7 +310,8 @@ fn a_stop_waits_for_no_more_than_one_answer_on_the_line() {
     until_open(&chip, false, PATIENCE);
     let took = monotonic() - asked_at;
     println!("stopped after {took:?}");
-    assert!(took < Duration::from_millis(1500), "{took:?}");
+    // Three tries of one probe.
+    assert!(took < Duration::from_millis(3000), "{took:?}");
 }
 
 /// `giot node …` in a farm's data folder.

@@ -18,10 +18,9 @@ pub use map::{Field, Preset};
 pub use scan::{BAUDS, Found, SCAN_ADDRESSES, ShownWords, Sighting, scan};
 
 use crate::probe::{ProbeFault, Sample};
-use crate::settings::PROBES_MAX;
 use core::task::Poll;
 use embassy_futures::poll_once;
-use embassy_time::{Duration, Instant, Timer, with_timeout};
+use embassy_time::{Duration, Timer, with_timeout};
 use embedded_io_async::{Read, Write};
 use giot_shared::metric::Metric;
 
@@ -64,30 +63,16 @@ pub enum LineError {
     Port,
 }
 
-/// After a device has used up its tries its other values are missing at once for so long, ms: the rest of a round in which several
-/// devices do not answer.
-const MUTE_MS: u64 = 3000;
-
 /// The master of one RS485 line.
 #[derive(Debug)]
 pub struct Line<S> {
     port: S,
-    /// Devices that did not answer the last time.
-    silent: heapless::Vec<Silent, PROBES_MAX>,
-}
-
-/// A device that did not answer.
-#[derive(Clone, Copy, Debug)]
-struct Silent {
-    address: u8,
-    n_tries: u8,
-    last_at: Instant,
 }
 
 impl<S: Read + Write> Line<S> {
     /// Takes a serial port that no other code reads or writes.
     pub const fn new(port: S) -> Self {
-        Self { port, silent: heapless::Vec::new() }
+        Self { port }
     }
 
     /// The port, to change its speed.
@@ -95,12 +80,11 @@ impl<S: Read + Write> Line<S> {
         &mut self.port
     }
 
-    /// One register of a planned probe as a sample, asked for once. Not cancel-safe in the sense that an answer under way is lost; the
+    /// One register of a planned probe as a sample. Not cancel-safe in the sense that an answer under way is lost; the
     /// next question throws it away.
     ///
     /// # Errors
-    /// [`ProbeFault::Interrupted`] when it is to be asked for again, after whatever else has waited; [`ProbeFault::NoAnswer`] when the
-    /// device has used up its tries, which it has until it answers again, and where such a probe does not measure the metric.
+    /// [`ProbeFault::NoAnswer`], also where such a probe does not measure the metric.
     pub async fn sample(
         &mut self,
         address: u8,
@@ -109,36 +93,8 @@ impl<S: Read + Write> Line<S> {
     ) -> Result<Sample, ProbeFault> {
         let field = preset.field(metric).ok_or(ProbeFault::NoAnswer)?;
         let question = field.question(address).ok_or(ProbeFault::NoAnswer)?;
-        let known = self.silent.iter().position(|device| device.address == address);
-        let n_tries = known.and_then(|idx| self.silent.get(idx)).map_or(0, |device| {
-            let is_mute = device.last_at.elapsed() < Duration::from_millis(MUTE_MS);
-            if device.n_tries >= Patience::READING.n_tries && is_mute { u8::MAX } else { device.n_tries }
-        });
-        if n_tries == u8::MAX {
-            return Err(ProbeFault::NoAnswer);
-        }
-        let answer = self.ask_once(&question, Patience::READING.answer_ms).await;
-        if let Some(idx) = known {
-            self.silent.swap_remove(idx);
-        }
-        match answer {
-            Ok(words) => words.first().map(|&word| field.sample(word)).ok_or(ProbeFault::NoAnswer),
-            Err(LineError::Frame(FrameError::Exception(_))) => Err(ProbeFault::NoAnswer),
-            Err(_) => Err(self.fell_silent(address, n_tries)),
-        }
-    }
-
-    /// A device did not answer once more.
-    fn fell_silent(&mut self, address: u8, n_before: u8) -> ProbeFault {
-        let n_tries = n_before.saturating_add(1).min(Patience::READING.n_tries);
-        // There are no more devices than probes; one without a place is not asked again.
-        let silent = Silent { address, n_tries, last_at: Instant::now() };
-        let is_noted = self.silent.push(silent).is_ok();
-        if is_noted && n_tries < Patience::READING.n_tries {
-            ProbeFault::Interrupted
-        } else {
-            ProbeFault::NoAnswer
-        }
+        let words = self.ask(&question, Patience::READING).await.map_err(|_| ProbeFault::NoAnswer)?;
+        words.first().map(|&word| field.sample(word)).ok_or(ProbeFault::NoAnswer)
     }
 
     /// Asks until an answer fits or patience ends. A device that says that it cannot is not asked again.

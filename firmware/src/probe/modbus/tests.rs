@@ -237,7 +237,7 @@ impl<F> Read for Scripted<F> {
     async fn read(&mut self, bytes: &mut [u8]) -> Result<usize, Infallible> {
         match self.coming.front() {
             Some(&(at_ms, _)) if at_ms > now_ms() => {
-                Timer::at(Instant::from_millis(at_ms)).await;
+                Timer::at(embassy_time::Instant::from_millis(at_ms)).await;
             }
             Some(_) => {}
             None => core::future::pending().await,
@@ -319,41 +319,6 @@ fn a_spoilt_or_foreign_answer_is_asked_for_again() {
 fn a_device_that_cannot_is_not_asked_again() {
     let (answer, n_asked, _) = ask(|_, _| vec![(20, framed(&[1, 0x83, 2]))]);
     assert_eq!((answer, n_asked), (Err(LineError::Frame(FrameError::Exception(2))), 1));
-}
-
-/// Reads a value of each address, one after the other; gives what came of it and how long each took, ms.
-fn sample_all(
-    line: &mut Line<impl Read + Write>,
-    addresses: &[u8],
-) -> Vec<(Result<Sample, ProbeFault>, u64)> {
-    let sample = |&address| {
-        let began_ms = now_ms();
-        let sample = block_on(line.sample(address, Preset::A, Metric::SoilMoisture));
-        (sample, now_ms() - began_ms)
-    };
-    addresses.iter().map(sample).collect()
-}
-
-#[test]
-fn a_planned_probe_that_is_silent_keeps_nobody_waiting() {
-    use ProbeFault::{Interrupted, NoAnswer};
-    let once_ms = GAP_MS + Patience::READING.answer_ms;
-    assert!(once_ms < 1000);
-    let mut line = Scripted::line(|n, _| if n < 5 { Vec::new() } else { vec![(30, moisture(300))] });
-    // Again after others, and then its other values are missing at once.
-    let tried = sample_all(&mut line, &[1, 1, 1, 1, 1]);
-    let (again, missing) = ((Err(Interrupted), once_ms), (Err(NoAnswer), once_ms));
-    assert_eq!(tried, [again, again, missing, (Err(NoAnswer), 0), (Err(NoAnswer), 0)]);
-    // In the next round one question is enough.
-    block_on(Timer::after_millis(MUTE_MS));
-    assert_eq!(sample_all(&mut line, &[1, 1]), [missing, (Err(NoAnswer), 0)]);
-    // Another device has tries of its own.
-    assert_eq!(sample_all(&mut line, &[2]), [again]);
-    block_on(Timer::after_millis(MUTE_MS));
-    // Once it has answered, it has all its tries again.
-    let answered = sample_all(&mut line, &[1, 1]);
-    assert!(answered.iter().all(|(sample, _)| sample.is_ok()), "{answered:?}");
-    assert!(line.silent.iter().all(|device| device.address == 2));
 }
 
 /// Otherwise the value of one register would be taken for that of another for ever after.
