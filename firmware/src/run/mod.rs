@@ -22,7 +22,7 @@ use crate::node::{Action, Boot, Node, Standing, closing_of};
 use crate::outbox::{Outbox, OutboxError};
 use crate::settings::{NodeConfig, Settings, SettingsError, Setup, Trial, ValveKind};
 use crate::sleep::{Rest, begin_epoch};
-use closing::{close_left_over, every_valve, to_remember};
+use closing::{close_left_over, every_valve, remembered, to_remember};
 use core::fmt;
 use core::future::{Future, poll_fn};
 use core::pin::{Pin, pin};
@@ -149,10 +149,7 @@ pub async fn run<B: Board, C: Connector, F: MultiwriteNorFlash>(
         }
     }
     let mut settings = Settings::open(flash.settings);
-    let last = match &mut settings {
-        Ok(settings) => settings.latching().await,
-        Err(error) => Err(*error),
-    };
+    let last = remembered(&mut settings).await;
     let left = last.clone().map_or_else(|_| every_valve(), Option::unwrap_or_default);
     let unclosed = close_left_over(board, &config.valves, &left).await;
     // Whatever fails from here on, the valves are closed. A map that cannot be read is begun anew below.

@@ -27,6 +27,16 @@ fn left_over(
     strangers.map(|valve| closing_of(&latching(valve))).collect()
 }
 
+/// What the settings remember, where they could be opened.
+pub(super) async fn remembered<F: MultiwriteNorFlash>(
+    settings: &mut Result<Settings<F>, SettingsError>,
+) -> Result<Option<Latching>, SettingsError> {
+    match settings {
+        Ok(settings) => settings.latching().await,
+        Err(error) => Err(*error),
+    }
+}
+
 /// Every valve that a board may have, for who cannot know which of them are latching.
 pub(super) fn every_valve() -> Latching {
     (0..).take(VALVES_MAX).map(ValveId).collect()
