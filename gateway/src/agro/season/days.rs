@@ -197,6 +197,12 @@ impl Compiler<'_> {
             }
             let efficiency_percent =
                 irrigation.efficiency_percent.as_ref().map_or(100.0, |value| *value.get_ref());
+            if !(1.0..=100.0).contains(&efficiency_percent) {
+                let place = irrigation.efficiency_percent.as_ref().map(Spanned::span);
+                let field = format!("{field}.efficiency_percent");
+                self.problem(place, &field, format_args!("{efficiency_percent} is not between 1 and 100 %"));
+                continue;
+            }
             day.watering = Some(Watering {
                 depth_mm: *irrigation.depth_mm.get_ref(),
                 wetted: *irrigation.wetted.get_ref(),
@@ -246,7 +252,12 @@ impl Compiler<'_> {
 
     fn check_day(&mut self, day: &DayInput, field: &str, place: std::ops::Range<usize>) {
         if let Err(error) = day.check() {
-            self.problem(place, &format!("{field}.{}", error.field()), error);
+            // The engine names the day's own quantity.
+            let key = match error.field() {
+                "irrigation_mm" => "depth_mm",
+                key => key,
+            };
+            self.problem(place, &format!("{field}.{key}"), error);
         }
     }
 }

@@ -130,6 +130,27 @@ fn every_problem_is_reported_at_once_with_its_line() {
 }
 
 #[test]
+fn a_wrong_irrigation_is_blamed_on_the_key_that_is_written() {
+    for (line, wrong, key) in [
+        ("depth_mm = 12.0                   # gross", "depth_mm = -1", "depth_mm"),
+        (
+            "efficiency_percent = 90           # default",
+            "efficiency_percent = 0 # default",
+            "efficiency_percent",
+        ),
+        (
+            "efficiency_percent = 90           # default",
+            "efficiency_percent = 101 # default",
+            "efficiency_percent",
+        ),
+    ] {
+        let text = with(line, wrong);
+        let field = format!("irrigation[0].{key}");
+        assert_eq!(problems(&text), [(Some(line_of(&text, wrong)), field)]);
+    }
+}
+
+#[test]
 fn a_value_of_the_weather_names_its_line_and_the_remedy() {
     let text = with("2025-01-15,", "2025-01-15,40,");
     let bad = problems(&text);
