@@ -1135,6 +1135,7 @@ farm-reload = Read again
 farm-note = What it is about (optional)
 farm-restart = These are taken in only when the gateway starts: { $keys }. Change them in the file of giot serve --config, or with giot farm import while the gateway is stopped.
 farm-zones-removed = These zones are taken away, their valves are closed first: { $names }.
+farm-remove-all = Yes, take every zone away.
 farm-waits = Version { $n } is saved. It takes over when these are closed for certain: { $names }.
 farm-history = Earlier versions
 farm-version = Version { $n }

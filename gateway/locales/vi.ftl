@@ -1110,6 +1110,7 @@ farm-reload = Đọc lại
 farm-note = Thay đổi vì việc gì (không bắt buộc)
 farm-restart = Những phần này chỉ đổi được khi thiết bị trung tâm khởi động: { $keys }. Hãy sửa trong tệp dùng với giot serve --config, hoặc dùng giot farm import khi thiết bị trung tâm đã dừng.
 farm-zones-removed = Các khu này bị bỏ, van của chúng được đóng trước: { $names }.
+farm-remove-all = Đúng, bỏ hết các khu.
 farm-waits = Đã lưu bản { $n }. Bản này có hiệu lực khi những chỗ sau chắc chắn đã đóng: { $names }.
 farm-history = Các bản trước
 farm-version = Bản { $n }

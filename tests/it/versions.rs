@@ -228,13 +228,61 @@ fn what_says_the_same_makes_no_version() {
     let http = gateway.http.as_str();
     let text = "cooperative = \"Nà Sản\"\n";
     let (status, answer) = save(http, 0, text, "");
-    assert_eq!((status, &answer), (200, &json!({ "version": 1, "unchanged": false })));
+    assert_eq!(
+        (status, &answer),
+        (200, &json!({ "version": 1, "unchanged": false, "zones_removed": [], "programs_removed": [] }))
+    );
     let (status, answer) = save(http, 1, text, "again");
-    assert_eq!((status, &answer), (200, &json!({ "version": 1, "unchanged": true })));
+    assert_eq!(
+        (status, &answer),
+        (200, &json!({ "version": 1, "unchanged": true, "zones_removed": [], "programs_removed": [] }))
+    );
     let (status, answer) = save(http, 0, text, "again");
     assert_eq!((status, &answer["code"]), (409, &json!("farm_conflict")), "an old draft is an old draft");
     let versions = giot::get(http, "/api/v1/farm/versions");
     assert_eq!(versions["versions"].as_array().map(Vec::len), Some(1), "{versions}");
+}
+
+const TWO_ZONES: &str = "[[source]]\nid = \"s\"\n\
+    [[zone]]\nid = \"a\"\nsource = \"s\"\nvalve = { node = \"v\", valve = 0 }\nautomatic = false\n\
+    [[zone]]\nid = \"b\"\nsource = \"s\"\nvalve = { node = \"v\", valve = 1 }\nautomatic = false\n\
+    [[program]]\nid = \"p\"\nstarts = [\"06:00\"]\nsteps = [{ zone = \"b\", minutes = 5 }]\n";
+
+#[test]
+fn a_whole_farm_is_taken_away_only_where_somebody_says_so() {
+    let dir = TempDir::with_prefix("giot-farm-").unwrap();
+    let (data, file) = (dir.path().join("data"), dir.path().join("farm.toml"));
+    let name = file.to_str().unwrap();
+    let write = |text: &str| std::fs::write(&file, text).unwrap();
+    write(TWO_ZONES);
+    let (good, said) = command(&data, &["import", name]);
+    assert!(good, "{said}");
+    write("");
+    let (good, said) = command(&data, &["import", name]);
+    assert!(!good && said.contains("zones a, b; programs p") && said.contains("--remove-all"), "{said}");
+
+    let gateway = Giot::serve(&data, &["--anonymous"]);
+    let http = ["--http", gateway.http.as_str()];
+    let (good, said) = command(&data, &["import", name, http[0], http[1]]);
+    assert!(!good && said.contains("zones a, b; programs p") && said.contains("--remove-all"), "{said}");
+    let (status, answer) = save(&gateway.http, 1, "", "");
+    assert_eq!(
+        (status, &answer["code"], &answer["field"]),
+        (409, &json!("farm_removes_all"), &json!("remove_all")),
+        "{answer}"
+    );
+    assert_eq!(read(&gateway.http).0, 1, "nothing was saved");
+    // A part of it goes with a word.
+    let cut = TWO_ZONES.find("[[zone]]\nid = \"b\"").unwrap();
+    write(&TWO_ZONES[..cut]);
+    let (good, said) = command(&data, &["import", name, http[0], http[1]]);
+    assert!(good && said.contains("taken away: zones b; programs p"), "{said}");
+    // The gateway's problems are told as the command's own: all of them, with their lines.
+    let (status, answer) = save(&gateway.http, 2, "x = 1\ny = 2\n", "");
+    assert_eq!((status, answer["problems"].as_array().map(Vec::len)), (422, Some(2)), "{answer}");
+    write("");
+    let (good, said) = command(&data, &["import", name, "--remove-all", http[0], http[1]]);
+    assert!(good && said.contains("taken away: zones a"), "{said}");
 }
 
 #[test]

@@ -12,6 +12,23 @@ const ANSWER: Duration = Duration::from_secs(20);
 /// Longest answer, bytes.
 const ANSWER_MAX: u64 = 1 << 20;
 
+/// The gateway refuses what was asked.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    pub(crate) status: u16,
+    /// Its answer.
+    pub(crate) answer: Value,
+}
+
+impl std::fmt::Display for Refusal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let detail = self.answer.get("detail").and_then(Value::as_str).unwrap_or("no reason given");
+        write!(f, "the gateway answers {}: {detail}", self.status)
+    }
+}
+
+impl std::error::Error for Refusal {}
+
 /// A signed-in client.
 #[derive(Debug)]
 pub(crate) struct Client {
@@ -74,8 +91,7 @@ impl Client {
         let status = status.context("the answer is no HTTP")?;
         let value: Value = serde_json::from_str(content.trim()).unwrap_or(Value::Null);
         if !(200..300).contains(&status) {
-            let detail = value.get("detail").and_then(Value::as_str).unwrap_or("no reason given");
-            anyhow::bail!("the gateway answers {status}: {detail}");
+            return Err(Refusal { status, answer: value }.into());
         }
         Ok((head.to_owned(), value))
     }

@@ -79,6 +79,11 @@ impl Problem {
         Self { field: Some(field.into()), ..Self::bad_request(format!("{field}: {what}")) }
     }
 
+    /// A person says first, with a field, that this is meant.
+    pub(crate) fn unconfirmed(field: &'static str, code: &'static str, detail: String) -> Self {
+        Self { field: Some(field.into()), ..Self::new(StatusCode::CONFLICT, code, detail) }
+    }
+
     /// All places for long answers are taken.
     pub(crate) fn busy(n_at_once: usize) -> Self {
         let detail =

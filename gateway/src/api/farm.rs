@@ -22,7 +22,7 @@ use super::error::Problem;
 use super::zones::{PERSON, wish};
 use crate::config::{self, Settings};
 use crate::farm::diff::{self, Change, DiffLine};
-use crate::farm::{Author, Draft, NOTE_CHARS_MAX, TEXT_BYTES_MAX, are_known, needs_restart};
+use crate::farm::{Author, Draft, NOTE_CHARS_MAX, Removed, TEXT_BYTES_MAX, are_known, needs_restart};
 use crate::hub::Wish;
 use crate::hub::farm::Saving;
 use giot_store::FarmRow;
@@ -127,6 +127,10 @@ pub(crate) struct Judgement {
     zones_added: Vec<String>,
     /// Zones that it would lose: their valves are closed first.
     zones_removed: Vec<String>,
+    /// Programs that it would lose.
+    programs_removed: Vec<String>,
+    /// No zone would stay: it is saved only with `remove_all`.
+    removes_all: bool,
 }
 
 /// A draft.
@@ -151,6 +155,9 @@ pub(crate) struct Save {
     /// `page`, or `command` where a command line saves it.
     #[serde(default)]
     origin: Option<String>,
+    /// That no zone stays of those that there are is meant.
+    #[serde(default)]
+    remove_all: bool,
 }
 
 /// A draft was taken in.
@@ -160,6 +167,10 @@ pub(crate) struct Saved {
     version: u32,
     /// It says what the newest version says: there is no other version for it, and the diary tells nothing.
     unchanged: bool,
+    /// Zones that it takes away: their valves are closed first.
+    zones_removed: Vec<String>,
+    /// Programs that it takes away.
+    programs_removed: Vec<String>,
 }
 
 /// Which versions.
@@ -229,20 +240,22 @@ pub(crate) async fn check(
 ) -> Result<Json<Judgement>, Problem> {
     let in_force = api.settings();
     let judged = judge(&api, body.text, newest(&api).await?).await?;
-    let (added, removed) = judged.zones(&in_force);
+    let (added, removed) = (judged.added(&in_force), judged.removed(&in_force));
     Ok(Json(Judgement {
         needs_restart: judged.needs_restart(&in_force),
         problems: judged.problems.into_iter().map(DraftProblem::from).collect(),
         diff: judged.diff,
         zones_added: added,
-        zones_removed: removed,
+        zones_removed: removed.zones,
+        programs_removed: removed.programs,
+        removes_all: removed.all_zones,
     }))
 }
 
 /// Saves a draft as the newest version; the gateway runs by it as soon as what it has no place for is closed.
 #[utoipa::path(post, path = "/api/v1/farm", request_body = Save, responses(
     (status = 200, body = Saved), (status = 400, body = Problem), (status = 401, body = Problem),
-    (status = 409, body = Problem, description = "Somebody saved another version meanwhile, or it needs a start of the gateway"),
+    (status = 409, body = Problem, description = "Somebody saved another version meanwhile, it needs a start of the gateway, or it takes every zone away and `remove_all` does not say so"),
     (status = 422, body = Unsound), (status = 503, body = Problem)
 ))]
 pub(crate) async fn save(
@@ -264,9 +277,15 @@ pub(crate) async fn save(
         return Err(Problem::refused(&api, &Reason::FarmConflict { version: newest }));
     }
     let judged = judge(&api, body.text, before.clone()).await?;
+    let removed = judged.removed(&api.settings());
     let Some(draft) = judged.draft else { return Ok(unsound(judged.problems)) };
+    let (zones_removed, programs_removed) = (Vec::new(), Vec::new());
     if judged.is_known {
-        return Ok(Json(Saved { version: newest, unchanged: true }).into_response());
+        let saved = Saved { version: newest, unchanged: true, zones_removed, programs_removed };
+        return Ok(Json(saved).into_response());
+    }
+    if removed.all_zones && !body.remove_all {
+        return Err(Problem::unconfirmed("remove_all", "farm_removes_all", removed.question()));
     }
     // The hub looks once more: somebody may save meanwhile.
     let author = Author { by: PERSON.to_owned(), origin, file: None, note: body.note };
@@ -274,7 +293,8 @@ pub(crate) async fn save(
     let version = row.version;
     let saving = Saving { row, settings: Arc::new(draft.settings), n_lines: judged.n_lines };
     let (_, _) = wish(&api, Wish::Farm(Box::new(saving))).await?;
-    Ok(Json(Saved { version, unchanged: false }).into_response())
+    let Removed { zones: zones_removed, programs: programs_removed, .. } = removed;
+    Ok(Json(Saved { version, unchanged: false, zones_removed, programs_removed }).into_response())
 }
 
 /// Versions of the farm, newest first, without their texts.
@@ -338,14 +358,15 @@ impl Judged {
         self.draft.as_ref().map(|draft| needs_restart(in_force, &draft.settings)).unwrap_or_default()
     }
 
-    /// Zones that the draft has more and less.
-    fn zones(&self, in_force: &Settings) -> (Vec<String>, Vec<String>) {
-        let Some(draft) = &self.draft else { return (Vec::new(), Vec::new()) };
-        let more = |a: &Settings, b: &Settings| {
-            let only = a.plan.zones.keys().filter(|id| !b.plan.zones.contains_key(*id));
-            only.map(ToString::to_string).collect()
-        };
-        (more(&draft.settings, in_force), more(in_force, &draft.settings))
+    /// What the draft takes away.
+    fn removed(&self, in_force: &Settings) -> Removed {
+        self.draft.as_ref().map(|draft| Removed::between(in_force, &draft.settings)).unwrap_or_default()
+    }
+
+    /// Zones that the draft has more.
+    fn added(&self, in_force: &Settings) -> Vec<String> {
+        let draft = self.draft.as_ref();
+        draft.map(|draft| Removed::between(&draft.settings, in_force).zones).unwrap_or_default()
     }
 }
 

@@ -5,11 +5,12 @@
 
 use super::serve::operator;
 use super::{DataFolder, UsageError, format_time, read_file, say};
-use crate::api::client::Client;
+use crate::api::client::{Client, Refusal};
 use crate::clock::Clock;
-use crate::config::{Secrets, masked};
+use crate::config::{ConfigError, Problem, Secrets, masked};
 use crate::farm::diff::{self, Change};
-use crate::farm::{Author, Draft, NOTE_CHARS_MAX, are_known, compile_row};
+use crate::farm::{Author, Draft, NOTE_CHARS_MAX, Removed, are_known, compile_row};
+use giot_store::{FarmRow, OpenError, Reader, Store};
 use anyhow::Context;
 use clap::Subcommand;
 use giot_engine::Timing;
@@ -55,7 +56,8 @@ pub(super) struct ExportArgs {
   giot farm import farm.toml --dry-run          every problem with its line, and what would change
 
 Through the running gateway at --http where one has the data folder: it goes on with what did not change, closes what is gone
-first, and refuses what needs a start (broker, topic_prefix, sink). Without one, the next `giot serve` runs by it.
+first, and refuses what needs a start (broker, topic_prefix, sink). Without one, the next `giot serve` runs by it. A file that
+keeps none of the farm's zones is refused unless --remove-all says that this is meant.
 Exit codes: 0 taken in or nothing new, 1 failed or refused, 2 wrong usage or a file with problems.")]
 pub(super) struct ImportArgs {
     #[command(flatten)]
@@ -143,6 +145,9 @@ struct Place {
     /// Address of the running gateway's page
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
     http: SocketAddr,
+    /// That no zone stays of those that there are is meant
+    #[arg(long)]
+    remove_all: bool,
 }
 
 /// What is said in place of making a version.
@@ -186,7 +191,7 @@ fn import(args: &ImportArgs) -> anyhow::Result<()> {
     if draft.text == before && are_known(&known, &draft.secrets) {
         return say(NOTHING_NEW);
     }
-    take_in(&args.place, draft, &text)
+    take_in(&args.place, &args.file.display().to_string(), draft, &text)
 }
 
 fn restore(args: &RestoreArgs) -> anyhow::Result<()> {
@@ -203,9 +208,10 @@ fn restore(args: &RestoreArgs) -> anyhow::Result<()> {
     } else {
         args.place.note.clone()
     };
-    let Place { data, http, .. } = &args.place;
+    let Place { data, http, remove_all, .. } = &args.place;
     let draft = Draft { text: row.text.clone(), settings, secrets: Secrets::new() };
-    take_in(&Place { data: data.clone(), note, http: *http }, draft, &row.text)
+    let place = Place { data: data.clone(), note, http: *http, remove_all: *remove_all };
+    take_in(&place, &format!("version {}", row.version), draft, &row.text)
 }
 
 fn log(args: &LogArgs) -> anyhow::Result<()> {
@@ -282,44 +288,89 @@ fn print_diff(before: &str, after: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Keeps a draft as the newest version; `text`: as it was written.
-fn take_in(place: &Place, draft: Draft, text: &str) -> anyhow::Result<()> {
+/// Keeps a draft called `name` as the newest version; `text`: as it was written.
+fn take_in(place: &Place, name: &str, draft: Draft, text: &str) -> anyhow::Result<()> {
     if place.note.chars().count() > NOTE_CHARS_MAX {
         return Err(UsageError(format!("--note: at most {NOTE_CHARS_MAX} characters")).into());
     }
     match Store::open(&place.data.data) {
         Ok(store) => keep(place, &store, &draft),
-        Err(OpenError::InUse { .. }) => send(place, text),
+        Err(OpenError::InUse { .. }) => send(place, name, text),
         Err(error) => Err(error.into()),
     }
 }
 
 /// Into the data folder that no gateway has.
 fn keep(place: &Place, store: &Store, draft: &Draft) -> anyhow::Result<()> {
-    let newest = store.reader().farm_newest()?;
+    let reader = store.reader();
+    let newest = reader.farm_newest()?;
+    // A version that this program cannot use is mended by what comes.
+    let before = newest.as_ref().and_then(|row| compile_row(&reader, row, Timing::default()).ok());
+    let removed = before.map(|before| Removed::between(&before, &draft.settings)).unwrap_or_default();
+    if removed.all_zones && !place.remove_all {
+        anyhow::bail!("{}: --remove-all", removed.question());
+    }
     let author = Author { by: operator(), origin: "command", file: None, note: place.note.clone() };
     let (row, batch) = draft.batch(newest.as_ref(), author, Clock::system(None));
     store.writer().commit_blocking(batch)?;
     let version = row.version;
+    say_removed(&removed)?;
     say(&format!("version {version} is kept; the next `giot serve` runs by it"))
 }
 
 /// Through the gateway that has the data folder.
-fn send(place: &Place, text: &str) -> anyhow::Result<()> {
+fn send(place: &Place, name: &str, text: &str) -> anyhow::Result<()> {
     let secret = read_file(&place.data.data.join(crate::SECRET_FILE))?;
     let client = Client::sign_in(place.http, secret.trim()).with_context(|| {
         format!("a gateway has the data folder; reach it at {} (--http: the address of its page)", place.http)
     })?;
     let newest = client.get("/api/v1/farm")?;
     let version = newest.get("version").and_then(serde_json::Value::as_u64).context("the gateway's farm")?;
-    let body = json!({ "text": text, "version": version, "note": place.note, "origin": "command" });
-    let answer = client.post("/api/v1/farm", &body)?;
+    let body = json!({
+        "text": text, "version": version, "note": place.note, "origin": "command", "remove_all": place.remove_all
+    });
+    let answer = client.post("/api/v1/farm", &body).map_err(|error| with_problems(name, error))?;
     if answer.get("unchanged").and_then(serde_json::Value::as_bool) == Some(true) {
         return say(NOTHING_NEW);
     }
+    let names = |key: &str| -> Vec<String> {
+        let names = answer.get(key).and_then(serde_json::Value::as_array).into_iter().flatten();
+        names.filter_map(|name| name.as_str().map(str::to_owned)).collect()
+    };
+    say_removed(&Removed {
+        zones: names("zones_removed"),
+        programs: names("programs_removed"),
+        all_zones: false,
+    })?;
     let version = answer.get("version").and_then(serde_json::Value::as_u64).unwrap_or(version + 1);
     let farm = client.get("/api/v1/farm")?;
     say(&standing(&farm, version))
+}
+
+fn say_removed(removed: &Removed) -> anyhow::Result<()> {
+    if removed.zones.is_empty() && removed.programs.is_empty() {
+        return Ok(());
+    }
+    say(&format!("taken away: {removed}"))
+}
+
+/// A refusal of a file that the gateway finds problems in, as this command tells its own.
+fn with_problems(name: &str, error: anyhow::Error) -> anyhow::Error {
+    let Some(refusal) = error.downcast_ref::<Refusal>() else { return error };
+    let problems = refusal.answer.get("problems").and_then(serde_json::Value::as_array);
+    let problem = |problem: &serde_json::Value| {
+        let number = |key: &str| problem.get(key)?.as_u64().and_then(|number| usize::try_from(number).ok());
+        let text =
+            |key: &str| problem.get(key).and_then(serde_json::Value::as_str).unwrap_or_default().to_owned();
+        Problem { line: number("line"), column: number("column"), field: text("field"), what: text("what") }
+    };
+    let problems: Vec<_> = problems.into_iter().flatten().map(problem).collect();
+    if problems.is_empty() {
+        let is_unsaid =
+            refusal.answer.get("code").and_then(serde_json::Value::as_str) == Some("farm_removes_all");
+        return if is_unsaid { error.context("--remove-all says that it is meant") } else { error };
+    }
+    ConfigError { file: name.to_owned(), problems }.into()
 }
 
 /// What the gateway's farm says of a version that was just saved.
@@ -369,6 +420,20 @@ fn version(reader: &Reader, version: Option<u32>) -> anyhow::Result<FarmRow> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_problem_that_a_gateway_finds_is_told_with_its_line() {
+        let problem = |line: Option<u32>, field: &str| json!({ "line": line, "column": null, "field": field, "what": "wrong" });
+        let answer = json!({
+            "detail": "2 problem(s); the first: line 3: a: wrong",
+            "problems": [problem(Some(3), "a"), problem(None, "b")]
+        });
+        let told = with_problems("farm.toml", Refusal { status: 422, answer }.into());
+        assert_eq!(told.to_string(), "farm.toml:3: a: wrong\nfarm.toml: b: wrong");
+        let other =
+            with_problems("farm.toml", Refusal { status: 409, answer: json!({ "detail": "no" }) }.into());
+        assert_eq!(other.to_string(), "the gateway answers 409: no");
+    }
 
     #[test]
     fn a_version_is_in_force_only_where_the_gateway_says_so() {

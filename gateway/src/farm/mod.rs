@@ -17,6 +17,7 @@ pub mod diff;
 use anyhow::Context;
 use giot_engine::{By, Entry, Event, Now, Reason, Timing};
 use sha2::{Digest, Sha256};
+use std::fmt;
 
 use crate::clock::Clock;
 use crate::config::{ConfigError, Problem, Secrets, Settings, compile_for, masked, unmasked};
@@ -151,6 +152,56 @@ pub fn needs_restart(in_force: &Settings, draft: &Settings) -> Vec<&'static str>
     differs.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| key).collect()
 }
 
+/// What a change takes away.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Removed {
+    /// Zones, in the order of their ids.
+    pub zones: Vec<String>,
+    /// Programs, likewise.
+    pub programs: Vec<String>,
+    /// Whether no zone stays that was there: a person says so before.
+    pub all_zones: bool,
+}
+
+impl Removed {
+    /// What `after` has no more of `before`.
+    #[must_use]
+    pub fn between(before: &Settings, after: &Settings) -> Self {
+        let zones = before.plan.zones.keys().filter(|id| !after.plan.zones.contains_key(*id));
+        let programs = before.plan.programs.keys().filter(|id| !after.plan.programs.contains_key(*id));
+        let zones: Vec<String> = zones.map(ToString::to_string).collect();
+        let all_zones = !zones.is_empty() && zones.len() == before.plan.zones.len();
+        Self { zones, programs: programs.map(ToString::to_string).collect(), all_zones }
+    }
+
+    /// Why it is not done unless a person says so.
+    #[must_use]
+    pub fn question(&self) -> String {
+        format!("this takes every zone away ({self}): say so if it is meant")
+    }
+}
+
+impl fmt::Display for Removed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let named = [("zones", &self.zones), ("programs", &self.programs)];
+        let named: Vec<_> = named.iter().filter(|(_, names)| !names.is_empty()).collect();
+        for (idx, (kind, names)) in named.into_iter().enumerate() {
+            let gap = if idx > 0 { "; " } else { "" };
+            write!(f, "{gap}{kind} {}", names.join(", "))?;
+        }
+        Ok(())
+    }
+}
+
+/// A note without what no person writes: control characters, and those that turn the direction of what follows.
+#[must_use]
+pub fn plain_note(note: &str) -> String {
+    let turns = |c: char| matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}');
+    let kept = note.chars().filter(|c| !turns(*c));
+    let kept: String = kept.map(|c| if c.is_control() { ' ' } else { c }).collect();
+    kept.trim().to_owned()
+}
+
 /// Who saves a version, by which way, and what is said about it.
 #[derive(Clone, Debug)]
 pub struct Author {
@@ -211,7 +262,7 @@ impl Draft {
             by,
             origin: origin.to_owned(),
             file,
-            note: note.trim().to_owned(),
+            note: plain_note(&note),
             text: self.text.clone(),
             in_force_us: None,
         }
@@ -273,4 +324,39 @@ pub fn compile_row(reader: &Reader, row: &FarmRow, timing: Timing) -> anyhow::Re
         return Err(ConfigError { file: name, problems }.into());
     }
     Ok(compile_for(&name, &text, timing)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_note_is_what_people_write() {
+        assert_eq!(
+            plain_note(" vỡ ống, \u{202e}gap\u{0}\u{1b}[31m\ntail\u{2066} "),
+            "vỡ ống, gap  [31m tail"
+        );
+        assert_eq!(plain_note("\u{feff}\u{7}"), "");
+    }
+
+    #[test]
+    fn what_goes_is_named_and_a_whole_farm_is_asked_for() {
+        let settings = |zones: &[&str]| {
+            let zone = |id: &&str| {
+                format!(
+                    "[[zone]]\nid = \"{id}\"\nsource = \"s\"\nvalve = {{ node = \"{id}\" }}\nautomatic = false\n"
+                )
+            };
+            let text: String = zones.iter().map(zone).collect();
+            compile_for("farm", &format!("[[source]]\nid = \"s\"\n{text}"), Timing::default()).expect("sound")
+        };
+        let (none, one, two) = (settings(&[]), settings(&["a"]), settings(&["a", "b"]));
+        let removed = Removed::between(&two, &one);
+        assert_eq!((removed.to_string().as_str(), removed.all_zones), ("zones b", false));
+        let removed = Removed::between(&two, &none);
+        assert_eq!((removed.to_string().as_str(), removed.all_zones), ("zones a, b", true));
+        assert!(Removed::between(&one, &settings(&["c"])).all_zones, "others in their place");
+        assert_eq!(Removed::between(&none, &two), Removed::default());
+        assert_eq!(Removed::between(&two, &two), Removed::default());
+    }
 }

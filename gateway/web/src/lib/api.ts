@@ -234,8 +234,8 @@ export async function checkFarm(text: string): Promise<Judgement> {
 }
 
 /** Saves a draft that was made from a version. */
-export async function saveFarm(text: string, version: number, note: string): Promise<void> {
-  await request('POST', FARM, { text, version, note });
+export async function saveFarm(text: string, version: number, note: string, removeAll: boolean): Promise<void> {
+  await request('POST', FARM, { text, version, note, remove_all: removeAll });
 }
 
 export async function farmVersions(limit: number, before?: number): Promise<FarmVersion[]> {

@@ -391,6 +391,7 @@ export interface Judgement {
   needs_restart: string[];
   zones_added: string[];
   zones_removed: string[];
+  removes_all: boolean;
 }
 
 /** A series of the history. */
