@@ -182,8 +182,23 @@ async fn a_wish_that_cannot_be_right_is_refused_with_its_field() {
         (told.len() == 2).then_some(told)
     });
     let of_zone = |reason: &str| (Some(ZONE.to_owned()), reason.to_owned());
-    assert_eq!(told, [of_zone("suspended"), of_zone("pause_ended")]);
+    assert_eq!(told, [of_zone("suspended"), of_zone("zone_pause_ended")]);
 
+    // What nobody can have given is not noted.
+    let irrigated = |litres: u32| {
+        farm.post(&format!("zones/{ZONE}/irrigated"), &json!({ "minutes": 5, "litres": litres }).to_string())
+    };
+    let (status, answer) = irrigated(u32::MAX);
+    let problem: Value = serde_json::from_str(&answer).unwrap();
+    assert_eq!((status, problem["field"].as_str()), (400, Some("litres")), "{answer}");
+    assert!(answer.contains("flow_l_per_h"), "the remedy: {answer}");
+    assert_eq!(irrigated(10).0, 202);
+
+    // A lock needs no note, and takes no characters that nobody writes.
+    assert_eq!(farm.post(&format!("zones/{ZONE}/lock"), "").0, 202);
+    assert_eq!(farm.post(&format!("zones/{ZONE}/lock"), "{\"note\":1}").0, 422);
+    let hidden = json!({ "note": "vỡ\u{202e} \u{0}ống" }).to_string();
+    assert_eq!(farm.post(&format!("zones/{ZONE}/lock"), &hidden).0, 202);
     // Why a wish is refused is a sentence.
     assert_eq!(farm.post(&format!("zones/{ZONE}/lock"), "{\"note\":\"vỡ ống\"}").0, 202);
     let (status, answer) = farm.post(&format!("zones/{ZONE}/start"), "{\"minutes\":1}");

@@ -1,9 +1,12 @@
 //! What people may do to a zone. The engine judges each wish; a refusal answers 409 with the engine's reason as code.
 
-use axum::extract::{Path, State};
+use axum::body::{Body, Bytes};
+use axum::extract::{FromRequest, Path, Request, State};
 use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
 use axum::{Json, Router, routing::post};
 use giot_engine::{Reason, RunSet, ZoneId, ZoneState};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 use utoipa::ToSchema;
@@ -13,14 +16,18 @@ use super::auth::SignedIn;
 use super::error::Problem;
 use super::model;
 use super::programs::{PAUSE_MS_MAX, Until};
+use crate::farm::plain_note;
 use crate::hub::view::FarmView;
-use crate::hub::{Request, Wish};
+use crate::hub::{self, Wish};
 
 /// Longest note of a lock, characters.
 const NOTE_LEN_MAX: usize = 200;
 
 /// Longest test of one valve, seconds: who walks along the zones needs no longer.
 const TEST_S_MAX: u32 = 600;
+
+/// Most litres that are kept of one watering: the diary counts millilitres.
+const LITRES_MAX: u32 = u32::MAX / 1000;
 
 /// Who acts while there is one account only.
 pub(super) const PERSON: &str = "admin";
@@ -41,7 +48,7 @@ pub(crate) struct Irrigated {
     /// Minutes; more than nothing, at most 1440.
     #[schema(minimum = 0.0, exclusive_minimum = 0.0, maximum = 1440.0)]
     minutes: f64,
-    /// Litres, as the person says; 0: not known.
+    /// Litres, as the person says; 0: not known. At most 200 mm on the zone's area or a day of its flow.
     #[serde(default)]
     litres: u32,
 }
@@ -75,8 +82,26 @@ struct OneRun {
     minutes: f64,
 }
 
+/// A body of JSON that may be left out.
+pub(crate) struct Optional<T>(Option<T>);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Optional<T> {
+    type Rejection = Response;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Response> {
+        let (head, body) = request.into_parts();
+        let bytes = Bytes::from_request(Request::from_parts(head.clone(), body), state).await;
+        let bytes = bytes.map_err(IntoResponse::into_response)?;
+        if bytes.is_empty() {
+            return Ok(Self(None));
+        }
+        let read = Json::from_request(Request::from_parts(head, Body::from(bytes)), state).await;
+        read.map(|Json(body)| Self(Some(body))).map_err(IntoResponse::into_response)
+    }
+}
+
 /// Why a zone is locked.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct LockNote {
     /// At most 200 characters.
@@ -175,7 +200,24 @@ pub(crate) async fn irrigated(
 ) -> Answer {
     let zone = zone(&api, &id)?;
     let run_s = seconds(body.minutes)?;
+    let settings = api.settings();
+    let plan = settings.plan.zones.get(&zone);
+    let most = litres_most(plan.and_then(|plan| plan.area_dm2), plan.and_then(|plan| Some(plan.flow?.0)));
+    if body.litres > most {
+        let what = format!(
+            "at most {most} for this zone (200 mm on its area_m2, or a day of its flow_l_per_h): litres, not millilitres; 0 where nobody knows"
+        );
+        return Err(Problem::parameter("litres", what));
+    }
     wish(&api, Wish::Irrigated { zone, run_s, litres: body.litres }).await
+}
+
+/// More than a person can have given a zone at once, litres: 200 mm on its whole area, or a day of its flow, whichever is more.
+fn litres_most(area_dm2: Option<u32>, flow_l_per_h: Option<u32>) -> u32 {
+    // 1 dm² × 200 mm = 2 L.
+    let of_area = area_dm2.map(|area_dm2| area_dm2.saturating_mul(2));
+    let of_flow = flow_l_per_h.map(|flow_l_per_h| flow_l_per_h.saturating_mul(24));
+    of_area.max(of_flow).map_or(LITRES_MAX, |most| most.min(LITRES_MAX))
 }
 
 /// Checks that a run that is made longer stays within its zone's longest.
@@ -287,8 +329,8 @@ pub(crate) async fn suspend(
     wish(&api, Wish::SuspendZone { zone, until }).await
 }
 
-/// Locks a zone: nothing starts it until somebody unlocks it.
-#[utoipa::path(post, path = "/api/v1/zones/{id}/lock", request_body = LockNote, params(("id" = String, Path)), responses(
+/// Locks a zone: nothing starts it until somebody unlocks it. A body is not needed.
+#[utoipa::path(post, path = "/api/v1/zones/{id}/lock", request_body = Option<LockNote>, params(("id" = String, Path)), responses(
     (status = 202, body = Accepted), (status = 400, body = Problem), (status = 401, body = Problem),
     (status = 404, body = Problem)
 ))]
@@ -296,13 +338,14 @@ pub(crate) async fn lock(
     _: SignedIn,
     State(api): State<Api>,
     Path(id): Path<String>,
-    Json(body): Json<LockNote>,
+    body: Optional<LockNote>,
 ) -> Answer {
     let zone = zone(&api, &id)?;
-    if body.note.chars().count() > NOTE_LEN_MAX {
-        return Err(Problem::bad_request(format!("note: at most {NOTE_LEN_MAX} characters")));
+    let note = plain_note(&body.0.unwrap_or_default().note);
+    if note.chars().count() > NOTE_LEN_MAX {
+        return Err(Problem::parameter("note", format_args!("at most {NOTE_LEN_MAX} characters")));
     }
-    wish(&api, Wish::Lock { zone, note: body.note }).await
+    wish(&api, Wish::Lock { zone, note }).await
 }
 
 /// Takes a zone's lock away.
@@ -358,11 +401,26 @@ fn waits(view: &FarmView, zones: &[ZoneId]) -> Vec<Waits> {
 
 pub(super) async fn wish(api: &Api, wish: Wish) -> Answer {
     let (answer, answered) = oneshot::channel();
-    let request = Request { wish, by: PERSON.to_owned(), answer };
+    let request = hub::Request { wish, by: PERSON.to_owned(), answer };
     api.requests.try_send(request).map_err(|_| Problem::unavailable())?;
     match answered.await {
         Ok(Ok(())) => Ok((StatusCode::ACCEPTED, Json(Accepted { accepted: true, waiting: Vec::new() }))),
         Ok(Err(reason)) => Err(Problem::refused(api, &reason)),
         Err(_) => Err(Problem::unavailable()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_more_is_taken_than_a_zone_can_have_had() {
+        assert_eq!(litres_most(None, None), LITRES_MAX);
+        assert_eq!(litres_most(Some(250_000), None), 500_000, "2500 m² × 200 mm");
+        assert_eq!(litres_most(None, Some(1600)), 38_400, "a day");
+        assert_eq!(litres_most(Some(100), Some(1600)), 38_400);
+        assert_eq!(litres_most(Some(u32::MAX), Some(u32::MAX)), LITRES_MAX);
+        assert!(LITRES_MAX.checked_mul(1000).is_some(), "the diary holds it in millilitres");
     }
 }
