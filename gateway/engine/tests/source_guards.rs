@@ -75,10 +75,10 @@ fn nothing_opens_beside_a_valve_under_test() {
     field.check(&["farm scheduled: diagnosis_started", "z1 started: valve_test", "z2 fault: high_flow"]);
     assert!(!field.has("farm fault: source_high_flow") && !field.has("z1 fault: high_flow"));
     // What waited follows, and so does the rest of the zone that was proven good.
-    field.check(&["z2 fault: high_flow", "z3 started: run_once", "z3 stopped: run_time_reached"]);
-    field.check(&["z1 scheduled: run_once", "z2 fault: high_flow", "z1 started: run_once"]);
+    field.check(&["z2 fault: high_flow", "z3 started by Lan: run_once", "z3 stopped: run_time_reached"]);
+    field.check(&["z1 scheduled by Lan: run_once", "z2 fault: high_flow", "z1 started: run_once"]);
     // That of the zone at fault is dropped, and told.
-    field.check(&["z2 scheduled: run_once", "z2 fault: high_flow", "z2 skipped: unresolved_fault"]);
+    field.check(&["z2 scheduled by Lan: run_once", "z2 fault: high_flow", "z2 skipped: unresolved_fault"]);
 }
 
 /// A tank that ran low ends what a person asked for; once it has filled the rest follows, as a program's does.
@@ -98,7 +98,7 @@ fn the_rest_of_a_set_follows_when_the_tank_has_filled() {
     field.gauge("tank", "tank_level", 19_000);
     field.wait_s(600);
     assert!(!field.is_open("v1"));
-    field.check(&["z1 stopping: tank_low", "z1 scheduled: run_once", "z1 skipped: tank_low"]);
+    field.check(&["z1 stopping: tank_low", "z1 scheduled by Lan: run_once", "z1 skipped: tank_low"]);
     field.gauge("tank", "tank_level", 41_000);
     field.wait_s(30);
     assert!(field.is_open("v1"), "{:?}", field.log);
@@ -152,7 +152,7 @@ fn flow_that_does_not_end_with_the_blamed_zone_puts_the_source_out() {
     field.start("z1", 1200);
     field.feed(Input::Runs { set: RunSet::Once, runs: &[(zone("z2"), 1200)], by: "Lan" });
     with_meter(&mut field, 1800, |_| 1000, |_| 900);
-    field.check(&["z1 fault: high_flow", "farm fault: unscheduled_flow", "z2 skipped: source_fault"]);
+    field.check(&["z1 fault: high_flow", "farm fault: unscheduled_flow", "z2 skipped by Lan: source_fault"]);
     assert!(!field.has("open v2") && !field.has("farm fault: source_closed_again"), "{:?}", field.log);
 }
 

@@ -10,7 +10,6 @@ use crate::clock::Clock;
 use crate::config::{ConfigError, Problem, Secrets, masked};
 use crate::farm::diff::{self, Change};
 use crate::farm::{Author, Draft, NOTE_CHARS_MAX, Removed, are_known, compile_row};
-use giot_store::{FarmRow, OpenError, Reader, Store};
 use anyhow::Context;
 use clap::Subcommand;
 use giot_engine::Timing;

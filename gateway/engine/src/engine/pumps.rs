@@ -325,6 +325,7 @@ impl Engine {
 
     fn act_pump(&mut self, now: Now, idx: usize, act: impl FnOnce(&mut Pump, &mut PumpTurn<'_>)) {
         let Some(pump) = self.pumps.list.get_mut(idx) else { return };
+        let was_on_since = pump.on_since();
         let mut turn = PumpTurn {
             now,
             timing: &self.out.timing,
@@ -333,6 +334,11 @@ impl Engine {
             owners: &mut self.pumps.owners,
         };
         act(pump, &mut turn);
+        if pump.on_since() != was_on_since {
+            // Water begins or ends at all that it feeds, although no valve of theirs moves.
+            let fed = self.pumps.zones.get(idx).into_iter().flat_map(|zones| zones.iter());
+            fed.for_each(|zone_idx| self.guards.touch_zone(*zone_idx));
+        }
     }
 
     /// A person clears the fault of a source's pump.
