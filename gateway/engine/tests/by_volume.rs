@@ -276,6 +276,31 @@ fn a_pump_that_rests_meanwhile_makes_no_run_give_more() {
     assert!((450_000..=500_000 + 61 * 278).contains(&counted_ml), "{counted_ml} ml\n{:?}", field.log);
 }
 
+/// Simulated season 38, day 3: below a pump the watch did not see a run begin, and what was told of one run was told of no other.
+#[test]
+fn a_run_below_a_pump_that_gave_nothing_is_told_each_time() {
+    let mut plan = metered(1);
+    let source = plan.zones.values().next().unwrap().source.clone();
+    let pump = PumpPlan::new(PumpKind::Pump, ValveRef { node: node("motor"), valve: ValveId(0) });
+    plan.sources.get_mut(&source).unwrap().pump = Some(pump);
+    let mut field = Field::new(plan);
+    // Too little to be called a flow, and something that the node measures.
+    field.ml_per_s = 1;
+    field.start("z1", 1200);
+    for _ in 0..20 {
+        field.wait_s(30);
+        field.gauge("m1", "water_volume", 0);
+    }
+    let n_told = |field: &Field| field.log.iter().filter(|line| line.contains("fault: no_flow")).count();
+    assert_eq!(n_told(&field), 1, "{:?}", field.log);
+    field.wait_s(7200);
+    // Over before its lease is renewed: nothing else makes the engine look at the zone.
+    field.start("z1", 420);
+    field.wait_s(1200);
+    assert_eq!(field.seconds("open v1").len(), 2, "{:?}", field.log);
+    assert_eq!(n_told(&field), 2, "its node measured nothing: {:?}", field.log);
+}
+
 /// Simulated season 7, day 94: what the stated flow would have given since a refused Open was taken off the next one.
 #[test]
 fn what_a_node_refused_is_not_taken_off_the_volume() {
