@@ -76,9 +76,13 @@ fn nothing_opens_beside_a_valve_under_test() {
     assert!(!field.has("farm fault: source_high_flow") && !field.has("z1 fault: high_flow"));
     // What waited follows, and so does the rest of the zone that was proven good.
     field.check(&["z2 fault: high_flow", "z3 started by Lan: run_once", "z3 stopped: run_time_reached"]);
-    field.check(&["z1 scheduled by Lan: run_once", "z2 fault: high_flow", "z1 started: run_once"]);
+    field.check(&["z1 scheduled by Lan: run_once", "z2 fault: high_flow", "z1 started by Lan: run_once"]);
     // That of the zone at fault is dropped, and told.
-    field.check(&["z2 scheduled by Lan: run_once", "z2 fault: high_flow", "z2 skipped: unresolved_fault"]);
+    field.check(&[
+        "z2 scheduled by Lan: run_once",
+        "z2 fault: high_flow",
+        "z2 skipped by Lan: unresolved_fault",
+    ]);
 }
 
 /// A tank that ran low ends what a person asked for; once it has filled the rest follows, as a program's does.

@@ -62,17 +62,11 @@ reasons! {
         stop_below_kpa: Level = "Stop threshold.",
     }
     /// The run has had its time.
-    RunTimeReached = "run_time_reached" {
-        run_s: u64 = "The run that was asked for.",
-    }
+    RunTimeReached = "run_time_reached" { run_s: u64 = "The run that was asked for." }
     /// The run goes on, so its lease is given anew.
-    LeaseRenewed = "lease_renewed" {
-        run_s: u64 = "The new lease.",
-    }
+    LeaseRenewed = "lease_renewed" { run_s: u64 = "The new lease." }
     /// A person started the zone.
-    ManualStart = "manual_start" {
-        run_s: u64 = "The run that was asked for.",
-    }
+    ManualStart = "manual_start" { run_s: u64 = "The run that was asked for." }
     /// A program's start has come.
     ProgramStart = "program_start" {
         program: ProgramId = "The program.",
@@ -88,9 +82,7 @@ reasons! {
     /// A person stopped a program.
     ProgramStop = "program_stop" { program: ProgramId = "The program." }
     /// There is no such program.
-    UnknownProgram = "unknown_program" {
-        program: ProgramId = "What was asked for.",
-    }
+    UnknownProgram = "unknown_program" { program: ProgramId = "What was asked for." }
     /// A person set how much of a program's amounts is given.
     ProgramAdjusted = "program_adjusted" {
         program: ProgramId = "The program.",
@@ -193,9 +185,7 @@ reasons! {
         run_s: u64 = "The run as it is to be.",
     }
     /// The run is as long as it may be.
-    RunLongest = "run_longest" {
-        run_s: u64 = "The zone's longest run.",
-    }
+    RunLongest = "run_longest" { run_s: u64 = "The zone's longest run." }
     /// The zone is not watering.
     NotRunning = "not_running" {}
     /// A person watered the zone otherwise.
@@ -220,18 +210,14 @@ reasons! {
         n_cycles: u32 = "How many there are.",
     }
     /// A person wants this run once.
-    RunOnce = "run_once" {
-        run_s: u64 = "For how long.",
-    }
+    RunOnce = "run_once" { run_s: u64 = "For how long." }
     /// A source gave too much: its zones are tested one after another, to find which of them.
     DiagnosisStarted = "diagnosis_started" {
         source: SourceId = "The source.",
         n_zones: u32 = "How many zones.",
     }
     /// The zones of the source are being tested after it gave too much.
-    Diagnosing = "diagnosing" {
-        source: SourceId = "The source.",
-    }
+    Diagnosing = "diagnosing" { source: SourceId = "The source." }
     /// A program's run was interrupted; its rest is made up for.
     RunResumed = "run_resumed" {
         program: ProgramId = "The program.",
@@ -259,9 +245,7 @@ reasons! {
         run_s: u64 = "The run that is not given.",
     }
     /// A run begins later because other zones have the water before it.
-    TurnAwaited = "turn_awaited" {
-        late_s: u64 = "How much later.",
-    }
+    TurnAwaited = "turn_awaited" { late_s: u64 = "How much later." }
     /// The day has no room for all that a program wants of a zone: water, hours and turns do not suffice.
     CannotFitToday = "cannot_fit_today" {
         program: ProgramId = "The program.",
@@ -277,13 +261,9 @@ reasons! {
     /// The zone is watered by hand only.
     NotAutomatic = "not_automatic" {}
     /// The zone's settings contradict themselves; nothing starts until they are mended.
-    InvalidPlan = "invalid_plan" {
-        problem: String = "Code of the first problem.",
-    }
+    InvalidPlan = "invalid_plan" { problem: String = "Code of the first problem." }
     /// There is no such zone.
-    UnknownZone = "unknown_zone" {
-        zone: ZoneId = "What was asked for.",
-    }
+    UnknownZone = "unknown_zone" { zone: ZoneId = "What was asked for." }
     /// The zone is watering already.
     AlreadyRunning = "already_running" {}
     /// The zone's valve is still on its way to closed.
@@ -395,13 +375,9 @@ reasons! {
         run_s: u64 = "What is left of it.",
     }
     /// The run waits for the allowed hours.
-    RunMoved = "run_moved" {
-        late_s: u64 = "How much later it begins.",
-    }
+    RunMoved = "run_moved" { late_s: u64 = "How much later it begins." }
     /// No allowed hours within a day are long enough for the run.
-    WindowTooShort = "window_too_short" {
-        wanted_s: u64 = "The run that was wanted.",
-    }
+    WindowTooShort = "window_too_short" { wanted_s: u64 = "The run that was wanted." }
     /// The zone's limits make the run longer or shorter.
     RunLimited = "run_limited" {
         wanted_s: u64 = "The run that was wanted.",
@@ -436,15 +412,11 @@ reasons! {
         fresh_s: u64 = "How long a count holds.",
     }
     /// What the soil lacks cannot be counted.
-    BalanceUnknown = "balance_unknown" {
-        cause: String = "Code of the cause.",
-    }
+    BalanceUnknown = "balance_unknown" { cause: String = "Code of the cause." }
     /// What the soil will lack on a later day is not known yet.
     BalanceAhead = "balance_ahead" {}
     /// The weather of some days is missing, so that their evapotranspiration was guessed.
-    WeatherGuessed = "weather_guessed" {
-        n_days: u32 = "How many.",
-    }
+    WeatherGuessed = "weather_guessed" { n_days: u32 = "How many." }
     /// Season and adjustment leave nothing of the run.
     AdjustedToNothing = "adjusted_to_nothing" {}
     /// The step of the program is switched off.
@@ -452,27 +424,17 @@ reasons! {
     /// The program is switched off.
     ProgramDisabled = "program_disabled" {}
     /// The program's last start is not over.
-    ProgramBusy = "program_busy" {
-        remaining_s: u64 = "Rest of it.",
-    }
+    ProgramBusy = "program_busy" { remaining_s: u64 = "Rest of it." }
     /// A person paused zone, program or farm.
-    Suspended = "suspended" {
-        remaining_s: u64 = "Rest of the pause.",
-    }
+    Suspended = "suspended" { remaining_s: u64 = "Rest of the pause." }
     /// A pause of water ended a run before the soil was wet enough; it goes on.
     SoilGoesOn = "soil_goes_on" {}
     /// A person paused the water of the farm; what ran goes on afterwards.
-    WaterPaused = "water_paused" {
-        remaining_s: u64 = "Rest of the pause.",
-    }
+    WaterPaused = "water_paused" { remaining_s: u64 = "Rest of the pause." }
     /// It rained or will rain, so nothing starts for a while.
-    RainDelay = "rain_delay" {
-        remaining_s: u64 = "Rest of the delay.",
-    }
+    RainDelay = "rain_delay" { remaining_s: u64 = "Rest of the delay." }
     /// A person skipped this start.
-    SkippedByPerson = "skipped_by_person" {
-        left: u32 = "How many more are skipped.",
-    }
+    SkippedByPerson = "skipped_by_person" { left: u32 = "How many more are skipped." }
     /// The start was missed and it is too late to make up for it, or a newer one took its place.
     MissedStart = "missed_start" {
         late_s: u64 = "How late it is.",
@@ -484,19 +446,13 @@ reasons! {
         left_s: u64 = "What is left.",
     }
     /// The program needs more than a day, so that no start is early enough.
-    FinishTooLong = "finish_too_long" {
-        needed_s: u64 = "What it needs.",
-    }
+    FinishTooLong = "finish_too_long" { needed_s: u64 = "What it needs." }
     /// The run ends after the program is to be finished.
-    FinishLate = "finish_late" {
-        late_s: u64 = "By how much.",
-    }
+    FinishLate = "finish_late" { late_s: u64 = "By how much." }
     /// The gateway does not know the time.
     ClockUnset = "clock_unset" {}
     /// Another zone has the source, or may still have it.
-    SourceBusy = "source_busy" {
-        zone: ZoneId = "That zone.",
-    }
+    SourceBusy = "source_busy" { zone: ZoneId = "That zone." }
     /// A source or pipe on the way carries no more.
     CapacityFull = "capacity_full" {
         source: SourceId = "That source.",
@@ -505,30 +461,20 @@ reasons! {
         capacity_l_per_h: LitresPerHour = "What it carries, L/h.",
     }
     /// The water is kept free for a zone that has waited too long.
-    CapacityKept = "capacity_kept" {
-        zone: ZoneId = "That zone.",
-    }
+    CapacityKept = "capacity_kept" { zone: ZoneId = "That zone." }
     /// There is no such source, or it has no pump that is switched from here.
-    UnknownSource = "unknown_source" {
-        source: SourceId = "What was asked for.",
-    }
+    UnknownSource = "unknown_source" { source: SourceId = "What was asked for." }
     /// Another zone of the source has just been started.
     Staggered = "staggered" {
         source: SourceId = "The source.",
         remaining_s: u64 = "Rest of the time between two starts.",
     }
     /// A zone draws water, so its pump or master valve is switched on.
-    PumpStart = "pump_start" {
-        source: SourceId = "The source.",
-    }
+    PumpStart = "pump_start" { source: SourceId = "The source." }
     /// No zone draws water any more, so its pump or master valve is switched off.
-    PumpNotNeeded = "pump_not_needed" {
-        source: SourceId = "The source.",
-    }
+    PumpNotNeeded = "pump_not_needed" { source: SourceId = "The source." }
     /// No valve is open for certain, so the pump is switched off.
-    PumpUncovered = "pump_uncovered" {
-        source: SourceId = "The source.",
-    }
+    PumpUncovered = "pump_uncovered" { source: SourceId = "The source." }
     /// Its node keeps an output on only so long at a time, so it goes off before that, and on again after its rest.
     PumpLongestRun = "pump_longest_run" {
         source: SourceId = "The source.",
@@ -540,9 +486,7 @@ reasons! {
         refusal: RefusalReason = "The node's reason.",
     }
     /// The pump is being switched off; the zone waits until it is.
-    PumpStopping = "pump_stopping" {
-        source: SourceId = "The source.",
-    }
+    PumpStopping = "pump_stopping" { source: SourceId = "The source." }
     /// The pump rests between two starts.
     PumpResting = "pump_resting" {
         source: SourceId = "The source.",
@@ -560,9 +504,7 @@ reasons! {
         remaining_s: u64 = "Until the zone's valve follows.",
     }
     /// Someone switched the pump on at its node; it is switched off, because no valve is known to be open for it.
-    PumpStartedLocally = "pump_started_locally" {
-        source: SourceId = "The source.",
-    }
+    PumpStartedLocally = "pump_started_locally" { source: SourceId = "The source." }
     /// A fault of the source waits for a person to clear it.
     SourceFault = "source_fault" {
         source: SourceId = "The source.",
@@ -575,13 +517,9 @@ reasons! {
         remaining_s: u64 = "Rest of the pause.",
     }
     /// A person cleared the fault of a source.
-    SourceCleared = "source_cleared" {
-        source: SourceId = "The source.",
-    }
+    SourceCleared = "source_cleared" { source: SourceId = "The source." }
     /// Water flows as it should: the valve is open indeed.
-    FlowConfirmed = "flow_confirmed" {
-        flow_l_per_h: LitresPerHour = "The flow.",
-    }
+    FlowConfirmed = "flow_confirmed" { flow_l_per_h: LitresPerHour = "The flow." }
     /// More water flows than should: a line has burst or come off.
     HighFlow = "high_flow" {
         flow_l_per_h: LitresPerHour = "The flow.",
@@ -603,13 +541,9 @@ reasons! {
         attempts: u32 = "Which time.",
     }
     /// Water flows although the valve was closed several times.
-    ValveStuckOpen = "valve_stuck_open" {
-        flow_l_per_h: LitresPerHour = "The flow.",
-    }
+    ValveStuckOpen = "valve_stuck_open" { flow_l_per_h: LitresPerHour = "The flow." }
     /// The run has taken all that it may.
-    VolumeReached = "volume_reached" {
-        volume_l: u32 = "That much.",
-    }
+    VolumeReached = "volume_reached" { volume_l: u32 = "That much." }
     /// A source gives more than its zones should take.
     SourceHighFlow = "source_high_flow" {
         source: SourceId = "The source.",
@@ -648,9 +582,7 @@ reasons! {
         unit: String = "The unit of its gauge; empty where none is known.",
     }
     /// Nothing is known of the tank's level, or for too long.
-    TankUnknown = "tank_unknown" {
-        source: SourceId = "The source.",
-    }
+    TankUnknown = "tank_unknown" { source: SourceId = "The source." }
     /// The pressure is too low while water flows.
     PressureLow = "pressure_low" {
         source: SourceId = "The source.",
@@ -697,9 +629,7 @@ reasons! {
         clear_c: Thousandths = "Water flows again from here.",
     }
     /// The minimum time between two runs is not over.
-    MinimumOff = "minimum_off" {
-        remaining_s: u64 = "Rest of it.",
-    }
+    MinimumOff = "minimum_off" { remaining_s: u64 = "Rest of it." }
     /// A person stopped the zone, so automatic watering rests for a while.
     RestAfterStop = "rest_after_stop" {
         by: String = "Who stopped it.",
@@ -715,45 +645,33 @@ reasons! {
     /// A person cleared the fault.
     FaultCleared = "fault_cleared" {}
     /// The node of the valve has no connection.
-    NodeOffline = "node_offline" {
-        node: NodeId = "That node.",
-    }
+    NodeOffline = "node_offline" { node: NodeId = "That node." }
     /// The node did not answer.
     CommandUnanswered = "command_unanswered" {
         waited_s: u64 = "Time since the first of the commands.",
         attempts: u32 = "How many were sent.",
     }
     /// The node refused a command.
-    CommandRefused = "command_refused" {
-        refusal: RefusalReason = "The node's reason.",
-    }
+    CommandRefused = "command_refused" { refusal: RefusalReason = "The node's reason." }
     /// The zone rests after a failure.
     Quarantined = "quarantined" {
         failures: u32 = "Failures in a row.",
         remaining_s: u64 = "Rest of the pause.",
     }
     /// A fault waits for a person to clear it.
-    UnresolvedFault = "unresolved_fault" {
-        fault: String = "Code of the fault's reason.",
-    }
+    UnresolvedFault = "unresolved_fault" { fault: String = "Code of the fault's reason." }
     /// The node accepted the command, but its valve did not report that it opened.
     ValveNotConfirmed = "valve_not_confirmed" {
         waited_s: u64 = "Time since the command was accepted.",
     }
     /// The node closed the valve by itself.
-    ClosedByNode = "closed_by_node" {
-        close: CloseReason = "The node's reason.",
-    }
+    ClosedByNode = "closed_by_node" { close: CloseReason = "The node's reason." }
     /// The node reported the valve closed without saying why.
     ValveFoundClosed = "valve_found_closed" {}
     /// A valve was open that nobody here had opened.
-    UnexpectedOpen = "unexpected_open" {
-        command: CommandId = "The command that the node named.",
-    }
+    UnexpectedOpen = "unexpected_open" { command: CommandId = "The command that the node named." }
     /// Nothing was heard of the valve until its last possible lease was over.
-    ValveSilent = "valve_silent" {
-        waited_s: u64 = "How long.",
-    }
+    ValveSilent = "valve_silent" { waited_s: u64 = "How long." }
     /// The farm was saved in another form.
     FarmSaved = "farm_saved" {
         version: u32 = "Number of the version.",
@@ -763,26 +681,18 @@ reasons! {
         note: String = "What the person who saved it says about it.",
     }
     /// The farm is run by another version from here on.
-    FarmInForce = "farm_in_force" {
-        version: u32 = "Number of the version.",
-    }
+    FarmInForce = "farm_in_force" { version: u32 = "Number of the version." }
     /// Another version of the farm has no place for the zone as it is: it is closed before that one takes over.
-    FarmChanged = "farm_changed" {
-        version: u32 = "Number of the version.",
-    }
+    FarmChanged = "farm_changed" { version: u32 = "Number of the version." }
     /// A valve that no zone has was open.
     ValveOfNoZone = "valve_of_no_zone" {
         node: NodeId = "Its node.",
         valve: u32 = "Its number there.",
     }
     /// Somebody else saved the farm meanwhile.
-    FarmConflict = "farm_conflict" {
-        version: u32 = "Number of the newest version.",
-    }
+    FarmConflict = "farm_conflict" { version: u32 = "Number of the newest version." }
     /// What was changed needs a start of the gateway.
-    FarmNeedsRestart = "farm_needs_restart" {
-        keys: String = "The keys.",
-    }
+    FarmNeedsRestart = "farm_needs_restart" { keys: String = "The keys." }
     /// A node began anew.
     NodeRestarted = "node_restarted" {
         node: NodeId = "The node.",
