@@ -5,7 +5,7 @@ use super::registry::Device;
 use super::session::{self, Session};
 use super::turn::{self, Turn};
 use super::{Committed, Hub, STRANGERS_MAX, codec, news};
-use crate::ingest::node::{Greeting, Heard, Taken, Verdict};
+use crate::ingest::node::{DatedValve, Greeting, Heard, Taken, Verdict};
 use crate::ingest::{self, Sample, json};
 use crate::mqtt::{Ack, Delivery};
 use crate::quality::Quality;
@@ -324,8 +324,17 @@ impl Hub {
         if let Some(dating) = taken.new_dating {
             session::keep_dating(name.clone(), last.epoch, &dating, &mut batch);
         }
-        self.feed(node, &taken.samples, &mut batch);
-        self.feed_valves(node, &taken, &mut batch);
+        // In the order in which it happened: what a meter counted while somebody's hand had opened a valve is no leak.
+        for (samples, valve) in taken.in_order() {
+            self.feed(node, samples, &mut batch);
+            if let Some(event) = valve {
+                self.feed_valve(node, event, &mut batch);
+            }
+        }
+        if taken.valves.iter().any(|event| !event.open) {
+            // A node takes no settings while a valve is open.
+            self.say_change(node);
+        }
         batch.samples.push(device_samples(name, taken.samples));
         let committed = self.committed_tx.clone();
         let node = node.clone();
@@ -406,25 +415,19 @@ impl Hub {
         self.is_view_old = true;
     }
 
-    fn feed_valves(&mut self, node: &NodeId, taken: &Taken, batch: &mut Batch) {
-        for event in &taken.valves {
-            let valve = ValveRef { node: node.clone(), valve: ValveId(event.valve.0) };
-            let input = Input::ValveState {
-                valve: &valve,
-                open: event.open,
-                command: event.command,
-                closed_by: event.closed_by,
-                run_ms: event.run_ms,
-                volume: event.volume,
-                live: event.live,
-            };
-            self.engine.handle(self.now(), input);
-            self.act(&mut Some(batch));
-        }
-        if taken.valves.iter().any(|event| !event.open) {
-            // A node takes no settings while a valve is open.
-            self.say_change(node);
-        }
+    fn feed_valve(&mut self, node: &NodeId, event: &DatedValve, batch: &mut Batch) {
+        let valve = ValveRef { node: node.clone(), valve: ValveId(event.valve.0) };
+        let input = Input::ValveState {
+            valve: &valve,
+            open: event.open,
+            command: event.command,
+            closed_by: event.closed_by,
+            run_ms: event.run_ms,
+            volume: event.volume,
+            live: event.live,
+        };
+        self.engine.handle(self.now(), input);
+        self.act(&mut Some(batch));
     }
 
     fn deliver_status(&mut self, node: &NodeId, payload: &[u8]) {

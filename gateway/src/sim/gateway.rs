@@ -18,8 +18,8 @@ use giot_shared::wire::{Hello, Record, Records};
 use super::hours;
 use super::node::Order;
 use super::season::{DAY_MS, Down, Happening, START, Up, World};
-use crate::ingest::as_moisture_percent;
-use crate::ingest::node::{Dating, Greeting, Heard, NodeState, Taken, Verdict};
+use crate::ingest::node::{DatedValve, Dating, Greeting, Heard, NodeState, Taken, Verdict};
+use crate::ingest::{Sample, as_moisture_percent};
 use crate::quality::Quality;
 
 /// From the first change to the commit that keeps it, ms.
@@ -522,8 +522,19 @@ impl World {
         let n_records = u64::try_from(n_new).unwrap_or(0);
         self.keep(Row::Mark { node_idx, after: taken.after, last: taken.last, n_records });
         self.check_dates(node_idx, records, taken);
-        self.feed_samples(node_idx, records, taken);
-        self.feed_valves(node_idx, taken);
+        let readings = records.records.iter().filter(|record| {
+            matches!(record.body, giot_shared::wire::Body::Reading(_))
+                && Position { epoch: records.epoch, seq: record.seq } > taken.after
+        });
+        let mut uptimes = readings.map(|record| record.uptime);
+        for (samples, valve) in taken.in_order() {
+            for (sample, uptime) in samples.iter().zip(&mut uptimes) {
+                self.feed_sample(node_idx, (records.epoch, uptime), sample);
+            }
+            if let Some(event) = valve {
+                self.feed_valve(node_idx, event);
+            }
+        }
     }
 
     /// P2: what was dated while the clock was right has its true time.
@@ -543,39 +554,32 @@ impl World {
         });
     }
 
-    fn feed_samples(&mut self, node_idx: usize, records: &Records, taken: &Taken) {
-        let Some(node_id) = self.farm.node_ids.get(node_idx).cloned() else { return };
-        let readings = records.records.iter().filter(|record| {
-            matches!(record.body, giot_shared::wire::Body::Reading(_))
-                && Position { epoch: records.epoch, seq: record.seq } > taken.after
-        });
-        let uptimes: Vec<_> = readings.map(|record| record.uptime).collect();
-        for (sample, uptime) in taken.samples.iter().zip(uptimes) {
-            if self.take_gauge(node_idx, (records.epoch, uptime), sample) {
-                continue;
-            }
-            let at = UnixMs(sample.at_us.div_euclid(1000));
-            let percent = sample.value.map(|value| as_moisture_percent(&sample.metric, value));
-            let moisture = percent.and_then(MoisturePermyriad::from_percent);
-            let level = moisture.map(Level::from);
-            let good = sample.quality == Quality::Good && moisture.is_some();
-            let Ok(metric) = sample.metric.parse() else { continue };
-            let line_idx =
-                sample.metric.rsplit_once('_').and_then(|(_, n)| n.parse::<usize>().ok()).unwrap_or(0) / 4;
-            let zone_idx = self.farm.zones_of(node_idx).nth(line_idx);
-            // Epochs of the past have no true time here; they are older than what is fresh.
-            let node = self.nodes.get(node_idx).filter(|node| node.epoch == records.epoch);
-            let true_ms = node.map_or(0, |node| node.true_ms(uptime));
-            // A station's zone does not ask the probes that its node has.
-            if let Some(zone_idx) = zone_idx.filter(|idx| !self.farm.stations.contains_key(idx)) {
-                self.know(zone_idx, &sample.metric, true_ms, moisture.filter(|_| good));
-            }
-            let age = sample.age;
-            self.check_age(node_idx, (records.epoch, uptime), age);
-            self.feed(Input::Reading { device: &node_id, metric: &metric, at, age, level, good });
-            let newest = Newest { at, level, good, milli: None };
-            self.keep(Row::Newest { node_idx, metric, newest });
+    fn feed_sample(&mut self, node_idx: usize, (epoch, uptime): (u32, UptimeMs), sample: &Sample) {
+        if self.take_gauge(node_idx, (epoch, uptime), sample) {
+            return;
         }
+        let Some(node_id) = self.farm.node_ids.get(node_idx).cloned() else { return };
+        let at = UnixMs(sample.at_us.div_euclid(1000));
+        let percent = sample.value.map(|value| as_moisture_percent(&sample.metric, value));
+        let moisture = percent.and_then(MoisturePermyriad::from_percent);
+        let level = moisture.map(Level::from);
+        let good = sample.quality == Quality::Good && moisture.is_some();
+        let Ok(metric) = sample.metric.parse() else { return };
+        let line_idx =
+            sample.metric.rsplit_once('_').and_then(|(_, n)| n.parse::<usize>().ok()).unwrap_or(0) / 4;
+        let zone_idx = self.farm.zones_of(node_idx).nth(line_idx);
+        // Epochs of the past have no true time here; they are older than what is fresh.
+        let node = self.nodes.get(node_idx).filter(|node| node.epoch == epoch);
+        let true_ms = node.map_or(0, |node| node.true_ms(uptime));
+        // A station's zone does not ask the probes that its node has.
+        if let Some(zone_idx) = zone_idx.filter(|idx| !self.farm.stations.contains_key(idx)) {
+            self.know(zone_idx, &sample.metric, true_ms, moisture.filter(|_| good));
+        }
+        let age = sample.age;
+        self.check_age(node_idx, (epoch, uptime), age);
+        self.feed(Input::Reading { device: &node_id, metric: &metric, at, age, level, good });
+        let newest = Newest { at, level, good, milli: None };
+        self.keep(Row::Newest { node_idx, metric, newest });
     }
 
     /// P6: no reading of a node counts as younger than it is, whatever the clock does meanwhile.
@@ -609,30 +613,31 @@ impl World {
         }
     }
 
-    fn feed_valves(&mut self, node_idx: usize, taken: &Taken) {
+    fn feed_valve(&mut self, node_idx: usize, event: &DatedValve) {
         let Some(node_id) = self.farm.node_ids.get(node_idx).cloned() else { return };
-        for event in &taken.valves {
-            let valve = ValveRef { node: node_id.clone(), valve: event.valve };
-            let zone_idx = self.farm.zones_of(node_idx).nth(usize::from(event.valve.0));
-            if let (Some(zone_idx), Some(volume)) = (zone_idx, event.volume) {
-                self.keep(Row::Heard { zone_idx, ml: volume.0.into() });
-            }
-            self.checks.note(self.now_ms, || format!("{node_id} tells {event:?}"));
-            let look = zone_idx
-                .filter(|_| event.live && !event.open)
-                .map(|zone_idx| (zone_idx, event.run_ms, event.volume));
-            self.feed(Input::ValveState {
-                valve: &valve,
-                open: event.open,
-                command: event.command,
-                closed_by: event.closed_by,
-                run_ms: event.run_ms,
-                volume: event.volume,
-                live: event.live,
-            });
-            if let Some((zone_idx, run_ms, Some(volume))) = look {
-                self.check_whole_run(zone_idx, run_ms, volume);
-            }
+        let valve = ValveRef { node: node_id.clone(), valve: event.valve };
+        let zone_idx = self.farm.zones_of(node_idx).nth(usize::from(event.valve.0));
+        if let (Some(zone_idx), Some(volume)) = (zone_idx, event.volume) {
+            self.keep(Row::Heard { zone_idx, ml: volume.0.into() });
+        }
+        self.checks.note(self.now_ms, || format!("{node_id} tells {event:?}"));
+        if let Some(zone_idx) = zone_idx.filter(|_| !event.live) {
+            self.note_late(zone_idx);
+        }
+        let look = zone_idx
+            .filter(|_| event.live && !event.open)
+            .map(|zone_idx| (zone_idx, event.run_ms, event.volume));
+        self.feed(Input::ValveState {
+            valve: &valve,
+            open: event.open,
+            command: event.command,
+            closed_by: event.closed_by,
+            run_ms: event.run_ms,
+            volume: event.volume,
+            live: event.live,
+        });
+        if let Some((zone_idx, run_ms, Some(volume))) = look {
+            self.check_whole_run(zone_idx, run_ms, volume, event.command.is_none());
         }
     }
 

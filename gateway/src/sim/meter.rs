@@ -67,6 +67,8 @@ struct Meter {
     /// How often its pipes broke.
     n_breaks: u64,
     shown: Option<Shown>,
+    /// When its node told last what its valve had done long before.
+    told_late_ms: u64,
     /// Since when, and in which phase of the valve.
     wrong: Option<(Wrong, u64, Standing)>,
     /// By reason: when the diary told it last.
@@ -277,11 +279,13 @@ impl World {
         let Some(meter) = self.meters.zones.get_mut(zone_idx) else { return };
         let before = meter.shown.replace(shown).filter(|before| before.epoch == shown.epoch);
         let wrong_before = meter.wrong.take();
+        let told_late_ms = meter.told_late_ms;
         let Some(before) = before.filter(|before| before.taken_ms + MINUTE_MS < shown.taken_ms) else {
             return;
         };
         let (since_ms, judged_ms) = match standing {
-            Standing::Rests(since_ms) => (since_ms, since_ms + 120_000),
+            // What was counted until a node that had been out of reach told of a run at its button may be of that.
+            Standing::Rests(since_ms) => (since_ms, since_ms.max(told_late_ms) + 120_000),
             Standing::Flows(since_ms, water_ms) => (since_ms, water_ms + 90_000),
             Standing::Unsure => return,
         };
@@ -306,6 +310,13 @@ impl World {
         }
     }
 
+    /// A node tells of what its valve did when nobody heard it.
+    pub(super) fn note_late(&mut self, zone_idx: usize) {
+        if let Some(meter) = self.meters.zones.get_mut(zone_idx) {
+            meter.told_late_ms = self.now_ms;
+        }
+    }
+
     fn demand_told(&mut self, zone_idx: usize, wrong: Wrong, since_ms: u64, l_h: u64) {
         self.report.n_findings += 1;
         let Some(meter) = self.meters.zones.get(zone_idx) else { return };
@@ -318,14 +329,22 @@ impl World {
         });
     }
 
-    /// P7: what a node measured of a whole run is judged too.
-    pub(super) fn check_whole_run(&mut self, zone_idx: usize, run_ms: u64, volume: Millilitres) {
+    /// P7: what a node measured of a whole run is judged too. Below a pump a run by hand may have had no water.
+    pub(super) fn check_whole_run(
+        &mut self,
+        zone_idx: usize,
+        run_ms: u64,
+        volume: Millilitres,
+        is_by_hand: bool,
+    ) {
         let is_metered = self.farm.grounds.get(zone_idx).is_some_and(|ground| ground.pulse_ml.is_some());
         if !is_metered || run_ms < 270_000 {
             return;
         }
         let l_h = u64::from(volume.0) * 3600 / run_ms;
-        if let Some(wrong) = self.wrong_with(zone_idx, l_h, false) {
+        let has_pump = self.farm.pumps_of_zone.get(zone_idx).is_some_and(|pumps| !pumps.is_empty());
+        let wrong = self.wrong_with(zone_idx, l_h, false);
+        if let Some(wrong) = wrong.filter(|wrong| *wrong == Wrong::High || !(is_by_hand && has_pump)) {
             self.demand_told(zone_idx, wrong, self.now_ms.saturating_sub(run_ms + HOUR_MS), l_h);
         }
     }

@@ -17,7 +17,7 @@ const UNITS: [(&str, [&str; 2]); 8] = [
     ("_kpa", ["kPa", "kPa"]),
     ("_mm", ["mm", "mm"]),
     ("_c", ["°C", "°C"]),
-    ("volume_l", ["lít", "L"]),
+    ("_l", ["L", "L"]),
     ("litres", ["lít", "L"]),
     ("hours", ["giờ", "h"]),
     ("percent", ["%", "%"]),

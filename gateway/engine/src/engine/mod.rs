@@ -296,7 +296,12 @@ impl Engine {
             zone.note_water(now, run_ms, word.measured.volume);
         }
         if let Some(idx) = idx.filter(|_| word.is_live && is_over) {
-            self.whole_run(now, idx, run_ms, word.measured.volume);
+            // Who opened it by hand may have left its pump off.
+            let may_be_dry = word.command.is_none() && self.pumps.feed(idx);
+            self.whole_run(now, idx, run_ms, (word.measured.volume, may_be_dry));
+        }
+        if let Some(idx) = idx.filter(|_| !word.is_live) {
+            self.heard_late(now, idx);
         }
         self.with(now, idx, touched, |zone, turn| zone.valve_word(turn, word));
         if let Some(idx) = self.pumps.by_valve(&valve.node, valve.valve) {

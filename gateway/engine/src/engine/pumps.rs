@@ -230,6 +230,11 @@ impl Pumps {
         indices.filter_map(|idx| self.list.get(*idx))
     }
 
+    /// Whether a zone has its water from a pump.
+    pub(super) fn feed(&self, zone_idx: usize) -> bool {
+        self.of_zone(zone_idx).next().is_some()
+    }
+
     /// Why a zone must not open, apart from a master valve that opens first.
     pub(super) fn barrier(&self, zone_idx: usize, now: Now) -> Option<Reason> {
         self.of_zone(zone_idx).find_map(|pump| pump.bar(now).or_else(|| pump.rest(now)))

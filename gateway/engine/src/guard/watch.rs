@@ -189,6 +189,8 @@ pub(crate) struct Watch {
     told: Vec<u8>,
     /// What was told of the run that is over: what its node measured of the whole of it comes afterwards.
     told_of_run: Vec<u8>,
+    /// Readings of the run that is over were judged: they have taught what there was to learn of it.
+    was_judged: bool,
 }
 
 impl Watch {
@@ -200,13 +202,15 @@ impl Watch {
         let (last_volume, last) = (self.last_volume, self.last);
         let told = if self.told.is_empty() { &mut self.told_of_run } else { &mut self.told };
         let told_of_run = std::mem::take(told);
-        *self = Self { last_volume, last, told_of_run, ..Self::default() };
+        let was_judged = self.has_samples();
+        *self = Self { last_volume, last, told_of_run, was_judged, ..Self::default() };
         flow
     }
 
     /// A run begins.
     pub(crate) fn begin_run(&mut self) {
         self.told_of_run.clear();
+        self.was_judged = false;
     }
 
     /// A counter's value, mL: the flow since the one before, with the moment of that. `None` at first and after a reset.
@@ -320,9 +324,9 @@ impl Watch {
         })
     }
 
-    /// Whether readings of this run were judged.
+    /// Whether readings of this run, or of the one that has just ended, were judged.
     pub(crate) fn has_samples(&self) -> bool {
-        !self.samples.is_empty()
+        self.was_judged || !self.samples.is_empty()
     }
 
     /// Whether a finding was told in this run or rest before, or of the run that has just ended.

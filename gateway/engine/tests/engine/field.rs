@@ -316,14 +316,24 @@ impl Field {
     }
 
     pub(crate) fn gauge(&mut self, device: &str, name: &str, milli: i64) {
-        let at = self.now().wall.unwrap();
+        self.gauge_of(device, name, milli, 0);
+    }
+
+    /// A reading that comes so much later than it was taken.
+    pub(crate) fn gauge_of(&mut self, device: &str, name: &str, milli: i64, age_s: u64) {
+        let now = self.now().wall.unwrap();
         self.feed(Input::Gauge {
             device: &node(device),
             metric: &name.parse().unwrap(),
-            at,
-            age: Age::Counted(0),
+            at: now.minus_ms(age_s * 1000),
+            age: Age::Counted(age_s * 1000),
             milli: Some(milli),
         });
+    }
+
+    /// What is remembered of the flow of a zone's good runs, L/h.
+    pub(crate) fn learned(&self, name: &str) -> Vec<u32> {
+        self.memory.guards.learned.get(&zone(name)).cloned().unwrap_or_default()
     }
 
     /// A flow meter that is read every 30 seconds.

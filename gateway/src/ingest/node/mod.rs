@@ -178,6 +178,21 @@ pub struct DatedValve {
     pub run_ms: u64,
     /// On closing: what the meter counted.
     pub volume: Option<Millilitres>,
+    /// How many samples of the same run of records were made before it.
+    pub n_samples_before: usize,
+}
+
+impl Taken {
+    /// The valve events in their order, each with the samples that were made since the one before; at last the samples after all.
+    pub fn in_order(&self) -> impl Iterator<Item = (&[Sample], Option<&DatedValve>)> {
+        let mut n_done = 0;
+        self.valves.iter().map(Some).chain([None]).map(move |valve| {
+            let n_before = valve.map_or(self.samples.len(), |valve| valve.n_samples_before);
+            let between = self.samples.get(n_done..n_before).unwrap_or_default();
+            n_done = n_before;
+            (between, valve)
+        })
+    }
 }
 
 impl NodeState {
@@ -481,6 +496,7 @@ impl NodeState {
                 closed_by: event.closed_by,
                 run_ms: event.run_ms.unwrap_or(0),
                 volume: event.volume,
+                n_samples_before: taken.samples.len(),
             }),
         }
     }

@@ -21,7 +21,10 @@ impl Engine {
     fn water_of(&self, zone_idx: usize) -> Water {
         let Some(zone) = self.zones.get(zone_idx) else { return Water::Changes };
         match &zone.phase {
-            Phase::Closed => Water::Rests { since: zone.since },
+            Phase::Closed => {
+                let told_late = self.guards.zones.get(zone_idx).and_then(|zone| zone.told_late);
+                Water::Rests { since: told_late.unwrap_or(zone.since).max(zone.since) }
+            }
             Phase::Open(_) => match self.pumps.water_since(zone_idx) {
                 Ok(since) => {
                     let expected = self.guards.expected(zone_idx);
@@ -56,6 +59,16 @@ impl Engine {
         }
     }
 
+    /// A valve moved while its node was out of reach, at somebody's button: that water is no leak, though the valve rests since
+    /// long before as far as anybody knew.
+    pub(in crate::engine) fn heard_late(&mut self, now: Now, zone_idx: usize) {
+        if let Some(zone) = self.guards.zones.get_mut(zone_idx) {
+            zone.told_late = Some(now.mono);
+            zone.watch.forget_leak();
+        }
+        self.guards.dirty.insert(zone_idx);
+    }
+
     /// Notices where water began to flow or to rest.
     pub(super) fn note_waters(&mut self) {
         if self.guards.dirty.is_empty() {
@@ -66,6 +79,8 @@ impl Engine {
         for zone_idx in dirty {
             let water = self.water_of(zone_idx);
             let kind = kind_of(water);
+            let phase = self.zones.get(zone_idx).map(|zone| &zone.phase);
+            let is_opening = matches!(phase, Some(Phase::Opening(_) | Phase::Local(_)));
             let Some(zone) = self.guards.zones.get_mut(zone_idx) else { continue };
             sources.extend(zone.sources.iter().copied());
             let before = std::mem::replace(&mut zone.kind, kind);
@@ -87,6 +102,7 @@ impl Engine {
                     zone.n_recloses = 0;
                     zone.watch.begin_run();
                 }
+                (WaterKind::Rests, WaterKind::Changes) if is_opening => zone.watch.begin_run(),
                 (WaterKind::Changes | WaterKind::Rests, WaterKind::Changes | WaterKind::Rests) => {}
             }
         }
@@ -141,13 +157,13 @@ impl Engine {
         }
     }
 
-    /// What the node measured of a whole run.
+    /// What the node measured of a whole run; and whether too little of it is no fault, because nothing switched its pump on.
     pub(in crate::engine) fn whole_run(
         &mut self,
         now: Now,
         zone_idx: usize,
         run_ms: u64,
-        volume: Option<Millilitres>,
+        (volume, may_be_dry): (Option<Millilitres>, bool),
     ) {
         let expected = self.guards.expected(zone_idx);
         let Some(zone) = self.guards.zones.get_mut(zone_idx) else { return };
@@ -168,7 +184,8 @@ impl Engine {
             }
             return;
         }
-        if !zone.watch.is_told(finding) {
+        let is_dry = matches!(finding, Finding::None { .. } | Finding::Low { .. });
+        if !(is_dry && may_be_dry || zone.watch.is_told(finding)) {
             self.found_at_zone(now, zone_idx, finding);
         }
     }

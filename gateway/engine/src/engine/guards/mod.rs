@@ -65,6 +65,9 @@ struct ZoneWatch {
     signature: Signature,
     /// Whether water flowed, rested or neither when it was last looked at.
     kind: WaterKind,
+    /// When its node told last what its valve had done long before, out of reach: what the meter counted until then may be of
+    /// that.
+    told_late: Option<MonoMs>,
     n_recloses: u32,
     /// What its run has taken as far as readings tell, mL.
     run_ml: u64,
@@ -241,6 +244,7 @@ impl Guards {
                 watch: Watch::default(),
                 signature: Signature::remembered(runs, reference, nominal, &zone.guards.flow),
                 kind: WaterKind::default(),
+                told_late: None,
                 n_recloses: 0,
                 run_ml: 0,
                 run_since: None,
@@ -264,6 +268,7 @@ impl Guards {
             let Some(zone) = idx_of.get(&old.id).and_then(|idx| self.zones.get_mut(*idx)) else { continue };
             if zone.guards == old.guards && zone.nominal == old.nominal {
                 (zone.watch, zone.signature, zone.kind) = (old.watch, old.signature, old.kind);
+                zone.told_late = old.told_late;
                 (zone.n_recloses, zone.run_ml, zone.run_since) = (old.n_recloses, old.run_ml, old.run_since);
             } else if zone.guards.meter != old.guards.meter || zone.nominal != old.nominal {
                 // What was learned is another flow's, or another meter's.

@@ -392,6 +392,24 @@ fn only_a_fresh_valve_event_of_this_epoch_is_live() {
     assert_eq!(got.valves.iter().map(|v| v.live).collect::<Vec<_>>(), [false, true]);
 }
 
+#[test]
+fn samples_and_valve_events_come_in_the_order_in_which_they_were_made() {
+    let mut node = NodeState::default();
+    node.handle_hello(&hello(1, 600_000, (0, 0)), heard(Some(T0)));
+    let records = [
+        reading(1, 10_000, 1),
+        closing(2, 20_000),
+        closing(3, 30_000),
+        reading(4, 40_000, 2),
+        reading(5, 50_000, 3),
+        closing(6, 60_000),
+    ];
+    let got = taken(node.handle_records(&run(1, (0, 0), &records), heard(Some(T0))));
+    let order: Vec<_> =
+        got.in_order().map(|(samples, valve)| (samples.len(), valve.map(|v| v.position.seq))).collect();
+    assert_eq!(order, [(1, Some(2)), (0, Some(3)), (2, Some(6)), (0, None)]);
+}
+
 /// How old readings are said to be: a backlog and what was read just now, while the gateway's clock shows `wall`.
 fn ages(node: &mut NodeState, after: u32, uptimes: &[u64], heard: Heard) -> Vec<Age> {
     let records: Vec<_> =
