@@ -30,6 +30,14 @@ fn save(http: &str, version: u64, text: &str, note: &str) -> (u16, Value) {
     (status, serde_json::from_str(&answer).unwrap_or_default())
 }
 
+/// Saves a farm without zones, and says that this is meant.
+fn save_without_zones(http: &str, version: u64, note: &str) -> (u16, Value) {
+    let text = "[[source]]\nid = \"pump-1\"\n";
+    let body = json!({ "text": text, "version": version, "note": note, "remove_all": true }).to_string();
+    let (status, answer) = giot::request(http, "POST", FARM, Some(&body));
+    (status, serde_json::from_str(&answer).unwrap_or_default())
+}
+
 fn until_in_force(http: &str, version: u64) {
     wait_for("the version in force", PATIENCE, || {
         (giot::get(http, FARM)["in_force"].as_u64() == Some(version)).then_some(())
@@ -117,7 +125,7 @@ async fn what_is_gone_is_closed_first() {
     farm.start_run(5.0);
     let http = farm.gateway().http.clone();
     let n_moves = node.moves().len();
-    assert_eq!(save(&http, 1, "[[source]]\nid = \"pump-1\"\n", "the lot is sold").0, 200);
+    assert_eq!(save_without_zones(&http, 1, "the lot is sold").0, 200);
     assert!(!node.until_move(n_moves, PATIENCE).await.open, "the valve is closed");
     until_in_force(&http, 2);
     farm.until_closing(0);
@@ -152,7 +160,7 @@ async fn a_kill_while_a_valve_is_waited_for_forgets_no_valve() {
         // Its power is cut with the valve open.
     }
     let http = farm.gateway().http.clone();
-    assert_eq!(save(&http, 1, "[[source]]\nid = \"pump-1\"\n", "").0, 200);
+    assert_eq!(save_without_zones(&http, 1, "").0, 200);
     // Whoever is told that it is saved finds at once what it waits for.
     let waits = giot::get(&http, FARM);
     assert_eq!(
