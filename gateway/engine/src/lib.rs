@@ -48,6 +48,7 @@ mod pump;
 mod reason;
 mod rules;
 mod schedule;
+mod turns;
 mod view;
 mod zone;
 

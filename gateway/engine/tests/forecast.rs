@@ -18,7 +18,8 @@ use giot_engine::program::{
     Anchor, Control, Crossing, FarmState, Outcome, Percent, Program, Window, Windows,
 };
 use giot_engine::{
-    DayWindow, Input, Plan, ProgramId, PumpKind, PumpPlan, Reason, SourcePlan, ValveRef, forecast, shortfalls,
+    DayWindow, Input, Pause, Plan, ProgramId, PumpKind, PumpPlan, Reason, SourcePlan, ValveRef, forecast,
+    shortfalls,
 };
 use giot_shared::ids::ValveId;
 use giot_shared::time::UnixMs;
@@ -375,4 +376,63 @@ fn what_of_a_start_under_way_finds_no_room_says_so() {
     let skips: Vec<_> = rest.skips.iter().map(|(zone, why)| (zone.as_str(), why.code())).collect();
     assert_eq!((rest.runs.len(), notes, skips.len()), (2, vec!["run_cut"], 1), "{rest:?}");
     assert_eq!(skips[0].0, "z3");
+}
+
+/// Three zones: z1 on a pipe of its own together with z3, which another program waters first; z2 elsewhere.
+fn a_turn_that_is_late(overlap_s: i32) -> Plan {
+    let mut plan = farm(3);
+    for (name, source) in [("z1", "east"), ("z2", "west"), ("z3", "east")] {
+        plan.sources.insert(source.parse().unwrap(), SourcePlan::default());
+        let zone = zone_of(&mut plan, name);
+        (zone.source, zone.automatic) = (source.parse().unwrap(), false);
+    }
+    plan.programs
+        .insert("first".parse().unwrap(), Program { starts: vec![at_hour(7, 5)], ..program(&[("z3", 15)]) });
+    let mut second = program(&[("z1", 20), ("z2", 20)]);
+    second.sequence.delay_s = -overlap_s;
+    plan.programs.insert("second".parse().unwrap(), second);
+    assert_eq!(plan.check(), []);
+    plan
+}
+
+/// The pipe lets z1 begin 10 minutes late: z2, although its water comes from elsewhere, begins when z1 is done.
+#[test]
+fn zones_of_one_group_keep_their_turns_when_a_run_is_late() {
+    let plan = a_turn_that_is_late(0);
+    let mut field = Field::new(plan.clone());
+    let (runs, skips) = promised(&plan, &field);
+    let (min, run) = (60, |zone: &str, from: u64, until: u64| (zone.to_owned(), from, until));
+    let wanted = [run("z3", 5 * min, 20 * min), run("z1", 20 * min, 40 * min), run("z2", 40 * min, 60 * min)];
+    assert_eq!((runs, skips), (wanted.to_vec(), Vec::new()));
+    field.wait_s(2 * HOUR_S);
+    assert_eq!(openings(&field), wanted.map(|(zone, from, _)| (zone, from)));
+    assert!(field.has("z2 skipped: program_turn"), "{:?}", field.log);
+}
+
+/// Runs that are to overlap do so.
+#[test]
+fn runs_that_are_to_overlap_wait_for_nobody() {
+    let plan = a_turn_that_is_late(300);
+    let mut field = Field::new(plan.clone());
+    let (runs, _) = promised(&plan, &field);
+    field.wait_s(2 * HOUR_S);
+    assert_eq!(openings(&field), runs.into_iter().map(|(zone, from, _)| (zone, from)).collect::<Vec<_>>());
+    assert_eq!(field.seconds("open v2"), [25 * 60], "{:?}", field.log);
+}
+
+/// A pause of all water leaves a rest of z1; that of z2 follows it, also after a restart.
+#[test]
+fn what_a_pause_left_keeps_its_turn() {
+    for restarts in [false, true] {
+        let mut field = Field::new(a_turn_that_is_late(0));
+        field.wait_s(35 * 60);
+        let until = Some(field.now().wall.unwrap().plus_ms(20 * 60_000));
+        field.feed(Input::Pause { kind: Pause::Water, until, by: "Lan" });
+        if restarts {
+            field.restart();
+        }
+        field.wait_s(2 * HOUR_S);
+        assert_eq!(field.seconds("open v1"), [1200, 3300], "{:?}", field.log);
+        assert_eq!(field.seconds("open v2"), [3600], "{:?}", field.log);
+    }
 }

@@ -22,6 +22,14 @@ use crate::ingest::node::{DatedValve, Dating, Greeting, Heard, NodeState, Taken,
 use crate::ingest::{Sample, as_moisture_percent};
 use crate::quality::Quality;
 
+/// The program whose run begins.
+fn in_turn(entry: &Entry) -> Option<ProgramId> {
+    match &entry.reason {
+        Reason::ProgramRun { program, .. } => Some(program.clone()),
+        _ => None,
+    }
+}
+
 /// From the first change to the commit that keeps it, ms.
 const COMMIT_MS: u64 = 300;
 
@@ -77,6 +85,8 @@ pub(super) struct Known {
     pub(super) has_fault: bool,
     is_manual: bool,
     is_program: bool,
+    /// The program whose run is under way.
+    turn: Option<ProgramId>,
     /// The diary has the beginning of a run and not its end.
     is_started: bool,
     /// By probe: when its newest delivered reading was really taken, and its value where it was good.
@@ -321,6 +331,21 @@ impl World {
         self.send_down(node_idx, Down::Order(order));
     }
 
+    /// A program waters the zones of its group one after another, however late some are; none here is meant to overlap.
+    fn check_turn(&mut self, zone_idx: usize) {
+        let group =
+            |idx: usize| self.farm.plan.zones.get(self.farm.zone_ids.get(idx)?).map(|zone| zone.group);
+        let turn = |idx: usize| self.gateway.known.get(idx)?.turn.clone();
+        let (Some(program), Some(group_here)) = (turn(zone_idx), group(zone_idx)) else { return };
+        let mut others = (0..self.farm.zone_ids.len()).filter(|other| *other != zone_idx);
+        let other = others
+            .find(|other| group(*other) == Some(group_here) && turn(*other).is_some_and(|of| of == program));
+        let is_alone = group_here == giot_engine::program::Group::Parallel || other.is_none();
+        self.checks.demand(is_alone, self.now_ms, || {
+            format!("P5: {program} waters zone {zone_idx} beside zone {other:?} of the same group")
+        });
+    }
+
     fn take_entry(&mut self, entry: &Entry) {
         #[cfg(test)]
         if let Some(told) = &mut self.told {
@@ -335,6 +360,7 @@ impl World {
         if let Some(known) = self.gateway.known.get_mut(zone_idx) {
             if entry.event == Event::Started {
                 known.is_started = true;
+                known.turn = in_turn(entry);
                 // What a pause left of a person's run goes on as a run once, by the engine.
                 known.is_manual =
                     matches!(entry.by, By::Person(_)) || matches!(entry.reason, Reason::RunOnce { .. });
@@ -342,6 +368,12 @@ impl World {
             } else if entry.event == Event::Stopped {
                 known.is_started = false;
             }
+            if matches!(entry.event, Event::Stopping | Event::Stopped) {
+                known.turn = None;
+            }
+        }
+        if entry.event == Event::Started {
+            self.check_turn(zone_idx);
         }
         if let Some(volume) = entry.volume {
             self.keep(Row::Told { zone_idx, ml: volume.0.into() });

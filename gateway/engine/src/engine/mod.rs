@@ -17,9 +17,11 @@ use crate::memory::Memory;
 use crate::network::{Barrier, Network};
 use crate::plan::{Plan, ProblemKind, Timing};
 use crate::probe::News;
+use crate::program::Group;
 use crate::reason::Reason;
 use crate::rules::Rules;
 use crate::schedule::Schedule;
+use crate::turns::Turns;
 use crate::view::ZoneView;
 use change::{Before, Next, Way};
 use guards::Guards;
@@ -52,6 +54,7 @@ pub struct Engine {
     probes: BTreeMap<NodeId, BTreeMap<MetricName, Vec<(usize, usize)>>>,
     valves: BTreeMap<NodeId, BTreeMap<ValveId, usize>>,
     network: Network,
+    turns: Turns,
     pumps: Pumps,
     guards: Guards,
     schedule: Schedule,
@@ -151,6 +154,7 @@ impl Engine {
             probes: BTreeMap::new(),
             valves: BTreeMap::new(),
             network: Network::new(&plan),
+            turns: Turns::default(),
             pumps,
             guards,
             schedule,
@@ -278,7 +282,9 @@ impl Engine {
     pub fn zone_view(&self, zone: &ZoneId, now: Now) -> Option<ZoneView> {
         let idx = *self.zone_idx.get(zone)?;
         let zone = self.zones.get(idx)?;
-        Some(zone.view(now, &self.out.rules, self.no_room(idx, now)))
+        let verdict = zone.verdict(now, &self.out.rules);
+        let no_room = self.no_room(idx, now).or_else(|| self.other_turn(idx, now, verdict.kind()?));
+        Some(zone.view(now, &self.out.rules, no_room))
     }
 
     /// What a node told of a valve, for its zone, its pump and the count of what the soil lacks.
@@ -547,6 +553,10 @@ impl Engine {
         self.dispatch(idx, now);
         self.keep_books(idx, now);
         self.tell_pumps(idx);
+        for waiting in self.turns.called() {
+            self.network.poke(waiting);
+            self.settle(waiting, now);
+        }
     }
 
     /// Zones that waited because another one had just started are called when that is over.
@@ -590,6 +600,8 @@ impl Engine {
     fn hold(&mut self, idx: usize) {
         let Some(is_held) = self.zones.get(idx).map(Zone::holds_source) else { return };
         self.network.set_held(idx, is_held);
+        let is_running = self.zones.get(idx).is_some_and(Zone::is_running);
+        self.turns.set_running(idx, is_running);
     }
 
     /// Why the network has no water for a zone, in words for the diary.
@@ -613,15 +625,40 @@ impl Engine {
         }
     }
 
+    /// Whose turn it still is, where a program waters the zones of one group one after another: pumps, pipes and pauses may make
+    /// a run later than its program has planned it. Where runs are meant to overlap, only the planned order counts.
+    fn other_turn(&self, idx: usize, now: Now, kind: &RunKind) -> Option<Reason> {
+        let (RunKind::Program(id) | RunKind::ByHand(id)) = kind else { return None };
+        let program = self.out.rules.programs.get(id)?;
+        let from = self.zones.get(idx)?.due_from(now)?;
+        let facts = |idx: usize| self.out.rules.site.zones.get(&self.zones.get(idx)?.desk.id);
+        let group_of = |idx: usize| Some(facts(idx)?.group).filter(Group::is_in_turn);
+        let group = group_of(idx)?;
+        let is_before = |zone: &Zone| {
+            zone.is_run_of(id) && (!program.sequence.overlaps() || zone.was_due_until() <= Some(from))
+        };
+        let others = self.turns.running().filter(|other| *other != idx && group_of(*other) == Some(group));
+        let zone = others.filter_map(|other| self.zones.get(other)).find(|zone| is_before(zone))?;
+        Some(Reason::ProgramTurn { zone: zone.desk.id.clone() })
+    }
+
     /// Puts a closed zone into the queue, or says why not.
     fn queue(&mut self, idx: usize, now: Now) {
         if self.zones.get(idx).is_none_or(Zone::holds_source) {
             return;
         }
         let no_room = self.no_room(idx, now);
-        let Some(zone) = self.zones.get_mut(idx) else { return };
+        let Some(zone) = self.zones.get(idx) else { return };
         let verdict = zone.verdict(now, &self.out.rules);
         let is_ready = matches!(verdict, Verdict::Ready { .. });
+        let kind = verdict.kind();
+        let other_turn = kind.and_then(|kind| self.other_turn(idx, now, kind));
+        if other_turn.is_none() && self.turns.leave(idx) {
+            // What it wants now may begin at once: nothing else on its pipes has changed.
+            self.network.poke(idx);
+        }
+        let no_room = no_room.or(other_turn);
+        let Some(zone) = self.zones.get_mut(idx) else { return };
         match (verdict, no_room) {
             (Verdict::Content(_), _) => zone.unskip(),
             (Verdict::Ready { .. }, Some(_)) if zone.is_handing_over(now) => {}
@@ -652,6 +689,10 @@ impl Engine {
         let patience_ms = u64::from(self.out.timing.patience_s) * 1000;
         for (_, idx, since, (reason, kind, run_s)) in ranked {
             if kind.is_test() && self.is_testing_beside(idx) {
+                continue;
+            }
+            if self.other_turn(idx, now, &kind).is_some() {
+                self.turns.wait(idx);
                 continue;
             }
             if self.no_room(idx, now).is_some() {

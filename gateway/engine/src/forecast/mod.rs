@@ -18,8 +18,8 @@ use crate::ids::{ProgramId, ZoneId};
 use crate::network::Network;
 use crate::plan::{DAY_MS, Plan};
 use crate::program::{
-    Control, Date, FarmState, LeftRun, Outcome, PREVIEW_DAYS_MAX, PlannedRun, PlannedStart, Preview, Program,
-    Site, SkippedRun, Timeline, UnderWay, next_days,
+    Control, Date, FarmState, Group, LeftRun, Outcome, PREVIEW_DAYS_MAX, PlannedRun, PlannedStart, Preview,
+    Program, Site, SkippedRun, Timeline, UnderWay, next_days,
 };
 use crate::reason::Reason;
 use crate::rules::{Fit, Rules};
@@ -120,6 +120,8 @@ struct Line {
     jobs: VecDeque<Job>,
     held_until: Option<UnixMs>,
     closed_at: Option<UnixMs>,
+    /// The program whose run holds it, and when that was to be over.
+    turn: Option<(ProgramId, UnixMs)>,
     /// The deadline of its first job while that waits for room.
     deadline: Option<UnixMs>,
 }
@@ -146,6 +148,8 @@ struct Play<'a> {
     rests: Rests,
     /// Zones that have enough at the moment that is played.
     leaving: Vec<usize>,
+    /// Zones that hold their pipes.
+    running: BTreeSet<usize>,
     patience_ms: u64,
     base: UnixMs,
     ids: Vec<&'a ZoneId>,
@@ -166,6 +170,7 @@ impl<'a> Play<'a> {
             network,
             rests,
             leaving: Vec::new(),
+            running: BTreeSet::new(),
             patience_ms: u64::from(patience_s) * 1000,
             base: from,
             ids: rules.site.zones.keys().collect(),
@@ -194,8 +199,10 @@ impl<'a> Play<'a> {
         }
         let Some(line) = self.lines.get_mut(zone_idx) else { return };
         line.held_until = held_until;
+        line.turn = open.as_ref().zip(held_until).map(|((program, _), until)| (program.clone(), until));
         self.network.set_held(zone_idx, held_until.is_some());
         if held_until.is_some() {
+            self.running.insert(zone_idx);
             self.rests.is_open(zone_idx);
         }
         self.wakes.insert((held_until.unwrap_or(base), zone_idx));
@@ -317,8 +324,9 @@ impl<'a> Play<'a> {
             if held_until > at {
                 return;
             }
-            line.held_until = None;
+            (line.held_until, line.turn) = (None, None);
             line.closed_at = Some(held_until);
+            self.running.remove(&zone_idx);
             self.network.set_held(zone_idx, false);
             self.rests.close(zone_idx, at);
             self.leaving.push(zone_idx);
@@ -378,6 +386,9 @@ impl<'a> Play<'a> {
             .collect();
         ranked.sort_by_key(|(rank, idx, _)| (*rank, *idx));
         for (_, zone_idx, since) in ranked {
+            if self.is_other_turn(zone_idx) {
+                continue;
+            }
             if self.network.barrier(zone_idx, mono).is_some() {
                 if mono.since_ms(since) >= self.patience_ms {
                     self.network.keep_for(zone_idx);
@@ -400,6 +411,22 @@ impl<'a> Play<'a> {
         }
     }
 
+    /// Whether a program's run before is not over yet in the zone's group, as the engine has it.
+    fn is_other_turn(&self, zone_idx: usize) -> bool {
+        let group_of = |idx: usize| {
+            Some(self.rules.site.zones.get(*self.ids.get(idx)?)?.group).filter(Group::is_in_turn)
+        };
+        let job = self.lines.get(zone_idx).and_then(|line| line.jobs.front());
+        let Some((errand, group)) = job.map(|job| &job.errand).zip(group_of(zone_idx)) else { return false };
+        let Some(program) = self.rules.programs.get(&errand.program) else { return false };
+        let is_before = |(of, until): &(ProgramId, UnixMs)| {
+            *of == errand.program && (!program.sequence.overlaps() || *until <= errand.from)
+        };
+        let others = self.running.iter().filter(|other| group_of(**other) == Some(group));
+        let mut turns = others.filter_map(|other| self.lines.get(*other)?.turn.as_ref());
+        turns.any(is_before)
+    }
+
     fn begin(&mut self, zone_idx: usize, at: UnixMs, is_handed_over: bool) {
         let mono = self.mono(at);
         let (Some(line), Some(id)) = (self.lines.get_mut(zone_idx), self.ids.get(zone_idx)) else { return };
@@ -408,7 +435,10 @@ impl<'a> Play<'a> {
         let Fit::Runs { run_s } = self.rules.fit_errand(&job.errand, id, at) else { return };
         let run_ms = u64::from(run_s) * 1000;
         let until = at.plus_ms(run_ms);
-        if let Some(Job { of, .. }) = line.jobs.pop_front() {
+        if let Some(Job { of, errand }) = line.jobs.pop_front() {
+            let planned_until = errand.from.plus_ms(u64::from(errand.run_s) * 1000);
+            line.turn = Some((errand.program, planned_until));
+            self.running.insert(zone_idx);
             self.fates.insert(of, Fate::Given { from: at, run_ms });
         }
         (line.held_until, line.deadline) = (Some(until), None);

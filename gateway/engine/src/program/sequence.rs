@@ -85,6 +85,11 @@ impl Sequence {
         Self { steps, order: Order::default(), rounds: 1, delay_s: 0 }
     }
 
+    /// Whether some run is meant to begin before the one before it has ended.
+    pub(crate) fn overlaps(&self) -> bool {
+        self.steps.iter().any(|step| self.delay_s.saturating_add(step.delay_s) < 0)
+    }
+
     /// The steps with their places in the list, in the order of the nth run.
     pub(super) fn in_order(&self, needs: &BTreeMap<ZoneId, u32>, n_runs: u64) -> Vec<(usize, &Step)> {
         let mut steps: Vec<(usize, &Step)> = self.steps.iter().enumerate().collect();

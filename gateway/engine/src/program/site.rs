@@ -87,6 +87,13 @@ pub enum Group {
     Parallel,
 }
 
+impl Group {
+    /// Whether its zones take turns.
+    pub(crate) fn is_in_turn(&self) -> bool {
+        matches!(self, Self::Sequential(_))
+    }
+}
+
 impl Default for Group {
     fn default() -> Self {
         Self::Sequential(0)

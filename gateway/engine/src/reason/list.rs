@@ -462,6 +462,8 @@ reasons! {
     }
     /// The water is kept free for a zone that has waited too long.
     CapacityKept = "capacity_kept" { zone: ZoneId = "That zone." }
+    /// Another zone of the same program and group is not done yet.
+    ProgramTurn = "program_turn" { zone: ZoneId = "That zone." }
     /// There is no such source, or it has no pump that is switched from here.
     UnknownSource = "unknown_source" { source: SourceId = "What was asked for." }
     /// Another zone of the source has just been started.

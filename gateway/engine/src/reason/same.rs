@@ -13,7 +13,8 @@ impl Reason {
     pub fn is_same_cause(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::SourceBusy { zone: a }, Self::SourceBusy { zone: b })
-            | (Self::CapacityKept { zone: a }, Self::CapacityKept { zone: b }) => a == b,
+            | (Self::CapacityKept { zone: a }, Self::CapacityKept { zone: b })
+            | (Self::ProgramTurn { zone: a }, Self::ProgramTurn { zone: b }) => a == b,
             (Self::CapacityFull { source: a, .. }, Self::CapacityFull { source: b, .. })
             | (Self::Staggered { source: a, .. }, Self::Staggered { source: b, .. })
             | (Self::TankLow { source: a, .. }, Self::TankLow { source: b, .. })

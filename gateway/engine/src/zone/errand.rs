@@ -210,7 +210,7 @@ impl Zone {
     }
 
     /// Whether the run under way is one of a program's.
-    pub(super) fn is_run_of(&self, program: &ProgramId) -> bool {
+    pub(crate) fn is_run_of(&self, program: &ProgramId) -> bool {
         self.run().is_some_and(|run| match &run.kind {
             RunKind::Program(of) | RunKind::ByHand(of) => of == program,
             RunKind::Soil | RunKind::Manual | RunKind::Rule => false,
@@ -288,6 +288,17 @@ impl Zone {
         let n_due = self.memory.errands.iter().take_while(is_due).count();
         let mut due = self.memory.errands.iter().take(n_due);
         due.position(Errand::is_test).or((n_due > 0).then_some(0))
+    }
+
+    /// The moment of the errand that is due.
+    pub(crate) fn due_from(&self, now: Now) -> Option<UnixMs> {
+        self.due(now).map(|errand| errand.from)
+    }
+
+    /// When the run under way was to be over as its program had planned it.
+    pub(crate) fn was_due_until(&self) -> Option<UnixMs> {
+        let errand = &self.memory.run.as_ref()?.errand;
+        Some(errand.from.plus_ms(u64::from(errand.run_s) * 1000))
     }
 
     /// Whether a program's run has waited so shortly that nobody needs to be told.

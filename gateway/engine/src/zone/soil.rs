@@ -49,6 +49,16 @@ pub(crate) enum Verdict {
     },
 }
 
+impl Verdict {
+    /// What would begin.
+    pub(crate) fn kind(&self) -> Option<&RunKind> {
+        match self {
+            Self::Ready { kind, .. } => Some(kind),
+            Self::Content(_) | Self::Blocked(_) => None,
+        }
+    }
+}
+
 /// Who comes first when water is short: what a program promised, by the end of the time in which it can be given, then by its
 /// moment; then the driest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
