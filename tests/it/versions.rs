@@ -280,6 +280,11 @@ fn a_whole_farm_is_taken_away_only_where_somebody_says_so() {
         "{answer}"
     );
     assert_eq!(read(&gateway.http).0, 1, "nothing was saved");
+    // A file that was emptied meanwhile does not end the watering at the next start.
+    assert!(gateway.stop().success());
+    let gateway = Giot::serve(&data, &["--anonymous", "--config", name]);
+    let http = ["--http", gateway.http.as_str()];
+    assert_eq!(read(&gateway.http), (1, TWO_ZONES.to_owned()));
     // A part of it goes with a word.
     let cut = TWO_ZONES.find("[[zone]]\nid = \"b\"").unwrap();
     write(&TWO_ZONES[..cut]);

@@ -18,7 +18,8 @@ use std::path::{Path, PathBuf};
 
 Prints one line `ready http=ADDR mqtt=ADDR` once both accept. The farm is kept in DIR with its history (giot farm log). A file
 of --config, or DIR/giot.toml, becomes a new version of it when the file's text differs from the last one that came from it;
-without a file the newest version is used. `giot doctor --print-config` writes a file with every key. The page asks for the secret in DIR/admin-secret.
+without a file the newest version is used, and
+instead of a file that has lost every zone (giot farm import --remove-all means it). `giot doctor --print-config` writes a file with every key. The page asks for the secret in DIR/admin-secret.
 Exit codes: 0 stopped as asked, 1 failed, 2 wrong usage or configuration, 3 data folder in use or written by a newer giot.
 GIOT_LOG=debug says more.")]
 pub(super) struct Args {

@@ -81,17 +81,28 @@ pub async fn begin(farm: Farm, reader: &Reader, writer: &Writer, clock: Clock) -
         Farm::Kept { file, timing } => (file, timing),
     };
     let mut newest = reader.farm_newest()?;
+    let compiled = |row: &FarmRow| -> anyhow::Result<Settings> { compile_row(reader, row, timing) };
     if let Some(file) = file
         && !is_known(reader, &file)?
     {
         let draft = Draft::of(&file.name, &file.text, &reader.farm_secrets()?, timing)?;
-        let author = Author { by: file.by, origin: "file", file: Some(file.name), note: String::new() };
-        let (row, batch) = draft.batch(newest.as_ref(), author, clock);
-        writer.commit(batch).await.context("keep the farm")?;
-        tracing::info!(version = row.version, file = row.file, "took in a version of the farm");
-        newest = Some(row);
+        let kept = newest.as_ref().and_then(|row| Some((row.version, compiled(row).ok()?)));
+        let removed = kept.map(|(version, kept)| (version, Removed::between(&kept, &draft.settings)));
+        if let Some((version, removed)) = removed.filter(|(_, removed)| removed.all_zones) {
+            // A file that was emptied by a slip or a bad card must not end the watering at the next start.
+            tracing::error!(
+                file = file.name,
+                "not taken in, version {version} of the farm goes on: {}; giot farm import --remove-all FILE",
+                removed.question()
+            );
+        } else {
+            let author = Author { by: file.by, origin: "file", file: Some(file.name), note: String::new() };
+            let (row, batch) = draft.batch(newest.as_ref(), author, clock);
+            writer.commit(batch).await.context("keep the farm")?;
+            tracing::info!(version = row.version, file = row.file, "took in a version of the farm");
+            newest = Some(row);
+        }
     }
-    let compiled = |row: &FarmRow| -> anyhow::Result<Settings> { compile_row(reader, row, timing) };
     let Some(newest) = newest else {
         let mut settings = Settings::default();
         settings.plan.timing = timing;

@@ -13,6 +13,8 @@ use super::weather::{Site, WindFrom};
 pub const NIGHT_RATIO_DEFAULT: f64 = 0.5;
 /// Below this clear-sky radiation, MJ/m²/h, the sun stands so low that measured over possible says nothing of the sky.
 const LOW_SUN_MJ: f64 = 0.1;
+/// ASCE-EWRI 2005: where the sun stands lower at the middle of the hour, rad, the sky is that of the last hour in which it stood higher.
+const LOW_SUN_RAD: f64 = 0.3;
 /// The afternoon hour that shows the night's sky: so far before sunset, rad (FAO-56 p. 75).
 const BEFORE_SUNSET_RAD: (f64, f64) = (0.52, 0.79);
 
@@ -86,7 +88,7 @@ pub fn et0_hour(
 ) -> Result<HourEt0, InputError> {
     let night_ratio = within("night_ratio", night_ratio, 0.0, 1.0)?;
     let t_c = within("t_c", weather.t_c, -90.0, 65.0)?;
-    let sky = Sky::new(site, weather, night_ratio)?;
+    let sky = Sky::new(site, weather, standard, night_ratio)?;
     let saturation_kpa = air::saturation_kpa(t_c);
     let ea_kpa = match (weather.ea_kpa, weather.rh) {
         (Some(ea_kpa), _) => within("ea_kpa", ea_kpa, 0.0, saturation_kpa * 1.05)?,
@@ -125,7 +127,12 @@ struct Sky {
 }
 
 impl Sky {
-    fn new(site: &Site, weather: &HourWeather, night_ratio: f64) -> Result<Self, InputError> {
+    fn new(
+        site: &Site,
+        weather: &HourWeather,
+        standard: Standard,
+        night_ratio: f64,
+    ) -> Result<Self, InputError> {
         let longitude_deg = within("longitude_deg", weather.longitude_deg, -180.0, 180.0)?;
         let hours = within("mid_utc_hours", weather.mid_utc_hours, -24.0, 48.0)?;
         let sun: Sun = site.sun(weather.doy)?;
@@ -135,9 +142,17 @@ impl Sky {
         let rs_mj = within("rs_mj", weather.rs_mj, 0.0, above_mj * 1.2 + 0.5)?;
         let clear_sky_mj = sun::clear_sky_mj(site.elevation_m(), above_mj);
         let is_day = clear_sky_mj > LOW_SUN_MJ;
-        let clearness = if is_day { sun::clearness(rs_mj, clear_sky_mj) } else { night_ratio };
         let before_sunset_rad = sun.sunset_rad - angle_rad;
-        let shows_night = is_day && (BEFORE_SUNSET_RAD.0..=BEFORE_SUNSET_RAD.1).contains(&before_sunset_rad);
+        let (shows_sky, shows_night) = match standard {
+            Standard::Fao56 => {
+                (is_day, is_day && (BEFORE_SUNSET_RAD.0..=BEFORE_SUNSET_RAD.1).contains(&before_sunset_rad))
+            }
+            Standard::AsceShort | Standard::AsceTall => {
+                let is_high = sun.height_rad(angle_rad) >= LOW_SUN_RAD;
+                (is_high, is_high)
+            }
+        };
+        let clearness = if shows_sky { sun::clearness(rs_mj, clear_sky_mj) } else { night_ratio };
         Ok(Self { is_day, clearness, night_ratio: if shows_night { clearness } else { night_ratio } })
     }
 }

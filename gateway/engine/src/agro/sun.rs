@@ -3,7 +3,7 @@
 //! Radiation is in MJ per square metre and day, or hour where the name says so.
 
 use core::f64::consts::PI;
-use libm::{acos, cos, sin, sqrt, tan};
+use libm::{acos, asin, cos, sin, sqrt, tan};
 
 use super::hourly::NIGHT_RATIO_DEFAULT;
 
@@ -78,6 +78,13 @@ impl Sun {
         let (level, swing) = self.height_parts();
         let path = (to_rad - from_rad) * level + swing * (sin(to_rad) - sin(from_rad));
         (12.0 * 60.0 / PI * SOLAR_MJ_PER_MIN * self.distance * path).max(0.0)
+    }
+
+    /// Height of the sun above the horizon at an hour angle, rad; below zero by night (ASCE-EWRI 2005, from the FAO's sine).
+    #[must_use]
+    pub fn height_rad(&self, angle_rad: f64) -> f64 {
+        let (level, swing) = self.height_parts();
+        asin((level + swing * cos(angle_rad)).clamp(-1.0, 1.0))
     }
 
     /// The parts of the sine of the sun's height that the hour leaves alone and that it moves.

@@ -205,6 +205,36 @@ fn an_hour_by_asce_ewri_as_refet_has_it() {
     assert!(0.0 < grass && grass < fao && tall > 0.0, "{grass} {fao} {tall}");
 }
 
+/// ASCE-EWRI 2005: an hour whose sun stands below 0.3 rad has the sky of the last one that stood higher. FAO-56 has its own hour.
+#[test]
+fn a_low_sun_shows_no_sky_to_asce_ewri() {
+    let site = Site::new(39.4575, 1208.5, 3.0).unwrap();
+    let sun = site.sun(182).unwrap();
+    // 7 to 8 in the evening, with clouds before the sun.
+    let evening = HourWeather {
+        doy: 182,
+        mid_utc_hours: 26.5,
+        longitude_deg: -118.77388,
+        t_c: 25.0,
+        rh: Some(30.0),
+        ea_kpa: None,
+        rs_mj: 0.3,
+        u_ms: Some(2.0),
+    };
+    let height =
+        |hour: &HourWeather| sun.height_rad(sun.hour_angle_rad(hour.mid_utc_hours, hour.longitude_deg));
+    assert!((0.15..0.3).contains(&height(&evening)), "{}", height(&evening));
+    let asce = |hour, ratio| et0_hour(&site, hour, Standard::AsceShort, ratio).unwrap();
+    let (clear, cloudy) = (asce(&evening, 0.9), asce(&evening, 0.4));
+    // Long waves by 1.35 · ratio − 0.35.
+    let longwave_mj = sun::net_longwave_mj(4.901e-9 / 24.0, 25.0, 25.0, 0.3 * air::saturation_kpa(25.0), 0.9);
+    assert!((clear.net_mj - (0.77 * 0.3 - longwave_mj)).abs() < 1e-9 && cloudy.net_mj > clear.net_mj);
+    assert_eq!((clear.night_ratio, cloudy.night_ratio), (0.9, 0.4));
+    let noon = HourWeather { mid_utc_hours: 20.5, rs_mj: 2.0, ..evening };
+    assert_eq!(asce(&noon, 0.9).net_mj, asce(&noon, 0.4).net_mj);
+    assert!(asce(&noon, 0.9).night_ratio < 0.9);
+}
+
 #[test]
 fn example_19_two_hours_at_ndiaye() {
     let site = Site::new(16.0 + 13.0 / 60.0, 8.0, 2.0).unwrap();
