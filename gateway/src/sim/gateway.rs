@@ -24,10 +24,7 @@ use crate::quality::Quality;
 
 /// The program whose run begins.
 fn in_turn(entry: &Entry) -> Option<ProgramId> {
-    match &entry.reason {
-        Reason::ProgramRun { program, .. } => Some(program.clone()),
-        _ => None,
-    }
+    if let Reason::ProgramRun { program, .. } = &entry.reason { Some(program.clone()) } else { None }
 }
 
 /// From the first change to the commit that keeps it, ms.
