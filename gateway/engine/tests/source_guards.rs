@@ -13,7 +13,10 @@ mod farm;
 #[path = "engine/field.rs"]
 mod field;
 
-use giot_engine::{Input, Meter, MeterKind, Plan, ProbeRef, RunSet, SourcePlan, TankGuard};
+use giot_engine::{
+    Input, Meter, MeterKind, Plan, ProbeRef, PumpKind, PumpPlan, RunSet, SourcePlan, TankGuard, ValveRef,
+};
+use giot_shared::ids::ValveId;
 use giot_shared::units::LitresPerHour;
 
 use farm::{farm, node, zone, zone_of};
@@ -130,6 +133,27 @@ fn every_valve_is_closed_again_before_a_leak_stops_the_source() {
     assert_eq!(field.seconds("close v3").len(), 2, "{:?}", field.log);
     field.start("z2", 300);
     field.check(&["z2 refused by Lan: source_fault"]);
+}
+
+/// A relay that only said so: the pump is switched off once more with the valves, and waters again afterwards.
+#[test]
+fn a_pump_that_is_off_is_closed_again_with_its_valves() {
+    let mut plan = two_of_three();
+    let pump = PumpPlan::new(PumpKind::Pump, ValveRef { node: node("motor"), valve: ValveId(0) });
+    source(&mut plan, "pump").pump = Some(pump);
+    let mut field = Field::new(plan);
+    let lost = |field: &Field| if field.has("close motor") { 0 } else { 300 };
+    with_meter(&mut field, 3600, |_| 1000, lost);
+    assert_eq!(field.seconds("close motor").len(), 1, "{:?}", field.log);
+    assert!(!field.has("farm fault: unscheduled_flow"), "{:?}", field.log);
+    field.start("z1", 300);
+    with_meter(&mut field, 600, |_| 1000, |_| 0);
+    field.check(&[
+        "z1 started by Lan: manual_start",
+        "open motor",
+        "close motor",
+        "z1 stopped: run_time_reached",
+    ]);
 }
 
 /// The valve that was stuck closes with the second Close: nothing is out.

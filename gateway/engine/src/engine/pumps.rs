@@ -225,6 +225,11 @@ impl Pumps {
         }
     }
 
+    /// The pumps on a zone's way.
+    pub(super) fn on_way(&self, zone_idx: usize) -> Vec<usize> {
+        self.of_zone.get(zone_idx).map(|of_zone| of_zone.to_vec()).unwrap_or_default()
+    }
+
     fn of_zone(&self, zone_idx: usize) -> impl Iterator<Item = &Pump> {
         let indices = self.of_zone.get(zone_idx).into_iter().flat_map(|of_zone| of_zone.iter());
         indices.filter_map(|idx| self.list.get(*idx))

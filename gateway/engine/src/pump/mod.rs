@@ -585,6 +585,16 @@ impl Pump {
         self.tick_stopping(turn);
     }
 
+    /// Flow says that something is open although everything was told to be closed: a pump that is off is switched off once more.
+    pub(crate) fn repeat_close(&mut self, turn: &mut PumpTurn<'_>, reason: Reason) {
+        if matches!(self.phase, Phase::Off) {
+            let hold_until = turn.after_s(turn.timing.ttl_s);
+            let stopping = Stopping::new(reason, By::Engine, turn.mono());
+            self.phase = Phase::Stopping(Stopping { hold_until, is_told: true, ..stopping });
+            self.tick_stopping(turn);
+        }
+    }
+
     fn tick_stopping(&mut self, turn: &mut PumpTurn<'_>) {
         let now = turn.mono();
         let Phase::Stopping(stopping) = &self.phase else { return };

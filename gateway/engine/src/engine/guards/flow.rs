@@ -282,7 +282,7 @@ impl Engine {
     }
 
     /// A source gives water with every valve closed: perhaps one of them only said so. Nobody can tell which; all are closed once
-    /// more, those behind lower sources too.
+    /// more, those behind lower sources too, and so are pumps and master valves that are off.
     fn close_source_again(&mut self, now: Now, source_idx: usize, flow: u32) {
         let Some(watched) = self.guards.sources.get_mut(source_idx) else { return };
         watched.n_recloses += 1;
@@ -291,6 +291,11 @@ impl Engine {
         let flow_l_per_h = LitresPerHour(flow);
         let reason = Reason::SourceClosedAgain { source, flow_l_per_h, attempts: watched.n_recloses };
         self.tell(now, None, Event::Fault, By::Engine, reason.clone());
+        let pumps: BTreeSet<usize> = zones.iter().flat_map(|zone_idx| self.pumps.on_way(*zone_idx)).collect();
+        for pump_idx in pumps {
+            let reason = reason.clone();
+            self.with_pump(now, pump_idx, |pump, turn| pump.repeat_close(turn, reason));
+        }
         let mut touched = Vec::new();
         for zone_idx in zones {
             let reason = reason.clone();
