@@ -244,6 +244,7 @@ impl Engine {
         self.run_programs(now);
         self.run_pumps(now);
         self.call_staggered(now);
+        self.call_turns(now);
         self.run_guards(now);
         self.run_pumps(now);
         self.take_next_plan(now);
@@ -260,7 +261,8 @@ impl Engine {
         let zone_at = self.timers.first().map(|(at, _)| *at);
         let pump_at = self.pumps.wake_at(self.last_mono);
         let stagger_at = self.network.stagger_over_at();
-        [zone_at, self.schedule_at, self.day_at, pump_at, stagger_at, self.guards.wake_at()]
+        let turn_at = self.turns.wake_at();
+        [zone_at, self.schedule_at, self.day_at, pump_at, stagger_at, turn_at, self.guards.wake_at()]
             .into_iter()
             .flatten()
             .min()
@@ -283,7 +285,7 @@ impl Engine {
         let idx = *self.zone_idx.get(zone)?;
         let zone = self.zones.get(idx)?;
         let verdict = zone.verdict(now, &self.out.rules);
-        let no_room = self.no_room(idx, now).or_else(|| self.other_turn(idx, now, verdict.kind()?));
+        let no_room = self.no_room(idx, now).or_else(|| Some(self.other_turn(idx, now, verdict.kind()?)?.0));
         Some(zone.view(now, &self.out.rules, no_room))
     }
 
@@ -553,7 +555,12 @@ impl Engine {
         self.dispatch(idx, now);
         self.keep_books(idx, now);
         self.tell_pumps(idx);
-        for waiting in self.turns.called() {
+        self.call_turns(now);
+    }
+
+    /// Zones that waited for the end of another's run are called when that has come.
+    fn call_turns(&mut self, now: Now) {
+        for waiting in self.turns.called(now.mono) {
             self.network.poke(waiting);
             self.settle(waiting, now);
         }
@@ -625,21 +632,21 @@ impl Engine {
         }
     }
 
-    /// Whose turn it still is, where a program waters the zones of one group one after another: pumps, pipes and pauses may make
-    /// a run later than its program has planned it. Where runs are meant to overlap, only the planned order counts.
-    fn other_turn(&self, idx: usize, now: Now, kind: &RunKind) -> Option<Reason> {
+    /// Whose turn it still is, and until when, where a program waters the zones of one group one after another: pumps, pipes and
+    /// pauses may make a run later than its program has planned it. Runs that are meant to overlap do so at its end.
+    fn other_turn(&self, idx: usize, now: Now, kind: &RunKind) -> Option<(Reason, MonoMs)> {
         let (RunKind::Program(id) | RunKind::ByHand(id)) = kind else { return None };
-        let program = self.out.rules.programs.get(id)?;
-        let from = self.zones.get(idx)?.due_from(now)?;
+        let overlap_ms = self.out.rules.programs.get(id)?.sequence.overlap_ms();
         let facts = |idx: usize| self.out.rules.site.zones.get(&self.zones.get(idx)?.desk.id);
         let group_of = |idx: usize| Some(facts(idx)?.group).filter(Group::is_in_turn);
         let group = group_of(idx)?;
-        let is_before = |zone: &Zone| {
-            zone.is_run_of(id) && (!program.sequence.overlaps() || zone.was_due_until() <= Some(from))
-        };
         let others = self.turns.running().filter(|other| *other != idx && group_of(*other) == Some(group));
-        let zone = others.filter_map(|other| self.zones.get(other)).find(|zone| is_before(zone))?;
-        Some(Reason::ProgramTurn { zone: zone.desk.id.clone() })
+        let zones = others.filter_map(|other| self.zones.get(other)).filter(|zone| zone.is_run_of(id));
+        let early = |at: MonoMs| MonoMs(at.0.saturating_sub(overlap_ms));
+        let turns = zones.filter_map(|zone| Some((zone, early(zone.run()?.ends_at()))));
+        let (zone, until) = turns.max_by_key(|(_, until)| *until)?;
+        let is_over = overlap_ms > 0 && until <= now.mono;
+        (!is_over).then(|| (Reason::ProgramTurn { zone: zone.desk.id.clone() }, until))
     }
 
     /// Puts a closed zone into the queue, or says why not.
@@ -657,7 +664,7 @@ impl Engine {
             // What it wants now may begin at once: nothing else on its pipes has changed.
             self.network.poke(idx);
         }
-        let no_room = no_room.or(other_turn);
+        let no_room = no_room.or(other_turn.map(|(reason, _)| reason));
         let Some(zone) = self.zones.get_mut(idx) else { return };
         match (verdict, no_room) {
             (Verdict::Content(_), _) => zone.unskip(),
@@ -691,8 +698,8 @@ impl Engine {
             if kind.is_test() && self.is_testing_beside(idx) {
                 continue;
             }
-            if self.other_turn(idx, now, &kind).is_some() {
-                self.turns.wait(idx);
+            if let Some((_, until)) = self.other_turn(idx, now, &kind) {
+                self.turns.wait(idx, until, now.mono);
                 continue;
             }
             if self.no_room(idx, now).is_some() {

@@ -120,8 +120,8 @@ struct Line {
     jobs: VecDeque<Job>,
     held_until: Option<UnixMs>,
     closed_at: Option<UnixMs>,
-    /// The program whose run holds it, and when that was to be over.
-    turn: Option<(ProgramId, UnixMs)>,
+    /// The program whose run holds it.
+    turn: Option<ProgramId>,
     /// The deadline of its first job while that waits for room.
     deadline: Option<UnixMs>,
 }
@@ -199,7 +199,7 @@ impl<'a> Play<'a> {
         }
         let Some(line) = self.lines.get_mut(zone_idx) else { return };
         line.held_until = held_until;
-        line.turn = open.as_ref().zip(held_until).map(|((program, _), until)| (program.clone(), until));
+        line.turn = open.as_ref().map(|(program, _)| program.clone());
         self.network.set_held(zone_idx, held_until.is_some());
         if held_until.is_some() {
             self.running.insert(zone_idx);
@@ -386,7 +386,8 @@ impl<'a> Play<'a> {
             .collect();
         ranked.sort_by_key(|(rank, idx, _)| (*rank, *idx));
         for (_, zone_idx, since) in ranked {
-            if self.is_other_turn(zone_idx) {
+            if let Some(until) = self.other_turn(zone_idx).filter(|until| *until > at) {
+                self.wakes.insert((until, zone_idx));
                 continue;
             }
             if self.network.barrier(zone_idx, mono).is_some() {
@@ -411,20 +412,18 @@ impl<'a> Play<'a> {
         }
     }
 
-    /// Whether a program's run before is not over yet in the zone's group, as the engine has it.
-    fn is_other_turn(&self, zone_idx: usize) -> bool {
+    /// Until when a program's run before holds back the zone's, as the engine has it.
+    fn other_turn(&self, zone_idx: usize) -> Option<UnixMs> {
         let group_of = |idx: usize| {
             Some(self.rules.site.zones.get(*self.ids.get(idx)?)?.group).filter(Group::is_in_turn)
         };
-        let job = self.lines.get(zone_idx).and_then(|line| line.jobs.front());
-        let Some((errand, group)) = job.map(|job| &job.errand).zip(group_of(zone_idx)) else { return false };
-        let Some(program) = self.rules.programs.get(&errand.program) else { return false };
-        let is_before = |(of, until): &(ProgramId, UnixMs)| {
-            *of == errand.program && (!program.sequence.overlaps() || *until <= errand.from)
-        };
+        let program = &self.lines.get(zone_idx)?.jobs.front()?.errand.program;
+        let overlap_ms = self.rules.programs.get(program)?.sequence.overlap_ms();
+        let group = group_of(zone_idx)?;
         let others = self.running.iter().filter(|other| group_of(**other) == Some(group));
-        let mut turns = others.filter_map(|other| self.lines.get(*other)?.turn.as_ref());
-        turns.any(is_before)
+        let lines = others.filter_map(|other| self.lines.get(*other));
+        let turns = lines.filter(|line| line.turn.as_ref() == Some(program));
+        turns.filter_map(|line| line.held_until).max().map(|until| until.minus_ms(overlap_ms))
     }
 
     fn begin(&mut self, zone_idx: usize, at: UnixMs, is_handed_over: bool) {
@@ -436,8 +435,7 @@ impl<'a> Play<'a> {
         let run_ms = u64::from(run_s) * 1000;
         let until = at.plus_ms(run_ms);
         if let Some(Job { of, errand }) = line.jobs.pop_front() {
-            let planned_until = errand.from.plus_ms(u64::from(errand.run_s) * 1000);
-            line.turn = Some((errand.program, planned_until));
+            line.turn = Some(errand.program);
             self.running.insert(zone_idx);
             self.fates.insert(of, Fate::Given { from: at, run_ms });
         }

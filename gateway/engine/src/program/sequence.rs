@@ -85,9 +85,13 @@ impl Sequence {
         Self { steps, order: Order::default(), rounds: 1, delay_s: 0 }
     }
 
-    /// Whether some run is meant to begin before the one before it has ended.
-    pub(crate) fn overlaps(&self) -> bool {
-        self.steps.iter().any(|step| self.delay_s.saturating_add(step.delay_s) < 0)
+    /// By how much a run may begin before the one before it has ended, ms; 0 where all are apart.
+    pub(crate) fn overlap_ms(&self) -> u64 {
+        let delays_s = self.steps.iter().map(|step| self.delay_s.saturating_add(step.delay_s));
+        delays_s
+            .min()
+            .filter(|delay_s| *delay_s < 0)
+            .map_or(0, |delay_s| u64::from(delay_s.unsigned_abs()) * 1000)
     }
 
     /// The steps with their places in the list, in the order of the nth run.

@@ -290,17 +290,6 @@ impl Zone {
         due.position(Errand::is_test).or((n_due > 0).then_some(0))
     }
 
-    /// The moment of the errand that is due.
-    pub(crate) fn due_from(&self, now: Now) -> Option<UnixMs> {
-        self.due(now).map(|errand| errand.from)
-    }
-
-    /// When the run under way was to be over as its program had planned it.
-    pub(crate) fn was_due_until(&self) -> Option<UnixMs> {
-        let errand = &self.memory.run.as_ref()?.errand;
-        Some(errand.from.plus_ms(u64::from(errand.run_s) * 1000))
-    }
-
     /// Whether a program's run has waited so shortly that nobody needs to be told.
     pub(crate) fn is_handing_over(&self, now: Now) -> bool {
         let late_ms = self.due(now).zip(now.wall).map(|(errand, wall)| wall.since_ms(errand.from));

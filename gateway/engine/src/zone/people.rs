@@ -86,7 +86,7 @@ impl Zone {
     }
 
     /// The run of the engine's that is under way.
-    pub(super) fn run(&self) -> Option<&Run> {
+    pub(crate) fn run(&self) -> Option<&Run> {
         match &self.phase {
             Phase::Opening(opening) => Some(&opening.run),
             Phase::Open(watering) => Some(&watering.run),
