@@ -25,17 +25,18 @@ fn read(http: &str) -> (u64, String) {
 }
 
 fn save(http: &str, version: u64, text: &str, note: &str) -> (u16, Value) {
-    let body = json!({ "text": text, "version": version, "note": note }).to_string();
-    let (status, answer) = giot::request(http, "POST", FARM, Some(&body));
+    post(http, &json!({ "text": text, "version": version, "note": note }))
+}
+
+fn post(http: &str, body: &Value) -> (u16, Value) {
+    let (status, answer) = giot::request(http, "POST", FARM, Some(&body.to_string()));
     (status, serde_json::from_str(&answer).unwrap_or_default())
 }
 
 /// Saves a farm without zones, and says that this is meant.
 fn save_without_zones(http: &str, version: u64, note: &str) -> (u16, Value) {
     let text = "[[source]]\nid = \"pump-1\"\n";
-    let body = json!({ "text": text, "version": version, "note": note, "remove_all": true }).to_string();
-    let (status, answer) = giot::request(http, "POST", FARM, Some(&body));
-    (status, serde_json::from_str(&answer).unwrap_or_default())
+    post(http, &json!({ "text": text, "version": version, "note": note, "remove_all": true }))
 }
 
 fn until_in_force(http: &str, version: u64) {

@@ -417,16 +417,7 @@ impl Hub {
 
     fn feed_valve(&mut self, node: &NodeId, event: &DatedValve, batch: &mut Batch) {
         let valve = ValveRef { node: node.clone(), valve: ValveId(event.valve.0) };
-        let input = Input::ValveState {
-            valve: &valve,
-            open: event.open,
-            command: event.command,
-            closed_by: event.closed_by,
-            run_ms: event.run_ms,
-            volume: event.volume,
-            live: event.live,
-        };
-        self.engine.handle(self.now(), input);
+        self.engine.handle(self.now(), event.input(&valve));
         self.act(&mut Some(batch));
     }
 

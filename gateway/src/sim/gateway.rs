@@ -656,15 +656,7 @@ impl World {
         let look = zone_idx
             .filter(|_| event.live && !event.open)
             .map(|zone_idx| (zone_idx, event.run_ms, event.volume));
-        self.feed(Input::ValveState {
-            valve: &valve,
-            open: event.open,
-            command: event.command,
-            closed_by: event.closed_by,
-            run_ms: event.run_ms,
-            volume: event.volume,
-            live: event.live,
-        });
+        self.feed(event.input(&valve));
         if let Some((zone_idx, run_ms, Some(volume))) = look {
             self.check_whole_run(zone_idx, run_ms, volume, event.command.is_none());
         }

@@ -141,7 +141,7 @@ impl Pumps {
     }
 
     /// The pumps and master valves on a zone's way.
-    fn above(&self, zone_idx: usize) -> Arc<[usize]> {
+    pub(super) fn above(&self, zone_idx: usize) -> Arc<[usize]> {
         self.of_zone.get(zone_idx).cloned().unwrap_or_default()
     }
 
@@ -223,11 +223,6 @@ impl Pumps {
         if let Some(sharing) = self.sharing.get(idx) {
             self.dirty.extend(sharing.iter());
         }
-    }
-
-    /// The pumps on a zone's way.
-    pub(super) fn on_way(&self, zone_idx: usize) -> Vec<usize> {
-        self.of_zone.get(zone_idx).map(|of_zone| of_zone.to_vec()).unwrap_or_default()
     }
 
     fn of_zone(&self, zone_idx: usize) -> impl Iterator<Item = &Pump> {

@@ -19,7 +19,7 @@ mod line;
 use crate::ingest::{Sample, series_name};
 use crate::quality::Quality;
 use dating::{CROWDED_MS, DRIFT_ASLEEP_PPM, DRIFT_PPM, HELLO_UNCERTAINTY_MS};
-use giot_engine::Age;
+use giot_engine::{Age, Input, ValveRef};
 use giot_shared::ids::{CommandId, Position, ValveId};
 use giot_shared::metric::Metric;
 use giot_shared::time::{Anchor, MonoMs, UnixMs, UptimeMs};
@@ -180,6 +180,15 @@ pub struct DatedValve {
     pub volume: Option<Millilitres>,
     /// How many samples of the same run of records were made before it.
     pub n_samples_before: usize,
+}
+
+impl DatedValve {
+    /// What the engine hears of it.
+    #[must_use]
+    pub fn input<'a>(&self, valve: &'a ValveRef) -> Input<'a> {
+        let Self { open, command, closed_by, run_ms, volume, live, .. } = *self;
+        Input::ValveState { valve, open, command, closed_by, run_ms, volume, live }
+    }
 }
 
 impl Taken {

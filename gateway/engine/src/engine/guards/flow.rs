@@ -291,7 +291,8 @@ impl Engine {
         let flow_l_per_h = LitresPerHour(flow);
         let reason = Reason::SourceClosedAgain { source, flow_l_per_h, attempts: watched.n_recloses };
         self.tell(now, None, Event::Fault, By::Engine, reason.clone());
-        let pumps: BTreeSet<usize> = zones.iter().flat_map(|zone_idx| self.pumps.on_way(*zone_idx)).collect();
+        let pumps: BTreeSet<usize> =
+            zones.iter().flat_map(|zone_idx| self.pumps.above(*zone_idx).to_vec()).collect();
         for pump_idx in pumps {
             let reason = reason.clone();
             self.with_pump(now, pump_idx, |pump, turn| pump.repeat_close(turn, reason));
