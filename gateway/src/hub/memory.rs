@@ -278,6 +278,7 @@ pub(super) fn control_to_json(control: &Control) -> String {
         "handled_until": unix(control.handled_until),
         "decided_until": unix(control.decided_until),
         "finished_until": unix(control.finished_until),
+        "near_until": unix(control.near_until),
     })
     .to_string()
 }
@@ -298,6 +299,7 @@ fn control_from_json(text: &str) -> Option<Control> {
         handled_until: unix("handled_until"),
         decided_until: unix("decided_until"),
         finished_until: unix("finished_until"),
+        near_until: unix("near_until"),
     })
 }
 
@@ -426,6 +428,7 @@ mod tests {
             handled_until: Some(UnixMs(5)),
             decided_until: Some(UnixMs(6)),
             finished_until: None,
+            near_until: None,
         };
         for control in [control, Control::default()] {
             assert_eq!(control_from_json(&control_to_json(&control)), Some(control));

@@ -61,6 +61,9 @@ pub struct Control {
     /// The last finish-by anchor that has been dealt with. The start before an anchor moves with every adjustment; the
     /// anchor does not.
     pub finished_until: Option<UnixMs>,
+    /// The last anchor of which it was told that the program is too long for it; one that becomes short enough before its start
+    /// is served all the same.
+    pub near_until: Option<UnixMs>,
 }
 
 /// What holds for the whole farm at the moment; it must survive a restart.
@@ -146,6 +149,7 @@ impl Default for Control {
             handled_until: None,
             decided_until: None,
             finished_until: None,
+            near_until: None,
         }
     }
 }

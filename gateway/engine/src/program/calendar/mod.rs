@@ -111,20 +111,26 @@ impl<'a> Calendar<'a> {
         let mut missed: Vec<Start> = in_range.filter(|start| !control.is_finished(start)).collect();
         let catch_up_ms = self.program.catch_up_ms();
         let newest = missed.pop_if(|start| now.since_ms(start.at) <= catch_up_ms);
+        // An anchor that lies ahead is given up for good with its start; others are behind all that is looked at.
+        let finished = missed.iter().filter_map(|start| start.finish_at).filter(|finish_at| *finish_at > now);
+        control.finished_until = control.finished_until.max(finished.max());
+        let near_until = control.near_until;
+        let is_told = |start: &Start| start.finish_at.is_some_and(|finish_at| Some(finish_at) <= near_until);
+        missed.retain(|start| !is_told(start));
         skipped.extend(missed.into_iter().map(|start| {
             let late_s = now.since_ms(start.at) / 1000;
             SkippedStart { start, reason: Reason::MissedStart { late_s, catch_up_s: catch_up_ms / 1000 } }
         }));
-        // An anchor that lies ahead is given up for good; others are behind all that is looked at.
-        let ahead =
-            skipped.iter().filter_map(|skip| skip.start.finish_at).filter(|finish_at| *finish_at > now);
-        let finished = ahead.max();
-        control.finished_until = control.finished_until.max(finished);
+        // That the program is too long for it is told once; whoever makes it shorter again in time has it started.
+        let is_near = |skip: &&SkippedStart| skip.start.at < look_from;
+        let ahead = skipped.iter().filter(is_near).filter_map(|skip| skip.start.finish_at);
+        control.near_until = control.near_until.max(ahead.filter(|finish_at| *finish_at > now).max());
 
         let mut taken = None;
         if let Some(start) = newest {
             match self.take(&mut control, &start, now) {
                 Ok(()) => taken = Some(start),
+                Err(Reason::FinishTooLong { .. }) if is_told(&start) => {}
                 Err(reason) => skipped.push(SkippedStart { start, reason }),
             }
         }
@@ -228,7 +234,7 @@ impl<'a> Calendar<'a> {
         starts
     }
 
-    /// The starts before `look_from` whose anchors lie after it and were not dealt with: the program is new, or has become
+    /// The starts before `look_from` whose anchors lie after it and were neither dealt with nor told of: the program is new, or has become
     /// longer, and cannot be over in time.
     fn too_near(self, control: &Control, look_from: UnixMs) -> Vec<SkippedStart> {
         if self.program.starts.iter().all(|rule| rule.anchor == Anchor::Start) {
@@ -237,6 +243,9 @@ impl<'a> Calendar<'a> {
         let before = self.starts(look_from.minus_ms(FINISH_SPAN_MS_MAX), look_from);
         let near = before.filter(|start| !control.is_finished(start)).filter_map(|start| {
             let finish_at = start.finish_at.filter(|finish_at| *finish_at > look_from)?;
+            if Some(finish_at) <= control.near_until {
+                return None;
+            }
             let needed_s = finish_at.since_ms(start.at) / 1000;
             let left_s = finish_at.since_ms(look_from) / 1000;
             let reason = self.too_long(&start).unwrap_or(Reason::FinishTooNear { needed_s, left_s });
@@ -259,6 +268,7 @@ impl Control {
         }
         let anchor_max = believable.plus_ms(FINISH_SPAN_MS_MAX);
         self.finished_until = self.finished_until.filter(|finished_until| *finished_until <= anchor_max);
+        self.near_until = self.near_until.filter(|near_until| *near_until <= anchor_max);
         self.handled_until = Some(self.decided_until.map_or(now, |decided_until| decided_until.max(now)));
     }
 }

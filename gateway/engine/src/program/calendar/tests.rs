@@ -206,9 +206,13 @@ fn a_finish_that_moves_starts_neither_twice_nor_never_without_a_word() {
     assert_eq!(due.skipped[0].reason, Reason::FinishTooNear { needed_s: 4 * 3600, left_s: 3 * 3600 - 1 });
     farm.control = due.control;
     assert_eq!(farm.due(at(25, 3, 2)), none(&[]));
+    // Short enough again before its start: the night is not lost.
     farm.control.adjust = Percent::FULL;
-    assert_eq!(farm.due(at(25, 4, 0)), none(&[]));
-    assert_eq!(farm.due(at(26, 4, 0)), started("26 04:00"));
+    assert_eq!(farm.due(at(25, 3, 59)), none(&[]));
+    assert_eq!(farm.due(at(25, 4, 0)), started("25 04:00"));
+    // Or too late for it: the next one.
+    farm.control.adjust = Percent::new(200).unwrap();
+    assert_eq!(farm.due(at(26, 2, 0)), started("26 02:00"));
 }
 
 #[test]
