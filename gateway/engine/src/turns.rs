@@ -1,30 +1,46 @@
 //! Whose turn it is: zones whose runs are under way, and zones that wait for the end of such a run.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use giot_shared::time::MonoMs;
+
+use crate::ids::ProgramId;
 
 /// Zones by their places.
 #[derive(Debug, Default)]
 pub(crate) struct Turns {
-    running: BTreeSet<usize>,
+    /// With the program whose run it is, if it is one's.
+    running: BTreeMap<usize, Option<ProgramId>>,
+    /// Which program's run in a zone ended last, and when.
+    ended: BTreeMap<usize, (ProgramId, MonoMs)>,
     /// With the moment at which the run that they wait for leaves them their turn; `None`: when it has really ended.
     waiting: BTreeMap<usize, Option<MonoMs>>,
     is_over: bool,
 }
 
 impl Turns {
-    /// Notes whether a run of a zone is under way.
-    pub(crate) fn set_running(&mut self, zone_idx: usize, is_running: bool) {
-        if is_running {
-            self.running.insert(zone_idx);
-        } else {
-            self.is_over |= self.running.remove(&zone_idx);
+    /// Notes that a run of a zone is under way, and of which program.
+    pub(crate) fn begin(&mut self, zone_idx: usize, program: Option<&ProgramId>) {
+        self.running.entry(zone_idx).or_insert_with(|| program.cloned());
+    }
+
+    /// Notes that no run of a zone is under way.
+    pub(crate) fn end(&mut self, zone_idx: usize, now: MonoMs) {
+        let Some(program) = self.running.remove(&zone_idx) else { return };
+        self.is_over = true;
+        if let Some(program) = program {
+            self.ended.insert(zone_idx, (program, now));
         }
     }
 
     pub(crate) fn running(&self) -> impl Iterator<Item = usize> {
-        self.running.iter().copied()
+        self.running.keys().copied()
+    }
+
+    /// The zones in which a run of a program ended last, and when.
+    pub(crate) fn ended(&self, program: &ProgramId) -> impl Iterator<Item = (usize, MonoMs)> {
+        let of_program = self.ended.iter().filter(move |(_, (of, _))| of == program);
+        of_program.map(|(zone_idx, (_, at))| (*zone_idx, *at))
     }
 
     /// A zone waits for the run of another, until a moment that may be over.

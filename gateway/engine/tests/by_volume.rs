@@ -24,11 +24,11 @@ use field::Field;
 const PLANNED_S: u64 = 720;
 
 fn meter(n: usize) -> Meter {
-    let gauge = ProbeRef { device: node(&format!("m{n}")), metric: "water_volume".parse().unwrap() };
+    let gauge = ProbeRef { device: node(&format!("v{n}")), metric: "water_volume".parse().unwrap() };
     Meter { gauge, kind: MeterKind::Volume }
 }
 
-/// Zones of 1000 L/h with a meter each.
+/// Zones of 1000 L/h with a meter each at the valve's own node.
 fn metered(n_zones: usize) -> Plan {
     let mut plan = farm(n_zones);
     for n in 1..=n_zones {
@@ -65,7 +65,7 @@ fn water(field: &mut Field, ml_per_s: u64, span_s: u64) {
         if was_open {
             counted_ml += i64::try_from(ml_per_s).unwrap() * 30;
         }
-        field.gauge("m1", "water_volume", counted_ml * 1000);
+        field.gauge("v1", "water_volume", counted_ml * 1000);
     }
 }
 
@@ -99,9 +99,9 @@ fn slow_water_gets_the_time_that_it_needs() {
 fn readings_that_come_seldom_make_no_run_too_long() {
     let mut field = Field::new(two_hundred_litres());
     field.wait_s(600);
-    field.gauge("m1", "water_volume", 0);
+    field.gauge("v1", "water_volume", 0);
     field.wait_s(600);
-    field.gauge("m1", "water_volume", 600 * 278 * 1000);
+    field.gauge("v1", "water_volume", 600 * 278 * 1000);
     field.wait_s(1800);
     let ran_s = open_s(&field, "z1 stopped: run_time_reached");
     assert!((PLANNED_S..=PLANNED_S + 5).contains(&ran_s), "{:?}", field.log);
@@ -269,7 +269,7 @@ fn a_pump_that_rests_meanwhile_makes_no_run_give_more() {
         let is_flowing = field.is_open("v1") && field.is_open("motor");
         field.wait_s(30);
         counted_ml += if is_flowing { 30 * 556 } else { 0 };
-        field.gauge("m1", "water_volume", counted_ml * 1000);
+        field.gauge("v1", "water_volume", counted_ml * 1000);
         // Whatever is heard of the zone while its pump is off makes the engine look at its water.
         field.read(1, 2500);
     }
@@ -286,7 +286,7 @@ fn a_run_below_a_pump_that_gave_nothing_is_told_each_time() {
     field.start("z1", 1200);
     for _ in 0..20 {
         field.wait_s(30);
-        field.gauge("m1", "water_volume", 0);
+        field.gauge("v1", "water_volume", 0);
     }
     assert_eq!(n_told(&field, "no_flow"), 1, "{:?}", field.log);
     field.wait_s(7200);
@@ -318,10 +318,19 @@ fn runs_below_a_pump_teach_their_flow() {
         for _ in 0..30 {
             counted_ml += if field.is_open("v1") && field.is_open("motor") { 30 * 278 } else { 0 };
             field.wait_s(30);
-            field.gauge("m1", "water_volume", counted_ml * 1000);
+            field.gauge("v1", "water_volume", counted_ml * 1000);
         }
     }
     assert_eq!(field.learned("z1"), [1000; 3], "{:?}", field.log);
+}
+
+/// A zone whose meter is another device's than its valve's.
+fn metered_by_another() -> Plan {
+    let mut plan = two_hundred_litres();
+    let own = meter(1);
+    let other = Meter { gauge: ProbeRef { device: node("m1"), ..own.gauge }, ..own };
+    zone_of(&mut plan, "z1").guards.meter = Some(other);
+    plan
 }
 
 fn below_a_pump() -> Plan {
@@ -348,7 +357,7 @@ fn by_hand(field: &mut Field, run_s: u64, ml: u32, live: bool) {
     if live {
         field.wait_s(run_s);
     } else {
-        field.gauge_of("m1", "water_volume", 50_000_000, 4000);
+        field.gauge_of("v1", "water_volume", 50_000_000, 4000);
     }
     field.feed(word(false, run_s * 1000, Some(Millilitres(ml))));
 }
@@ -368,7 +377,7 @@ fn a_dry_run_at_the_button_is_a_fault_only_where_no_pump_is_needed() {
         field.start("z1", 600);
         for _ in 0..30 {
             field.wait_s(30);
-            field.gauge("m1", "water_volume", 0);
+            field.gauge("v1", "water_volume", 0);
         }
         assert_eq!(n_told(&field, "no_flow"), 1, "{:?}", field.log);
         for _ in 0..2 {
@@ -386,23 +395,66 @@ fn what_a_button_let_through_out_of_reach_is_no_leak() {
         let mut field = Field::new(metered(1));
         field.wait_s(3 * 3600);
         for age_s in [9000, 7200, 5400] {
-            field.gauge_of("m1", "water_volume", 0, age_s);
+            field.gauge_of("v1", "water_volume", 0, age_s);
         }
         if is_told {
             by_hand(&mut field, 900, 260_000, false);
             // Taken while it was open, and at its end.
-            field.gauge_of("m1", "water_volume", 200_000_000, 3600);
-            field.gauge_of("m1", "water_volume", 260_000_000, 1800);
+            field.gauge_of("v1", "water_volume", 200_000_000, 3600);
+            field.gauge_of("v1", "water_volume", 260_000_000, 1800);
         } else {
-            field.gauge_of("m1", "water_volume", 50_000_000, 4000);
+            field.gauge_of("v1", "water_volume", 50_000_000, 4000);
         }
         let wanted = usize::from(!is_told);
         assert_eq!(field.seconds("close v1").len(), wanted, "{:?}", field.log);
         // What flows from now on is a leak.
         for n in 0..3 {
             field.wait_s(900);
-            field.gauge("m1", "water_volume", 260_000_000 + n * 100_000_000);
+            field.gauge("v1", "water_volume", 260_000_000 + n * 100_000_000);
         }
         assert!(field.has("close v1"), "{:?}", field.log);
+    }
+}
+
+/// The meter that is stated for a zone is believed; another one at its valve's node counts other water.
+#[test]
+fn the_meter_that_is_stated_for_a_zone_is_believed() {
+    for (mut plan, device, n_wanted) in [(metered_by_another(), "m1", 0), (metered(1), "v1", 1)] {
+        plan.programs.clear();
+        let mut field = Field::new(plan);
+        // What the node counts; the readings say 1000 L/h.
+        (field.ml_per_s, field.ends_by_volume) = (1000, false);
+        field.start("z1", 900);
+        for n in 1..=30 {
+            field.wait_s(30);
+            field.gauge(device, "water_volume", n * 30 * 278 * 1000);
+        }
+        field.wait_s(120);
+        assert_eq!(n_told(&field, "high_flow"), n_wanted, "{:?}", field.log);
+        let litres = field.last_measured.1.map(|volume| volume.0 / 1000);
+        let wanted = if n_wanted == 0 { 240..=260 } else { 0..=1000 };
+        assert!(
+            litres.is_some_and(|litres| wanted.contains(&litres)),
+            "{litres:?} L in 15 min\n{:?}",
+            field.log
+        );
+    }
+}
+
+/// Litres are given by the meter that is stated, and what comes short goes by it too.
+#[test]
+fn a_run_by_litres_goes_by_the_meter_that_is_stated() {
+    for (ml_per_s, is_short) in [(278, false), (100, true)] {
+        let mut field = Field::new(metered_by_another());
+        (field.ml_per_s, field.ends_by_volume) = (1000, true);
+        for n in 0..3600 / 30 {
+            field.wait_s(30);
+            let flowed_s = (n * 30_i64 - 600).max(0);
+            if field.is_open("v1") {
+                field.gauge("m1", "water_volume", flowed_s * ml_per_s * 1000);
+            }
+        }
+        assert!(field.limits.iter().all(|(_, limit)| limit.is_none()), "{:?}", field.limits);
+        assert_eq!(field.has("z1 fault: volume_short"), is_short, "{:?}", field.log);
     }
 }

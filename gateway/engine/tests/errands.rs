@@ -283,3 +283,57 @@ fn a_soak_shorter_than_the_rest_between_runs_is_kept_within_a_run() {
     // Ten minutes and five, within each run; ten and thirty between the two.
     assert_eq!(waits, [15, 15, 40, 15, 15], "{opened:?} {:?}", field.log);
 }
+
+/// A person's run ends shortly before a program's, which then waits for the zone's time off: longer than a few minutes is told.
+#[test]
+fn a_run_that_waits_for_the_time_off_says_so() {
+    let mut plan = by_program(&[("z1", 20)]);
+    zone_of(&mut plan, "z1").min_off_s = 1800;
+    let mut field = Field::new(plan);
+    field.start("z1", 540);
+    field.wait_s(2 * HOUR_S);
+    assert_eq!(field.seconds("z1 skipped: minimum_off"), [900], "{:?}", field.log);
+    assert_eq!(field.seconds("open v1"), [0, 2340], "{:?}", field.log);
+}
+
+/// The same, and the farm's new plan wants a shorter time off.
+#[test]
+fn a_shorter_time_off_holds_at_once() {
+    let mut plan = by_program(&[("z1", 20)]);
+    zone_of(&mut plan, "z1").min_off_s = 1800;
+    let mut field = Field::new(plan.clone());
+    field.start("z1", 540);
+    field.wait_s(1000);
+    zone_of(&mut plan, "z1").min_off_s = 900;
+    field.feed(Input::Plan { version: 2, plan: &plan });
+    field.wait_s(2 * HOUR_S);
+    assert_eq!(field.seconds("open v1"), [0, 1440], "{:?}", field.log);
+}
+
+/// A valve is tested while a run waits for its moment's pipes: that run begins after the test, without another time off.
+#[test]
+fn a_test_is_no_run_that_others_rest_after() {
+    let mut plan = by_program(&[("z1", 20)]);
+    zone_of(&mut plan, "z1").min_off_s = 1800;
+    let mut field = Field::new(plan);
+    field.wait_s(400);
+    run_set(&mut field, RunSet::Test, &["z1"]);
+    field.wait_s(2 * HOUR_S);
+    let opened = field.seconds("open v1");
+    assert!(opened.len() == 2 && (700..=710).contains(&opened[1]), "{opened:?} {:?}", field.log);
+}
+
+/// Runs of one group are late because a person waters: they keep the seconds between them.
+#[test]
+fn late_runs_keep_their_delay() {
+    let mut plan = by_program(&[("z1", 10), ("z2", 10)]);
+    plan.programs.values_mut().for_each(|program| program.sequence.delay_s = 240);
+    zone_of(&mut plan, "z1").min_off_s = 60;
+    let mut field = Field::new(plan);
+    field.start("z1", 1200);
+    field.wait_s(2 * HOUR_S);
+    let (first, second) = (field.seconds("open v1")[1], field.seconds("open v2")[0]);
+    assert!((1200..1300).contains(&first), "{:?}", field.log);
+    let apart_s = second - first - 600;
+    assert!((180..=250).contains(&apart_s), "{apart_s} s apart: {:?}", field.log);
+}

@@ -437,3 +437,59 @@ fn what_a_pause_left_keeps_its_turn() {
         assert_eq!(field.seconds("open v2"), [3600], "{:?}", field.log);
     }
 }
+
+/// What holds at the moment holds in the preview too: each of these is what the engine then does.
+#[test]
+fn the_outlook_knows_locks_pauses_and_rests() {
+    let day = || {
+        let mut plan = six_zones(30_000, 30);
+        plan.zones.values_mut().for_each(|zone| zone.min_off_s = 1800);
+        plan
+    };
+    // Every program starts at 07:10, ten minutes after the test begins.
+    let mut field = Field::new(day());
+    field.feed(Input::Lock { zone: &"z1".parse().unwrap(), by: "Lan", note: "pipe" });
+    field.start("z2", 300);
+    field.wait_s(330);
+    let (runs, skips) = ahead(&field, &day());
+    assert_eq!(skips, [("z1".to_owned(), "locked")]);
+    field.wait_s(2 * HOUR_S);
+    let opened: Vec<_> = openings(&field).into_iter().filter(|(_, at)| *at > 300).collect();
+    assert_eq!(runs.len(), 5, "{runs:?}");
+    for (zone, from) in &opened {
+        let promise = runs.iter().find(|(of, _)| of == zone).unwrap();
+        assert!(promise.1.abs_diff(*from) <= 60, "{zone}: {promise:?} {from} {:?}", field.log);
+    }
+    assert!(runs.iter().any(|(zone, from)| zone == "z2" && *from > 2000), "{runs:?}");
+
+    let mut field = Field::new(day());
+    field.feed(Input::Pause {
+        kind: Pause::Water,
+        until: field.now().wall.map(|at| at.plus_ms(3_600_000)),
+        by: "Lan",
+    });
+    let (runs, skips) = ahead(&field, &day());
+    assert_eq!((runs.len(), skips.len()), (6, 0));
+    assert!(runs.iter().all(|(_, from)| *from >= 3600), "{runs:?}");
+    field.wait_s(2 * HOUR_S);
+    let opened = openings(&field);
+    assert!(opened.len() == 6 && opened.iter().all(|(_, from)| (3600..3660).contains(from)), "{opened:?}");
+}
+
+/// Zones with the begin of their runs, and those that get none with the reason.
+type Ahead = (Vec<(String, u64)>, Vec<(String, &'static str)>);
+
+/// Runs of the next day as (zone, begin) in seconds after the test's beginning, and skips.
+fn ahead(field: &Field, plan: &Plan) -> Ahead {
+    let preview = field.engine().outlook(field.now()).unwrap().forecast(plan, 1);
+    let passed_s = field.now().mono.since_ms(Field::new(plan.clone()).now().mono) / 1000;
+    let from = field.now().wall.unwrap();
+    let (mut runs, mut skips) = (Vec::new(), Vec::new());
+    for start in &preview.starts {
+        let Outcome::Runs(timeline) = &start.outcome else { continue };
+        let s = |at: UnixMs| at.since_ms(from) / 1000 + passed_s;
+        runs.extend(timeline.runs.iter().map(|run| (run.zone.to_string(), s(run.from))));
+        skips.extend(timeline.skips.iter().map(|skip| (skip.zone.to_string(), skip.reason.code())));
+    }
+    (runs, skips)
+}

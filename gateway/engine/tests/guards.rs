@@ -370,11 +370,15 @@ fn a_mute_meter_is_told_after_a_short_run() {
     assert_eq!(field.seconds("z1 fault: meter_silent"), [32 * HOUR_S], "{:?}", field.log);
     field.gauge("m1", "flow", 0);
     field.check(&["farm notified: gauge_speaks"]);
-    field.log.clear();
-    field.volume_is_measured = true;
+    // A meter of the valve's own node speaks with the end of each run.
+    let mut plan = metered(Some(1000));
+    let meter = zone_of(&mut plan, "z1").guards.meter.as_mut().unwrap();
+    meter.gauge.device = node("v1");
+    let mut field = Field::new(plan);
+    field.ml_per_s = 278;
     field.start("z1", 240);
     field.wait_s(5 * HOUR_S);
-    assert!(!field.has("z1 fault: meter_silent"), "the node measured the run");
+    assert!(!field.has("z1 fault: meter_silent"), "the node measured the run: {:?}", field.log);
 }
 
 /// One zone whose probe is to rise by 1 % when it is watered.

@@ -230,3 +230,34 @@ fn a_master_valve_whose_node_gives_less_is_known_from_then_on() {
     assert!(field.seconds("open master").len() >= 4, "it rests within each hour: {:?}", field.log);
     assert_eq!(n_uncovered(&field), 0, "{:?}", field.log);
 }
+
+/// A run that is as long as its zone's longest leaves its pump no time to go off first: the pump's end is planned, and told.
+#[test]
+fn a_run_as_long_as_the_longest_keeps_its_pump_to_its_end() {
+    let mut plan = five_hours();
+    plan.programs.clear();
+    (zone_of(&mut plan, "z1").run_max_s, zone_of(&mut plan, "z1").lease_s) = (3600, 600);
+    let source = plan.sources.entry("pump".parse().unwrap()).or_default();
+    let motor = ValveRef { node: node("motor"), valve: ValveId(0) };
+    source.pump = Some(PumpPlan { off_s_min: 60, ..PumpPlan::new(PumpKind::Pump, motor) });
+    let mut field = field(plan);
+    field.start("z1", 3600);
+    field.wait_s(3 * 3600);
+    field.check(&[
+        "open motor",
+        "z1 stopping: run_time_reached",
+        "z1 scheduled by Lan: run_split_by_plan",
+        "open v1",
+    ]);
+    let (on, off) = (field.seconds("open motor"), field.seconds("close motor"));
+    let watered_s: u64 = on.iter().zip(&off).map(|(on, off)| off - on).sum();
+    assert!((3540..=3660).contains(&watered_s), "{watered_s} s\n{:?}", field.log);
+    assert_eq!((on.len(), n_uncovered_by_zones(&field)), (2, 0), "{:?}", field.log);
+}
+
+/// How often a valve closed and left the motor running without any zone.
+fn n_uncovered_by_zones(field: &Field) -> usize {
+    let is_uncovered =
+        |open: &BTreeSet<String>| open.contains("motor") && !open.iter().any(|name| name.starts_with('v'));
+    field.left_open.iter().filter(|open| is_uncovered(open)).count()
+}

@@ -79,10 +79,10 @@ fn nothing_opens_beside_a_valve_under_test() {
     assert!(!field.has("farm fault: source_high_flow") && !field.has("z1 fault: high_flow"));
     // What waited follows, and so does the rest of the zone that was proven good.
     field.check(&["z2 fault: high_flow", "z3 started by Lan: run_once", "z3 stopped: run_time_reached"]);
-    field.check(&["z1 scheduled by Lan: run_once", "z2 fault: high_flow", "z1 started by Lan: run_once"]);
+    field.check(&["z1 scheduled by Lan: run_rest", "z2 fault: high_flow", "z1 started by Lan: run_once"]);
     // That of the zone at fault is dropped, and told.
     field.check(&[
-        "z2 scheduled by Lan: run_once",
+        "z2 scheduled by Lan: run_rest",
         "z2 fault: high_flow",
         "z2 skipped by Lan: unresolved_fault",
     ]);
@@ -105,7 +105,7 @@ fn the_rest_of_a_set_follows_when_the_tank_has_filled() {
     field.gauge("tank", "tank_level", 19_000);
     field.wait_s(600);
     assert!(!field.is_open("v1"));
-    field.check(&["z1 stopping: tank_low", "z1 scheduled by Lan: run_once", "z1 skipped: tank_low"]);
+    field.check(&["z1 stopping: tank_low", "z1 scheduled by Lan: run_rest", "z1 skipped: tank_low"]);
     field.gauge("tank", "tank_level", 41_000);
     field.wait_s(30);
     assert!(field.is_open("v1"), "{:?}", field.log);
@@ -217,4 +217,26 @@ fn a_zone_that_has_burst_is_out_alone() {
         "{:?}",
         field.log
     );
+}
+
+/// The source gives too much while the one zone that waters has a meter of its own that is in order: the main has burst.
+#[test]
+fn a_zone_whose_own_meter_is_in_order_is_not_blamed() {
+    for is_read in [true, false] {
+        let mut plan = two_of_three();
+        let own = Meter { gauge: gauge("v1", "flow"), kind: MeterKind::Flow };
+        zone_of(&mut plan, "z1").guards.meter = Some(own);
+        let mut field = Field::new(plan);
+        field.start("z1", 1800);
+        for _ in 0..40 {
+            field.wait_s(30);
+            if is_read && field.is_open("v1") {
+                field.gauge("v1", "flow", 1_000_000);
+            }
+            let flow = if field.is_open("v1") { 2500 } else { 1500 };
+            field.gauge("m0", "flow", flow * 1000);
+        }
+        assert_eq!(field.has("z1 fault: high_flow"), !is_read, "{:?}", field.log);
+        assert_eq!(field.has("farm fault: source_high_flow"), is_read, "{:?}", field.log);
+    }
 }

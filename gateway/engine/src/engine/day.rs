@@ -75,7 +75,14 @@ impl Engine {
             let run = zone.memory.run.as_ref().filter(|run| is_open && !is_ad_hoc(&run.errand.program));
             // A clock that was set back meanwhile puts no beginning ahead.
             let open = run.map(|run| (run.errand.program.clone(), run.started_at.min(wall)));
-            (zone.desk.id.clone(), Stand { held_until, open, errands: zone.memory.errands.clone() })
+            let stand = zone.stand(now, wall);
+            // Rain passes out of its span; nobody knows how long anything else lasts.
+            let rain_until = self.guards.rain_until().map(|at| wall.plus_ms(at.since_ms(now.mono)));
+            let weather = stand.weather.map(|(reason, _)| {
+                let until = rain_until.filter(|_| matches!(reason, Reason::Rained { .. }));
+                (reason, until)
+            });
+            (zone.desk.id.clone(), Stand { held_until, open, weather, ..stand })
         };
         Some(Outlook {
             from: wall,

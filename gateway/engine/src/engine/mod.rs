@@ -300,6 +300,10 @@ impl Engine {
     ) {
         let idx = self.valves.get(&valve.node).and_then(|valves| valves.get(&valve.valve)).copied();
         let is_over = !word.is_open;
+        let word = match idx {
+            Some(idx) if is_over => self.by_stated_meter(idx, word),
+            _ => word,
+        };
         if let Some(zone) = idx.filter(|_| is_over).and_then(|idx| self.zones.get_mut(idx)) {
             zone.note_water(now, run_ms, word.measured.volume);
         }
@@ -605,10 +609,12 @@ impl Engine {
 
     /// Notes in the network whether the zone holds its branches.
     fn hold(&mut self, idx: usize) {
-        let Some(is_held) = self.zones.get(idx).map(Zone::holds_source) else { return };
-        self.network.set_held(idx, is_held);
-        let is_running = self.zones.get(idx).is_some_and(Zone::is_running);
-        self.turns.set_running(idx, is_running);
+        let Some(zone) = self.zones.get(idx) else { return };
+        self.network.set_held(idx, zone.holds_source());
+        match zone.run().filter(|_| zone.is_running()) {
+            Some(run) => self.turns.begin(idx, run.kind.program()),
+            None => self.turns.end(idx, self.last_mono),
+        }
     }
 
     /// Why the network has no water for a zone, in words for the diary.
@@ -633,20 +639,31 @@ impl Engine {
     }
 
     /// Whose turn it still is, and until when, where a program waters the zones of one group one after another: pumps, pipes and
-    /// pauses may make a run later than its program has planned it. Runs that are meant to overlap do so at its end.
+    /// pauses may make a run later than its program has planned it. Runs that are meant to overlap do so at its end, and those
+    /// that are meant to be apart wait for as long after it.
     fn other_turn(&self, idx: usize, now: Now, kind: &RunKind) -> Option<(Reason, MonoMs)> {
-        let (RunKind::Program(id) | RunKind::ByHand(id)) = kind else { return None };
-        let overlap_ms = self.out.rules.programs.get(id)?.sequence.overlap_ms();
+        let id = kind.program()?;
+        let sequence = &self.out.rules.programs.get(id)?.sequence;
+        let overlap_ms = sequence.overlap_ms();
         let facts = |idx: usize| self.out.rules.site.zones.get(&self.zones.get(idx)?.desk.id);
         let group_of = |idx: usize| Some(facts(idx)?.group).filter(Group::is_in_turn);
         let group = group_of(idx)?;
-        let others = self.turns.running().filter(|other| *other != idx && group_of(*other) == Some(group));
-        let zones = others.filter_map(|other| self.zones.get(other)).filter(|zone| zone.is_run_of(id));
+        let is_other = |other: usize| other != idx && group_of(other) == Some(group);
+        let others = self.turns.running().filter(|other| is_other(*other));
+        let running = others.filter_map(|other| self.zones.get(other)).filter(|zone| zone.is_run_of(id));
         let early = |at: MonoMs| MonoMs(at.0.saturating_sub(overlap_ms));
-        let turns = zones.filter_map(|zone| Some((zone, early(zone.run()?.ends_at()))));
+        let until_end = running.filter_map(|zone| Some((zone, early(zone.run()?.ends_at()))));
+        // What overlaps goes on at its moment; what runs on beyond its end is waited for all the same.
+        let is_awaited = |until: MonoMs| overlap_ms == 0 || until > now.mono;
+        let until_end = until_end.filter(|(_, until)| is_awaited(*until));
+        let ended = self.turns.ended(id).filter(|(other, _)| is_other(*other));
+        let until_delay = ended.filter_map(|(other, at)| {
+            let zone = self.zones.get(other)?;
+            Some((zone, at.plus_ms(sequence.delay_after_ms(&zone.desk.id))))
+        });
+        let turns = until_end.chain(until_delay.filter(|(_, until)| *until > now.mono));
         let (zone, until) = turns.max_by_key(|(_, until)| *until)?;
-        let is_over = overlap_ms > 0 && until <= now.mono;
-        (!is_over).then(|| (Reason::ProgramTurn { zone: zone.desk.id.clone() }, until))
+        Some((Reason::ProgramTurn { zone: zone.desk.id.clone() }, until))
     }
 
     /// Puts a closed zone into the queue, or says why not.

@@ -2,8 +2,9 @@
 //!
 //! Asks the programs for their starts ([`next_days`]) and plays the zones' errands through the network that admits runs in
 //! the field: the same capacities, time between two starts, patience, hours, minimum times off, rests of pumps and order. What
-//! is left of starts that are under way is placed the same way, before what is still to come. It knows nothing of what cannot be known ahead: zones that start by their soil, people, faults, links, and the seconds that
-//! pumps and commands take.
+//! is left of starts that are under way is placed the same way, before what is still to come. What holds at the moment is taken
+//! to hold on: locks, faults, a pause of all water, rain until it has passed out of its span, times off. It knows nothing of what
+//! cannot be known ahead: zones that start by their soil, people, faults, links, and the seconds that pumps and commands take.
 //!
 //! Bounded: each run of a preview is begun or given up once, and a run that waits costs a look at its pipes whenever
 //! something ends on its tree.
@@ -24,12 +25,15 @@ use crate::program::{
 use crate::reason::Reason;
 use crate::rules::{Fit, Rules};
 use crate::schedule::Terms;
-use crate::zone::Errand;
+use crate::zone::{Errand, passes_rest};
 
 pub(crate) use rests::{Output, Rests};
 
 /// A run that begins so much later than planned is told to wait; a pump's lead is not worth a word.
 const LATE_MS_MIN: u64 = 60_000;
+
+/// For so long ahead it is said that something holds water back at the moment: half a day, a night of frost.
+const SOON_MS: u64 = 12 * 3_600_000;
 
 /// What the programs of a plan would do from `from` on for `n_days` days if nothing changed, with every run where the pipes
 /// have room for it; runs that find no room are among the skips of their start.
@@ -65,6 +69,16 @@ pub(crate) struct Stand {
     pub(crate) open: Option<(ProgramId, UnixMs)>,
     /// What waits for it.
     pub(crate) errands: Vec<Errand>,
+    /// When it last closed.
+    pub(crate) closed_at: Option<UnixMs>,
+    /// What failed is not tried again before.
+    pub(crate) paused_until: Option<UnixMs>,
+    /// A person ended its run: nothing begins by itself before.
+    pub(crate) rests_until: Option<UnixMs>,
+    /// Why nothing that is due is given before a person changes something.
+    pub(crate) bar: Option<Reason>,
+    /// Why nothing is given by itself at the moment, and until when, where that is known.
+    pub(crate) weather: Option<(Reason, Option<UnixMs>)>,
 }
 
 impl Outlook {
@@ -116,6 +130,10 @@ struct Left {
 /// One zone.
 #[derive(Debug, Default)]
 struct Line {
+    paused_until: Option<UnixMs>,
+    rests_until: Option<UnixMs>,
+    bar: Option<Reason>,
+    weather: Option<(Reason, Option<UnixMs>)>,
     /// By their moments.
     jobs: VecDeque<Job>,
     held_until: Option<UnixMs>,
@@ -129,8 +147,14 @@ struct Line {
 /// What became of a run.
 #[derive(Debug)]
 enum Fate {
-    Given { from: UnixMs, run_ms: u64 },
+    Given {
+        from: UnixMs,
+        run_ms: u64,
+    },
+    /// There is no room for it.
     Dropped(Reason),
+    /// There would be room.
+    Barred(Reason),
 }
 
 /// What water goes through; nobody holds anything at first.
@@ -152,6 +176,8 @@ struct Play<'a> {
     running: BTreeSet<usize>,
     patience_ms: u64,
     base: UnixMs,
+    /// A pause of all water ends then.
+    opens_from: UnixMs,
     ids: Vec<&'a ZoneId>,
     lines: Vec<Line>,
     /// When which zone is to be looked at.
@@ -159,6 +185,23 @@ struct Play<'a> {
     fates: BTreeMap<Of, Fate>,
     left: Vec<Left>,
     under_way: BTreeMap<ProgramId, UnderWay>,
+}
+
+impl Line {
+    /// Why what is due is not given.
+    fn bar_of(&self, errand: &Errand, at: UnixMs) -> Option<Reason> {
+        let weather = self.weather.as_ref().filter(|(_, until)| until.is_some_and(|until| at < until));
+        let weather = weather.filter(|_| !errand.by_hand).map(|(reason, _)| reason);
+        self.bar.as_ref().or(weather).cloned()
+    }
+
+    /// When the zone has had the rests that a run waits for, of which one lasts so long.
+    fn free_at(&self, errand: &Errand, rest_ms: u64) -> UnixMs {
+        let closed_at = self.closed_at.filter(|closed_at| !passes_rest(errand, *closed_at));
+        let rested_at = closed_at.map(|closed_at| closed_at.plus_ms(rest_ms));
+        let of_person = self.rests_until.filter(|_| !errand.by_hand);
+        rested_at.into_iter().chain(self.paused_until).chain(of_person).fold(UnixMs(0), UnixMs::max)
+    }
 }
 
 impl<'a> Play<'a> {
@@ -173,6 +216,7 @@ impl<'a> Play<'a> {
             running: BTreeSet::new(),
             patience_ms: u64::from(patience_s) * 1000,
             base: from,
+            opens_from: from,
             ids: rules.site.zones.keys().collect(),
             lines: rules.site.zones.values().map(|_| Line::default()).collect(),
             wakes: BTreeSet::new(),
@@ -184,9 +228,12 @@ impl<'a> Play<'a> {
 
     /// A zone holds its pipes until a moment, and what waits for it already.
     fn stands(&mut self, zone_idx: usize, id: &ZoneId, stand: &Stand) {
-        let Stand { held_until, open, errands } = stand;
+        let Stand { held_until, open, errands, .. } = stand;
         let (base, held_until) = (self.base, *held_until);
         let Some(line) = self.lines.get_mut(zone_idx) else { return };
+        line.closed_at = stand.closed_at;
+        (line.paused_until, line.rests_until) = (stand.paused_until, stand.rests_until);
+        (line.bar, line.weather) = (stand.bar.clone(), stand.weather.clone());
         for errand in errands {
             line.jobs.push_back(Job { errand: errand.clone(), of: Of::Left(self.left.len()) });
             let Errand { program, from, run_s, .. } = errand.clone();
@@ -211,6 +258,7 @@ impl<'a> Play<'a> {
     /// Plays the days from the beginning on. One more is played than told, so that the last has its neighbour.
     fn days(mut self, controls: &BTreeMap<ProgramId, Control>, farm: &FarmState, n_days: u16) -> Preview {
         let (programs, site) = (&self.rules.programs, &self.rules.site);
+        self.opens_from = farm.water_paused_until.map_or(self.base, |until| until.max(self.base));
         let n_days = n_days.min(PREVIEW_DAYS_MAX);
         let mut preview = next_days(programs, controls, site, farm, self.base, n_days.saturating_add(1));
         self.take(&preview);
@@ -257,7 +305,9 @@ impl<'a> Play<'a> {
                     let until = given_at.plus_ms(run_ms);
                     self.under_way(&program).runs.push(LeftRun { zone, from: given_at, until, notes });
                 }
-                Some(Fate::Dropped(reason)) => self.under_way(&program).skips.push((zone, reason)),
+                Some(Fate::Dropped(reason) | Fate::Barred(reason)) => {
+                    self.under_way(&program).skips.push((zone, reason));
+                }
                 None => {}
             }
         }
@@ -335,10 +385,15 @@ impl<'a> Play<'a> {
             let Some(line) = self.lines.get_mut(zone_idx) else { return };
             line.deadline = None;
             let Some(job) = line.jobs.front() else { break };
+            if let Some(reason) = line.bar_of(&job.errand, at).filter(|_| job.errand.from <= at) {
+                if let Some(Job { of, .. }) = line.jobs.pop_front() {
+                    self.fates.insert(of, Fate::Barred(reason));
+                }
+                continue;
+            }
             let facts = self.ids.get(zone_idx).and_then(|id| self.rules.site.zones.get(id));
             let rest_ms = facts.map_or(0, |facts| facts.rest_before_ms(job.errand.cycle));
-            let rested_at = line.closed_at.map(|closed_at| closed_at.plus_ms(rest_ms));
-            let begins_at = rested_at.map_or(job.errand.from, |rested_at| rested_at.max(job.errand.from));
+            let begins_at = line.free_at(&job.errand, rest_ms).max(job.errand.from).max(self.opens_from);
             if begins_at > at {
                 self.wakes.insert((begins_at, zone_idx));
                 break;
@@ -446,6 +501,14 @@ impl<'a> Play<'a> {
         self.wakes.insert((until, zone_idx));
     }
 
+    /// What holds a zone's water back at the moment, where nobody knows how long it will, for a run of the next hours.
+    fn held_back(&self, zone: &ZoneId, from: UnixMs) -> Option<Reason> {
+        let idx =
+            self.ids.iter().position(|id| *id == zone).filter(|_| from.since_ms(self.base) < SOON_MS)?;
+        let (reason, until) = self.lines.get(idx)?.weather.as_ref()?;
+        until.is_none().then(|| reason.clone())
+    }
+
     /// Puts the runs of a start where they found room.
     fn settle(&mut self, start_idx: usize, timeline: &mut Timeline) {
         for (run_idx, mut run) in std::mem::take(&mut timeline.runs).into_iter().enumerate() {
@@ -455,6 +518,7 @@ impl<'a> Play<'a> {
                     if late_ms >= LATE_MS_MIN {
                         run.notes.push(Reason::TurnAwaited { late_s: late_ms / 1000 });
                     }
+                    run.notes.extend(self.held_back(&run.zone, from));
                     // Whole seconds are given: less than one is no cut.
                     let wanted_ms = run.run_ms();
                     let is_cut = run_ms + 1000 <= wanted_ms;
@@ -470,6 +534,10 @@ impl<'a> Play<'a> {
                 Some(Fate::Dropped(reason)) => {
                     let short_ms = run.short_ms.saturating_add(run.run_ms());
                     let PlannedRun { zone, step_idx, .. } = run;
+                    timeline.skips.push(SkippedRun { zone, step_idx, reason, short_ms });
+                }
+                Some(Fate::Barred(reason)) => {
+                    let PlannedRun { zone, step_idx, short_ms, .. } = run;
                     timeline.skips.push(SkippedRun { zone, step_idx, reason, short_ms });
                 }
                 None => timeline.runs.push(run),

@@ -137,6 +137,17 @@ impl Rain {
         let sum = self.readings.iter().fold(0_i64, |sum, kept| sum.saturating_add(kept.milli));
         (sum, self.readings.front().map(|oldest| oldest.at.plus_ms(span_ms)))
     }
+
+    /// When so much of it has passed out of the span that the rest no longer holds water back, if no more falls.
+    pub(crate) fn holds_until(&self, guard: &RainGuard) -> Option<Line> {
+        let span_ms = u64::from(guard.hours) * HOUR_MS;
+        let mut left = self.readings.iter().fold(0_i64, |sum, kept| sum.saturating_add(kept.milli));
+        let last = self.readings.iter().find(|kept| {
+            left = left.saturating_sub(kept.milli);
+            left < guard.limit_milli
+        });
+        last.map(|last| last.at.plus_ms(span_ms))
+    }
 }
 
 /// A contact with delays.

@@ -549,6 +549,12 @@ impl Plan {
 }
 
 impl ZonePlan {
+    /// Whether the zone's meter is at the valve's own node, which then measures each run to its end.
+    #[must_use]
+    pub fn is_metered_by_its_node(&self) -> bool {
+        self.guards.meter.as_ref().is_some_and(|meter| meter.gauge.device == self.valve.node)
+    }
+
     fn check(&self) -> Vec<ProblemKind> {
         let mut found = Vec::new();
         let mut report = |is_wrong: bool, kind: ProblemKind| {

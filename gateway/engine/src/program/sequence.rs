@@ -17,6 +17,9 @@ pub const REPEATS_MAX: u8 = 24;
 /// Longest delay between two steps, and longest overlap, seconds: what is longer is a start of its own.
 pub const DELAY_S_MAX: u32 = 3600;
 
+/// A run ends some seconds after its planned end; the next one keeps its moment.
+const DELAY_SLACK_MS: u64 = 30_000;
+
 /// Steps that are watered together as one program.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sequence {
@@ -92,6 +95,15 @@ impl Sequence {
             .min()
             .filter(|delay_s| *delay_s < 0)
             .map_or(0, |delay_s| u64::from(delay_s.unsigned_abs()) * 1000)
+    }
+
+    /// How long after a late run of a zone the next one of its group waits, ms: as it is planned, less what runs last beyond their
+    /// planned end anyway.
+    pub(crate) fn delay_after_ms(&self, zone: &ZoneId) -> u64 {
+        let steps = self.steps.iter().filter(|step| step.zone == *zone);
+        let delay_s = steps.map(|step| self.delay_s.saturating_add(step.delay_s)).min();
+        let delay_ms = delay_s.and_then(|delay_s| u64::try_from(delay_s).ok()).unwrap_or(0) * 1000;
+        delay_ms.saturating_sub(DELAY_SLACK_MS.min(delay_ms / 4))
     }
 
     /// The steps with their places in the list, in the order of the nth run.

@@ -228,6 +228,13 @@ reasons! {
         run_s: u64 = "What is left.",
         most_s: u64 = "How long the node keeps the valve open at the most.",
     }
+    /// A run below a pump that is as long as its zone's longest: the pump goes off before the valve, so that the rest follows.
+    RunSplitByPlan = "run_split_by_plan" {
+        run_s: u64 = "What is left.",
+        most_s: u64 = "The zone's longest run.",
+    }
+    /// A run that somebody asked for was interrupted, or had no water for a while: its rest follows.
+    RunRest = "run_rest" { run_s: u64 = "The rest." }
     /// A run by volume ended before that much had flowed.
     VolumeShort = "volume_short" {
         wanted_l: u32 = "What was asked for.",

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use giot_shared::time::MonoMs;
+
 use super::{Turn, Zone};
 use crate::diary::By;
 use crate::ids::ProgramId;
@@ -53,6 +55,12 @@ impl Zone {
         if self.plan.run_max_s != plan.run_max_s {
             // Whoever changes the longest run may have changed the node's too: it shows its own anew.
             self.is_memory_changed |= self.memory.node_run_s.take().is_some();
+        }
+        let off_ms = |plan: &ZonePlan| u64::from(plan.min_off_s) * 1000;
+        if turn.mono() < self.off_until {
+            // What rests does so as long as the new plan wants it to.
+            self.off_until =
+                MonoMs(self.off_until.0.saturating_add(off_ms(&plan)).saturating_sub(off_ms(&self.plan)));
         }
         for command in &self.desk.commands {
             turn.owners.insert(*command, idx);

@@ -319,6 +319,8 @@ impl Zone {
         // What was sent before cannot be obeyed any more: late reports of it are old news.
         let last_open = closing.flight.as_ref().map(Flight::last);
         self.dead_through = self.dead_through.max(last_open).max(closing.first_close);
+        // Nobody was watered by a test: what waits goes on without another rest.
+        let was_test = self.memory.run.as_ref().is_some_and(|run| run.errand.is_test());
         let had_ms = if closing.is_wet { closing.had_ms } else { Some(0) };
         let had = Had { ms: had_ms, ml: closing.had_ml, dry_ms: closing.dry_ms };
         let has_rest = self.make_up(turn, &reason, &had);
@@ -330,12 +332,14 @@ impl Zone {
         if closing.is_wet {
             // What goes on after a pause is the same run: it needs no time off in between.
             let goes_on = has_rest || now.mono < self.refill_until;
-            if !(goes_on && matches!(reason, Reason::WaterPaused { .. })) {
+            if !(was_test || goes_on && matches!(reason, Reason::WaterPaused { .. })) {
                 self.off_until = turn.after_s(self.plan.min_off_s);
             }
             self.wet_until = now.mono.plus_ms(SETTLE_MS);
-            self.memory.last_closed_at = now.wall;
-            self.is_memory_changed = true;
+            if !was_test {
+                self.memory.last_closed_at = now.wall;
+                self.is_memory_changed = true;
+            }
         }
         if closing.is_clean && self.memory.failures > 0 && self.memory.fault.is_none() {
             self.forget_failures(turn);

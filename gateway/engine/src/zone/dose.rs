@@ -79,7 +79,8 @@ impl Run {
 
 /// What is left of a run's volume and of the most that the zone may take; a node counts from each Open anew.
 pub(super) fn volume_left(plan: &ZonePlan, dose: Option<&Dose>, had_ml: u64) -> Option<Millilitres> {
-    let wanted_ml = dose.map(|dose| dose.wanted_ml);
+    // Another meter at the valve's node counts other water than the one that is stated.
+    let wanted_ml = dose.filter(|_| plan.is_metered_by_its_node()).map(|dose| dose.wanted_ml);
     let most_ml = plan.guards.volume_max.map(|volume| u64::from(volume.0));
     let limit_ml = wanted_ml.into_iter().chain(most_ml).min()?;
     let left_ml = limit_ml.saturating_sub(had_ml).max(1);

@@ -19,9 +19,10 @@ use super::soil::{Need, Verdict, seconds_to};
 use super::{Gate, Phase, RunKind, Turn, Zone};
 use crate::Now;
 use crate::diary::{By, Event};
+use crate::forecast::Stand;
 use crate::ids::{ProgramId, ZoneId};
 use crate::input::RunSet;
-use crate::memory::RunMemory;
+use crate::memory::{Lock, RunMemory};
 use crate::program::Program;
 use crate::reason::Reason;
 use crate::rules::{Fit, Rules};
@@ -172,7 +173,7 @@ impl Errand {
     }
 
     /// A test waters nobody: it needs no rest before.
-    fn is_test(&self) -> bool {
+    pub(super) fn is_test(&self) -> bool {
         self.program.as_str() == "_test"
     }
 
@@ -211,10 +212,7 @@ impl Zone {
 
     /// Whether the run under way is one of a program's.
     pub(crate) fn is_run_of(&self, program: &ProgramId) -> bool {
-        self.run().is_some_and(|run| match &run.kind {
-            RunKind::Program(of) | RunKind::ByHand(of) => of == program,
-            RunKind::Soil | RunKind::Manual | RunKind::Rule => false,
-        })
+        self.run().is_some_and(|run| run.kind.program() == Some(program))
     }
 
     /// Takes errands, in the order of their moments.
@@ -320,11 +318,10 @@ impl Zone {
         }
         let off_until = self.off_until_for(errand, rules);
         if now.mono < off_until && !self.passes_rest(errand) {
-            // The soak between two portions is part of the plan, not news.
-            return Some(Verdict::Content(Reason::MinimumOff { remaining_s: seconds_to(now, off_until) }));
+            return Some(self.rests(now, seconds_to(now, off_until)));
         }
         if let Some(soaks_ms) = self.soaks_ms(errand, wall, rules) {
-            return Some(Verdict::Content(Reason::MinimumOff { remaining_s: soaks_ms.div_ceil(1000) }));
+            return Some(self.rests(now, soaks_ms.div_ceil(1000)));
         }
         let run_s = match rules.fit_errand(errand, &self.desk.id, wall) {
             Fit::Runs { run_s } => run_s,
@@ -342,10 +339,17 @@ impl Zone {
         })
     }
 
+    /// A run that is due waits for its zone's time off: shortly it is part of the plan, as the soak between two portions is, and
+    /// no news.
+    fn rests(&self, now: Now, remaining_s: u64) -> Verdict {
+        let reason = Reason::MinimumOff { remaining_s };
+        if self.is_handing_over(now) { Verdict::Content(reason) } else { Verdict::Blocked(reason) }
+    }
+
     /// Whether an errand need not wait for the least time off: tests, and runs that a person has asked for since the last one.
     fn passes_rest(&self, errand: &Errand) -> bool {
-        let is_asked_since = || self.memory.last_closed_at.is_none_or(|closed_at| errand.from > closed_at);
-        errand.is_test() || (is_ad_hoc(&errand.program) && is_asked_since())
+        let closed_at = self.memory.last_closed_at;
+        closed_at.is_none_or(|closed_at| passes_rest(errand, closed_at)) && is_ad_hoc(&errand.program)
     }
 
     /// Until when the zone stays off before an errand: between two portions of one run it is their soak alone.
@@ -381,6 +385,26 @@ impl Zone {
     /// Whether a program's run that a person starts at this moment is given up as soon as it is due, as things stand.
     pub(crate) fn gives_up_at_once(&self) -> bool {
         self.memory.lock.is_some() || self.invalid.is_some() || self.faulted().is_some()
+    }
+
+    /// How the zone stands for what comes, beside what runs: its rests, and what bars it as things are.
+    pub(crate) fn stand(&self, now: Now, wall: UnixMs) -> Stand {
+        let dated = |at: MonoMs| Some(wall.plus_ms(at.since_ms(now.mono))).filter(|_| at > now.mono);
+        let off_ms = u64::from(self.plan.min_off_s) * 1000;
+        let rested_from = dated(self.off_until).map(|until| until.minus_ms(off_ms));
+        let invalid = self.invalid.map(|problem| Reason::InvalidPlan { problem: problem.to_owned() });
+        let lock = self.memory.lock.as_ref().map(Lock::reason);
+        let weather = self.gate.as_ref().filter(|gate| gate.is_weather()).map(|gate| gate.reason.clone());
+        Stand {
+            held_until: None,
+            open: None,
+            errands: self.memory.errands.clone(),
+            closed_at: self.memory.last_closed_at.filter(|at| *at <= wall).max(rested_from),
+            paused_until: dated(self.pause_until),
+            rests_until: dated(self.rest_until),
+            bar: lock.or(invalid).or_else(|| self.faulted()),
+            weather: weather.map(|reason| (reason, None)),
+        }
     }
 
     /// Why a run that is due is not given any more, although its hours are open.
@@ -484,9 +508,9 @@ impl Zone {
         self.add_errands(vec![Errand { from: wall, latest, ..rest }]);
         let run_s = u64::from(run_s);
         let reason = if is_split {
-            Reason::RunSplit { run_s, most_s: self.node_run_s().map_or(0, u64::from) }
+            self.split_reason(turn.timing, reason, run_s)
         } else if is_ad_hoc(&program) {
-            Reason::RunOnce { run_s }
+            Reason::RunRest { run_s }
         } else {
             Reason::RunResumed { program, run_s }
         };
@@ -524,6 +548,11 @@ impl Zone {
         let over_at = over_at.map(|at| turn.mono().plus_ms(at.since_ms(wall).max(1)));
         waits.chain(over_at).min()
     }
+}
+
+/// Whether an errand need not wait for the least time off after its zone closed at a moment.
+pub(crate) fn passes_rest(errand: &Errand, closed_at: UnixMs) -> bool {
+    errand.is_test() || (is_ad_hoc(&errand.program) && errand.from > closed_at)
 }
 
 /// Whether a run was ended for its source's sake: its zone had nothing to do with it.

@@ -50,7 +50,7 @@ use crate::view::LastDecision;
 
 pub(crate) use close::Closing;
 pub use errand::Errand;
-pub(crate) use errand::{BY_HAND_WAIT_MS, ad_hoc, is_ad_hoc, latest, millilitres};
+pub(crate) use errand::{BY_HAND_WAIT_MS, ad_hoc, is_ad_hoc, latest, millilitres, passes_rest};
 use lack::Lacking;
 pub(crate) use open::{Opening, Remedy, RunKind, Wait, Watering, is_final, remedy};
 pub(crate) use people::pause_s;

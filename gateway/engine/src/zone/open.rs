@@ -44,6 +44,14 @@ impl RunKind {
         matches!(self, Self::Soil | Self::Rule)
     }
 
+    /// The program whose run it is.
+    pub(crate) const fn program(&self) -> Option<&ProgramId> {
+        match self {
+            Self::Program(program) | Self::ByHand(program) => Some(program),
+            Self::Soil | Self::Manual | Self::Rule => None,
+        }
+    }
+
     /// Whether a valve is tried, for a person or to find what is wrong.
     pub(crate) fn is_test(&self) -> bool {
         matches!(self, Self::ByHand(program) if *program == super::ad_hoc(RunSet::Test))

@@ -14,7 +14,7 @@ use crate::ids::{ProbeRef, SourceId};
 use crate::input::RunSet;
 use crate::plan::{GuardAction, MeterKind};
 use crate::reason::Reason;
-use crate::zone::{Phase, ad_hoc};
+use crate::zone::{Phase, ValveWord, ad_hoc, millilitres};
 
 impl Engine {
     /// What the valves say about a zone's water.
@@ -133,10 +133,11 @@ impl Engine {
         let Some(meter) = &zone.guards.meter else { return };
         // A pump that pauses meanwhile begins no other run, and what flows before it is known to be on counts too.
         if open_since.is_some() && zone.run_since != open_since {
-            (zone.run_ml, zone.run_since) = (0, open_since);
+            (zone.run_ml, zone.run_since, zone.run_read_at) = (0, open_since, None);
         }
         let Some((from, flow)) = flow_of(&mut zone.watch, meter.kind, at, milli) else { return };
         if let Some(since) = open_since {
+            zone.run_read_at = Some(at);
             // A flow of the moment holds since the one before.
             let before = zone.watch.last.map_or(since, |(before_at, _)| before_at);
             let from = if meter.kind == MeterKind::Flow { before.max(since).min(at) } else { from };
@@ -157,7 +158,28 @@ impl Engine {
         }
     }
 
-    /// What the node measured of a whole run; and whether too little of it is no fault, because nothing switched its pump on.
+    /// What a node tells of its valve's closing, with the volume that the zone's own meter has shown: where that is another
+    /// device's, one at the valve's node counts other water. Its readings end before the run does; their mean holds on to its
+    /// end, and where they do not reach over half of it nobody knows.
+    pub(in crate::engine) fn by_stated_meter(&mut self, zone_idx: usize, mut word: ValveWord) -> ValveWord {
+        let is_own = self.zones.get(zone_idx).is_none_or(|zone| zone.plan.is_metered_by_its_node());
+        let Some(watched) = self.guards.zones.get_mut(zone_idx) else { return word };
+        if is_own || watched.guards.meter.is_none() {
+            return word;
+        }
+        let shown = watched.run_since.take().zip(watched.run_read_at.take());
+        let shown_ms = shown.map_or(0, |(since, read_at)| read_at.since_ms(since));
+        let run_ms =
+            word.measured.run_ms.filter(|run_ms| word.is_live && shown_ms > 0 && *run_ms <= 2 * shown_ms);
+        word.measured.volume = run_ms.and_then(|run_ms| {
+            let ml =
+                u128::from(watched.run_ml) * u128::from(run_ms.max(shown_ms)) / u128::from(shown_ms.max(1));
+            millilitres(u64::try_from(ml).unwrap_or(u64::MAX))
+        });
+        word
+    }
+
+    /// What the meter of the valve's own node measured of a whole run; and whether too little of it is no fault, because nothing switched its pump on.
     pub(in crate::engine) fn whole_run(
         &mut self,
         now: Now,
@@ -167,7 +189,8 @@ impl Engine {
     ) {
         let expected = self.guards.expected(zone_idx);
         let Some(zone) = self.guards.zones.get_mut(zone_idx) else { return };
-        let (Some(volume), true) = (volume, zone.guards.meter.is_some()) else { return };
+        let is_own = self.zones.get(zone_idx).is_some_and(|zone| zone.plan.is_metered_by_its_node());
+        let (Some(volume), true) = (volume, is_own) else { return };
         let limits = zone.guards.flow;
         if let Some(ProbeRef { device, metric }) = zone.guards.meter.as_ref().map(|meter| meter.gauge.clone())
         {
@@ -311,6 +334,10 @@ impl Engine {
         let Some(watched) = self.guards.sources.get(source_idx) else { return false };
         let is_flowing = |idx: &&usize| matches!(self.water_of(**idx), Water::Flows { .. });
         let flowing: Vec<usize> = watched.zones.iter().filter(is_flowing).copied().collect();
+        let lately = MonoMs(now.mono.0.saturating_sub(u64::from(watched.guards.flow.high_delay_s) * 1000));
+        if !flowing.is_empty() && flowing.iter().all(|idx| self.is_in_order(*idx, lately)) {
+            return false;
+        }
         if let [zone_idx] = flowing.as_slice() {
             return self.blame_zone(now, source_idx, *zone_idx, reason);
         }
@@ -347,7 +374,7 @@ impl Engine {
     /// One zone draws alone while its source gives too much. Unless its own meter shows that, the main may have burst as well: then
     /// the flow does not end with the zone, or the next zone has it too. False: it is the source.
     fn blame_zone(&mut self, now: Now, source_idx: usize, zone_idx: usize, reason: Reason) -> bool {
-        let is_certain = self.shows_excess(zone_idx);
+        let is_certain = self.excess(zone_idx, MonoMs(0)) == Some(true);
         let Some(id) = self.guards.zones.get(zone_idx).map(|zone| zone.id.clone()) else { return false };
         let Some(source) = self.guards.sources.get_mut(source_idx) else { return false };
         if !is_certain && source.suspects_other(&id, now.mono) {
@@ -369,15 +396,18 @@ impl Engine {
         true
     }
 
-    /// Whether a zone's own meter shows more than it should take, in the run under way.
-    fn shows_excess(&self, zone_idx: usize) -> bool {
-        let Water::Flows { since, .. } = self.water_of(zone_idx) else { return false };
-        let Some(zone) = self.guards.zones.get(zone_idx).filter(|zone| zone.guards.meter.is_some()) else {
-            return false;
-        };
-        let last = zone.watch.last.filter(|(at, _)| *at >= since);
-        let Some(((_, flow), expected)) = last.zip(self.guards.expected(zone_idx)) else { return false };
-        u64::from(flow) > u64::from(expected.full) * u64::from(zone.guards.flow.high_percent) / 100
+    /// Whether a zone's own meter shows more than it should take, in the run under way; `None`: it was not read since `lately`.
+    fn excess(&self, zone_idx: usize, lately: MonoMs) -> Option<bool> {
+        let Water::Flows { since, .. } = self.water_of(zone_idx) else { return None };
+        let zone = self.guards.zones.get(zone_idx).filter(|zone| zone.guards.meter.is_some())?;
+        let (_, flow) = zone.watch.last.filter(|(at, _)| *at >= since.max(lately))?;
+        let expected = self.guards.expected(zone_idx)?;
+        Some(u64::from(flow) > u64::from(expected.full) * u64::from(zone.guards.flow.high_percent) / 100)
+    }
+
+    /// Whether a zone's own meter shows that the zone takes no more than it should, while its source gives too much.
+    fn is_in_order(&self, zone_idx: usize, lately: MonoMs) -> bool {
+        self.excess(zone_idx, lately) == Some(false)
     }
 
     /// A pause of water ends what is tested, without a finding: what gives too much will do so again afterwards.

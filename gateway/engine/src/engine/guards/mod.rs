@@ -73,6 +73,8 @@ struct ZoneWatch {
     run_ml: u64,
     /// When the valve of that run opened.
     run_since: Option<MonoMs>,
+    /// When the meter was last read in that run.
+    run_read_at: Option<MonoMs>,
     /// The sources on its way.
     sources: Vec<usize>,
 }
@@ -248,6 +250,7 @@ impl Guards {
                 n_recloses: 0,
                 run_ml: 0,
                 run_since: None,
+                run_read_at: None,
                 sources,
             });
         }
@@ -400,6 +403,12 @@ impl Guards {
             self.sources.iter().filter_map(|source| Some((source.id.clone(), source.tank.low()?)));
         memory.low_tanks.extend(low_tanks);
         memory
+    }
+
+    /// When the rain that holds water back will have passed out of its span if none follows.
+    pub(super) fn rain_until(&self) -> Option<MonoMs> {
+        let guard = self.farm.rain.as_ref().filter(|_| self.rain_holds.is_some())?;
+        self.rain.holds_until(guard).and_then(Line::mono)
     }
 
     /// What holds a zone's water back at a moment: first what holds for people too.

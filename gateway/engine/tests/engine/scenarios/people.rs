@@ -55,7 +55,7 @@ fn the_rest_of_a_run_by_hand_outlives_a_restart_within_the_pause() {
         > @112 close z1 #4 gateway_restarted
         113 closed v1 #4 commanded 102
         > @113 z1 stopped by engine: gateway_restarted #2 102s 102L
-        > @113 z1 scheduled by Lan: run_once
+        > @113 z1 scheduled by Lan: run_rest
         > @113 z1 skipped by engine: water_paused
         1020 wait
         > @1011 open z1 #5 498s ttl 30s run_once
