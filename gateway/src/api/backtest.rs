@@ -12,7 +12,7 @@ use utoipa::IntoParams;
 use super::auth::SignedIn;
 use super::error::Problem;
 use super::{Api, ask, zones};
-use crate::backtest::{DAYS_MAX, backtest, to_json};
+use crate::backtest::{DAYS_MAX, Unplayable, backtest, to_json};
 use crate::why::day_of;
 
 /// Which days, and what is tried.
@@ -63,15 +63,18 @@ pub(crate) async fn zone_backtest(
     let _place = api.places.take().await?;
     let settings = api.settings();
     let answer = ask(&api.reader, move |reader| {
-        let report = backtest(
+        let report = match backtest(
             &reader,
             (&settings, Some(&settings)),
             &zone,
             program.as_ref(),
             (first, last),
             &mut |_| {},
-        )?;
-        Ok(to_json(&report, &zone, (first, last)))
+        ) {
+            Ok(report) => report,
+            Err(error) => return error.downcast::<Unplayable>().map(Err),
+        };
+        Ok(Ok(to_json(&report, &zone, (first, last))))
     });
-    Ok(Json(answer.await?))
+    answer.await?.map(Json).map_err(|unplayable| Problem::bad_request(unplayable.to_string()))
 }

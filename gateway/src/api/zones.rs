@@ -23,6 +23,12 @@ use crate::hub::{self, Wish};
 /// Longest note of a lock, characters.
 const NOTE_LEN_MAX: usize = 200;
 
+/// Most runs of a set, as steps of a program.
+const RUNS_MAX: usize = 64;
+
+/// Longest set of runs together, seconds: a day, for which a run that was asked for waits at the most.
+const RUNS_S_MAX: u64 = 24 * 3600;
+
 /// Longest test of one valve, seconds: who walks along the zones needs no longer.
 const TEST_S_MAX: u32 = 600;
 
@@ -298,6 +304,9 @@ pub(crate) async fn run_once(_: SignedIn, State(api): State<Api>, Json(body): Js
     if body.runs.is_empty() {
         return Err(Problem::parameter("runs", "at least one zone with its minutes"));
     }
+    if body.runs.len() > RUNS_MAX {
+        return Err(Problem::parameter("runs", format_args!("at most {RUNS_MAX} at a time")));
+    }
     let settings = api.settings();
     let run = |run: &OneRun| -> Result<(ZoneId, u32), Problem> {
         let (zone, run_s) = (zone(&api, &run.zone)?, seconds(run.minutes)?);
@@ -310,6 +319,11 @@ pub(crate) async fn run_once(_: SignedIn, State(api): State<Api>, Json(body): Js
         Ok((zone, run_s))
     };
     let runs = body.runs.iter().map(run).collect::<Result<Vec<_>, Problem>>()?;
+    let total_s: u64 = runs.iter().map(|(_, run_s)| u64::from(*run_s)).sum();
+    if total_s > RUNS_S_MAX {
+        let what = format_args!("at most {} hours together", RUNS_S_MAX / 3600);
+        return Err(Problem::parameter("runs", what));
+    }
     wish_runs(&api, RunSet::Once, runs).await
 }
 

@@ -17,7 +17,7 @@ mod stress;
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
-use anyhow::{Context, ensure};
+use anyhow::Context;
 use giot_engine::program::Date;
 use giot_engine::{Level, ProbeRef, ProgramId, ZoneId, ZonePlan};
 use giot_shared::time::UnixMs;
@@ -100,11 +100,16 @@ pub struct Report {
     pub n_readings: usize,
 }
 
+/// Why what was asked for cannot be played, in words; whoever asks otherwise may have an answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Unplayable(pub String);
+
 /// Plays a zone over the days from `first` to `last`, both included. `in_force`: the settings that water the farm, by which trials of
 /// others are judged where the soil is not known. `each` hears how far it is, of 1000.
 ///
 /// # Errors
-/// When the store cannot be read, or holds more readings than can be played at once.
+/// When the store cannot be read; [`Unplayable`] where it holds nothing to play, or more readings than can be played at once.
 pub fn backtest(
     reader: &Reader,
     (settings, in_force): (&Settings, Option<&Settings>),
@@ -120,13 +125,18 @@ pub fn backtest(
     let history = gather(reader, settings, zone, of_zone, (first, last))?;
     let n_readings = history.readings.len();
     let has_weather = |(_, facts): &(_, balance::Facts)| facts.days.range(first..=last).next().is_some();
-    ensure!(
-        n_readings > 0 || history.balance.as_ref().is_some_and(has_weather),
-        "nothing was read of zone {zone} between {} and {}: take days of the history",
-        iso(first),
-        iso(last)
-    );
+    let is_read = n_readings > 0 || history.balance.as_ref().is_some_and(has_weather);
+    // What programs give by the calendar needs no reading.
+    if !is_read && plan.programs.is_empty() {
+        let (first, last) = (iso(first), iso(last));
+        let what = "take days of the history, or a program that waters it";
+        let why = format!("nothing was read of zone {zone} between {first} and {last}: {what}");
+        return Err(Unplayable(why).into());
+    }
     let mut assumed = vec!["node_obeys", "pipes_free"];
+    if !is_read {
+        assumed.push("nothing_read");
+    }
     let flow = of_zone.flow.or_else(|| measured_flow(&history.runs)).unwrap_or_else(|| {
         assumed.push("flow_unknown");
         FLOW_UNKNOWN
@@ -276,10 +286,9 @@ fn gather(
             }
         })?;
     }
-    ensure!(
-        history.readings.len() <= READINGS_MAX && history.gauges.len() <= READINGS_MAX,
-        "more than {READINGS_MAX} readings: take fewer days"
-    );
+    if history.readings.len() > READINGS_MAX || history.gauges.len() > READINGS_MAX {
+        return Err(Unplayable(format!("more than {READINGS_MAX} readings: take fewer days")).into());
+    }
     history.readings.sort_by_key(|(at, idx, _)| (*at, *idx));
     history.gauges.sort_by(|a, b| (a.0, &a.1).cmp(&(b.0, &b.1)));
     // A day more before: its water is still on its way to the probes.

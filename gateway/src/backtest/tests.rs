@@ -220,3 +220,32 @@ fn a_balance_knows_the_water_of_the_trial() {
     });
     assert_eq!(litres(BTreeMap::new(), given.collect()), counted);
 }
+
+/// A zone that a program waters by the calendar, and nothing measures: its runs are played all the same.
+#[tokio::test]
+async fn a_zone_without_readings_is_played_by_its_programs() {
+    let mut farm = farm().await;
+    let text = r#"
+[[source]]
+id = "well"
+[[zone]]
+id = "z1"
+source = "well"
+flow_l_per_h = 6000
+valve = { node = "v1" }
+automatic = false
+[[program]]
+id = "dawn"
+starts = ["05:00"]
+steps = [{ zone = "z1", minutes = 20 }]
+"#;
+    farm.settings = compile("farm.toml", text).unwrap();
+    farm.zone = "z1".parse().unwrap();
+    let report = farm.play();
+    assert_eq!((report.open.n_runs, report.open.ml), (25, 25 * 2_000_000));
+    assert!(report.assumed.contains(&"nothing_read"), "{:?}", report.assumed);
+    farm.settings.plan.programs.clear();
+    let both = (&farm.settings, None);
+    let refused = backtest(&farm.reader, both, &farm.zone, None, farm.span, &mut |_| {}).unwrap_err();
+    assert!(refused.downcast_ref::<Unplayable>().is_some(), "{refused:#}");
+}
