@@ -6,10 +6,12 @@ use super::{Season, SeasonError, raw};
 use crate::config::{ConfigError, Problem, line_of};
 use chrono::NaiveDate;
 use giot_engine::agro::Site;
+use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::ops::Range;
 use toml::Spanned;
+use toml::de::{DeTable, DeValue, Deserializer};
 
 /// A season of more days is a typing error in a year.
 const N_DAYS_MAX: u64 = 4000;
@@ -18,21 +20,15 @@ const N_DAYS_MAX: u64 = 4000;
 /// it.
 ///
 /// # Errors
-/// [`SeasonError`] with every problem of the season's file, or else of the weather's; syntax errors stop at the first.
+/// [`SeasonError`] with every key that nobody knows, or else every problem of the season's file, or else of the weather's; errors of
+/// syntax and of types stop at the first.
 pub fn read(
     file: &str,
     text: &str,
     read_file: &mut dyn FnMut(&str) -> Result<Vec<u8>, String>,
 ) -> Result<Season, SeasonError> {
-    let failed = |problems| SeasonError(vec![ConfigError { file: file.to_owned(), problems }]);
-    let raw: raw::File = toml::from_str(text).map_err(|error| {
-        failed(vec![Problem {
-            line: error.span().map(|span| line_of(text, span.start)),
-            column: None,
-            field: String::new(),
-            what: error.message().to_owned(),
-        }])
-    })?;
+    let raw =
+        shape(text).map_err(|problems| SeasonError(vec![ConfigError { file: file.to_owned(), problems }]))?;
     let mut compiler =
         Compiler { file, text, problems: Vec::new(), spans: BTreeMap::new(), other_files: Vec::new() };
     let season = compiler.season(&raw, read_file);
@@ -47,6 +43,52 @@ pub fn read(
             Err(SeasonError(errors))
         }
     }
+}
+
+/// The file as it is written, or every key that has no place in it: what such a key was meant for is missing elsewhere, so that
+/// nothing more is judged then.
+fn shape(text: &str) -> Result<raw::File, Vec<Problem>> {
+    let mut problems = Vec::new();
+    let place = |error: &toml::de::Error| Problem {
+        line: error.span().map(|span| line_of(text, span.start)),
+        column: None,
+        field: String::new(),
+        what: error.message().to_owned(),
+    };
+    let mut table = DeTable::parse(text).map_err(|error| vec![place(&error)])?;
+    loop {
+        let error = match raw::File::deserialize(Deserializer::from(table.clone())) {
+            Ok(file) if problems.is_empty() => return Ok(file),
+            Ok(_) => break,
+            Err(error) => error,
+        };
+        let is_unknown = error.message().starts_with("unknown field");
+        if is_unknown || problems.is_empty() {
+            problems.push(place(&error));
+        }
+        let key_at = error.span().filter(|_| is_unknown).map(|span| span.start);
+        if !key_at.is_some_and(|key_at| take_key(table.get_mut(), key_at)) {
+            break;
+        }
+    }
+    problems.sort_by_key(|problem| problem.line);
+    Err(problems)
+}
+
+/// Takes out the key that stands at a place of the text; whether there was one.
+fn take_key(table: &mut DeTable<'_>, key_at: usize) -> bool {
+    let key = table.keys().find(|key| key.span().contains(&key_at)).cloned();
+    if let Some(key) = key {
+        return table.remove(&key).is_some();
+    }
+    table.iter_mut().any(|(_, value)| match value.get_mut() {
+        DeValue::Table(table) => take_key(table, key_at),
+        DeValue::Array(array) => array.iter_mut().any(|value| match value.get_mut() {
+            DeValue::Table(table) => take_key(table, key_at),
+            _ => false,
+        }),
+        _ => false,
+    })
 }
 
 pub(super) struct Compiler<'t> {
