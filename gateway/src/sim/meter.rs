@@ -47,6 +47,9 @@ enum Standing {
     Unsure,
 }
 
+/// How long an order may be on its way, and a node's clock be off.
+const ANSWERED_MS: u64 = 120_000;
+
 /// A reading that was delivered: the node's epoch, when it was taken, what the meter showed, ml.
 #[derive(Clone, Copy, Debug)]
 struct Shown {
@@ -84,8 +87,8 @@ pub(super) struct Meters {
     zones: Vec<Meter>,
     /// Sources that guards have shut until a person clears them.
     pub(super) shut: BTreeSet<SourceId>,
-    /// By zone: what a run that ended by its volume had, and what it should have had, ml, until it is told that it came short.
-    owed: BTreeMap<usize, (u64, u64)>,
+    /// By zone: what a run that ended by its volume had, what it should have had, ml, and by when it must be told to have come short, ms.
+    owed: BTreeMap<usize, (u64, u64, u64)>,
 }
 
 /// Where a person comes to.
@@ -418,13 +421,17 @@ impl World {
         let plan = self.farm.zone_ids.get(zone_idx).and_then(|id| self.farm.plan.zones.get(id));
         let most_ml = plan.and_then(|plan| plan.guards.volume_max).map(|volume| u64::from(volume.0));
         if is_by_volume && most_ml != Some(dose_ml) && (had_ml + pulse_ml) * 100 < dose_ml * 98 {
-            self.meters.owed.insert(zone_idx, (had_ml, dose_ml));
+            let lease_s = plan.map_or(0, |plan| u64::from(plan.lease_s));
+            let told_by_ms = self.now_ms + lease_s * 1000 + ANSWERED_MS;
+            self.meters.owed.insert(zone_idx, (had_ml, dose_ml, told_by_ms));
         }
     }
 
-    /// P7: a run that ended by its volume with less than that is told to have come short, in the same breath.
+    /// P7: a run that ended by its volume with less than that is told to have come short, as soon as no lease of it can be in force.
     pub(super) fn check_owed(&mut self) {
-        for (zone_idx, (had_ml, dose_ml)) in std::mem::take(&mut self.meters.owed) {
+        let now_ms = self.now_ms;
+        let late = self.meters.owed.extract_if(.., |_, (.., told_by_ms)| *told_by_ms <= now_ms);
+        for (zone_idx, (had_ml, dose_ml, _)) in late.collect::<Vec<_>>() {
             self.checks.demand(false, self.now_ms, || {
                 format!("P7: zone {zone_idx} gave only {had_ml} ml of {dose_ml} ml, and that is not told")
             });
