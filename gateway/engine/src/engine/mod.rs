@@ -247,6 +247,11 @@ impl Engine {
         self.call_turns(now);
         self.run_guards(now);
         self.run_pumps(now);
+        if self.guards.is_gate_changed {
+            // A pump has failed just now, or works again.
+            self.run_guards(now);
+            self.run_pumps(now);
+        }
         self.take_next_plan(now);
     }
 
@@ -558,7 +563,7 @@ impl Engine {
         self.queue(idx, now);
         self.dispatch(idx, now);
         self.keep_books(idx, now);
-        self.tell_pumps(idx);
+        self.tell_pumps(idx, now);
         self.call_turns(now);
     }
 
@@ -747,7 +752,7 @@ impl Engine {
         for (idx, _) in waiting {
             self.queue(idx, now);
             self.keep_books(idx, now);
-            self.tell_pumps(idx);
+            self.tell_pumps(idx, now);
         }
     }
 

@@ -22,7 +22,7 @@ use crate::plan::{Plan, ProblemKind, PumpKind, PumpProblem, Timing};
 use crate::pump::{Demand, Pump, PumpTurn};
 use crate::reason::Reason;
 use crate::view::PumpView;
-use crate::zone::{Phase, Zone};
+use crate::zone::{Gate, Phase, Zone};
 
 /// Never: a Close waits for the pump's word.
 const NEVER: MonoMs = MonoMs(u64::MAX);
@@ -65,6 +65,7 @@ struct Sign {
     is_running: bool,
     is_local: bool,
     is_waiting: bool,
+    waits_turn: bool,
     since: MonoMs,
     certain: Option<(MonoMs, MonoMs)>,
     is_opening: bool,
@@ -240,6 +241,19 @@ impl Pumps {
         self.of_zone(zone_idx).find_map(|pump| pump.bar(now).or_else(|| pump.rest(now)))
     }
 
+    /// The fault that shuts a pump or master valve on a zone's way until a person clears it.
+    pub(super) fn gate(&self, zone_idx: usize) -> Option<Gate> {
+        let pump = self.of_zone(zone_idx).find(|pump| pump.fault().is_some())?;
+        let fault = pump.fault()?.code().to_owned();
+        let reason = Reason::SourceFault { source: pump.source.clone(), fault };
+        Some(Gate { reason, is_safety: true, until: None })
+    }
+
+    /// Whether zones wait for it to be on.
+    fn leads(&self, idx: usize) -> bool {
+        self.list.get(idx).is_some_and(|pump| pump.plan.on_adjust_s < 0)
+    }
+
     /// Why a zone waits for a master valve that opens first.
     pub(super) fn lead(&self, zone_idx: usize, now: Now) -> Option<Reason> {
         self.of_zone(zone_idx).find_map(|pump| pump.lead(now))
@@ -307,12 +321,15 @@ impl Engine {
     }
 
     /// Tells a zone's pumps where something has changed that they go by.
-    pub(super) fn tell_pumps(&mut self, zone_idx: usize) {
-        let Some(zone) = self.zones.get(zone_idx) else { return };
+    pub(super) fn tell_pumps(&mut self, zone_idx: usize, now: Now) {
+        let has_pumps = self.pumps.feed(zone_idx);
+        let Some(zone) = self.zones.get(zone_idx).filter(|_| has_pumps) else { return };
+        let is_waiting = self.network.is_waiting(zone_idx);
         let sign = Sign {
             is_running: zone.is_running(),
             is_local: matches!(zone.phase, Phase::Local(_)),
-            is_waiting: self.network.is_waiting(zone_idx),
+            is_waiting,
+            waits_turn: is_waiting && self.waits_turn(zone_idx, now),
             since: zone.since,
             certain: zone.certain(),
             is_opening: zone.is_opening(),
@@ -330,7 +347,7 @@ impl Engine {
 
     fn act_pump(&mut self, now: Now, idx: usize, act: impl FnOnce(&mut Pump, &mut PumpTurn<'_>)) {
         let Some(pump) = self.pumps.list.get_mut(idx) else { return };
-        let was_on_since = pump.on_since();
+        let (was_on_since, had_fault) = (pump.on_since(), pump.fault().is_some());
         let mut turn = PumpTurn {
             now,
             timing: &self.out.timing,
@@ -339,6 +356,7 @@ impl Engine {
             owners: &mut self.pumps.owners,
         };
         act(pump, &mut turn);
+        self.guards.is_gate_changed |= pump.fault().is_some() != had_fault;
         if pump.on_since() != was_on_since {
             // Water begins or ends at all that it feeds, although no valve of theirs moves.
             let fed = self.pumps.zones.get(idx).into_iter().flat_map(|zones| zones.iter());
@@ -439,19 +457,34 @@ impl Engine {
         }
     }
 
-    /// Whether a zone wants a master valve open: it draws water, or waits only for that valve.
-    fn wants_master(&self, zone_idx: usize, now: Now) -> bool {
+    /// Whether a zone wants a master valve open: it draws water, or waits only for that valve, where it `leads`.
+    fn wants_master(&self, zone_idx: usize, leads: bool, now: Now) -> bool {
         let Some(zone) = self.zones.get(zone_idx) else { return false };
         let is_drawing = zone.is_running() || matches!(zone.phase, Phase::Local(_));
         let has_room = || self.network.barrier(zone_idx, now.mono).is_none();
         is_drawing
-            || (self.network.is_waiting(zone_idx)
+            || (leads
+                && self.network.is_waiting(zone_idx)
                 && has_room()
-                && self.pumps.barrier(zone_idx, now).is_none())
+                && self.pumps.barrier(zone_idx, now).is_none()
+                && !self.waits_turn(zone_idx, now))
+    }
+
+    /// Whether a zone waits for others to end before it, though there may be room for both.
+    fn waits_turn(&self, zone_idx: usize, now: Now) -> bool {
+        let Some(verdict) = self.zones.get(zone_idx).map(|zone| zone.verdict(now, &self.out.rules)) else {
+            return false;
+        };
+        verdict.kind().is_some_and(|kind| {
+            (kind.is_test() && self.is_testing_beside(zone_idx))
+                || self.other_turn(zone_idx, now, kind).is_some()
+        })
     }
 
     fn note_use(&mut self, idx: usize, now: Now) {
-        let is_used = self.pumps.zones_of(idx).iter().any(|zone_idx| self.wants_master(*zone_idx, now));
+        let leads = self.pumps.leads(idx);
+        let is_used =
+            self.pumps.zones_of(idx).iter().any(|zone_idx| self.wants_master(*zone_idx, leads, now));
         if let Some(last) = self.pumps.last_used.get_mut(idx) {
             let was_used = std::mem::replace(&mut last.0, is_used);
             if is_used || was_used {
@@ -489,7 +522,8 @@ impl Engine {
                 Demand { start_at, open_until: open_until.max(lingers_until), look_at, end }
             }
             PumpKind::Master => {
-                let used = zones.iter().filter(|zone_idx| self.wants_master(**zone_idx, now));
+                let leads = self.pumps.leads(idx);
+                let used = zones.iter().filter(|zone_idx| self.wants_master(**zone_idx, leads, now));
                 let opened_at = |zone_idx: &usize| {
                     let zone = self.zones.get(*zone_idx)?;
                     match plan.on_adjust_s {

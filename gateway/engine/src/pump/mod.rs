@@ -340,6 +340,11 @@ impl Pump {
         }
     }
 
+    /// What shuts it until a person clears it.
+    pub(crate) fn fault(&self) -> Option<&Reason> {
+        self.memory.fault.as_ref()
+    }
+
     /// Why its zones can have no water at all: a fault, a pause after a failure, a node without connection.
     pub(crate) fn bar(&self, now: Now) -> Option<Reason> {
         let source = self.source.clone();

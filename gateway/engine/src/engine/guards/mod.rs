@@ -194,7 +194,7 @@ pub(super) struct Guards {
     others: GuardMemory,
     is_memory_changed: bool,
     /// Something that holds water back may have changed.
-    is_gate_changed: bool,
+    pub(super) is_gate_changed: bool,
 }
 
 impl Guards {
@@ -606,7 +606,8 @@ impl Engine {
         let mut changed = Vec::new();
         for (idx, zone) in self.zones.iter_mut().enumerate() {
             // Whoever waters by hand ends the pause first: it is what keeps everything shut for the moment.
-            let gate = paused_until.map(Gate::pause).or_else(|| self.guards.gate(idx, now));
+            let gate = paused_until.map(Gate::pause);
+            let gate = gate.or_else(|| self.pumps.gate(idx)).or_else(|| self.guards.gate(idx, now));
             if zone.set_gate(gate) {
                 changed.push(idx);
             }
