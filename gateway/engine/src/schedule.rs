@@ -200,6 +200,11 @@ impl Schedule {
         let calendar = Calendar { program, control: &standing.control, site: &rules.site, farm: &self.farm };
         let start = Start::by_hand(wall, crate::program::Date::of(wall, rules.site.utc_offset_min));
         let timeline = calendar.timeline_by_hand(&start, wall);
+        if timeline.runs.is_empty()
+            && let Some(skip) = timeline.skips.first()
+        {
+            return Err(skip.reason.clone());
+        }
         standing.control.busy_until = timeline.until();
         standing.control.n_runs = standing.control.n_runs.saturating_add(1);
         let terms = Terms { next: None, finish_at: None, catch_up_ms: 0, by_hand: true };

@@ -13,9 +13,10 @@ mod farm;
 #[path = "engine/field.rs"]
 mod field;
 
-use giot_engine::program::Cycle;
+use giot_engine::program::{Cycle, Percent};
 use giot_engine::{Input, Pause, Plan, ProgramWish, RainGuard, RunSet};
 use giot_shared::time::UnixMs;
+use giot_shared::units::LitresPerHour;
 
 use farm::{at_hour, farm, node, probe, program, zone, zone_of};
 use field::Field;
@@ -336,4 +337,42 @@ fn late_runs_keep_their_delay() {
     assert!((1200..1300).contains(&first), "{:?}", field.log);
     let apart_s = second - first - 600;
     assert!((180..=250).contains(&apart_s), "{apart_s} s apart: {:?}", field.log);
+}
+
+/// A pause of water may last three hours: what a person has asked for, and what was left of it, goes on all the same.
+#[test]
+fn a_long_pause_of_water_loses_nothing_that_a_person_asked_for() {
+    let mut plan = by_program(&[("z1", 10), ("z2", 10)]);
+    plan.programs.values_mut().for_each(|program| program.starts = vec![at_hour(20, 0)]);
+    plan.sources.entry("pump".parse().unwrap()).or_default().capacity = Some(LitresPerHour(1000));
+    plan.zones.values_mut().for_each(|zone| (zone.flow, zone.min_off_s) = (Some(LitresPerHour(1000)), 1800));
+    let mut field = Field::new(plan);
+    let runs = [("z1", 600), ("z1", 300), ("z2", 600)].map(|(name, run_s)| (zone(name), run_s));
+    field.feed(Input::Runs { set: RunSet::Once, runs: &runs, by: "Lan" });
+    wish(&mut field, ProgramWish::Start);
+    field.wait_s(240);
+    let until = after_s(&field, 170 * 60);
+    field.feed(Input::Pause { kind: Pause::Water, until, by: "Lan" });
+    field.wait_s(5 * HOUR_S);
+    assert!(!field.has("z1 skipped: waited_too_long"), "{:?}", field.log);
+    assert!(!field.has("z2 skipped: waited_too_long"), "{:?}", field.log);
+    let begun: Vec<u64> = field.seconds("open v1").into_iter().filter(|at| *at > 300).collect();
+    assert!(begun[0] <= 240 + 170 * 60 + 10, "the rest at once, without a time off: {:?}", field.log);
+    assert_eq!(
+        (begun.len(), field.seconds("open v2").len()),
+        (3, 2),
+        "rest, second run, program: {:?}",
+        field.log
+    );
+    assert!(field.log.iter().any(|line| line.contains("z1 scheduled by Lan: run_rest")), "{:?}", field.log);
+    assert!(field.has("z1 scheduled by Lan: started_late"), "{:?}", field.log);
+}
+
+/// A program that gives nothing, because a person has set it to 0 %, is not started.
+#[test]
+fn a_program_that_gives_nothing_is_refused() {
+    let mut field = Field::new(by_program(&[("z1", 10)]));
+    wish(&mut field, ProgramWish::Adjust(Percent::new(0).unwrap()));
+    wish(&mut field, ProgramWish::Start);
+    assert!(field.has("farm refused by Lan: program_not_started"), "{:?}", field.log);
 }

@@ -12,7 +12,9 @@ mod farm;
 #[path = "engine/field.rs"]
 mod field;
 
-use giot_engine::{Input, Plan, ProgramWish, PumpKind, PumpPlan, SourcePlan, ValveRef};
+use giot_engine::{
+    Input, Meter, MeterKind, Plan, ProbeRef, ProgramWish, PumpKind, PumpPlan, RunSet, SourcePlan, ValveRef,
+};
 use giot_shared::ids::ValveId;
 use giot_shared::units::LitresPerHour;
 
@@ -92,4 +94,60 @@ fn a_latched_pump_gives_up_what_is_due() {
     assert!(!field.has("open v1"), "{:?}", field.log);
     field.wait_s(3 * HOUR_S);
     field.check(&["farm cleared by Lan: source_cleared", "open v1", "open motor"]);
+}
+
+/// Valves are tested one after another, and their pump runs through where the pipes have room for both.
+#[test]
+fn valves_below_a_pump_are_tested_with_one_start() {
+    let mut plan = farm(4);
+    plan.zones.values_mut().for_each(|zone| (zone.automatic, zone.flow) = (false, Some(LitresPerHour(1000))));
+    let source = plan.sources.entry("pump".parse().unwrap()).or_default();
+    source.capacity = Some(LitresPerHour(4000));
+    source.pump = Some(PumpPlan { starts_per_hour_max: 1, ..PumpPlan::new(PumpKind::Pump, output("motor")) });
+    let mut field = Field::new(plan);
+    let runs: Vec<_> = (1..=4).map(|n| (zone(&format!("z{n}")), 60)).collect();
+    field.feed(Input::Runs { set: RunSet::Test, runs: &runs, by: "Lan" });
+    field.wait_s(1200);
+    assert_eq!(field.seconds("open motor").len(), 1, "{:?}", field.log);
+    for n in 1..=4 {
+        let opened = field.seconds(&format!("open v{n}"));
+        assert!(opened.len() == 1 && opened[0] < 600, "{n}: {opened:?} {:?}", field.log);
+    }
+    let n_open =
+        |open: &std::collections::BTreeSet<String>| open.iter().filter(|name| name.starts_with('v')).count();
+    assert!(field.left_open.iter().all(|open| n_open(open) <= 1), "{:?}", field.left_open);
+}
+
+/// An output that the node does not have is refused at the first Close, and latched before anybody wants water.
+#[test]
+fn an_output_that_the_node_does_not_have_is_a_fault_at_once() {
+    let mut field = Field::new(behind_a_master());
+    field.unknown.insert(node("master"));
+    field.restart();
+    field.wait_s(1200);
+    assert_eq!(field.seconds("farm fault: pump_refused").len(), 1, "{:?}", field.log);
+    assert_eq!(field.seconds("farm refused: pump_refused").len(), 1, "{:?}", field.log);
+    assert!(!field.has("open v2"), "{:?}", field.log);
+}
+
+/// A master valve opens long before its zone, and its main fills: that is no leak, and what flows on after it has closed is.
+#[test]
+fn a_main_that_fills_is_no_leak() {
+    let mut plan = behind_a_master();
+    let gauge = ProbeRef { device: node("m0"), metric: "flow".parse().unwrap() };
+    let pump = plan.sources.get_mut(&"pump".parse().unwrap()).unwrap();
+    pump.guards.meter = Some(Meter { gauge, kind: MeterKind::Flow });
+    plan.programs.insert("day".parse().unwrap(), program(&[("z2", 10)]));
+    let main = plan.sources.get_mut(&"main".parse().unwrap()).unwrap().pump.as_mut().unwrap();
+    (main.on_adjust_s, main.fill_s) = (-600, 600);
+    let mut field = Field::new(plan);
+    for _ in 0..2 * 120 {
+        field.wait_s(30);
+        let flow = if field.is_open("master") { 900 } else { 0 };
+        field.gauge("m0", "flow", flow * 1000);
+    }
+    assert!(!field.has("farm fault: source_closed_again"), "{:?}", field.log);
+    assert_eq!(field.seconds("open v2").len(), 1, "{:?}", field.log);
+    field.flow("m0", 900, 1800);
+    assert!(field.has("farm fault: source_closed_again"), "{:?}", field.log);
 }

@@ -488,6 +488,7 @@ impl World {
     /// Somebody clears a source.
     pub(super) fn clear_source(&mut self, source: &SourceId, by: &str) {
         self.meters.shut.remove(source);
+        self.pumps.faults.remove(source);
         self.feed(Input::ClearSource { source, by });
     }
 }

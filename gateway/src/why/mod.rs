@@ -273,7 +273,13 @@ impl Teller<'_> {
                 args.extend(volume.map(|volume| ("litres", litres(self.words, lang, volume))));
                 args
             };
-            return (self.plain(id, args), nothing);
+            let watered = self.plain(id, args);
+            let begun = self.goes_over_midnight().then(|| self.plain("why-begun-too", |_| Vec::new()));
+            let headline = match begun {
+                Some(begun) => Sentence::made(|lang| format!("{} {}", watered.of(lang), begun.of(lang))),
+                None => watered,
+            };
+            return (headline, nothing);
         }
         match self.cause() {
             Found::Cause(cause) => {
@@ -291,6 +297,22 @@ impl Teller<'_> {
             Found::Moist(low, high) => (self.moist(low, high), nothing),
             Found::Nothing => (self.plain("why-quiet", |_| Vec::new()), self.speaker().remedy("no_reading")),
         }
+    }
+
+    /// Whether a run has begun whose end the day does not have: what it gave stands there.
+    fn is_begun(&self) -> bool {
+        let mut entries = self.facts.rows.iter().map(|row| &row.entry);
+        let last = entries.rfind(|entry| is_event(entry, Event::Started) || is_event(entry, Event::Stopped));
+        last.is_some_and(|entry| is_event(entry, Event::Started))
+    }
+
+    fn is_today(&self) -> bool {
+        Date::of(self.facts.now, self.facts.utc_offset_min) == self.facts.day
+    }
+
+    /// Whether a run of the day ends on another one.
+    fn goes_over_midnight(&self) -> bool {
+        self.is_begun() && !self.is_today()
     }
 
     /// A program's start that nobody decided about.
@@ -377,12 +399,8 @@ impl Teller<'_> {
             Some(ZoneState::Sent { .. } | ZoneState::Accepted { .. }) | None => {}
         }
         let entries = || facts.rows.iter().map(|row| &row.entry);
-        // What a run gave stands at its end, which another day has.
-        let last =
-            entries().rfind(|entry| is_event(entry, Event::Started) || is_event(entry, Event::Stopped));
-        if last.is_some_and(|entry| is_event(entry, Event::Started)) {
-            let is_today = Date::of(facts.now, facts.utc_offset_min) == facts.day;
-            return if is_today { Found::Watering } else { Found::Begun };
+        if self.is_begun() {
+            return if self.is_today() { Found::Watering } else { Found::Begun };
         }
         let lock =
             entries().rfind(|entry| is_event(entry, Event::Locked) || is_event(entry, Event::Unlocked));

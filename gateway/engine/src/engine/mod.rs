@@ -682,7 +682,8 @@ impl Engine {
         let is_ready = matches!(verdict, Verdict::Ready { .. });
         let kind = verdict.kind();
         let other_turn = kind.and_then(|kind| self.other_turn(idx, now, kind));
-        if other_turn.is_none() && self.turns.leave(idx) {
+        let waits_test = kind.is_some_and(RunKind::is_test) && self.is_testing_beside(idx);
+        if other_turn.is_none() && !waits_test && self.turns.leave(idx) {
             // What it wants now may begin at once: nothing else on its pipes has changed.
             self.network.poke(idx);
         }
@@ -718,6 +719,7 @@ impl Engine {
         let patience_ms = u64::from(self.out.timing.patience_s) * 1000;
         for (_, idx, since, (reason, kind, run_s)) in ranked {
             if kind.is_test() && self.is_testing_beside(idx) {
+                self.turns.wait(idx, now.mono, now.mono);
                 continue;
             }
             if let Some((_, until)) = self.other_turn(idx, now, &kind) {
@@ -739,9 +741,12 @@ impl Engine {
                     RunKind::Program(_) | RunKind::ByHand(_) => zone.take_errand(now),
                     RunKind::Soil | RunKind::Manual | RunKind::Rule => None,
                 };
-                let (by, turn) = (by.unwrap_or(By::Engine), &mut self.out.turn(now));
+                let ((by, late), turn) = (by.unwrap_or((By::Engine, None)), &mut self.out.turn(now));
                 let given_s = least.as_ref().map_or(run_s, |(least_s, _)| *least_s);
                 zone.start(turn, kind, by.clone(), reason, given_s);
+                if let Some(late) = late {
+                    zone.tell_of_run(turn, by.clone(), late);
+                }
                 if let Some((_, source)) = least {
                     zone.tell_longer(turn, by, source, run_s);
                 }

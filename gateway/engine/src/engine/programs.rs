@@ -239,8 +239,9 @@ impl Engine {
         };
         self.schedule.farm.water_paused_until = until;
         self.guards.take_pause(&self.schedule.farm, now);
-        if until.is_some() {
+        if let Some(until) = until {
             self.end_tests();
+            self.zones.iter_mut().for_each(|zone| zone.wait_out(until));
         }
         Ok(until)
     }

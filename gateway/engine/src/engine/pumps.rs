@@ -30,6 +30,8 @@ const NEVER: MonoMs = MonoMs(u64::MAX);
 /// A zone whose run is complete stays open for so long at most, until the next one has its pump: an Open and its repetition.
 const HANDOVER_MS: u64 = 30_000;
 
+const HOUR_MS: u64 = 3_600_000;
+
 /// Looks at one pump for each input; more would mean that two pumps cannot agree, and the next input goes on from there.
 const ROUNDS_PER_PUMP: usize = 16;
 
@@ -229,6 +231,15 @@ impl Pumps {
     fn of_zone(&self, zone_idx: usize) -> impl Iterator<Item = &Pump> {
         let indices = self.of_zone.get(zone_idx).into_iter().flat_map(|of_zone| of_zone.iter());
         indices.filter_map(|idx| self.list.get(*idx))
+    }
+
+    /// How far apart two starts of the pumps on a zone's way are, ms.
+    pub(super) fn start_gap_ms(&self, zone_idx: usize) -> u64 {
+        let gap_ms = |pump: &Pump| {
+            let by_hour_ms = HOUR_MS.checked_div(pump.plan.starts_per_hour_max.into()).unwrap_or(0);
+            by_hour_ms.max(u64::from(pump.plan.off_s_min) * 1000)
+        };
+        self.of_zone(zone_idx).map(gap_ms).max().unwrap_or(0)
     }
 
     /// Whether a zone has its water from a pump.

@@ -93,7 +93,13 @@ impl Engine {
         asked_by: Option<&str>,
     ) {
         let n_cycles = u32::try_from(runs.len()).unwrap_or(u32::MAX);
-        let others_ms = runs.iter().map(|(_, run_s)| u64::from(*run_s) * 1000).sum();
+        let idxs = runs.iter().filter_map(|(zone, _)| self.zone_idx.get(zone));
+        // Each may need a start of its pump.
+        let starts_ms: u64 = idxs.map(|idx| self.pumps.start_gap_ms(*idx)).sum();
+        let runs_ms: u64 = runs.iter().map(|(_, run_s)| u64::from(*run_s) * 1000).sum();
+        let others_ms = runs_ms.saturating_add(starts_ms);
+        // For a person the pump runs through; what is to be found out needs the lines at rest in between.
+        let gap_s = if asked_by.is_some() { 0 } else { GAP_S };
         let mut from = wall;
         let mut indices = Vec::new();
         for (cycle, (zone, run_s)) in (1..).zip(runs) {
@@ -107,7 +113,7 @@ impl Engine {
             }]);
             if set == RunSet::Test {
                 // One after another: what flows is then one zone's.
-                from = from.plus_ms(u64::from(run_s.saturating_add(GAP_S)) * 1000);
+                from = from.plus_ms(u64::from(run_s.saturating_add(gap_s)) * 1000);
             }
             indices.push(idx);
         }

@@ -29,8 +29,15 @@ impl Pump {
         match (is_close, refused) {
             (true, None) => self.close_accepted(turn, command),
             (true, Some(refusal)) => {
-                let name = Some(command);
-                self.tell(turn, Event::Refused, By::Node, self.refused(refusal), name);
+                let (name, reason) = (Some(command), self.refused(refusal));
+                let is_known = self.memory.fault.as_ref() == Some(&reason);
+                if !is_known {
+                    self.tell(turn, Event::Refused, By::Node, reason.clone(), name);
+                }
+                // An output that its node does not have is off only by name.
+                if refusal == RefusalReason::UnknownValve && self.memory.fault.is_none() {
+                    self.fail(turn, reason, true);
+                }
             }
             (false, None) => self.open_accepted(turn, command),
             (false, Some(refusal)) => self.open_refused(turn, command, refusal),

@@ -233,6 +233,8 @@ reasons! {
         run_s: u64 = "What is left.",
         most_s: u64 = "The zone's longest run.",
     }
+    /// A run begins much later than it was planned for.
+    StartedLate = "started_late" { late_s: u64 = "By how much." }
     /// A run that somebody asked for was interrupted, or had no water for a while: its rest follows.
     RunRest = "run_rest" { run_s: u64 = "The rest." }
     /// A run by volume ended before that much had flowed.

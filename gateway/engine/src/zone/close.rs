@@ -332,11 +332,9 @@ impl Zone {
         if closing.is_wet {
             // What goes on after a pause is the same run: it needs no time off in between.
             let goes_on = has_rest || now.mono < self.refill_until;
+            self.wet_until = now.mono.plus_ms(SETTLE_MS);
             if !(was_test || goes_on && matches!(reason, Reason::WaterPaused { .. })) {
                 self.off_until = turn.after_s(self.plan.min_off_s);
-            }
-            self.wet_until = now.mono.plus_ms(SETTLE_MS);
-            if !was_test {
                 self.memory.last_closed_at = now.wall;
                 self.is_memory_changed = true;
             }

@@ -452,13 +452,25 @@ impl Zone {
         }
     }
 
-    /// The errand that is due is begun; whose word it is.
-    pub(crate) fn take_errand(&mut self, now: Now) -> Option<By> {
+    /// The errand that is due is begun; whose word it is, and how late where that is worth a word.
+    pub(crate) fn take_errand(&mut self, now: Now) -> Option<(By, Option<Reason>)> {
         let (idx, started_at) = self.due_idx(now).zip(now.wall)?;
         let errand = self.memory.errands.remove(idx);
         let by = errand.by();
+        let late_ms = started_at.since_ms(errand.from);
+        let expected_ms = HANDOVER_MS_MAX + u64::from(self.plan.min_off_s) * 1000;
+        let late = (late_ms >= expected_ms).then_some(Reason::StartedLate { late_s: late_ms / 1000 });
         self.remember_run(errand, started_at);
-        Some(by)
+        Some((by, late))
+    }
+
+    /// Nothing opens until a moment: what a person has asked for waits as long beyond it.
+    pub(crate) fn wait_out(&mut self, until: UnixMs) {
+        let latest = until.plus_ms(BY_HAND_WAIT_MS);
+        for errand in self.memory.errands.iter_mut().filter(|errand| errand.by_hand) {
+            self.is_memory_changed |= errand.latest < latest;
+            errand.latest = errand.latest.max(latest);
+        }
     }
 
     /// A person's run is begun: it leaves its rest to a pause like an errand of its own.
@@ -503,9 +515,15 @@ impl Zone {
         let rest = Errand { run_s, volume, ..errand };
         // It waits from now on; what the node makes of it is no lateness.
         let wait_ms = if rest.by_hand { BY_HAND_WAIT_MS } else { PORTION_WAIT_MS };
-        let is_put_off = is_split || is_dry || (is_guarded && is_ad_hoc(&program));
+        let until = self.gate.as_ref().and_then(|gate| gate.until);
+        let wait_ms = until.map_or(0, |until| until.since_ms(turn.mono())).saturating_add(wait_ms);
+        let is_kept = (is_guarded && is_ad_hoc(&program)) || (is_paused && rest.by_hand);
+        let is_put_off = is_split || is_dry || is_kept;
         let latest = if is_put_off { rest.latest.max(wall.plus_ms(wait_ms)) } else { rest.latest };
-        self.add_errands(vec![Errand { from: wall, latest, ..rest }]);
+        // It goes on before what waits for the same zone already.
+        let waiting = self.memory.errands.first().map(|errand| errand.from.minus_ms(1));
+        let from = waiting.map_or(wall, |before| before.min(wall));
+        self.add_errands(vec![Errand { from, latest, ..rest }]);
         let run_s = u64::from(run_s);
         let reason = if is_split {
             self.split_reason(turn.timing, reason, run_s)

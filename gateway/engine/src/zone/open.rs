@@ -447,6 +447,12 @@ impl Zone {
         self.remember_open(turn, sent, is_manual, over_at);
     }
 
+    /// Tells something of the run that was just begun.
+    pub(crate) fn tell_of_run(&mut self, turn: &mut Turn<'_>, by: By, reason: Reason) {
+        let name = self.run().map(|run| run.name);
+        self.desk.tell(turn, Event::Scheduled, by, reason, name);
+    }
+
     /// Tells that the run that was just begun is longer than was wanted, for the sake of a pump.
     pub(crate) fn tell_longer(&mut self, turn: &mut Turn<'_>, by: By, source: SourceId, wanted_s: u32) {
         let Some((run_s, name)) = self.run().map(|run| (run.target_s, run.name)) else { return };

@@ -38,6 +38,8 @@ pub(crate) struct Field {
     pub(crate) deaf: BTreeSet<NodeId>,
     /// Nodes that refuse the next Open.
     pub(crate) refuses: BTreeSet<NodeId>,
+    /// Nodes that do not have the output that they are to switch.
+    pub(crate) unknown: BTreeSet<NodeId>,
     /// Nodes that say nothing, whatever they do.
     pub(crate) mute: BTreeSet<NodeId>,
     /// What the newest entry says of water.
@@ -77,6 +79,7 @@ impl Field {
             runs: BTreeMap::new(),
             deaf: BTreeSet::new(),
             refuses: BTreeSet::new(),
+            unknown: BTreeSet::new(),
             mute: BTreeSet::new(),
             last_measured: (None, None),
             last_reason: None,
@@ -278,6 +281,10 @@ impl Field {
     }
 
     fn answer(&mut self, valve: &ValveRef, command: CommandId) {
+        if self.unknown.contains(&valve.node) {
+            let refused = Some(RefusalReason::UnknownValve);
+            return self.engine.handle(self.now(), Input::Answer { command, refused });
+        }
         if !self.mute.contains(&valve.node) {
             self.engine.handle(self.now(), Input::Answer { command, refused: None });
         }

@@ -52,6 +52,17 @@ impl Engine {
                 }
             }
         }
+        if flows.is_none() {
+            // A main that a pump or a master valve fills, or has filled, is at rest once these are off.
+            let outputs: BTreeSet<usize> =
+                source.zones.iter().flat_map(|zone_idx| self.pumps.above(*zone_idx).to_vec()).collect();
+            for pump in outputs.into_iter().filter_map(|idx| self.pumps.all().get(idx)) {
+                if !pump.is_off() {
+                    return Water::Changes;
+                }
+                rests_since = rests_since.max(pump.off_since());
+            }
+        }
         match flows {
             // A valve that just closed beside others changes the flow too.
             Some((since, expected)) => Water::Flows { since: since.max(rests_since), expected },
