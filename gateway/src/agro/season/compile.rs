@@ -45,29 +45,37 @@ pub fn read(
     }
 }
 
-/// The file as it is written, or every key that has no place in it: what such a key was meant for is missing elsewhere, so that
-/// nothing more is judged then.
+/// The file as it is written, or every key that has no place in it or a value of the wrong kind: what such a key was meant for is
+/// missing then, so that nothing more is judged.
 fn shape(text: &str) -> Result<raw::File, Vec<Problem>> {
     let mut problems = Vec::new();
-    let place = |error: &toml::de::Error| Problem {
+    let place = |error: &toml::de::Error, what: String| Problem {
         line: error.span().map(|span| line_of(text, span.start)),
         column: None,
         field: String::new(),
-        what: error.message().to_owned(),
+        what,
     };
-    let mut table = DeTable::parse(text).map_err(|error| vec![place(&error)])?;
+    let mut table = DeTable::parse(text).map_err(|error| vec![place(&error, error.message().to_owned())])?;
     loop {
         let error = match raw::File::deserialize(Deserializer::from(table.clone())) {
             Ok(file) if problems.is_empty() => return Ok(file),
             Ok(_) => break,
             Err(error) => error,
         };
-        let is_unknown = error.message().starts_with("unknown field");
-        if is_unknown || problems.is_empty() {
-            problems.push(place(&error));
+        let what = error.message();
+        let is_missing = what.starts_with("missing field");
+        let at = error.span().filter(|_| !is_missing).map(|span| span.start);
+        let taken = at.and_then(|at| take_key(table.get_mut(), at));
+        match &taken {
+            // An unknown key is named by the parser itself.
+            Some(key) if !what.starts_with("unknown field") => {
+                problems.push(place(&error, format!("{key}: {what}")));
+            }
+            // What is missing may be what was taken out.
+            None if is_missing && !problems.is_empty() => {}
+            Some(_) | None => problems.push(place(&error, what.to_owned())),
         }
-        let key_at = error.span().filter(|_| is_unknown).map(|span| span.start);
-        if !key_at.is_some_and(|key_at| take_key(table.get_mut(), key_at)) {
+        if taken.is_none() {
             break;
         }
     }
@@ -75,20 +83,26 @@ fn shape(text: &str) -> Result<raw::File, Vec<Problem>> {
     Err(problems)
 }
 
-/// Takes out the key that stands at a place of the text; whether there was one.
-fn take_key(table: &mut DeTable<'_>, key_at: usize) -> bool {
-    let key = table.keys().find(|key| key.span().contains(&key_at)).cloned();
-    if let Some(key) = key {
-        return table.remove(&key).is_some();
+/// Takes out the innermost key that stands at a place of the text, or whose value does; which.
+fn take_key(table: &mut DeTable<'_>, at: usize) -> Option<String> {
+    for (_, value) in table.iter_mut() {
+        let taken = match value.get_mut() {
+            DeValue::Table(table) => take_key(table, at),
+            DeValue::Array(array) => array.iter_mut().find_map(|value| match value.get_mut() {
+                DeValue::Table(table) => take_key(table, at),
+                _ => None,
+            }),
+            _ => None,
+        };
+        if taken.is_some() {
+            return taken;
+        }
     }
-    table.iter_mut().any(|(_, value)| match value.get_mut() {
-        DeValue::Table(table) => take_key(table, key_at),
-        DeValue::Array(array) => array.iter_mut().any(|value| match value.get_mut() {
-            DeValue::Table(table) => take_key(table, key_at),
-            _ => false,
-        }),
-        _ => false,
-    })
+    let is_at = |(key, value): &(&Spanned<_>, &Spanned<DeValue<'_>>)| {
+        key.span().contains(&at) || (value.span().contains(&at) && !value.get_ref().is_table())
+    };
+    let key = table.iter().find(is_at).map(|(key, _)| key.clone())?;
+    table.remove(&key).map(|_| key.get_ref().to_string())
 }
 
 pub(super) struct Compiler<'t> {

@@ -64,18 +64,18 @@ fn every_key_stands_in_the_example() {
     assert!(n_keys > 60, "{n_keys}");
 }
 
-/// Keys without a place are told all at once, in nested tables and lists too.
+/// Keys without a place and values of the wrong kind are told all at once, in nested tables and lists too.
 #[test]
 fn unknown_keys_are_told_together() {
     let text = with("[site]", "[site]\nbogus = 1").replacen("[crop]", "[crop]\nheigt_m = [0.1, 0.2]", 1)
         + "\n[[irrigation]]\ndate = 2024-05-01\ndepth_mm = 5.0\nwetted = 1.0\nlitres = 3\n";
     let SeasonError(errors) = read_text(&text).expect_err("three unknown keys");
     let told: Vec<_> = errors[0].problems.iter().map(|problem| problem.what.as_str()).collect();
-    for key in ["`bogus`", "`heigt_m`", "`litres`"] {
+    for key in ["`bogus`", "`heigt_m`", "kc_min: invalid type", "`litres`"] {
         assert!(told.iter().any(|what| what.contains(key)), "{key}: {told:?}");
     }
     assert!(errors[0].problems.is_sorted_by_key(|problem| problem.line), "{told:?}");
-    assert_eq!(told.len(), 3, "{told:?}");
+    assert_eq!(told.len(), 4, "{told:?}");
 }
 
 /// A refused key makes the parser name the keys that it knows.
