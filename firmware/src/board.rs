@@ -1,8 +1,8 @@
 //! The whole hardware contract: what a board offers the node. No rule lives behind it, and no rule here.
 //!
-//! Two traits, because a connection attempt goes on while valves are driven: [`Board`] is everything that is read and
-//! driven, [`Connector`] opens byte streams. Of a board without a node only the [`Outputs`] are moved. A board's code is wiring:
-//! pins, channels, buses.
+//! Three traits, because a connection attempt and a probe that keeps silent go on while valves are driven: [`Board`] is everything that
+//! is done at once, [`Probes`] is what one waits for, [`Connector`] opens byte streams. Of a board without a node only the [`Outputs`]
+//! are moved. A board's code is wiring: pins, channels, buses.
 
 use crate::probe::{ProbeFault, Sample};
 use crate::settings::ValveKind;
@@ -53,21 +53,13 @@ pub trait Board {
         true
     }
 
-    /// Reads a probe, warm-up included. Must return [`ProbeFault::Interrupted`] at uptime `until` at the latest: a valve
-    /// is due then.
-    fn read_probe(
-        &mut self,
-        probe: ProbeId,
-        until: Option<UptimeMs>,
-    ) -> impl Future<Output = Result<Sample, ProbeFault>>;
-
     /// Reads supply and radio.
     fn read_vitals(&mut self) -> impl Future<Output = Vitals>;
 
     /// Pulses of the water meter since the last call.
     fn take_pulses(&mut self) -> u32;
 
-    /// Called once per turn of the loop: feeds the hardware watchdog. Whatever hangs the loop ends in a reset.
+    /// Called once per turn of the loop: feeds the hardware watchdog. Whatever hangs the loop or a read ends in a reset.
     fn feed_watchdog(&mut self);
 
     /// Shows how the node is, for a lamp or a display; called when something may have changed.
@@ -76,6 +68,19 @@ pub trait Board {
     /// Sleeps until uptime `until` (for ever when `None`), or returns earlier when something happens at the inputs. Must be
     /// cancel-safe: an input is not lost when the future is dropped.
     fn wait(&mut self, until: Option<UptimeMs>) -> impl Future<Output = Wake>;
+}
+
+/// The probes of a board.
+pub trait Probes {
+    /// Reads a probe, warm-up included. The node obeys orders meanwhile, and takes no notice of this while it drives a valve; nothing else
+    /// is read before the end. Must come to one: a read that hangs ends in a reset.
+    fn read_probe(&mut self, probe: ProbeId) -> impl Future<Output = Result<Sample, ProbeFault>>;
+}
+
+impl<P: Probes> Probes for &mut P {
+    fn read_probe(&mut self, probe: ProbeId) -> impl Future<Output = Result<Sample, ProbeFault>> {
+        (**self).read_probe(probe)
+    }
 }
 
 /// The valves of a board in a boot without a node.

@@ -87,7 +87,7 @@ pub enum Action {
     Change(Settings),
     /// Keep what became of the settings on trial, then tell [`Node::handle_settled`].
     Settle(SettingsEvent),
-    /// Read a probe, then tell [`Node::handle_sample`].
+    /// Begin to read a probe, and when it is read tell [`Node::handle_sample`]; other things are to be done meanwhile.
     ReadProbe(ProbeId),
     /// Read supply and radio, then tell [`Node::handle_vitals`].
     ReadVitals,
@@ -199,13 +199,14 @@ impl Node {
 
     /// A probe was read.
     pub fn handle_sample(&mut self, now: UptimeMs, probe: ProbeId, sample: Result<Sample, ProbeFault>) {
-        let Some(plan) = self.config.probes.iter().find(|plan| plan.probe == probe) else { return };
-        match probe::reading(plan, sample) {
-            Some(reading) => {
-                self.schedule.probe_done(&self.config, &self.drip, probe, now);
-                self.record(now, Body::Reading(reading));
+        self.take_sample(now, probe, sample);
+        if sample == Err(ProbeFault::Silent) {
+            // What became due while it was waited for belongs to the round.
+            self.schedule.handle_timeout(now);
+            while let Some(missing) = self.schedule.poll_missing(probe) {
+                self.take_sample(now, missing, sample);
             }
-            None => self.schedule.probe_again(probe, now),
+            self.schedule.ask_last(probe);
         }
     }
 
@@ -286,13 +287,12 @@ impl Node {
         }
     }
 
-    /// The next thing to do, valves first and probes last.
+    /// The next thing to do, valves first and probes last: one at a time.
     pub fn poll_action(&mut self, now: UptimeMs) -> Option<Action> {
         self.poll_urgent(now).or_else(|| self.schedule.poll_probe().map(Action::ReadProbe))
     }
 
-    /// The same without probes, for which one has to wait.
-    pub fn poll_urgent(&mut self, now: UptimeMs) -> Option<Action> {
+    fn poll_urgent(&mut self, now: UptimeMs) -> Option<Action> {
         if let Some(index) = self.moves.iter().position(|movement| movement.not_before.is_none()) {
             let movement = self.moves.remove(index);
             return Some(Action::Drive(movement.drive, movement.reason));
@@ -351,12 +351,6 @@ impl Node {
         times.into_iter().flatten().min()
     }
 
-    /// When the next valve is due: nothing may wait longer than this.
-    #[must_use]
-    pub fn valve_deadline(&self) -> Option<UptimeMs> {
-        self.drip.next_deadline()
-    }
-
     /// The boot counter.
     #[must_use]
     pub const fn epoch(&self) -> u32 {
@@ -373,6 +367,13 @@ impl Node {
     #[must_use]
     pub const fn config(&self) -> &NodeConfig {
         &self.config
+    }
+
+    fn take_sample(&mut self, now: UptimeMs, probe: ProbeId, sample: Result<Sample, ProbeFault>) {
+        let Some(plan) = self.config.probes.iter().find(|plan| plan.probe == probe) else { return };
+        let reading = probe::reading(plan, sample);
+        self.schedule.probe_done(&self.config, &self.drip, probe, now);
+        self.record(now, Body::Reading(reading));
     }
 
     /// The meter's total, so that water outside of runs is accounted for too.

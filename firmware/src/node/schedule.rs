@@ -2,6 +2,10 @@
 //!
 //! A probe whose valve is open is read at its running interval: opening and closing pulls the next reading forward or
 //! pushes it back from the last one, so that a run always begins and ends between close readings.
+//!
+//! A device that keeps silent is waited for once a round: what else of it is due at that moment is missing too. What got no answer is
+//! asked after everything else from then on, so that a device is tried with another value each time, and one register about which it
+//! keeps silent does not speak for the others.
 
 use crate::drip::Drip;
 use crate::settings::{NodeConfig, PROBES_MAX, ProbePlan};
@@ -15,6 +19,7 @@ const INTERVAL_MS_MIN: u64 = 1000;
 /// The sampling plan in progress.
 #[derive(Debug)]
 pub(super) struct Schedule {
+    /// In the order in which they are asked.
     probes: heapless::Vec<Entry, PROBES_MAX>,
     health_at: UptimeMs,
     health_due: bool,
@@ -23,6 +28,7 @@ pub(super) struct Schedule {
 #[derive(Clone, Copy, Debug)]
 struct Entry {
     probe: ProbeId,
+    device: Option<u8>,
     last_at: Option<UptimeMs>,
     next_at: UptimeMs,
     state: State,
@@ -38,8 +44,13 @@ enum State {
 impl Schedule {
     /// Everything is due at once: a node that was reset in a dry field must not wait ten minutes to say so.
     pub(super) fn new(config: &NodeConfig, now: UptimeMs) -> Self {
-        let entry =
-            |plan: &ProbePlan| Entry { probe: plan.probe, last_at: None, next_at: now, state: State::Due };
+        let entry = |plan: &ProbePlan| Entry {
+            probe: plan.probe,
+            device: plan.device,
+            last_at: None,
+            next_at: now,
+            state: State::Due,
+        };
         Self { probes: config.probes.iter().map(entry).collect(), health_at: now, health_due: true }
     }
 
@@ -52,8 +63,11 @@ impl Schedule {
         self.health_due |= self.health_at <= now;
     }
 
-    /// The next probe to read.
+    /// The next probe to read, when none is being read.
     pub(super) fn poll_probe(&mut self) -> Option<ProbeId> {
+        if self.probes.iter().any(|entry| entry.state == State::Reading) {
+            return None;
+        }
         let entry = self.probes.iter_mut().find(|entry| entry.state == State::Due)?;
         entry.state = State::Reading;
         Some(entry.probe)
@@ -67,11 +81,21 @@ impl Schedule {
         entry.state = State::Waiting;
     }
 
-    /// A read was given up for a valve: as soon as that is done, again.
-    pub(super) fn probe_again(&mut self, probe: ProbeId, now: UptimeMs) {
-        if let Some(entry) = self.probes.iter_mut().find(|entry| entry.probe == probe) {
-            entry.next_at = now;
-            entry.state = State::Waiting;
+    /// The device of a probe kept silent: takes another one of it that is due, which need not be asked.
+    pub(super) fn poll_missing(&mut self, silent: ProbeId) -> Option<ProbeId> {
+        let device = self.probes.iter().find(|entry| entry.probe == silent)?.device?;
+        let due = |entry: &&mut Entry| entry.state == State::Due && entry.device == Some(device);
+        let entry = self.probes.iter_mut().find(due)?;
+        entry.state = State::Reading;
+        Some(entry.probe)
+    }
+
+    /// A probe is asked after all others from now on.
+    pub(super) fn ask_last(&mut self, probe: ProbeId) {
+        if let Some(idx) = self.probes.iter().position(|entry| entry.probe == probe) {
+            let entry = self.probes.remove(idx);
+            // Where one was taken away there is room.
+            let _full = self.probes.push(entry);
         }
     }
 
@@ -94,13 +118,13 @@ impl Schedule {
         self.health_due || self.probes.iter().any(|entry| entry.state != State::Waiting)
     }
 
-    /// Time until the node's own record and until each probe, ms.
+    /// Time until the node's own record and until each probe, ms; in the order in which they are asked.
     pub(super) fn rests(&self, now: UptimeMs) -> (u64, DueProbes) {
         let rest = |entry: &Entry| (entry.probe, entry.next_at.since_ms(now));
         (self.health_at.since_ms(now), self.probes.iter().map(rest).collect())
     }
 
-    /// Goes on with the times of [`Self::rests`]; a probe that was not among them is due at once.
+    /// Goes on with the times and the order of [`Self::rests`]; a probe that was not among them is due at once.
     pub(super) fn resume(&mut self, now: UptimeMs, health_in_ms: u64, probes_in_ms: &DueProbes) {
         self.health_at = now.plus_ms(health_in_ms);
         self.health_due = health_in_ms == 0;
@@ -109,6 +133,9 @@ impl Schedule {
             let in_ms = known.map_or(0, |(_, in_ms)| *in_ms);
             entry.next_at = now.plus_ms(in_ms);
             entry.state = if in_ms == 0 { State::Due } else { State::Waiting };
+        }
+        for (probe, _) in probes_in_ms {
+            self.ask_last(*probe);
         }
     }
 

@@ -4,8 +4,7 @@
 //! path: a probe that stays powered corrodes and heats the soil around it.
 
 use super::{ProbeFault, Sample};
-use embassy_futures::select::{Either, select};
-use embassy_time::{Duration, Instant, Timer};
+use embassy_time::Timer;
 use embedded_hal::digital::OutputPin;
 use giot_shared::units::Millivolts;
 
@@ -56,12 +55,12 @@ impl<P: OutputPin> Analog<P> {
         Self { power, plan }
     }
 
-    /// Powers the probe, lets it warm up, takes the samples and powers it off; at `until` it is powered off at once. A
-    /// future that is dropped leaves it powered: the next read, or [`Self::power_off`], ends that.
+    /// Powers the probe, lets it warm up, takes the samples and powers it off. A future that is dropped leaves it powered: the next
+    /// read, or [`Self::power_off`], ends that.
     ///
     /// # Errors
-    /// [`ProbeFault::Interrupted`] when `until` came first, [`ProbeFault::NoAnswer`] when converter or pin failed.
-    pub async fn read<A: Adc>(&mut self, adc: &mut A, until: Option<Instant>) -> Result<Sample, ProbeFault> {
+    /// [`ProbeFault::NoAnswer`] when converter or pin failed.
+    pub async fn read<A: Adc>(&mut self, adc: &mut A) -> Result<Sample, ProbeFault> {
         let warm_up_ms = match self.power_on() {
             Ok(warm_up_ms) => warm_up_ms,
             Err(fault) => {
@@ -70,20 +69,7 @@ impl<P: OutputPin> Analog<P> {
                 return Err(fault);
             }
         };
-        let warm = Duration::from_millis(u64::from(warm_up_ms));
-        let due_first = match until {
-            Some(until) => {
-                matches!(select(Timer::at(until), Timer::after(warm)).await, Either::First(()))
-            }
-            None => {
-                Timer::after(warm).await;
-                false
-            }
-        };
-        if due_first {
-            self.power_off()?;
-            return Err(ProbeFault::Interrupted);
-        }
+        Timer::after_millis(u64::from(warm_up_ms)).await;
         self.sample(adc)
     }
 
@@ -170,26 +156,21 @@ mod tests {
         check(&[1500, 1501], Err(ProbeFault::NoAnswer));
     }
 
-    fn check_read(until_ms: Option<u64>, voltages: &[u16], want: Result<Sample, ProbeFault>, took_ms: u64) {
+    fn check_read(voltages: &[u16], want: Result<Sample, ProbeFault>) {
         let mut pin = Mock::new(&[Transaction::set(State::High), Transaction::set(State::Low)]);
         let plan = AnalogPlan { channel: 2, warm_up_ms: 200, n_samples: 3 };
         let mut probe = Analog::new(pin.clone(), plan);
         let mut adc = Scripted(voltages.to_vec());
         let began_ms = now_ms();
-        let until = until_ms.map(|ms| Instant::from_millis(began_ms + ms));
-        assert_eq!(block_on(probe.read(&mut adc, until)), want, "until {until_ms:?}");
-        assert_eq!(now_ms() - began_ms, took_ms, "until {until_ms:?}");
+        assert_eq!(block_on(probe.read(&mut adc)), want);
+        assert_eq!(now_ms() - began_ms, 200);
         pin.done();
     }
 
     #[test]
-    fn a_read_warms_up_and_is_given_up_for_a_valve_with_the_power_off() {
-        let good = Ok(Sample::Analog { raw: Millivolts(1500), spread_mv: 2 });
-        check_read(None, &[1500, 1499, 1501], good, 200);
-        check_read(Some(500), &[1500, 1499, 1501], good, 200);
-        check_read(Some(150), &[], Err(ProbeFault::Interrupted), 150);
-        check_read(Some(0), &[], Err(ProbeFault::Interrupted), 0);
-        check_read(None, &[1500], Err(ProbeFault::NoAnswer), 200);
+    fn a_read_warms_up_and_ends_with_the_power_off() {
+        check_read(&[1500, 1499, 1501], Ok(Sample::Analog { raw: Millivolts(1500), spread_mv: 2 }));
+        check_read(&[1500], Err(ProbeFault::NoAnswer));
     }
 
     #[test]
@@ -197,7 +178,7 @@ mod tests {
         let failing = Transaction::set(State::High).with_error(MockError::Io(ErrorKind::Other));
         let mut pin = Mock::new(&[failing, Transaction::set(State::Low)]);
         let mut probe = Analog::new(pin.clone(), AnalogPlan::new(2));
-        assert_eq!(block_on(probe.read(&mut Scripted(Vec::new()), None)), Err(ProbeFault::NoAnswer));
+        assert_eq!(block_on(probe.read(&mut Scripted(Vec::new()))), Err(ProbeFault::NoAnswer));
         pin.done();
     }
 

@@ -46,24 +46,23 @@ pub enum Sample {
 /// Why a read gave nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProbeFault {
-    /// No answer, a broken line, a converter fault.
+    /// No usable answer, a broken line, a converter fault.
     NoAnswer,
-    /// A valve was due first; the read is repeated.
-    Interrupted,
+    /// The device said nothing at all, however often it was asked: there is nothing to be had from it at the moment.
+    Silent,
 }
 
-/// The reading of a planned probe; `None` when the read has to be repeated.
+/// The reading of a planned probe.
 #[must_use]
-pub fn reading(plan: &ProbePlan, result: Result<Sample, ProbeFault>) -> Option<Reading> {
+pub fn reading(plan: &ProbePlan, result: Result<Sample, ProbeFault>) -> Reading {
     match result {
         Ok(Sample::Value { value, raw }) => {
             let mut reading = direct(plan.probe, plan.metric, Some(value));
             reading.raw = raw;
-            Some(reading)
+            reading
         }
-        Ok(Sample::Analog { raw, spread_mv }) => Some(analog_reading(plan, raw, spread_mv)),
-        Err(ProbeFault::NoAnswer) => Some(direct(plan.probe, plan.metric, None)),
-        Err(ProbeFault::Interrupted) => None,
+        Ok(Sample::Analog { raw, spread_mv }) => analog_reading(plan, raw, spread_mv),
+        Err(ProbeFault::NoAnswer | ProbeFault::Silent) => direct(plan.probe, plan.metric, None),
     }
 }
 
@@ -111,7 +110,7 @@ mod tests {
     }
 
     fn check(plan: &ProbePlan, sample: Result<Sample, ProbeFault>, value: Option<i32>, flaw: Option<Flaw>) {
-        let reading = reading(plan, sample).expect("a reading");
+        let reading = reading(plan, sample);
         assert_eq!((reading.probe, reading.value, reading.flaw), (3, value, flaw), "{sample:?}");
         if let Ok(Sample::Analog { raw, .. }) = sample {
             assert_eq!(reading.raw, Some(i32::from(raw.0)), "the raw value is kept");
@@ -127,6 +126,7 @@ mod tests {
         check(&plan(true), at(0, 500), None, Some(Flaw::OutOfRange));
         check(&plan(false), at(1950, 0), None, Some(Flaw::Uncalibrated));
         check(&plan(true), Err(ProbeFault::NoAnswer), None, Some(Flaw::NoAnswer));
+        check(&plan(true), Err(ProbeFault::Silent), None, Some(Flaw::NoAnswer));
     }
 
     #[test]
@@ -135,10 +135,5 @@ mod tests {
         check(&plan(true), value(2345), Some(2345), None);
         check(&plan(true), value(-1), Some(-1), Some(Flaw::OutOfRange));
         check(&plan(true), value(10_001), Some(10_001), Some(Flaw::OutOfRange));
-    }
-
-    #[test]
-    fn an_interrupted_read_is_no_reading() {
-        assert_eq!(reading(&plan(true), Err(ProbeFault::Interrupted)), None);
     }
 }

@@ -2,18 +2,19 @@
 //!
 //! Wake-ups in order of priority, at every turn:
 //! 1. valve deadlines and everything else that the node does about valves (actions are taken valves first);
-//! 2. downlinks: the network future is polled before a probe is read and before the board's wait;
-//! 3. sampling: one probe a turn, given up when a valve is due, so that no order waits for more than one of them;
-//! 4. sending: answers and Hellos before records.
+//! 2. downlinks: the network future is polled before the board's wait;
+//! 3. sampling: one probe at a time, which is begun here and waited for beside everything else;
+//! 4. sending: answers and Hellos before records, which wait for a moment for those of the next probe.
 //!
-//! No network wait can hold up a valve: network futures are never awaited alone, but beside the node.
+//! No wait for the network or for a probe can hold up a valve: neither is ever awaited alone, but beside the node.
 //! Flash writes are awaited; the slowest of them, a page erase, takes some 50 ms.
 
 mod closing;
+mod reader;
 
 pub use closing::close_without_node;
 
-use crate::board::{Board, Connector, Drive, NodeStatus, Wake};
+use crate::board::{Board, Connector, Drive, NodeStatus, Probes, Wake};
 use crate::link::LinkMs;
 use crate::link::backoff::Backoff;
 use crate::link::session::{Identity, ONLINE, RX_LEN, TX_LEN};
@@ -27,15 +28,16 @@ use core::fmt;
 use core::future::{Future, poll_fn};
 use core::pin::{Pin, pin};
 use core::task::Poll;
-use embassy_futures::select::{Either3, select3};
+use embassy_futures::select::{Either, Either3, select, select3};
 use embassy_time::{Instant, Timer};
 use embedded_io_async::{Read, Write};
 use embedded_storage_async::nor_flash::MultiwriteNorFlash;
-use giot_shared::ids::Position;
+use giot_shared::ids::{Position, ProbeId};
 use giot_shared::time::UptimeMs;
 use giot_shared::valve::{CloseReason, RefusalReason};
 use giot_shared::wire::{Answer, Body, Hello, PAYLOAD_LEN_MAX, Uplink, VALVES_MAX};
 use minimq::{Connection, Error, Publication, QoS, TopicFilter};
+use reader::{Read as ProbeRead, Reader, Reads, read_of};
 
 /// Time for a stream and the MQTT greeting, ms: a lost SYN is sent again after 1, 3 and 7 s (RFC 6298).
 const CONNECT_MS: u64 = 30_000;
@@ -43,8 +45,8 @@ const CONNECT_MS: u64 = 30_000;
 const PUBLISH_MS: u64 = 30_000;
 /// Silence after which a session is given up, ms: two keep-alive rounds.
 const SILENCE_MS: u64 = 60_000;
-/// Messages in a row that go before a probe that is due: a whole window of records with what is heard meanwhile.
-const LINK_FIRST_MAX: u8 = 32;
+/// How long records wait for those of the next probe, ms: a probe that answers takes a third of it, and a message costs more than a record.
+const LINGER_MS: u64 = 1000;
 /// Answers that wait for the link.
 const ANSWERS_MAX: usize = 8;
 
@@ -131,9 +133,10 @@ impl From<OutboxError> for RunError {
 ///
 /// # Errors
 /// [`RunError`] when flash or configuration do not carry a node.
-pub async fn run<B: Board, C: Connector, F: MultiwriteNorFlash>(
+pub async fn run<B: Board, P: Probes, C: Connector, F: MultiwriteNorFlash>(
     config: NodeConfig,
     board: &mut B,
+    probes: P,
     connector: &mut C,
     flash: Partitions<F>,
     memory: &mut Memory,
@@ -185,8 +188,10 @@ pub async fn run<B: Board, C: Connector, F: MultiwriteNorFlash>(
     for drive in stuck {
         node.handle_drive_fault(now, drive);
     }
+    let place = pin!(None);
     let mut runner = Runner {
         board,
+        reader: Reader::new(probes, read_of::<P>, place),
         node,
         settings,
         setup,
@@ -199,7 +204,7 @@ pub async fn run<B: Board, C: Connector, F: MultiwriteNorFlash>(
         connected: false,
         barren: None,
         rest,
-        n_before_probes: 0,
+        lingers_until: None,
         end: None,
     };
     loop {
@@ -229,6 +234,21 @@ enum Beside<T> {
     End,
 }
 
+/// Why there is nothing to wait for.
+enum Over {
+    TimedOut,
+    /// There is something to send.
+    Wanted,
+    /// The loop is to end.
+    End,
+}
+
+/// Until when it may be waited.
+struct Times {
+    node: Option<UptimeMs>,
+    link: Option<LinkMs>,
+}
+
 /// The next message to send.
 enum Composed {
     Answer,
@@ -236,8 +256,9 @@ enum Composed {
     Records(Position),
 }
 
-struct Runner<'a, B, F: MultiwriteNorFlash> {
+struct Runner<'a, B, R, F: MultiwriteNorFlash> {
     board: &'a mut B,
+    reader: R,
     node: Node,
     settings: Settings<F>,
     setup: Option<Setup<F>>,
@@ -252,12 +273,12 @@ struct Runner<'a, B, F: MultiwriteNorFlash> {
     /// answer. The next record is the next chance.
     barren: Option<(Position, Position)>,
     rest: Rest,
-    /// What the link has got done since the probes had their turn.
-    n_before_probes: u8,
+    /// Until when records wait for those of the probe that is being read.
+    lingers_until: Option<LinkMs>,
     end: Option<End>,
 }
 
-impl<B: Board, F: MultiwriteNorFlash> Runner<'_, B, F> {
+impl<B: Board, R: Reads, F: MultiwriteNorFlash> Runner<'_, B, R, F> {
     /// One connection, from the attempt to its end. An error is one of configuration only.
     async fn session<C: Connector>(
         &mut self,
@@ -354,7 +375,7 @@ impl<B: Board, F: MultiwriteNorFlash> Runner<'_, B, F> {
         payload: &mut [u8; PAYLOAD_LEN_MAX],
     ) -> Option<bool> {
         // What the last message brought is answered before records are looked for.
-        self.serve(false).await;
+        self.serve().await;
         while connection.can_publish(QoS::AtLeastOnce) {
             let Some((what, len)) = self.compose(payload).await else { return Some(true) };
             let message = Publication::bytes(&identity.up, payload.get(..len)?).qos(QoS::AtLeastOnce);
@@ -411,39 +432,60 @@ impl<B: Board, F: MultiwriteNorFlash> Runner<'_, B, F> {
         eager: bool,
     ) -> Beside<W::Output> {
         loop {
-            // What has come, or has room to go, does not wait for a probe; nor do the probes wait for ever.
-            if self.n_before_probes < LINK_FIRST_MAX && self.end.is_none() {
-                let polled = poll_fn(|context| Poll::Ready(work.as_mut().poll(context))).await;
-                if let Poll::Ready(done) = polled {
-                    self.n_before_probes += 1;
-                    return Beside::Done(done);
-                }
-            }
-            self.n_before_probes = 0;
-            let busy = self.serve(true).await;
-            if self.end.is_some() {
-                return Beside::End;
-            }
-            if eager && !busy && self.wants_to_send() {
-                return Beside::Wanted;
-            }
-            // Checked here too: a board that always has something to say must not keep the link from its time.
-            if until.is_some_and(|at| at <= link_now()) {
-                return Beside::TimedOut;
-            }
-            let wake_at = if busy { Some(UptimeMs(0)) } else { self.rest().await };
-            let timer = async {
-                match until {
-                    Some(at) => Timer::at(Instant::from_millis(at.0)).await,
-                    None => core::future::pending().await,
-                }
+            let times = match self.prepare(until, eager).await {
+                Ok(times) => times,
+                Err(Over::TimedOut) => return Beside::TimedOut,
+                Err(Over::Wanted) => return Beside::Wanted,
+                Err(Over::End) => return Beside::End,
             };
-            match select3(work.as_mut(), self.board.wait(wake_at), timer).await {
-                Either3::First(done) => return Beside::Done(done),
-                Either3::Second(wake) => self.handle_wake(wake),
-                Either3::Third(()) => return Beside::TimedOut,
+            if let Either::First(done) = select(work.as_mut(), self.wait(times)).await {
+                return Beside::Done(done);
             }
         }
+    }
+
+    /// Does what the node wants done, and gives until when it may be waited then, or that the waiting is over.
+    async fn prepare(&mut self, until: Option<LinkMs>, eager: bool) -> Result<Times, Over> {
+        // Looked at here too: a link that always has something to say must not keep a probe from its turn.
+        let polled = poll_fn(|context| Poll::Ready(self.reader.poll(context))).await;
+        if let Poll::Ready((probe, read)) = polled {
+            self.handle_read(probe, read);
+        }
+        self.serve().await;
+        if self.end.is_some() {
+            return Err(Over::End);
+        }
+        let now = link_now();
+        let sends_at = if eager { self.sends_at(now) } else { None };
+        if sends_at.is_some_and(|at| at <= now) {
+            return Err(Over::Wanted);
+        }
+        // Checked here too: a board that always has something to say must not keep the link from its time.
+        if until.is_some_and(|at| at <= now) {
+            return Err(Over::TimedOut);
+        }
+        Ok(Times { node: self.rest().await, link: until.into_iter().chain(sends_at).min() })
+    }
+
+    /// Waits for the probe that is being read, for the board, or for a time. Cancel-safe.
+    async fn wait(&mut self, times: Times) {
+        let timer = async {
+            match times.link {
+                Some(at) => Timer::at(Instant::from_millis(at.0)).await,
+                None => core::future::pending().await,
+            }
+        };
+        match select3(self.reader.done(), self.board.wait(times.node), timer).await {
+            Either3::First((probe, read)) => self.handle_read(probe, read),
+            Either3::Second(wake) => self.handle_wake(wake),
+            Either3::Third(()) => {}
+        }
+    }
+
+    fn handle_read(&mut self, probe: ProbeId, read: ProbeRead) {
+        self.lingers_until = Some(link_now().plus_ms(LINGER_MS));
+        let now = self.board.uptime();
+        self.node.handle_sample(now, probe, read);
     }
 
     /// Sleeps deeply, when that is planned and nothing is left to do; otherwise gives when there is something to do.
@@ -468,10 +510,12 @@ impl<B: Board, F: MultiwriteNorFlash> Runner<'_, B, F> {
         }
     }
 
-    /// Does what the node wants done; with `reads` at most one probe is read. Gives whether more is to be done at once.
-    async fn serve(&mut self, reads: bool) -> bool {
-        self.board.feed_watchdog();
-        let busy = loop {
+    /// Does what the node wants done.
+    async fn serve(&mut self) {
+        if !self.reader.hangs(link_now()) {
+            self.board.feed_watchdog();
+        }
+        loop {
             let now = self.board.uptime();
             let pulses = self.board.take_pulses();
             if pulses > 0 {
@@ -480,16 +524,10 @@ impl<B: Board, F: MultiwriteNorFlash> Runner<'_, B, F> {
             if self.node.poll_timeout().is_some_and(|at| at <= now) {
                 self.node.handle_timeout(now);
             }
-            let action = if reads { self.node.poll_action(now) } else { self.node.poll_urgent(now) };
-            let Some(action) = action else { break false };
-            let read = matches!(action, Action::ReadProbe(_));
+            let Some(action) = self.node.poll_action(now) else { break };
             self.perform(action).await;
-            if read {
-                break true;
-            }
-        };
+        }
         self.report();
-        busy
     }
 
     async fn perform(&mut self, action: Action) {
@@ -502,6 +540,9 @@ impl<B: Board, F: MultiwriteNorFlash> Runner<'_, B, F> {
             }
             Action::Keep(at, body) => {
                 let is_outcome = matches!(body, Body::Settings(_));
+                if matches!(body, Body::Valve(_)) {
+                    self.lingers_until = None;
+                }
                 let kept = self.outbox.push(&mut self.settings, at, body).await.is_ok();
                 self.node.handle_outbox(self.outbox.level());
                 if let Some(setup) = self.setup.as_mut().filter(|_| kept && is_outcome) {
@@ -561,11 +602,7 @@ impl<B: Board, F: MultiwriteNorFlash> Runner<'_, B, F> {
                 let now = self.board.uptime();
                 self.node.handle_settled(now, event, is_kept);
             }
-            Action::ReadProbe(probe) => {
-                let sample = self.board.read_probe(probe, self.node.valve_deadline()).await;
-                let now = self.board.uptime();
-                self.node.handle_sample(now, probe, sample);
-            }
+            Action::ReadProbe(probe) => self.reader.begin(probe, link_now()),
             Action::ReadVitals => {
                 let vitals = self.board.read_vitals().await;
                 let now = self.board.uptime();
@@ -582,11 +619,16 @@ impl<B: Board, F: MultiwriteNorFlash> Runner<'_, B, F> {
         self.node.handle_outbox(self.outbox.level());
     }
 
-    fn wants_to_send(&self) -> bool {
+    /// When there is something to send.
+    fn sends_at(&self, now: LinkMs) -> Option<LinkMs> {
         let records = self.window.next(self.outbox.last()).is_some_and(|cursor| {
             self.outbox.has_after(cursor) && self.barren != Some((cursor, self.outbox.last()))
         });
-        !self.answers.is_empty() || self.hello.is_some() || records
+        if !self.answers.is_empty() || self.hello.is_some() {
+            return Some(now);
+        }
+        let lingers_until = self.lingers_until.filter(|_| self.reader.is_busy());
+        records.then(|| lingers_until.map_or(now, |until| until.max(now)))
     }
 
     fn report(&mut self) {

@@ -7,11 +7,11 @@ use crate::hand_clock::{block_on, now_ms};
 use crate::nor::{Nor, Power, now_or_never};
 use crate::probe::{ProbeFault, Sample};
 use crate::settings::{MeterPlan, ValvePlan};
-use core::cell::Cell;
-use giot_shared::ids::{NodeId, ProbeId, ValveId};
+use giot_shared::ids::{NodeId, ValveId};
 use giot_shared::metric::Metric;
 use giot_shared::time::UnixMs;
 use giot_shared::wire::{NodeKey, ResetCause, ValveEvent};
+use std::collections::VecDeque;
 use std::vec::Vec;
 
 const VALVE: ValveId = ValveId(0);
@@ -38,13 +38,17 @@ struct Bench<'a> {
     closings: Vec<(u8, u8)>,
     has_coils: bool,
     follows: bool,
-    /// Probes that were read, each for long.
-    n_read: Option<&'a Cell<usize>>,
     /// When it was asked to sleep, ms since it began; it cannot.
     asked_to_sleep: Vec<u64>,
     began_ms: u64,
     /// How long it lasts without presses, ms.
     lasts_ms: u64,
+    /// When the button is pressed, ms since it began, on a board that wakes when it is asked to.
+    presses_at: Option<VecDeque<u64>>,
+    /// How the valve moved, and when, ms since it began.
+    moves: Vec<(bool, u64)>,
+    /// When the watchdog was fed last, ms since it began.
+    fed_at: u64,
 }
 
 impl<'a> Bench<'a> {
@@ -58,10 +62,29 @@ impl<'a> Bench<'a> {
             closings: Vec::new(),
             has_coils: true,
             follows: true,
-            n_read: None,
             asked_to_sleep: Vec::new(),
             began_ms: now_ms(),
             lasts_ms: 0,
+            presses_at: None,
+            moves: Vec::new(),
+            fed_at: 0,
+        }
+    }
+
+    /// Waits as a chip does: to the moment, until the next press or until it is over.
+    async fn wait_promptly(&mut self, until: Option<UptimeMs>) -> Wake {
+        let presses_at = self.presses_at.iter_mut().flatten();
+        let press_at = presses_at.min().map_or(u64::MAX, |at| self.began_ms + *at);
+        let end_at = self.began_ms + self.lasts_ms;
+        let at = until.map_or(u64::MAX, |until| until.0).min(press_at).min(end_at);
+        Timer::at(Instant::from_millis(at.max(now_ms()))).await;
+        if at == press_at {
+            self.presses_at.as_mut().and_then(VecDeque::pop_front);
+            Wake::Button(VALVE)
+        } else if at == end_at {
+            Wake::Stop
+        } else {
+            Wake::Timer
         }
     }
 }
@@ -92,6 +115,7 @@ impl Board for Bench<'_> {
             self.closings.push((drive.valve.0, drive.times));
         }
         self.is_open = drive.open;
+        self.moves.push((drive.open, now_ms() - self.began_ms));
         Ok(())
     }
 
@@ -103,14 +127,6 @@ impl Board for Bench<'_> {
         self.has_coils && valve == VALVE
     }
 
-    async fn read_probe(&mut self, _: ProbeId, _: Option<UptimeMs>) -> Result<Sample, ProbeFault> {
-        if let Some(n_read) = self.n_read {
-            n_read.set(n_read.get() + 1);
-            Timer::after_secs(1).await;
-        }
-        Err(ProbeFault::NoAnswer)
-    }
-
     async fn read_vitals(&mut self) -> Vitals {
         Vitals::default()
     }
@@ -119,11 +135,16 @@ impl Board for Bench<'_> {
         u32::from(self.is_open)
     }
 
-    fn feed_watchdog(&mut self) {}
+    fn feed_watchdog(&mut self) {
+        self.fed_at = now_ms() - self.began_ms;
+    }
 
     fn report(&mut self, _: &NodeStatus) {}
 
-    async fn wait(&mut self, _: Option<UptimeMs>) -> Wake {
+    async fn wait(&mut self, until: Option<UptimeMs>) -> Wake {
+        if self.presses_at.is_some() {
+            return self.wait_promptly(until).await;
+        }
         Timer::after_millis(500).await;
         if self.power.is_cut() || self.n_presses == 0 {
             let is_over = self.power.is_cut() || now_ms() - self.began_ms >= self.lasts_ms;
@@ -132,6 +153,27 @@ impl Board for Bench<'_> {
         self.n_presses -= 1;
         self.n_asked += usize::from(!self.is_open);
         Wake::Button(VALVE)
+    }
+}
+
+/// Probes on a line, each read for so long, ms, before it is given up; and which were read when.
+struct Slow {
+    read_ms: u64,
+    read: Vec<(u8, u64)>,
+    fault: ProbeFault,
+}
+
+impl Slow {
+    const fn new(read_ms: u64, fault: ProbeFault) -> Self {
+        Self { read_ms, read: Vec::new(), fault }
+    }
+}
+
+impl Probes for Slow {
+    async fn read_probe(&mut self, probe: ProbeId) -> Result<Sample, ProbeFault> {
+        self.read.push((probe.0, now_ms()));
+        Timer::after_millis(self.read_ms).await;
+        Err(self.fault)
     }
 }
 
@@ -193,13 +235,14 @@ impl Chip {
     }
 
     fn run_as(&self, board: &mut Bench<'_>, config: NodeConfig) -> Result<End, RunError> {
-        self.run_on(&mut Nowhere, board, config)
+        self.run_on(&mut Nowhere, board, &mut Slow::new(0, ProbeFault::NoAnswer), config)
     }
 
     fn run_on(
         &self,
         network: &mut impl Connector,
         board: &mut Bench<'_>,
+        probes: &mut Slow,
         config: NodeConfig,
     ) -> Result<End, RunError> {
         let flash = Partitions {
@@ -208,7 +251,7 @@ impl Chip {
             events: self.events.clone(),
             installation: None,
         };
-        block_on(run(config, board, network, flash, &mut Memory::new()))
+        block_on(run(config, board, probes, network, flash, &mut Memory::new()))
     }
 
     /// A boot in which somebody presses the button so many times, and whose power fails at a word. Gives how often a run was asked
@@ -355,30 +398,88 @@ fn a_node_whose_board_cannot_sleep_stays_awake_and_asks_again() {
     assert_eq!(board.n_opened, 0);
 }
 
-/// A network that says at once that it is not there, and how many probes were read before each time.
-struct Refused<'a> {
-    n_read: &'a Cell<usize>,
-    n_before: Vec<usize>,
-}
+/// A network that says at once that it is not there, and how often it was asked.
+struct Refused(usize);
 
-impl Connector for Refused<'_> {
+impl Connector for Refused {
     type Transport = NoStream;
 
     async fn connect(&mut self) -> Result<NoStream, ConnectFault> {
-        self.n_before.push(self.n_read.get());
+        self.0 += 1;
         Err(ConnectFault)
     }
 }
 
+/// As long as a device that keeps silent takes.
+const SILENCE_MS: u64 = 2151;
+
+/// A valve of five seconds, and so many probes on devices of their own, each due all the time.
+fn config_with_probes(n_probes: u8) -> NodeConfig {
+    let plan = |n| crate::settings::ProbePlan {
+        interval_ms: 1000,
+        device: Some(n),
+        ..crate::settings::ProbePlan::new(ProbeId(n), Metric::SoilMoisture)
+    };
+    let valve = ValvePlan { local_run_s: 5, ..ValvePlan::new(VALVE) };
+    NodeConfig { probes: (0..n_probes).map(plan).collect(), meter: None, ..config(&[valve]) }
+}
+
+#[test]
+fn devices_that_keep_silent_hold_up_no_valve_and_are_asked_without_a_pause() {
+    const LASTS_MS: u64 = 60_000;
+    let (chip, mut probes) = (Chip::new(), Slow::new(SILENCE_MS, ProbeFault::Silent));
+    let mut board = Bench {
+        presses_at: Some([1000, 4000, 7000, 7001, 20_000].into()),
+        lasts_ms: LASTS_MS,
+        ..Bench::new(&chip.power, 0)
+    };
+    assert_eq!(chip.run_on(&mut Nowhere, &mut board, &mut probes, config_with_probes(16)), Ok(End::Stopped));
+    // A press opens and the next one closes; the third run ends by itself; all to the millisecond.
+    assert_eq!(
+        board.moves,
+        [
+            (false, 0),
+            (true, 1000),
+            (false, 4000),
+            (true, 7000),
+            (false, 7001),
+            (true, 20_000),
+            (false, 25_000),
+            (false, LASTS_MS)
+        ]
+    );
+    assert!(board.fed_at > LASTS_MS - SILENCE_MS, "{}", board.fed_at);
+    // One at a time, each when the one before has been given up, and in turn.
+    let turns = (0..16).cycle().zip((board.began_ms..).step_by(usize::try_from(SILENCE_MS).expect("small")));
+    let expected: Vec<_> = turns.take(probes.read.len()).collect();
+    assert_eq!(probes.read, expected);
+    assert_eq!(probes.read.len(), 28);
+}
+
 #[test]
 fn the_link_does_not_wait_for_probes_that_do_not_answer() {
-    let (chip, n_read) = (Chip::new(), Cell::new(0));
-    let mut network = Refused { n_read: &n_read, n_before: Vec::new() };
-    let mut board = Bench { n_read: Some(&n_read), lasts_ms: 10_000, ..Bench::new(&chip.power, 0) };
-    let probes = (0..8).map(|n| crate::settings::ProbePlan::new(ProbeId(n), Metric::SoilMoisture)).collect();
-    let config = NodeConfig { probes, ..config(&[]) };
-    assert_eq!(chip.run_on(&mut network, &mut board, config), Ok(End::Stopped));
-    assert_eq!((network.n_before[0], n_read.get()), (0, 8), "{:?}", network.n_before);
-    // In the middle of the round as well.
-    assert!(network.n_before[1] < 8, "{:?}", network.n_before);
+    let tried = |n_probes| {
+        let chip = Chip::new();
+        let (mut probes, mut network) = (Slow::new(SILENCE_MS, ProbeFault::Silent), Refused(0));
+        let presses_at = Some(VecDeque::new());
+        let mut board = Bench { lasts_ms: 30_000, presses_at, ..Bench::new(&chip.power, 0) };
+        let ended = chip.run_on(&mut network, &mut board, &mut probes, config_with_probes(n_probes));
+        assert_eq!(ended, Ok(End::Stopped));
+        (network.0, probes.read.len())
+    };
+    let (n_attempts, _) = tried(0);
+    assert!(n_attempts > 3, "{n_attempts}");
+    assert_eq!(tried(8), (n_attempts, 14));
+}
+
+/// A board resets then.
+#[test]
+fn a_read_that_never_ends_starves_the_watchdog_and_holds_up_no_valve() {
+    let (chip, mut probes) = (Chip::new(), Slow::new(1 << 40, ProbeFault::Silent));
+    let mut board =
+        Bench { presses_at: Some([30_000, 31_000].into()), lasts_ms: 40_000, ..Bench::new(&chip.power, 0) };
+    assert_eq!(chip.run_on(&mut Nowhere, &mut board, &mut probes, config_with_probes(1)), Ok(End::Stopped));
+    assert!(board.fed_at <= 15_001, "{}", board.fed_at);
+    assert_eq!(board.moves, [(false, 0), (true, 30_000), (false, 31_000), (false, 40_000)]);
+    assert_eq!(probes.read.len(), 1);
 }

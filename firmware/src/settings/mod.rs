@@ -93,6 +93,8 @@ pub struct ProbePlan {
     pub interval_running_ms: u64,
     /// The valve that waters the place where it stands.
     pub valve: Option<ValveId>,
+    /// The device on a line that gives it, among others: while it keeps silent about one it does about all.
+    pub device: Option<u8>,
 }
 
 impl ProbePlan {
@@ -106,6 +108,7 @@ impl ProbePlan {
             interval_ms: 600_000,
             interval_running_ms: 60_000,
             valve: None,
+            device: None,
         }
     }
 }

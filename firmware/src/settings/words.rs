@@ -314,6 +314,7 @@ fn probe_of(probe: ProbeId, value: &str) -> Result<(ProbePlan, Input), WordError
     plan.interval_ms = u64::from(interval_s) * 1000;
     plan.interval_running_ms = u64::from(running_s) * 1000;
     plan.valve = valve;
+    plan.device = input.device();
     Ok((plan, input))
 }
 

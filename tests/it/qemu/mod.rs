@@ -24,6 +24,7 @@ use giot_firmware::settings::{
     Input, Installation, MeterPlan, Network, ProbePlan, ValveKind, ValvePlan, words,
 };
 use giot_gateway::clock::monotonic;
+use giot_gateway::quality::Quality;
 use giot_shared::ids::{ProbeId, ValveId};
 use giot_shared::metric::Metric;
 use giot_shared::wire::NodeKey;
@@ -289,29 +290,61 @@ fn a_latching_valve_gets_one_pulse_at_a_time_and_two_to_close_at_boot() {
     assert_eq!(chip.outputs(), 0, "no coil stays fed");
 }
 
-/// Eight devices that nobody has connected are asked all the time.
+/// Eight devices that nobody has connected are asked all the time, one of them for each of its three values.
 #[test]
-fn a_stop_waits_for_no_more_than_one_probe_on_the_line() {
-    let farm = Farm::new("lease_min = 10\nautomatic = false");
+fn orders_and_leases_do_not_wait_for_silent_devices_on_the_line() {
+    const N_STOPS: u64 = 8;
+    let farm = Farm::new("lease_min = 0.1\nautomatic = false");
     let mut made = installation(&farm.kit());
-    for number in 10..18 {
-        let probe = ProbePlan { interval_ms: 1000, ..ProbePlan::new(ProbeId(number), Metric::SoilMoisture) };
-        made.config.probes.push(probe).unwrap();
-        let input = Input::Modbus { address: 100 + number, preset: Preset::A };
-        made.inputs.push((ProbeId(number), input)).unwrap();
+    let metrics = [Metric::SoilMoisture, Metric::SoilTemperature, Metric::SoilEc];
+    let silent = (100..107).zip(metrics.into_iter().cycle()).chain(metrics.map(|metric| (107, metric)));
+    for (number, (address, metric)) in (10..).zip(silent) {
+        words::set(
+            &mut made,
+            &format!("probe.{number}"),
+            &format!("{},modbus:{address}:A,1,1", metric.name()),
+        )
+        .unwrap();
     }
     let chip = chip_with(&made, |_| {});
-    farm.start_run(5.0);
-    assert!(chip.is_open());
-    // All of them have used up their tries.
-    std::thread::sleep(Duration::from_secs(20));
-    let asked_at = monotonic();
-    assert_eq!(farm.post(&format!("zones/{ZONE}/stop"), "").0, 202);
-    until_open(&chip, false, PATIENCE);
-    let took = monotonic() - asked_at;
+    let outputs = chip.watch_outputs();
+    let took: Vec<Duration> = (0..N_STOPS)
+        .map(|stop| {
+            farm.start_run(5.0);
+            assert!(chip.is_open());
+            // Somewhere in the two seconds that the line waits for one of them.
+            std::thread::sleep(Duration::from_millis(1000 + 270 * stop));
+            let asked_at = chip.age();
+            assert_eq!(farm.post(&format!("zones/{ZONE}/stop"), "").0, 202);
+            let closed_at = wait_for("the relay off", PATIENCE, || {
+                let last = outputs.changes().last().copied();
+                last.filter(|(_, outputs)| *outputs == 0).map(|(at, _)| at)
+            });
+            farm.until_idle();
+            closed_at.saturating_sub(asked_at)
+        })
+        .collect();
     println!("stopped after {took:?}");
-    // Three tries of one probe.
-    assert!(took < Duration::from_millis(3000), "{took:?}");
+    assert!(took.iter().all(|took| *took < Duration::from_millis(1000)), "{took:?}");
+
+    farm.start_run(5.0);
+    chip.plug_cable(false);
+    until_open(&chip, false, Duration::from_secs(6) + LATE);
+    chip.plug_cable(true);
+    let closing = farm.until_closing(usize::try_from(N_STOPS).unwrap());
+    println!("ended by its lease after {} ms", closing.run_ms);
+    assert_eq!(closing.closed_by.as_deref(), Some("lease_ended"));
+    // Renewed once at most before the cable was pulled.
+    assert!((6000..12_500).contains(&closing.run_ms), "{closing:?}");
+
+    // All that is silent is missing, and the one device that answers is read in between.
+    let reader = farm.reader();
+    wait_for("what is missing", PATIENCE, || {
+        let of = |metric: &str, number: usize| outage::rows(&reader, &format!("{metric}_{number}"));
+        (of("soil_moisture", 17).len() > 1 && of("soil_ec", 19).len() > 1).then_some(())
+    });
+    let values = outage::rows(&reader, "soil_moisture");
+    assert!(values.len() > 10 && values.iter().all(|(.., quality)| *quality == Quality::Good), "{values:?}");
 }
 
 /// `giot node …` in a farm's data folder.

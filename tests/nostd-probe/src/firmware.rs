@@ -12,7 +12,7 @@ use core::task::{Context, Waker};
 use embassy_sync::blocking_mutex::raw::CriticalSectionRawMutex;
 use embedded_storage_async::nor_flash::{ErrorType, MultiwriteNorFlash, NorFlash, ReadNorFlash};
 use giot_firmware::board::{
-    Board, ConnectFault, Connector, Drive, DriveFault, NodeStatus, Outputs, Vitals, Wake,
+    Board, ConnectFault, Connector, Drive, DriveFault, NodeStatus, Outputs, Probes, Vitals, Wake,
 };
 use giot_firmware::coil::{Latching, Relay};
 use giot_firmware::console::{Bench, Console, Ending, attend, serve};
@@ -35,7 +35,8 @@ pub fn reach(seed: u32) -> u32 {
     let mut config = NodeConfig::new(id, NodeKey([3; 32]));
     let planned = config.valves.push(ValvePlan::new(ValveId(0))).is_ok()
         && config.probes.push(ProbePlan::new(ProbeId(0), Metric::SoilMoisture)).is_ok();
-    let (mut board, mut connector, mut memory) = (Nothing(seed), Nothing(seed), Memory::new());
+    let (mut board, mut probes, mut connector) = (Nothing(seed), Nothing(seed), Nothing(seed));
+    let mut memory = Memory::new();
     let partition = || Blank(seed.to_le_bytes()[0]);
     let flash = Partitions {
         settings: partition(),
@@ -43,7 +44,7 @@ pub fn reach(seed: u32) -> u32 {
         events: partition(),
         installation: Some(partition()),
     };
-    let mut node = pin!(run(config, &mut board, &mut connector, flash, &mut memory));
+    let mut node = pin!(run(config, &mut board, &mut probes, &mut connector, flash, &mut memory));
     let ended = is_ready(node.as_mut());
     u32::from(ended) + u32::from(planned) + drivers(seed)
 }
@@ -130,16 +131,6 @@ impl Board for Nothing {
         ready(black_box(Ok(())))
     }
 
-    fn read_probe(
-        &mut self,
-        _probe: ProbeId,
-        _until: Option<UptimeMs>,
-    ) -> impl Future<Output = Result<Sample, ProbeFault>> {
-        let mut probe = Analog::new(Power, AnalogPlan::new(0));
-        let sample = probe.power_on().and_then(|_warm_up_ms| probe.sample(self));
-        ready(black_box(sample))
-    }
-
     fn read_vitals(&mut self) -> impl Future<Output = Vitals> {
         ready(black_box(Vitals::default()))
     }
@@ -157,6 +148,14 @@ impl Board for Nothing {
     fn wait(&mut self, until: Option<UptimeMs>) -> impl Future<Output = Wake> {
         black_box(until);
         ready(black_box(Wake::Timer))
+    }
+}
+
+impl Probes for Nothing {
+    fn read_probe(&mut self, _probe: ProbeId) -> impl Future<Output = Result<Sample, ProbeFault>> {
+        let mut probe = Analog::new(Power, AnalogPlan::new(0));
+        let sample = probe.power_on().and_then(|_warm_up_ms| probe.sample(self));
+        ready(black_box(sample))
     }
 }
 

@@ -3,6 +3,7 @@
 //! At 11 dB a channel reads 0 to 2500 mV (ESP32-C3 datasheet, ADC characteristics): what gives more needs a divider, and a
 //! divider in front of a soil probe is part of that probe's calibration.
 
+use core::cell::RefCell;
 use esp_hal::Blocking;
 use esp_hal::analog::adc::{Adc, AdcCalCurve, AdcChannel, AdcConfig, AdcPin, Attenuation};
 use esp_hal::peripherals::{ADC1, GPIO0, GPIO1, GPIO3};
@@ -26,9 +27,12 @@ pub(crate) struct Converter {
 /// No such channel, or a conversion that did not end.
 pub(crate) struct Failed;
 
+/// The channel of the battery.
+const BATTERY: u8 = 3;
+
 /// Whether there is such a channel.
 pub(crate) const fn has_channel(channel: u8) -> bool {
-    matches!(channel, 0 | 1 | 3)
+    matches!(channel, 0 | 1 | BATTERY)
 }
 
 impl Converter {
@@ -45,21 +49,30 @@ impl Converter {
         let battery = config.enable_pin_with_cal(battery, Attenuation::_11dB);
         Self { adc: Adc::new(adc, config), soil_a, soil_b, battery }
     }
+}
 
+/// The converter as its users have it, each for one conversion.
+#[derive(Clone, Copy)]
+pub(crate) struct Shared<'a>(pub(crate) &'a RefCell<Converter>);
+
+impl Shared<'_> {
     /// The battery's voltage behind its divider.
     pub(crate) fn battery(&mut self) -> Option<Millivolts> {
-        convert(&mut self.adc, &mut self.battery).ok()
+        probe::Adc::read(self, BATTERY).ok()
     }
 }
 
-impl probe::Adc for Converter {
+impl probe::Adc for Shared<'_> {
     type Error = Failed;
 
     fn read(&mut self, channel: u8) -> Result<Millivolts, Failed> {
+        // Nobody keeps it for longer than this.
+        let mut converter = self.0.try_borrow_mut().map_err(|_| Failed)?;
+        let Converter { adc, soil_a, soil_b, battery } = &mut *converter;
         match channel {
-            0 => convert(&mut self.adc, &mut self.soil_a),
-            1 => convert(&mut self.adc, &mut self.soil_b),
-            3 => convert(&mut self.adc, &mut self.battery),
+            0 => convert(adc, soil_a),
+            1 => convert(adc, soil_b),
+            BATTERY => convert(adc, battery),
             _ => Err(Failed),
         }
     }

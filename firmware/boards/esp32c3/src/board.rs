@@ -1,24 +1,20 @@
 //! The hardware contract of the node on this board.
 
-use crate::adc::Converter;
+use crate::adc::Shared;
 use crate::console::log;
 use crate::inputs::{self, Event};
 use crate::pins::{ActiveLow, Valves};
-use crate::serial::Serial;
 use crate::terminal::ENDING;
 use crate::watchdog::Watchdog;
-use crate::{adc, reset, sleep, wifi};
+use crate::{reset, sleep, wifi};
 use embassy_futures::select::{Either3, select3};
-use embassy_time::{Duration, Instant, Timer, with_deadline};
+use embassy_time::{Duration, Instant, Timer};
 use embedded_hal::digital::OutputPin;
 use esp_hal::rng::Rng;
 use giot_firmware::board::{Board, Drive, DriveFault, NodeStatus, Outputs, Vitals, Wake};
-use giot_firmware::probe::modbus::Line;
-use giot_firmware::probe::{Analog, BatteryPlan, ProbeFault, Sample, Wrapping};
-use giot_firmware::settings::{Input, Installation, PROBES_MAX};
+use giot_firmware::probe::{BatteryPlan, Wrapping};
 use giot_firmware::sleep::{Carry, Woken};
-use giot_shared::ids::{ProbeId, ValveId};
-use giot_shared::metric::Metric;
+use giot_shared::ids::ValveId;
 use giot_shared::time::{UnixMs, UptimeMs};
 use giot_shared::units::Millivolts;
 use giot_shared::wire::ResetCause;
@@ -29,19 +25,12 @@ const SLEEP_MS_MAX: u64 = 2000;
 /// Two equal resistors in front of the battery channel, where the installation does not say otherwise.
 const DIVIDER: u16 = 2;
 
-/// A probe in the installation: its metric and how it is connected.
-type ProbeInputs = heapless::Vec<(ProbeId, Metric, Input), PROBES_MAX>;
-
-/// What the node drives and reads.
-pub(crate) struct Parts {
+/// What the node drives, and what it reads without waiting.
+pub(crate) struct Parts<'a> {
     /// The valves' outputs.
     pub(crate) valves: Valves,
-    /// Power of the analog probes.
-    pub(crate) probe_power: ActiveLow,
     /// The converter.
-    pub(crate) converter: Converter,
-    /// The RS485 line.
-    pub(crate) rs485: Line<Serial>,
+    pub(crate) converter: Shared<'a>,
     /// The lamp.
     pub(crate) lamp: ActiveLow,
     /// The watchdog.
@@ -49,9 +38,8 @@ pub(crate) struct Parts {
 }
 
 /// The board.
-pub(crate) struct FieldBoard {
-    parts: Parts,
-    probes: ProbeInputs,
+pub(crate) struct FieldBoard<'a> {
+    parts: Parts<'a>,
     battery: Option<BatteryPlan>,
     pulses: Wrapping,
     reset: ResetCause,
@@ -62,34 +50,18 @@ pub(crate) struct FieldBoard {
     told: Option<&'static str>,
 }
 
-/// What the board says to a plan with other probes.
-pub(crate) const LACKS_INPUT: &str = "this board reads Modbus probes and the analog channels 0, 1 and 3";
-
-/// Whether the board can read such a probe. Every contact of it is a button or the meter.
-pub(crate) const fn has_input(input: Input) -> bool {
-    match input {
-        Input::Analog(plan) => adc::has_channel(plan.channel),
-        Input::Modbus { .. } => true,
-        Input::Contact { .. } | Input::Tips { .. } => false,
-    }
-}
-
-impl FieldBoard {
+impl<'a> FieldBoard<'a> {
     /// Takes everything that the node drives.
     pub(crate) fn new(
-        parts: Parts,
-        installation: &Installation,
+        parts: Parts<'a>,
+        battery: Option<BatteryPlan>,
         reset: ResetCause,
         woken: Option<Woken>,
     ) -> Self {
         let uptime_base_ms = woken.as_ref().map_or(0, |woken| woken.uptime_base_ms);
         let has_radio = woken.as_ref().is_none_or(|woken| woken.contact);
-        let plans = installation.config.probes.iter();
-        let probes =
-            plans.filter_map(|plan| Some((plan.probe, plan.metric, installation.input(plan.probe)?)));
-        let probes = probes.collect();
-        let (battery, pulses) = (installation.config.battery, Wrapping::new(32, inputs::pulses()));
-        Self { parts, probes, battery, pulses, reset, woken, has_radio, uptime_base_ms, told: None }
+        let pulses = Wrapping::new(32, inputs::pulses());
+        Self { parts, battery, pulses, reset, woken, has_radio, uptime_base_ms, told: None }
     }
 
     /// The moment of this boot at which the uptime is `at`.
@@ -98,7 +70,7 @@ impl FieldBoard {
     }
 }
 
-impl Board for FieldBoard {
+impl Board for FieldBoard<'_> {
     fn uptime(&self) -> UptimeMs {
         UptimeMs(self.uptime_base_ms + Instant::now().as_millis())
     }
@@ -141,24 +113,6 @@ impl Board for FieldBoard {
 
     fn has_coils(&self, valve: ValveId) -> bool {
         self.parts.valves.has_coils(valve)
-    }
-
-    async fn read_probe(&mut self, probe: ProbeId, until: Option<UptimeMs>) -> Result<Sample, ProbeFault> {
-        let known = self.probes.iter().find(|(number, _, _)| *number == probe);
-        let Some(&(_, metric, input)) = known else { return Err(ProbeFault::NoAnswer) };
-        let until = until.map(|at| self.moment(at));
-        match input {
-            Input::Analog(plan) => {
-                Analog::new(&mut self.parts.probe_power, plan).read(&mut self.parts.converter, until).await
-            }
-            Input::Modbus { address, preset } => {
-                let sample = self.parts.rs485.sample(address, preset, metric);
-                let until = until.unwrap_or(Instant::MAX);
-                with_deadline(until, sample).await.unwrap_or(Err(ProbeFault::Interrupted))
-            }
-            // Every contact of this board is a button or the meter.
-            Input::Contact { .. } | Input::Tips { .. } => Err(ProbeFault::NoAnswer),
-        }
     }
 
     async fn read_vitals(&mut self) -> Vitals {

@@ -11,6 +11,7 @@
 //! | `reset`, `brownout`, `watchdog` | what ends a boot, and why |
 //! | `sleep` | deep sleep |
 //! | `console`, `terminal` | log lines on USB, and what a person says there |
+//! | `probes` | what is read as planned |
 //! | `board` | what the node sees of all that |
 #![no_std]
 #![no_main]
@@ -22,6 +23,7 @@ mod console;
 mod flash;
 mod inputs;
 mod pins;
+mod probes;
 mod reset;
 mod serial;
 mod sleep;
@@ -29,9 +31,10 @@ mod terminal;
 mod watchdog;
 mod wifi;
 
-use adc::Converter;
+use adc::{Converter, Shared};
 use board::{FieldBoard, Parts};
 use console::log;
+use core::cell::RefCell;
 use core::pin::pin;
 use embassy_executor::Spawner;
 use embassy_net::StackResources;
@@ -47,6 +50,7 @@ use giot_firmware::run::{End, Memory, run};
 use giot_firmware::settings::ValveKind;
 use giot_shared::wire::ResetCause;
 use pins::{ActiveLow, Pins, Valves, contact, waking};
+use probes::FieldProbes;
 use serial::Serial;
 use static_cell::{ConstStaticCell, StaticCell};
 use terminal::Bench;
@@ -112,20 +116,16 @@ async fn main(spawner: Spawner) {
         Link::new(stack, broker, SOCKET.init(Socket::new(stack, BUFFERS.take())))
     });
 
-    let parts = Parts {
-        valves,
-        probe_power: ActiveLow::new(chip.GPIO2),
-        converter: Converter::new(chip.ADC1, chip.GPIO0, chip.GPIO1, chip.GPIO3),
-        rs485,
-        lamp: ActiveLow::new(chip.GPIO8),
-        watchdog,
-    };
-    let mut board = FieldBoard::new(parts, &installation, cause, woken);
+    let converter = RefCell::new(Converter::new(chip.ADC1, chip.GPIO0, chip.GPIO1, chip.GPIO3));
+    let converter = Shared(&converter);
+    let mut probes = FieldProbes::new(ActiveLow::new(chip.GPIO2), converter, rs485, &installation);
+    let parts = Parts { valves, converter, lamp: ActiveLow::new(chip.GPIO8), watchdog };
+    let mut board = FieldBoard::new(parts, installation.config.battery, cause, woken);
     log!("node {}, broker {}", installation.config.id, installation.broker);
     if let Some(console) = Console::new(Some(installation.clone())) {
         spawner.spawn(terminal::attend(console, place).expect("its first and only time"));
     }
-    match run(installation.config, &mut board, &mut link, flash, MEMORY.take()).await {
+    match run(installation.config, &mut board, &mut probes, &mut link, flash, MEMORY.take()).await {
         Ok(End::Stopped) => terminal::restart(terminal::ENDING.is_for_setup()),
         Ok(End::Restart) => reset::restart(ResetCause::Software),
         Err(error) => {

@@ -1,9 +1,9 @@
 //! The node's console on USB: which of the library's parts hears it, and the wiring of a boot without a node.
 
-use crate::board::{LACKS_INPUT, has_input};
 use crate::console::{self, Input, Lines, log};
 use crate::flash::Partition;
 use crate::pins::{Pins, Valves};
+use crate::probes::{LACKS_INPUT, has_input};
 use crate::reset;
 use crate::serial::Serial;
 use crate::watchdog::Watchdog;

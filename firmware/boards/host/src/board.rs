@@ -6,7 +6,7 @@ use crate::clock::SimClock;
 use crate::flash::{FlashRegion, FlashStore};
 use crate::net::TcpConnector;
 use crate::{NodeError, Random};
-use giot_firmware::board::{Board, Drive, DriveFault, NodeStatus, Vitals, Wake};
+use giot_firmware::board::{Board, Drive, DriveFault, NodeStatus, Probes, Vitals, Wake};
 use giot_firmware::probe::{ProbeFault, Sample};
 use giot_firmware::run::{End, Memory, Partitions, run};
 use giot_firmware::settings::{Installation, NodeConfig, Setup, Start};
@@ -202,11 +202,6 @@ impl Board for HostBoard {
         self.setup.valves.contains_key(&valve)
     }
 
-    async fn read_probe(&mut self, probe: ProbeId, _: Option<UptimeMs>) -> Result<Sample, ProbeFault> {
-        let at = self.setup.clock.unix();
-        self.setup.probes.get_mut(&probe).ok_or(ProbeFault::NoAnswer)?.sample(at)
-    }
-
     async fn read_vitals(&mut self) -> Vitals {
         let at = self.setup.clock.unix();
         Vitals { supply: self.setup.supply.as_mut().map(|supply| supply(at)), signal_dbm: None }
@@ -252,6 +247,33 @@ impl Board for HostBoard {
             valve = button => Wake::Button(valve),
             () = timer => Wake::Timer,
         }
+    }
+}
+
+/// The probes of a running node.
+pub struct HostProbes {
+    clock: SimClock,
+    probes: BTreeMap<ProbeId, Box<dyn SimProbe>>,
+}
+
+impl fmt::Debug for HostProbes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HostProbes").field("n_probes", &self.probes.len()).finish_non_exhaustive()
+    }
+}
+
+impl HostProbes {
+    /// Takes them out of what a board consists of.
+    #[must_use]
+    pub fn take(setup: &mut BoardSetup) -> Self {
+        Self { clock: setup.clock, probes: std::mem::take(&mut setup.probes) }
+    }
+}
+
+impl Probes for HostProbes {
+    async fn read_probe(&mut self, probe: ProbeId) -> Result<Sample, ProbeFault> {
+        let at = self.clock.unix();
+        self.probes.get_mut(&probe).ok_or(ProbeFault::NoAnswer)?.sample(at)
     }
 }
 
@@ -315,13 +337,14 @@ pub async fn run_installed_node(
 /// Boots a node again and again; `boot` gives what it is, where its broker is, and its flash.
 async fn run_boots<B: Future<Output = Result<(NodeConfig, String, Partitions<FlashRegion>), NodeError>>>(
     boot: impl Fn() -> B,
-    setup: BoardSetup,
+    mut setup: BoardSetup,
     shutdown: impl Future<Output = ()> + Send,
 ) -> Result<(), NodeError> {
     let stretch = setup.clock.speed().max(1.0).ceil();
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "`as` saturates")]
     let stretch = stretch as u64;
     let (stop, stopping) = watch::channel(false);
+    let mut probes = HostProbes::take(&mut setup);
     let mut board = HostBoard::new(setup, stopping);
     let mut memory = Box::new(Memory::new());
     let node = async {
@@ -330,7 +353,7 @@ async fn run_boots<B: Future<Output = Result<(NodeConfig, String, Partitions<Fla
             config.welcome_within_ms = config.welcome_within_ms.saturating_mul(stretch);
             let radio_is_on = board.woken.as_ref().is_none_or(|woken| woken.contact);
             let mut connector = radio_is_on.then(|| TcpConnector::new(broker));
-            let end = run(config, &mut board, &mut connector, partitions, &mut memory);
+            let end = run(config, &mut board, &mut probes, &mut connector, partitions, &mut memory);
             match Box::pin(end).await? {
                 End::Stopped if board.sleep_if_asked().await => {}
                 End::Stopped => return Ok(()),

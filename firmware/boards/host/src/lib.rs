@@ -21,7 +21,9 @@ pub mod net;
 pub mod station;
 mod time_driver;
 
-pub use board::{BoardSetup, HostBoard, SimMeter, SimProbe, SimValve, run_installed_node, run_node};
+pub use board::{
+    BoardSetup, HostBoard, HostProbes, SimMeter, SimProbe, SimValve, run_installed_node, run_node,
+};
 pub use clock::SimClock;
 pub use flash::FlashStore;
 pub use giot_firmware::board::NodeStatus;

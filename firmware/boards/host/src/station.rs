@@ -9,7 +9,7 @@ use crate::board::stopped;
 use crate::flash::FlashStore;
 use crate::net::TcpConnector;
 use crate::{NodeError, Random};
-use giot_firmware::board::{Board, Drive, DriveFault, NodeStatus, Vitals, Wake};
+use giot_firmware::board::{Board, Drive, DriveFault, NodeStatus, Probes, Vitals, Wake};
 use giot_firmware::probe::{ProbeFault, Sample};
 use giot_firmware::run::{End, Memory, run};
 use giot_firmware::settings::NodeConfig;
@@ -178,10 +178,6 @@ impl<I: Iterator<Item = StationRow>, P: FnMut(StationProgress)> Board for Statio
         Err(DriveFault)
     }
 
-    async fn read_probe(&mut self, _: ProbeId, _: Option<UptimeMs>) -> Result<Sample, ProbeFault> {
-        Err(ProbeFault::NoAnswer)
-    }
-
     async fn read_vitals(&mut self) -> Vitals {
         Vitals::default()
     }
@@ -213,6 +209,15 @@ impl<I: Iterator<Item = StationRow>, P: FnMut(StationProgress)> Board for Statio
     }
 }
 
+/// A station has no probe that is asked.
+struct NoProbes;
+
+impl Probes for NoProbes {
+    async fn read_probe(&mut self, _: ProbeId) -> Result<Sample, ProbeFault> {
+        Err(ProbeFault::NoAnswer)
+    }
+}
+
 /// Plays a history through a node until every record is acknowledged, or until `shutdown`. Planned probes and valves of
 /// `config` are not used; a restart on the same flash first delivers what was left.
 ///
@@ -239,10 +244,11 @@ pub async fn run_station(
     let mut connector = TcpConnector::new(broker);
     let (stop, stopping) = watch::channel(false);
     let mut board = StationBoard::new(rows, speed, progress, stopping);
-    let mut memory = Box::new(Memory::new());
+    let (mut probes, mut memory) = (NoProbes, Box::new(Memory::new()));
     let node = async {
         loop {
-            let end = run(config.clone(), &mut board, &mut connector, flash.partitions(), &mut memory);
+            let end =
+                run(config.clone(), &mut board, &mut probes, &mut connector, flash.partitions(), &mut memory);
             match Box::pin(end).await? {
                 End::Stopped => return Ok::<_, NodeError>(()),
                 End::Restart => board.reboot(),

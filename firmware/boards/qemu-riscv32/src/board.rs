@@ -1,23 +1,18 @@
 //! The hardware contract of the node on this machine.
 
 use crate::console::log;
-use crate::gpio::{CONTACTS, Gpio};
+use crate::gpio::Gpio;
 use crate::mmio::RTC;
-use crate::serial::Serial;
+use crate::probes::Switches;
 use crate::terminal::ENDING;
 use crate::watchdog::Watchdog;
-use embassy_futures::select::{Either, select};
-use embassy_time::{Instant, Timer};
+use embassy_time::Instant;
 use giot_firmware::board::{Board, Drive, DriveFault, NodeStatus, Outputs, Vitals, Wake};
 use giot_firmware::button::Buttons;
 use giot_firmware::coil::{Latching, Relay};
-use giot_firmware::probe::modbus::Line;
-use giot_firmware::probe::{
-    BatteryPlan, Contacts, PULSE_US_MIN, ProbeFault, PulseFilter, Sample, Tips, Wrapping,
-};
-use giot_firmware::settings::{Input, Installation, PROBES_MAX, ValveKind};
-use giot_shared::ids::{ProbeId, ValveId};
-use giot_shared::metric::Metric;
+use giot_firmware::probe::{BatteryPlan, PULSE_US_MIN, PulseFilter, Wrapping};
+use giot_firmware::settings::ValveKind;
+use giot_shared::ids::ValveId;
 use giot_shared::time::{UnixMs, UptimeMs};
 use giot_shared::units::Millivolts;
 use giot_shared::wire::ResetCause;
@@ -30,18 +25,11 @@ const SLEEP_MS_MAX: u64 = 2000;
 const VALVES: u8 = 8;
 const FIRST_COIL: u8 = 16;
 
-/// A probe in the installation: its metric and how it is connected.
-type ProbeInputs = heapless::Vec<(ProbeId, Metric, Input), PROBES_MAX>;
-
 /// The board.
-pub(crate) struct QemuBoard {
-    gpio: Gpio,
+pub(crate) struct QemuBoard<'a> {
+    gpio: &'a Gpio,
     watchdog: Watchdog,
-    rs485: Line<Serial>,
-    probes: ProbeInputs,
-    contacts: Contacts,
-    /// The rain gauge has one counter, so that there is one gauge.
-    tips: Option<Tips>,
+    switches: &'a Switches,
     battery: Option<BatteryPlan>,
     reset: ResetCause,
     buttons: Buttons,
@@ -51,35 +39,21 @@ pub(crate) struct QemuBoard {
     has_delivered: bool,
 }
 
-impl QemuBoard {
+impl<'a> QemuBoard<'a> {
     /// Takes everything that the node drives.
     pub(crate) fn new(
-        gpio: Gpio,
+        gpio: &'a Gpio,
         watchdog: Watchdog,
-        rs485: Line<Serial>,
-        installation: &Installation,
+        switches: &'a Switches,
+        battery: Option<BatteryPlan>,
         reset: ResetCause,
     ) -> Self {
-        let plans = || {
-            let plans = installation.config.probes.iter();
-            plans.filter_map(|plan| Some((plan, installation.input(plan.probe)?)))
-        };
-        let contacts = Contacts::new(plans(), |channel| gpio.is_closed(channel));
-        let tips = plans().find_map(|(_, input)| match input {
-            Input::Tips { step, .. } => Some(Tips::new(step, gpio.tips())),
-            Input::Analog(_) | Input::Modbus { .. } | Input::Contact { .. } => None,
-        });
-        let reed = Reed::new(&gpio);
+        let reed = Reed::new(gpio);
         let (buttons, pulses) = (Buttons::new(gpio.buttons()), Wrapping::new(32, gpio.pulses()));
-        let probes = plans().map(|(plan, input)| (plan.probe, plan.metric, input)).collect();
-        let battery = installation.config.battery;
         Self {
             gpio,
             watchdog,
-            rs485,
-            probes,
-            contacts,
-            tips,
+            switches,
             battery,
             reset,
             buttons,
@@ -92,11 +66,11 @@ impl QemuBoard {
 
     /// What the meter has counted, by its own counter or by its contact.
     fn n_pulses(&mut self) -> u32 {
-        self.gpio.pulses().wrapping_add(self.reed.look(&self.gpio))
+        self.gpio.pulses().wrapping_add(self.reed.look(self.gpio))
     }
 }
 
-impl Board for QemuBoard {
+impl Board for QemuBoard<'_> {
     fn uptime(&self) -> UptimeMs {
         UptimeMs(Instant::now().as_millis())
     }
@@ -123,37 +97,11 @@ impl Board for QemuBoard {
                 crate::stack::peak()
             );
         }
-        move_valve(&self.gpio, drive).await
+        move_valve(self.gpio, drive).await
     }
 
     fn has_coils(&self, valve: ValveId) -> bool {
         has_outputs(valve)
-    }
-
-    async fn read_probe(&mut self, probe: ProbeId, until: Option<UptimeMs>) -> Result<Sample, ProbeFault> {
-        let known = self.probes.iter().find(|(number, _, _)| *number == probe);
-        let (metric, address, preset) = match known {
-            Some(&(_, metric, Input::Modbus { address, preset })) => (metric, address, preset),
-            Some((_, _, Input::Contact { .. })) => return self.contacts.sample(probe),
-            Some((_, _, Input::Tips { .. })) => {
-                let count = self.gpio.tips();
-                return self.tips.as_mut().map(|tips| tips.take(count)).ok_or(ProbeFault::NoAnswer);
-            }
-            Some((_, _, Input::Analog(_))) | None => return Err(ProbeFault::NoAnswer),
-        };
-        let interrupted = async {
-            match until {
-                Some(at) => Timer::at(Instant::from_millis(at.0)).await,
-                None => core::future::pending().await,
-            }
-        };
-        let sample = match select(self.rs485.sample(address, preset, metric), interrupted).await {
-            Either::First(sample) => sample,
-            Either::Second(()) => Err(ProbeFault::Interrupted),
-        };
-        #[cfg(feature = "fault-injection")]
-        crate::haste::release();
-        sample
     }
 
     async fn read_vitals(&mut self) -> Vitals {
@@ -206,8 +154,8 @@ impl Board for QemuBoard {
                 return Wake::Button(valve);
             }
             let now_ms = Instant::now().as_millis();
-            let gpio = &self.gpio;
-            let changed = self.contacts.look(UptimeMs(now_ms), |channel| gpio.is_closed(channel));
+            let is_closed = |channel| self.gpio.is_closed(channel);
+            let changed = self.switches.borrow_mut().look(UptimeMs(now_ms), is_closed);
             if let Some((probe, metric, value)) = changed {
                 return Wake::Value(probe, metric, Some(value));
             }
@@ -218,7 +166,7 @@ impl Board for QemuBoard {
             }
             let look_at = Instant::from_millis(end_ms.min(now_ms + look_ms));
             #[cfg(not(feature = "fault-injection"))]
-            Timer::at(look_at).await;
+            embassy_time::Timer::at(look_at).await;
             #[cfg(feature = "fault-injection")]
             if crate::haste::until(look_at).await {
                 return Wake::Timer;
@@ -267,23 +215,6 @@ async fn move_valve(gpio: &Gpio, drive: Drive) -> Result<(), DriveFault> {
 
 /// What the board says to a plan with other valves.
 pub(crate) const LACKS_VALVES: &str = "this board drives valves 0 to 7";
-
-/// What the board says to a plan with other probes.
-pub(crate) const LACKS_INPUT: &str = "this board reads Modbus probes, switches 0 to 15 and one rain gauge";
-
-/// Whether the board can read all of these probes.
-pub(crate) fn has_inputs<'p>(inputs: impl IntoIterator<Item = &'p (ProbeId, Input)>) -> bool {
-    let mut n_gauges = 0;
-    inputs.into_iter().all(|(_, input)| match input {
-        Input::Analog(_) => false,
-        Input::Modbus { .. } => true,
-        Input::Contact { channel, .. } => *channel < CONTACTS,
-        Input::Tips { .. } => {
-            n_gauges += 1;
-            n_gauges == 1
-        }
-    })
-}
 
 /// Whether a valve has outputs: a relay's, and coils of their own, whatever else is wired.
 pub(crate) const fn has_outputs(valve: ValveId) -> bool {

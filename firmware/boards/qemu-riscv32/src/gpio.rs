@@ -144,7 +144,7 @@ impl Gpio {
 
     /// What is to go wrong.
     #[cfg(feature = "fault-injection")]
-    pub(crate) fn take_fault(&mut self) -> u32 {
+    pub(crate) fn take_fault(&self) -> u32 {
         let fault = self.pins.read32(FAULT);
         self.pins.write32(FAULT, 0);
         fault

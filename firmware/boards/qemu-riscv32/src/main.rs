@@ -12,6 +12,7 @@
 //! | `flash` | settings and outbox |
 //! | `watchdog` | the dog |
 //! | `net` | network card |
+//! | `probes` | what is read of all that |
 //! | `board` | what the node sees of all that |
 //! | `fault`, `haste` | what goes wrong, and days that pass in a minute, in images for tests only |
 #![no_std]
@@ -29,6 +30,7 @@ mod interrupts;
 mod mmio;
 mod net;
 mod pci;
+mod probes;
 mod reset;
 mod serial;
 mod stack;
@@ -52,6 +54,7 @@ use giot_firmware::settings::BAUD_DEFAULT;
 use giot_shared::wire::ResetCause;
 use gpio::Gpio;
 use net::Net;
+use probes::QemuProbes;
 use serial::Serial;
 use static_cell::{ConstStaticCell, StaticCell};
 use terminal::Bench;
@@ -98,7 +101,9 @@ async fn main(spawner: Spawner) {
     #[cfg(feature = "fault-injection")]
     spawner.spawn(haste::attend(socket).expect("its first and only time"));
     let mut link = Link::new(stack, broker, socket);
-    let mut board = QemuBoard::new(gpio, watchdog, rs485, &installation, cause);
+    let switches = probes::switches(&gpio, &installation);
+    let mut probes = QemuProbes::new(&gpio, rs485, &switches, &installation);
+    let mut board = QemuBoard::new(&gpio, watchdog, &switches, installation.config.battery, cause);
     let flash = Partitions {
         settings: Partition::new(Partition::SETTINGS),
         readings: Partition::new(Partition::READINGS),
@@ -109,7 +114,7 @@ async fn main(spawner: Spawner) {
     if let Some(console) = Console::new(Some(installation.clone())) {
         spawner.spawn(terminal::attend(console).expect("its first and only time"));
     }
-    match run(installation.config, &mut board, &mut link, flash, MEMORY.take()).await {
+    match run(installation.config, &mut board, &mut probes, &mut link, flash, MEMORY.take()).await {
         Ok(End::Stopped) => terminal::restart(terminal::ENDING.is_for_setup()),
         Ok(End::Restart) => reset::restart(ResetCause::Software),
         Err(error) => {

@@ -1,9 +1,10 @@
 //! The node's console on the first serial port: which of the library's parts hears it, and the wiring of a boot without a node.
 
-use crate::board::{Coils, LACKS_INPUT, LACKS_VALVES, has_inputs, has_outputs};
+use crate::board::{Coils, LACKS_VALVES, has_outputs};
 use crate::console::{self, Console, Input};
 use crate::flash::Partition;
 use crate::gpio::Gpio;
+use crate::probes::{LACKS_INPUT, has_inputs};
 use crate::reset;
 use crate::serial::Serial;
 use crate::watchdog::Watchdog;

@@ -4,6 +4,7 @@
 mod closed;
 mod late;
 mod noise;
+mod silent;
 
 use super::*;
 use crate::board::Drive;
@@ -566,16 +567,6 @@ fn probes_are_read_more_often_while_their_valve_is_open() {
 }
 
 #[test]
-fn an_interrupted_read_is_repeated() {
-    let mut rig = Rig::anchored();
-    let n_records = rig.records.len();
-    rig.node.handle_sample(rig.now, ProbeId(0), Err(ProbeFault::Interrupted));
-    assert_eq!(rig.node.poll_timeout(), Some(rig.now));
-    rig.go(rig.now);
-    assert_eq!((rig.n_reads, rig.records.len()), (2, n_records + 1));
-}
-
-#[test]
 fn the_button_follows_the_same_rules() {
     let mut rig = Rig::new();
     rig.node.handle_button(rig.now, ValveId(0));
@@ -618,7 +609,7 @@ fn a_valve_that_does_not_open_counts_as_closed() {
     rig.drive_works = false;
     rig.open(0, 60);
     assert_eq!(rig.closed_by(), [Some(CloseReason::Fault)]);
-    assert_eq!(rig.node.valve_deadline(), None);
+    assert_eq!(rig.node.drip.next_deadline(), None);
     rig.drive_works = true;
     rig.go(at(1));
     assert_eq!(rig.moves.last(), Some(&(0, false, DriveReason::Again)));
@@ -746,7 +737,7 @@ proptest! {
                     rig.welcome(Some(UNIX.plus_ms(base)));
                 }
             }
-            let deadline = rig.node.valve_deadline();
+            let deadline = rig.node.drip.next_deadline();
             let open = rig.open.iter().any(|open| *open);
             prop_assert_eq!(open, deadline.is_some(), "hardware and deadline agree");
             if let Some(deadline) = deadline {

@@ -84,7 +84,8 @@ impl<S: Read + Write> Line<S> {
     /// next question throws it away.
     ///
     /// # Errors
-    /// [`ProbeFault::NoAnswer`], also where such a probe does not measure the metric.
+    /// [`ProbeFault::Silent`] where the last of the tries heard nothing, otherwise [`ProbeFault::NoAnswer`], also where such a probe does
+    /// not measure the metric.
     pub async fn sample(
         &mut self,
         address: u8,
@@ -93,7 +94,10 @@ impl<S: Read + Write> Line<S> {
     ) -> Result<Sample, ProbeFault> {
         let field = preset.field(metric).ok_or(ProbeFault::NoAnswer)?;
         let question = field.question(address).ok_or(ProbeFault::NoAnswer)?;
-        let words = self.ask(&question, Patience::READING).await.map_err(|_| ProbeFault::NoAnswer)?;
+        let words = self.ask(&question, Patience::READING).await.map_err(|error| match error {
+            LineError::Silent => ProbeFault::Silent,
+            LineError::Frame(_) | LineError::Port => ProbeFault::NoAnswer,
+        })?;
         words.first().map(|&word| field.sample(word)).ok_or(ProbeFault::NoAnswer)
     }
 

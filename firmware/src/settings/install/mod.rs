@@ -132,6 +132,17 @@ pub enum Input {
     },
 }
 
+impl Input {
+    /// The device on a line that gives it, among others.
+    #[must_use]
+    pub const fn device(&self) -> Option<u8> {
+        match self {
+            Self::Modbus { address, .. } => Some(*address),
+            Self::Analog(_) | Self::Contact { .. } | Self::Tips { .. } => None,
+        }
+    }
+}
+
 /// How the node gets an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Network {
@@ -219,7 +230,8 @@ impl Installation {
         }
         let mut inputs = heapless::Vec::new();
         for key in keys(KEY_PROBES, PROBES_MAX) {
-            if let Some((plan, input)) = map.value(key, |fields| fields.probe()).await? {
+            if let Some((mut plan, input)) = map.value(key, |fields| fields.probe()).await? {
+                plan.device = input.device();
                 inputs.push((plan.probe, input)).map_err(|_| InstallError::Value(key))?;
                 config.probes.push(plan).map_err(|_| InstallError::Value(key))?;
             }

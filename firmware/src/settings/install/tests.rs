@@ -31,6 +31,7 @@ fn installation() -> Installation {
     let mut analog = ProbePlan::new(ProbeId(0), Metric::SoilMoisture);
     analog.calibration = Some(Calibration::new(&curve).expect("a curve"));
     let mut modbus = ProbePlan::new(ProbeId(1), Metric::SoilTemperature);
+    modbus.device = Some(17);
     modbus.valve = Some(ValveId(1));
     modbus.interval_running_ms = 5000;
     let float = ProbePlan::new(ProbeId(2), Metric::TankFloat);

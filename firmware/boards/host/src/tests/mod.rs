@@ -291,11 +291,13 @@ async fn a_mute_broker_holds_up_no_valve() {
 async fn the_loop_fits_a_small_chip() {
     let store = FlashStore::memory();
     let (_stop, stopping) = watch::channel(false);
-    let setup = BoardSetup::new(SimClock::new(NOW, 1.0), String::new(), store.clone());
+    let mut setup = BoardSetup::new(SimClock::new(NOW, 1.0), String::new(), store.clone());
+    let mut probes = crate::HostProbes::take(&mut setup);
     let mut board = crate::HostBoard::new(setup, stopping);
     let mut connector = crate::net::TcpConnector::new(String::new());
     let mut memory = Box::new(Memory::new());
-    let frame = run(Farm::config(), &mut board, &mut connector, store.partitions(), &mut memory);
+    let partitions = store.partitions();
+    let frame = run(Farm::config(), &mut board, &mut probes, &mut connector, partitions, &mut memory);
     let len = size_of_val(&frame);
     assert!(len < 30_000, "{len} bytes");
     assert!(size_of::<Memory>() < 10_000, "{} bytes", size_of::<Memory>());
