@@ -60,8 +60,8 @@ fn plug_in(flash: FlashStore) -> String {
                 loop {
                     match serve(&mut console, &mut cable, &mut out, &mut flash.installation()).await {
                         Ended::Reboot | Ended::Setup => break,
-                        Ended::Scan(baud) => {
-                            let why = format!("there is no line, at {baud:?}");
+                        Ended::Scan(wanted) => {
+                            let why = format!("there is no line for {wanted:?}");
                             let why: &dyn std::fmt::Display = &why;
                             let mut say = |line: std::fmt::Arguments<'_>| {
                                 std::fmt::Write::write_fmt(&mut out, format_args!("{line}\r\n"))
@@ -150,19 +150,36 @@ fn a_node_is_set_up_by_its_one_time_code() {
     assert!(!refused.status.success());
     assert!(said(&refused).contains("tell the node `set probe.1 soil"), "{}", said(&refused));
     assert!(said(&refused).contains("the node says: the value must be"), "{}", said(&refused));
-    // A scan is of every speed, or of the one that is given.
-    for (setting, wanted) in [
-        (None, "the node says: there is no line, at None"),
-        (Some("baud=9600"), "the node says: there is no line, at Some(9600)"),
-        (Some("baud=12"), "baud=12: the value must be 300 to 115200"),
-        (Some("health_s=60"), "health_s=60: --scan takes no setting but the speed"),
-    ] {
-        let args = ["provision", "--port", &port, "--scan"].into_iter().chain(setting);
-        let out = node(&data, &args.collect::<Vec<_>>());
-        assert!(!out.status.success() && said(&out).contains(wanted), "{setting:?}: {}", said(&out));
-    }
+    check_scans(&data, &port);
     let shown = said(&node(&data, &["provision", "--port", &port, "--show"]));
     assert!(shown.contains("node=n01") && !shown.contains("nuoc sach"), "{shown}");
+}
+
+/// A scan is of every speed, or of the one that is given; without parity, and of the usual addresses.
+fn check_scans(data: &TempDir, port: &str) {
+    const NO_LINE: &str = "the node says: there is no line for Scan";
+    for (settings, wanted) in [
+        (&[][..], "{ baud: None, parity: None, addresses: 1..=10 }"),
+        (&["baud=9600"], "{ baud: Some(9600), parity: None, addresses: 1..=10 }"),
+        (&["parity=odd", "baud=4800"], "{ baud: Some(4800), parity: Odd, addresses: 1..=10 }"),
+        (&["addresses=1-247", "parity=even"], "{ baud: None, parity: Even, addresses: 1..=247 }"),
+        (&["addresses=17"], "{ baud: None, parity: None, addresses: 17..=17 }"),
+        (
+            &["baud=12"],
+            "baud=12: --scan takes baud=9600, parity=none|even|odd and addresses=1-247, each once",
+        ),
+        (&["addresses=0-9"], "addresses=0-9: --scan takes"),
+        (&["baud=even"], "baud=even: --scan takes"),
+        (&["parity=even", "parity=odd"], "parity=even parity=odd: --scan takes"),
+        (
+            &["health_s=60"],
+            "health_s=60: --scan takes baud=9600, parity=none|even|odd and addresses=1-247 alone",
+        ),
+    ] {
+        let out = node(data, &[&["provision", "--port", port, "--scan"], settings].concat());
+        let wanted = if wanted.starts_with('{') { format!("{NO_LINE} {wanted}") } else { wanted.to_owned() };
+        assert!(!out.status.success() && said(&out).contains(&wanted), "{settings:?}: {}", said(&out));
+    }
 }
 
 #[test]

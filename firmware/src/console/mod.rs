@@ -11,7 +11,8 @@
 //! | `wifi SSID PASSWORD` | both at once; an SSID with spaces needs `set wifi_ssid` |
 //! | `broker ADDRESS:PORT`, `node ID`, `key HEX` | `set` of that word |
 //! | `code CODE` | id and key at once, from `giot node add` |
-//! | `scan [BAUD]` | asks the RS485 line who is there, at every usual speed or at one; only while no node runs |
+//! | `scan [BAUD] [PARITY] [FIRST-LAST]` | asks the RS485 line who is there, at every usual speed or at one, without parity or with `even` or
+//! `odd`, at the usual addresses 1-10 or others up to 247; only while no node runs |
 //! | `commit` | writes the draft; the node runs by it after a reboot; refused while settings from over the air are on trial |
 //! | `reboot` | starts again |
 //! | `setup` | starts again without the node, for `scan` |
@@ -28,6 +29,7 @@ pub use bench::{Bench, Ending, attend, close_and_rest, rest};
 pub use code::{CODE_LEN_MAX, CodeError, from_code, to_code};
 pub use serve::{Ended, serve, tell_scan};
 
+use crate::probe::modbus::Scan;
 use crate::settings::words::{self, WordError};
 use crate::settings::{InstallError, Installation};
 use core::fmt;
@@ -43,14 +45,14 @@ const NO_BROKER: &str = "0.0.0.0:0";
 pub const DIGEST_LEN: usize = 8;
 
 /// What the board must do after a line; the reply is complete except where it says so.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// Nothing.
     Done,
     /// Write [`Console::draft`] to its partition, then tell [`Console::committed`].
     Commit,
-    /// Ask the RS485 line at one speed, baud, or `None`: at every usual one; tell what is found, then [`Console::end`].
-    Scan(Option<u32>),
+    /// Ask the RS485 line who is there and tell what is found, then [`Console::end`].
+    Scan(Scan),
     /// Start again.
     Reboot,
     /// Start again without the node.
@@ -195,9 +197,8 @@ impl Console {
                 })
             }
             "code" => return self.take_code(rest, say),
-            "scan" if rest.is_empty() => return Ok(Outcome::Scan(None)),
-            "scan" => match words::baud_of(rest) {
-                Ok(baud) => return Ok(Outcome::Scan(Some(baud))),
+            "scan" => match words::scan_of(rest) {
+                Ok(wanted) => return Ok(Outcome::Scan(wanted)),
                 Err(error) => Err(error),
             },
             "commit" => return self.commit(say),
@@ -283,17 +284,18 @@ pub fn digest(key: &NodeKey) -> heapless::String<DIGEST_LEN> {
     broker_password(key).iter().take(DIGEST_LEN).map(|digit| char::from(*digit)).collect()
 }
 
-const HELP: [&str; 14] = [
+const HELP: [&str; 15] = [
     "show                       every setting but secrets",
     "code CODE                  id and key, from `giot node add`",
     "node ID | key HEX          the same one by one",
     "broker ADDRESS:PORT        where the gateway's broker is",
     "wifi SSID PASSWORD         for boards with a radio",
-    "set WORD VALUE             words: broker prefix network wifi_ssid wifi_password baud meter supply battery",
-    "                           sleep health_s valve.N probe.N curve.N",
+    "set WORD VALUE             words: broker prefix network wifi_ssid wifi_password baud parity meter supply",
+    "                           battery sleep health_s valve.N probe.N curve.N",
     "set valve.0 relay,7200,600",
     "set probe.0 soil_moisture,modbus:1:A,600,60,0",
-    "scan | scan BAUD           who is on the RS485 line (after `setup`)",
+    "scan                       who is on the RS485 line (after `setup`)",
+    "scan 9600 even 1-247       the same at one speed, with a parity, at other addresses than 1-10; each may be left out",
     "commit                     write it",
     "reboot                     run by it",
     "setup                      start without the node",

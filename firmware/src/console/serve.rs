@@ -1,7 +1,7 @@
 //! The console's loop: bytes in, lines out, flash in between. It ends only for what the board must do itself.
 
 use super::{Console, Outcome};
-use crate::probe::modbus::{BAUDS, Line, LineError, SCAN_ADDRESSES, Sighting, Speed, scan};
+use crate::probe::modbus::{Format, Line, LineError, Scan, Sighting, scan};
 use crate::settings::{Installation, is_on_trial};
 use core::fmt;
 use embassy_time::Timer;
@@ -14,10 +14,10 @@ const REST_MS: u64 = 100;
 const ON_TRIAL: &str = "settings from over the air are on trial: wait until they are kept or given back";
 
 /// What the board must do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ended {
-    /// [`tell_scan`] at this speed, baud, or at every usual one, or say why not with [`Console::end`]; the console goes on afterwards.
-    Scan(Option<u32>),
+    /// [`tell_scan`] of this, or say why not with [`Console::end`]; the console goes on afterwards.
+    Scan(Scan),
     /// Start again.
     Reboot,
     /// Start again without the node.
@@ -47,7 +47,7 @@ pub async fn serve<R: Read, W: fmt::Write, F: MultiwriteNorFlash>(
             let Ok(outcome) = console.handle_byte(*byte, &mut say) else { continue };
             let ended = match outcome {
                 Outcome::Done => None,
-                Outcome::Scan(baud) => Some(Ended::Scan(baud)),
+                Outcome::Scan(wanted) => Some(Ended::Scan(wanted)),
                 Outcome::Reboot => Some(Ended::Reboot),
                 Outcome::Setup => Some(Ended::Setup),
                 Outcome::Commit => {
@@ -79,19 +79,17 @@ pub async fn serve<R: Read, W: fmt::Write, F: MultiwriteNorFlash>(
     }
 }
 
-/// Asks the RS485 line who is there, at one speed or at every usual one, tells every answer, and ends the reply to `scan`.
-pub async fn tell_scan<S: Read + Write + Speed, W: fmt::Write>(
+/// Asks the RS485 line who is there, tells every answer, and ends the reply to `scan`.
+pub async fn tell_scan<S: Read + Write + Format, W: fmt::Write>(
     line: &mut Line<S>,
-    baud: Option<u32>,
+    wanted: &Scan,
     output: &mut W,
 ) {
     let tell = |sighting: Sighting| {
         // Nobody may be listening.
         let _heard = write!(output, "= {sighting}\r\n");
     };
-    let usual = if baud.is_none() { &BAUDS[..] } else { &[] };
-    let outcome = scan(line, baud.into_iter().chain(usual.iter().copied()), SCAN_ADDRESSES, tell);
-    let ended: Result<(), &dyn fmt::Display> = match outcome.await {
+    let ended: Result<(), &dyn fmt::Display> = match scan(line, wanted, tell).await {
         Ok(()) | Err(LineError::Silent | LineError::Frame(_)) => Ok(()),
         Err(LineError::Port) => Err(&"the serial port of the line failed"),
     };

@@ -1,6 +1,7 @@
 //! What a person can say at the console, and that nothing else gets anywhere.
 
 use super::*;
+use crate::probe::modbus::Parity;
 use std::string::{String, ToString};
 use std::vec::Vec;
 use std::{format, vec};
@@ -83,13 +84,22 @@ fn the_board_is_told_what_to_do() {
     let mut console = fresh();
     let (replies, outcomes) = say(
         &mut console,
-        "scan\nscan 9600\nscan 12\nscan fast\nsetup\nreboot\nfactory-reset\nfactory-reset yes\n",
+        "scan\nscan 9600\nscan even 11-247\nscan 12\nscan fast\nsetup\nreboot\nfactory-reset\nfactory-reset yes\n",
     );
-    let scans = [Outcome::Scan(None), Outcome::Scan(Some(9600))];
-    assert_eq!(outcomes[..2], scans);
-    assert_eq!(outcomes[2..], [Outcome::Setup, Outcome::Reboot, Outcome::FactoryReset]);
+    let usual = Scan::default();
+    let scans = [
+        usual.clone(),
+        Scan { baud: Some(9600), ..usual.clone() },
+        Scan { parity: Parity::Even, addresses: 11..=247, ..usual },
+    ];
+    assert_eq!(outcomes[..3], scans.map(Outcome::Scan));
+    assert_eq!(outcomes[3..], [Outcome::Setup, Outcome::Reboot, Outcome::FactoryReset]);
     assert_eq!(replies.len(), 5, "{replies:?}");
-    assert_eq!(replies[..2], ["=error the value must be 300 to 115200"; 2]);
+    assert_eq!(replies[0], "=error the value must be 300 to 115200");
+    assert!(
+        replies[1].starts_with("=error the value must be [BAUD] [none|even|odd] [FIRST-LAST]"),
+        "{replies:?}"
+    );
     assert!(replies[4].starts_with("=error this forgets"), "{replies:?}");
 }
 

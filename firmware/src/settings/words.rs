@@ -10,6 +10,7 @@
 //! | `network` | `dhcp`, or `ADDRESS/LENGTH,ROUTER` |
 //! | `wifi_ssid`, `wifi_password` | the wireless network; nothing: none, open |
 //! | `baud` | speed of the RS485 line |
+//! | `parity` | its parity: `none`, `even` or `odd` |
 //! | `meter` | `PROBE,MICROLITRES_PER_PULSE`, or `none` |
 //! | `supply` | `CLOSE_BELOW_MV,OPEN_FROM_MV`, or `none` |
 //! | `battery` | `lifepo4`, `lead` or `liion`, then `,CELLS,OHMS_ABOVE,OHMS_BELOW`; or `none` |
@@ -28,7 +29,7 @@ use super::rekey;
 use super::{
     Input, Installation, MeterPlan, Network, ProbePlan, SleepPlan, SupplyPlan, ValveKind, ValvePlan, Wifi,
 };
-use crate::probe::modbus::Preset;
+use crate::probe::modbus::{ADDRESSES, Parity, Preset, Scan};
 use crate::probe::{AnalogPlan, BatteryPlan, Chemistry, SAMPLES_MAX};
 use core::fmt::{self, Write};
 use core::net::{Ipv4Addr, SocketAddrV4};
@@ -123,6 +124,7 @@ pub fn set(made: &mut Installation, word: &str, value: &str) -> Result<(), WordE
             made.wifi = Some(Wifi::new(ssid, value).ok_or(form)?);
         }
         "baud" => made.baud = baud_of(value)?,
+        "parity" => made.parity = parity_of(value)?,
         "meter" => config.meter = optional(value, meter_of)?,
         "supply" => config.supply = optional(value, supply_of)?,
         "battery" => config.battery = optional(value, battery_of)?,
@@ -174,6 +176,9 @@ pub fn show<E>(made: &Installation, mut tell: impl FnMut(&str, &str) -> Result<(
         line(format_args!("wifi_ssid"), format_args!("{}", wifi.ssid()))?;
     }
     line(format_args!("baud"), format_args!("{}", made.baud))?;
+    if made.parity != Parity::None {
+        line(format_args!("parity"), format_args!("{}", made.parity.name()))?;
+    }
     if let Some(meter) = config.meter {
         line(format_args!("meter"), format_args!("{},{}", meter.probe.0, meter.microlitres_per_pulse))?;
     }
@@ -326,7 +331,7 @@ fn input_of(text: &str) -> Option<Input> {
         "modbus" => {
             let preset = parts.next()?;
             let preset = Preset::ALL.into_iter().find(|known| known.letter() == preset)?;
-            Input::Modbus { address: within(channel, 1, 247)?, preset }
+            Input::Modbus { address: within(channel, *ADDRESSES.start(), *ADDRESSES.end())?, preset }
         }
         "analog" => {
             let mut plan = AnalogPlan::new(channel.parse().ok()?);
@@ -461,6 +466,41 @@ pub fn baud_of(value: &str) -> Result<u32, WordError> {
     number(value, 300, 115_200, "300 to 115200")
 }
 
+/// Parity of an RS485 line.
+///
+/// # Errors
+/// [`WordError::Value`] for another word.
+pub fn parity_of(value: &str) -> Result<Parity, WordError> {
+    Parity::from_name(value).ok_or(WordError::Value("none, even or odd"))
+}
+
+/// What a scan is to look at: a speed, a parity, addresses, each of them once or not.
+///
+/// # Errors
+/// [`WordError::Value`] for another word, or a number out of bounds.
+pub fn scan_of(text: &str) -> Result<Scan, WordError> {
+    const FORM: WordError = WordError::Value(
+        "[BAUD] [none|even|odd] [FIRST-LAST], such as 9600 even 1-247; each may be left out",
+    );
+    let mut scan = Scan::default();
+    let (mut has_parity, mut has_addresses) = (false, false);
+    for word in text.split_ascii_whitespace() {
+        if let Some(parity) = Parity::from_name(word).filter(|_| !has_parity) {
+            scan.parity = parity;
+            has_parity = true;
+        } else if let Some((first, last)) = word.split_once('-').filter(|_| !has_addresses) {
+            let first = within(first, *ADDRESSES.start(), *ADDRESSES.end()).ok_or(FORM)?;
+            scan.addresses = first..=within(last, first, *ADDRESSES.end()).ok_or(FORM)?;
+            has_addresses = true;
+        } else if scan.baud.is_none() && word.starts_with(|first: char| first.is_ascii_digit()) {
+            scan.baud = Some(baud_of(word)?);
+        } else {
+            return Err(FORM);
+        }
+    }
+    Ok(scan)
+}
+
 fn optional<T>(value: &str, read: impl FnOnce(&str) -> Result<T, WordError>) -> Result<Option<T>, WordError> {
     if value == "none" { Ok(None) } else { read(value).map(Some) }
 }
@@ -514,7 +554,7 @@ mod tests {
     }
 
     const ALL: &str = "broker=192.168.1.5:1883\nprefix=htx/giot\nnetwork=192.168.1.20/24,192.168.1.1\n\
-        wifi_ssid=HTX Moc Chau\nwifi_password=man, 1=2 nuoc\nbaud=9600\nmeter=9,10000\nsupply=3300,3500\n\
+        wifi_ssid=HTX Moc Chau\nwifi_password=man, 1=2 nuoc\nbaud=9600\nparity=even\nmeter=9,10000\nsupply=3300,3500\n\
         battery=lifepo4,4,300,100\nsleep=3000,30000\nhealth_s=900\nvalve.0=relay,7200,600\nvalve.3=latching,600,60\n\
         probe.0=soil_moisture,analog:2:300:9,600,60,3\nprobe.1=soil_temperature,modbus:17:B,600,60\n\
         probe.2=tank_float,contact:0:1000:inverted,3600,3600\nprobe.3=rain,tips:1:200,300,300\n\
@@ -543,7 +583,7 @@ mod tests {
         let made = changed(&bare(), ALL).expect("all of it");
         let back = "network=dhcp\nwifi_ssid=\nmeter=none\nsupply=none\nbattery=none\nsleep=none\nvalve.0=none\nvalve.3=none\n\
             probe.0=none\nprobe.1=none\nprobe.2=none\nprobe.3=none\nbroker=10.0.0.1:1883\nprefix=giot/v1\n\
-            health_s=3600\nbaud=4800";
+            health_s=3600\nbaud=4800\nparity=none";
         assert_eq!(shown(&changed(&made, back).expect("back")), shown(&bare()));
         let other = changed(&made, "probe.0=soil_moisture,analog:5,60,60").expect("another channel");
         assert!(other.config.probes[0].calibration.is_some(), "the curve stays");
@@ -565,6 +605,8 @@ mod tests {
             "network=1.2.3.4/33,1.2.3.1",
             "baud=0",
             "baud=fast",
+            "parity=",
+            "parity=mark",
             "meter=9",
             "meter=9,0",
             "supply=3500,3300",
@@ -628,6 +670,20 @@ mod tests {
             set(&mut base, &format!("valve.{valve}"), "relay,1,1").expect("room");
         }
         assert_eq!(set(&mut base, "valve.8", "relay,1,1"), Err(WordError::Full));
+    }
+
+    #[test]
+    fn a_scan_is_told_what_to_look_at() {
+        let wanted = |baud, parity, addresses| Ok(Scan { baud, parity, addresses });
+        assert_eq!(scan_of(""), Ok(Scan::default()));
+        assert_eq!(scan_of("9600"), wanted(Some(9600), Parity::None, 1..=10));
+        assert_eq!(scan_of("even 9600 1-247"), wanted(Some(9600), Parity::Even, 1..=247));
+        assert_eq!(scan_of(" 17-17  odd"), wanted(None, Parity::Odd, 17..=17));
+        for bad in
+            ["0-9", "9-1", "1-248", "1-", "-9", "-", "even odd", "9600 4800", "1-2 3-4", "mark", "9", "9e9"]
+        {
+            assert!(scan_of(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

@@ -30,7 +30,7 @@ use giot_shared::metric::Metric;
 use giot_shared::wire::NodeKey;
 use giot_tests::giot::{self, wait_for};
 use giot_tests::node::{HARD_MAX_S, Kit, PATIENCE};
-use giot_tests::qemu::{Chip, HOST, PROBE_ADDRESS, PULSE_UL, image};
+use giot_tests::qemu::{Chip, HOST, Manner, Neighbour, PROBE_ADDRESS, PULSE_UL, image};
 use std::time::Duration;
 
 /// How late a busy machine may be in noticing that a lease is over.
@@ -380,6 +380,15 @@ fn a_node_from_the_shop_is_set_up_over_its_cable_and_joins() {
     ] {
         assert!(said(&found).contains(line), "{line} in {}", said(&found));
     }
+    // So is one beyond the usual addresses; this line carries no parity, and the port takes any.
+    chip.soil.connect(Neighbour { address: 246, registers: (0, vec![512, 245, 30]), manner: Manner::Plain });
+    let elsewhere = ["baud=9600", "parity=even", "addresses=244-247"];
+    let found = node(&farm, &[&["provision", "--port", &port, "--scan"], &elsewhere[..]].concat());
+    for line in ["scanning at 9600 baud, even parity", "9600 baud, address 246, map A: soil_moisture 51.20 %"]
+    {
+        assert!(said(&found).contains(line), "{line} in {}", said(&found));
+    }
+    assert!(!said(&found).contains("address 3"), "{}", said(&found));
     let (_, mqtt_port) = farm.mqtt.rsplit_once(':').unwrap();
     let broker = format!("{HOST}:{mqtt_port}");
     let settings = [
@@ -387,6 +396,7 @@ fn a_node_from_the_shop_is_set_up_over_its_cable_and_joins() {
         "probe.0=soil_moisture,modbus:1:A,2,1,0",
         "probe.1=soil_temperature,modbus:1:A,2,1",
         "meter=9,10000",
+        "parity=even",
     ];
     let wrong = node(&farm, &["provision", "--port", &port, "--node", NODE, "--broker", "giot.local:1883"]);
     assert!(said(&wrong).contains("the value must be ADDRESS:PORT"), "{}", said(&wrong));
@@ -399,7 +409,9 @@ fn a_node_from_the_shop_is_set_up_over_its_cable_and_joins() {
     assert!(said(&told).contains("v01 is set up and runs"), "{}", said(&told));
     chip.until_welcomed(PATIENCE);
     let shown = node(&farm, &["provision", "--port", &port, "--show"]);
-    for line in ["node=v01", "valve.0=relay,7200,600", &format!("broker={broker}"), "key_digest="] {
+    for line in
+        ["node=v01", "valve.0=relay,7200,600", "parity=even", &format!("broker={broker}"), "key_digest="]
+    {
         assert!(said(&shown).contains(line), "{line} in {}", said(&shown));
     }
     assert!(!said(&shown).contains(&farm.kit().key.0.iter().map(|b| format!("{b:02x}")).collect::<String>()));

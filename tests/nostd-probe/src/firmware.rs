@@ -16,7 +16,7 @@ use giot_firmware::board::{
 };
 use giot_firmware::coil::{Latching, Relay};
 use giot_firmware::console::{Bench, Console, Ending, attend, serve};
-use giot_firmware::probe::modbus::{BAUDS, Line, Preset, SCAN_ADDRESSES, Speed, scan};
+use giot_firmware::probe::modbus::{Format, Line, Parity, Preset, Scan, scan};
 use giot_firmware::probe::{
     Adc, Analog, AnalogPlan, BatteryPlan, Chemistry, Contacts, PULSE_US_MIN, ProbeFault, PulsePin, Sample,
     Tips,
@@ -54,7 +54,7 @@ fn drivers(seed: u32) -> u32 {
     let installed = is_ready(pin!(Installation::load(Blank(seed.to_le_bytes()[0]))));
     let mut line = Line::new(Silence);
     let sampled = is_ready(pin!(line.sample(1, Preset::A, Metric::SoilMoisture)));
-    let scanned = is_ready(pin!(scan(&mut line, BAUDS, SCAN_ADDRESSES, |sighting| {
+    let scanned = is_ready(pin!(scan(&mut line, &Scan::default(), |sighting| {
         black_box(sighting);
     })));
     let driven = is_ready(pin!(Latching::new(Power, Power).drive(true, 1)));
@@ -244,9 +244,9 @@ impl embedded_io_async::Read for Silence {
     }
 }
 
-impl Speed for Silence {
-    fn set_speed(&mut self, baud: u32) -> bool {
-        black_box(baud) > 0
+impl Format for Silence {
+    fn set_format(&mut self, baud: u32, parity: Parity) -> bool {
+        black_box((baud, parity)).0 > 0
     }
 }
 

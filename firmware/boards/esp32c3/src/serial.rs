@@ -4,8 +4,8 @@ use embedded_io_async::{ErrorType, Read, Write};
 use esp_hal::Async;
 use esp_hal::gpio::{Level, Output, OutputConfig};
 use esp_hal::peripherals::{GPIO10, GPIO20, GPIO21, UART1};
-use esp_hal::uart::{Config, IoError, Uart};
-use giot_firmware::probe::modbus::Speed;
+use esp_hal::uart::{self, Config, IoError, Uart};
+use giot_firmware::probe::modbus::{Format, Parity};
 use giot_firmware::settings::BAUD_DEFAULT;
 
 /// Errors of the receiver in a row that are passed over: more than the driver's switching makes.
@@ -26,19 +26,24 @@ impl Serial {
         driver: GPIO10<'static>,
     ) -> Option<Self> {
         let driver = Output::new(driver, Level::Low, OutputConfig::default());
-        let uart = Uart::new(uart, at(BAUD_DEFAULT)).ok()?;
+        let uart = Uart::new(uart, at(BAUD_DEFAULT, Parity::None)).ok()?;
         Some(Self { uart: uart.with_rx(receive).with_tx(send).into_async(), driver })
     }
 }
 
-impl Speed for Serial {
-    fn set_speed(&mut self, baud: u32) -> bool {
-        self.uart.apply_config(&at(baud)).is_ok()
+impl Format for Serial {
+    fn set_format(&mut self, baud: u32, parity: Parity) -> bool {
+        self.uart.apply_config(&at(baud, parity)).is_ok()
     }
 }
 
-fn at(baud: u32) -> Config {
-    Config::default().with_baudrate(baud)
+fn at(baud: u32, parity: Parity) -> Config {
+    let parity = match parity {
+        Parity::None => uart::Parity::None,
+        Parity::Even => uart::Parity::Even,
+        Parity::Odd => uart::Parity::Odd,
+    };
+    Config::default().with_baudrate(baud).with_parity(parity)
 }
 
 /// The driver, on; off when it is dropped, by whatever way: a line that is held lets nobody answer.

@@ -13,7 +13,7 @@ use core::pin::pin;
 use embassy_sync::blocking_mutex::raw::CriticalSectionRawMutex;
 use giot_firmware::apart::apart;
 use giot_firmware::console::{self as library, Console, Ending};
-use giot_firmware::probe::modbus::{Line, Speed};
+use giot_firmware::probe::modbus::{Format, Line, Parity};
 use giot_firmware::settings::{Installation, NoNode, Setup, Start};
 use giot_shared::wire::ResetCause;
 
@@ -66,9 +66,9 @@ pub(crate) struct Bench {
 
 impl Bench {
     /// The RS485 line at a speed; it stays here when it cannot have it.
-    fn line_at(&mut self, baud: u32) -> Option<Line<Serial>> {
-        let has_speed = self.rs485.as_mut().is_some_and(|line| line.port().set_speed(baud));
-        self.rs485.take_if(|_| has_speed)
+    fn line_at(&mut self, baud: u32, parity: Parity) -> Option<Line<Serial>> {
+        let has_format = self.rs485.as_mut().is_some_and(|line| line.port().set_format(baud, parity));
+        self.rs485.take_if(|_| has_format)
     }
 
     /// What the node needs of this board, and the line at its speed.
@@ -84,7 +84,7 @@ impl Bench {
         if !made.inputs.iter().all(|(_, input)| has_input(*input)) {
             return Err(LACKS_INPUT);
         }
-        let line = self.line_at(made.baud).ok_or("the RS485 line cannot have this speed")?;
+        let line = self.line_at(made.baud, made.parity).ok_or("the RS485 line cannot have this speed")?;
         Ok((broker, line))
     }
 

@@ -11,7 +11,7 @@ use critical_section::Mutex;
 use embassy_sync::blocking_mutex::raw::CriticalSectionRawMutex;
 use embassy_sync::waitqueue::GenericAtomicWaker;
 use embedded_io_async::{ErrorType, Read, Write};
-use giot_firmware::probe::modbus::Speed;
+use giot_firmware::probe::modbus::{Format, Parity};
 
 const PCI_SERIAL: Id = Id(0x0002_1b36);
 /// Any ports that nobody else has.
@@ -27,6 +27,8 @@ const LINE_STATUS: usize = 5;
 const INTERRUPT_ON_DATA: u8 = 0x01;
 const FIFO_ON_AND_CLEAR: u8 = 0x07;
 const EIGHT_BITS: u8 = 0x03;
+const WITH_PARITY: u8 = 0x08;
+const EVEN: u8 = 0x10;
 /// Makes the first two registers the divisor.
 const DIVISOR_ACCESS: u8 = 0x80;
 /// Lets the interrupt out of the chip.
@@ -62,7 +64,7 @@ impl Serial {
         bus.place_ports(device, 0, PORT);
         let registers = PCI_PORTS.at(PORT as usize);
         let mut serial = Self { registers };
-        serial.set_speed(baud);
+        serial.set_format(baud, Parity::None);
         registers.write8(FIFO_CONTROL, FIFO_ON_AND_CLEAR);
         registers.write8(MODEM_CONTROL, OUT_2);
         critical_section::with(|section| PORT_STATE.borrow_ref_mut(section).registers = Some(registers));
@@ -72,14 +74,19 @@ impl Serial {
     }
 }
 
-impl Speed for Serial {
-    fn set_speed(&mut self, baud: u32) -> bool {
+impl Format for Serial {
+    fn set_format(&mut self, baud: u32, parity: Parity) -> bool {
         let [_, _, high, low] = (BAUD_BASE / baud.clamp(300, BAUD_BASE)).to_be_bytes();
         let enabled = self.registers.read8(INTERRUPT_ENABLE);
         self.registers.write8(LINE_CONTROL, DIVISOR_ACCESS);
         self.registers.write8(DATA, low);
         self.registers.write8(INTERRUPT_ENABLE, high);
-        self.registers.write8(LINE_CONTROL, EIGHT_BITS);
+        let parity = match parity {
+            Parity::None => 0,
+            Parity::Even => WITH_PARITY | EVEN,
+            Parity::Odd => WITH_PARITY,
+        };
+        self.registers.write8(LINE_CONTROL, EIGHT_BITS | parity);
         self.registers.write8(INTERRUPT_ENABLE, enabled);
         true
     }

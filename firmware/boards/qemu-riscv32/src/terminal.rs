@@ -13,7 +13,7 @@ use core::pin::pin;
 use embassy_sync::blocking_mutex::raw::CriticalSectionRawMutex;
 use giot_firmware::apart::apart;
 use giot_firmware::console::{self as library, Ending};
-use giot_firmware::probe::modbus::{Line, Speed};
+use giot_firmware::probe::modbus::{Format, Line};
 use giot_firmware::settings::{Installation, NoNode, Setup, Start};
 use giot_shared::wire::ResetCause;
 
@@ -64,7 +64,7 @@ impl Bench {
         if !has_inputs(&made.inputs) {
             return Err(LACKS_INPUT);
         }
-        if !self.rs485.port().set_speed(made.baud) {
+        if !self.rs485.port().set_format(made.baud, made.parity) {
             return Err("the RS485 line cannot have this speed");
         }
         Ok(broker)

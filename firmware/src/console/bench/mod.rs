@@ -5,7 +5,7 @@
 
 use super::{Console, Ended, serve, tell_scan};
 use crate::board::Outputs;
-use crate::probe::modbus::{Line, Speed};
+use crate::probe::modbus::{Format, Line};
 use crate::run::close_without_node;
 use crate::settings::{Installation, NoNode};
 use core::fmt::{self, Display};
@@ -113,7 +113,7 @@ pub struct Bench<R, W, F, S, D> {
     pub log: fn(fmt::Arguments<'_>),
 }
 
-impl<R: Read, W: fmt::Write, F: MultiwriteNorFlash, S: Read + Write + Speed, D: FnMut()>
+impl<R: Read, W: fmt::Write, F: MultiwriteNorFlash, S: Read + Write + Format, D: FnMut()>
     Bench<R, W, F, S, D>
 {
     /// Closes every valve, says why there is no node, and serves a person at the console until he wants the board to start again. Gives
@@ -131,8 +131,8 @@ impl<R: Read, W: fmt::Write, F: MultiwriteNorFlash, S: Read + Write + Speed, D: 
             let Some(mut console) = Console::new(installed) else { return false };
             loop {
                 match (serve(&mut console, &mut input, &mut output, &mut place).await, line.as_mut()) {
-                    (Ended::Scan(baud), Some(line)) => {
-                        tell_scan(line, baud, &mut output).await;
+                    (Ended::Scan(wanted), Some(line)) => {
+                        tell_scan(line, &wanted, &mut output).await;
                     }
                     (Ended::Scan(_), None) => refuse(&"the RS485 line cannot be opened", &mut output),
                     (Ended::Reboot, _) => return false,

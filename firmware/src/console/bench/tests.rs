@@ -4,7 +4,7 @@ use super::*;
 use crate::board::{Drive, DriveFault};
 use crate::hand_clock::{block_on, now_ms};
 use crate::nor::{Nor, Power};
-use crate::probe::modbus::BAUDS;
+use crate::probe::modbus::{BAUDS, Parity};
 use crate::settings::words;
 use core::convert::Infallible;
 use embassy_sync::blocking_mutex::raw::NoopRawMutex;
@@ -99,8 +99,8 @@ impl Write for Lonely {
     }
 }
 
-impl Speed for Lonely {
-    fn set_speed(&mut self, _: u32) -> bool {
+impl Format for Lonely {
+    fn set_format(&mut self, _: u32, _: Parity) -> bool {
         true
     }
 }

@@ -15,7 +15,7 @@ mod scan;
 
 pub use frame::{ANSWER_LEN_MAX, FrameError, Function, QUESTION_LEN, Question, REGISTERS_MAX, Words};
 pub use map::{Field, Preset};
-pub use scan::{BAUDS, Found, SCAN_ADDRESSES, ShownWords, Sighting, scan};
+pub use scan::{ADDRESSES, BAUDS, Found, SCAN_ADDRESSES, Scan, ShownWords, Sighting, scan};
 
 use crate::probe::{ProbeFault, Sample};
 use core::task::Poll;
@@ -46,10 +46,56 @@ impl Patience {
     pub const SCAN: Self = Self { answer_ms: 300, n_tries: 1 };
 }
 
-/// A serial port whose speed can be changed, with 8 data bits, no parity, 1 stop bit.
-pub trait Speed {
-    /// Changes the speed; gives whether the port can have it, and where not, it keeps the one before.
-    fn set_speed(&mut self, baud: u32) -> bool;
+/// The ninth bit of a character on the line.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Parity {
+    /// There is none, as in most probes.
+    #[default]
+    None = 0,
+    /// Makes the number of ones even: what Modbus over Serial Line V1.02 §2.5.1 wants of every device.
+    Even = 1,
+    /// Makes it odd.
+    Odd = 2,
+}
+
+impl Parity {
+    /// Every parity.
+    pub const ALL: [Self; 3] = [Self::None, Self::Even, Self::Odd];
+
+    /// The parity of a stored code.
+    #[must_use]
+    pub fn from_code(code: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|parity| parity.code() == code)
+    }
+
+    /// The code that is stored for it.
+    #[must_use]
+    pub const fn code(self) -> u8 {
+        self as u8
+    }
+
+    /// The word for it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Even => "even",
+            Self::Odd => "odd",
+        }
+    }
+
+    /// The parity that a word stands for.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|parity| parity.name() == name)
+    }
+}
+
+/// A serial port whose format can be changed, with 8 data bits and 1 stop bit.
+pub trait Format {
+    /// Changes speed and parity; gives whether the port can have them, and where not, it keeps those before.
+    fn set_format(&mut self, baud: u32, parity: Parity) -> bool;
 }
 
 /// Why a question got no answer.

@@ -3,20 +3,25 @@
 //! It decides nothing: two families answer the same question with other meanings, so a person looks at the values. Of a device that
 //! says anything, the first registers are shown as they are, so that one whose map is not known here can be found out.
 //!
-//! All of it has an end: silence costs 0.32 s a question and two questions an address, which is 6.4 s a speed. A device that answers
-//! costs less than a second more, one that keeps silent about what it has not 16 s at most.
+//! All of it has an end: silence costs 0.32 s a question and two questions an address, which is 6.4 s a speed for the usual addresses and
+//! 160 s for all that there are. A device that answers costs less than a second more, one that keeps silent about what it has not 16 s at
+//! most.
 
 use super::frame::{FrameError, Function, Question, Words};
-use super::{Line, LineError, Patience, Preset, Speed};
+use super::{Format, Line, LineError, Parity, Patience, Preset};
 use core::fmt;
 use core::ops::RangeInclusive;
 use embedded_io_async::{Read, Write};
 
-/// Speeds in which soil probes are sold, most usual first, baud, 8 data bits, no parity, 1 stop bit.
+/// Speeds in which soil probes are sold, most usual first, baud, 8 data bits, 1 stop bit.
 pub const BAUDS: [u32; 6] = [4800, 9600, 2400, 19_200, 38_400, 115_200];
 
-/// Addresses that are looked at: probes come with 1, and installers count up.
+/// Addresses that are looked at where nobody says others: probes come with 1, and installers count up.
 pub const SCAN_ADDRESSES: RangeInclusive<u8> = 1..=10;
+/// All that a device can have (Modbus over Serial Line V1.02 §2.2).
+pub const ADDRESSES: RangeInclusive<u8> = 1..=247;
+/// Addresses between two words about how far it is.
+const STEP: usize = 10;
 
 /// Registers that are shown of a device, from 0: what the maps of soil probes known here hold, and some of what is between.
 const SHOWN: usize = 48;
@@ -28,14 +33,33 @@ const SILENCES_MAX: u8 = 3;
 /// Registers of one line; `None`: the device gives no such register.
 pub type ShownWords = heapless::Vec<Option<u16>, { SHOWN_A_LINE as usize }>;
 
+/// What is to be looked at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Scan {
+    /// One speed, baud; `None`: every usual one.
+    pub baud: Option<u32>,
+    /// The parity.
+    pub parity: Parity,
+    /// The addresses.
+    pub addresses: RangeInclusive<u8>,
+}
+
+impl Default for Scan {
+    fn default() -> Self {
+        Self { baud: None, parity: Parity::None, addresses: SCAN_ADDRESSES }
+    }
+}
+
 /// What a scan has to tell.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Sighting {
-    /// It goes on at this speed, baud.
-    At(u32),
-    /// The port cannot have this speed, baud.
-    NoSuchSpeed(u32),
-    /// A device answered in a map, at this speed.
+    /// It goes on at this speed, baud, with this parity.
+    At(u32, Parity),
+    /// It goes on from this address.
+    From(u8),
+    /// The port cannot have this speed, baud, with this parity.
+    NoSuchFormat(u32, Parity),
+    /// A device answered in a map, at this speed, baud.
     Found(u32, Found),
     /// Registers of a device in no map.
     Registers {
@@ -72,9 +96,18 @@ impl Found {
 impl fmt::Display for Sighting {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::At(baud) => write!(f, "scanning at {baud} baud"),
-            Self::NoSuchSpeed(baud) => {
+            Self::At(baud, Parity::None) => write!(f, "scanning at {baud} baud"),
+            Self::At(baud, parity) => write!(f, "scanning at {baud} baud, {} parity", parity.name()),
+            Self::From(address) => write!(f, "scanning addresses from {address} on"),
+            Self::NoSuchFormat(baud, Parity::None) => {
                 write!(f, "not scanning at {baud} baud: the port cannot have this speed")
+            }
+            Self::NoSuchFormat(baud, parity) => {
+                write!(
+                    f,
+                    "not scanning at {baud} baud: the port cannot have it with {} parity",
+                    parity.name()
+                )
             }
             Self::Found(baud, found) => write!(f, "{baud} baud, {found}"),
             Self::Registers { address, function, first, words } => {
@@ -125,23 +158,26 @@ impl fmt::Display for Decimal {
     }
 }
 
-/// Asks every address in every map at every speed, and tells each answer as it comes.
+/// Asks every address in every map, and tells each answer as it comes.
 ///
 /// # Errors
 /// [`LineError::Port`] when the serial port failed.
-pub async fn scan<S: Read + Write + Speed>(
+pub async fn scan<S: Read + Write + Format>(
     line: &mut Line<S>,
-    bauds: impl IntoIterator<Item = u32>,
-    addresses: RangeInclusive<u8>,
+    wanted: &Scan,
     mut tell: impl FnMut(Sighting),
 ) -> Result<(), LineError> {
-    for baud in bauds {
-        if !line.port().set_speed(baud) {
-            tell(Sighting::NoSuchSpeed(baud));
+    let usual = if wanted.baud.is_none() { &BAUDS[..] } else { &[] };
+    for baud in wanted.baud.into_iter().chain(usual.iter().copied()) {
+        if !line.port().set_format(baud, wanted.parity) {
+            tell(Sighting::NoSuchFormat(baud, wanted.parity));
             continue;
         }
-        tell(Sighting::At(baud));
-        for address in addresses.clone() {
+        tell(Sighting::At(baud, wanted.parity));
+        for (number, address) in wanted.addresses.clone().enumerate() {
+            if number > 0 && number % STEP == 0 {
+                tell(Sighting::From(address));
+            }
             if ask_in_maps(line, address, |found| tell(Sighting::Found(baud, found))).await? {
                 show(line, address, &mut tell).await?;
             }

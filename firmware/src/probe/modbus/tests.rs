@@ -213,7 +213,8 @@ struct Scripted<F> {
     n_asked: usize,
     /// Speed of the port, and the one that the device hears; `None`: any.
     baud: u32,
-    hears: Option<u32>,
+    parity: Parity,
+    hears: Option<(u32, Parity)>,
 }
 
 impl<F: FnMut(usize, &[u8]) -> Vec<(u64, Vec<u8>)>> Scripted<F> {
@@ -224,6 +225,7 @@ impl<F: FnMut(usize, &[u8]) -> Vec<(u64, Vec<u8>)>> Scripted<F> {
             coming: VecDeque::new(),
             n_asked: 0,
             baud: 4800,
+            parity: Parity::None,
             hears: None,
         })
     }
@@ -256,7 +258,7 @@ impl<F: FnMut(usize, &[u8]) -> Vec<(u64, Vec<u8>)>> Write for Scripted<F> {
     async fn flush(&mut self) -> Result<(), Infallible> {
         let asked = core::mem::take(&mut self.asked);
         self.n_asked += 1;
-        if self.hears.is_some_and(|baud| baud != self.baud) {
+        if self.hears.is_some_and(|format| format != (self.baud, self.parity)) {
             return Ok(());
         }
         for (after_ms, answer) in (self.device)(self.n_asked - 1, &asked) {
@@ -267,11 +269,11 @@ impl<F: FnMut(usize, &[u8]) -> Vec<(u64, Vec<u8>)>> Write for Scripted<F> {
 }
 
 /// As a chip whose divisor ends at 38 400 baud.
-impl<F> Speed for Scripted<F> {
-    fn set_speed(&mut self, baud: u32) -> bool {
+impl<F> Format for Scripted<F> {
+    fn set_format(&mut self, baud: u32, parity: Parity) -> bool {
         let has_it = baud <= 38_400;
         if has_it {
-            self.baud = baud;
+            (self.baud, self.parity) = (baud, parity);
         }
         has_it
     }
@@ -360,13 +362,16 @@ fn a_scan_finds_who_is_there_and_in_which_maps() {
         _ => Vec::new(),
     });
     let mut told = Vec::new();
-    let outcome = block_on(scan(&mut line, [9600], SCAN_ADDRESSES, |one| match one {
+    let wanted = Scan { baud: Some(9600), ..Scan::default() };
+    let outcome = block_on(scan(&mut line, &wanted, |one| match one {
         Sighting::Found(9600, one) => {
             let answer = one.answer.as_ref().map(|words| words[0]);
             told.push(format!("{} {:?} {answer:?} {}", one.address, one.preset, one.is_plausible()));
         }
-        Sighting::At(9600) | Sighting::Registers { .. } => {}
-        Sighting::At(_) | Sighting::NoSuchSpeed(_) | Sighting::Found(..) => panic!("{one}"),
+        Sighting::At(9600, Parity::None) | Sighting::Registers { .. } => {}
+        Sighting::At(..) | Sighting::From(_) | Sighting::NoSuchFormat(..) | Sighting::Found(..) => {
+            panic!("{one}")
+        }
     }));
     assert_eq!(outcome, Ok(()));
     // 65.8 as hundredths of a degree and -10.1 degrees as moisture: map C is ruled out by its values.
@@ -405,11 +410,40 @@ fn device(
 /// Every line that a scan of all speeds tells, and how long it took, s.
 fn scanned(hears: u32, device: impl FnMut(usize, &[u8]) -> Vec<(u64, Vec<u8>)>) -> (Vec<String>, u64) {
     let mut line = Scripted::line(device);
-    line.port().hears = Some(hears);
+    line.port().hears = Some((hears, Parity::None));
+    told_by(&mut line, &Scan::default())
+}
+
+fn told_by(
+    line: &mut Line<Scripted<impl FnMut(usize, &[u8]) -> Vec<(u64, Vec<u8>)>>>,
+    wanted: &Scan,
+) -> (Vec<String>, u64) {
     let (mut told, began_ms) = (Vec::new(), now_ms());
-    let outcome = block_on(scan(&mut line, BAUDS, SCAN_ADDRESSES, |one| told.push(format!("{one}"))));
+    let outcome = block_on(scan(line, wanted, |one| told.push(format!("{one}"))));
     assert_eq!(outcome, Ok(()));
     (told, (now_ms() - began_ms) / 1000)
+}
+
+#[test]
+fn a_device_of_high_address_and_with_parity_is_found_by_whoever_asks_so() {
+    let words = [0x0292, 0xff9b, 0x03e8];
+    let mut line = Scripted::line(|_, asked| device(247, 3, 0, &words, true, asked));
+    line.port().hears = Some((9600, Parity::Even));
+    let wanted = |parity, addresses| Scan { baud: Some(9600), parity, addresses };
+    let (told, _) = told_by(&mut line, &wanted(Parity::None, ADDRESSES));
+    assert_eq!((told.len(), told[0].as_str()), (25, "scanning at 9600 baud"), "{told:?}");
+    let (told, _) = told_by(&mut line, &wanted(Parity::Odd, 240..=247));
+    assert_eq!(told, ["scanning at 9600 baud, odd parity"]);
+    let (told, took_s) = told_by(&mut line, &wanted(Parity::Even, ADDRESSES));
+    assert_eq!(told[0], "scanning at 9600 baud, even parity");
+    // It says how far it is, so that nobody takes it for dead.
+    assert_eq!(told[1..3], ["scanning addresses from 11 on", "scanning addresses from 21 on"]);
+    assert_eq!(told[24], "scanning addresses from 241 on");
+    assert!(told[25].starts_with("9600 baud, address 247, map A: soil_moisture 65.80 %"), "{told:?}");
+    assert!((155..165).contains(&took_s), "{took_s} s");
+    // Nobody else's parity makes a port of one that has not the speed.
+    let (told, _) = told_by(&mut line, &Scan { baud: Some(115_200), ..wanted(Parity::Odd, 1..=1) });
+    assert_eq!(told, ["not scanning at 115200 baud: the port cannot have it with odd parity"]);
 }
 
 #[test]

@@ -19,6 +19,7 @@
 //! | 12 | battery: kind u8, cells u8, divider u16 u16 | not known |
 //! | 13 | settings from over the air, see `trial` | none were sent |
 //! | 14 | sleep between samples: listening ms u32, patience ms u32 | stays awake |
+//! | 15 | parity of the RS485 line: 1 even, 2 odd, u8 | none |
 //! | 32 + n | valve: number u8, kind u8 (1 relay, 2 latching), longest run s u32, run of the button s u32 | |
 //! | 64 + n | probe: number u8, metric u8, valve u8 (255: none), interval s u32, interval of a run s u32, input | |
 //!
@@ -35,7 +36,7 @@ pub use trial::{Setup, Trial};
 
 use super::{MeterPlan, NodeConfig, PREFIX_LEN_MAX, PROBES_MAX, ProbePlan, SupplyPlan, ValveKind, ValvePlan};
 use super::{PASSWORD_LEN, SSID_LEN_MAX, SettingsError, SleepPlan, Wifi, used_len};
-use crate::probe::modbus::Preset;
+use crate::probe::modbus::{Parity, Preset};
 use crate::probe::{AnalogPlan, BatteryPlan, Chemistry};
 use core::fmt;
 use core::net::Ipv4Addr;
@@ -74,6 +75,7 @@ const KEY_PASSWORD: u8 = 11;
 const KEY_BATTERY: u8 = 12;
 const KEY_TRIAL: u8 = 13;
 const KEY_SLEEP: u8 = 14;
+const KEY_PARITY: u8 = 15;
 const KEY_VALVES: u8 = 32;
 const KEY_PROBES: u8 = 64;
 
@@ -98,6 +100,8 @@ pub struct Installation {
     pub network: Network,
     /// Speed of the RS485 line, baud.
     pub baud: u32,
+    /// Its parity.
+    pub parity: Parity,
     /// The wireless network to join, on boards with a radio.
     pub wifi: Option<Wifi>,
 }
@@ -192,6 +196,7 @@ impl Installation {
             broker: heapless::String::try_from(broker).ok()?,
             network: Network::Dhcp,
             baud: BAUD_DEFAULT,
+            parity: Parity::None,
             wifi: None,
         })
     }
@@ -238,8 +243,10 @@ impl Installation {
         }
         let network = map.value(KEY_NETWORK, |fields| fields.network()).await?.unwrap_or(Network::Dhcp);
         let baud = map.value(KEY_BAUD, |fields| fields.u32()).await?.unwrap_or(BAUD_DEFAULT);
+        let parity =
+            map.value(KEY_PARITY, |fields| Parity::from_code(fields.u8()?)).await?.unwrap_or_default();
         let wifi = map.wifi().await?;
-        Ok(Self { config, inputs, broker, network, baud, wifi })
+        Ok(Self { config, inputs, broker, network, baud, parity, wifi })
     }
 
     /// Writes it to its partition in place of what is there. A power cut in between leaves a node that is not set up.
@@ -274,6 +281,8 @@ impl Installation {
         };
         map.set(KEY_NETWORK, network).await?;
         map.set(KEY_BAUD, Value::default().u32(self.baud)).await?;
+        let parity = if self.parity == Parity::None { Value::default() } else { some(&[self.parity.code()]) };
+        map.set(KEY_PARITY, parity).await?;
         let meter = self.config.meter.map(|meter| some(&[meter.probe.0]).u32(meter.microlitres_per_pulse));
         map.set(KEY_METER, meter.unwrap_or_default()).await?;
         let supply = self.config.supply.map(|plan| Value::default().u16(plan.brown_out.0).u16(plan.resume.0));

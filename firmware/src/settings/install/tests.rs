@@ -20,6 +20,7 @@ fn installation() -> Installation {
         router: Ipv4Addr::new(192, 168, 1, 1),
     };
     made.baud = 9600;
+    made.parity = Parity::Odd;
     made.wifi = Wifi::new("Vườn nhà Lan", "very secret");
     made.config.sleep = Some(SleepPlan { listen_ms: 5000, patience_ms: 20_000 });
     let latching = ValvePlan { kind: ValveKind::Latching, ..ValvePlan::new(ValveId(1)) };

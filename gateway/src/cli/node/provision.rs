@@ -8,7 +8,7 @@ use crate::clock::monotonic;
 use crate::hub::registry::Device;
 use anyhow::Context;
 use giot_firmware::console::{digest, from_code};
-use giot_firmware::settings::words::baud_of;
+use giot_firmware::settings::words::scan_of;
 use giot_shared::ids::NodeId;
 use giot_shared::wire::NodeKey;
 use giot_store::Reader;
@@ -27,6 +27,8 @@ const BAUD: u32 = 115_200;
 const ANSWER: Duration = Duration::from_secs(30);
 /// Longest wait for a node that starts.
 const BOOT: Duration = Duration::from_secs(60);
+/// What a scan can be told.
+const SCAN_SETTINGS: &str = "baud=9600, parity=none|even|odd and addresses=1-247";
 /// How often a silent port is asked again.
 const ASK_EVERY: Duration = Duration::from_secs(2);
 /// Log lines that are kept for the error message.
@@ -45,9 +47,10 @@ const LINE_MAX: usize = 4096;
   giot node provision --port /dev/ttyUSB0 --show                                    what it is set up as
   giot node provision --port /dev/ttyUSB0 --scan                                    who is on its RS485 line
   giot node provision --port /dev/ttyUSB0 --scan baud=9600                          the same at one speed
+  giot node provision --port /dev/ttyUSB0 --scan parity=even addresses=1-247        of other probes than the usual ones
 
-The node is told, restarted, and asked what it is. Words: broker prefix network wifi_ssid wifi_password baud meter
-supply battery sleep health_s valve.N probe.N curve.N; `help` at the console says more. The port is opened at 115200 baud.")]
+The node is told, restarted, and asked what it is. Words: broker prefix network wifi_ssid wifi_password baud parity
+meter supply battery sleep health_s valve.N probe.N curve.N; `help` at the console says more. The port is opened at 115200 baud.")]
 pub(in crate::cli) struct Args {
     #[command(flatten)]
     data: DataFolder,
@@ -72,7 +75,8 @@ pub(in crate::cli) struct Args {
     /// Only show what the node is set up as
     #[arg(long)]
     show: bool,
-    /// Only ask who is on the node's RS485 line, at every usual speed or at one (baud=9600); restarts it twice
+    /// Only ask who is on the node's RS485 line, at every usual speed or at one (baud=9600), without parity or with one (parity=even), at
+    /// addresses 1 to 10 or others (addresses=1-247); restarts it twice
     #[arg(long)]
     scan: bool,
     /// More settings
@@ -82,7 +86,7 @@ pub(in crate::cli) struct Args {
 
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let lines = if args.show || args.scan { Vec::new() } else { lines(args)? };
-    let baud = if args.scan { scanned_baud(&args.settings)? } else { None };
+    let scan_line = args.scan.then(|| scan_line(&args.settings)).transpose()?;
     let mut port = Port::open(&args.port)?;
     port.wake(BOOT)?;
     if args.show {
@@ -91,8 +95,8 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
         }
         return Ok(());
     }
-    if args.scan {
-        return scan(&mut port, baud);
+    if let Some(line) = scan_line {
+        return scan(&mut port, &line);
     }
     for line in &lines {
         port.ask(line).with_context(|| format!("tell the node `{}`", told(line)))?;
@@ -170,26 +174,32 @@ fn check(shown: &BTreeMap<String, String>, args: &Args) -> anyhow::Result<()> {
     say(&format!("{name} is set up and runs; it looks for its gateway at {broker}"))
 }
 
-/// The one speed of a scan, where one is given.
-fn scanned_baud(settings: &[String]) -> Result<Option<u32>, UsageError> {
-    let [setting] = settings else {
-        let wrong = || UsageError("--scan takes at most one setting, the speed: baud=9600".to_owned());
-        return if settings.is_empty() { Ok(None) } else { Err(wrong()) };
-    };
-    let baud = setting.strip_prefix("baud=").map(baud_of);
-    match baud {
-        Some(Ok(baud)) => Ok(Some(baud)),
-        Some(Err(error)) => Err(UsageError(format!("{setting}: {error}"))),
-        None => Err(UsageError(format!("{setting}: --scan takes no setting but the speed: baud=9600"))),
+/// The console's line for a scan with these settings.
+fn scan_line(settings: &[String]) -> Result<String, UsageError> {
+    let mut words = Vec::new();
+    for setting in settings {
+        let is_number = |value: &str| value.starts_with(|first: char| first.is_ascii_digit());
+        words.push(match setting.split_once('=') {
+            Some(("baud", value)) if is_number(value) && !value.contains('-') => value.to_owned(),
+            Some(("parity", value)) if !is_number(value) => value.to_owned(),
+            Some(("addresses", one)) if !one.contains('-') => format!("{one}-{one}"),
+            Some(("addresses", several)) => several.to_owned(),
+            _ => return Err(UsageError(format!("{setting}: --scan takes {SCAN_SETTINGS} alone"))),
+        });
     }
+    let words = words.join(" ");
+    scan_of(&words).map_err(|_| {
+        let given = settings.join(" ");
+        UsageError(format!("{given}: --scan takes {SCAN_SETTINGS}, each once, with 300 to 115200 baud"))
+    })?;
+    Ok(format!("scan {words}").trim_end().to_owned())
 }
 
-fn scan(port: &mut Port, baud: Option<u32>) -> anyhow::Result<()> {
+fn scan(port: &mut Port, line: &str) -> anyhow::Result<()> {
     port.ask("setup")?;
     port.wake(BOOT)?;
-    let line = baud.map_or("scan".to_owned(), |baud| format!("scan {baud}"));
     let mut n_found = 0;
-    let scanned = port.ask_each(&line, |said| {
+    let scanned = port.ask_each(line, |said| {
         n_found += usize::from(said.contains("address "));
         say(said)
     });
