@@ -54,6 +54,7 @@ impl Node {
             valves: Default::default(),
             clock: None,
             drift_ms: 0,
+            ended: Default::default(),
         };
         self.say(&Uplink::Hello(hello)).await;
     }

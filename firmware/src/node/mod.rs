@@ -20,7 +20,7 @@ pub use valves::{DriveReason, closing_of};
 
 use crate::board::{Drive, Vitals};
 use crate::drip::{Drip, Request};
-use crate::outbox::Level;
+use crate::outbox::{Ended, Level};
 use crate::probe::{self, ProbeFault, Sample};
 use crate::settings::{Kept, NodeConfig};
 use crate::sleep::DRIFT_OF_SLEEP;
@@ -29,7 +29,9 @@ use giot_shared::ids::{CommandId, Position, ProbeId};
 use giot_shared::metric::Metric;
 use giot_shared::time::{Anchor, UptimeMs};
 use giot_shared::valve::RefusalReason;
-use giot_shared::wire::{Answer, Body, Health, Hello, ResetCause, Settings, SettingsEvent, VALVES_MAX};
+use giot_shared::wire::{
+    Answer, Body, EndedEpoch, Health, Hello, ResetCause, Settings, SettingsEvent, VALVES_MAX,
+};
 use orders::Bucket;
 use schedule::Schedule;
 use valves::{Move, Pending};
@@ -61,6 +63,8 @@ pub struct Boot {
     pub nonce_seed: u64,
     /// Where this boot stands with settings from over the air.
     pub standing: Standing,
+    /// Earlier epochs of which records wait.
+    pub ended: Ended,
 }
 
 /// What the caller must do.
@@ -421,6 +425,12 @@ impl Node {
         usual.into_iter().chain(self.hello_again_at).min()
     }
 
+    /// The epochs before this one of which records wait still. After a deep sleep this one has records of before.
+    fn ended(&self) -> Ended {
+        let waits = |one: &&EndedEpoch| (self.boot.released.epoch..self.boot.epoch).contains(&one.epoch);
+        self.boot.ended.iter().filter(waits).copied().collect()
+    }
+
     fn hello(&mut self, now: UptimeMs) -> Hello {
         self.nonce_state = self.nonce_state.wrapping_add(NONCE_STEP);
         let nonce = mix(self.nonce_state);
@@ -438,6 +448,7 @@ impl Node {
             valves: self.drip.reports(now),
             clock: None,
             drift_ms: u32::try_from(self.slept_ms / DRIFT_OF_SLEEP).unwrap_or(u32::MAX),
+            ended: self.ended(),
         }
     }
 }

@@ -78,6 +78,7 @@ mod tests {
             released: Position::default(),
             nonce_seed: 1,
             standing,
+            ended: Default::default(),
         };
         let now = UptimeMs(10);
         let mut node = Node::new(config, boot, now);

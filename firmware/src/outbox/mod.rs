@@ -15,12 +15,16 @@
 //! - an item whose checksum does not fit is skipped by the queue and so becomes part of a gap, never a wrong value.
 
 mod batch;
+mod ends;
 mod shelf;
 
 use crate::settings::{Kept, LostTail, LostTails, Settings, SettingsError};
+pub use ends::Ended;
+
 use batch::Builder;
 use core::fmt;
 use embedded_storage_async::nor_flash::{MultiwriteNorFlash, NorFlash};
+use ends::Ends;
 use giot_shared::ids::Position;
 use giot_shared::time::UptimeMs;
 use giot_shared::wire::{Body, Record, Records, ValveEvent};
@@ -87,6 +91,7 @@ pub struct Outbox<F: NorFlash> {
     /// The last count that was used, for a record that is in flash or for one that the flash did not take.
     seq: u32,
     lost: u32,
+    ended: Ended,
 }
 
 impl<F: MultiwriteNorFlash> Outbox<F> {
@@ -98,9 +103,16 @@ impl<F: MultiwriteNorFlash> Outbox<F> {
     pub async fn open(readings: F, events: F, tails: LostTails) -> Result<Self, OutboxError> {
         let mut readings = Shelf::open(readings, 2)?;
         let mut events = Shelf::open(events, 3)?;
-        let last = readings.survey().await?.max(events.survey().await?);
+        let mut ended = Ends::default();
+        let last = readings.survey(&mut ended).await?.max(events.survey(&mut ended).await?);
         let tail = tails.last().map_or(Position::default(), tail_position);
-        Ok(Self { readings, events, tails, last: last.max(tail), seq: 0, lost: 0 })
+        Ok(Self { readings, events, tails, last: last.max(tail), seq: 0, lost: 0, ended: ended.told() })
+    }
+
+    /// The epochs whose records were in flash when it was opened, and how long each lasted; none where they are too many.
+    #[must_use]
+    pub fn ended(&self) -> Ended {
+        self.ended.clone()
     }
 
     /// The last record that is known from flash, made or dropped.

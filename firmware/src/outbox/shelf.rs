@@ -3,6 +3,7 @@
 //! It knows nothing of what an item means beyond its position, and decides nothing about what to give up.
 
 use super::OutboxError;
+use super::ends::Ends;
 use crate::settings::{LostTail, LostTails};
 use core::fmt;
 use embedded_storage_async::nor_flash::{MultiwriteNorFlash, NorFlash};
@@ -120,9 +121,9 @@ impl<F: MultiwriteNorFlash, const PAGES: usize> Shelf<F, PAGES> {
         page / overhead.saturating_add(ITEM_LEN_MIN).max(1)
     }
 
-    /// Counts what waits and gives the last position, or the default one. A damaged queue is begun anew.
-    pub(super) async fn survey(&mut self) -> Result<Position, OutboxError> {
-        match self.try_survey().await {
+    /// Counts what waits, notes it in `ends` and gives the last position, or the default one. A damaged queue is begun anew.
+    pub(super) async fn survey(&mut self, ends: &mut Ends) -> Result<Position, OutboxError> {
+        match self.try_survey(ends).await {
             Ok((count, last)) => {
                 self.count = count;
                 Ok(last)
@@ -200,14 +201,17 @@ impl<F: MultiwriteNorFlash, const PAGES: usize> Shelf<F, PAGES> {
         self.queue.destroy().0
     }
 
-    async fn try_survey(&mut self) -> Result<(u32, Position), PushError> {
+    async fn try_survey(&mut self, ends: &mut Ends) -> Result<(u32, Position), PushError> {
         let mut buffer = [0; BUFFER_LEN];
         let mut count = 0_u32;
         let mut last = Position::default();
         let mut items = self.queue.iter().await.map_err(|error| push_error(&error))?;
         while let Some(entry) = items.next(&mut buffer).await.map_err(|error| push_error(&error))? {
             count = count.saturating_add(1);
-            last = Item::decode(&entry).map_or(last, |item| last.max(item.position()));
+            if let Some(item) = Item::decode(&entry) {
+                last = last.max(item.position());
+                ends.note(item.epoch, item.record.uptime);
+            }
         }
         Ok((count, last))
     }

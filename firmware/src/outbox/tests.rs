@@ -428,3 +428,24 @@ proptest! {
         })?;
     }
 }
+
+/// By what the gateway dates boots that it never met.
+#[test]
+fn how_long_earlier_boots_lasted_is_known_from_what_waits() {
+    let chip = Chip::<PAGE_LEN>::new();
+    let ended =
+        |outbox: &Outbox<Nor>| outbox.ended().iter().map(|one| (one.epoch, one.last.0)).collect::<Vec<_>>();
+    now_or_never(async {
+        for (boot, lasted_ms) in [(1, 900), (2, 50), (3, 7000)] {
+            let (mut settings, mut outbox) = chip.boot().await.expect("boots");
+            outbox.push(&mut settings, UptimeMs(lasted_ms / 2), event(1)).await.expect("kept");
+            outbox.push(&mut settings, UptimeMs(lasted_ms), reading(boot)).await.expect("kept");
+            outbox.push(&mut settings, UptimeMs(lasted_ms - 1), reading(boot)).await.expect("kept");
+        }
+        let (mut settings, mut outbox) = chip.boot().await.expect("boots");
+        assert_eq!(ended(&outbox), [(1, 900), (2, 50), (3, 7000)]);
+        outbox.release(&mut settings, Position { epoch: 2, seq: 1 }).await.expect("released");
+        let (_, outbox) = chip.boot().await.expect("boots");
+        assert_eq!(ended(&outbox), [(2, 50), (3, 7000)], "what is released is known no more");
+    });
+}

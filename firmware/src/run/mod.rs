@@ -177,6 +177,7 @@ pub async fn run<B: Board, P: Probes, C: Connector, F: MultiwriteNorFlash>(
         released: settings.released().await,
         nonce_seed: board.random(),
         standing: standing(&mut setup).await,
+        ended: outbox.ended(),
     };
     let now = board.uptime();
     let rest = Rest::new(config.sleep, woken.as_ref(), now);
@@ -213,8 +214,7 @@ pub async fn run<B: Board, P: Probes, C: Connector, F: MultiwriteNorFlash>(
         runner.window.disconnected();
         runner.hello = None;
         runner.answers.clear();
-        let now = runner.board.uptime();
-        runner.node.handle_disconnected(now);
+        runner.node.handle_disconnected(runner.board.uptime());
         let wait_ms = runner.backoff.next_ms(runner.board.random());
         let until = Some(link_now().plus_ms(wait_ms));
         runner.beside(pin!(core::future::pending::<()>()), until, false).await;

@@ -1,6 +1,6 @@
 //! What the hub keeps of each device it has heard: its records' state, its connection, its last words.
 
-use crate::ingest::node::{Dating, Fit, NodeState};
+use crate::ingest::node::{Dating, Fit, NodeState, Whole};
 use giot_shared::ids::{CommandId, NodeId, Position};
 use giot_shared::time::{Anchor, MonoMs, UnixMs, UptimeMs};
 use giot_store::{Anchor as StoredAnchor, Batch, Reader};
@@ -36,6 +36,8 @@ pub(super) fn keep_dating(node: Arc<str>, epoch: u32, dating: &Dating, batch: &m
             "half_ms": fit.half_ms,
             "tail_ms": fit.tail_ms,
             "is_void": fit.is_void,
+            "told_ms": fit.whole.map(|whole| whole.told_ms),
+            "drawn_ms": fit.whole.map(|whole| whole.drawn_ms),
         });
         batch.memory.push((format!("{FIT_ROW}{node}"), json.to_string()));
     }
@@ -62,8 +64,14 @@ fn from_json(text: &str) -> Option<KeptFit> {
             // An earlier version kept neither.
             tail_ms: value.get("tail_ms").and_then(Value::as_u64).unwrap_or(half_ms / 8),
             is_void: value.get("is_void").and_then(Value::as_bool).unwrap_or(false),
+            whole: whole_from(&value),
         },
     })
+}
+
+fn whole_from(value: &Value) -> Option<Whole> {
+    let number = |name: &str| value.get(name)?.as_u64();
+    Some(Whole { told_ms: number("told_ms")?, drawn_ms: number("drawn_ms")? })
 }
 
 /// One device.
@@ -176,6 +184,7 @@ mod tests {
             valves: Default::default(),
             clock: None,
             drift_ms: 0,
+            ended: Default::default(),
         }
     }
 

@@ -269,6 +269,7 @@ impl Node {
             valves: self.runs.iter().enumerate().map(report).collect(),
             clock: None,
             drift_ms: 0,
+            ended: Default::default(),
         }
     }
 

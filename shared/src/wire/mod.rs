@@ -22,7 +22,7 @@ pub use cose::{
 pub use downlink::{Ack, Close, Downlink, Open, Order, SETTINGS_LEN_MAX, Settings, SettingsText, Welcome};
 pub use topic::{PREFIX_DEFAULT, TOPIC_LEN_MAX, Topic, TopicError, topic};
 pub use uplink::{
-    Answer, Body, Flaw, Health, Hello, Lost, Reading, Record, Records, ResetCause, SettingsEvent,
+    Answer, Body, EndedEpoch, Flaw, Health, Hello, Lost, Reading, Record, Records, ResetCause, SettingsEvent,
     SettingsOutcome, Uplink, ValveEvent, ValveReport,
 };
 
@@ -37,6 +37,8 @@ pub const RECORDS_MAX: usize = 40;
 
 /// Most valves of one node, as reported in a Hello.
 pub const VALVES_MAX: usize = 8;
+/// Most earlier epochs that a Hello tells of: a week of a power cut a day, in a message that a small chip holds several times.
+pub const ENDED_MAX: usize = 8;
 
 /// Why bytes are no message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

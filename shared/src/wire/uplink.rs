@@ -1,8 +1,8 @@
 //! What a node says: Hello, Records, Answer.
 
 use super::{
-    BufferFull, PAYLOAD_LEN_MAX, RECORDS_MAX, VALVES_MAX, VERSION, WireError, check_version, decode_whole,
-    encode_into,
+    BufferFull, ENDED_MAX, PAYLOAD_LEN_MAX, RECORDS_MAX, VALVES_MAX, VERSION, WireError, check_version,
+    decode_whole, encode_into,
 };
 use crate::ids::{CommandId, Position, ValveId};
 use crate::metric::Metric;
@@ -92,6 +92,18 @@ pub struct Hello {
     pub clock: Option<UnixMs>,
     /// How far the times of this epoch may be off among each other, ms: a chip that slept counted the time by a poor clock.
     pub drift_ms: u32,
+    /// Earlier epochs of which records wait, in rising order: so the gateway knows how long a boot lasted that met nobody. None where
+    /// there are more than can be told.
+    pub ended: heapless::Vec<EndedEpoch, ENDED_MAX>,
+}
+
+/// An epoch that is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EndedEpoch {
+    /// Boot counter.
+    pub epoch: u32,
+    /// Uptime of its last record.
+    pub last: UptimeMs,
 }
 
 /// State of one valve at the moment of the Hello.
@@ -366,6 +378,36 @@ struct HelloForm {
     // 10 is in the golden file of a newer Hello.
     #[n(11)]
     drift_ms: Option<u32>,
+    #[n(12)]
+    ended: Option<EndedList>,
+}
+
+/// Left out when it is empty.
+struct EndedList(heapless::Vec<EndedForm, ENDED_MAX>);
+
+#[derive(Encode, Decode)]
+#[cbor(array)]
+struct EndedForm {
+    #[n(0)]
+    epoch: u32,
+    #[n(1)]
+    last: u64,
+}
+
+impl<C> Encode<C> for EndedList {
+    fn encode<W: minicbor::encode::Write>(
+        &self,
+        e: &mut Encoder<W>,
+        ctx: &mut C,
+    ) -> Result<(), minicbor::encode::Error<W::Error>> {
+        list::encode(&self.0, e, ctx)
+    }
+}
+
+impl<'b, C> Decode<'b, C> for EndedList {
+    fn decode(d: &mut Decoder<'b>, ctx: &mut C) -> Result<Self, minicbor::decode::Error> {
+        list::decode(d, ctx).map(Self)
+    }
 }
 
 #[derive(Encode, Decode)]
@@ -415,6 +457,9 @@ impl From<&Hello> for HelloForm {
                 .collect(),
             clock: hello.clock.map(|c| c.0),
             drift_ms: Some(hello.drift_ms).filter(|ms| *ms > 0),
+            ended: Some(&hello.ended).filter(|ended| !ended.is_empty()).map(|ended| {
+                EndedList(ended.iter().map(|one| EndedForm { epoch: one.epoch, last: one.last.0 }).collect())
+            }),
         }
     }
 }
@@ -441,6 +486,9 @@ impl From<HelloForm> for Hello {
                 .collect(),
             clock: form.clock.map(UnixMs),
             drift_ms: form.drift_ms.unwrap_or(0),
+            ended: form.ended.map_or_else(heapless::Vec::new, |ended| {
+                ended.0.iter().map(|one| EndedEpoch { epoch: one.epoch, last: UptimeMs(one.last) }).collect()
+            }),
         }
     }
 }

@@ -230,6 +230,8 @@ fn weeks_of_outage_and_two_resets_are_told_once_and_dated_within_their_uncertain
     let asked = outage.chip.soil.ec_asked();
     let (seen, worst) = outage.check_dates(&reader, &[1, 3]);
     assert_eq!(worst.keys().copied().collect::<Vec<_>>(), [1, 2, 3]);
+    // It told how long its second boot lasted: unknown is where that lay within the six hours that it was off, and an hour without a reading.
+    assert!(worst[&2].1 < us(4 * HOUR), "{worst:?}");
     check_none_missing(&seen, &asked, &outage.boots);
     for metric in ["soil_moisture", "soil_temperature_1"] {
         let times: BTreeSet<i64> = rows(&reader, metric).iter().map(|(_, at_us, _)| *at_us).collect();

@@ -41,6 +41,7 @@ impl Rig {
             released: Position::default(),
             nonce_seed: 1,
             standing,
+            ended: Default::default(),
         };
         let mut node = Node::new(config, boot, UptimeMs(0));
         let last = Position { epoch: 4, seq: 0 };

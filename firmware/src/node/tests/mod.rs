@@ -52,7 +52,15 @@ fn config() -> NodeConfig {
 
 fn boot(reset: ResetCause, kept: Kept) -> Boot {
     let released = Position { epoch: 3, seq: 70 };
-    Boot { epoch: 4, reset, kept, released, nonce_seed: 1, standing: Standing::default() }
+    Boot {
+        epoch: 4,
+        reset,
+        kept,
+        released,
+        nonce_seed: 1,
+        standing: Standing::default(),
+        ended: Ended::new(),
+    }
 }
 
 /// A node with the simplest hardware: everything works unless told otherwise.

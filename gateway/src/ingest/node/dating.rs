@@ -1,8 +1,17 @@
 //! Where an epoch lies in civil time, and how well that is known. Pure.
 //!
-//! An epoch that met nobody is dated while its records come in, before anybody knows how long it lasted, and no date is taken
-//! back. Of the record at uptime `u` two things are known: the epoch began after the end of the one before, so the record was made
-//! no earlier than `u` after that; and it ended before the next one began. The middle between both is off by the least:
+//! An epoch that met nobody lies after the one before it and before the next one. Where its node tells how long it lasted, and how long
+//! those lasted that lie between it and the next dated boot, it has a play: it is put into the middle of that, and its records keep their
+//! distances.
+//!
+//! ```text
+//! end of the one before                        those between, next boot
+//! |-- half the play --|----- the epoch -----|-- half the play --|
+//! ```
+//!
+//! An older node does not tell, and its epoch is dated while its records come in, before anybody knows how long it lasted; no date is
+//! taken back. Of the record at uptime `u` two things are known then: the epoch began after the end of the one before, so the record was
+//! made no earlier than `u` after that; and it ended before the next one began. The middle between both is off by the least:
 //!
 //! ```text
 //! end of the one before                                     next boot
@@ -33,6 +42,9 @@ pub(super) const CROWDED_MS: u64 = 86_400_000;
 /// records.
 const TAIL_MS: u64 = 300_000;
 
+/// How far records of an epoch of known length are drawn together at most: those of a second keep a time of their own.
+const DRAWN_MAX: u64 = 500;
+
 /// Ties an epoch to civil time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Dating {
@@ -55,19 +67,30 @@ pub struct Fit {
     pub tail_ms: u64,
     /// The clocks contradict each other, so that its length says nothing about its place.
     pub is_void: bool,
+    /// Where the node told how long the epoch lasted.
+    pub whole: Option<Whole>,
+}
+
+/// The length of an epoch after its first record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Whole {
+    /// As its node told it, ms.
+    pub told_ms: u64,
+    /// The room that it has, ms: less than that by what the clocks are off against each other, and no less otherwise.
+    pub drawn_ms: u64,
 }
 
 impl Fit {
     /// The fit of an epoch without room.
     pub(super) const fn crowded(first: UptimeMs) -> Self {
-        Self { first, half_ms: CROWDED_MS, tail_ms: CROWDED_MS / 8, is_void: true }
+        Self { first, half_ms: CROWDED_MS, tail_ms: CROWDED_MS / 8, is_void: true, whole: None }
     }
 
-    /// The time from the first record to one that was made `ms` after it: half of it, less what the tail takes. No two records
-    /// get one time: the store would take them for one. What the room cannot hold is there because a clock was set back: it is
-    /// drawn together ever more, and nothing lies beyond the end.
+    /// The time from the first record to one that was made `ms` after it: all of it where the epoch's length is known, otherwise half of
+    /// it, less what the tail takes. No two records get one time: the store would take them for one. What the room cannot hold is there
+    /// because a clock was set back: it is drawn together ever more, and nothing lies beyond the end.
     pub(super) fn squeeze(self, ms: u64) -> u64 {
-        let (room_ms, drawn_ms) = (self.room_ms(), self.half_ms.saturating_sub(self.tail_ms));
+        let (room_ms, drawn_ms) = self.shares();
         if ms <= room_ms {
             return share(drawn_ms, ms, room_ms);
         }
@@ -77,14 +100,45 @@ impl Fit {
 
     /// What [`Self::squeeze`] was given, no more: when all that is known is the date that came of it.
     fn stretch(self, squeezed_ms: u64) -> u64 {
-        let drawn_ms = self.half_ms.saturating_sub(self.tail_ms);
-        share(self.room_ms(), squeezed_ms.min(drawn_ms), drawn_ms)
+        let (room_ms, drawn_ms) = self.shares();
+        share(room_ms, squeezed_ms.min(drawn_ms), drawn_ms)
+    }
+
+    /// A time after the first record, and the time that it gets.
+    fn shares(self) -> (u64, u64) {
+        match self.whole {
+            Some(Whole { told_ms, drawn_ms }) => (told_ms, drawn_ms),
+            None => (self.room_ms(), self.half_ms.saturating_sub(self.tail_ms)),
+        }
     }
 
     /// The longest that the epoch can have lasted after its first record, as the clocks tell.
-    const fn room_ms(self) -> u64 {
-        self.half_ms.saturating_mul(2)
+    fn room_ms(self) -> u64 {
+        self.half_ms.saturating_mul(2).saturating_add(self.whole.map_or(0, |whole| whole.told_ms))
     }
+
+    /// By how much less a record is off that was made `ms` after the first one.
+    fn surer_by(self, ms: u64) -> u64 {
+        if self.whole.is_some() { 0 } else { self.squeeze(ms) }
+    }
+}
+
+/// Where an epoch of known length can lie.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place {
+    /// It did not begin before this.
+    pub(super) floor: UnixMs,
+    /// The newest record that has a date.
+    pub(super) newest: Option<UnixMs>,
+    /// When the next dated boot began.
+    pub(super) end: UnixMs,
+    /// Uptime of its first and its last record.
+    pub(super) first: UptimeMs,
+    pub(super) last: UptimeMs,
+    /// How long those lasted that lie between it and that boot, ms.
+    pub(super) later_ms: u64,
+    /// What all of this may be off by together, ms.
+    pub(super) error_ms: u64,
 }
 
 /// `part` of `whole` of `ms`.
@@ -103,8 +157,43 @@ impl Dating {
         Self {
             anchor: Anchor { unix_at_boot: floor.plus_ms(half_ms) },
             uncertainty_ms: half_ms.saturating_add(end_off_ms),
-            fit: Some(Fit { first, half_ms, tail_ms: TAIL_MS.min(half_ms / 8), is_void: false }),
+            fit: Some(Fit { first, half_ms, tail_ms: TAIL_MS.min(half_ms / 8), is_void: false, whole: None }),
         }
+    }
+
+    /// Of an epoch of known length; `None` where the clocks contradict it.
+    pub(super) fn whole(place: &Place) -> Option<Self> {
+        let Place { floor, newest, end, first, last, later_ms, error_ms } = *place;
+        let told_ms = last.since_ms(first);
+        let (first_at, end) = (floor.plus_ms(first.0), end.minus_ms(later_ms));
+        let play_ms = end.since_ms(first_at.plus_ms(told_ms));
+        let least_ms = told_ms / DRAWN_MAX;
+        // Not before what has a date already, though the clocks may let it.
+        let begins = first_at.plus_ms(play_ms / 2).min(end.minus_ms(least_ms));
+        let begins = begins.max(newest.map_or(begins, |newest| newest.plus_ms(1)));
+        let drawn_ms = told_ms.min(end.since_ms(begins)).max(least_ms);
+        // What the clocks must be off by against each other: its length, its end, its beginning.
+        let lacking_ms = told_ms - drawn_ms;
+        let past_ms = begins.plus_ms(drawn_ms).since_ms(end);
+        let early_ms = first_at.since_ms(begins);
+        if lacking_ms.max(past_ms).max(early_ms) > error_ms || (past_ms > 0 && later_ms == 0) {
+            return None;
+        }
+        let half_ms = begins.since_ms(first_at);
+        let off_ms = half_ms.max(early_ms).max(play_ms.saturating_sub(half_ms));
+        let uncertainty_ms = off_ms.saturating_add(lacking_ms);
+        Some(Self {
+            anchor: Anchor { unix_at_boot: begins.minus_ms(first.0) },
+            uncertainty_ms: uncertainty_ms.saturating_add(error_ms),
+            fit: Some(Fit {
+                first,
+                half_ms,
+                // What it told too little of.
+                tail_ms: TAIL_MS.min(end.since_ms(begins.plus_ms(drawn_ms)) / 8),
+                is_void: false,
+                whole: Some(Whole { told_ms, drawn_ms }),
+            }),
+        })
     }
 
     /// Of an epoch that has less room before the next boot, `n_boots` after it, than the clocks may be off, `error_ms`: each gets as much,
@@ -114,7 +203,13 @@ impl Dating {
         Self {
             anchor: Anchor { unix_at_boot: end.minus_ms(back_ms).minus_ms(first.0) },
             uncertainty_ms: back_ms.saturating_add(error_ms),
-            fit: Some(Fit { first, half_ms: error_ms, tail_ms: TAIL_MS.min(error_ms / 8), is_void: false }),
+            fit: Some(Fit {
+                first,
+                half_ms: error_ms,
+                tail_ms: TAIL_MS.min(error_ms / 8),
+                is_void: false,
+                whole: None,
+            }),
         }
     }
 
@@ -139,7 +234,7 @@ impl Dating {
     /// By how much that may be off, the node's crystal aside.
     pub(super) fn uncertainty_at(&self, at: UptimeMs) -> u64 {
         match self.fit.filter(|fit| !fit.is_void) {
-            Some(fit) => self.uncertainty_ms.saturating_sub(fit.squeeze(at.since_ms(fit.first))),
+            Some(fit) => self.uncertainty_ms.saturating_sub(fit.surer_by(at.since_ms(fit.first))),
             None => self.uncertainty_ms,
         }
     }
@@ -180,14 +275,17 @@ mod tests {
     fn a_fit_holds_any_uptime() {
         for half_ms in [0, 1, 2, 3, 9, 1000, CROWDED_MS, u64::MAX / 3, u64::MAX] {
             let fit = Dating::between(UnixMs(0), UptimeMs(0), half_ms.saturating_mul(2), 0).fit;
-            for fit in [fit.expect("a guess"), Fit { half_ms, ..Fit::crowded(UptimeMs(0)) }] {
+            let told = Whole { told_ms: half_ms, drawn_ms: half_ms - half_ms / 9 };
+            let crowded = Fit { half_ms, ..Fit::crowded(UptimeMs(0)) };
+            for fit in [fit.expect("a guess"), crowded, Fit { whole: Some(told), ..fit.expect("a guess") }] {
                 let mut before = 0;
                 for ms in (0..64).map(|bit| 1_u64 << bit).chain([u64::MAX]) {
                     let squeezed_ms = fit.squeeze(ms);
-                    assert!(
-                        before <= squeezed_ms && squeezed_ms <= half_ms.max(fit.tail_ms),
-                        "{ms} ms of {fit:?}"
-                    );
+                    let most_ms = match fit.whole {
+                        Some(whole) => whole.drawn_ms.saturating_add(fit.tail_ms),
+                        None => half_ms.max(fit.tail_ms),
+                    };
+                    assert!(before <= squeezed_ms && squeezed_ms <= most_ms, "{ms} ms of {fit:?}");
                     before = squeezed_ms;
                     assert!(fit.stretch(squeezed_ms) <= ms, "{ms} ms of {fit:?}");
                 }

@@ -6,8 +6,8 @@
 //! when the store has committed; only `stored` is ever acknowledged (P1).
 //!
 //! **True time.** An epoch is anchored by the Hello that met the gateway in it, or by the node's own battery-backed
-//! clock where the registry trusts it. An epoch that never met anybody lies between its neighbours: each of its records is
-//! placed in the middle of where it can lie, and says by how much it may be off (`dating`).
+//! clock where the registry trusts it. An epoch that never met anybody lies between its neighbours: it is placed in the middle of
+//! where it can lie, or each of its records is where nobody knows how long it lasted, and says by how much it may be off (`dating`).
 //!
 //! **True age.** How old a reading is when it comes in is counted beside the date, on the node's uptime and the gateway's
 //! monotonic line (`line`): a date hangs on clocks that may have been wrong or may jump. The age of a record of an earlier
@@ -18,7 +18,7 @@ mod line;
 
 use crate::ingest::{Sample, series_name};
 use crate::quality::Quality;
-use dating::{CROWDED_MS, DRIFT_ASLEEP_PPM, DRIFT_PPM, HELLO_UNCERTAINTY_MS};
+use dating::{CROWDED_MS, DRIFT_ASLEEP_PPM, DRIFT_PPM, HELLO_UNCERTAINTY_MS, Place};
 use giot_engine::{Age, Input, ValveRef};
 use giot_shared::ids::{CommandId, Position, ValveId};
 use giot_shared::metric::Metric;
@@ -29,7 +29,7 @@ use giot_shared::wire::{Body, Health, Hello, Reading, Record, Records, ResetCaus
 use line::UptimeLine;
 use std::collections::BTreeMap;
 
-pub use dating::{Dating, Fit};
+pub use dating::{Dating, Fit, Whole};
 
 /// Anchors kept per node: older epochs were released long ago.
 const ANCHORS_MAX: usize = 64;
@@ -58,6 +58,8 @@ pub struct NodeState {
     /// No record of a later epoch happened before this: the newest one, less what its time may be off.
     pub floor: Option<UnixMs>,
     datings: BTreeMap<u32, Dating>,
+    /// How long earlier epochs lasted, as the node told at its last Hello.
+    ended: BTreeMap<u32, UptimeMs>,
     /// Uptime at which an epoch was heard last other than by its records: it lasted no shorter.
     heard_at: BTreeMap<u32, UptimeMs>,
     /// It sleeps between samples, so that its boots count their time by a poor clock.
@@ -248,6 +250,7 @@ impl NodeState {
         }
         self.epoch = Some(hello.epoch);
         self.greeted_at = Some(hello.uptime);
+        self.ended = hello.ended.iter().map(|one| (one.epoch, one.last)).collect();
         self.heard_until = self.heard_until.max(heard.wall);
         self.sleeps |= hello.reset == ResetCause::Sleep || hello.drift_ms > 0;
         self.hear(hello.epoch, hello.uptime);
@@ -375,6 +378,16 @@ impl NodeState {
         let is_void = before.is_some_and(|(_, dating)| dating.fit.is_some_and(|fit| fit.is_void));
         let end_off_ms = next.uncertainty_ms.saturating_add(self.drift_ms(*next_epoch, *next, UptimeMs(0)));
         let error_ms = end_off_ms.max(HELLO_UNCERTAINTY_MS + 1).saturating_add(self.drift_of_ms(first));
+        if let Some(last) = self.ended.get(&epoch).copied().filter(|last| *last >= first && !is_void) {
+            let later = self.ended.range(epoch.checked_add(1)?..*next_epoch);
+            let later_ms = later.fold(0_u64, |sum, (_, last)| sum.saturating_add(last.0));
+            let lasted = UptimeMs(last.0.saturating_add(later_ms));
+            let error_ms = end_off_ms.max(HELLO_UNCERTAINTY_MS + 1).saturating_add(self.drift_of_ms(lasted));
+            let place = Place { floor, newest: self.newest, end, first, last, later_ms, error_ms };
+            if let Some(whole) = Dating::whole(&place) {
+                return Some(whole);
+            }
+        }
         let play_ms = end.since_ms(floor).saturating_sub(first.0);
         if floor.plus_ms(first.0).since_ms(end) > error_ms || (is_void && play_ms == 0) {
             return Some(Self::crowded(n_boots, end, end_off_ms, first));

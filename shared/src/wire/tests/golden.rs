@@ -5,10 +5,10 @@
 //! that are not there yet; it does not touch those that are.
 
 use super::{
-    Ack, Answer, Body, Close, CloseReason, CommandId, Downlink, Flaw, Health, Hello, Lost, Metric,
-    Millilitres, Millivolts, NodeId, NodeKey, Open, Order, Position, Reading, Record, Records, RefusalReason,
-    ResetCause, Settings, SettingsEvent, SettingsOutcome, SettingsText, UnixMs, Uplink, UptimeMs, ValveEvent,
-    ValveId, ValveReport, Welcome, WireError, open, seal,
+    Ack, Answer, Body, Close, CloseReason, CommandId, Downlink, EndedEpoch, Flaw, Health, Hello, Lost,
+    Metric, Millilitres, Millivolts, NodeId, NodeKey, Open, Order, Position, Reading, Record, Records,
+    RefusalReason, ResetCause, Settings, SettingsEvent, SettingsOutcome, SettingsText, UnixMs, Uplink,
+    UptimeMs, ValveEvent, ValveId, ValveReport, Welcome, WireError, open, seal,
 };
 use std::path::PathBuf;
 use std::string::String;
@@ -38,8 +38,21 @@ pub(super) fn uplinks() -> Vec<(&'static str, Uplink)> {
     vec![
         ("uplink-hello", Uplink::Hello(hello())),
         ("uplink-hello-first-boot", Uplink::Hello(hello_of_first_boot())),
-        ("uplink-hello-longest", Uplink::Hello(Hello { drift_ms: 0, ..super::longest_hello() })),
+        (
+            "uplink-hello-longest",
+            Uplink::Hello(Hello { drift_ms: 0, ended: Default::default(), ..super::longest_hello() }),
+        ),
         ("uplink-hello-after-sleep", Uplink::Hello(Hello { drift_ms: 5_184_000, ..hello_of_first_boot() })),
+        (
+            "uplink-hello-after-boots",
+            Uplink::Hello(Hello {
+                ended: [(2, 86_400_000), (5, 1_000)]
+                    .map(|(epoch, last)| EndedEpoch { epoch, last: UptimeMs(last) })
+                    .into_iter()
+                    .collect(),
+                ..hello_of_first_boot()
+            }),
+        ),
         ("uplink-records", Uplink::Records(records())),
         ("uplink-records-next-epoch", Uplink::Records(records_after_boot())),
         ("uplink-records-longest", Uplink::Records(super::run_of(19, &super::longest_record()))),
@@ -152,6 +165,7 @@ fn hello() -> Hello {
         .collect(),
         clock: Some(UnixMs(1_700_000_000_000)),
         drift_ms: 0,
+        ended: Default::default(),
     }
 }
 
@@ -167,6 +181,7 @@ fn hello_of_first_boot() -> Hello {
         valves: Default::default(),
         clock: None,
         drift_ms: 0,
+        ended: Default::default(),
     }
 }
 

@@ -4,10 +4,10 @@ mod golden;
 mod strategies;
 
 use super::{
-    Ack, Answer, Body, BufferFull, Close, Downlink, Flaw, Health, Hello, Lost, MacError, NodeKey, Open,
-    Order, PAYLOAD_LEN_MAX, RECORDS_MAX, Reading, Record, Records, ResetCause, SETTINGS_LEN_MAX, Settings,
-    SettingsEvent, SettingsOutcome, SettingsText, Uplink, VALVES_MAX, ValveEvent, ValveReport, Welcome,
-    WireError, broker_password, cose, next_key, open, seal,
+    Ack, Answer, Body, BufferFull, Close, Downlink, ENDED_MAX, EndedEpoch, Flaw, Health, Hello, Lost,
+    MacError, NodeKey, Open, Order, PAYLOAD_LEN_MAX, RECORDS_MAX, Reading, Record, Records, ResetCause,
+    SETTINGS_LEN_MAX, Settings, SettingsEvent, SettingsOutcome, SettingsText, Uplink, VALVES_MAX, ValveEvent,
+    ValveReport, Welcome, WireError, broker_password, cose, next_key, open, seal,
 };
 use crate::ids::{CommandId, NodeId, Position, ValveId};
 use crate::metric::Metric;
@@ -55,6 +55,7 @@ fn longest_hello() -> Hello {
         valves: [valve; VALVES_MAX].into_iter().collect(),
         clock: Some(UnixMs(i64::MAX)),
         drift_ms: u32::MAX,
+        ended: [EndedEpoch { epoch: u32::MAX, last: UptimeMs(u64::MAX) }; ENDED_MAX].into_iter().collect(),
     }
 }
 

@@ -4,10 +4,10 @@
 //! same messages. It must not check anything itself.
 
 use super::{
-    Ack, Answer, Body, Close, CloseReason, CommandId, Downlink, Flaw, Health, Hello, Lost, Millilitres,
-    Millivolts, NodeId, Open, Order, Position, RECORDS_MAX, Reading, Record, Records, RefusalReason,
-    ResetCause, SETTINGS_LEN_MAX, Settings, SettingsEvent, SettingsOutcome, SettingsText, UnixMs, Uplink,
-    UptimeMs, VALVES_MAX, ValveEvent, ValveId, ValveReport, Welcome,
+    Ack, Answer, Body, Close, CloseReason, CommandId, Downlink, ENDED_MAX, EndedEpoch, Flaw, Health, Hello,
+    Lost, Millilitres, Millivolts, NodeId, Open, Order, Position, RECORDS_MAX, Reading, Record, Records,
+    RefusalReason, ResetCause, SETTINGS_LEN_MAX, Settings, SettingsEvent, SettingsOutcome, SettingsText,
+    UnixMs, Uplink, UptimeMs, VALVES_MAX, ValveEvent, ValveId, ValveReport, Welcome,
 };
 use proptest::option;
 use proptest::prelude::{Just, Strategy, any, prop_oneof};
@@ -71,14 +71,18 @@ fn hello() -> impl Strategy<Value = Hello> {
         },
     );
     let valves = proptest::collection::vec(valve, 0..=VALVES_MAX);
+    let ended = proptest::collection::vec((small(), number()), 0..=ENDED_MAX);
     let firmware = "[ -~]{0,16}";
     (
         (number(), small(), number(), position(), number()),
-        (select(ResetCause::ALL), firmware, valves, option::of(unix()), small()),
+        (select(ResetCause::ALL), firmware, valves, option::of(unix()), small(), ended),
     )
         .prop_filter_map(
             "a firmware version of at most 16 bytes",
-            |((nonce, epoch, uptime, released, counter), (reset, firmware, valves, clock, drift_ms))| {
+            |(
+                (nonce, epoch, uptime, released, counter),
+                (reset, firmware, valves, clock, drift_ms, ended),
+            )| {
                 Some(Hello {
                     nonce,
                     epoch,
@@ -90,6 +94,10 @@ fn hello() -> impl Strategy<Value = Hello> {
                     valves: valves.into_iter().collect(),
                     clock,
                     drift_ms,
+                    ended: ended
+                        .into_iter()
+                        .map(|(epoch, last)| EndedEpoch { epoch, last: UptimeMs(last) })
+                        .collect(),
                 })
             },
         )

@@ -72,12 +72,20 @@ struct Life {
     /// Records of a message, and after how many messages the gateway starts anew.
     n_records: usize,
     restart_after: usize,
+    /// Whether the node tells how long its boots lasted.
+    tells: bool,
 }
 
 fn life() -> impl Strategy<Value = Life> {
     let boots = proptest::collection::vec(boot(), 3..6);
-    (boots, (0..900_u64, 0..900_u64), 1..=8_usize, 0..40_usize).prop_map(
-        |(boots, late_ms, n_records, restart_after)| Life { boots, late_ms, n_records, restart_after },
+    (boots, (0..900_u64, 0..900_u64), 1..=8_usize, 0..40_usize, any::<bool>()).prop_map(
+        |(boots, late_ms, n_records, restart_after, tells)| Life {
+            boots,
+            late_ms,
+            n_records,
+            restart_after,
+            tells,
+        },
     )
 }
 
@@ -85,8 +93,28 @@ fn epoch_of(idx: usize) -> u32 {
     u32::try_from(idx).expect("few") + 1
 }
 
+fn lasted_ms(boots: &[Boot]) -> u64 {
+    boots.iter().map(Boot::lasted_ms).sum()
+}
+
+/// What a node tells of the boots before this one that met nobody.
+fn ended(boots: &[Boot], idx: usize) -> impl Iterator<Item = EndedEpoch> {
+    (1..idx).map(|idx| EndedEpoch {
+        epoch: epoch_of(idx),
+        last: UptimeMs(boots[idx].uptime(boots[idx].lasted_ms())),
+    })
+}
+
+/// Two records, by date and uptime, are as far apart as they were, but for what the clocks contradict each other by.
+fn check_distance(first: (UnixMs, u64), this: (UnixMs, u64), may_lack_ms: u64) -> Result<(), TestCaseError> {
+    let (dated_ms, true_ms) = (this.0.since_ms(first.0), this.1 - first.1);
+    let is_true = (true_ms.saturating_sub(may_lack_ms)..=true_ms).contains(&dated_ms);
+    prop_assert!(is_true, "{dated_ms} of {true_ms} ms apart");
+    Ok(())
+}
+
 fn check(life: &Life) -> Result<(), TestCaseError> {
-    let Life { boots, late_ms, n_records, restart_after } = life;
+    let Life { boots, late_ms, n_records, restart_after, tells } = life;
     let mut node = NodeState { registered_at: T0, ..NodeState::default() };
     let mut began = Vec::new();
     let mut at = T0;
@@ -100,23 +128,30 @@ fn check(life: &Life) -> Result<(), TestCaseError> {
         let up_ms = boots[idx].made_ms[0];
         let epoch = epoch_of(idx);
         let now = heard(Some(began[idx].plus_ms(up_ms + late_ms)));
-        node.handle_hello(&hello(epoch, boots[idx].uptime(up_ms), released), now);
+        let mut greeting = hello(epoch, boots[idx].uptime(up_ms), released);
+        greeting.ended = ended(boots, idx).filter(|_| *tells).collect();
+        node.handle_hello(&greeting, now);
     };
     greet(&mut node, 0, late_ms.0, (0, 0));
     let (end_idx, end) = (boots.len() - 1, began[boots.len() - 1]);
     let (mut after, mut n_messages) = ((0, 0), 0);
     // No record of the next epoch was made before this.
-    let mut floor = T0;
+    let (mut floor, mut before) = (T0, None);
     for (idx, boot) in boots.iter().enumerate().take(end_idx) {
         if idx == 1 {
             greet(&mut node, end_idx, late_ms.1, after);
         }
         let epoch = epoch_of(idx);
         let numbered: Vec<(u32, u64)> = (1..).zip(boot.made_ms.iter().copied()).collect();
-        let mut before = None;
+        // Boots of known length do not meet either.
+        before = before.filter(|_| *tells);
+        let (mut first, later_ms) = (None, lasted_ms(&boots[idx + 1..end_idx]));
         for chunk in numbered.chunks(*n_records) {
             if n_messages == *restart_after {
                 node = restarted(&node);
+                if *tells && idx > 0 {
+                    greet(&mut node, end_idx, late_ms.1, after);
+                }
             }
             n_messages += 1;
             let records: Vec<Record> =
@@ -137,11 +172,15 @@ fn check(life: &Life) -> Result<(), TestCaseError> {
                     before < Some(event.at),
                     "record {seq} of boot {epoch} is not after the one before"
                 );
-                prop_assert!(idx == 0 || event.at <= end.plus_ms(2_000), "after the next boot");
+                // Boots of known length have their room before the next one as that is dated, which is where its own records begin.
+                let next_boot = node.datings.get(&epoch_of(end_idx)).map(|dating| dating.anchor.unix_at_boot);
+                let latest = next_boot.filter(|_| *tells).unwrap_or(end.plus_ms(2_000));
+                prop_assert!(idx == 0 || event.at <= latest, "after the next boot");
                 before = Some(event.at);
                 if idx > 0 {
                     // What the neighbours tell, both clocks' errors, and the room of the tail.
-                    let play_ms = end.since_ms(floor).saturating_sub(*made_ms);
+                    let known_ms = if *tells { boot.lasted_ms() + later_ms } else { *made_ms };
+                    let play_ms = end.since_ms(floor).saturating_sub(known_ms);
                     let span_ms = end.since_ms(T0);
                     let error_ms = 5_000 + (span_ms + boots[end_idx].made_ms[0]) / 5_000;
                     let tail_ms = 300_000.min(play_ms_of(end, floor, boot) / 16);
@@ -150,6 +189,11 @@ fn check(life: &Life) -> Result<(), TestCaseError> {
                         says_ms <= most_ms,
                         "record {seq} of boot {epoch}: {says_ms} of {most_ms} ms"
                     );
+                    if *tells {
+                        let this = (event.at, boot.uptime(*made_ms));
+                        let may_lack_ms = if play_ms > 2 * error_ms { 0 } else { error_ms };
+                        check_distance(*first.get_or_insert(this), this, may_lack_ms)?;
+                    }
                 }
             }
         }

@@ -3,7 +3,7 @@
 mod lonely;
 
 use super::*;
-use giot_shared::wire::{Lost, ResetCause, ValveEvent};
+use giot_shared::wire::{EndedEpoch, Lost, ResetCause, ValveEvent};
 use proptest::prelude::*;
 
 const DAY_MS: u64 = 86_400_000;
@@ -21,6 +21,7 @@ fn hello(epoch: u32, uptime: u64, released: (u32, u32)) -> Hello {
         valves: Default::default(),
         clock: None,
         drift_ms: 0,
+        ended: Default::default(),
     }
 }
 
