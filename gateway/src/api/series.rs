@@ -20,7 +20,7 @@ use super::past::cut_ms;
 use super::pieces::{self, Pieces};
 use super::{Api, ask};
 use crate::quality::Quality;
-use giot_store::{Bucket, Digits, LastValue, Reader, Rows, Sample, put_whole};
+use giot_store::{Bucket, Columns, Digits, LastValue, Reader, Rows, Sample, put_whole};
 
 /// Spans of one answer at most: ten years of hours.
 const SPANS_MAX: i64 = 100_000;
@@ -256,13 +256,8 @@ fn stream(
 ) -> anyhow::Result<()> {
     pieces.buffer().extend_from_slice(b"{\"samples\":[");
     let mut failed = None;
-    let (mut digits, mut opening) = (Digits::default(), &b"["[..]);
-    let summary = reader.rows(device, metric, range_us, &mut |rows| match put_rows(
-        &mut digits,
-        pieces,
-        &mut opening,
-        &rows,
-    ) {
+    let mut writer = Writer { digits: Digits::default(), columns: Columns::default(), opening: b"[" };
+    let summary = reader.rows(device, metric, range_us, &mut |rows| match writer.put(pieces, &rows) {
         Ok(()) => ControlFlow::Continue(()),
         Err(error) => {
             failed = Some(error);
@@ -276,30 +271,34 @@ fn stream(
     Ok(())
 }
 
-/// Writes samples; `opening` is what the next one begins with.
-fn put_rows(
-    digits: &mut Digits,
-    pieces: &mut Pieces,
-    opening: &mut &'static [u8],
-    rows: &Rows<'_>,
-) -> io::Result<()> {
-    match rows {
-        Rows::Samples(samples) => {
-            for sample in *samples {
-                put_sample(digits, pieces.buffer(), opening, *sample)?;
-                pieces.pass_on()?;
-                *opening = b",[";
+/// Writes samples.
+struct Writer {
+    digits: Digits,
+    columns: Columns,
+    /// What the next one begins with.
+    opening: &'static [u8],
+}
+
+impl Writer {
+    fn put(&mut self, pieces: &mut Pieces, rows: &Rows<'_>) -> io::Result<()> {
+        match rows {
+            Rows::Samples(samples) => {
+                for sample in *samples {
+                    put_sample(&mut self.digits, pieces.buffer(), self.opening, *sample)?;
+                    pieces.pass_on()?;
+                    self.opening = b",[";
+                }
+            }
+            Rows::Decimals { at_us, mantissas, scale } => {
+                for (at_us, mantissas) in at_us.chunks(ROWS_AT_ONCE).zip(mantissas.chunks(ROWS_AT_ONCE)) {
+                    self.columns.put(pieces.buffer(), self.opening, at_us, mantissas, *scale)?;
+                    pieces.pass_on()?;
+                    self.opening = b",[";
+                }
             }
         }
-        Rows::Decimals { at_us, mantissas, scale } => {
-            for (at_us, mantissas) in at_us.chunks(ROWS_AT_ONCE).zip(mantissas.chunks(ROWS_AT_ONCE)) {
-                digits.put_decimals(pieces.buffer(), opening, at_us, mantissas, *scale)?;
-                pieces.pass_on()?;
-                *opening = b",[";
-            }
-        }
+        Ok(())
     }
-    Ok(())
 }
 
 fn put_sample(digits: &mut Digits, piece: &mut Vec<u8>, opening: &[u8], sample: Sample) -> io::Result<()> {

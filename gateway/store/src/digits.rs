@@ -1,8 +1,8 @@
-//! Samples as text, quickly: answers about the history are little else.
+//! Numbers as text, quickly: answers about the history are little else.
 //!
 //! A probe's reading is a decimal of few digits; its digits are written as they are, where the general way looks for the shortest digits
-//! of any double. Must write what `serde_json` writes, digit for digit. What a row goes through is inlined, so that its parts stay in
-//! registers: passed in memory they cost more than all digits.
+//! of any double. Must write what `serde_json` writes, digit for digit. What most numbers go through is inlined, so that its parts stay
+//! in registers: passed in memory they cost more than all digits.
 
 use std::io;
 
@@ -14,18 +14,14 @@ const ROW_BYTES: usize = 24;
 /// Decimals beyond this are left to `serde_json`: it writes such with an exponent.
 const MANTISSA_MAX: u64 = 1_000_000_000_000_000;
 
-/// A sample's time has its last so many digits written anew, its others mostly are those of the sample before.
+/// A time has its last so many digits written anew, its others mostly are those of the one before.
 const LAST_DIGITS: i64 = 100_000_000;
 
-/// What a sample behind another one begins with, in the lowest bytes; what else stands in one.
-const NEXT: u64 = u64::from_le_bytes(*b",[\0\0\0\0\0\0");
-const COMMA: u64 = b',' as u64;
-const CLOSING: u64 = b']' as u64;
 const MINUS: u64 = b'-' as u64;
 const POINT: u64 = b'.' as u64;
 
-/// A sample of 16 and 10 characters, brackets and commas; the last write may reach eight further.
-const LINE_BYTES: usize = 48;
+/// A time of 16 characters; the last write may reach eight further.
+const LINE_BYTES: usize = 24;
 
 /// Writes numbers one behind the other; remembers of the last one what the next one mostly has as well: how many decimals, and the first
 /// digits of a time.
@@ -61,43 +57,6 @@ impl Digits {
         Ok(())
     }
 
-    /// Appends good samples as lists of time (ms) and value; `opening` is what the first one begins with, a comma and a bracket the
-    /// others. The values are `mantissas`, whole numbers of 10^-`scale`, the times are in µs.
-    ///
-    /// # Errors
-    /// As [`Self::put_sample`].
-    pub fn put_decimals(
-        &mut self,
-        out: &mut Vec<u8>,
-        opening: &[u8],
-        at_us: &[i64],
-        mantissas: &[i64],
-        scale: u8,
-    ) -> io::Result<()> {
-        let mut n_opening = 0;
-        out.extend_from_slice(if at_us.is_empty() { b"" } else { opening });
-        for (at_us, mantissa) in at_us.iter().zip(mantissas) {
-            let at = at_us.div_euclid(1_000);
-            if let Some((last, value)) = self.last_of(at).zip(Short::new(*mantissa, scale)) {
-                put_line(out, |line| {
-                    line.put(NEXT, n_opening);
-                    self.put_known_time(line, last);
-                    line.put(COMMA, 1);
-                    line.put_short(&value);
-                    line.put(CLOSING, 1);
-                });
-            } else {
-                put_line(out, |line| line.put(NEXT, n_opening));
-                put_whole(out, b"", at);
-                out.push(b',');
-                put_decimal(out, *mantissa, scale)?;
-                out.push(b']');
-            }
-            n_opening = 2;
-        }
-        Ok(())
-    }
-
     fn put_time(&mut self, out: &mut Vec<u8>, at: i64) {
         match self.last_of(at) {
             Some(last) => put_line(out, |line| self.put_known_time(line, last)),
@@ -119,10 +78,7 @@ impl Digits {
         let first = at.div_euclid(LAST_DIGITS);
         if first != self.first || first == 0 {
             let number = u32::try_from(first).ok().filter(|number| (1..100_000_000).contains(number))?;
-            let digits = eight_digits(number);
-            let n_zeros = (digits ^ ZEROS).trailing_zeros() / 8;
-            self.first = first;
-            self.first_text = (digits >> (8 * n_zeros), 8 - n_zeros as usize);
+            (self.first, self.first_text) = (first, first_digits(number));
         }
         u32::try_from(at - first * LAST_DIGITS).ok()
     }
@@ -131,8 +87,13 @@ impl Digits {
     ///
     /// # Errors
     /// As [`Self::put_sample`].
+    #[inline]
     pub fn put_value(&mut self, out: &mut Vec<u8>, opening: &[u8], value: f64) -> io::Result<()> {
         out.extend_from_slice(opening);
+        self.put_number(out, value)
+    }
+
+    fn put_number(&mut self, out: &mut Vec<u8>, value: f64) -> io::Result<()> {
         let as_before = decimal::mantissa_at(value, self.scale).map(|mantissa| (mantissa, self.scale));
         let Some((mantissa, scale)) = as_before.or_else(|| decimal::split(value)) else {
             return Ok(serde_json::to_writer(out, &value)?);
@@ -143,15 +104,34 @@ impl Digits {
 }
 
 /// Appends `opening` and a whole number.
+#[inline]
 pub fn put_whole(out: &mut Vec<u8>, opening: &[u8], number: i64) {
     out.extend_from_slice(opening);
+    put_whole_number(out, number);
+}
+
+fn put_whole_number(out: &mut Vec<u8>, number: i64) {
+    if let Ok(small) = u32::try_from(number)
+        && (1..100_000_000).contains(&small)
+    {
+        let (digits, n) = first_digits(small);
+        return put_line(out, |line| line.put(digits, n));
+    }
+    let parts = (u32::try_from(number / LAST_DIGITS), u32::try_from(number % LAST_DIGITS));
+    if let (Ok(first @ 1..100_000_000), Ok(last)) = parts {
+        let (digits, n) = first_digits(first);
+        return put_line(out, |line| {
+            line.put(digits, n);
+            line.put(eight_digits(last), 8);
+        });
+    }
     let mut row = Row::new();
     row.put_signed(number);
     out.extend_from_slice(row.text());
 }
 
 /// Appends `mantissa` · 10^-`scale`.
-fn put_decimal(out: &mut Vec<u8>, mut mantissa: i64, mut scale: u8) -> io::Result<()> {
+pub(super) fn put_decimal(out: &mut Vec<u8>, mut mantissa: i64, mut scale: u8) -> io::Result<()> {
     if let Some(short) = Short::new(mantissa, scale) {
         put_line(out, |line| line.put_short(&short));
         return Ok(());
@@ -182,22 +162,29 @@ fn put_decimal(out: &mut Vec<u8>, mut mantissa: i64, mut scale: u8) -> io::Resul
 }
 
 /// The digits of a number below 10^8, the first one in the lowest byte, all at once: fours, then twos, then ones side by side in one
-/// word, each divided by multiplying.
+/// word, each divided by multiplying. No sum reaches into its neighbour, so none has to be checked.
 #[inline(always)]
-fn eight_digits(number: u32) -> u64 {
+pub(super) fn eight_digits(number: u32) -> u64 {
     let fours = u64::from(number / 10_000) | u64::from(number % 10_000) << 32;
-    let hundreds = ((fours * 10_486) >> 20) & 0x7f_0000_007f;
-    let twos = (fours - 100 * hundreds) << 16 | hundreds;
-    let tens = ((twos * 103) >> 10) & 0x000f_000f_000f_000f;
-    let ones = (twos - 10 * tens) << 8 | tens;
+    let hundreds = (fours.wrapping_mul(10_486) >> 20) & 0x7f_0000_007f;
+    let twos = fours.wrapping_sub(hundreds.wrapping_mul(100)) << 16 | hundreds;
+    let tens = (twos.wrapping_mul(103) >> 10) & 0x000f_000f_000f_000f;
+    let ones = twos.wrapping_sub(tens.wrapping_mul(10)) << 8 | tens;
     ones | ZEROS
+}
+
+/// The digits of a number from 1 to 99,999,999 without zeros before, the first one in the lowest byte, and how many.
+pub(super) fn first_digits(number: u32) -> (u64, usize) {
+    let digits = eight_digits(number);
+    let n_zeros = ((digits ^ ZEROS).trailing_zeros() / 8).min(7);
+    (digits >> (8 * n_zeros), 8 - n_zeros as usize)
 }
 
 /// Eight digits 0.
 const ZEROS: u64 = 0x3030_3030_3030_3030;
 
 /// A decimal of eight digits at most.
-struct Short {
+pub(super) struct Short {
     digits: u64,
     scale: usize,
     is_negative: bool,
@@ -207,7 +194,7 @@ struct Short {
 
 impl Short {
     #[inline(always)]
-    fn new(mantissa: i64, scale: u8) -> Option<Self> {
+    pub(super) fn new(mantissa: i64, scale: u8) -> Option<Self> {
         let number = u32::try_from(mantissa.unsigned_abs()).ok().filter(|number| *number < 100_000_000)?;
         let scale = usize::from(scale.min(decimal::SCALE_MAX));
         let digits = eight_digits(number);
@@ -221,9 +208,9 @@ impl Short {
 }
 
 /// A few characters, written eight at a time where they are to stand: what is written past the end is written over.
-struct Line<'o> {
-    bytes: &'o mut [u8],
-    len: usize,
+pub(super) struct Line<'o> {
+    pub(super) bytes: &'o mut [u8],
+    pub(super) len: usize,
 }
 
 /// Appends what `write` writes.
@@ -240,7 +227,7 @@ fn put_line(out: &mut Vec<u8>, write: impl FnOnce(&mut Line<'_>)) {
 impl Line<'_> {
     /// The first `n` of eight characters, lowest byte first.
     #[inline(always)]
-    fn put(&mut self, eight: u64, n: usize) {
+    pub(super) fn put(&mut self, eight: u64, n: usize) {
         if let Some(free) = self.bytes.get_mut(self.len..).and_then(|rest| rest.first_chunk_mut::<8>()) {
             *free = eight.to_le_bytes();
             self.len += n;
@@ -248,7 +235,7 @@ impl Line<'_> {
     }
 
     #[inline(always)]
-    fn put_short(&mut self, value: &Short) {
+    pub(super) fn put_short(&mut self, value: &Short) {
         let Short { digits, scale, is_negative, n_whole, n_decimals } = *value;
         self.put(MINUS, usize::from(is_negative));
         self.put(digits >> (8 * (8 - scale - n_whole)), n_whole);
@@ -315,18 +302,12 @@ mod tests {
         let mut numbers = Digits::default();
         for (at, value) in samples {
             let mut out = Vec::new();
+            put_whole(&mut out, b"", *at);
+            assert_eq!(String::from_utf8(out).unwrap(), at.to_string());
+            let mut out = Vec::new();
             numbers.put_sample(&mut out, b"[", *at, *value, b']').unwrap();
             let expected = serde_json::to_string(&(at, value)).unwrap();
             assert_eq!(String::from_utf8(out).unwrap(), expected);
-            if let Some(value) = value
-                && let Some((mantissa, scale)) = decimal::split(*value)
-            {
-                let mut out = Vec::new();
-                let at_us = at.saturating_mul(1_000);
-                numbers.put_decimals(&mut out, b"[", &[at_us], &[mantissa], scale).unwrap();
-                let expected = serde_json::to_string(&(at_us.div_euclid(1_000), value)).unwrap();
-                assert_eq!(String::from_utf8(out).unwrap(), expected);
-            }
             if let Some(value) = value {
                 let mut out = Vec::new();
                 numbers.put_value(&mut out, b"", *value).unwrap();

@@ -6,7 +6,7 @@
 //! | `open.rs` `migrations/` | folder lock, connections, schema |
 //! | `writer/` `commit.rs` `log_room.rs` | queue, writing thread, group commit, retries; room in the log before it is needed |
 //! | `journal.rs` `bytes.rs` `decimal.rs` | one blob a commit |
-//! | `digits.rs` | samples as text |
+//! | `digits.rs`, `columns.rs` | numbers and samples as text |
 //! | `fold/` `chunk/` | journal rows become compressed chunks that fill pages, with their hours beside them, packed on a thread of its own |
 //! | `catalog.rs` | series numbers, latest samples |
 //! | `reader.rs` `samples.rs` `history.rs` | questions, streaming, charts |
@@ -39,6 +39,7 @@ mod bytes;
 mod catalog;
 mod check;
 mod chunk;
+mod columns;
 mod commit;
 mod decimal;
 mod diary;
@@ -83,6 +84,7 @@ pub use self::backlog::{
 };
 pub use self::backup::{BackupError, Proof, Stage, TableProof, back_up, restore};
 pub use self::check::{CheckReport, FINDINGS_MAX, Finding, Place, check_store};
+pub use self::columns::Columns;
 pub use self::commit::BATCH_SAMPLES_MAX;
 pub use self::digits::{Digits, put_whole};
 pub use self::disk::{DISK_FREE_MIN, DiskRoom, DiskState};
