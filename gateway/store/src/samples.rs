@@ -11,7 +11,7 @@ use std::ops::{ControlFlow, Range};
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::chunk::{Content, Decimals, Sealed};
+use super::chunk::{Content, Sealed};
 use super::decimal;
 use super::journal::Journal;
 use super::types::{Gap, Point, ReadSummary, Sample, sort_latest_wins};
@@ -33,7 +33,7 @@ pub(super) fn series_id(conn: &Connection, device: &str, metric: &str) -> rusqli
     .optional()
 }
 
-/// Consecutive samples of one series, ascending; there may be none.
+/// Consecutive samples of one series, ascending; there may be none. Decimals come some thousand at once at most.
 #[derive(Debug, Clone, Copy)]
 pub enum Rows<'r> {
     /// As they mostly lie in the store: every value there, good and a decimal.
@@ -121,13 +121,12 @@ impl Position {
         };
         let range = &self.range;
         let flow = match content {
-            Content::Decimals(Decimals { at_us, mantissas, scale }) => {
-                let inside = at_us.partition_point(|at_us| *at_us < range.start)
-                    ..at_us.partition_point(|at_us| *at_us < range.end);
-                let (at_us, mantissas) = (at_us.get(inside.clone()), mantissas.get(inside));
-                let (at_us, mantissas) = (at_us.unwrap_or_default(), mantissas.unwrap_or_default());
-                self.summary.n_samples += len_of(at_us);
-                each(Rows::Decimals { at_us, mantissas, scale })
+            Content::Decimals(decimals) => {
+                let scale = decimals.scale;
+                decimals.each_part(range, |at_us, mantissas| {
+                    self.summary.n_samples += len_of(at_us);
+                    each(Rows::Decimals { at_us, mantissas, scale })
+                })
             }
             Content::Points(points) => {
                 let inside = points.iter().filter(|point| range.contains(&point.at_us));

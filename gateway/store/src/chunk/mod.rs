@@ -25,12 +25,16 @@ pub(super) mod spans;
 mod times;
 mod values;
 
+use std::ops::{ControlFlow, Range};
+
 use pco::ChunkConfig;
 use pco::data_types::Number;
 use pco::standalone::{simple_compress, simple_decompress_into};
 
 use self::hours::Hours;
+use self::times::Times;
 pub(super) use self::values::Learnt;
+use self::values::Mantissas;
 use super::bytes::{BadBytes, Cursor, put_varint};
 use super::decimal;
 use super::types::Point;
@@ -43,6 +47,9 @@ const VERSION_WITHOUT_HOURS: u8 = 1;
 const FLAG_MISSING: u8 = 1;
 const FLAG_QUALITY: u8 = 2;
 const FLAG_HOURS: u8 = 4;
+
+/// Samples of a chunk that are spread out at once: as little as a processor keeps at hand.
+const SPREAD_MAX: usize = 1_024;
 
 /// Below this count plain varints are smaller than pco's own header, and far quicker.
 const PCO_MIN: usize = 48;
@@ -219,23 +226,46 @@ pub(super) enum Content {
     Points(Vec<Point>),
 }
 
-/// Good values with one number of decimals, as columns.
+/// Good values with one number of decimals, as columns that take little room: they are spread out a part at a time.
 #[derive(Debug)]
 pub(super) struct Decimals {
-    /// Times, ascending, µs.
-    pub(super) at_us: Vec<i64>,
-    /// The values, one a time, as whole numbers of 10^-`scale`.
-    pub(super) mantissas: Vec<i64>,
+    times: Times,
+    mantissas: Mantissas,
     /// At most [`decimal::SCALE_MAX`].
     pub(super) scale: u8,
 }
 
 impl Decimals {
+    /// Hands over the times (µs) and whole numbers of the samples in a range, at most [`SPREAD_MAX`] at once.
+    pub(super) fn each_part(
+        &self,
+        range_us: &Range<i64>,
+        mut each: impl FnMut(&[i64], &[i64]) -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
+        let n_max = self.times.len().min(SPREAD_MAX);
+        let (mut at_us, mut mantissas) = (Vec::with_capacity(n_max), Vec::with_capacity(n_max));
+        let (mut from, end) = (self.times.n_before(range_us.start), self.times.n_before(range_us.end));
+        while from < end {
+            let part = from..end.min(from + SPREAD_MAX);
+            from = part.end;
+            at_us.clear();
+            mantissas.clear();
+            self.times.put(part.clone(), &mut at_us);
+            self.mantissas.put(part, &mut mantissas);
+            each(&at_us, &mantissas)?;
+        }
+        ControlFlow::Continue(())
+    }
+
     /// As points.
-    pub(super) fn points(self) -> Result<Vec<Point>, BadBytes> {
+    fn points(self) -> Result<Vec<Point>, BadBytes> {
         let join = decimal::joiner(self.scale).ok_or(BadBytes)?;
-        let both = self.at_us.into_iter().zip(self.mantissas);
-        Ok(both.map(|(at_us, mantissa)| Point { at_us, value: join(mantissa), quality: 0 }).collect())
+        let mut times = self.times.listed().into_iter();
+        let mut points = Vec::with_capacity(times.len());
+        self.mantissas.each(|mantissa| {
+            points.extend(times.next().map(|at_us| Point { at_us, value: join(mantissa), quality: 0 }));
+        });
+        Ok(points)
     }
 }
 
@@ -250,12 +280,12 @@ fn decode(blob: &[u8]) -> Result<Vec<Point>, BadBytes> {
 fn decode_content(blob: &[u8]) -> Result<Content, BadBytes> {
     let mut cursor = Cursor::new(blob);
     let Header { flags, n, from_us, .. } = take_header(&mut cursor)?;
-    let at_us = times::take_times(&mut cursor, from_us, n)?;
+    let times = times::take_times(&mut cursor, from_us, n)?;
     let packed = values::take_packed(&mut cursor)?;
     if flags & (FLAG_MISSING | FLAG_QUALITY) == 0
         && let Some(mantissas) = packed.mantissas(n)?
     {
-        let decimals = Decimals { at_us, mantissas, scale: packed.scale() };
+        let decimals = Decimals { times, mantissas, scale: packed.scale() };
         return if cursor.is_at_end() { Ok(Content::Decimals(decimals)) } else { Err(BadBytes) };
     }
     let bitmap = if flags & FLAG_MISSING == 0 { &[] } else { cursor.take(n.div_ceil(8))? };
@@ -266,7 +296,7 @@ fn decode_content(blob: &[u8]) -> Result<Content, BadBytes> {
         QualityRuns::new(if flags & FLAG_QUALITY == 0 { None } else { Some(take_section(&mut cursor)?) });
     let mut values = values.into_iter();
     let mut points = Vec::with_capacity(n);
-    for (idx, at_us) in at_us.into_iter().enumerate() {
+    for (idx, at_us) in times.listed().into_iter().enumerate() {
         let value = if is_missing(idx) { f64::NAN } else { values.next().ok_or(BadBytes)? };
         points.push(Point { at_us, value, quality: qualities.next()? });
     }

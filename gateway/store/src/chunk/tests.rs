@@ -206,3 +206,34 @@ fn counts_beyond_the_bound_are_refused() {
     blob.extend_from_slice(&[0; 40]);
     assert_eq!(decode(&blob).map(|points| points.len()), Err(BadBytes));
 }
+
+#[test]
+fn parts_hold_what_lies_in_the_range() {
+    let grid = series(5_000, 60_000_000, |i| i as f64 / 10.0);
+    let uneven: Vec<Point> = grid
+        .iter()
+        .map(|point| Point { at_us: point.at_us + noise(point.at_us / 60_000_000), ..*point })
+        .collect();
+    for points in [&grid[..], &uneven, &grid[..1], &grid[..40], &uneven[..40]] {
+        let Ok(Content::Decimals(decimals)) = decode_content(&encode(points, Effort::Thorough)) else {
+            panic!("no decimals");
+        };
+        let (first, last) = (points[0].at_us, points[points.len() - 1].at_us);
+        let middle = points[points.len() / 2].at_us;
+        let moments =
+            [i64::MIN, first - 1, first, first + 1, middle - 1, middle, middle + 1, last, last + 1, i64::MAX];
+        for range in moments.iter().flat_map(|from| moments.map(|to| *from..to)) {
+            let mut met = Vec::new();
+            let flow = decimals.each_part(&range, |at_us, mantissas| {
+                assert!(at_us.len() == mantissas.len() && !at_us.is_empty() && at_us.len() <= SPREAD_MAX);
+                met.extend(at_us.iter().copied().zip(mantissas.iter().copied()));
+                ControlFlow::Continue(())
+            });
+            assert!(flow.is_continue());
+            let inside = points.iter().filter(|point| range.contains(&point.at_us));
+            let join = |mantissa| decimal::join(mantissa, decimals.scale).unwrap();
+            let met = met.iter().map(|(at_us, mantissa)| (*at_us, join(*mantissa).to_bits()));
+            assert!(met.eq(inside.map(|point| (point.at_us, point.value.to_bits()))), "{range:?}");
+        }
+    }
+}

@@ -3,6 +3,8 @@
 //! The byte table is in the module doc of `chunk`. Must not know values. Invariant: times that come out ascend strictly, or it is an
 //! error value.
 
+use std::ops::Range;
+
 use pco::{ChunkConfig, DeltaSpec, ModeSpec};
 
 use super::super::bytes::{BadBytes, Cursor, put_varint};
@@ -75,8 +77,62 @@ fn plain() -> ChunkConfig {
     ChunkConfig::default().with_delta_spec(DeltaSpec::NoOp).with_mode_spec(ModeSpec::Classic)
 }
 
+/// Times of points, ascending.
+#[derive(Debug)]
+pub(super) enum Times {
+    /// With one step between all neighbours; the last one can be told.
+    Even { from_us: i64, step_us: u64, n: usize },
+    /// Any others.
+    Listed(Vec<i64>),
+}
+
+impl Times {
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Self::Even { n, .. } => *n,
+            Self::Listed(times) => times.len(),
+        }
+    }
+
+    /// How many are before a moment.
+    pub(super) fn n_before(&self, at_us: i64) -> usize {
+        match self {
+            Self::Even { from_us, n, .. } if at_us <= *from_us || *n == 0 => 0,
+            Self::Even { from_us, step_us, n } => {
+                let behind_us = at_us.wrapping_sub(*from_us).cast_unsigned();
+                usize::try_from(behind_us.div_ceil((*step_us).max(1))).unwrap_or(*n).min(*n)
+            }
+            Self::Listed(times) => times.partition_point(|time| *time < at_us),
+        }
+    }
+
+    /// Appends some of them.
+    pub(super) fn put(&self, some: Range<usize>, out: &mut Vec<i64>) {
+        match self {
+            Self::Even { from_us, step_us, n } => {
+                let some = some.start..some.end.min(*n);
+                out.extend(some.map(|idx| from_us.wrapping_add_unsigned(step_us.wrapping_mul(idx as u64))));
+            }
+            Self::Listed(times) => out.extend_from_slice(times.get(some).unwrap_or_default()),
+        }
+    }
+
+    /// All of them.
+    pub(super) fn listed(self) -> Vec<i64> {
+        match self {
+            Self::Even { n, .. } => {
+                let mut times = Vec::with_capacity(n);
+                self.put(0..n, &mut times);
+                times
+            }
+            Self::Listed(times) => times,
+        }
+    }
+}
+
 /// Reads the times of `n` points, the first of which is `from_us`.
-pub(super) fn take_times(cursor: &mut Cursor<'_>, from_us: i64, n: usize) -> Result<Vec<i64>, BadBytes> {
+pub(super) fn take_times(cursor: &mut Cursor<'_>, from_us: i64, n: usize) -> Result<Times, BadBytes> {
     let kind = cursor.byte()?;
     let n_steps = n - 1;
     let unit = cursor.varint()?;
@@ -103,13 +159,14 @@ pub(super) fn take_times(cursor: &mut Cursor<'_>, from_us: i64, n: usize) -> Res
         at_us = at_us.checked_add_unsigned(step_us).ok_or(BadBytes)?;
         times.push(at_us);
     }
-    Ok(times)
+    Ok(Times::Listed(times))
 }
 
 /// Times with one step between all neighbours.
-fn even(from_us: i64, step_us: u64, n_steps: usize) -> Result<Vec<i64>, BadBytes> {
+fn even(from_us: i64, step_us: u64, n_steps: usize) -> Result<Times, BadBytes> {
+    let n = n_steps + 1;
     if n_steps == 0 {
-        return Ok(vec![from_us]);
+        return Ok(Times::Even { from_us, step_us: 0, n });
     }
     let n_steps = u64::try_from(n_steps).map_err(|_| BadBytes)?;
     // The last one bounds the others.
@@ -117,7 +174,7 @@ fn even(from_us: i64, step_us: u64, n_steps: usize) -> Result<Vec<i64>, BadBytes
     if step_us == 0 {
         return Err(BadBytes);
     }
-    Ok((0..=n_steps).map(|n| from_us.wrapping_add_unsigned(n * step_us)).collect())
+    Ok(Times::Even { from_us, step_us, n })
 }
 
 /// Times as places on a grid that leaves some out, and how far behind its place each is. Differences between neighbours would carry

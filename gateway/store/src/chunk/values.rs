@@ -2,6 +2,8 @@
 //!
 //! The byte table is in the module doc of `chunk`. Must not know times. Invariant: values come back bit for bit.
 
+use std::ops::Range;
+
 use pco::data_types::Number;
 use pco::standalone::simple_compress;
 use pco::{ChunkConfig, DeltaSpec};
@@ -157,6 +159,38 @@ fn first_differences() -> ChunkConfig {
     ChunkConfig::default().with_delta_spec(DeltaSpec::TryConsecutive(1))
 }
 
+/// Whole numbers, as narrow as they were packed.
+#[derive(Debug)]
+pub(super) enum Mantissas {
+    Narrow(Vec<i16>),
+    Middle(Vec<i32>),
+    Wide(Vec<i64>),
+}
+
+impl Mantissas {
+    /// Appends some of them.
+    pub(super) fn put(&self, some: Range<usize>, out: &mut Vec<i64>) {
+        match self {
+            Self::Narrow(numbers) => {
+                out.extend(numbers.get(some).unwrap_or_default().iter().map(|number| i64::from(*number)));
+            }
+            Self::Middle(numbers) => {
+                out.extend(numbers.get(some).unwrap_or_default().iter().map(|number| i64::from(*number)));
+            }
+            Self::Wide(numbers) => out.extend_from_slice(numbers.get(some).unwrap_or_default()),
+        }
+    }
+
+    /// All of them.
+    pub(super) fn each(&self, mut each: impl FnMut(i64)) {
+        match self {
+            Self::Narrow(numbers) => numbers.iter().for_each(|number| each((*number).into())),
+            Self::Middle(numbers) => numbers.iter().for_each(|number| each((*number).into())),
+            Self::Wide(numbers) => numbers.iter().for_each(|number| each(*number)),
+        }
+    }
+}
+
 /// Values as they lie in a blob.
 pub(super) struct Packed<'a> {
     kind: u8,
@@ -176,7 +210,9 @@ impl Packed<'_> {
     pub(super) fn unpack(self, n: usize) -> Result<Vec<f64>, BadBytes> {
         if let Some(mantissas) = self.mantissas(n)? {
             let join = decimal::joiner(self.scale).ok_or(BadBytes)?;
-            return Ok(mantissas.into_iter().map(join).collect());
+            let mut values = Vec::with_capacity(n);
+            mantissas.each(|mantissa| values.push(join(mantissa)));
+            return Ok(values);
         }
         let Self { kind, bytes, .. } = self;
         if kind == VALUES_PCO_FLOAT {
@@ -188,7 +224,7 @@ impl Packed<'_> {
     }
 
     /// The `n` values as whole numbers of 10^-`scale`, where they lie as such.
-    pub(super) fn mantissas(&self, n: usize) -> Result<Option<Vec<i64>>, BadBytes> {
+    pub(super) fn mantissas(&self, n: usize) -> Result<Option<Mantissas>, BadBytes> {
         let Self { kind, scale, bytes } = *self;
         if scale > decimal::SCALE_MAX {
             return Err(BadBytes);
@@ -206,11 +242,11 @@ impl Packed<'_> {
                 if !cursor.is_at_end() {
                     return Err(BadBytes);
                 }
-                mantissas
+                Mantissas::Wide(mantissas)
             }
-            VALUES_PCO_16 => unpack::<i16>(bytes, n)?.into_iter().map(i64::from).collect(),
-            VALUES_PCO_32 => unpack::<i32>(bytes, n)?.into_iter().map(i64::from).collect(),
-            VALUES_PCO_64 => unpack::<i64>(bytes, n)?,
+            VALUES_PCO_16 => Mantissas::Narrow(unpack::<i16>(bytes, n)?),
+            VALUES_PCO_32 => Mantissas::Middle(unpack::<i32>(bytes, n)?),
+            VALUES_PCO_64 => Mantissas::Wide(unpack::<i64>(bytes, n)?),
             _ => return Err(BadBytes),
         }))
     }
