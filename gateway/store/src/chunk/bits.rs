@@ -88,10 +88,7 @@ pub(super) fn take_column(cursor: &mut Cursor<'_>, n: usize) -> Result<Vec<i64>,
     let middle = cursor.signed()?;
     let mut bits = BitCursor { cursor, buffer: 0, n_buffered: 0 };
     let numbers = (0..n).map(|_| {
-        let mut ones = 0;
-        while ones < UNARY_MAX && bits.take(1)? == 1 {
-            ones += 1;
-        }
+        let ones = bits.take_ones()?;
         let code = if ones == UNARY_MAX {
             bits.take(32)? | bits.take(32)? << 32
         } else {
@@ -144,6 +141,26 @@ struct BitCursor<'c, 'a> {
 }
 
 impl BitCursor<'_, '_> {
+    /// How many ones come next, at most [`UNARY_MAX`]; takes the zero behind fewer as well.
+    fn take_ones(&mut self) -> Result<u32, BadBytes> {
+        let mut n_ones = 0;
+        loop {
+            let n_next = self.buffer.trailing_ones().min(UNARY_MAX - n_ones);
+            n_ones += n_next;
+            self.buffer >>= n_next;
+            self.n_buffered -= n_next;
+            if n_ones == UNARY_MAX {
+                return Ok(n_ones);
+            }
+            if self.n_buffered > 0 {
+                self.take(1)?;
+                return Ok(n_ones);
+            }
+            self.buffer = self.cursor.byte()?.into();
+            self.n_buffered = 8;
+        }
+    }
+
     /// The next `n` bits, at most 56.
     fn take(&mut self, n: u32) -> Result<u64, BadBytes> {
         while self.n_buffered < n {
