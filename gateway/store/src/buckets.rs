@@ -182,13 +182,14 @@ impl<'e> Walk<'e> {
 
 /// Where the last chunk begins that begins before `at_us`.
 fn chunk_before(conn: &Connection, series: u32, at_us: i64) -> rusqlite::Result<Option<i64>> {
-    let mut found = conn.prepare("SELECT max(from_us) FROM chunk WHERE series = ?1 AND from_us < ?2")?;
+    let mut found =
+        conn.prepare_cached("SELECT max(from_us) FROM chunk WHERE series = ?1 AND from_us < ?2")?;
     Ok(found.query_row(params![series, at_us], |row| row.get(0)).optional()?.flatten())
 }
 
 /// Where the last row of spans begins that begins before a moment.
 fn span_row_before(conn: &Connection, series: u32, at_us: i64) -> rusqlite::Result<Option<i64>> {
-    conn.prepare("SELECT max(from_us) FROM summary WHERE series = ?1 AND from_us < ?2")?
+    conn.prepare_cached("SELECT max(from_us) FROM summary WHERE series = ?1 AND from_us < ?2")?
         .query_row(params![series, at_us], |row| row.get(0))
 }
 

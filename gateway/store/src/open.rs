@@ -13,6 +13,7 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
 use super::backup;
@@ -270,6 +271,8 @@ pub(super) fn open_reader(dir: &Path) -> Result<Connection, OpenError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let conn = Connection::open_with_flags(&path, flags).map_err(sqlite("open the database for reading"))?;
     conn.busy_timeout(BUSY_WAIT).map_err(sqlite("set the busy wait"))?;
+    // Otherwise SQLite plans a kept statement anew whenever values are bound to it, in case they suggest another way.
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map_err(sqlite("set the planner"))?;
     let found = check_identity(&conn, &path)?;
     conn.pragma_update(None, "cache_size", -READER_CACHE_KIB).map_err(sqlite("set the cache size"))?;
     match found {

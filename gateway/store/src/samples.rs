@@ -27,10 +27,8 @@ const GAPS_MAX: usize = 100;
 
 /// The number of a series, if the store knows it.
 pub(super) fn series_id(conn: &Connection, device: &str, metric: &str) -> rusqlite::Result<Option<u32>> {
-    conn.query_row("SELECT id FROM series WHERE device = ?1 AND metric = ?2", [device, metric], |row| {
-        row.get(0)
-    })
-    .optional()
+    let mut series = conn.prepare_cached("SELECT id FROM series WHERE device = ?1 AND metric = ?2")?;
+    series.query_row([device, metric], |row| row.get(0)).optional()
 }
 
 /// Consecutive samples of one series, ascending; there may be none. Decimals come some thousand at once at most.
@@ -225,7 +223,7 @@ impl Position {
 
     /// Damage found earlier, by the folding, that lies in the range.
     fn count_set_aside(&mut self, conn: &Connection) -> rusqlite::Result<()> {
-        let mut found = conn.prepare(
+        let mut found = conn.prepare_cached(
             "SELECT kind = 'chunk', from_us, to_us, n_samples FROM damaged
              WHERE (series = ?1 OR series IS NULL) AND to_us >= ?2 AND from_us < ?3 ORDER BY id",
         )?;
@@ -260,7 +258,7 @@ impl Position {
 
     fn read_chunks(&self, conn: &Connection, slice: &mut Slice) -> rusqlite::Result<Vec<PackedChunk>> {
         // Chunks do not overlap: the one that begins last before the range is the first that can reach into it.
-        let mut chunks = conn.prepare(
+        let mut chunks = conn.prepare_cached(
             "SELECT from_us, to_us, n_samples, crc32, blob FROM chunk WHERE series = ?1 AND from_us < ?3 AND to_us >= ?2
              AND from_us >= ifnull((SELECT max(from_us) FROM chunk WHERE series = ?1 AND from_us <= ?2), ?2)
              ORDER BY from_us",
@@ -291,7 +289,7 @@ impl Position {
         newer: &mut Vec<Point>,
     ) -> rusqlite::Result<()> {
         let mut journal =
-            conn.prepare("SELECT from_us, to_us, n_samples, blob FROM journal WHERE to_us >= ?1 AND from_us < ?2 ORDER BY id")?;
+            conn.prepare_cached("SELECT from_us, to_us, n_samples, blob FROM journal WHERE to_us >= ?1 AND from_us < ?2 ORDER BY id")?;
         let mut rows = journal.query(params![self.from_us, slice.end_us])?;
         while let Some(row) = rows.next()? {
             let gap = || -> rusqlite::Result<Gap> {

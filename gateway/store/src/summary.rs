@@ -114,7 +114,7 @@ fn read_rows(
     range: &Range<i64>,
     gaps: &mut Vec<Gap>,
 ) -> rusqlite::Result<Vec<Tally>> {
-    let mut rows = conn.prepare(
+    let mut rows = conn.prepare_cached(
         "SELECT from_us, to_us, n_spans, crc32, blob FROM summary
          WHERE series = ?1 AND span_us = ?2 AND from_us < ?4 AND to_us > ?3 ORDER BY from_us",
     )?;
@@ -225,6 +225,6 @@ pub(super) fn coarse_until(
     series: u32,
     range: &Range<i64>,
 ) -> rusqlite::Result<Option<i64>> {
-    conn.prepare("SELECT max(to_us) FROM summary WHERE series = ?1 AND from_us < ?3 AND to_us > ?2")?
+    conn.prepare_cached("SELECT max(to_us) FROM summary WHERE series = ?1 AND from_us < ?3 AND to_us > ?2")?
         .query_row(params![series, range.start, range.end], |row| row.get(0))
 }

@@ -466,3 +466,18 @@ fn a_store_that_expects_a_batch_is_none_the_worse_for_it() {
     writer.expect_soon();
     assert_eq!(samples(&Reader::open(dir.path()).unwrap(), "n01", "soil").len(), 66);
 }
+
+#[test]
+fn a_question_asked_again_is_not_planned_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    let ask = |conn: &rusqlite::Connection, series: i64, from_us: i64| {
+        let sql = "SELECT count(*) FROM chunk WHERE series = ?1 AND from_us >= ?2";
+        let mut found = conn.prepare_cached(sql)?;
+        found.query_row([series, from_us], |row| row.get::<_, i64>(0))?;
+        Ok(found.get_status(rusqlite::StatementStatus::RePrepare))
+    };
+    for (series, from_us) in [(1, T0), (0, 1), (7, i64::MIN), (1, 0)] {
+        assert_eq!(store.reader().with(|conn| ask(conn, series, from_us)).unwrap(), 0);
+    }
+}
