@@ -9,7 +9,8 @@ use std::io::{self, ErrorKind, Write};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::Handle;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::mpsc::{self, error::TrySendError};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_stream::wrappers::ReceiverStream;
 
 use super::error::Problem;
@@ -113,7 +114,12 @@ impl Pieces {
 
     fn send(&mut self) -> io::Result<()> {
         let piece = std::mem::replace(&mut self.piece, Vec::with_capacity(PIECE_BYTES + 256));
-        let sending = self.sender.send(Ok(piece.into()));
+        let piece = match self.sender.try_send(Ok(piece.into())) {
+            Ok(()) => return Ok(()),
+            Err(TrySendError::Full(piece)) => piece,
+            Err(TrySendError::Closed(_)) => return Err(ErrorKind::BrokenPipe.into()),
+        };
+        let sending = self.sender.send(piece);
         let sent = self
             .runtime
             .block_on(async { tokio::time::timeout(Duration::from_secs(SLOW_S_MAX), sending).await });
