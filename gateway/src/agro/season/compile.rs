@@ -85,24 +85,23 @@ fn shape(text: &str) -> Result<raw::File, Vec<Problem>> {
 
 /// Takes out the innermost key that stands at a place of the text, or whose value does; which.
 fn take_key(table: &mut DeTable<'_>, at: usize) -> Option<String> {
-    for (_, value) in table.iter_mut() {
-        let taken = match value.get_mut() {
-            DeValue::Table(table) => take_key(table, at),
-            DeValue::Array(array) => array.iter_mut().find_map(|value| match value.get_mut() {
-                DeValue::Table(table) => take_key(table, at),
-                _ => None,
-            }),
-            _ => None,
-        };
-        if taken.is_some() {
-            return taken;
-        }
+    let inner = table.iter_mut().find_map(|(_, value)| take_within(value.get_mut(), at));
+    if inner.is_some() {
+        return inner;
     }
     let is_at = |(key, value): &(&Spanned<_>, &Spanned<DeValue<'_>>)| {
         key.span().contains(&at) || (value.span().contains(&at) && !value.get_ref().is_table())
     };
     let key = table.iter().find(is_at).map(|(key, _)| key.clone())?;
     table.remove(&key).map(|_| key.get_ref().to_string())
+}
+
+fn take_within(value: &mut DeValue<'_>, at: usize) -> Option<String> {
+    if let DeValue::Table(table) = value {
+        return take_key(table, at);
+    }
+    let DeValue::Array(array) = value else { return None };
+    array.iter_mut().find_map(|value| take_within(value.get_mut(), at))
 }
 
 pub(super) struct Compiler<'t> {
