@@ -67,9 +67,10 @@ fn every_key_stands_in_the_example() {
 /// Keys without a place and values of the wrong kind are told all at once, in nested tables and lists too.
 #[test]
 fn unknown_keys_are_told_together() {
-    let text = with("[site]", "[site]\nbogus = 1").replacen("[crop]", "[crop]\nheigt_m = [0.1, 0.2]", 1)
+    let crop = "[crop]\nheigt_m = [0.1, 0.2]\nkc_min = \"low\"";
+    let text = with("[site]", "[site]\nbogus = 1").replacen("[crop]", crop, 1)
         + "\n[[irrigation]]\ndate = 2024-05-01\ndepth_mm = 5.0\nwetted = 1.0\nlitres = 3\n";
-    let SeasonError(errors) = read_text(&text).expect_err("three unknown keys");
+    let SeasonError(errors) = read_text(&text).expect_err("four mistakes");
     let told: Vec<_> = errors[0].problems.iter().map(|problem| problem.what.as_str()).collect();
     for key in ["`bogus`", "`heigt_m`", "kc_min: invalid type", "`litres`"] {
         assert!(told.iter().any(|what| what.contains(key)), "{key}: {told:?}");

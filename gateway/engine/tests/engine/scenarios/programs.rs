@@ -93,6 +93,7 @@ fn guards_hold_for_programs_and_what_waits_comes_late() {
         2100 online v2 closed
         > @2100 open z2 #3 600s ttl 30s program_run
         > @2100 z2 started by program night: program_run #3
+        > @2100 z2 scheduled by program night: started_late #3
     ";
     play(calendar_farm(), script);
 }
