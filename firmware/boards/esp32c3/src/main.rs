@@ -46,7 +46,7 @@ use giot_firmware::apart::apart;
 use giot_firmware::console::Console;
 use giot_firmware::link::tcp::{self, Link, Socket};
 use giot_firmware::probe::modbus::Line;
-use giot_firmware::run::{End, Memory, run};
+use giot_firmware::run::{End, Memory, close_without_node, run};
 use giot_firmware::settings::ValveKind;
 use giot_shared::wire::ResetCause;
 use pins::{ActiveLow, Pins, Valves, contact, waking};
@@ -101,6 +101,11 @@ async fn main(spawner: Spawner) {
     let buttons = [waking(contact(chip.GPIO4)), contact(chip.GPIO9)];
     inputs::watch(spawner, buttons, contact(chip.GPIO5), woken.is_some());
 
+    if woken.is_none() {
+        // A radio that hangs or panics at its start, at this boot and at all that follow, must not leave a valve open.
+        let plans = Some(installation.config.valves.as_slice());
+        apart(pin!(close_without_node(plans, Some(flash.settings.clone()), &mut valves))).await;
+    }
     let radio_is_on = woken.as_ref().is_none_or(|woken| woken.contact);
     let network = installation.wifi.as_ref().filter(|_| radio_is_on);
     let radio = network.map(|network| wifi::start(chip.WIFI, network)).transpose();
