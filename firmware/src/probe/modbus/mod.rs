@@ -152,12 +152,18 @@ impl<S: Read + Write> Line<S> {
     /// # Errors
     /// [`LineError`] of the last try.
     pub async fn ask(&mut self, question: &Question, patience: Patience) -> Result<Words, LineError> {
-        let mut last = LineError::Silent;
+        let (mut last, mut was_silent) = (LineError::Silent, false);
         for _ in 0..patience.n_tries.max(1) {
             match self.ask_once(question, patience.answer_ms).await {
-                Ok(words) => return Ok(words),
+                Ok(words) => {
+                    if was_silent {
+                        // An answer does not say what was asked: one that is late once more must not pass for another register's.
+                        Timer::after_millis(2 * patience.answer_ms).await;
+                    }
+                    return Ok(words);
+                }
                 Err(error @ LineError::Frame(FrameError::Exception(_))) => return Err(error),
-                Err(error) => last = error,
+                Err(error) => (last, was_silent) = (error, was_silent || error == LineError::Silent),
             }
         }
         Err(last)

@@ -332,6 +332,21 @@ fn a_late_answer_is_not_the_next_one() {
     assert_eq!((answer.as_deref(), n_asked), (Ok(&[222][..]), 2));
 }
 
+/// A device that answers a little later than is waited for: what it says to the second try comes after the first answer was taken.
+#[test]
+fn what_is_late_again_is_not_another_registers_value() {
+    for late_ms in [50, 300, 650] {
+        let mut line = Scripted::line(|_, asked: &[u8]| {
+            vec![(Patience::READING.answer_ms + late_ms, moisture(100 + u16::from(asked[3])))]
+        });
+        for register in [0, 1, 2] {
+            let answer = block_on(line.ask(&question(1, register, 1), Patience::READING));
+            let right = answer.as_deref() == Ok(&[100 + register][..]);
+            assert!(right || answer == Err(LineError::Silent), "{register}, {late_ms} ms late: {answer:?}");
+        }
+    }
+}
+
 #[test]
 fn a_babbling_line_does_not_hold_the_node() {
     let (answer, _, took_ms) = ask(|_, _| vec![(0, vec![0x55; 2000])]);
