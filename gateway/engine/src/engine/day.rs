@@ -62,6 +62,8 @@ impl Engine {
                 Control { is_enabled: control.is_enabled && invalid.is_none(), ..control.clone() },
             ))
         };
+        // Rain passes out of its span; nobody knows how long any other weather lasts.
+        let rain_until = self.guards.rain_until().map(|at| wall.plus_ms(at.since_ms(now.mono)));
         let stand = |zone: &Zone| {
             let held_until = match &zone.phase {
                 Phase::Closed => None,
@@ -76,8 +78,6 @@ impl Engine {
             // A clock that was set back meanwhile puts no beginning ahead.
             let open = run.map(|run| (run.errand.program.clone(), run.started_at.min(wall)));
             let stand = zone.stand(now, wall);
-            // Rain passes out of its span; nobody knows how long anything else lasts.
-            let rain_until = self.guards.rain_until().map(|at| wall.plus_ms(at.since_ms(now.mono)));
             let weather = stand.weather.map(|(reason, _)| {
                 let until = rain_until.filter(|_| matches!(reason, Reason::Rained { .. }));
                 (reason, until)

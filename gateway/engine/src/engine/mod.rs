@@ -616,7 +616,7 @@ impl Engine {
     fn hold(&mut self, idx: usize) {
         let Some(zone) = self.zones.get(idx) else { return };
         self.network.set_held(idx, zone.holds_source());
-        match zone.run().filter(|_| zone.is_running()) {
+        match zone.run() {
             Some(run) => self.turns.begin(idx, run.kind.program()),
             None => self.turns.end(idx, self.last_mono),
         }

@@ -148,6 +148,12 @@ impl Pumps {
         self.of_zone.get(zone_idx).cloned().unwrap_or_default()
     }
 
+    /// Those on the way of any of these zones.
+    pub(super) fn above_any(&self, zone_idxs: &[usize]) -> BTreeSet<usize> {
+        let above = zone_idxs.iter().filter_map(|zone_idx| self.of_zone.get(*zone_idx));
+        above.flat_map(|above| above.iter()).copied().collect()
+    }
+
     /// The pumps and master valves that share a zone with one, itself included.
     fn sharing(&self, idx: usize) -> Arc<[usize]> {
         self.sharing.get(idx).cloned().unwrap_or_default()

@@ -503,8 +503,10 @@ impl<'a> Play<'a> {
 
     /// What holds a zone's water back at the moment, where nobody knows how long it will, for a run of the next hours.
     fn held_back(&self, zone: &ZoneId, from: UnixMs) -> Option<Reason> {
-        let idx =
-            self.ids.iter().position(|id| *id == zone).filter(|_| from.since_ms(self.base) < SOON_MS)?;
+        if from.since_ms(self.base) >= SOON_MS {
+            return None;
+        }
+        let idx = self.ids.binary_search(&zone).ok()?;
         let (reason, until) = self.lines.get(idx)?.weather.as_ref()?;
         until.is_none().then(|| reason.clone())
     }

@@ -54,8 +54,7 @@ impl Engine {
         }
         if flows.is_none() {
             // A main that a pump or a master valve fills, or has filled, is at rest once these are off.
-            let outputs: BTreeSet<usize> =
-                source.zones.iter().flat_map(|zone_idx| self.pumps.above(*zone_idx).to_vec()).collect();
+            let outputs = self.pumps.above_any(&source.zones);
             for pump in outputs.into_iter().filter_map(|idx| self.pumps.all().get(idx)) {
                 if !pump.is_off() {
                     return Water::Changes;
@@ -325,9 +324,7 @@ impl Engine {
         let flow_l_per_h = LitresPerHour(flow);
         let reason = Reason::SourceClosedAgain { source, flow_l_per_h, attempts: watched.n_recloses };
         self.tell(now, None, Event::Fault, By::Engine, reason.clone());
-        let pumps: BTreeSet<usize> =
-            zones.iter().flat_map(|zone_idx| self.pumps.above(*zone_idx).to_vec()).collect();
-        for pump_idx in pumps {
+        for pump_idx in self.pumps.above_any(&zones) {
             let reason = reason.clone();
             self.with_pump(now, pump_idx, |pump, turn| pump.repeat_close(turn, reason));
         }
