@@ -20,8 +20,8 @@ const N_DAYS_MAX: u64 = 4000;
 /// it.
 ///
 /// # Errors
-/// [`SeasonError`] with every key that nobody knows, or else every problem of the season's file, or else of the weather's; errors of
-/// syntax and of types stop at the first.
+/// [`SeasonError`] with every key that nobody knows or that has a value of the wrong kind, or else every problem of the season's file, or
+/// else of the weather's; errors of syntax stop at the first.
 pub fn read(
     file: &str,
     text: &str,
