@@ -151,3 +151,83 @@ fn a_main_that_fills_is_no_leak() {
     field.flow("m0", 900, 1800);
     assert!(field.has("farm fault: source_closed_again"), "{:?}", field.log);
 }
+
+/// The gateway itself ends a run behind a pump, before its node would: a valve test is no run that others rest after then either.
+#[test]
+fn a_test_behind_a_pump_is_no_run_that_others_rest_after() {
+    let mut plan = behind_a_master();
+    plan.sources.get_mut(&"pump".parse().unwrap()).unwrap().pump =
+        Some(PumpPlan::new(PumpKind::Pump, output("motor")));
+    zone_of(&mut plan, "z2").min_off_s = 1800;
+    plan.programs.insert("day".parse().unwrap(), program(&[("z2", 10)]));
+    let mut field = Field::new(plan);
+    field.wait_s(400);
+    field.feed(Input::Runs { set: RunSet::Test, runs: &[(zone("z2"), 300)], by: "Lan" });
+    field.wait_s(HOUR_S);
+    let opened = field.seconds("open v2");
+    assert!(opened.len() == 2 && (700..860).contains(&opened[1]), "{opened:?} {:?}", field.log);
+}
+
+/// A pump on the root source that then rests for ten minutes.
+fn with_a_pump(mut plan: Plan) -> Plan {
+    let motor = PumpPlan { off_s_min: 600, ..PumpPlan::new(PumpKind::Pump, output("motor")) };
+    plan.sources.get_mut(&"pump".parse().unwrap()).unwrap().pump = Some(motor);
+    assert_eq!(plan.check(), []);
+    plan
+}
+
+/// The next zone is open and its master valve is still on its way: the pump is handed over all the same.
+#[test]
+fn a_pump_is_handed_over_while_a_master_valve_opens() {
+    let mut field = Field::new(with_a_pump(behind_a_master()));
+    field.wait_s(1100);
+    // Its first command is lost.
+    field.deaf.insert(node("master"));
+    field.wait_s(105);
+    field.deaf.clear();
+    field.wait_s(2 * HOUR_S);
+    let (motor, off) = (field.seconds("open motor"), field.seconds("close motor"));
+    assert!(motor.len() == 1 && off[0] >= 1800, "{:?}", field.log);
+    assert_eq!(field.seconds("open v2").len(), 1, "{:?}", field.log);
+}
+
+/// The other way round: the master valve stays open while its zone is complete and waits for the next one to open.
+#[test]
+fn a_master_valve_stays_open_until_the_pump_is_handed_over() {
+    let mut plan = with_a_pump(behind_a_master());
+    plan.programs.insert("day".parse().unwrap(), program(&[("z2", 10), ("z1", 10)]));
+    let mut field = Field::new(plan);
+    field.wait_s(1100);
+    field.deaf.insert(node("v1"));
+    field.wait_s(105);
+    field.deaf.clear();
+    field.wait_s(2 * HOUR_S);
+    let (motor, off) = (field.seconds("open motor"), field.seconds("close motor"));
+    assert!(motor.len() == 1 && off[0] >= 1800, "{:?}", field.log);
+}
+
+/// A master valve that opens a minute after its zone's valve: the pump has gone off by then and rests. What the zone misses follows.
+#[test]
+fn what_a_zone_misses_before_its_pump_comes_follows_too() {
+    let mut plan = with_a_pump(behind_a_master());
+    let main = plan.sources.get_mut(&"main".parse().unwrap()).unwrap();
+    main.pump.as_mut().unwrap().on_adjust_s = 60;
+    let mut field = Field::new(plan);
+    field.wait_s(3 * HOUR_S);
+    let (second, motor) = (field.seconds("open v2"), field.seconds("open motor"));
+    assert!(second.len() == 2 && motor.len() == 2, "{:?}", field.log);
+    assert!(
+        second[1] >= second[0] + 600 && second[1] <= motor[1],
+        "not before it has rested: {:?}",
+        field.log
+    );
+    // A lag that the plan wants is no loss: nothing follows for ever.
+    let first = Field::new({
+        let mut plan = behind_a_master();
+        plan.sources.get_mut(&"main".parse().unwrap()).unwrap().pump.as_mut().unwrap().on_adjust_s = 300;
+        plan
+    });
+    let mut field = first;
+    field.wait_s(3 * HOUR_S);
+    assert_eq!(field.seconds("open v2").len(), 1, "{:?}", field.log);
+}

@@ -771,7 +771,7 @@ impl World {
         self.report.n_records = self.gateway.kept.n_records;
         let (n_dry, n_looks) = (self.report.n_dry_looks, self.report.n_looks);
         // A pump that fails costs some of them; one that goes off and on again would cost many more.
-        self.checks.demand(n_dry * 10 <= n_looks + N_LOOKS_FEW, self.now_ms, || {
+        self.checks.demand(n_dry * 25 <= n_looks + N_LOOKS_FEW, self.now_ms, || {
             format!("P5: {n_dry} of {n_looks} looks at open valves find their pump or master valve off")
         });
         // Whoever waters nothing breaks no other promise.

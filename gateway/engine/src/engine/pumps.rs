@@ -19,7 +19,7 @@ use crate::forecast::{Output, Rests};
 use crate::ids::SourceId;
 use crate::memory::SourceMemory;
 use crate::plan::{Plan, ProblemKind, PumpKind, PumpProblem, Timing};
-use crate::pump::{Demand, Pump, PumpTurn};
+use crate::pump::{Demand, Pump, PumpTurn, lag_ms};
 use crate::reason::Reason;
 use crate::view::PumpView;
 use crate::zone::{Gate, Phase, Zone};
@@ -474,10 +474,14 @@ impl Engine {
         }
     }
 
-    /// Whether a zone wants a master valve open: it draws water, or waits only for that valve, where it `leads`.
+    /// Whether a zone wants a master valve open: it draws water, is kept open for its pump although its run is complete, or waits
+    /// only for that valve, where it `leads`.
     fn wants_master(&self, zone_idx: usize, leads: bool, now: Now) -> bool {
         let Some(zone) = self.zones.get(zone_idx) else { return false };
-        let is_drawing = zone.is_running() || matches!(zone.phase, Phase::Local(_));
+        let has_pump_on =
+            || self.pumps.of_zone(zone_idx).any(|pump| pump.kind() == PumpKind::Pump && !pump.is_off());
+        let is_kept_open = zone.lingers_until().is_some_and(|until| now.mono < until) && has_pump_on();
+        let is_drawing = zone.is_running() || is_kept_open || matches!(zone.phase, Phase::Local(_));
         let has_room = || self.network.barrier(zone_idx, now.mono).is_none();
         is_drawing
             || (leads
@@ -525,7 +529,6 @@ impl Engine {
         } else {
             Reason::PumpNotNeeded { source }
         };
-        let lag_ms = |adjust_s: i32| u64::from(adjust_s.max(0).unsigned_abs()) * 1000;
         match plan.kind {
             PumpKind::Pump => {
                 let ways = zones.iter().filter_map(|zone_idx| self.way_out(idx, *zone_idx));
@@ -565,7 +568,16 @@ impl Engine {
     /// waited for.
     fn handover(&self, idx: usize, zones: &[usize], now: Now) -> Option<(MonoMs, MonoMs)> {
         let zone_of = |zone_idx: &usize| self.zones.get(*zone_idx);
-        if !zones.iter().filter_map(zone_of).any(Zone::is_opening) {
+        // Its valve opens, or a master valve on its way does.
+        let is_coming = |zone_idx: &usize| {
+            zone_of(zone_idx).is_some_and(|zone| {
+                zone.is_opening()
+                    || (zone.certain().is_some()
+                        && zone.lingers_until().is_none()
+                        && self.way_out(idx, *zone_idx).is_none())
+            })
+        };
+        if !zones.iter().any(is_coming) {
             return None;
         }
         let until = |zone_idx: &usize| {
@@ -615,8 +627,9 @@ impl Engine {
     fn note_water(&mut self, idx: usize, now: Now) {
         for zone_idx in self.pumps.zones_of(idx).iter().copied() {
             let is_on = self.pumps.water_since(zone_idx).is_ok();
+            let lag_ms = self.pumps.of_zone(zone_idx).map(Pump::on_lag_ms).sum();
             if let Some(zone) = self.zones.get_mut(zone_idx) {
-                zone.note_pumps(now.mono, is_on);
+                zone.note_pumps(now.mono, is_on, lag_ms);
             }
         }
     }

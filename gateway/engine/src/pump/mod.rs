@@ -206,6 +206,11 @@ impl Stopping {
     }
 }
 
+/// A time that lies after another by the farm's plan, ms; what lies before it is none.
+pub(crate) fn lag_ms(adjust_s: i32) -> u64 {
+    u64::from(adjust_s.max(0).unsigned_abs()) * 1000
+}
+
 impl Pump {
     /// A pump after a start: unknown until its node says that it is off, or its last possible lease has passed.
     pub(crate) fn after_start(
@@ -319,6 +324,11 @@ impl Pump {
             return None;
         }
         Some((running.since, running.flight.certain_until()?.min(running.node_ends_at)))
+    }
+
+    /// How long after its zones' valves it goes on by its plan, ms.
+    pub(crate) fn on_lag_ms(&self) -> u64 {
+        lag_ms(self.plan.on_adjust_s)
     }
 
     /// Since when it is on, as its node reported.

@@ -1,8 +1,8 @@
 //! How long a run had no water although its valve was open: its pump rested, or had used up its starts of the hour.
 //!
 //! The valve stays open meanwhile, and its run ends at its time. What was missed then follows as a further errand, within the
-//! hours, as after an interruption. The moments before the pump is on at first, and after it went off for good, are part of
-//! every run and do not count.
+//! hours, as after an interruption. The time by which the farm's plan has the pump go on after the valve, and the moments after it
+//! went off for good, are part of every run and do not count.
 
 use giot_shared::time::MonoMs;
 
@@ -21,13 +21,13 @@ pub(super) struct Dry {
 }
 
 impl Dry {
-    /// The pumps on its way are all on, or not any more.
-    fn note(&mut self, now: MonoMs, is_on: bool) {
+    /// The pumps on its way are all on, or not any more; at first they go on at `due_at`.
+    fn note(&mut self, now: MonoMs, is_on: bool, due_at: MonoMs) {
         if is_on {
             self.ms = self.ms_until(now);
             (self.has_flowed, self.since) = (true, None);
-        } else if self.has_flowed {
-            self.since.get_or_insert(now);
+        } else {
+            self.since.get_or_insert(if self.has_flowed { now } else { now.max(due_at) });
         }
     }
 
@@ -38,10 +38,11 @@ impl Dry {
 }
 
 impl Zone {
-    /// The pumps on the zone's way are all on, or not any more.
-    pub(crate) fn note_pumps(&mut self, now: MonoMs, is_on: bool) {
+    /// The pumps on the zone's way are all on, or not any more. By their plans they go on so long after its valve.
+    pub(crate) fn note_pumps(&mut self, now: MonoMs, is_on: bool, lag_ms: u64) {
+        let due_at = self.since.plus_ms(lag_ms);
         if let Phase::Open(watering) = &mut self.phase {
-            watering.run.dry.note(now, is_on);
+            watering.run.dry.note(now, is_on, due_at);
         }
     }
 
