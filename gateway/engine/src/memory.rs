@@ -29,6 +29,8 @@ pub struct ZoneMemory {
     pub rest: Option<Rest>,
     /// When the valve last closed after a run; `None`: never, or while the clock was unset.
     pub last_closed_at: Option<UnixMs>,
+    /// That run was one of a person's set of runs: the next one of the set rests after it.
+    pub last_was_set: bool,
     /// The last Open that may still be in force.
     pub open: Option<OpenMemory>,
     /// The runs that programs want and that have not begun, by their moments.

@@ -376,3 +376,41 @@ fn a_program_that_gives_nothing_is_refused() {
     wish(&mut field, ProgramWish::Start);
     assert!(field.has("farm refused by Lan: program_not_started"), "{:?}", field.log);
 }
+
+/// A set that is asked for while its zone waters begins when that run is over; the runs of one set rest between each other.
+#[test]
+fn a_set_does_not_rest_after_another_run() {
+    let mut plan = by_program(&[("z2", 10)]);
+    zone_of(&mut plan, "z1").min_off_s = 1800;
+    let mut field = Field::new(plan);
+    field.start("z1", 600);
+    field.wait_s(60);
+    let runs = [(zone("z1"), 300), (zone("z1"), 300)];
+    field.feed(Input::Runs { set: RunSet::Once, runs: &runs, by: "Lan" });
+    field.wait_s(2 * HOUR_S);
+    let opened = field.seconds("open v1");
+    assert!(opened.len() == 3 && opened[1] < 620, "{opened:?} {:?}", field.log);
+    assert!((1800..1900).contains(&(opened[2] - opened[1] - 300)), "{opened:?} {:?}", field.log);
+}
+
+/// What begins a quarter of an hour later than planned says so, however long its zone rests between runs.
+#[test]
+fn a_late_run_says_so_whatever_its_zone_s_rest() {
+    let mut plan = by_program(&[("z1", 20)]);
+    zone_of(&mut plan, "z1").min_off_s = 3600;
+    let mut field = Field::new(plan);
+    field.start("z1", 300);
+    field.wait_s(2 * HOUR_S);
+    assert!(field.has("z1 scheduled: started_late"), "{:?}", field.log);
+}
+
+#[test]
+fn the_end_of_a_pause_that_was_none_is_not_told() {
+    let mut field = Field::new(by_program(&[("z1", 20)]));
+    wish(&mut field, ProgramWish::SuspendUntil(None));
+    assert!(!field.has("farm adjusted by Lan: program_resumed"), "{:?}", field.log);
+    let until = after_s(&field, 600);
+    wish(&mut field, ProgramWish::SuspendUntil(until));
+    wish(&mut field, ProgramWish::SuspendUntil(None));
+    assert!(field.log.iter().any(|line| line.contains("program_resumed")), "{:?}", field.log);
+}

@@ -66,6 +66,7 @@ pub(super) fn memory_to_json(memory: &ZoneMemory) -> String {
         "paused_until": unix(memory.paused_until),
         "rest": memory.rest.as_ref().map(|rest| json!({ "by": rest.by, "until": unix(rest.until) })),
         "last_closed_at": unix(memory.last_closed_at),
+        "last_was_set": memory.last_was_set,
         "open": memory.open.map(open_to_json),
         "errands": memory.errands.iter().map(errand_to_json).collect::<Vec<_>>(),
         "run": memory.run.as_ref().map(|run| {
@@ -100,6 +101,8 @@ fn memory_from_json(text: &str) -> Option<ZoneMemory> {
             None => None,
         },
         last_closed_at: unix(value.get("last_closed_at")),
+        // An earlier version did not keep it: then the zone rests.
+        last_was_set: value.get("last_was_set").and_then(Value::as_bool).unwrap_or(true),
         open: match present("open") {
             Some(open) => Some(open_from_json(open)?),
             None => None,
@@ -398,6 +401,7 @@ mod tests {
             paused_until: Some(UnixMs(5)),
             rest: Some(Rest { by: "Hoa".to_owned(), until: None }),
             last_closed_at: Some(UnixMs(-1)),
+            last_was_set: false,
             open: Some(OpenMemory {
                 command: CommandId(77),
                 run_s: 600,
@@ -412,7 +416,12 @@ mod tests {
     #[test]
     fn a_memory_from_before_there_were_programs_is_read() {
         let old = r#"{"lock":null,"fault":null,"failures":2,"paused_until":5,"rest":null,"last_closed_at":null,"open":null}"#;
-        let want = ZoneMemory { failures: 2, paused_until: Some(UnixMs(5)), ..ZoneMemory::default() };
+        let want = ZoneMemory {
+            failures: 2,
+            paused_until: Some(UnixMs(5)),
+            last_was_set: true,
+            ..ZoneMemory::default()
+        };
         assert_eq!(memory_from_json(old), Some(want));
     }
 

@@ -93,6 +93,11 @@ impl Engine {
             Reason::ProgramStop { .. } | Reason::ProgramSwitchedOff { .. } | Reason::ProgramPaused { .. }
         );
         let was = self.schedule.view(id).map(|(control, ..)| control);
+        let is_paused = |was: &Control| remaining_s(was.suspended_until, now) > 0;
+        if matches!(reason, Reason::ProgramResumed { .. }) && was.is_some_and(|was| !is_paused(was)) {
+            // Nothing was paused: nothing is told.
+            return;
+        }
         let told = was.and_then(|was| changed_from(id, wish, was, now)).unwrap_or_else(|| reason.clone());
         let control = self.schedule.change(id, |control| {
             match wish {

@@ -25,7 +25,7 @@ use crate::program::{
 use crate::reason::Reason;
 use crate::rules::{Fit, Rules};
 use crate::schedule::Terms;
-use crate::zone::{Errand, passes_rest};
+use crate::zone::{Errand, is_ad_hoc, passes_rest};
 
 pub(crate) use rests::{Output, Rests};
 
@@ -71,6 +71,8 @@ pub(crate) struct Stand {
     pub(crate) errands: Vec<Errand>,
     /// When it last closed.
     pub(crate) closed_at: Option<UnixMs>,
+    /// That run was one of a person's set of runs.
+    pub(crate) was_set: bool,
     /// What failed is not tried again before.
     pub(crate) paused_until: Option<UnixMs>,
     /// A person ended its run: nothing begins by itself before.
@@ -138,6 +140,7 @@ struct Line {
     jobs: VecDeque<Job>,
     held_until: Option<UnixMs>,
     closed_at: Option<UnixMs>,
+    was_set: bool,
     /// The program whose run holds it.
     turn: Option<ProgramId>,
     /// The deadline of its first job while that waits for room.
@@ -197,7 +200,7 @@ impl Line {
 
     /// When the zone has had the rests that a run waits for, of which one lasts so long.
     fn free_at(&self, errand: &Errand, rest_ms: u64) -> UnixMs {
-        let closed_at = self.closed_at.filter(|closed_at| !passes_rest(errand, *closed_at));
+        let closed_at = self.closed_at.filter(|closed_at| !passes_rest(errand, (*closed_at, self.was_set)));
         let rested_at = closed_at.map(|closed_at| closed_at.plus_ms(rest_ms));
         let of_person = self.rests_until.filter(|_| !errand.by_hand);
         rested_at.into_iter().chain(self.paused_until).chain(of_person).fold(UnixMs(0), UnixMs::max)
@@ -231,7 +234,7 @@ impl<'a> Play<'a> {
         let Stand { held_until, open, errands, .. } = stand;
         let (base, held_until) = (self.base, *held_until);
         let Some(line) = self.lines.get_mut(zone_idx) else { return };
-        line.closed_at = stand.closed_at;
+        (line.closed_at, line.was_set) = (stand.closed_at, stand.was_set);
         (line.paused_until, line.rests_until) = (stand.paused_until, stand.rests_until);
         (line.bar, line.weather) = (stand.bar.clone(), stand.weather.clone());
         for errand in errands {
@@ -374,7 +377,8 @@ impl<'a> Play<'a> {
             if held_until > at {
                 return;
             }
-            (line.held_until, line.turn) = (None, None);
+            line.held_until = None;
+            line.was_set = line.turn.take().is_some_and(|program| is_ad_hoc(&program));
             line.closed_at = Some(held_until);
             self.running.remove(&zone_idx);
             self.network.set_held(zone_idx, false);

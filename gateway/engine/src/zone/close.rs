@@ -9,7 +9,7 @@ use giot_shared::time::MonoMs;
 use giot_shared::valve::RefusalReason;
 
 use super::dose::Dose;
-use super::errand::Had;
+use super::errand::{Errand, Had, is_ad_hoc};
 use super::open::{Run, is_final};
 use super::{Phase, RunKind, SETTLE_MS, Turn, Zone};
 use crate::diary::{By, Event};
@@ -44,6 +44,10 @@ pub(crate) struct Closing {
     pub(super) is_told: bool,
     /// Water flowed or may have: the minimum off time counts.
     pub(super) is_wet: bool,
+    /// The valve was tried: nobody was watered, and what waits goes on without another rest.
+    pub(super) is_test: bool,
+    /// It was one of a person's set of runs.
+    pub(super) is_of_set: bool,
     /// How long it was open as the node measured it, ms.
     pub(super) had_ms: Option<u64>,
     /// What flowed as the node or the zone's meter measured it, ml.
@@ -76,6 +80,8 @@ impl Closing {
             dry_ms: run.dry.ms_until(now),
             dose: run.dose,
             is_wet: is_seen_open || !run.flight.is_dry(),
+            is_test: run.kind.is_test(),
+            is_of_set: run.kind.is_of_set(),
             flight: Some(run.flight),
             hold_until: now,
             is_seen_open,
@@ -95,6 +101,8 @@ impl Closing {
             is_after_start: false,
             is_told: false,
             is_wet: false,
+            is_test: false,
+            is_of_set: false,
             had_ms: None,
             had_ml: None,
             dry_ms: 0,
@@ -319,8 +327,10 @@ impl Zone {
         // What was sent before cannot be obeyed any more: late reports of it are old news.
         let last_open = closing.flight.as_ref().map(Flight::last);
         self.dead_through = self.dead_through.max(last_open).max(closing.first_close);
-        // Nobody was watered by a test: what waits goes on without another rest.
-        let was_test = self.memory.run.as_ref().is_some_and(|run| run.errand.is_test());
+        // After a restart only the memory knows.
+        let errand = self.memory.run.as_ref().map(|run| &run.errand).filter(|_| closing.is_after_start);
+        let was_test = closing.is_test || errand.is_some_and(Errand::is_test);
+        let was_of_set = closing.is_of_set || errand.is_some_and(|errand| is_ad_hoc(&errand.program));
         let had_ms = if closing.is_wet { closing.had_ms } else { Some(0) };
         let had = Had { ms: had_ms, ml: closing.had_ml, dry_ms: closing.dry_ms };
         let has_rest = self.make_up(turn, &reason, &had);
@@ -336,6 +346,7 @@ impl Zone {
             if !(was_test || goes_on && matches!(reason, Reason::WaterPaused { .. })) {
                 self.off_until = turn.after_s(self.plan.min_off_s);
                 self.memory.last_closed_at = now.wall;
+                self.memory.last_was_set = was_of_set;
                 self.is_memory_changed = true;
             }
         }

@@ -40,6 +40,9 @@ const WAIT_MS_MAX: u64 = 24 * 3600 * 1000;
 /// is worth an entry in the diary.
 const HANDOVER_MS_MAX: u64 = 5 * 60 * 1000;
 
+/// A run that begins so much later than planned says so.
+const LATE_MS_MIN: u64 = 10 * 60 * 1000;
+
 /// A portion ends some seconds after its planned end; the next one keeps its moment.
 const SOAK_SLACK_MS: u64 = 30_000;
 
@@ -346,10 +349,10 @@ impl Zone {
         if self.is_handing_over(now) { Verdict::Content(reason) } else { Verdict::Blocked(reason) }
     }
 
-    /// Whether an errand need not wait for the least time off: tests, and runs that a person has asked for since the last one.
+    /// Whether an errand need not wait for the least time off: tests, and runs of a person's set but after others of it.
     fn passes_rest(&self, errand: &Errand) -> bool {
-        let closed_at = self.memory.last_closed_at;
-        closed_at.is_none_or(|closed_at| passes_rest(errand, closed_at)) && is_ad_hoc(&errand.program)
+        let closed = self.memory.last_closed_at.map(|at| (at, self.memory.last_was_set));
+        closed.is_none_or(|closed| passes_rest(errand, closed)) && is_ad_hoc(&errand.program)
     }
 
     /// Until when the zone stays off before an errand: between two portions of one run it is their soak alone.
@@ -400,6 +403,7 @@ impl Zone {
             open: None,
             errands: self.memory.errands.clone(),
             closed_at: self.memory.last_closed_at.filter(|at| *at <= wall).max(rested_from),
+            was_set: self.memory.last_was_set,
             paused_until: dated(self.pause_until),
             rests_until: dated(self.rest_until),
             bar: lock.or(invalid).or_else(|| self.faulted()),
@@ -458,8 +462,7 @@ impl Zone {
         let errand = self.memory.errands.remove(idx);
         let by = errand.by();
         let late_ms = started_at.since_ms(errand.from);
-        let expected_ms = HANDOVER_MS_MAX + u64::from(self.plan.min_off_s) * 1000;
-        let late = (late_ms >= expected_ms).then_some(Reason::StartedLate { late_s: late_ms / 1000 });
+        let late = (late_ms >= LATE_MS_MIN).then_some(Reason::StartedLate { late_s: late_ms / 1000 });
         self.remember_run(errand, started_at);
         Some((by, late))
     }
@@ -568,9 +571,9 @@ impl Zone {
     }
 }
 
-/// Whether an errand need not wait for the least time off after its zone closed at a moment.
-pub(crate) fn passes_rest(errand: &Errand, closed_at: UnixMs) -> bool {
-    errand.is_test() || (is_ad_hoc(&errand.program) && errand.from > closed_at)
+/// Whether an errand need not wait for the least time off after its zone closed at a moment, after a run of a set or another one.
+pub(crate) fn passes_rest(errand: &Errand, (closed_at, was_set): (UnixMs, bool)) -> bool {
+    errand.is_test() || (is_ad_hoc(&errand.program) && (!was_set || errand.from > closed_at))
 }
 
 /// Whether a run was ended for its source's sake: its zone had nothing to do with it.

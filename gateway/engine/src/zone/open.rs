@@ -52,6 +52,11 @@ impl RunKind {
         }
     }
 
+    /// Whether it is one of a person's set of runs.
+    pub(crate) fn is_of_set(&self) -> bool {
+        matches!(self, Self::ByHand(program) if super::is_ad_hoc(program))
+    }
+
     /// Whether a valve is tried, for a person or to find what is wrong.
     pub(crate) fn is_test(&self) -> bool {
         matches!(self, Self::ByHand(program) if *program == super::ad_hoc(RunSet::Test))

@@ -77,6 +77,7 @@ impl Zone {
         self.off_until = self.off_until.max(turn.after_s(self.plan.min_off_s));
         self.wet_until = self.wet_until.max(turn.mono().plus_ms(SETTLE_MS));
         self.memory.last_closed_at = turn.now.wall.or(self.memory.last_closed_at);
+        self.memory.last_was_set = false;
         self.is_memory_changed = true;
         let reason = Reason::IrrigatedByHand { run_s: u64::from(run_s), litres };
         // It counts as the zone's water, as what a node measures.

@@ -60,6 +60,7 @@ fn the_rest_of_a_run_by_hand_outlives_a_restart_within_the_pause() {
         1020 wait
         > @1011 open z1 #5 498s ttl 30s run_once
         > @1011 z1 started by Lan: run_once #5
+        > @1011 z1 scheduled by Lan: started_late #5
     ";
     let mut plan = farm(1);
     zone_of(&mut plan, "z1").automatic = false;
