@@ -67,6 +67,11 @@ async fn settings_are_kept_or_given_back_and_told() {
     let kit = node.cut_power().await;
     assert!(set(&farm, &["health_s=120"]).status.success());
     assert!(listed(&farm).contains("waiting"), "{}", listed(&farm));
+    // What waits is not lost to the next order without a word.
+    let second = set(&farm, &["health_s=240"]);
+    assert!(!second.status.success() && said(&second).contains("still wait"), "{}", said(&second));
+    assert!(said(&second).contains("(health_s)") && said(&second).contains("--replace"), "{}", said(&second));
+    assert!(set(&farm, &["health_s=180", "--replace"]).status.success());
     farm.stop();
     farm.restart();
     let _node = kit.boot_installed(ResetCause::PowerOn);

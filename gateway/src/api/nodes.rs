@@ -15,7 +15,7 @@ use super::auth::SignedIn;
 use super::error::Problem;
 use super::zones::{Answer, wish};
 use crate::hub::Wish;
-use crate::hub::change::{Change, row};
+use crate::hub::change::{Change, State as Stage, row};
 
 /// Time in which a node must be back, where nobody says another, s.
 const WITHIN_S: u32 = 600;
@@ -30,6 +30,9 @@ pub(crate) struct NodeSettings {
     #[serde(default = "within_s")]
     #[schema(minimum = 20, maximum = 3600)]
     within_seconds: u32,
+    /// Said also when earlier ones still wait for the node, or are being tried by it: these take their place.
+    #[serde(default)]
+    replace: bool,
 }
 
 const fn within_s() -> u32 {
@@ -39,6 +42,8 @@ const fn within_s() -> u32 {
 /// The last settings sent to a node.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct NodeChange {
+    /// Tells these settings from others that were sent before or since.
+    command: String,
     /// The words that change.
     words: String,
     /// waiting, accepted, confirmed, refused or given_back.
@@ -56,7 +61,8 @@ pub(super) fn routes() -> Router<Api> {
 /// Changes a node's settings over the air.
 #[utoipa::path(post, path = "/api/v1/nodes/{id}/settings", request_body = NodeSettings, params(("id" = String, Path)), responses(
     (status = 202, description = "Taken; what became of it shows under the same path"),
-    (status = 400, body = Problem), (status = 401, body = Problem), (status = 404, body = Problem)
+    (status = 400, body = Problem), (status = 401, body = Problem), (status = 404, body = Problem),
+    (status = 409, body = Problem, description = "Earlier settings are on their way: say replace")
 ))]
 pub(crate) async fn change(
     _: SignedIn,
@@ -71,6 +77,19 @@ pub(crate) async fn change(
     }
     let text = SettingsText::new(&body.settings)
         .ok_or_else(|| Problem::bad_request(format!("settings: at most {SETTINGS_LEN_MAX} bytes")))?;
+    let earlier = last_change(&api, &node).await?.filter(|earlier| earlier.is_under_way() && !body.replace);
+    if let Some(Change { words, state, .. }) = earlier {
+        let where_they_are = match state {
+            Stage::Accepted => "are being tried by it",
+            Stage::Waiting { .. } | Stage::Confirmed | Stage::Refused(_) | Stage::GivenBack(_) => {
+                "still wait for it"
+            }
+        };
+        let detail = format!(
+            "other settings for {node} {where_they_are} ({words}): send these when it has answered, or say that they take their place"
+        );
+        return Err(Problem::unconfirmed("replace", "settings_under_way", detail));
+    }
     wish(&api, Wish::Settings { node, text, within_s: body.within_seconds }).await
 }
 
@@ -84,11 +103,17 @@ pub(crate) async fn changed(
     Path(id): Path<String>,
 ) -> Result<Json<NodeChange>, Problem> {
     let node = node(&api, &id)?;
-    let rows = super::ask(&api.reader, |reader| Ok(reader.memory()?)).await?;
-    let change = rows.get(&row(&node)).and_then(|json| Change::from_json(json));
-    let change = change.ok_or_else(|| Problem::not_found("setting that was sent to this node"))?;
+    let change = last_change(&api, &node)
+        .await?
+        .ok_or_else(|| Problem::not_found("setting that was sent to this node"))?;
     let (state, why) = change.state.code();
-    Ok(Json(NodeChange { words: change.words, state, why, at: change.at.0 }))
+    let command = change.command.0.to_string();
+    Ok(Json(NodeChange { command, words: change.words, state, why, at: change.at.0 }))
+}
+
+async fn last_change(api: &Api, node: &NodeId) -> Result<Option<Change>, Problem> {
+    let rows = super::ask(&api.reader, |reader| Ok(reader.memory()?)).await?;
+    Ok(rows.get(&row(node)).and_then(|json| Change::from_json(json)))
 }
 
 /// Says what is wrong with settings before they go out; the node has the last word on curves and passwords, which depend

@@ -11,6 +11,7 @@
 //! Kept as JSON in the row `settings/NODE` beside what zones must not forget. The text is forgotten as soon as it is not
 //! needed: a password may be in it.
 
+use giot_firmware::settings::rekey;
 use giot_shared::ids::{CommandId, NodeId};
 use giot_shared::time::UnixMs;
 use giot_shared::valve::RefusalReason;
@@ -87,6 +88,13 @@ impl Change {
         Self { command, words: words.join(" "), at, state: State::Waiting { text, within_s } }
     }
 
+    /// Whether other settings now would take the place of these before anybody knows what becomes of them. A turn of the key is
+    /// the gateway's own, and it makes it again.
+    #[must_use]
+    pub fn is_under_way(&self) -> bool {
+        matches!(self.state, State::Waiting { .. } | State::Accepted) && self.words != rekey::WORD
+    }
+
     /// The node answered a command; true when it was this one, and the answer is news.
     pub fn handle_answer(&mut self, command: CommandId, refused: Option<RefusalReason>, at: UnixMs) -> bool {
         if command != self.command || !matches!(self.state, State::Waiting { .. }) {
@@ -160,6 +168,7 @@ impl Change {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use giot_shared::wire::{KEY_LEN, NodeKey, SALT_LEN};
 
     fn change() -> Change {
         let text = SettingsText::new("broker=10.0.0.1:1883\nhealth_s=60").expect("short");
@@ -205,7 +214,11 @@ mod tests {
             (State::GivenBack(SettingsOutcome::Unreachable), UnixMs(9))
         );
         let mut refused = self::change();
+        assert!(refused.is_under_way() && !change.is_under_way());
         assert!(refused.handle_answer(ours, Some(RefusalReason::BadSetting), UnixMs(7)));
         assert_eq!(refused.state.code(), ("refused", Some("bad_setting")));
+        assert!(!refused.is_under_way());
+        let key = SettingsText::new(&rekey::line(&NodeKey([1; KEY_LEN]), &[2; SALT_LEN])).expect("short");
+        assert!(!Change::new(ours, key, 300, UnixMs(5)).is_under_way(), "the gateway's own");
     }
 }

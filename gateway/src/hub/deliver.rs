@@ -159,6 +159,7 @@ impl Hub {
         if let Some(n_unheard) = n_unheard {
             self.tell_boot(node, hello, n_unheard);
         }
+        self.keep_sleep(node);
         if missing {
             tracing::error!(%node, epoch = stored.epoch, seq = stored.seq,
                 "records before this were acknowledged and are not in this data folder: it was restored from an older copy");
@@ -462,9 +463,8 @@ impl Hub {
     fn restore(&self, node: &NodeId, device: &Device) -> anyhow::Result<Session> {
         let rows = self.reader.memory()?;
         let fits = session::fits_from_rows(&rows);
-        let mut session = Session::restore(node, device, &self.reader, fits.get(node.as_str()))?;
-        session.news = news::from_rows(&rows).remove(node).unwrap_or_default();
-        Ok(session)
+        let news = news::from_rows(&rows).remove(node).unwrap_or_default();
+        Session::restore(node, device, &self.reader, fits.get(node.as_str()), news)
     }
 }
 

@@ -67,6 +67,8 @@ pub struct News {
     is_loss_open: bool,
     /// All that it ever lost.
     pub n_lost: u64,
+    /// It sleeps between samples: what that means for the dates of a boot that met nobody is needed after a restart too.
+    pub(super) sleeps: bool,
 }
 
 /// Whether a boot means that something failed.
@@ -79,6 +81,11 @@ pub const fn is_failure(cause: ResetCause) -> bool {
 }
 
 impl News {
+    #[cfg(test)]
+    pub(super) fn of_sleeper() -> Self {
+        Self { sleeps: true, ..Self::default() }
+    }
+
     /// A node is heard in a boot for the first time; `n_unheard` boots right before it were never heard of. What the diary is to
     /// have of it.
     pub(super) fn handle_boot(
@@ -169,6 +176,7 @@ impl News {
             "told": moments(&self.told),
             "loss": loss,
             "n_lost": self.n_lost,
+            "sleeps": self.sleeps,
         });
         (format!("{ROW}{node}"), json.to_string())
     }
@@ -206,6 +214,8 @@ impl News {
             loss,
             is_loss_open: is_loss_open.unwrap_or(false),
             n_lost: value.get("n_lost")?.as_u64()?,
+            // An earlier version did not keep it.
+            sleeps: value.get("sleeps").and_then(Value::as_bool).unwrap_or(false),
         })
     }
 }

@@ -107,7 +107,15 @@ impl Session {
         }
     }
 
-    /// A registered device with what the store knows of it; `fit`: of [`fits_from_rows`].
+    /// What was kept of what it told of itself.
+    pub(super) fn restore_news(&mut self, news: News) {
+        if news.sleeps {
+            self.records.restore_sleep();
+        }
+        self.news = news;
+    }
+
+    /// A registered device with what the store knows of it; `fit`: of [`fits_from_rows`]; `news`: what it told of itself.
     ///
     /// # Errors
     /// When the store cannot be read.
@@ -116,8 +124,10 @@ impl Session {
         device: &Device,
         reader: &Reader,
         fit: Option<&KeptFit>,
+        news: News,
     ) -> anyhow::Result<Self> {
         let mut session = Self::new(id);
+        session.restore_news(news);
         let records = &mut session.records;
         records.own_clock = device.kind == DeviceKind::Station;
         records.registered_at = UnixMs(device.created_us.div_euclid(1000));
@@ -152,8 +162,8 @@ pub(super) fn restore_all(
 ) -> anyhow::Result<BTreeMap<NodeId, Session>> {
     let (fits, mut news) = (fits_from_rows(rows), news::from_rows(rows));
     let restore = |(id, device): (NodeId, Device)| {
-        let mut session = Session::restore(&id, &device, reader, fits.get(id.as_str()))?;
-        session.news = news.remove(&id).unwrap_or_default();
+        let news = news.remove(&id).unwrap_or_default();
+        let session = Session::restore(&id, &device, reader, fits.get(id.as_str()), news)?;
         Ok((id, session))
     };
     registry.all().into_iter().map(restore).collect()
@@ -162,11 +172,15 @@ pub(super) fn restore_all(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ingest::node::{Heard, Verdict};
+    use crate::ingest::node::{Greeting, Heard, Verdict};
     use giot_shared::metric::Metric;
     use giot_store::{Mark, Store};
 
-    use giot_shared::wire::{Body, Hello, KEY_LEN, NodeKey, Reading, Record, Records, ResetCause};
+    use giot_shared::ids::ValveId;
+    use giot_shared::valve::CloseReason;
+    use giot_shared::wire::{
+        Body, Hello, KEY_LEN, NodeKey, Reading, Record, Records, ResetCause, ValveEvent,
+    };
 
     const DAY_MS: u64 = 86_400_000;
     const STEP_MS: u64 = 600_000;
@@ -233,7 +247,8 @@ mod tests {
         store.writer().commit_blocking(batch).unwrap();
 
         let fits = fits_from_rows(&store.reader().memory().unwrap());
-        let restored = Session::restore(&id, &device, &store.reader(), fits.get("v01")).unwrap();
+        let restored =
+            Session::restore(&id, &device, &store.reader(), fits.get("v01"), News::default()).unwrap();
         let mut restored = restored.records;
         let mut last = None;
         for first in (9..137).step_by(8) {
@@ -244,11 +259,63 @@ mod tests {
         assert!(last.is_some_and(|at_us| at_us <= now.0 * 1000), "before the next boot");
         // What was anchored otherwise since is no guess any more.
         let fit = fits.get("v01").map(|kept| KeptFit { anchor: Anchor { unix_at_boot: T0 }, ..*kept });
-        let other = Session::restore(&id, &device, &store.reader(), fit.as_ref()).unwrap();
+        let other = Session::restore(&id, &device, &store.reader(), fit.as_ref(), News::default()).unwrap();
         let mut other = other.records;
         let dates: Vec<i64> =
             (9..137).step_by(8).flat_map(|first| take(&mut other, now, first..=first + 7).0).collect();
         let step_us = STEP_MS.cast_signed() * 1000;
         assert!(dates.windows(2).all(|pair| pair[1] - pair[0] == step_us), "at its own pace");
+    }
+
+    /// The weeks that a sleeping node met nobody state what its clock may be off, also when the gateway was started anew.
+    #[test]
+    fn that_a_node_sleeps_is_known_after_a_restart() {
+        let dir = tempfile::tempdir().unwrap();
+        let id: NodeId = "v01".parse().unwrap();
+        let key = NodeKey([7; KEY_LEN]);
+        let device = Device { kind: DeviceKind::Node, label: String::new(), key, created_us: T0.0 * 1000 };
+        let heard = |at: UnixMs| Heard { wall: Some(at), mono: MonoMs(DAY_MS) };
+        let mut node = NodeState::default();
+        node.registered_at = T0;
+        let woken = Hello { reset: ResetCause::Sleep, released: Position::default(), ..hello(1) };
+        let Greeting::Welcome { dating: Some(dating), .. } = node.handle_hello(&woken, heard(T0)) else {
+            panic!("not welcome");
+        };
+        let store = Store::open(dir.path()).unwrap();
+        let mut greeted = Batch { memory: vec![News::of_sleeper().to_row(&id)], ..Batch::default() };
+        keep_dating("v01".into(), 1, &dating, &mut greeted);
+        store.writer().commit_blocking(greeted).unwrap();
+        let restored = |with_news: bool| {
+            let news = news::from_rows(&store.reader().memory().unwrap()).remove(&id).filter(|_| with_news);
+            Session::restore(&id, &device, &store.reader(), None, news.unwrap_or_default()).unwrap().records
+        };
+        let (mut with, mut without) = (restored(true), restored(false));
+        // Ten days of which it told nobody; then its battery was flat.
+        let now = T0.plus_ms(20 * DAY_MS);
+        let back = hello(3);
+        let body = Body::Valve(ValveEvent {
+            valve: ValveId(0),
+            open: false,
+            command: None,
+            closed_by: Some(CloseReason::LeaseEnded),
+            run_ms: Some(1),
+            volume: None,
+        });
+        let record = Record { seq: 1, uptime: UptimeMs(10 * DAY_MS), body };
+        let records = Records {
+            epoch: 2,
+            after: Position { epoch: 1, seq: 0 },
+            records: [record].into_iter().collect(),
+        };
+        let dated = |node: &mut NodeState| {
+            node.handle_hello(&back, heard(now));
+            match node.handle_records(&records, heard(now)) {
+                Verdict::Take(taken) => taken.valves,
+                verdict => panic!("{verdict:?}"),
+            }
+        };
+        let wanted = dated(&mut node);
+        assert_eq!(dated(&mut with), wanted);
+        assert!(dated(&mut without)[0].uncertainty_ms < wanted[0].uncertainty_ms, "the row decides");
     }
 }

@@ -28,6 +28,15 @@ impl Hub {
         self.own.memory.push(row);
     }
 
+    /// Keeps that a node sleeps between samples, once that is known.
+    pub(super) fn keep_sleep(&mut self, node: &NodeId) {
+        let Some(session) = self.sessions.get_mut(node) else { return };
+        if session.records.sleeps() && !session.news.sleeps {
+            session.news.sleeps = true;
+            self.own.memory.push(session.news.to_row(node));
+        }
+    }
+
     /// What is to be kept with records of what was lost before them: the node's row, and the entry of a loss that is over.
     pub(super) fn tell_losses(
         &mut self,
@@ -67,7 +76,7 @@ impl Hub {
         match self.reader.memory() {
             Ok(rows) => {
                 if let Some(session) = self.sessions.get_mut(node) {
-                    session.news = news::from_rows(&rows).remove(node).unwrap_or_default();
+                    session.restore_news(news::from_rows(&rows).remove(node).unwrap_or_default());
                 }
             }
             Err(error) => tracing::error!(%node, %error, "what a node told of itself could not be read"),

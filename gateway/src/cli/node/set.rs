@@ -24,6 +24,7 @@ const ASK_EVERY: Duration = Duration::from_secs(1);
 The order is signed. The node restarts with the new settings and keeps them when it reaches this gateway with them in time;
 else, or when it is reset before, it goes back to what it had, and says so. It takes none while a valve is open: they are
 said again when it closes, and at each of its connections until it has answered. `giot node list` shows what became of them.
+While earlier ones have no answer others are refused, unless --replace is said.
 id and key are changed at the node's own console (giot node provision). Words: broker prefix network wifi_ssid
 wifi_password baud parity meter supply battery sleep health_s valve.N probe.N curve.N.
 Reads DIR/admin-secret, so it runs where the gateway runs. Exit codes: 0 sent (with --wait: kept by the node), 1 failed or given back, 2 wrong usage.")]
@@ -38,6 +39,9 @@ pub(in crate::cli) struct Args {
     /// Seconds in which the node must be back with them
     #[arg(long, value_name = "SECONDS", default_value_t = 600, value_parser = clap::value_parser!(u32).range(20..=3600))]
     within: u32,
+    /// Let these take the place of earlier settings that the node has not answered yet
+    #[arg(long)]
+    replace: bool,
     /// Wait until the node keeps them or has gone back
     #[arg(long)]
     wait: bool,
@@ -61,17 +65,27 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
         format!("reach the gateway at {}: is `giot serve` running there? (--http)", args.http)
     })?;
     let path = format!("/api/v1/nodes/{}/settings", args.node);
-    client.post(&path, &json!({ "settings": text, "within_seconds": args.within }))?;
+    let order = json!({ "settings": text, "within_seconds": args.within, "replace": args.replace });
+    client.post(&path, &order).map_err(|error| match error.downcast_ref::<client::Refusal>() {
+        Some(refusal) if refusal.answer.get("code").is_some_and(|code| code == "settings_under_way") => {
+            error.context("not sent; --replace sends them in place of those")
+        }
+        _ => error,
+    })?;
     if !args.wait {
         return say(&format!("sent; `giot node list` shows what becomes of it within {} s", args.within));
     }
     // Its own restart and the way back come on top.
     let limit = Duration::from_secs(u64::from(args.within) + 120);
     let began = monotonic();
+    let mut ours = None;
     loop {
         let now = client.get(&path)?;
         let word =
             |key: &str| now.get(key).and_then(serde_json::Value::as_str).unwrap_or_default().to_owned();
+        if *ours.get_or_insert_with(|| word("command")) != word("command") {
+            anyhow::bail!("{}: other settings ({}) have taken the place of these", args.node, word("words"));
+        }
         match word("state").as_str() {
             "confirmed" => return say(&format!("{} keeps them", args.node)),
             state @ ("refused" | "given_back") => {

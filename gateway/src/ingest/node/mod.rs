@@ -219,6 +219,17 @@ impl NodeState {
         }
     }
 
+    /// Restores that it sleeps between samples.
+    pub const fn restore_sleep(&mut self) {
+        self.sleeps = true;
+    }
+
+    /// Whether it sleeps between samples, as far as it has told.
+    #[must_use]
+    pub const fn sleeps(&self) -> bool {
+        self.sleeps
+    }
+
     /// Restores the time of the newest record that was taken, after everything else.
     pub fn restore_newest(&mut self, newest: UnixMs) {
         self.newest = Some(newest);
