@@ -1093,6 +1093,7 @@ why-not-tense = Not watered because the soil was not dry: tension from { $low } 
 why-missed = Not watered. Program { $program } was due at { $due }, but the gateway was off, or its clock not right, until { $until }.
 why-slept = Not watered. The gateway seems to have been off: nothing was kept on this day, and what it kept next was its restart at { $until }.
 why-quiet = Not watered, and the diary has no cause. The gateway may have been off, or got no readings.
+why-before-all = The diary begins later: what was watered on this day is not known.
 why-future = This day has not come yet.
 why-before = before
 

@@ -1071,6 +1071,7 @@ why-not-tense = Không tưới vì đất chưa khô: lực giữ nước từ {
 why-missed = Không tưới. Lịch tưới { $program } phải bắt đầu lúc { $due }, nhưng thiết bị trung tâm đã ngừng hoặc sai giờ đến { $until }.
 why-slept = Không tưới. Có lẽ thiết bị trung tâm đã ngừng: cả ngày không ghi gì, và sau đó là lần khởi động lại lúc { $until }.
 why-quiet = Không tưới, và nhật ký không ghi lý do nào. Có thể thiết bị trung tâm đã ngừng hoặc không nhận được số đo.
+why-before-all = Nhật ký bắt đầu sau ngày này: không biết hôm đó đã tưới hay chưa.
 why-future = Ngày này chưa đến.
 why-before = từ trước
 

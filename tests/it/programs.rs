@@ -136,6 +136,27 @@ fn runs_that_wait_for_valves_to_be_known_say_so() {
     assert_eq!(serde_json::from_str::<Value>(&answer).unwrap()["waiting"], json!([]));
 }
 
+/// Where something is under way a set waits for its end, which the answer says; of locked zones alone it is refused.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn runs_that_cannot_begin_at_once_say_why() {
+    let farm = farm("03:00", 120.0);
+    let mut node = farm.kit().boot(ResetCause::PowerOn);
+    node.until_welcomed().await;
+    farm.until_idle();
+    let runs = json!({ "runs": [{ "zone": ZONE, "minutes": 1 }] }).to_string();
+    let why =
+        |answer: &str| serde_json::from_str::<Value>(answer).unwrap()["waiting"][0]["reason"]["code"].clone();
+    assert_eq!(farm.post(&format!("zones/{ZONE}/start"), &json!({ "minutes": 10 }).to_string()).0, 202);
+    farm.until_state(&["open"]);
+    assert_eq!(why(&farm.post("run-once", &runs).1), json!("already_running"));
+    farm.post("stop-all", "");
+    farm.until_idle();
+    assert_eq!(farm.post(&format!("zones/{ZONE}/lock"), "").0, 202);
+    let (status, refused) = farm.post("run-once", &runs);
+    let code = serde_json::from_str::<Value>(&refused).unwrap()["code"].clone();
+    assert_eq!((status, code), (409, json!("locked")), "nothing is left to do: {refused}");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_wish_that_cannot_be_right_is_refused_with_its_field() {
     let farm = farm("03:00", 120.0);

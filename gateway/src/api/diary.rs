@@ -49,7 +49,8 @@ pub(super) fn routes() -> Router<Api> {
 
 /// The irrigation diary, newest first.
 #[utoipa::path(get, path = "/api/v1/diary", params(DiaryQuery), responses(
-    (status = 200, body = Diary), (status = 400, body = Problem), (status = 401, body = Problem)
+    (status = 200, body = Diary), (status = 400, body = Problem), (status = 401, body = Problem),
+    (status = 404, body = Problem, description = "The farm has no such zone, and never had")
 ))]
 pub(crate) async fn diary(
     _: SignedIn,
@@ -62,14 +63,25 @@ pub(crate) async fn diary(
         let known: Vec<_> = Event::ALL.iter().map(|event| event.code()).collect();
         return Err(Problem::bad_request(format!("event: {unknown:?} is none of {}", known.join(", "))));
     }
+    let zone = query.zone;
+    let is_of_farm = |zone: &str| api.view.borrow().zones.iter().any(|known| known.zone.as_str() == zone);
+    let is_strange = zone.as_deref().is_some_and(|zone| !is_of_farm(zone));
     let filter = DiaryFilter {
-        zone: query.zone,
+        zone: zone.clone(),
         events,
         from_us: query.from.map(|at| at.saturating_mul(1000)),
         to_us: query.to.map(|at| at.saturating_mul(1000)),
         before_id: query.before,
         limit: query.limit.unwrap_or(LIMIT_DEFAULT).min(LIMIT_MAX),
     };
-    let rows = ask(&api.reader, move |reader| Ok(reader.diary(&filter)?)).await?;
+    let rows = ask(&api.reader, move |reader| {
+        let rows = reader.diary(&filter)?;
+        // A zone that the farm had once has its entries still.
+        let ever = DiaryFilter { zone: filter.zone, limit: 1, ..DiaryFilter::default() };
+        Ok(if rows.is_empty() && is_strange && reader.diary(&ever)?.is_empty() { None } else { Some(rows) })
+    });
+    let rows = rows.await?.ok_or_else(|| {
+        Problem::not_found(&format!("zone {:?}, and the diary has never had one", zone.unwrap_or_default()))
+    })?;
     Ok(Json(Diary { entries: rows.iter().map(model::diary_entry).collect() }))
 }

@@ -5,7 +5,7 @@ use axum::extract::{FromRequest, Path, Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::{Json, Router, routing::post};
-use giot_engine::{Reason, RunSet, ZoneId, ZoneState};
+use giot_engine::{Reason, RunSet, ZoneId, ZoneState, ZoneView};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
@@ -388,25 +388,45 @@ pub(super) fn zone(api: &Api, id: &str) -> Result<ZoneId, Problem> {
 /// Hands a set of runs to the engine, and says which of them wait: after a start the valves have to be known first.
 async fn wish_runs(api: &Api, set: RunSet, runs: Vec<(ZoneId, u32)>) -> Answer {
     let zones: Vec<ZoneId> = runs.iter().map(|(zone, _)| zone.clone()).collect();
+    let is_busy = |zone: &&ZoneView| {
+        matches!(
+            zone.state,
+            ZoneState::Sent { .. }
+                | ZoneState::Accepted { .. }
+                | ZoneState::Open { .. }
+                | ZoneState::Closing { .. }
+        )
+    };
+    let busy: Vec<ZoneId> =
+        api.view.borrow().zones.iter().filter(is_busy).map(|zone| zone.zone.clone()).collect();
     let (status, Json(accepted)) = wish(api, Wish::Runs { set, runs }).await?;
-    let waiting = waits(&api.view.borrow(), &zones);
+    let waiting = waits(&api.view.borrow(), &zones, &busy);
     Ok((status, Json(Accepted { waiting, ..accepted })))
 }
 
-/// What zones wait for, in their order.
-fn waits(view: &FarmView, zones: &[ZoneId]) -> Vec<Waits> {
+/// What zones wait for, or what keeps them from any run, in their order; `busy`: where something else was under way.
+fn waits(view: &FarmView, zones: &[ZoneId], busy: &[ZoneId]) -> Vec<Waits> {
     let of_zone = |zone: &ZoneId| {
         let state = &view.zones.iter().find(|view| view.zone == *zone)?.state;
         let reason = match state {
             ZoneState::Unknown { .. } => model::reason(&Reason::ValveUnknown {}),
-            ZoneState::Waiting { why } => model::reason(why),
+            ZoneState::Waiting { why } | ZoneState::Fault { why } => model::reason(why),
+            ZoneState::Locked { lock } => {
+                model::reason(&Reason::Locked { by: lock.by.clone(), note: lock.note.clone() })
+            }
+            ZoneState::Sent { .. }
+            | ZoneState::Accepted { .. }
+            | ZoneState::Open { .. }
+            | ZoneState::Closing { .. }
+                if busy.contains(zone) =>
+            {
+                model::reason(&Reason::AlreadyRunning {})
+            }
             ZoneState::Idle { .. }
             | ZoneState::Sent { .. }
             | ZoneState::Accepted { .. }
             | ZoneState::Open { .. }
-            | ZoneState::Closing { .. }
-            | ZoneState::Fault { .. }
-            | ZoneState::Locked { .. } => return None,
+            | ZoneState::Closing { .. } => return None,
         };
         Some(Waits { zone: zone.to_string(), reason })
     };

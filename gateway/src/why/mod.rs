@@ -295,6 +295,7 @@ impl Teller<'_> {
             Found::Watering => (self.plain("why-watering", |_| Vec::new()), nothing),
             Found::Begun => (self.plain("why-begun", |_| Vec::new()), nothing),
             Found::Moist(low, high) => (self.moist(low, high), nothing),
+            Found::BeforeAll => (self.plain("why-before-all", |_| Vec::new()), nothing),
             Found::Nothing => (self.plain("why-quiet", |_| Vec::new()), self.speaker().remedy("no_reading")),
         }
     }
@@ -398,6 +399,9 @@ impl Teller<'_> {
             Some(ZoneState::Locked { .. } | ZoneState::Unknown { .. }) => {}
             Some(ZoneState::Sent { .. } | ZoneState::Accepted { .. }) | None => {}
         }
+        if facts.is_before_all && facts.present.is_none() {
+            return Found::BeforeAll;
+        }
         let entries = || facts.rows.iter().map(|row| &row.entry);
         if self.is_begun() {
             return if self.is_today() { Found::Watering } else { Found::Begun };
@@ -454,7 +458,7 @@ impl Teller<'_> {
         if let Some(planned) = planned {
             return Found::Cause(Cause::of_entry(planned));
         }
-        if !facts.is_automatic && !facts.is_before_all {
+        if !facts.is_automatic {
             return Found::Cause(Cause::of_reason(&Reason::NotAutomatic {}));
         }
         Found::Nothing
@@ -463,6 +467,8 @@ impl Teller<'_> {
 
 /// Why nothing was watered.
 enum Found<'a> {
+    /// The diary begins later.
+    BeforeAll,
     Cause(Cause),
     Missed(&'a Missed),
     Slept(UnixMs),
