@@ -99,6 +99,8 @@ pub(crate) struct Test {
     /// All firings; the list may be shorter.
     n_firings: u64,
     firings: Vec<TestFiring>,
+    /// Rules that held from the beginning to the end: when they would have fired lies before.
+    held_throughout: Vec<String>,
 }
 
 /// One firing.
@@ -184,7 +186,9 @@ pub(crate) async fn test(
         then: firing.then.iter().map(RuleEffect::from).collect(),
         values: firing.values,
     });
-    Ok(Json(Test { from: from.0, to: to.0, n_firings: rehearsal.n_firings, firings: firings.collect() }))
+    let (firings, n_firings) = (firings.collect(), rehearsal.n_firings);
+    let held_throughout = rehearsal.held_throughout.iter().map(ToString::to_string).collect();
+    Ok(Json(Test { from: from.0, to: to.0, n_firings, firings, held_throughout }))
 }
 
 #[cfg(test)]

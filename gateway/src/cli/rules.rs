@@ -120,6 +120,11 @@ fn tell(rehearsal: &Rehearsal) -> anyhow::Result<()> {
         let time = format_time(at.0.saturating_mul(1000));
         say(&format!("{time}  {}  {}  [{}]", firing.rule, then.join(", "), firing.values))?;
     }
+    for rule in &rehearsal.held_throughout {
+        say(&format!(
+            "{rule} holds from beginning to end: a rule fires when it begins to hold, and that lies before"
+        ))?;
+    }
     say(&format!("{} firings; {} readings and events looked at", rehearsal.n_firings, rehearsal.n_happened))
 }
 
@@ -136,6 +141,7 @@ fn to_json(rehearsal: &Rehearsal, (from, to): (UnixMs, UnixMs)) -> serde_json::V
         .map(|(at, firing)| json!({ "at": at.0, "rule": firing.rule.to_string(), "values": firing.values }));
     json!({
         "from": from.0, "to": to.0, "firings": rehearsal.n_firings, "by_rule": by_rule,
+        "held_throughout": rehearsal.held_throughout.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "looked_at": rehearsal.n_happened, "list": firings.collect::<Vec<_>>(),
     })
 }

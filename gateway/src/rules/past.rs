@@ -67,12 +67,7 @@ pub fn rehearse_store(
         at = until;
         each(at.since_ms(begin) * 1000 / to.since_ms(begin).max(1));
     }
-    let mut rehearsal = stage.end(to);
-    // The day before only sets the scene.
-    let n_before = rehearsal.firings.len();
-    rehearsal.firings.retain(|(at, _)| *at >= from);
-    rehearsal.n_firings -= u64::try_from(n_before - rehearsal.firings.len())?;
-    Ok(rehearsal)
+    Ok(stage.end(from, to))
 }
 
 /// The rules to rehearse, switched on.

@@ -6,7 +6,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use giot_engine::{Age, Engine, Input, Level, Memory, MetricName, Now, Plan, ProbeRef, ValveRef, ZoneId};
+use giot_engine::{
+    Age, Engine, Input, Level, Memory, MetricName, Now, Plan, ProbeRef, RuleId, ValveRef, ZoneId,
+};
 use giot_shared::ids::{CommandId, NodeId};
 use giot_shared::time::{MonoMs, UnixMs};
 
@@ -62,6 +64,8 @@ pub struct Rehearsal {
     pub n_happened: u64,
     /// Zones and how often a start was wanted there.
     pub starts: BTreeMap<ZoneId, u64>,
+    /// Rules that held from the beginning to the end: when they would have fired lies before.
+    pub held_throughout: Vec<RuleId>,
 }
 
 /// Plays what happened, in the order of time, from `from` to `to`.
@@ -73,7 +77,7 @@ pub fn rehearse(
 ) -> Rehearsal {
     let mut stage = Stage::new(rules, plan, from);
     happened.iter().for_each(|(at, what)| stage.play(*at, what));
-    stage.end(to)
+    stage.end(from, to)
 }
 
 /// The plan with nothing that waters by itself.
@@ -129,10 +133,20 @@ impl Stage {
         self.rehearsal.n_happened += 1;
     }
 
-    /// Lets the rest of the time pass.
+    /// Lets the rest of the time pass. What was before `from` only set the scene.
     #[must_use]
-    pub fn end(mut self, to: UnixMs) -> Rehearsal {
+    pub fn end(mut self, from: UnixMs, to: UnixMs) -> Rehearsal {
         self.wait_until(to);
+        let n_before = self.rehearsal.firings.len();
+        self.rehearsal.firings.retain(|(at, _)| *at >= from);
+        let n_left_out = n_before - self.rehearsal.firings.len();
+        self.rehearsal.n_firings -= u64::try_from(n_left_out).unwrap_or(0);
+        let fired: BTreeSet<&RuleId> =
+            self.rehearsal.firings.iter().map(|(_, firing)| &firing.rule).collect();
+        let states = self.book.states(self.moment(to));
+        let held = states.filter(|state| state.is_active && state.holds == Some(true));
+        let held = held.map(|state| state.rule).filter(|rule| !fired.contains(rule)).collect();
+        self.rehearsal.held_throughout = held;
         self.rehearsal
     }
 
@@ -303,6 +317,21 @@ then = [{ notify = "hot" }]
             .collect();
         assert_eq!(told, want);
         assert_eq!(rehearse(&settings.rules, &settings.plan, &happened, span), first, "P10");
+    }
+
+    #[test]
+    fn a_rule_that_holds_from_beginning_to_end_is_named() {
+        let settings = farm();
+        let always: Vec<_> =
+            (0..24).map(|hour| (at(60 * hour), reading("tram/air_temperature", 40.0))).collect();
+        let rules: Vec<Rule> =
+            settings.rules.iter().filter(|rule| rule.id.as_str() == "hot").cloned().collect();
+        let mut stage = Stage::new(&rules, &settings.plan, at(0));
+        always.iter().for_each(|(at, what)| stage.play(*at, what));
+        let afternoon = stage.end(at(13 * 60), at(1400));
+        assert_eq!((afternoon.n_firings, afternoon.held_throughout), (0, vec!["hot".parse().unwrap()]));
+        let day = rehearse(&rules, &settings.plan, &always, (at(0), at(1440)));
+        assert_eq!((day.n_firings, day.held_throughout), (1, Vec::new()), "it begins at noon");
     }
 
     #[test]

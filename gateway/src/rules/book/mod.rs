@@ -10,12 +10,12 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use cel::{Context, Value as CelValue};
+use cel::{Context, ExecutionError, Value as CelValue};
 use giot_engine::{Age, Now, RuleId, ZoneId, ZoneSigns};
 use giot_shared::metric::Metric;
 use giot_shared::time::{MonoMs, UnixMs};
 
-use super::expr::{Condition, Sign, Source};
+use super::expr::{Condition, FINITE, Sign, Source};
 use super::inputs::{Inputs, Sight, Value};
 use super::{Effect, Rule};
 
@@ -271,7 +271,7 @@ impl RuleBook {
                 Phase::Idle | Phase::Active { .. } => None,
             },
             fired_at: standing.memory.fired_at,
-            n_fired: standing.n_fired,
+            n_fired: standing.n_fired.min(standing.rule.times_max),
             values: self.values(standing, now),
         }
     }
@@ -370,7 +370,8 @@ impl RuleBook {
         scope.set_variable_resolver(&sight);
         match CelValue::resolve(&condition.expr, &scope) {
             Ok(CelValue::Bool(holds)) => Some(holds),
-            // Division by zero gives no number that can be compared; anything else was refused when it was compiled.
+            // What was divided by zero, or has become too great, is no number that can be compared; anything else was refused when it
+            // was compiled.
             Ok(_) | Err(_) => None,
         }
     }
@@ -496,6 +497,10 @@ fn root() -> Context<'static, 'static> {
     root.add_function("abs", |number: f64| number.abs()).ok();
     root.add_function("min", |a: f64, b: f64| a.min(b)).ok();
     root.add_function("max", |a: f64, b: f64| a.max(b)).ok();
+    let finite = |number: f64| {
+        if number.is_finite() { Ok(number) } else { Err(ExecutionError::function_error(FINITE, "no number")) }
+    };
+    root.add_function(FINITE, finite).ok();
     root
 }
 

@@ -385,12 +385,23 @@ fn every_function_and_operator_is_evaluated() {
         "-weather.air_c <= -7 && !(weather.air_c >= 8)",
         "weather.air_c * 2 + 1 - 4 / 8 == 15.5",
         "(weather.air_c > 5) == true && \"a\" == \"a\"",
-        "weather.air_c / (weather.air_c - 7.5) > 1",
+        "weather.air_c > 7 || 1 / (weather.air_c - 7.5) > 1",
     ] {
         check(text, Some(true));
     }
     check("weather.air_c - weather.air_c > 0 || weather.air_c < 0", Some(false));
-    check("0 / (weather.air_c - 7.5) > 1", None);
+    // What is no finite number is neither greater nor smaller nor other than anything.
+    for text in [
+        "0 / (weather.air_c - 7.5) > 1",
+        "weather.air_c / (weather.air_c - 7.5) > 1",
+        "weather.air_c / (weather.air_c - 7.5) != 1",
+        "min(weather.air_c / (weather.air_c - 7.5), 3) == 3",
+        "weather.air_c * 1e308 * 10 > 1",
+        "weather.air_c * 1e308 + weather.air_c * 1e308 > 1",
+        "1 / (1 / (weather.air_c - 7.5)) == 0",
+    ] {
+        check(text, None);
+    }
 }
 
 /// OpenSprinkler: a contact of rain or soil counts only after an on-delay, and is over only after an off-delay.

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use cel::IdedExpr;
-use cel::common::ast::{Expr, LiteralValue, SourceInfo, operators};
+use cel::common::ast::{CallExpr, Expr, LiteralValue, SourceInfo, operators};
 use cel::parser::Parser;
 use giot_engine::{ProbeRef, ZoneId};
 
@@ -169,6 +169,9 @@ pub struct Condition {
     pub inputs: Vec<Source>,
 }
 
+/// The function that looks at a number before anything is made of it; no text of a person can name it.
+pub(super) const FINITE: &str = "@finite";
+
 /// The variable that stands for an input; no text of a person can name it.
 fn place(n: usize) -> String {
     format!("@{n}")
@@ -302,7 +305,12 @@ impl Checker<'_> {
                     return None;
                 }
                 match result(&name, &kinds) {
-                    Ok(kind) => Some(kind),
+                    Ok(kind) => {
+                        if is_arithmetic(&name) {
+                            guard(node);
+                        }
+                        Some(kind)
+                    }
                     Err(what) => {
                         self.problem(id, what);
                         None
@@ -434,6 +442,17 @@ fn path(node: &IdedExpr) -> Option<(&str, &str, Option<&str>)> {
     let Expr::Select(select) = &node.expr else { return None };
     let (root, key) = pair(&select.operand).filter(|_| !select.test)?;
     Some((root, key, Some(&select.field)))
+}
+
+fn is_arithmetic(name: &str) -> bool {
+    [operators::ADD, operators::SUBSTRACT, operators::MULTIPLY, operators::DIVIDE].contains(&name)
+}
+
+/// Has a sum or quotient looked at before anything is made of it: what is no finite number compares as nothing.
+fn guard(node: &mut IdedExpr) {
+    let expr = std::mem::replace(&mut node.expr, Expr::Unspecified);
+    let args = vec![IdedExpr { id: node.id, expr }];
+    node.expr = Expr::Call(CallExpr { func_name: FINITE.to_owned(), target: None, args });
 }
 
 /// Whether a part is the number 0, which has become a decimal one.
