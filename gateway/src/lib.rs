@@ -158,7 +158,7 @@ impl Gateway {
             stopping: stopping_rx.clone(),
         };
         let words = Arc::new(words::Words::default());
-        let sinks = tell_others(&around, &view_rx, &diary_rx, &words, &mut tasks)?;
+        let sinks = tell_others(&around, &view_rx, &diary_rx, &words, &mut tasks);
         let counting =
             balance::run(reader.clone(), view_rx.clone(), clock, requests.clone(), stopping.subscribe());
         let api = api::Api {
@@ -374,8 +374,8 @@ fn tell_others(
     diary: &watch::Receiver<u64>,
     words: &Arc<words::Words>,
     tasks: &mut Supervisor,
-) -> anyhow::Result<sinks::sender::Views> {
-    let sinks = sinks::start(around, tasks)?;
+) -> sinks::sender::Views {
+    let sinks = sinks::start(around, tasks);
     let messages = messages::Around {
         reader: around.reader.clone(),
         writer: around.writer.clone(),
@@ -384,8 +384,8 @@ fn tell_others(
         words: Arc::clone(words),
         stopping: around.stopping.clone(),
     };
-    messages::start(&around.settings.messages, &messages, tasks)?;
-    Ok(sinks)
+    messages::start(&around.settings.messages, &messages, tasks);
+    sinks
 }
 
 /// Between two rounds of the store's upkeep.

@@ -1,7 +1,8 @@
 //! `giot sink`: how the time-series stores outside do that get the history, also while the gateway runs.
 
-use super::{DataFolder, UsageError, format_time, parse_time, runtime, say};
+use super::{DataFolder, UsageError, When, format_time, runtime, say};
 use crate::config::{Settings, SinkPlan};
+use crate::history::timezone::TimeZone;
 use crate::sinks::verdict::{Answer, Verdict};
 use crate::sinks::{self, sender};
 use giot_store::{OpenError, Reader, SinkRow, forget_sink, resend_sink};
@@ -61,8 +62,8 @@ pub(super) struct ResendArgs {
     /// Name of the sink
     name: String,
     /// Readings and diary entries since then (RFC 3339 or a date in UTC)
-    #[arg(long, value_name = "TIME", value_parser = parse_time)]
-    from: i64,
+    #[arg(long, value_name = "TIME")]
+    from: When,
 }
 
 /// Forget what a sink has got and what waits for it: for one that will not come back
@@ -176,13 +177,19 @@ fn advice(verdict: Verdict, answer: &Answer) -> &'static str {
             "it points elsewhere: put that address into url"
         }
         Verdict::Busy => "it is busy: try again later",
+        Verdict::Away if matches!(answer, Answer::Status(200..=299, _)) => {
+            "something else answers there: a page to log in to the network, or another service. Check url; the gateway keeps everything \
+             meanwhile"
+        }
         Verdict::Away => "check url and the network; the gateway keeps everything meanwhile",
     }
 }
 
 fn resend(args: &ResendArgs) -> anyhow::Result<()> {
-    known(args.data.data.as_path(), &args.name, resend_sink(&args.data.data, &args.name, args.from))?;
-    say(&format!("sink {}: everything since {} will be sent again", args.name, format_time(args.from)))
+    let from_us = args.from.at_us(TimeZone::UTC);
+    let from_us = from_us.ok_or_else(|| UsageError(format!("--from {}: outside the calendar", args.from)))?;
+    known(args.data.data.as_path(), &args.name, resend_sink(&args.data.data, &args.name, from_us))?;
+    say(&format!("sink {}: everything since {} will be sent again", args.name, format_time(from_us)))
 }
 
 fn forget(args: &ForgetArgs) -> anyhow::Result<()> {

@@ -55,16 +55,24 @@ pub struct Around {
     pub stopping: watch::Receiver<bool>,
 }
 
-/// Starts a task for each message.
-///
-/// # Errors
-/// A file that one needs cannot be read: the operator's to mend.
-pub fn start(plans: &[MessagePlan], around: &Around, tasks: &mut Supervisor) -> anyhow::Result<()> {
+/// Starts a task for each message. One whose files cannot be read says so and is not sent: a farm is watered all the same.
+pub fn start(plans: &[MessagePlan], around: &Around, tasks: &mut Supervisor) {
     for plan in plans {
-        let teller = Teller { post: Post::open(plan)?, plan: plan.clone(), around: around.clone() };
-        tasks.spawn("message", teller.run());
+        match Post::open(plan) {
+            Ok(post) => {
+                let teller = Teller { post, plan: plan.clone(), around: around.clone() };
+                tasks.spawn("message", teller.run());
+            }
+            Err(error) => {
+                let error = format!("{error:#}");
+                tracing::error!(
+                    message = plan.name,
+                    error,
+                    "nothing is told there until a start with this mended"
+                );
+            }
+        }
     }
-    Ok(())
 }
 
 /// The name of a message's place among the gateway's settings.
@@ -146,7 +154,7 @@ impl Teller {
             _ = self.around.stopping.wait_for(|stopping| *stopping) => return Some(Duration::ZERO),
             answer = self.post.send(letter) => answer,
         };
-        let verdict = Verdict::of(&answer, false);
+        let verdict = Verdict::of_message(&answer);
         let (name, what) = (&self.plan.name, text_of(&answer));
         match verdict {
             Verdict::Taken | Verdict::Outdated => pace.succeeded(),

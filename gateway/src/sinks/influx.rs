@@ -10,7 +10,7 @@
 //! | a path in the URL is thrown away | the configuration refuses one |
 //! | it panics on a URL that is none | the URL is parsed before |
 //! | redirects turn a write into a read | none is followed |
-//! | `Retry-After` is hidden | lines go by a request of our own that hears it at first, and after a refusal for want of time until some are taken |
+//! | `Retry-After` is hidden, and an answer is read to its end however long it is | at first, and after lines that were not taken until some are, they go by a request of our own that hears it and reads the beginning |
 //! | its queries panic on empty cells | never called |
 //!
 //! Must not decide what an answer means. The token is never in a message.
@@ -86,7 +86,7 @@ pub struct Influx {
     write_url: reqwest::Url,
     /// `Authorization` of our own requests.
     rights: Option<HeaderValue>,
-    /// Nothing was taken yet, or the sink had no time for the last lines: the next ones go by our own request.
+    /// Nothing was taken yet, or not the last lines: the next ones go by our own request.
     hears_pauses: AtomicBool,
     org: String,
     bucket: String,
@@ -178,9 +178,7 @@ impl Influx {
                 Err(error) => Answer::None(cause(&error)),
             }
         };
-        let has_no_time =
-            matches!(answer, Answer::Status(429 | 503, _) | Answer::Later(429 | 503, _, _) | Answer::None(_));
-        self.hears_pauses.store(has_no_time, Ordering::Relaxed);
+        self.hears_pauses.store(!matches!(answer, Answer::Status(204, _)), Ordering::Relaxed);
         answer
     }
 

@@ -37,7 +37,7 @@ use giot_store::{Reader, Writer};
 use self::influx::{Influx, Target};
 use self::line::{Mapping, ProbeLabel};
 use self::sender::{Door, Parts, SinkView, Views};
-use self::verdict::Answer;
+use self::verdict::{Answer, Verdict};
 
 /// What all sinks share.
 #[derive(Debug)]
@@ -54,16 +54,29 @@ pub struct Around<'s> {
     pub stopping: watch::Receiver<bool>,
 }
 
-/// Starts a task for each sink of the settings.
-///
-/// # Errors
-/// A file that a sink needs cannot be read, or its URL or certificate cannot be used: the operator's to mend.
-pub fn start(around: &Around<'_>, tasks: &mut Supervisor) -> anyhow::Result<Views> {
+/// Starts a task for each sink of the settings. One whose files cannot be read, or whose URL or certificate cannot be used, says so
+/// and gets nothing: a farm is watered all the same.
+pub fn start(around: &Around<'_>, tasks: &mut Supervisor) -> Views {
     let mut views = Views::new();
     for plan in &around.settings.sinks {
-        let door = open(plan)?;
         let (view, seen) = watch::channel(SinkView::new(plan.name.clone()));
         views.insert(plan.name.clone(), seen);
+        let door = match open(plan) {
+            Ok(door) => door,
+            Err(error) => {
+                let detail = format!("{error:#}");
+                tracing::error!(
+                    sink = plan.name,
+                    error = detail,
+                    "the sink gets nothing until a start with this mended"
+                );
+                let since_ms = around.clock.wall_unchecked().0;
+                view.send_modify(|view| {
+                    (view.state, view.detail, view.since_ms) = (Verdict::Forbidden.word(), detail, since_ms);
+                });
+                continue;
+            }
+        };
         let parts = Parts {
             plan: plan.clone(),
             door,
@@ -76,13 +89,13 @@ pub fn start(around: &Around<'_>, tasks: &mut Supervisor) -> anyhow::Result<View
         };
         tasks.spawn("sink", sender::run(parts));
     }
-    Ok(views)
+    views
 }
 
 /// The way to a sink.
 ///
 /// # Errors
-/// As [`start`].
+/// A file that it needs cannot be read, or its URL or certificate cannot be used.
 pub fn open(plan: &SinkPlan) -> anyhow::Result<Influx> {
     let name = &plan.name;
     let token = secret(&plan.token, &format!("sink {name}: token_file"), check_token)?;

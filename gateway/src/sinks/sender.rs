@@ -445,7 +445,9 @@ impl<D: Door> Sender<D> {
             _ = self.stopping.wait_for(|stopping| *stopping) => return Some(true),
             answer = self.door.ping() => answer,
         };
-        let is_away = Verdict::of(&answer, false) == Verdict::Away;
+        // Some say more than nothing to this question.
+        let is_there = matches!(answer, Answer::Status(200..=299, _));
+        let is_away = !is_there && Verdict::of(&answer, false) == Verdict::Away;
         let state = self.view.borrow().state;
         if is_away {
             self.show(Verdict::Away.word(), text_of(&answer));

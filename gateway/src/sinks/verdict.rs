@@ -54,7 +54,9 @@ impl Verdict {
             Answer::Status(status, text) | Answer::Later(status, text, _) => (*status, text),
         };
         match status {
-            200..=299 => Self::Taken,
+            204 => Self::Taken,
+            // A page to log in to a network, or another service: whoever takes lines says that there is nothing to say.
+            200..=299 => Self::Away,
             400 | 422 if text.contains("retention") => Self::Outdated,
             415 if is_compressed => Self::NoCompression,
             400 | 415 | 422 => Self::BadLine,
@@ -64,6 +66,15 @@ impl Verdict {
             500..=599 => Self::Away,
             // 409 and 429 by InfluxDB's documentation; anything else is not about the lines.
             _ => Self::Busy,
+        }
+    }
+
+    /// Judges an answer to a message, which a service of any kind takes: they answer as they like.
+    #[must_use]
+    pub fn of_message(answer: &Answer) -> Self {
+        match answer {
+            Answer::Status(200..=299, _) | Answer::Later(200..=299, ..) => Self::Taken,
+            Answer::Status(..) | Answer::Later(..) | Answer::None(_) => Self::of(answer, false),
         }
     }
 
@@ -96,7 +107,9 @@ mod tests {
         use Verdict::{Away, BadLine, Busy, Forbidden, NoCompression, Outdated, Taken, TooLarge, Unknown};
         let cases = [
             (204, "", Taken),
-            (200, "", Taken),
+            (200, "<html>log in</html>", Away),
+            (200, "", Away),
+            (202, "", Away),
             (400, "unable to parse 'x': missing fields", BadLine),
             (422, "unprocessable entity: failure writing points", BadLine),
             (422, "partial write: points beyond retention policy dropped=5", Outdated),
@@ -124,5 +137,8 @@ mod tests {
             assert_eq!(Verdict::of(&Answer::Later(status, String::new(), 1_000), false), verdict);
         }
         assert_eq!(Verdict::of(&Answer::None("timed out".to_owned()), true), Away);
+        for (status, verdict) in [(200, Taken), (202, Taken), (204, Taken), (401, Forbidden), (500, Away)] {
+            assert_eq!(Verdict::of_message(&Answer::Status(status, "ok".to_owned())), verdict, "{status}");
+        }
     }
 }

@@ -213,7 +213,7 @@ async fn a_restart_between_two_questions_is_seen() {
 #[tokio::test]
 async fn every_answer_becomes_what_helps() {
     let cases = [
-        (Reply::Status(200, ""), Verdict::Taken),
+        (Reply::Status(200, "<html>log in to the network</html>"), Verdict::Away),
         (Reply::Status(400, "unable to parse"), Verdict::BadLine),
         (Reply::Status(401, "unauthorized"), Verdict::Forbidden),
         (Reply::Status(404, "bucket not found"), Verdict::Unknown),
