@@ -196,8 +196,17 @@ fn import(data: &DataFolder, file: &Path, is_dry: bool, read: &Read<'_>) -> anyh
 }
 
 fn open(file: &Path) -> anyhow::Result<BufReader<File>> {
-    let opened = File::open(file).map_err(|error| UsageError(format!("{}: {error}", file.display())))?;
-    Ok(BufReader::with_capacity(1 << 16, opened))
+    let problem = |what: &dyn std::fmt::Display| UsageError(format!("{}: {what}", file.display()));
+    let opened = File::open(file).map_err(|error| problem(&error))?;
+    let is_file = opened.metadata().is_ok_and(|metadata| metadata.is_file());
+    if !is_file {
+        return Err(problem(&"no regular file, and it is read twice: keep it in one first").into());
+    }
+    let mut input = BufReader::with_capacity(1 << 16, opened);
+    if input.fill_buf().map_err(|error| problem(&error))?.starts_with(&[0x1f, 0x8b]) {
+        return Err(problem(&"compressed: unpack it first, as in gunzip FILE.gz").into());
+    }
+    Ok(input)
 }
 
 fn check(file: &Path, name: &str, n_bytes: u64, read: &Read<'_>) -> anyhow::Result<Content> {
@@ -288,6 +297,17 @@ mod tests {
         let choices = table::Choices::default();
         let data = DataFolder { data: dir.join("data") };
         import(&data, &file, is_dry, &|input, each| table::read(input, &choices, each))
+    }
+
+    #[test]
+    fn what_is_no_plain_file_is_refused_with_a_remedy() {
+        let dir = tempfile::tempdir().unwrap();
+        let packed = dir.path().join("history.lp.gz");
+        std::fs::write(&packed, [0x1f, 0x8b, 8, 0]).unwrap();
+        for (file, want) in [(packed.as_path(), "unpack it first"), (dir.path(), "no regular file")] {
+            let error = open(file).unwrap_err().to_string();
+            assert!(error.contains(want) && error.contains(&file.display().to_string()), "{error}");
+        }
     }
 
     #[test]

@@ -11,7 +11,7 @@ use giot_shared::metric::Metric;
 
 use crate::quality::Quality;
 
-use super::{ImportError, LineError, Lines, Reading, Taker, device, metric, plausible, quality};
+use super::{ImportError, LINE_MAX, LineError, Lines, Reading, Taker, device, metric, plausible, quality};
 
 /// How lines are to be understood.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,6 +69,23 @@ fn with_probe(name: &str, probe: Option<&String>) -> String {
     }
 }
 
+/// Whether a line ends within the quoted text of a field. Quotes before the fields mean nothing.
+fn is_in_text(line: &str) -> bool {
+    let (mut is_escaped, mut is_past_tags, mut is_in_text) = (false, false, false);
+    for byte in line.trim_start().bytes() {
+        if std::mem::take(&mut is_escaped) {
+            continue;
+        }
+        match byte {
+            b'\\' => is_escaped = true,
+            b' ' => is_past_tags = true,
+            b'"' if is_past_tags => is_in_text = !is_in_text,
+            _ => {}
+        }
+    }
+    is_in_text
+}
+
 /// Hands every reading over.
 ///
 /// # Errors
@@ -76,12 +93,24 @@ fn with_probe(name: &str, probe: Option<&String>) -> String {
 pub fn read(input: impl BufRead, choices: &Choices, each: &mut Taker<'_>) -> Result<(), ImportError> {
     let mut lines = Lines::new(input);
     let mut line = String::new();
+    let mut more = String::new();
     while lines.next(&mut line)? {
+        let is_comment = |text: &str| text.starts_with('#') || text.starts_with("CREATE DATABASE");
+        let number = lines.number();
+        // A text field may have lines of its own.
+        while !is_comment(line.trim())
+            && is_in_text(&line)
+            && line.len() < LINE_MAX
+            && lines.next(&mut more)?
+        {
+            line.push('\n');
+            line.push_str(&more);
+        }
         let text = line.trim();
-        if text.is_empty() || text.starts_with('#') || text.starts_with("CREATE DATABASE") {
+        if text.is_empty() || is_comment(text) {
             continue;
         }
-        let (number, n_bytes) = (lines.number(), lines.n_bytes());
+        let n_bytes = lines.n_bytes();
         match readings(text, choices) {
             Ok(readings) => {
                 readings.into_iter().try_for_each(|reading| each(number, n_bytes, Ok(reading)))?
@@ -218,6 +247,21 @@ mod tests {
         })
         .unwrap();
         found
+    }
+
+    #[test]
+    fn a_text_field_may_have_lines_of_its_own() {
+        let text = "note,host=a\\ \"b text=\"one \\\" two\nthree, four\",temp=1 1700000000000000000\n\
+                    note,host=a temp=2 1700000060000000000\nnote,host=a text=\"never ends\n";
+        let found = all(text, &Choices { device: Some("n01".to_owned()), ..Choices::default() });
+        assert_eq!(
+            found[..2],
+            [
+                "n01 note_temp 1700000000000000 Some(1.0) good",
+                "n01 note_temp 1700000060000000 Some(2.0) good"
+            ]
+        );
+        assert!(found.len() == 3 && found[2].contains("line 4"), "{found:?}");
     }
 
     #[test]

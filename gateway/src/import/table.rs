@@ -108,11 +108,33 @@ pub fn read(input: impl BufRead, choices: &Choices, each: &mut Taker<'_>) -> Res
     Ok(())
 }
 
-/// Names met so far, so that each is checked and kept once.
+/// What was met so far: names, so that each is checked and kept once, and the decimal mark.
 #[derive(Default)]
 struct Names {
     devices: BTreeMap<String, Arc<str>>,
     metrics: BTreeMap<String, Arc<str>>,
+    mark: Option<char>,
+}
+
+impl Names {
+    /// Where a comma may be a decimal one, a point may be one of thousands: a file has one of them.
+    fn check_mark(&mut self, text: &str) -> Result<(), String> {
+        let Some(mark) = text.chars().find(|c| matches!(c, ',' | '.')) else { return Ok(()) };
+        let before = *self.mark.get_or_insert(mark);
+        if before == mark {
+            return Ok(());
+        }
+        Err(format!(
+            "the value {text:?} has a {mark:?}, values before it a {before:?}: write all with the same decimal mark, and none for thousands"
+        ))
+    }
+
+    fn value(&mut self, text: &str, has_decimal_comma: bool) -> Result<Option<f64>, String> {
+        if has_decimal_comma {
+            self.check_mark(text)?;
+        }
+        value(text, has_decimal_comma)
+    }
 }
 
 fn checked(
@@ -153,7 +175,11 @@ fn header(line: &str, choices: &Choices) -> Result<Header, String> {
     if device.is_none() && choices.device.is_none() {
         return Err("no column device: --device ID names the device of the whole file".to_owned());
     }
-    let mut metrics = Vec::new();
+    let used = [Some(time), device, metric_column, quality, value];
+    for column in used.into_iter().flatten().filter_map(|idx| columns.get(idx)) {
+        check_once(&columns, column)?;
+    }
+    let mut metrics: Vec<(usize, Arc<str>)> = Vec::new();
     if value.is_some() {
         if metric_column.is_none() && choices.metric.is_none() {
             return Err("a column value and no column metric: --metric NAME says what it is".to_owned());
@@ -163,11 +189,16 @@ fn header(line: &str, choices: &Choices) -> Result<Header, String> {
             if Some(idx) == device || Some(idx) == quality || idx == time {
                 continue;
             }
-            match (choices.map.get(column), choices.map.is_empty()) {
-                (Some(name), _) => metrics.push((idx, metric(name)?)),
-                (None, true) => metrics.push((idx, metric(column)?)),
-                (None, false) => {}
+            let name = match (choices.map.get(column), choices.map.is_empty()) {
+                (Some(name), _) => metric(name)?,
+                (None, true) => metric(column)?,
+                (None, false) => continue,
+            };
+            check_once(&columns, column)?;
+            if metrics.iter().any(|(_, other)| *other == name) {
+                return Err(format!("two columns are to become the metric {name}"));
             }
+            metrics.push((idx, name));
         }
         if let Some(missing) = choices.map.keys().find(|name| !columns.contains(name)) {
             return Err(format!("no column {missing:?} among {}", columns.join(", ")));
@@ -187,6 +218,12 @@ fn header(line: &str, choices: &Choices) -> Result<Header, String> {
         value,
         metrics,
     })
+}
+
+/// Of two columns of one name nobody could say which is meant.
+fn check_once(columns: &[String], name: &str) -> Result<(), String> {
+    let n = columns.iter().filter(|column| column.eq_ignore_ascii_case(name)).count();
+    if n > 1 { Err(format!("{n} columns are called {name:?}: give each a name of its own")) } else { Ok(()) }
 }
 
 fn readings(
@@ -212,14 +249,14 @@ fn readings(
         let metric_name = header.metric.map(cell).or(choices.metric.as_deref()).unwrap_or_default();
         let renamed = choices.map.get(metric_name).map_or(metric_name, String::as_str);
         let metric = checked(&mut names.metrics, renamed, metric)?;
-        let value = value(cell(idx), has_decimal_comma)?;
+        let value = names.value(cell(idx), has_decimal_comma)?;
         let quality = if value.is_none() && quality == Quality::Good { Quality::Missing } else { quality };
         return Ok(vec![Reading { device, metric, at_us, value, quality }]);
     }
     let mut found = Vec::new();
     for (idx, metric) in &header.metrics {
         // An empty cell of a wide file is no reading: another column had one at this time.
-        let Some(value) = value(cell(*idx), has_decimal_comma)? else { continue };
+        let Some(value) = names.value(cell(*idx), has_decimal_comma)? else { continue };
         let (device, metric) = (Arc::clone(&device), Arc::clone(metric));
         found.push(Reading { device, metric, at_us, value: Some(value), quality });
     }
@@ -309,5 +346,39 @@ mod tests {
         assert!(error("time\n", &of("a")).contains("no column with values"));
         let map = BTreeMap::from([("x".to_owned(), "y".to_owned())]);
         assert!(error("time,b\n", &Choices { map, ..of("a") }).contains("no column \"x\""));
+    }
+
+    #[test]
+    fn two_columns_of_one_name_are_refused() {
+        for text in ["time,temp,temp\n", "time,value,value\n", "time,Time,temp\n"] {
+            let choices = Choices { metric: Some("soil_moisture".to_owned()), ..of("n01") };
+            let problem = all(text, &choices).unwrap_err();
+            assert!(problem.contains("2 columns are called"), "{text}: {problem}");
+        }
+        let map = ["a", "b"].map(|column| (column.to_owned(), "soil_moisture".to_owned()));
+        let both = all("time,a,b\n", &Choices { map: map.into(), ..of("n01") }).unwrap_err();
+        assert!(both.contains("two columns are to become the metric soil_moisture"), "{both}");
+        // What nobody uses may be called as it likes.
+        let map = [("a".to_owned(), "soil_moisture".to_owned())];
+        let choices = Choices { map: map.into(), ..of("n01") };
+        assert_eq!(all("time,a,x,x\n2026-03-01T00:00:00Z,1,2,3\n", &choices).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn points_and_commas_in_one_file_are_refused() {
+        let text = |values: [&str; 2]| {
+            format!("time;temp\n2026-03-01T00:00:00Z;{}\n2026-03-01T01:00:00Z;{}\n", values[0], values[1])
+        };
+        for values in [["20,5", "1.234"], ["1.234", "20,5"], ["20,5", "1.234,5"]] {
+            let found = all(&text(values), &of("n01")).unwrap();
+            assert!(
+                found.iter().any(|line| line.contains("decimal mark") || line.contains("1.234,5")),
+                "{found:?}"
+            );
+        }
+        for values in [["20,5", "1234"], ["20.5", "1.234"], ["1", "2,25"]] {
+            let found = all(&text(values), &of("n01")).unwrap();
+            assert!(found.iter().all(|line| line.contains("Some(")), "{found:?}");
+        }
     }
 }
