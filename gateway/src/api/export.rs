@@ -32,7 +32,7 @@ pub(crate) struct ExportQuery {
     bucket: Option<String>,
     /// Clock of times and days: `Asia/Ho_Chi_Minh`, `UTC`, `+07:00`; the farm's without it.
     tz: Option<String>,
-    /// With a bucket: also what counters counted.
+    /// With a bucket: also what counters counted, and what fell into rain gauges.
     #[serde(default)]
     rises: bool,
 }

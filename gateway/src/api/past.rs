@@ -61,7 +61,7 @@ pub(crate) struct SpansQuery {
     bucket: String,
     /// Whose days: `Asia/Ho_Chi_Minh`, `UTC`, `+07:00`; the farm's without it.
     tz: Option<String>,
-    /// Also add up what counters counted.
+    /// Also add up what counters counted, and what fell into rain gauges.
     #[serde(default)]
     rises: bool,
 }
@@ -332,7 +332,8 @@ pub(super) fn series_names(text: &str) -> Result<Vec<SeriesName>, Problem> {
     if names.is_empty() {
         return Err(Problem::parameter("series", "at least one, as n01/soil_moisture,n02/soil_moisture"));
     }
-    limits::check_series(&names).map_err(|too_much| Problem::parameter("series", too_much))?;
+    limits::check_series(&names, limits::SERIES_MAX)
+        .map_err(|too_much| Problem::parameter("series", too_much))?;
     Ok(names)
 }
 

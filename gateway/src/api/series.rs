@@ -54,7 +54,7 @@ pub(crate) struct SpansQuery {
     to: i64,
     /// Length of a span, seconds.
     step_s: u32,
-    /// Also add up what a counter counted.
+    /// Also add up what a counter counted, or what fell into a rain gauge.
     #[serde(default)]
     rises: bool,
 }
@@ -84,7 +84,7 @@ pub(crate) struct Span {
     last: f64,
     /// Mean over time: each value counts for as long as it held.
     time_mean: f64,
-    /// What a counter counted, when asked for.
+    /// What a counter counted, or what fell into a rain gauge, when asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     rise: Option<f64>,
 }
@@ -149,7 +149,10 @@ pub(crate) async fn spans(
 ) -> Result<Response, Problem> {
     let edges = edges(&query)?;
     let body = ask(&api.reader, move |reader| {
-        let (buckets, summary) = reader.buckets(&device, &metric, &edges, query.rises)?;
+        let (mut buckets, summary) = reader.buckets(&device, &metric, &edges, query.rises)?;
+        if query.rises {
+            crate::history::series::count(&metric, &mut buckets);
+        }
         let mut body = Vec::with_capacity(buckets.len() * SPAN_BYTES + SPAN_BYTES);
         body.extend_from_slice(b"{\"spans\":");
         let mut digits = Digits::default();

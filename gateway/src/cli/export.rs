@@ -3,7 +3,7 @@
 //! One series without further wishes is `time,value,quality` in UTC: a form that others script against and that never changes. Everything
 //! else is written by [`crate::history::export`].
 
-use super::{DataFolder, UsageError, format_time, parse_time};
+use super::{DataFolder, UsageError, When, format_time};
 use crate::history::export::{Content, Export, Format};
 use crate::history::limits;
 use crate::history::series::SeriesName;
@@ -45,19 +45,19 @@ pub(super) struct Args {
     /// Every device
     #[arg(long, conflicts_with = "device")]
     all: bool,
-    /// From this time on (RFC 3339 or a date in UTC)
-    #[arg(long, value_name = "TIME", value_parser = parse_time)]
-    from: Option<i64>,
+    /// From this time on (RFC 3339, or a date by the clock of --tz)
+    #[arg(long, value_name = "TIME")]
+    from: Option<When>,
     /// Before this time
-    #[arg(long, value_name = "TIME", value_parser = parse_time)]
-    to: Option<i64>,
+    #[arg(long, value_name = "TIME")]
+    to: Option<When>,
     /// csv, csv-excel, csv-excel-vi, xlsx or parquet; without it, what the end of --out says
     #[arg(long, value_name = "FORMAT")]
     format: Option<Format>,
     /// Sum up spans of this length (15min, 1h, 1d, 1w, 1month, 1y …) instead of single readings
     #[arg(long, value_name = "LENGTH")]
     bucket: Option<SpanLength>,
-    /// With --bucket: also what counters counted in each span
+    /// With --bucket: also what counters counted in each span, and what fell into rain gauges
     #[arg(long, requires = "bucket")]
     counted: bool,
     /// Clock of times and days: Asia/Ho_Chi_Minh, +07:00, UTC (default)
@@ -69,7 +69,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
-    if let (Some(from_us), Some(to_us)) = (args.from, args.to)
+    if let (Some(from_us), Some(to_us)) = args.range_us()?
         && from_us >= to_us
     {
         let (from, to) = (format_time(from_us), format_time(to_us));
@@ -176,24 +176,42 @@ impl Args {
         Ok(chosen)
     }
 
-    fn range_us(&self) -> Range<i64> {
-        self.from.unwrap_or(i64::MIN)..self.to.unwrap_or(i64::MAX)
+    /// From when to when, µs, where that is said.
+    fn range_us(&self) -> anyhow::Result<(Option<i64>, Option<i64>)> {
+        let zone = self.zone();
+        let at_us = |when: Option<When>, name: &str| {
+            let at_us = when.map(|when| when.at_us(zone).ok_or(when)).transpose();
+            at_us.map_err(|when| UsageError(format!("{name} {when}: outside the calendar")))
+        };
+        Ok((at_us(self.from, "--from")?, at_us(self.to, "--to")?))
+    }
+
+    /// All that is asked for, µs.
+    fn whole_range_us(&self) -> anyhow::Result<Range<i64>> {
+        let (from_us, to_us) = self.range_us()?;
+        Ok(from_us.unwrap_or(i64::MIN)..to_us.unwrap_or(i64::MAX))
+    }
+
+    fn zone(&self) -> TimeZone {
+        self.tz.unwrap_or(TimeZone::UTC)
     }
 
     fn export(&self, chosen: &[Chosen]) -> anyhow::Result<Export> {
         let series: Vec<SeriesName> = chosen.iter().map(Chosen::name).collect();
-        let zone = self.tz.unwrap_or(TimeZone::UTC);
+        let zone = self.zone();
         let Some(length) = self.bucket else {
-            return Ok(Export { series, zone, content: Content::Readings(self.range_us()) });
+            return Ok(Export { series, zone, content: Content::Readings(self.whole_range_us()?) });
         };
         if self.format()? != Format::Parquet {
-            limits::check_series(&series).map_err(|too_much| UsageError(format!("--device: {too_much}")))?;
+            let checked = limits::check_series(&series, limits::FILE_SERIES_MAX);
+            checked.map_err(|too_much| UsageError(format!("--device: {too_much}")))?;
         }
         let first_us = chosen.iter().filter_map(|info| info.0.first_us).min().unwrap_or(0);
         let last_us = chosen.iter().filter_map(|info| info.0.last_us).max().unwrap_or(0);
-        let range_us = self.from.unwrap_or(first_us)..self.to.unwrap_or(last_us.saturating_add(1));
+        let (from_us, to_us) = self.range_us()?;
+        let range_us = from_us.unwrap_or(first_us)..to_us.unwrap_or(last_us.saturating_add(1));
         let edges_us = length
-            .edges(&range_us, zone)
+            .edges_up_to(limits::FILE_SPANS_MAX, &range_us, zone)
             .map_err(|error| UsageError(format!("--bucket {length}: {error}")))?;
         Ok(Export { series, zone, content: Content::Spans { length, edges_us, rises: self.counted } })
     }
@@ -252,7 +270,7 @@ impl Plan {
     fn n_rows_about(&self, reader: &Reader, args: &Args) -> anyhow::Result<u64> {
         match self {
             Self::Contract(name) => {
-                Ok(reader.n_samples_about(&name.device, &name.metric, &args.range_us())?)
+                Ok(reader.n_samples_about(&name.device, &name.metric, &args.whole_range_us()?)?)
             }
             Self::Full(export, format) => export.n_rows_about(reader, *format),
         }
@@ -268,9 +286,10 @@ impl Plan {
     ) -> anyhow::Result<()> {
         match self {
             Self::Contract(name) => {
-                let written = write_contract(reader, name, args.range_us(), out, bar);
+                let written = write_contract(reader, name, args.whole_range_us()?, out, bar);
                 written.and_then(|summary| {
                     out.flush()?;
+                    tell_coarse(summary.coarse_until_us);
                     Damaged::check(summary.n_damaged(), summary.n_set_aside)
                 })
             }
@@ -281,9 +300,21 @@ impl Plan {
                     let (from, to) = (format_time(from_us), format_time(to_us));
                     writeln!(std::io::stderr(), "giot: note: {}", cut_note(&from, &to)).ok();
                 }
+                tell_coarse(outcome.missing.coarse_until_us);
                 Damaged::check(outcome.missing.n_damaged, outcome.missing.n_set_aside)
             }
         }
+    }
+}
+
+/// Single readings were asked for that are not kept any more.
+fn tell_coarse(until_us: Option<i64>) {
+    if let Some(until_us) = until_us {
+        let until = format_time(until_us);
+        let note = format!(
+            "before {until} single readings were given up ([store] raw_days): hours and days are kept, --bucket 1h or 1d exports them"
+        );
+        writeln!(std::io::stderr(), "giot: note: {note}").ok();
     }
 }
 

@@ -31,12 +31,14 @@ mod why;
 pub(crate) use self::backup::stamp;
 
 use crate::config::ConfigError;
+use crate::history::timezone::TimeZone;
 use anyhow::Context;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use giot_store::OpenError;
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::str::FromStr;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
@@ -259,16 +261,44 @@ fn read_file(path: &Path) -> anyhow::Result<String> {
     std::fs::read_to_string(path).map_err(|error| UsageError(format!("{}: {error}", path.display())).into())
 }
 
-/// A point in time as the operator writes it: RFC 3339, or a date, which means its first moment in UTC.
-pub(crate) fn parse_time(text: &str) -> Result<i64, String> {
-    if let Ok(time) = chrono::DateTime::parse_from_rfc3339(text) {
-        return Ok(time.timestamp_micros());
+/// A point in time as the operator writes it: RFC 3339, or a date, which means its first moment by a clock that is said elsewhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum When {
+    /// Microseconds since 1970.
+    At(i64),
+    Day(chrono::NaiveDate),
+}
+
+impl When {
+    /// Microseconds since 1970; `None` outside the calendar.
+    pub(crate) fn at_us(self, zone: TimeZone) -> Option<i64> {
+        match self {
+            Self::At(at_us) => Some(at_us),
+            Self::Day(date) => zone.start_of_day(date),
+        }
     }
-    text.parse::<chrono::NaiveDate>()
-        .ok()
-        .and_then(|date| date.and_hms_opt(0, 0, 0))
-        .map(|time| time.and_utc().timestamp_micros())
-        .ok_or_else(|| "written as 2026-03-01T06:00:00Z or 2026-03-01".to_owned())
+}
+
+impl FromStr for When {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if let Ok(time) = chrono::DateTime::parse_from_rfc3339(text) {
+            return Ok(Self::At(time.timestamp_micros()));
+        }
+        text.parse()
+            .map(Self::Day)
+            .map_err(|_| "written as 2026-03-01T06:00:00+07:00 or 2026-03-01".to_owned())
+    }
+}
+
+impl std::fmt::Display for When {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::At(at_us) => f.write_str(&format_time(*at_us)),
+            Self::Day(date) => write!(f, "{date}"),
+        }
+    }
 }
 
 /// Microseconds since 1970 as RFC 3339 in UTC, without a fraction where there is none.
@@ -299,10 +329,11 @@ mod tests {
 
     #[test]
     fn times_are_read_and_written() {
-        assert_eq!(parse_time("2022-01-01T00:00:00Z"), Ok(1_640_995_200_000_000));
-        assert_eq!(parse_time("2022-01-01T07:00:00+07:00"), Ok(1_640_995_200_000_000));
-        assert_eq!(parse_time("2022-01-01"), Ok(1_640_995_200_000_000));
-        assert!(parse_time("yesterday").is_err());
+        let read = |text: &str| text.parse::<When>().map(|when| when.at_us(TimeZone::fixed(420)));
+        assert_eq!(read("2022-01-01T00:00:00Z"), Ok(Some(1_640_995_200_000_000)));
+        assert_eq!(read("2022-01-01T07:00:00+07:00"), Ok(Some(1_640_995_200_000_000)));
+        assert_eq!(read("2022-01-01"), Ok(Some(1_640_970_000_000_000)), "by the clock that is meant");
+        assert!(read("yesterday").is_err());
         assert_eq!(format_time(1_640_995_200_000_000), "2022-01-01T00:00:00Z");
         assert_eq!(format_time(1_640_995_200_000_001), "2022-01-01T00:00:00.000001Z");
     }

@@ -7,6 +7,8 @@ use toml::Spanned;
 
 use super::compile::Compiler;
 use super::{MASK, raw};
+use crate::cli::When;
+use crate::history::timezone::TimeZone;
 
 /// Time after which what a sink took counts as kept, minutes: stores write to their disks within seconds to minutes.
 const LAG_MIN_DEFAULT: f64 = 15.0;
@@ -178,8 +180,10 @@ impl Compiler<'_> {
     }
 
     fn since(&mut self, since: &Spanned<String>, field: &str) -> Option<i64> {
-        let parsed = crate::cli::parse_time(since.get_ref());
-        parsed.map_err(|what| self.problem(since.span(), field, what)).ok()
+        let when = since.get_ref().parse::<When>();
+        let at_us =
+            when.and_then(|when| when.at_us(TimeZone::UTC).ok_or_else(|| "outside the calendar".to_owned()));
+        at_us.map_err(|what| self.problem(since.span(), field, what)).ok()
     }
 
     fn within(

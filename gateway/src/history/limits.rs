@@ -11,6 +11,12 @@ pub const SERIES_MAX: usize = 32;
 /// Spans of one answer: ten years of hours.
 pub const SPANS_MAX: usize = 100_000;
 
+/// Series of one file that a command writes: with their statistics they still fit the 16,384 columns of a sheet.
+pub const FILE_SERIES_MAX: usize = 2000;
+
+/// Spans of such a file: nineteen years of minutes, whose edges take 80 MB.
+pub const FILE_SPANS_MAX: usize = 10_000_000;
+
 /// Spans times series of one answer: a year of hours of every series that fits side by side.
 pub const CELLS_MAX: usize = 300_000;
 
@@ -25,10 +31,12 @@ pub const SHEET_ROWS_MAX: u64 = 2_000_000;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TooMuch {
     /// Too many series at once.
-    #[error("{n} series, at most {SERIES_MAX} in one answer: ask for fewer, in several questions")]
+    #[error("{n} series, at most {max} in one answer: ask for fewer, in several questions")]
     Series {
         /// How many.
         n: usize,
+        /// How many there may be.
+        max: usize,
     },
     /// Spans times series.
     #[error(
@@ -53,9 +61,9 @@ pub enum TooMuch {
 /// Checks how many series are asked for.
 ///
 /// # Errors
-/// More than [`SERIES_MAX`].
-pub fn check_series(series: &[SeriesName]) -> Result<(), TooMuch> {
-    if series.len() > SERIES_MAX { Err(TooMuch::Series { n: series.len() }) } else { Ok(()) }
+/// More than `max`.
+pub const fn check_series(series: &[SeriesName], max: usize) -> Result<(), TooMuch> {
+    if series.len() > max { Err(TooMuch::Series { n: series.len(), max }) } else { Ok(()) }
 }
 
 /// Checks a table of spans.

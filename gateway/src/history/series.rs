@@ -7,6 +7,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use crate::ingest::{METRIC_LEN_MAX, is_metric_name};
+use giot_store::Bucket;
 
 /// A series of the history.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -61,12 +62,27 @@ impl SeriesName {
 /// The unit of a metric; a node's further probes are numbered, as in `soil_moisture_2`.
 #[must_use]
 pub fn unit(metric: &str) -> &'static str {
-    let known = Metric::from_name(metric).or_else(|| {
+    known(metric).map_or("", Metric::unit)
+}
+
+/// What was counted in each span. A counter's readings say how far it is, which the store has taken apart (`rise`); those of a rain
+/// gauge say what was added since the one before, and so they are summed up.
+pub fn count(metric: &str, buckets: &mut [Bucket]) {
+    if known(metric) == Some(Metric::Rain) {
+        for bucket in buckets {
+            #[expect(clippy::cast_precision_loss, reason = "a span has far fewer readings than 2^53")]
+            let n_values = bucket.n_values as f64;
+            bucket.rise = Some(bucket.mean * n_values);
+        }
+    }
+}
+
+fn known(metric: &str) -> Option<Metric> {
+    Metric::from_name(metric).or_else(|| {
         let (name, probe) = metric.rsplit_once('_')?;
         let is_number = !probe.is_empty() && probe.bytes().all(|b| b.is_ascii_digit());
         Metric::from_name(name).filter(|_| is_number)
-    });
-    known.map_or("", Metric::unit)
+    })
 }
 
 #[cfg(test)]

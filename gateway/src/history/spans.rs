@@ -74,8 +74,11 @@ pub struct NoSpan;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SpansError {
     /// More than a question may have.
-    #[error("more than {SPANS_MAX} spans: choose a longer bucket or a shorter range")]
-    TooMany,
+    #[error("more than {max} spans: choose a longer bucket or a shorter range")]
+    TooMany {
+        /// How many there may be.
+        max: usize,
+    },
     /// Outside the calendar.
     #[error("before the year -9999 or after 9999")]
     OutOfCalendar,
@@ -120,6 +123,19 @@ impl SpanLength {
     /// # Errors
     /// More than [`SPANS_MAX`] spans, or times outside the calendar.
     pub fn edges(self, range_us: &Range<i64>, zone: TimeZone) -> Result<Vec<i64>, SpansError> {
+        self.edges_up_to(SPANS_MAX, range_us, zone)
+    }
+
+    /// The same with a bound of one's own.
+    ///
+    /// # Errors
+    /// More than `max` spans, or times outside the calendar.
+    pub fn edges_up_to(
+        self,
+        max: usize,
+        range_us: &Range<i64>,
+        zone: TimeZone,
+    ) -> Result<Vec<i64>, SpansError> {
         let mut edges = Vec::new();
         if range_us.is_empty() {
             return Ok(edges);
@@ -130,7 +146,7 @@ impl SpanLength {
         loop {
             let next = self.next_date(date)?;
             let next_us = start_of(zone, next)?;
-            self.cut_day(start_us, next_us, range_us, &mut edges)?;
+            self.cut_day((start_us, next_us), range_us, max, &mut edges)?;
             (date, start_us) = (next, next_us);
             if next_us >= range_us.end {
                 edges.push(edges.last().map_or(next_us, |last| self.end_of(*last, next_us)));
@@ -142,9 +158,9 @@ impl SpanLength {
     /// Adds the spans between two dates that meet the range.
     fn cut_day(
         self,
-        start_us: i64,
-        next_us: i64,
+        (start_us, next_us): (i64, i64),
         range_us: &Range<i64>,
+        max: usize,
         edges: &mut Vec<i64>,
     ) -> Result<(), SpansError> {
         let mut at_us = start_us;
@@ -155,8 +171,8 @@ impl SpanLength {
         while at_us < next_us.min(range_us.end) {
             let end_us = self.end_of(at_us, next_us);
             if end_us > range_us.start {
-                if edges.len() == SPANS_MAX {
-                    return Err(SpansError::TooMany);
+                if edges.len() == max {
+                    return Err(SpansError::TooMany { max });
                 }
                 edges.push(at_us);
             }
@@ -322,7 +338,15 @@ mod tests {
     #[test]
     fn spans_are_bounded() {
         let second: SpanLength = "1s".parse().unwrap();
-        assert_eq!(second.edges(&(0..1_000_000_000_000), TimeZone::UTC), Err(SpansError::TooMany));
+        assert_eq!(
+            second.edges(&(0..1_000_000_000_000), TimeZone::UTC),
+            Err(SpansError::TooMany { max: SPANS_MAX })
+        );
+        assert_eq!(second.edges_up_to(3, &(0..3_000_000), TimeZone::UTC).map(|edges| edges.len()), Ok(4));
+        assert_eq!(
+            second.edges_up_to(3, &(0..3_000_001), TimeZone::UTC),
+            Err(SpansError::TooMany { max: 3 })
+        );
         assert_eq!(second.edges(&(i64::MIN..0), TimeZone::UTC), Err(SpansError::OutOfCalendar));
         assert_eq!(second.edges(&(5..5), TimeZone::UTC), Ok(vec![]));
         let year: SpanLength = "1y".parse().unwrap();

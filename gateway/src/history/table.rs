@@ -4,7 +4,7 @@
 
 use std::ops::ControlFlow;
 
-use super::series::SeriesName;
+use super::series::{self, SeriesName};
 use giot_store::{Bucket, Gap, ReadError, Reader, join_ranges};
 
 /// Cells that are in memory at once (about 90 bytes each). Small in tests, so that they meet the bound.
@@ -30,6 +30,8 @@ pub struct Missing {
     pub n_set_aside: u64,
     /// Hours or days that stand for readings given up and lie across the edges: from the first to the end of the last.
     pub cut_us: Option<(i64, i64)>,
+    /// Where single readings were asked for: before this only hours and days are kept of some.
+    pub coarse_until_us: Option<i64>,
 }
 
 /// Hands over one row for each span between neighbours of `edges_us`, until `each` breaks. With `rises` also what counters counted.
@@ -53,7 +55,10 @@ pub fn rows(
         rest = rest.get(window.len() - 1..).unwrap_or_default();
         let mut columns = Vec::with_capacity(series.len());
         for (name, met) in series.iter().zip(&mut damaged) {
-            let (buckets, summary) = reader.buckets(&name.device, &name.metric, window, rises)?;
+            let (mut buckets, summary) = reader.buckets(&name.device, &name.metric, window, rises)?;
+            if rises {
+                series::count(&name.metric, &mut buckets);
+            }
             // A damaged part may reach over several windows.
             let new: Vec<Gap> = summary.gaps.into_iter().filter(|gap| !met.contains(gap)).collect();
             missing.n_damaged =
@@ -122,5 +127,32 @@ mod tests {
             rows(&store.reader(), &series, &[], false, &mut |_| panic!("no row")).unwrap(),
             Missing::default()
         );
+    }
+
+    #[test]
+    fn rain_is_summed_and_counters_are_taken_apart() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        let series = |metric: &str, values: [f64; 5]| {
+            let sample = |(minute, value)| MetricSample {
+                metric: metric.into(),
+                at_us: minute * MINUTE,
+                value: Some(value),
+                quality: 0,
+            };
+            (0..).zip(values).map(sample).collect::<Vec<_>>()
+        };
+        let samples =
+            [series("rain", [0.0, 2.0, 2.0, 0.4, 0.0]), series("pulses", [7.0, 9.0, 11.0, 11.0, 12.0])];
+        let samples = vec![DeviceSamples { device: "st".into(), samples: samples.concat() }];
+        store.writer().commit_blocking(Batch { samples, ..Batch::default() }).unwrap();
+        let names: Vec<SeriesName> = ["st/rain", "st/pulses"].map(|name| name.parse().unwrap()).into();
+        let mut got = Vec::new();
+        let mut each = |row: Row<'_>| {
+            got.extend(row.cells.iter().map(|cell| cell.and_then(|bucket| bucket.rise)));
+            ControlFlow::Continue(())
+        };
+        rows(&store.reader(), &names, &[0, 10 * MINUTE], true, &mut each).unwrap();
+        assert!(got[0].is_some_and(|mm| (mm - 4.4).abs() < 1e-9) && got[1] == Some(5.0), "{got:?}");
     }
 }

@@ -372,6 +372,7 @@ impl Export {
             })?;
             missing.n_damaged += summary.n_damaged();
             missing.n_set_aside += summary.n_set_aside;
+            missing.coarse_until_us = missing.coarse_until_us.max(summary.coarse_until_us);
             if is_stopped {
                 break;
             }
