@@ -12,7 +12,7 @@ use core::task::{Context, Poll};
 use giot_shared::ids::ProbeId;
 
 /// Longest read that is none that hangs, ms: the longest warm-up that can be set is 10 s, and a device on the slowest line that keeps
-/// silent takes 3 s.
+/// silent takes 3 s; an answer that may still come is waited for 1.5 s.
 const READ_MS_MAX: u64 = 15_000;
 
 /// What a probe gave.

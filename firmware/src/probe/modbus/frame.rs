@@ -14,7 +14,7 @@ pub const ANSWER_LEN_MAX: usize = 5 + 2 * REGISTERS_MAX;
 pub const QUESTION_LEN: usize = 8;
 
 /// An exception answer: address, function, code, CRC.
-const EXCEPTION_LEN: usize = 5;
+pub(super) const EXCEPTION_LEN: usize = 5;
 /// Set in the function of an exception answer.
 const EXCEPTION_FLAG: u8 = 0x80;
 
@@ -57,7 +57,7 @@ pub enum FrameError {
     Crc,
     /// It comes from another device.
     Foreign,
-    /// It answers another question, or its length is not the one asked for.
+    /// It answers another question, or its length is not the one asked for, or no answer is in what came.
     Shape,
     /// The device says that it cannot (Modbus Application Protocol V1.1b3 §7: 1 function, 2 register, 3 count, 4 fault…).
     Exception(u8),
@@ -82,13 +82,6 @@ impl Question {
     #[must_use]
     pub fn encode(&self) -> Option<heapless::Vec<u8, QUESTION_LEN>> {
         self.generate().map(|(_, bytes)| bytes)
-    }
-
-    /// How many bytes the answer has that begins with `head`, as far as it can be told; `None`: more must come first.
-    #[must_use]
-    pub fn answer_len(&self, head: &[u8]) -> Option<usize> {
-        let function = *head.get(1)?;
-        if function & EXCEPTION_FLAG != 0 { Some(EXCEPTION_LEN) } else { Some(self.full_len()) }
     }
 
     /// Reads a whole answer.
@@ -122,8 +115,15 @@ impl Question {
         Ok(words)
     }
 
-    fn full_len(&self) -> usize {
+    /// Length of an answer with registers, bytes.
+    #[must_use]
+    pub fn full_len(&self) -> usize {
         EXCEPTION_LEN + 2 * usize::from(self.count)
+    }
+
+    /// Whether a frame begins as the answer with registers does.
+    pub(super) fn begins(&self, frame: &[u8]) -> bool {
+        frame.starts_with(&[self.address, self.function.code(), self.count.saturating_mul(2)])
     }
 
     fn generate(&self) -> Option<(ModbusRequest, heapless::Vec<u8, QUESTION_LEN>)> {

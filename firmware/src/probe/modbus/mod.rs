@@ -1,15 +1,18 @@
 //! Soil probes on an RS485 line: the node is the one master and asks one device at a time (Modbus RTU).
 //!
-//! Every wait has an end, and an answer counts only when address, function, length and checksum fit. Which device is
-//! asked when is decided by [`crate::node`]; how the line is driven by the board, behind the byte-stream traits.
+//! Every wait has an end, and an answer counts only when address, function, length and checksum fit. An answer does not say which
+//! registers it is of: whatever did not come while it was waited for must have passed before the same device is asked for others. Which
+//! device is asked when is decided by [`crate::node`]; how the line is driven by the board, behind the byte-stream traits.
 //!
 //! | file | holds |
 //! |---|---|
 //! | `frame` | questions and answers as bytes |
+//! | `heard` | the answer in what came |
 //! | `map` | register maps of probe families, as data |
 //! | `scan` | which devices are there |
 
 mod frame;
+mod heard;
 mod map;
 mod scan;
 
@@ -19,10 +22,11 @@ pub use scan::{ADDRESSES, BAUDS, Found, SCAN_ADDRESSES, Scan, ShownWords, Sighti
 
 use crate::probe::{ProbeFault, Sample};
 use core::task::Poll;
-use embassy_futures::poll_once;
-use embassy_time::{Duration, Timer, with_timeout};
+use embassy_futures::{poll_once, yield_now};
+use embassy_time::{Duration, Instant, Timer, with_deadline};
 use embedded_io_async::{Read, Write};
 use giot_shared::metric::Metric;
+use heard::Heard;
 
 /// Silence before a question, ms: 3.5 characters of 11 bits at 2400 baud, the slowest that probes are sold with (Modbus
 /// over Serial Line V1.02 §2.5.1.1).
@@ -37,13 +41,16 @@ pub struct Patience {
     pub answer_ms: u64,
     /// How often a question is asked, at least once.
     pub n_tries: u8,
+    /// How long after the last try an answer to one of them may still come, ms.
+    pub late_ms: u64,
 }
 
 impl Patience {
-    /// For a planned probe: some take half a second, and noise on a long line spoils a frame now and then.
-    pub const READING: Self = Self { answer_ms: 700, n_tries: 3 };
-    /// For a device that may not be there.
-    pub const SCAN: Self = Self { answer_ms: 300, n_tries: 1 };
+    /// For a planned probe: some take half a second, and noise on a long line spoils a frame now and then. An answer that the three
+    /// tries just missed is over with the last of them 1.5 s later.
+    pub const READING: Self = Self { answer_ms: 700, n_tries: 3, late_ms: 1500 };
+    /// For a device that may not be there: what is seen decides nothing.
+    pub const SCAN: Self = Self { answer_ms: 300, n_tries: 1, late_ms: 0 };
 }
 
 /// The ninth bit of a character on the line.
@@ -103,7 +110,7 @@ pub trait Format {
 pub enum LineError {
     /// Silence, or too few bytes.
     Silent,
-    /// The bytes were no answer.
+    /// The bytes were no answer: [`FrameError::Crc`] where that must have been it.
     Frame(FrameError),
     /// The serial port failed.
     Port,
@@ -113,12 +120,20 @@ pub enum LineError {
 #[derive(Debug)]
 pub struct Line<S> {
     port: S,
+    owed: Option<Owed>,
+}
+
+/// A question whose answer may still come.
+#[derive(Debug)]
+struct Owed {
+    question: Question,
+    until: Instant,
 }
 
 impl<S: Read + Write> Line<S> {
     /// Takes a serial port that no other code reads or writes.
     pub const fn new(port: S) -> Self {
-        Self { port }
+        Self { port, owed: None }
     }
 
     /// The port, to change its speed.
@@ -152,21 +167,31 @@ impl<S: Read + Write> Line<S> {
     /// # Errors
     /// [`LineError`] of the last try.
     pub async fn ask(&mut self, question: &Question, patience: Patience) -> Result<Words, LineError> {
-        let (mut last, mut was_silent) = (LineError::Silent, false);
+        self.settle(|owed| owed.address() == question.address() && owed != question).await;
+        let (mut said, mut is_owed) = (Err(LineError::Silent), false);
         for _ in 0..patience.n_tries.max(1) {
-            match self.ask_once(question, patience.answer_ms).await {
-                Ok(words) => {
-                    if was_silent {
-                        // An answer does not say what was asked: one that is late once more must not pass for another register's.
-                        Timer::after_millis(2 * patience.answer_ms).await;
-                    }
-                    return Ok(words);
-                }
-                Err(error @ LineError::Frame(FrameError::Exception(_))) => return Err(error),
-                Err(error) => (last, was_silent) = (error, was_silent || error == LineError::Silent),
+            said = self.ask_once(question, patience.answer_ms).await;
+            match said {
+                Ok(_) | Err(LineError::Frame(FrameError::Exception(_))) => break,
+                // Spoilt as it is, it has come.
+                Err(LineError::Frame(FrameError::Crc)) => {}
+                Err(_) => is_owed = true,
             }
         }
-        Err(last)
+        if is_owed {
+            // One can be kept.
+            self.settle(|owed| owed.address() != question.address()).await;
+            let until = Instant::now() + Duration::from_millis(patience.late_ms);
+            self.owed = Some(Owed { question: *question, until });
+        }
+        said
+    }
+
+    /// Lets the answer pass that may still come, where it is to a question that `would_mislead`.
+    async fn settle(&mut self, would_mislead: impl Fn(&Question) -> bool) {
+        if let Some(owed) = self.owed.take_if(|owed| would_mislead(&owed.question)) {
+            Timer::at(owed.until).await;
+        }
     }
 
     async fn ask_once(&mut self, question: &Question, answer_ms: u64) -> Result<Words, LineError> {
@@ -175,33 +200,30 @@ impl<S: Read + Write> Line<S> {
         let bytes = question.encode().ok_or(LineError::Port)?;
         self.port.write_all(&bytes).await.map_err(|_| LineError::Port)?;
         self.port.flush().await.map_err(|_| LineError::Port)?;
-        let mut answer = heapless::Vec::new();
-        let heard = with_timeout(Duration::from_millis(answer_ms), self.hear(question, &mut answer)).await;
-        match heard {
-            Ok(Err(error)) => Err(error),
-            Ok(Ok(())) => question.decode(&answer).map_err(LineError::Frame),
-            // Half an answer is as good as none.
-            Err(_) => Err(LineError::Silent),
+        let mut until = Instant::now() + Duration::from_millis(answer_ms);
+        let mut heard = Heard::new(question);
+        loop {
+            let byte = with_deadline(until, self.byte(heard.is_babble())).await;
+            let Ok(byte) = byte else { return Err(heard.nothing()) };
+            match heard.take(byte?) {
+                Some(Err(FrameError::Crc)) => {
+                    until = until.min(Instant::now() + Duration::from_millis(GAP_MS));
+                }
+                Some(said) => return said.map_err(LineError::Frame),
+                None => {}
+            }
         }
     }
 
-    /// Reads until the answer has the length that its head promises.
-    async fn hear(
-        &mut self,
-        question: &Question,
-        answer: &mut heapless::Vec<u8, ANSWER_LEN_MAX>,
-    ) -> Result<(), LineError> {
-        loop {
-            let mut byte = [0];
-            let n_read = self.port.read(&mut byte).await.map_err(|_| LineError::Port)?;
-            if n_read == 0 {
-                return Err(LineError::Port);
-            }
-            // The longest answer fits: its length is that of the question.
-            answer.extend_from_slice(&byte).map_err(|_| LineError::Frame(FrameError::Shape))?;
-            if question.answer_len(answer).is_some_and(|len| answer.len() >= len) {
-                return Ok(());
-            }
+    /// The next byte. A line that babbles lets others have their turn first.
+    async fn byte(&mut self, is_babble: bool) -> Result<u8, LineError> {
+        if is_babble {
+            yield_now().await;
+        }
+        let mut byte = [0];
+        match self.port.read(&mut byte).await {
+            Ok(n_read) if n_read > 0 => Ok(u8::from_le_bytes(byte)),
+            Ok(_) | Err(_) => Err(LineError::Port),
         }
     }
 
