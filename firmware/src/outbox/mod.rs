@@ -298,7 +298,7 @@ impl<F: MultiwriteNorFlash> Outbox<F> {
         let mut changed = false;
         for tail in &front.last_of_epochs {
             if front.next.is_none_or(|next| next.epoch > tail.epoch) {
-                remember_tail(&mut self.tails, *tail);
+                self.remember_tail(*tail).await?;
                 changed = true;
             }
         }
@@ -311,6 +311,30 @@ impl<F: MultiwriteNorFlash> Outbox<F> {
         Ok(())
     }
 
+    /// Keeps the ends in rising order of epochs. Of too many, the two oldest become one that tells as many records.
+    async fn remember_tail(&mut self, tail: LostTail) -> Result<(), OutboxError> {
+        if let Some(known) = self.tails.iter_mut().find(|known| known.epoch == tail.epoch) {
+            known.to = known.to.max(tail.to);
+            return Ok(());
+        }
+        if self.tails.is_full()
+            && let [oldest, second, ..] = *self.tails.as_slice()
+        {
+            // What stands before a valve event is told as the gap before it.
+            let told = self.events.last_of(second.epoch).await?;
+            let from = oldest.to.max(self.events.last_of(oldest.epoch).await?);
+            self.tails.remove(0);
+            if let Some(merged) = self.tails.first_mut() {
+                *merged = LostTail { to: from.saturating_add(second.to.saturating_sub(told)), ..oldest };
+            }
+        }
+        // Room was made above.
+        if self.tails.push(tail).is_ok() {
+            self.tails.sort_unstable_by_key(|tail| tail.epoch);
+        }
+        Ok(())
+    }
+
     fn has_tail_after(&self, cursor: Position) -> bool {
         self.tails.iter().any(|tail| tail_position(tail) > cursor)
     }
@@ -318,21 +342,6 @@ impl<F: MultiwriteNorFlash> Outbox<F> {
 
 const fn tail_position(tail: &LostTail) -> Position {
     Position { epoch: tail.epoch, seq: tail.to }
-}
-
-/// Keeps the ends in rising order of epochs; forgets the oldest when there are too many.
-fn remember_tail(tails: &mut LostTails, tail: LostTail) {
-    if let Some(known) = tails.iter_mut().find(|known| known.epoch == tail.epoch) {
-        known.to = known.to.max(tail.to);
-        return;
-    }
-    if tails.is_full() {
-        tails.remove(0);
-    }
-    // Room was made above.
-    if tails.push(tail).is_ok() {
-        tails.sort_unstable_by_key(|tail| tail.epoch);
-    }
 }
 
 #[cfg(test)]

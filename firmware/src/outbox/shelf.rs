@@ -4,7 +4,7 @@
 
 use super::OutboxError;
 use super::ends::Ends;
-use crate::settings::{LostTail, LostTails};
+use crate::settings::{LOST_TAILS_MAX, LostTail, LostTails};
 use core::fmt;
 use embedded_storage_async::nor_flash::{MultiwriteNorFlash, NorFlash};
 use giot_shared::ids::Position;
@@ -169,9 +169,12 @@ impl<F: MultiwriteNorFlash, const PAGES: usize> Shelf<F, PAGES> {
             let tail = LostTail { epoch: at.epoch, to: at.seq };
             match front.last_of_epochs.last_mut() {
                 Some(last) if last.epoch == at.epoch => *last = tail,
-                // More boots than can be remembered: the rest stays for the next round.
+                // More boots than can be remembered: the rest stays for the next round. One is left to join the oldest in, so that
+                // what is dropped now never joins it, however often it is dropped.
                 _ => {
-                    if front.last_of_epochs.push(tail).is_err() {
+                    if front.last_of_epochs.len() + 1 >= LOST_TAILS_MAX
+                        || front.last_of_epochs.push(tail).is_err()
+                    {
                         break;
                     }
                 }
@@ -189,6 +192,17 @@ impl<F: MultiwriteNorFlash, const PAGES: usize> Shelf<F, PAGES> {
         let mut reader = Reader { items, cursor, next: None };
         reader.advance().await?;
         Ok(reader)
+    }
+
+    /// The last count of an epoch that is here, 0 where none is.
+    pub(super) async fn last_of(&mut self, epoch: u32) -> Result<u32, OutboxError> {
+        let mut reader = self.reader(Position { epoch, seq: 0 }).await?;
+        let mut last = 0;
+        while let Some(item) = reader.peek().filter(|item| item.epoch == epoch) {
+            last = item.record.seq;
+            reader.advance().await?;
+        }
+        Ok(last)
     }
 
     /// Erases the queue.

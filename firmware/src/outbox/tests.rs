@@ -226,6 +226,47 @@ fn the_dropped_end_of_an_earlier_boot_is_told_too() {
     });
 }
 
+/// Of more than sixteen boots it was told what sixteen had lost.
+#[test]
+fn what_many_short_boots_lost_is_told_to_the_last_record() {
+    for (n_boots, n_delivered) in [(10_u32, 0_u32), (16, 0), (17, 0), (40, 0), (40, 3), (40, 30)] {
+        now_or_never(async {
+            let chip = Chip::new();
+            let mut gateway = Gateway::default();
+            let (mut n_made, mut events) = (0_u32, Vec::new());
+            for boot in 0..=n_boots {
+                let (mut settings, mut outbox) = chip.boot().await.expect("booted");
+                let n_records: u32 = if boot == n_boots { 1000 } else { 3 + boot % 5 };
+                for n in 0..n_records {
+                    // At the end, before others, all there is, or none.
+                    let is_event =
+                        boot < n_boots && (boot % 4 == 1 && n == 2 || boot % 4 == 2 && n + 1 == n_records);
+                    let body = if is_event { event(u64::from(n)) } else { reading(1) };
+                    let at = outbox.push(&mut settings, UptimeMs(u64::from(n)), body).await.expect("room");
+                    events.extend(is_event.then_some(at));
+                    n_made += 1;
+                }
+                // Some of it comes in between.
+                if boot == n_delivered && boot > 0 {
+                    let records = outbox.batch(gateway.stored).await.expect("read").expect("records");
+                    gateway.take(&records);
+                    outbox.release(&mut settings, gateway.stored).await.expect("released");
+                }
+            }
+            let (mut settings, mut outbox) = chip.boot().await.expect("booted");
+            gateway.drain(&mut settings, &mut outbox).await;
+            let (mut n_got, mut n_lost) = (0, 0);
+            for (at, body) in &gateway.got {
+                if let Body::Lost(lost) = body { n_lost += lost.to - at.seq + 1 } else { n_got += 1 }
+            }
+            assert_eq!(n_got + n_lost, n_made, "{n_boots} boots, {n_delivered}");
+            assert!(events.iter().all(|at| gateway.knows(*at) == Some(&event(u64::from(at.seq - 1)))));
+            let (_, outbox) = chip.boot().await.expect("booted");
+            assert!(!outbox.has_after(gateway.stored), "nothing is told again");
+        });
+    }
+}
+
 #[test]
 fn events_fill_up_to_their_limit_and_not_beyond() {
     now_or_never(async {

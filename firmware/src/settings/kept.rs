@@ -5,7 +5,7 @@
 //! | 1 | boot counter, u32 LE | first thing of every boot, so that no epoch is used twice |
 //! | 2 | command counter u64 LE, then per running valve: valve u8, has command u8, command u64 LE; then, where a valve runs, the last record made: epoch u32 LE, seq u32 LE | before a valve opens, after it closed |
 //! | 3 | released position: epoch u32 LE, seq u32 LE | after each acknowledgement |
-//! | 4 | per epoch whose last records were dropped: epoch u32 LE, last seq u32 LE | before records are dropped |
+//! | 4 | per epoch whose last records were dropped: epoch u32 LE, last seq u32 LE; the first may count on for epochs after it | before records are dropped |
 //! | 5 | the latching valves of the last plan that ran, a u8 each | before a node of another plan may open a valve |
 //!
 //! Wear: a value is 30 bytes at most in the usual case, so two 4 KiB pages take about 250 writes per erase of each; at a
@@ -23,7 +23,7 @@ use sequential_storage::map::{MapConfig, MapStorage};
 
 /// Most pages of the settings partition that are used.
 const PAGES_MAX: usize = 8;
-/// Most epochs of which a dropped end is remembered; one more forgets the oldest.
+/// Most epochs of which a dropped end is remembered; of more, the oldest are told as one.
 pub const LOST_TAILS_MAX: usize = 16;
 /// Longest value, bytes: [`LOST_TAILS_MAX`] entries of 8.
 const VALUE_LEN_MAX: usize = 8 * LOST_TAILS_MAX;
@@ -62,7 +62,7 @@ pub struct Running {
 pub struct LostTail {
     /// Boot counter.
     pub epoch: u32,
-    /// The last dropped count of that epoch.
+    /// The last dropped count of that epoch; beyond the counts that it had, as many as epochs between it and the next one lost.
     pub to: u32,
 }
 
