@@ -62,9 +62,12 @@ impl Calibration {
         if points.len() < 2 {
             return Err(CalibrationError::Count);
         }
-        let mut sorted: heapless::Vec<Point, POINTS_MAX> =
-            heapless::Vec::from_slice(points).map_err(|_| CalibrationError::Count)?;
-        sorted.sort_unstable_by_key(|point| point.voltage);
+        // The library's sort takes 6 KB of a node's flash, for eight points.
+        let mut sorted: heapless::Vec<Point, POINTS_MAX> = heapless::Vec::new();
+        for point in points {
+            let at = sorted.iter().take_while(|before| before.voltage < point.voltage).count();
+            sorted.insert(at, *point).map_err(|_| CalibrationError::Count)?;
+        }
         let (Some(first), Some(last)) = (sorted.first(), sorted.last()) else {
             return Err(CalibrationError::Count);
         };

@@ -19,7 +19,8 @@ impl Ends {
         if let Some(known) = self.known.iter_mut().find(|known| known.epoch == epoch) {
             known.last = known.last.max(uptime);
         } else {
-            self.are_too_many |= self.known.push(EndedEpoch { epoch, last: uptime }).is_err();
+            let at = self.known.iter().take_while(|known| known.epoch < epoch).count();
+            self.are_too_many |= self.known.insert(at, EndedEpoch { epoch, last: uptime }).is_err();
         }
     }
 
@@ -28,7 +29,6 @@ impl Ends {
         if self.are_too_many {
             self.known.clear();
         }
-        self.known.sort_unstable_by_key(|known| known.epoch);
         self.known
     }
 }

@@ -328,10 +328,9 @@ impl<F: MultiwriteNorFlash> Outbox<F> {
                 *merged = LostTail { to: from.saturating_add(second.to.saturating_sub(told)), ..oldest };
             }
         }
+        let at = self.tails.iter().take_while(|known| known.epoch < tail.epoch).count();
         // Room was made above.
-        if self.tails.push(tail).is_ok() {
-            self.tails.sort_unstable_by_key(|tail| tail.epoch);
-        }
+        let _full = self.tails.insert(at, tail);
         Ok(())
     }
 
