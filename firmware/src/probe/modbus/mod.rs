@@ -201,11 +201,26 @@ impl<S: Read + Write> Line<S> {
         self.port.write_all(&bytes).await.map_err(|_| LineError::Port)?;
         self.port.flush().await.map_err(|_| LineError::Port)?;
         let mut until = Instant::now() + Duration::from_millis(answer_ms);
-        let mut heard = Heard::new(question);
+        let (mut heard, mut has_failed) = (Heard::new(question), false);
         loop {
-            let byte = with_deadline(until, self.byte(heard.is_babble())).await;
-            let Ok(byte) = byte else { return Err(heard.nothing()) };
-            match heard.take(byte?) {
+            let byte = match with_deadline(until, self.byte(heard.is_babble())).await {
+                Ok(Ok(byte)) => byte,
+                // Noise that is no character, or a port that has gone: the answer may still come.
+                Ok(Err(_)) if Instant::now() < until => {
+                    has_failed = true;
+                    Timer::after_millis(GAP_MS).await;
+                    continue;
+                }
+                Ok(Err(_)) | Err(_) => {
+                    let nothing = heard.nothing();
+                    return Err(if has_failed && nothing == LineError::Silent {
+                        LineError::Port
+                    } else {
+                        nothing
+                    });
+                }
+            };
+            match heard.take(byte) {
                 Some(Err(FrameError::Crc)) => {
                     until = until.min(Instant::now() + Duration::from_millis(GAP_MS));
                 }

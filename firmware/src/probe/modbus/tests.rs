@@ -432,6 +432,57 @@ fn an_answer_that_is_spoilt_is_asked_for_again_at_once() {
     }
 }
 
+/// A port that fails some times before it gives an answer.
+struct Failing {
+    n_failures: u32,
+    answer: VecDeque<u8>,
+    n_asked: u32,
+}
+
+impl ErrorType for Failing {
+    type Error = embedded_io_async::ErrorKind;
+}
+
+impl Read for Failing {
+    async fn read(&mut self, bytes: &mut [u8]) -> Result<usize, Self::Error> {
+        // Nothing is stale before the first question.
+        if self.n_asked == 0 || self.answer.is_empty() {
+            return core::future::pending().await;
+        }
+        if self.n_failures > 0 {
+            self.n_failures -= 1;
+            return Err(embedded_io_async::ErrorKind::Other);
+        }
+        bytes[0] = self.answer.pop_front().expect("looked");
+        Ok(1)
+    }
+}
+
+impl Write for Failing {
+    async fn write(&mut self, bytes: &[u8]) -> Result<usize, Self::Error> {
+        Ok(bytes.len())
+    }
+
+    async fn flush(&mut self) -> Result<(), Self::Error> {
+        self.n_asked += 1;
+        Ok(())
+    }
+}
+
+/// As a chip tells of noise that is no character.
+#[test]
+fn a_port_that_fails_for_a_moment_is_heard_to_the_end() {
+    let ask = |n_failures| {
+        let mut line = Line::new(Failing { n_failures, answer: moisture(7).into(), n_asked: 0 });
+        let answer = block_on(line.ask(&question(1, 0, 1), Patience { n_tries: 1, ..Patience::READING }));
+        (answer.map(|words| words[0]), line.port().n_asked)
+    };
+    assert_eq!(ask(20), (Ok(7), 1));
+    let before_ms = now_ms();
+    assert_eq!(ask(u32::MAX), (Err(LineError::Port), 1));
+    assert!(now_ms() - before_ms <= 2 * GAP_MS + Patience::READING.answer_ms);
+}
+
 /// Another device is asked meanwhile, and what passes by is not its answer.
 #[test]
 fn an_answer_that_may_still_come_keeps_no_other_device_waiting() {
