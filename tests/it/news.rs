@@ -3,7 +3,7 @@
 use giot_shared::ids::Position;
 use giot_shared::metric::Metric;
 use giot_shared::time::UptimeMs;
-use giot_shared::wire::{Body, Hello, Lost, Reading, Record, Records, ResetCause, Uplink};
+use giot_shared::wire::{Body, Hello, Lost, Reading, Record, Records, ResetCause, UnmetBoot, Uplink};
 use giot_store::{DiaryFilter, Reader};
 use giot_tests::device::{Connect, Device, Packet, Version};
 use giot_tests::giot::{self, Credentials, Giot};
@@ -43,6 +43,11 @@ impl Node {
     }
 
     async fn boot(&mut self, epoch: u32, reset: ResetCause) {
+        self.boot_after(&[], epoch, reset).await;
+    }
+
+    /// A boot after some that met nobody.
+    async fn boot_after(&mut self, unmet: &[(u32, ResetCause)], epoch: u32, reset: ResetCause) {
         let hello = Hello {
             nonce: epoch.into(),
             epoch,
@@ -55,6 +60,7 @@ impl Node {
             clock: None,
             drift_ms: 0,
             ended: Default::default(),
+            unmet: unmet.iter().map(|&(epoch, cause)| UnmetBoot { epoch, cause }).collect(),
         };
         self.say(&Uplink::Hello(hello)).await;
     }
@@ -145,6 +151,34 @@ async fn why_a_node_began_anew_is_told_once() {
     );
     assert!(gateway.stop().success());
     assert_eq!(codes(dir.path())[3..], ["node_restarted", "node_restless"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn why_boots_began_that_met_no_gateway_is_told_once() {
+    let dir = TempDir::with_prefix("giot-news-").unwrap();
+    let credentials = giot::add_node(dir.path(), NODE, "node");
+    let gateway = Giot::serve(dir.path(), &["--anonymous"]);
+    let mut node = Node::connect(&gateway, &credentials).await;
+    node.boot(1, ResetCause::PowerOn).await;
+    let unmet = [(3, ResetCause::Watchdog), (4, ResetCause::Panic), (5, ResetCause::BrownOut)];
+    node.boot_after(&unmet, 6, ResetCause::PowerOn).await;
+    node.boot_after(&unmet, 6, ResetCause::PowerOn).await;
+    let seen = view(&gateway, |node| node["restart"]["epoch"] == 6);
+    assert_eq!((&seen["restart"]["cause"], &seen["restless"]), (&"power_on".into(), &true.into()));
+    assert!(gateway.stop().success());
+    let told = diary(dir.path());
+    let boots = told.iter().filter(|(_, reason, _)| reason == "node_restarted");
+    let boots: Vec<_> =
+        boots.map(|(_, _, args)| (&args["epoch"], &args["restart"], &args["n_unheard"])).collect();
+    let told = |epoch: u32, restart: &str, n_unheard: u32| (epoch.into(), restart.into(), n_unheard.into());
+    let wanted: [(Value, Value, Value); 5] = [
+        told(1, "power_on", 0),
+        told(3, "watchdog", 1),
+        told(4, "panic", 0),
+        told(5, "brown_out", 0),
+        told(6, "power_on", 0),
+    ];
+    assert_eq!(boots, wanted.each_ref().map(|(epoch, restart, n)| (epoch, restart, n)));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

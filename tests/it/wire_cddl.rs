@@ -15,7 +15,8 @@ use giot_shared::valve::{CloseReason, RefusalReason};
 use giot_shared::wire::{
     Ack, Answer, Body, Close, Downlink, ENDED_MAX, EndedEpoch, Flaw, Health, Hello, Lost, NodeKey, Open,
     Order, PAYLOAD_LEN_MAX, RECORDS_MAX, Reading, Record, Records, ResetCause, SETTINGS_LEN_MAX, Settings,
-    SettingsEvent, SettingsOutcome, SettingsText, Uplink, VALVES_MAX, ValveEvent, ValveReport, Welcome, seal,
+    SettingsEvent, SettingsOutcome, SettingsText, UNMET_MAX, UnmetBoot, Uplink, VALVES_MAX, ValveEvent,
+    ValveReport, Welcome, seal,
 };
 use proptest::test_runner::{Config, TestRunner};
 use std::collections::BTreeMap;

@@ -22,7 +22,7 @@ use crate::board::{Drive, Vitals};
 use crate::drip::{Drip, Request};
 use crate::outbox::{Ended, Level};
 use crate::probe::{self, ProbeFault, Sample};
-use crate::settings::{Kept, NodeConfig};
+use crate::settings::{Kept, NodeConfig, Unmet};
 use crate::sleep::DRIFT_OF_SLEEP;
 use change::Change;
 use giot_shared::ids::{CommandId, Position, ProbeId};
@@ -65,10 +65,13 @@ pub struct Boot {
     pub standing: Standing,
     /// Earlier epochs of which records wait.
     pub ended: Ended,
+    /// Earlier boots that met no gateway.
+    pub unmet: Unmet,
 }
 
 /// What the caller must do.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "lives on the stack for one step; a box would need a heap")]
 pub enum Action {
     /// Move a valve; a failure goes to [`Node::handle_drive_fault`].
     Drive(Drive, DriveReason),
@@ -449,6 +452,7 @@ impl Node {
             clock: None,
             drift_ms: u32::try_from(self.slept_ms / DRIFT_OF_SLEEP).unwrap_or(u32::MAX),
             ended: self.ended(),
+            unmet: self.boot.unmet.clone(),
         }
     }
 }

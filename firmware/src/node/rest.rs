@@ -79,6 +79,7 @@ mod tests {
             nonce_seed: 1,
             standing,
             ended: Default::default(),
+            unmet: Default::default(),
         };
         let now = UptimeMs(10);
         let mut node = Node::new(config, boot, now);

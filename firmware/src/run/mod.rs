@@ -158,8 +158,7 @@ pub async fn run<B: Board, P: Probes, C: Connector, F: MultiwriteNorFlash>(
     // Whatever fails from here on, the valves are closed. A map that cannot be read is begun anew below.
     let mut settings = settings?;
     let identity = Identity::new(&config).map_err(|_| RunError::Config)?;
-    let tails = settings.lost_tails().await;
-    let mut outbox = Outbox::open(flash.readings, flash.events, tails).await?;
+    let mut outbox = Outbox::open(flash.readings, flash.events, settings.lost_tails().await).await?;
     let epoch = begin_epoch(&mut settings, &mut outbox, woken.as_ref()).await?;
     let latching = to_remember(&config.valves, &unclosed);
     if last.ok().flatten().as_ref() != Some(&latching) || settings.was_renewed() {
@@ -173,6 +172,7 @@ pub async fn run<B: Board, P: Probes, C: Connector, F: MultiwriteNorFlash>(
     let boot = Boot {
         epoch,
         reset: board.reset_cause(),
+        unmet: settings.note_boot(epoch, board.reset_cause()).await,
         kept,
         released: settings.released().await,
         nonce_seed: board.random(),
@@ -567,6 +567,7 @@ impl<B: Board, R: Reads, F: MultiwriteNorFlash> Runner<'_, B, R, F> {
             }
             Action::Welcome(stored) => {
                 self.backoff.succeed();
+                self.settings.forget_boots().await;
                 self.window.welcome(link_now(), stored);
                 self.release(stored).await;
             }

@@ -7,6 +7,7 @@
 //! | 3 | released position: epoch u32 LE, seq u32 LE | after each acknowledgement |
 //! | 4 | per epoch whose last records were dropped: epoch u32 LE, last seq u32 LE; the first may count on for epochs after it | before records are dropped |
 //! | 5 | the latching valves of the last plan that ran, a u8 each | before a node of another plan may open a valve |
+//! | 6 | per boot that has met no gateway: epoch u32 LE, cause u8 | right after 1, and when the gateway is met |
 //!
 //! Wear: a value is 30 bytes at most in the usual case, so two 4 KiB pages take about 250 writes per erase of each; at a
 //! thousand writes a day a flash of 100 000 erases lasts longer than the valve.
@@ -14,7 +15,7 @@
 use core::fmt;
 use embedded_storage_async::nor_flash::{MultiwriteNorFlash, NorFlash};
 use giot_shared::ids::{CommandId, Position, ValveId};
-use giot_shared::wire::VALVES_MAX;
+use giot_shared::wire::{ResetCause, UNMET_MAX, UnmetBoot, VALVES_MAX};
 use sequential_storage::cache::Cache;
 use sequential_storage::cache::key_pointers::ArrayKeyPointers;
 use sequential_storage::cache::page_pointers::ArrayPagePointers;
@@ -35,6 +36,7 @@ const KEY_ORDERS: u8 = 2;
 const KEY_RELEASED: u8 = 3;
 const KEY_LOST: u8 = 4;
 const KEY_LATCHING: u8 = 5;
+const KEY_UNMET: u8 = 6;
 
 /// What the node must know about orders after a reset.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -69,6 +71,9 @@ pub struct LostTail {
 /// Dropped ends, in rising order of epochs.
 pub type LostTails = heapless::Vec<LostTail, LOST_TAILS_MAX>;
 
+/// Boots that met no gateway, in rising order; the last ones.
+pub type Unmet = heapless::Vec<UnmetBoot, UNMET_MAX>;
+
 /// The latching valves of a plan.
 pub type Latching = heapless::Vec<ValveId, VALVES_MAX>;
 
@@ -92,13 +97,15 @@ impl fmt::Display for SettingsError {
 
 impl core::error::Error for SettingsError {}
 
-type MapCache = Cache<ArrayPageStates<PAGES_MAX>, ArrayPagePointers<PAGES_MAX>, ArrayKeyPointers<u8, 5>, u8>;
+type MapCache = Cache<ArrayPageStates<PAGES_MAX>, ArrayPagePointers<PAGES_MAX>, ArrayKeyPointers<u8, 6>, u8>;
 
 /// The flash map.
 pub struct Settings<F: NorFlash> {
     map: MapStorage<u8, F, MapCache>,
     /// Whether the map was unreadable and was begun anew: counters in it are lost.
     renewed: bool,
+    /// Whether boots are kept that met no gateway.
+    has_unmet: bool,
 }
 
 impl<F: NorFlash> fmt::Debug for Settings<F> {
@@ -116,7 +123,7 @@ impl<F: MultiwriteNorFlash> Settings<F> {
         let len = used_len::<F>(&flash, PAGES_MAX).ok_or(SettingsError::Partition)?;
         let config = MapConfig::try_new(0..len).map_err(|_| SettingsError::Partition)?;
         let cache = Cache::new(ArrayPageStates::new(), ArrayPagePointers::new(), ArrayKeyPointers::new());
-        Ok(Self { map: MapStorage::new(flash, config, cache), renewed: false })
+        Ok(Self { map: MapStorage::new(flash, config, cache), renewed: false, has_unmet: false })
     }
 
     /// Begins a boot: takes the next epoch, above `floor` too, and writes it before anything else uses it.
@@ -226,6 +233,31 @@ impl<F: MultiwriteNorFlash> Settings<F> {
         self.store(KEY_LOST, &value).await
     }
 
+    /// Notes why this boot began, and gives the boots before it that met no gateway; an epoch that goes on after a sleep may be among
+    /// them. A cause that the flash does not take is lost, and holds up nothing.
+    pub async fn note_boot(&mut self, epoch: u32, cause: ResetCause) -> Unmet {
+        let mut buffer = [0; BUFFER_LEN];
+        let value = self.map.fetch_item::<&[u8]>(&mut buffer, &KEY_UNMET).await;
+        let unmet = value.ok().flatten().map(decode_unmet).unwrap_or_default();
+        self.has_unmet = !unmet.is_empty();
+        if cause != ResetCause::Sleep {
+            self.has_unmet = true;
+            let n_too_many = (unmet.len() + 1).saturating_sub(UNMET_MAX);
+            let boots = unmet.iter().skip(n_too_many).copied().chain([UnmetBoot { epoch, cause }]);
+            let value: heapless::Vec<u8, { UNMET_LEN * UNMET_MAX }> = boots.flat_map(encode_unmet).collect();
+            let _lost = self.store(KEY_UNMET, &value).await;
+        }
+        unmet
+    }
+
+    /// The gateway was met, and told of every boot.
+    pub async fn forget_boots(&mut self) {
+        if core::mem::take(&mut self.has_unmet) {
+            // Told again to a gateway that knows them.
+            let _kept = self.store(KEY_UNMET, &[]).await;
+        }
+    }
+
     /// Reads the latching valves of the last plan that ran; `None` where no node has run since the flash was erased, or
     /// where the map means nothing.
     ///
@@ -290,6 +322,25 @@ const fn packed(position: Position) -> u64 {
 fn position(packed: u64) -> Position {
     let half = |value: u64| u32::try_from(value & u64::from(u32::MAX)).unwrap_or(u32::MAX);
     Position { epoch: half(packed), seq: half(packed >> 32) }
+}
+
+/// Epoch and cause of a boot, bytes.
+const UNMET_LEN: usize = 5;
+
+fn encode_unmet(boot: UnmetBoot) -> [u8; UNMET_LEN] {
+    let [a, b, c, d] = boot.epoch.to_le_bytes();
+    [a, b, c, d, boot.cause as u8]
+}
+
+fn decode_unmet(bytes: &[u8]) -> Unmet {
+    let boots = bytes.as_chunks::<UNMET_LEN>().0.iter();
+    boots
+        .map(|[epoch @ .., cause]| UnmetBoot {
+            epoch: u32::from_le_bytes(*epoch),
+            cause: ResetCause::from_wire(*cause).unwrap_or(ResetCause::Unknown),
+        })
+        .take(UNMET_MAX)
+        .collect()
 }
 
 fn decode_kept(bytes: &[u8]) -> Option<Kept> {

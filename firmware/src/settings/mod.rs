@@ -12,7 +12,9 @@ pub(crate) use install::is_on_trial;
 pub use install::{BAUD_DEFAULT, BROKER_LEN_MAX, Input, InstallError, Installation, Network};
 pub use install::{NoNode, Setup, Start, Trial};
 pub(crate) use kept::used_len;
-pub use kept::{Kept, LOST_TAILS_MAX, Latching, LostTail, LostTails, Running, Settings, SettingsError};
+pub use kept::{
+    Kept, LOST_TAILS_MAX, Latching, LostTail, LostTails, Running, Settings, SettingsError, Unmet,
+};
 pub use wifi::{PASSWORD_LEN, SSID_LEN_MAX, Wifi};
 
 use crate::probe::BatteryPlan;

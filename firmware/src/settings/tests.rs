@@ -4,6 +4,8 @@ use super::kept::LOST_TAILS_MAX;
 use super::*;
 use crate::nor::{Nor, Power, now_or_never};
 use giot_shared::ids::{CommandId, Position};
+use giot_shared::wire::ResetCause;
+use std::vec::Vec;
 
 fn open(flash: &Nor) -> Settings<Nor> {
     Settings::open(flash.clone()).expect("a partition")
@@ -33,6 +35,33 @@ fn values_survive_a_reset() {
         assert_eq!(settings.kept().await, kept);
         assert_eq!(settings.released().await, released);
         assert_eq!(settings.lost_tails().await, tails);
+    });
+}
+
+/// The cause was lost with the boot.
+#[test]
+fn why_boots_began_is_kept_until_the_gateway_is_met() {
+    let note = async |flash: &Nor, epoch, cause| {
+        let unmet = open(flash).note_boot(epoch, cause).await;
+        unmet.iter().map(|boot| (boot.epoch, boot.cause)).collect::<Vec<_>>()
+    };
+    now_or_never(async {
+        use ResetCause::{Panic, PowerOn, Sleep, Software, Watchdog};
+        let flash = Nor::new(2, &Power::default());
+        assert_eq!(note(&flash, 1, PowerOn).await, []);
+        assert_eq!(note(&flash, 2, Watchdog).await, [(1, PowerOn)]);
+        // The boot goes on, and no waking up is one.
+        assert_eq!(note(&flash, 2, Sleep).await, [(1, PowerOn), (2, Watchdog)]);
+        assert_eq!(note(&flash, 4, Panic).await, [(1, PowerOn), (2, Watchdog)]);
+        let mut settings = open(&flash);
+        assert_eq!(settings.note_boot(5, Software).await.len(), 3);
+        settings.forget_boots().await;
+        assert_eq!(note(&flash, 6, Sleep).await, []);
+        for epoch in 7..30 {
+            note(&flash, epoch, Panic).await;
+        }
+        let last: Vec<_> = (22..30).map(|epoch| (epoch, Panic)).collect();
+        assert_eq!(note(&flash, 30, PowerOn).await, last);
     });
 }
 

@@ -121,14 +121,15 @@ impl Hub {
             }
         };
         let now = self.clock.wall_unchecked();
+        let mut last_heard_at = None;
         if let Some(session) = self.session(node) {
-            session.heard_at = Some(now);
+            last_heard_at = session.heard_at.replace(now);
             // Behind an external broker a node stays connected while the gateway restarts, and says no Hello.
             session.is_online = true;
         }
         match uplink {
             Uplink::Hello(hello) => {
-                self.greet(node, &hello);
+                self.greet(node, &hello, last_heard_at);
                 ack.accept();
             }
             Uplink::Answer(answer) => {
@@ -139,7 +140,7 @@ impl Hub {
         }
     }
 
-    fn greet(&mut self, node: &NodeId, hello: &Hello) {
+    fn greet(&mut self, node: &NodeId, hello: &Hello, last_heard_at: Option<UnixMs>) {
         let heard = self.heard();
         let wall = heard.wall;
         let Some(session) = self.session(node) else { return };
@@ -157,7 +158,7 @@ impl Hub {
             }
         };
         if let Some(n_unheard) = n_unheard {
-            self.tell_boot(node, hello, n_unheard);
+            self.tell_boot(node, hello, n_unheard, last_heard_at);
         }
         self.keep_sleep(node);
         if missing {

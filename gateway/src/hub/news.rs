@@ -7,7 +7,7 @@
 use giot_engine::{Event, Reason};
 use giot_shared::ids::NodeId;
 use giot_shared::time::UnixMs;
-use giot_shared::wire::ResetCause;
+use giot_shared::wire::{Hello, ResetCause};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -35,7 +35,8 @@ pub struct Restart {
     pub epoch: u32,
     /// Why.
     pub cause: ResetCause,
-    /// When, as the gateway's clock read; the node was up for a moment before it was heard.
+    /// When, as the gateway's clock read; the node was up for a moment before it was heard. Of one that was not heard of while it
+    /// lasted the earliest moment: when the node was heard last.
     pub at: UnixMs,
 }
 
@@ -78,6 +79,29 @@ pub const fn is_failure(cause: ResetCause) -> bool {
         ResetCause::BrownOut | ResetCause::Watchdog | ResetCause::Panic => true,
         ResetCause::PowerOn | ResetCause::Software | ResetCause::Sleep | ResetCause::Unknown => false,
     }
+}
+
+/// The boots that a Hello tells of, `n_unheard` right before it, which began at `at`: each with how many right before it are told of by
+/// nobody.
+pub(super) fn boots(
+    hello: &Hello,
+    n_unheard: u32,
+    at: UnixMs,
+    last_heard_at: Option<UnixMs>,
+) -> Vec<(Restart, u32)> {
+    // Of a node of which nobody knows when it was heard nothing is said of this day.
+    let earliest = last_heard_at.map_or(at.minus_ms(DAY_MS), |last| last.min(at));
+    let mut known = hello.epoch.saturating_sub(1).saturating_sub(n_unheard);
+    let mut boots = Vec::new();
+    let unmet = hello.unmet.iter().map(|one| Restart { epoch: one.epoch, cause: one.cause, at: earliest });
+    for restart in unmet.chain([Restart { epoch: hello.epoch, cause: hello.reset, at }]) {
+        let is_own = restart.epoch == hello.epoch;
+        if is_own || (known + 1..hello.epoch).contains(&restart.epoch) {
+            boots.push((restart, restart.epoch.saturating_sub(known).saturating_sub(1)));
+            known = restart.epoch;
+        }
+    }
+    boots
 }
 
 impl News {
@@ -242,6 +266,8 @@ fn is_within_a_day(at: UnixMs, now: UnixMs) -> bool {
 mod tests {
     use super::*;
     use giot_shared::ids::Position;
+    use giot_shared::time::UptimeMs;
+    use giot_shared::wire::UnmetBoot;
 
     const HOUR_MS: u64 = 3_600_000;
     const T0: UnixMs = UnixMs(1_800_000_000_000);
@@ -307,6 +333,56 @@ mod tests {
         let n_told: usize = (30..300).map(|epoch| boot(&mut news, epoch, ResetCause::Panic, 400).len()).sum();
         assert_eq!(n_told, TOLD_MAX + 1);
         assert_eq!(news.failed.len(), FAILED_MAX);
+    }
+
+    /// Its cause was lost with a boot that met no gateway.
+    #[test]
+    fn boots_that_met_nobody_are_told_when_somebody_is_met() {
+        let hello = |epoch, reset, unmet: &[(u32, ResetCause)]| Hello {
+            nonce: 1,
+            epoch,
+            uptime: UptimeMs(0),
+            released: Position::default(),
+            counter: 0,
+            reset,
+            firmware: Default::default(),
+            valves: Default::default(),
+            clock: None,
+            drift_ms: 0,
+            ended: Default::default(),
+            unmet: unmet.iter().map(|&(epoch, cause)| UnmetBoot { epoch, cause }).collect(),
+        };
+        let told = |hello: &Hello, n_unheard, last_heard_h: Option<u64>| {
+            let last_heard_at = last_heard_h.map(|hour| T0.plus_ms(hour * HOUR_MS));
+            let boots = boots(hello, n_unheard, T0.plus_ms(100 * HOUR_MS), last_heard_at).into_iter();
+            boots.map(|(boot, n_unheard)| (boot.epoch, boot.cause, n_unheard)).collect::<Vec<_>>()
+        };
+        use ResetCause::{Panic, PowerOn, Sleep, Watchdog};
+        let unmet = [(4, Watchdog), (5, Panic), (7, Panic)];
+        let after = hello(9, PowerOn, &unmet);
+        let all = [(4, Watchdog, 1), (5, Panic, 0), (7, Panic, 1), (9, PowerOn, 1)];
+        assert_eq!(told(&after, 6, Some(90)), all);
+        assert_eq!(
+            told(&after, 4, Some(90)),
+            all.map(|(epoch, cause, n)| (epoch, cause, if epoch == 5 { 0 } else { n }))[1..]
+        );
+        // An older node tells none, and one that slept on tells its own boot.
+        assert_eq!(told(&hello(9, PowerOn, &[]), 6, None), [(9, PowerOn, 6)]);
+        assert_eq!(told(&hello(9, Sleep, &[(9, Watchdog)]), 0, None), [(9, Watchdog, 0), (9, Sleep, 0)]);
+        // Whether it was within a day is known where it was heard within a day.
+        for (last_heard_h, is_restless) in [(Some(90), true), (Some(70), false), (None, false)] {
+            let at = T0.plus_ms(100 * HOUR_MS);
+            let last_heard_at = last_heard_h.map(|hour| T0.plus_ms(hour * HOUR_MS));
+            let mut news = News::default();
+            let told: Vec<_> = boots(&after, 6, at, last_heard_at)
+                .into_iter()
+                .flat_map(|(restart, n_unheard)| news.handle_boot(&node(), restart, n_unheard))
+                .map(|(_, reason)| reason.code())
+                .collect();
+            assert_eq!(told.iter().filter(|code| **code == "node_restarted").count(), 4);
+            assert_eq!(news.is_restless(at), is_restless, "{last_heard_h:?}");
+            assert_eq!(news.restart.map(|restart| (restart.epoch, restart.cause)), Some((9, PowerOn)));
+        }
     }
 
     #[test]

@@ -199,6 +199,7 @@ mod tests {
             clock: None,
             drift_ms: 0,
             ended: Default::default(),
+            unmet: Default::default(),
         }
     }
 

@@ -2,6 +2,7 @@
 
 use giot_engine::{By, Entry, Event, Reason};
 use giot_shared::ids::NodeId;
+use giot_shared::time::UnixMs;
 use giot_shared::wire::Hello;
 
 use super::news::{self, Restart};
@@ -10,18 +11,30 @@ use crate::ingest::node::LostRun;
 use giot_store::DiaryEntry;
 
 impl Hub {
-    /// Tells why a node began anew.
-    pub(super) fn tell_boot(&mut self, node: &NodeId, hello: &Hello, n_unheard: u32) {
+    /// Tells why a node began anew, and why it had done so while it was out of reach, since `last_heard_at`.
+    pub(super) fn tell_boot(
+        &mut self,
+        node: &NodeId,
+        hello: &Hello,
+        n_unheard: u32,
+        last_heard_at: Option<UnixMs>,
+    ) {
         let at = self.clock.wall_unchecked().minus_ms(hello.uptime.0);
         let Some(session) = self.sessions.get_mut(node) else { return };
-        let restart = Restart { epoch: hello.epoch, cause: hello.reset, at };
         let before = session.news.restart;
-        let told = session.news.handle_boot(node, restart, n_unheard);
+        let mut told = Vec::new();
+        for (restart, n_unheard) in news::boots(hello, n_unheard, at, last_heard_at) {
+            let Restart { epoch, cause, .. } = restart;
+            let last = session.news.restart;
+            told.extend(session.news.handle_boot(node, restart, n_unheard));
+            if session.news.restart != last {
+                tracing::info!(%node, epoch, cause = cause.code(), n_unheard, "a node began anew");
+            }
+        }
         if session.news.restart == before {
             return;
         }
         let row = session.news.to_row(node);
-        tracing::info!(%node, epoch = hello.epoch, cause = hello.reset.code(), n_unheard, "a node began anew");
         let entries: Vec<_> =
             told.into_iter().map(|(event, reason)| self.entry_of_node(event, reason)).collect();
         self.own.diary.extend(entries);

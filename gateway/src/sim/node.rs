@@ -270,6 +270,7 @@ impl Node {
             clock: None,
             drift_ms: 0,
             ended: Default::default(),
+            unmet: Default::default(),
         }
     }
 

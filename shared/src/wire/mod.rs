@@ -23,7 +23,7 @@ pub use downlink::{Ack, Close, Downlink, Open, Order, SETTINGS_LEN_MAX, Settings
 pub use topic::{PREFIX_DEFAULT, TOPIC_LEN_MAX, Topic, TopicError, topic};
 pub use uplink::{
     Answer, Body, EndedEpoch, Flaw, Health, Hello, Lost, Reading, Record, Records, ResetCause, SettingsEvent,
-    SettingsOutcome, Uplink, ValveEvent, ValveReport,
+    SettingsOutcome, UnmetBoot, Uplink, ValveEvent, ValveReport,
 };
 
 /// Version of the messages that this code writes, and the newest it reads.
@@ -39,6 +39,8 @@ pub const RECORDS_MAX: usize = 40;
 pub const VALVES_MAX: usize = 8;
 /// Most earlier epochs that a Hello tells of: a week of a power cut a day, in a message that a small chip holds several times.
 pub const ENDED_MAX: usize = 8;
+/// Most boots without the gateway whose cause a Hello tells.
+pub const UNMET_MAX: usize = 8;
 
 /// Why bytes are no message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,8 +1,8 @@
 //! What a node says: Hello, Records, Answer.
 
 use super::{
-    BufferFull, ENDED_MAX, PAYLOAD_LEN_MAX, RECORDS_MAX, VALVES_MAX, VERSION, WireError, check_version,
-    decode_whole, encode_into,
+    BufferFull, ENDED_MAX, PAYLOAD_LEN_MAX, RECORDS_MAX, UNMET_MAX, VALVES_MAX, VERSION, WireError,
+    check_version, decode_whole, encode_into,
 };
 use crate::ids::{CommandId, Position, ValveId};
 use crate::metric::Metric;
@@ -95,6 +95,18 @@ pub struct Hello {
     /// Earlier epochs of which records wait, in rising order: so the gateway knows how long a boot lasted that met nobody. None where
     /// there are more than can be told.
     pub ended: heapless::Vec<EndedEpoch, ENDED_MAX>,
+    /// Why earlier epochs began that met no gateway, in rising order; the last ones where there are more than can be told. The present
+    /// one is among them where it has slept since.
+    pub unmet: heapless::Vec<UnmetBoot, UNMET_MAX>,
+}
+
+/// A boot of which the gateway did not hear while it lasted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UnmetBoot {
+    /// Boot counter.
+    pub epoch: u32,
+    /// Why it began.
+    pub cause: ResetCause,
 }
 
 /// An epoch that is over.
@@ -379,11 +391,23 @@ struct HelloForm {
     #[n(11)]
     drift_ms: Option<u32>,
     #[n(12)]
-    ended: Option<EndedList>,
+    ended: Option<SomeOf<EndedForm, ENDED_MAX>>,
+    #[n(13)]
+    unmet: Option<SomeOf<UnmetForm, UNMET_MAX>>,
 }
 
-/// Left out when it is empty.
-struct EndedList(heapless::Vec<EndedForm, ENDED_MAX>);
+/// A list that is left out when it is empty.
+struct SomeOf<T, const N: usize>(heapless::Vec<T, N>);
+
+impl<T, const N: usize> SomeOf<T, N> {
+    fn of(items: impl ExactSizeIterator<Item = T>) -> Option<Self> {
+        (items.len() > 0).then(|| Self(items.collect()))
+    }
+
+    fn items(list: Option<Self>) -> heapless::Vec<T, N> {
+        list.map_or_else(heapless::Vec::new, |list| list.0)
+    }
+}
 
 #[derive(Encode, Decode)]
 #[cbor(array)]
@@ -394,7 +418,16 @@ struct EndedForm {
     last: u64,
 }
 
-impl<C> Encode<C> for EndedList {
+#[derive(Encode, Decode)]
+#[cbor(array)]
+struct UnmetForm {
+    #[n(0)]
+    epoch: u32,
+    #[n(1)]
+    cause: ResetCause,
+}
+
+impl<C, T: Encode<C>, const N: usize> Encode<C> for SomeOf<T, N> {
     fn encode<W: minicbor::encode::Write>(
         &self,
         e: &mut Encoder<W>,
@@ -404,7 +437,7 @@ impl<C> Encode<C> for EndedList {
     }
 }
 
-impl<'b, C> Decode<'b, C> for EndedList {
+impl<'b, C, T: Decode<'b, C>, const N: usize> Decode<'b, C> for SomeOf<T, N> {
     fn decode(d: &mut Decoder<'b>, ctx: &mut C) -> Result<Self, minicbor::decode::Error> {
         list::decode(d, ctx).map(Self)
     }
@@ -457,9 +490,8 @@ impl From<&Hello> for HelloForm {
                 .collect(),
             clock: hello.clock.map(|c| c.0),
             drift_ms: Some(hello.drift_ms).filter(|ms| *ms > 0),
-            ended: Some(&hello.ended).filter(|ended| !ended.is_empty()).map(|ended| {
-                EndedList(ended.iter().map(|one| EndedForm { epoch: one.epoch, last: one.last.0 }).collect())
-            }),
+            ended: SomeOf::of(hello.ended.iter().map(|one| EndedForm { epoch: one.epoch, last: one.last.0 })),
+            unmet: SomeOf::of(hello.unmet.iter().map(|one| UnmetForm { epoch: one.epoch, cause: one.cause })),
         }
     }
 }
@@ -486,9 +518,14 @@ impl From<HelloForm> for Hello {
                 .collect(),
             clock: form.clock.map(UnixMs),
             drift_ms: form.drift_ms.unwrap_or(0),
-            ended: form.ended.map_or_else(heapless::Vec::new, |ended| {
-                ended.0.iter().map(|one| EndedEpoch { epoch: one.epoch, last: UptimeMs(one.last) }).collect()
-            }),
+            ended: SomeOf::items(form.ended)
+                .iter()
+                .map(|one| EndedEpoch { epoch: one.epoch, last: UptimeMs(one.last) })
+                .collect(),
+            unmet: SomeOf::items(form.unmet)
+                .iter()
+                .map(|one| UnmetBoot { epoch: one.epoch, cause: one.cause })
+                .collect(),
         }
     }
 }

@@ -42,6 +42,7 @@ impl Rig {
             nonce_seed: 1,
             standing,
             ended: Default::default(),
+            unmet: Default::default(),
         };
         let mut node = Node::new(config, boot, UptimeMs(0));
         let last = Position { epoch: 4, seq: 0 };

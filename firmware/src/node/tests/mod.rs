@@ -8,7 +8,7 @@ mod silent;
 
 use super::*;
 use crate::board::Drive;
-use crate::settings::{MeterPlan, ProbePlan, Running, SupplyPlan, ValveKind, ValvePlan};
+use crate::settings::{MeterPlan, ProbePlan, Running, SupplyPlan, Unmet, ValveKind, ValvePlan};
 use giot_shared::ids::{NodeId, ValveId};
 use giot_shared::time::UnixMs;
 use giot_shared::units::{Millilitres, Millivolts};
@@ -60,6 +60,7 @@ fn boot(reset: ResetCause, kept: Kept) -> Boot {
         nonce_seed: 1,
         standing: Standing::default(),
         ended: Ended::new(),
+        unmet: Unmet::new(),
     }
 }
 

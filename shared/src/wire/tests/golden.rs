@@ -7,8 +7,8 @@
 use super::{
     Ack, Answer, Body, Close, CloseReason, CommandId, Downlink, EndedEpoch, Flaw, Health, Hello, Lost,
     Metric, Millilitres, Millivolts, NodeId, NodeKey, Open, Order, Position, Reading, Record, Records,
-    RefusalReason, ResetCause, Settings, SettingsEvent, SettingsOutcome, SettingsText, UnixMs, Uplink,
-    UptimeMs, ValveEvent, ValveId, ValveReport, Welcome, WireError, open, seal,
+    RefusalReason, ResetCause, Settings, SettingsEvent, SettingsOutcome, SettingsText, UnixMs, UnmetBoot,
+    Uplink, UptimeMs, ValveEvent, ValveId, ValveReport, Welcome, WireError, open, seal,
 };
 use std::path::PathBuf;
 use std::string::String;
@@ -40,7 +40,12 @@ pub(super) fn uplinks() -> Vec<(&'static str, Uplink)> {
         ("uplink-hello-first-boot", Uplink::Hello(hello_of_first_boot())),
         (
             "uplink-hello-longest",
-            Uplink::Hello(Hello { drift_ms: 0, ended: Default::default(), ..super::longest_hello() }),
+            Uplink::Hello(Hello {
+                drift_ms: 0,
+                ended: Default::default(),
+                unmet: Default::default(),
+                ..super::longest_hello()
+            }),
         ),
         ("uplink-hello-after-sleep", Uplink::Hello(Hello { drift_ms: 5_184_000, ..hello_of_first_boot() })),
         (
@@ -48,6 +53,16 @@ pub(super) fn uplinks() -> Vec<(&'static str, Uplink)> {
             Uplink::Hello(Hello {
                 ended: [(2, 86_400_000), (5, 1_000)]
                     .map(|(epoch, last)| EndedEpoch { epoch, last: UptimeMs(last) })
+                    .into_iter()
+                    .collect(),
+                ..hello_of_first_boot()
+            }),
+        ),
+        (
+            "uplink-hello-after-unmet-boots",
+            Uplink::Hello(Hello {
+                unmet: [(2, ResetCause::Watchdog), (3, ResetCause::PowerOn)]
+                    .map(|(epoch, cause)| UnmetBoot { epoch, cause })
                     .into_iter()
                     .collect(),
                 ..hello_of_first_boot()
@@ -166,6 +181,7 @@ fn hello() -> Hello {
         clock: Some(UnixMs(1_700_000_000_000)),
         drift_ms: 0,
         ended: Default::default(),
+        unmet: Default::default(),
     }
 }
 
@@ -182,6 +198,7 @@ fn hello_of_first_boot() -> Hello {
         clock: None,
         drift_ms: 0,
         ended: Default::default(),
+        unmet: Default::default(),
     }
 }
 

@@ -6,8 +6,8 @@ mod strategies;
 use super::{
     Ack, Answer, Body, BufferFull, Close, Downlink, ENDED_MAX, EndedEpoch, Flaw, Health, Hello, Lost,
     MacError, NodeKey, Open, Order, PAYLOAD_LEN_MAX, RECORDS_MAX, Reading, Record, Records, ResetCause,
-    SETTINGS_LEN_MAX, Settings, SettingsEvent, SettingsOutcome, SettingsText, Uplink, VALVES_MAX, ValveEvent,
-    ValveReport, Welcome, WireError, broker_password, cose, next_key, open, seal,
+    SETTINGS_LEN_MAX, Settings, SettingsEvent, SettingsOutcome, SettingsText, UNMET_MAX, UnmetBoot, Uplink,
+    VALVES_MAX, ValveEvent, ValveReport, Welcome, WireError, broker_password, cose, next_key, open, seal,
 };
 use crate::ids::{CommandId, NodeId, Position, ValveId};
 use crate::metric::Metric;
@@ -56,6 +56,7 @@ fn longest_hello() -> Hello {
         clock: Some(UnixMs(i64::MAX)),
         drift_ms: u32::MAX,
         ended: [EndedEpoch { epoch: u32::MAX, last: UptimeMs(u64::MAX) }; ENDED_MAX].into_iter().collect(),
+        unmet: [UnmetBoot { epoch: u32::MAX, cause: ResetCause::Unknown }; UNMET_MAX].into_iter().collect(),
     }
 }
 

@@ -7,7 +7,7 @@ use super::{
     Ack, Answer, Body, Close, CloseReason, CommandId, Downlink, ENDED_MAX, EndedEpoch, Flaw, Health, Hello,
     Lost, Millilitres, Millivolts, NodeId, Open, Order, Position, RECORDS_MAX, Reading, Record, Records,
     RefusalReason, ResetCause, SETTINGS_LEN_MAX, Settings, SettingsEvent, SettingsOutcome, SettingsText,
-    UnixMs, Uplink, UptimeMs, VALVES_MAX, ValveEvent, ValveId, ValveReport, Welcome,
+    UNMET_MAX, UnixMs, UnmetBoot, Uplink, UptimeMs, VALVES_MAX, ValveEvent, ValveId, ValveReport, Welcome,
 };
 use proptest::option;
 use proptest::prelude::{Just, Strategy, any, prop_oneof};
@@ -72,16 +72,17 @@ fn hello() -> impl Strategy<Value = Hello> {
     );
     let valves = proptest::collection::vec(valve, 0..=VALVES_MAX);
     let ended = proptest::collection::vec((small(), number()), 0..=ENDED_MAX);
+    let unmet = proptest::collection::vec((small(), select(ResetCause::ALL)), 0..=UNMET_MAX);
     let firmware = "[ -~]{0,16}";
     (
         (number(), small(), number(), position(), number()),
-        (select(ResetCause::ALL), firmware, valves, option::of(unix()), small(), ended),
+        (select(ResetCause::ALL), firmware, valves, option::of(unix()), small(), ended, unmet),
     )
         .prop_filter_map(
             "a firmware version of at most 16 bytes",
             |(
                 (nonce, epoch, uptime, released, counter),
-                (reset, firmware, valves, clock, drift_ms, ended),
+                (reset, firmware, valves, clock, drift_ms, ended, unmet),
             )| {
                 Some(Hello {
                     nonce,
@@ -98,6 +99,7 @@ fn hello() -> impl Strategy<Value = Hello> {
                         .into_iter()
                         .map(|(epoch, last)| EndedEpoch { epoch, last: UptimeMs(last) })
                         .collect(),
+                    unmet: unmet.into_iter().map(|(epoch, cause)| UnmetBoot { epoch, cause }).collect(),
                 })
             },
         )

@@ -22,6 +22,7 @@ fn hello(epoch: u32, uptime: u64, released: (u32, u32)) -> Hello {
         clock: None,
         drift_ms: 0,
         ended: Default::default(),
+        unmet: Default::default(),
     }
 }
 
