@@ -49,8 +49,9 @@ impl Patience {
     /// For a planned probe: some take half a second, and noise on a long line spoils a frame now and then. An answer that the three
     /// tries just missed is over with the last of them 1.5 s later.
     pub const READING: Self = Self { answer_ms: 700, n_tries: 3, late_ms: 1500 };
-    /// For a device that may not be there: what is seen decides nothing.
-    pub const SCAN: Self = Self { answer_ms: 300, n_tries: 1, late_ms: 0 };
+    /// For a device that may not be there: as long as for a reading, so that whatever would be read is found, but once, because most
+    /// addresses keep silent. What is seen decides nothing.
+    pub const SCAN: Self = Self { answer_ms: Self::READING.answer_ms, n_tries: 1, late_ms: 0 };
 }
 
 /// The ninth bit of a character on the line.

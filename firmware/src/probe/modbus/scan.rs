@@ -3,14 +3,18 @@
 //! It decides nothing: two families answer the same question with other meanings, so a person looks at the values. Of a device that
 //! says anything, the first registers are shown as they are, so that one whose map is not known here can be found out.
 //!
-//! All of it has an end: silence costs 0.32 s a question and two questions an address, which is 6.4 s a speed for the usual addresses and
-//! 160 s for all that there are. A device that answers costs less than a second more, one that keeps silent about what it has not 16 s at
-//! most.
+//! A device is waited for as long as by a reading, and where noise or an answer that comes late was heard instead, asked as often: so that
+//! whatever would be read is found.
+//!
+//! All of it has an end: silence costs 0.72 s a question and two questions an address, which is 14 s a speed for the usual addresses and
+//! 6 minutes for all that there are. A device that answers costs less than a second more, one that keeps silent about what it has not 16 s
+//! at most, or 36 s where it takes long to answer; noise at an address costs 7 s.
 
 use super::frame::{FrameError, Function, Question, Words};
 use super::{Format, Line, LineError, Parity, Patience, Preset};
 use core::fmt;
 use core::ops::RangeInclusive;
+use embassy_time::{Instant, Timer};
 use embedded_io_async::{Read, Write};
 
 /// Speeds in which soil probes are sold, most usual first, baud, 8 data bits, 1 stop bit.
@@ -178,65 +182,114 @@ pub async fn scan<S: Read + Write + Format>(
             if number > 0 && number % STEP == 0 {
                 tell(Sighting::From(address));
             }
-            if ask_in_maps(line, address, |found| tell(Sighting::Found(baud, found))).await? {
-                show(line, address, &mut tell).await?;
+            if let Some(patience) = find(line, address, |found| tell(Sighting::Found(baud, found))).await? {
+                show(line, address, patience, &mut tell).await?;
             }
         }
     }
     Ok(())
 }
 
-/// What a device says to a question, `None` where it says nothing that can be understood.
-type Said = Option<Result<Words, u8>>;
+/// Shortest wait for an answer of a device that is known to be quick, ms.
+const QUICK_MS: u64 = 300;
 
-async fn ask<S: Read + Write>(line: &mut Line<S>, question: &Question) -> Result<Said, LineError> {
-    match line.ask(question, Patience::SCAN).await {
-        Ok(words) => Ok(Some(Ok(words))),
-        Err(LineError::Frame(FrameError::Exception(code))) => Ok(Some(Err(code))),
-        // Silence, another speed, or two devices that spoke at once.
-        Err(LineError::Silent | LineError::Frame(_)) => Ok(None),
+/// What came back.
+#[derive(Clone, Debug)]
+enum Said {
+    /// Registers, or the code with which the device says that it has none of them.
+    Words(Result<Words, u8>),
+    /// Nothing that can be understood: noise, another speed, two devices at once, or an answer that is late.
+    Noise,
+    Nothing,
+}
+
+async fn ask<S: Read + Write>(
+    line: &mut Line<S>,
+    question: &Question,
+    patience: Patience,
+) -> Result<Said, LineError> {
+    match line.ask(question, patience).await {
+        Ok(words) => Ok(Said::Words(Ok(words))),
+        Err(LineError::Frame(FrameError::Exception(code))) => Ok(Said::Words(Err(code))),
+        Err(LineError::Frame(_)) => Ok(Said::Noise),
+        Err(LineError::Silent) => Ok(Said::Nothing),
         Err(LineError::Port) => Err(LineError::Port),
     }
 }
 
-/// Asks one address in every map; gives whether it said anything. Maps with the same registers share a question.
-async fn ask_in_maps<S: Read + Write>(
+/// Looks for a device at an address, and gives how patiently to ask one that is there.
+async fn find<S: Read + Write>(
     line: &mut Line<S>,
     address: u8,
     mut tell: impl FnMut(Found),
-) -> Result<bool, LineError> {
+) -> Result<Option<Patience>, LineError> {
+    let seen = ask_in_maps(line, address, Patience::SCAN, &mut tell).await?;
+    if let Some(longest_ms) = seen.longest_ms {
+        // A device that keeps silent about what it has not is looked at sooner where it is quick.
+        let answer_ms = (2 * longest_ms).clamp(QUICK_MS, Patience::SCAN.answer_ms);
+        return Ok(Some(Patience { answer_ms, ..Patience::SCAN }));
+    }
+    if !seen.has_noise {
+        return Ok(None);
+    }
+    // What comes late is not to answer the next question.
+    Timer::after_millis(Patience::READING.late_ms).await;
+    let seen = ask_in_maps(line, address, Patience::READING, &mut tell).await?;
+    Ok(seen.longest_ms.map(|_| Patience::READING))
+}
+
+/// What there is at an address.
+struct Seen {
+    /// The longest that an answer took, ms; `None`: there was none.
+    longest_ms: Option<u64>,
+    has_noise: bool,
+}
+
+/// Asks one address in every map. Maps with the same registers share a question.
+async fn ask_in_maps<S: Read + Write>(
+    line: &mut Line<S>,
+    address: u8,
+    patience: Patience,
+    tell: &mut impl FnMut(Found),
+) -> Result<Seen, LineError> {
     let mut asked: heapless::Vec<(Question, Said), { Preset::ALL.len() }> = heapless::Vec::new();
-    let mut is_there = false;
+    let mut seen = Seen { longest_ms: None, has_noise: false };
     for preset in Preset::ALL {
         let Some(question) = preset.question(address) else { continue };
         let known = asked.iter().find(|(known, _)| *known == question).map(|(_, said)| said.clone());
         let said = match known {
             Some(said) => said,
             None => {
-                let said = ask(line, &question).await?;
+                let began = Instant::now();
+                let said = ask(line, &question, patience).await?;
+                if matches!(said, Said::Words(_)) {
+                    seen.longest_ms = seen.longest_ms.max(Some(began.elapsed().as_millis()));
+                }
                 // One for each map at most.
                 let _full = asked.push((question, said.clone()));
                 said
             }
         };
-        if let Some(answer) = said {
-            is_there = true;
-            tell(Found { address, preset, answer });
+        match said {
+            Said::Words(answer) => tell(Found { address, preset, answer }),
+            Said::Noise => seen.has_noise = true,
+            Said::Nothing => {}
         }
     }
-    Ok(is_there)
+    Ok(seen)
 }
 
 /// Shows the first registers of a device that is there; those of function 4 where it has none of function 3.
 async fn show<S: Read + Write>(
     line: &mut Line<S>,
     address: u8,
+    patience: Patience,
     tell: &mut impl FnMut(Sighting),
 ) -> Result<(), LineError> {
     for function in [Function::Holding, Function::Input] {
         let mut has_any = false;
         for first in (0_u16..).step_by(usize::from(SHOWN_A_LINE)).take(SHOWN / usize::from(SHOWN_A_LINE)) {
-            let words = registers(line, address, function, first).await?;
+            let words = registers(line, address, function, first, patience).await?;
             if words.iter().any(Option::is_some) {
                 has_any = true;
                 tell(Sighting::Registers { address, function, first, words });
@@ -255,12 +308,13 @@ async fn registers<S: Read + Write>(
     address: u8,
     function: Function,
     first: u16,
+    patience: Patience,
 ) -> Result<ShownWords, LineError> {
     let whole = match Question::new(address, function, first, SHOWN_A_LINE) {
-        Some(question) => ask(line, &question).await?,
-        None => None,
+        Some(question) => ask(line, &question, patience).await?,
+        None => Said::Nothing,
     };
-    if let Some(Ok(words)) = whole {
+    if let Said::Words(Ok(words)) = whole {
         return Ok(words.into_iter().map(Some).collect());
     }
     let mut words = ShownWords::new();
@@ -268,11 +322,19 @@ async fn registers<S: Read + Write>(
     for register in (first..).take(usize::from(SHOWN_A_LINE)) {
         let question = Question::new(address, function, register, 1).filter(|_| n_silences < SILENCES_MAX);
         let said = match question {
-            Some(question) => ask(line, &question).await?,
-            None => None,
+            Some(question) => ask(line, &question, patience).await?,
+            None => Said::Nothing,
         };
-        n_silences = if said.is_none() { n_silences.saturating_add(1) } else { 0 };
-        let word = said.and_then(Result::ok).and_then(|words| words.first().copied());
+        let word = match said {
+            Said::Words(answer) => {
+                n_silences = 0;
+                answer.ok().and_then(|words| words.first().copied())
+            }
+            Said::Noise | Said::Nothing => {
+                n_silences = n_silences.saturating_add(1);
+                None
+            }
+        };
         // There are as many as there is room.
         let _full = words.push(word);
     }
