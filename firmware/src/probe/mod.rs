@@ -41,6 +41,13 @@ pub enum Sample {
         /// What the device itself gave, where that is something else.
         raw: Option<i32>,
     },
+    /// A word that such a probe cannot mean, as it gives one for what it has no electrode for, or when that has failed.
+    Impossible {
+        /// What it would stand for.
+        value: i32,
+        /// The word.
+        raw: i32,
+    },
 }
 
 /// Why a read gave nothing.
@@ -61,6 +68,13 @@ pub fn reading(plan: &ProbePlan, result: Result<Sample, ProbeFault>) -> Reading 
             reading.raw = raw;
             reading
         }
+        Ok(Sample::Impossible { value, raw }) => Reading {
+            probe: plan.probe.0,
+            metric: plan.metric.wire(),
+            value: Some(value),
+            raw: Some(raw),
+            flaw: Some(Flaw::OutOfRange),
+        },
         Ok(Sample::Analog { raw, spread_mv }) => analog_reading(plan, raw, spread_mv),
         Err(ProbeFault::NoAnswer | ProbeFault::Silent) => direct(plan.probe, plan.metric, None),
     }
@@ -135,5 +149,6 @@ mod tests {
         check(&plan(true), value(2345), Some(2345), None);
         check(&plan(true), value(-1), Some(-1), Some(Flaw::OutOfRange));
         check(&plan(true), value(10_001), Some(10_001), Some(Flaw::OutOfRange));
+        check(&plan(true), Ok(Sample::Impossible { value: 20, raw: 2 }), Some(20), Some(Flaw::OutOfRange));
     }
 }

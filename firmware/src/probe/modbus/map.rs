@@ -3,6 +3,9 @@
 //! Moisture, temperature and conductivity stand first in each map: every probe of the family has them. What follows only some have. Of
 //! that the N, P and K registers are computed from conductivity and are no measurement, and the pH of most probes is a hint at best:
 //! they are carried as what the probe says, and the page calls them so.
+//!
+//! What a maker says that a register holds at most is a limit of the map, where it is narrower than what nature can give: beyond it stands
+//! no measurement. No maker says what stands there instead; all ones are the usual word, which a temperature below zero would pass for.
 
 use super::frame::{Function, Question, Words};
 use crate::probe::Sample;
@@ -91,7 +94,9 @@ impl Preset {
     /// Whether every field of an answer to [`Self::question`] is there and a value that nature can give.
     #[must_use]
     pub fn is_plausible(self, words: &Words) -> bool {
-        let is_possible = |(field, word): &(&Field, u16)| field.metric.is_possible(field.value(*word));
+        let is_possible = |(field, word): &(&Field, u16)| {
+            field.is_meant(*word) && field.metric.is_possible(field.value(*word))
+        };
         self.read(words).filter(is_possible).count() == N_COMMON
     }
 }
@@ -107,22 +112,45 @@ pub struct Field {
     pub signed: bool,
     /// Steps of the metric for one step of the register: a fraction, numerator and denominator.
     pub scale: (u8, u8),
+    /// The numbers that it can hold, least and greatest, as they stand in the register.
+    pub limits: (i32, i32),
 }
 
 impl Field {
     /// A register's word in the metric's decimal steps, rounded half away from zero.
     #[must_use]
     pub fn value(&self, word: u16) -> i32 {
-        let number = if self.signed { i32::from(word.cast_signed()) } else { i32::from(word) };
+        let number = self.number(word);
         let (times, per) = (i32::from(self.scale.0), i32::from(self.scale.1.max(1)));
         let scaled = number * times;
         (scaled + scaled.signum() * (per / 2)) / per
     }
 
+    /// Whether such a probe can mean this word by a measurement.
+    #[must_use]
+    pub fn is_meant(&self, word: u16) -> bool {
+        let (least, greatest) = self.limits;
+        word != NOTHING && (least..=greatest).contains(&self.number(word))
+    }
+
     /// The sample of a register's word; the word itself is kept as the raw value.
     #[must_use]
     pub fn sample(&self, word: u16) -> Sample {
-        Sample::Value { value: self.value(word), raw: Some(i32::from(word)) }
+        let (value, raw) = (self.value(word), i32::from(word));
+        if self.is_meant(word) {
+            Sample::Value { value, raw: Some(raw) }
+        } else {
+            Sample::Impossible { value, raw }
+        }
+    }
+
+    fn number(&self, word: u16) -> i32 {
+        if self.signed { i32::from(word.cast_signed()) } else { i32::from(word) }
+    }
+
+    /// The same with limits.
+    const fn within(self, least: i32, greatest: i32) -> Self {
+        Self { limits: (least, greatest), ..self }
     }
 
     /// The question for this register alone; `None` for an impossible address.
@@ -133,8 +161,11 @@ impl Field {
 }
 
 const fn field(metric: Metric, register: u16, signed: bool, scale: (u8, u8)) -> Field {
-    Field { metric, register, signed, scale }
+    Field { metric, register, signed, scale, limits: (i32::MIN, i32::MAX) }
 }
+
+/// What stands in the register of something that is not there, or has failed.
+const NOTHING: u16 = 0xffff;
 
 /// Tenths to the hundredths in which moisture, temperature and pH travel.
 const TENTHS: (u8, u8) = (10, 1);
@@ -169,14 +200,14 @@ const PRESET_C: [Field; 6] = [
     field(Metric::SoilEc, 2, false, AS_IS),
     field(Metric::SoilSalinity, 3, false, AS_IS),
     field(Metric::SoilTds, 4, false, AS_IS),
-    field(Metric::SoilPermittivity, 5, false, AS_IS),
+    field(Metric::SoilPermittivity, 5, false, AS_IS).within(0, 8200),
 ];
 const PRESET_D: [Field; 7] = [
     field(Metric::SoilMoisture, 0, false, TENTHS),
-    field(Metric::SoilTemperature, 1, true, TENTHS),
-    field(Metric::SoilEc, 2, false, TENTHS_TO_WHOLE),
-    field(Metric::SoilPh, 3, false, TENTHS),
-    field(Metric::SoilNitrogen, 4, false, AS_IS),
-    field(Metric::SoilPhosphorus, 5, false, AS_IS),
-    field(Metric::SoilPotassium, 6, false, AS_IS),
+    field(Metric::SoilTemperature, 1, true, TENTHS).within(-200, 800),
+    field(Metric::SoilEc, 2, false, TENTHS_TO_WHOLE).within(0, 20_000),
+    field(Metric::SoilPh, 3, false, TENTHS).within(30, 100),
+    field(Metric::SoilNitrogen, 4, false, AS_IS).within(0, 2000),
+    field(Metric::SoilPhosphorus, 5, false, AS_IS).within(0, 2000),
+    field(Metric::SoilPotassium, 6, false, AS_IS).within(0, 2000),
 ];

@@ -6,6 +6,7 @@ use super::*;
 use crate::hand_clock::{block_on, now_ms};
 use core::convert::Infallible;
 use embedded_io_async::ErrorType;
+use giot_shared::wire::Flaw;
 use proptest::prelude::*;
 use serde_json::Value;
 use std::collections::VecDeque;
@@ -193,6 +194,51 @@ fn registers_become_values_in_the_steps_of_their_metric() {
     let registers = |preset: Preset| preset.question(1).and_then(|question| question.encode());
     assert_eq!(registers(Preset::A).expect("a question").as_slice(), bytes("010300000003 05CB"));
     assert_eq!(registers(Preset::B).expect("a question").as_slice(), framed(&[1, 3, 0, 0x12, 0, 4]));
+}
+
+/// Each was a good reading: of a probe without that electrode, or with one that has failed.
+#[test]
+fn words_that_a_probe_cannot_mean_are_no_good_readings() {
+    let flaw = |preset: Preset, metric, word: u16| {
+        let field = preset.field(metric).expect("it measures that");
+        let plan = crate::settings::ProbePlan::new(giot_shared::ids::ProbeId(0), metric);
+        let reading = crate::probe::reading(&plan, Ok(field.sample(word)));
+        assert_eq!((reading.value, reading.raw), (Some(field.value(word)), Some(i32::from(word))));
+        reading.flaw
+    };
+    for preset in Preset::ALL {
+        for field in preset.fields() {
+            assert_eq!(
+                flaw(preset, field.metric, 0xffff),
+                Some(Flaw::OutOfRange),
+                "{preset:?} {:?}",
+                field.metric
+            );
+        }
+        for (metric, word) in [
+            (Metric::SoilMoisture, 0x7fff),
+            (Metric::SoilTemperature, 0x7fff),
+            (Metric::SoilTemperature, 0x8000),
+        ] {
+            assert_eq!(flaw(preset, metric, word), Some(Flaw::OutOfRange), "{preset:?} {metric:?}");
+        }
+        assert_eq!(flaw(preset, Metric::SoilTemperature, 0xfffe), None, "a frost");
+    }
+    for (preset, metric, last) in [
+        (Preset::A, Metric::SoilMoisture, 1000),
+        (Preset::A, Metric::SoilTemperature, 800),
+        (Preset::B, Metric::SoilEc, 20_000),
+        (Preset::C, Metric::SoilMoisture, 10_000),
+        (Preset::C, Metric::SoilPermittivity, 8200),
+        (Preset::D, Metric::SoilEc, 20_000),
+        (Preset::D, Metric::SoilPh, 100),
+        (Preset::D, Metric::SoilPotassium, 2000),
+    ] {
+        assert_eq!(flaw(preset, metric, last), None, "{preset:?} {metric:?}");
+        assert_eq!(flaw(preset, metric, last + 1), Some(Flaw::OutOfRange), "{preset:?} {metric:?}");
+    }
+    let cold = |tenths: i16| flaw(Preset::D, Metric::SoilTemperature, tenths.cast_unsigned());
+    assert_eq!((cold(-200), cold(-201)), (None, Some(Flaw::OutOfRange)));
 }
 
 #[test]
