@@ -5,7 +5,7 @@
 use embedded_io_async::{ErrorType, Read};
 use giot_board_host::FlashStore;
 use giot_firmware::console::{Console, Ended, from_code, serve};
-use giot_firmware::settings::Installation;
+use giot_firmware::settings::{InstallError, Installation, NoNode};
 use giot_tests::giot;
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{OptionalActions, tcgetattr, tcsetattr};
@@ -56,7 +56,13 @@ fn plug_in(flash: FlashStore) -> String {
                 let name = installed.as_ref().map_or("nobody".to_owned(), |made| made.config.id.to_string());
                 std::fmt::Write::write_fmt(&mut out, format_args!("     0.012 giot, boot of {name}\r\n"))
                     .unwrap();
-                let mut console = Console::new(installed).unwrap();
+                // As a board with a radio does.
+                let node = match &installed {
+                    Some(made) if made.wifi.is_some() => Ok(()),
+                    Some(_) => Err(NoNode::Unfit("no wireless network is set")),
+                    None => Err(NoNode::Install(InstallError::Absent)),
+                };
+                let mut console = Console::new(installed).unwrap().beside(node);
                 loop {
                     match serve(&mut console, &mut cable, &mut out, &mut flash.installation()).await {
                         Ended::Reboot | Ended::Setup => break,
@@ -145,6 +151,7 @@ fn a_node_is_set_up_by_its_one_time_code() {
     );
     assert_eq!((installed.config.valves.len(), installed.config.probes.len()), (1, 1));
 
+    check_refusals(&data, &port);
     // A setting that the node does not take is named, with the node's own words; nothing is written.
     let refused = node(&data, &["provision", "--port", &port, "probe.1=soil_moisture,modbus:300:A,1,1"]);
     assert!(!refused.status.success());
@@ -153,6 +160,35 @@ fn a_node_is_set_up_by_its_one_time_code() {
     check_scans(&data, &port);
     let shown = said(&node(&data, &["provision", "--port", &port, "--show"]));
     assert!(shown.contains("node=n01") && !shown.contains("nuoc sach"), "{shown}");
+}
+
+/// Of a node that has its settings and does not run by them, and of what is seen to be wrong before anybody is asked.
+fn check_refusals(data: &TempDir, port: &str) {
+    // One that waits at its console does not run.
+    let unfit = node(data, &["provision", "--port", port, "wifi_ssid="]);
+    assert!(!unfit.status.success(), "{}", said(&unfit));
+    assert!(
+        said(&unfit)
+            .contains("n01 has kept what it was told, and does not run by it: no wireless network is set"),
+        "{}",
+        said(&unfit)
+    );
+    // What needs no node to be seen as wrong.
+    for (args, why) in [
+        (&["--wifi", "x", "--wifi-password", "1234567"][..], "--wifi-password 8 to 63 letters"),
+        (&["--show", "--scan"], "cannot be used with"),
+        (&["--show", "baud=9600"], "--show changes nothing"),
+    ] {
+        let refused = node(data, &[&["provision", "--port", port], args].concat());
+        assert_eq!(refused.status.code(), Some(2), "{}", said(&refused));
+        assert!(said(&refused).contains(why), "{}", said(&refused));
+    }
+    let refused = node(data, &["provision", "--port", port, "prefix=a/#"]);
+    assert!(
+        said(&refused).contains("the node says: the value must be levels of letters"),
+        "{}",
+        said(&refused)
+    );
 }
 
 /// A scan is of every speed, or of the one that is given; without parity, and of the usual addresses.

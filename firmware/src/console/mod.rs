@@ -6,13 +6,13 @@
 //! | command | does |
 //! |---|---|
 //! | `help` | lists the commands |
-//! | `show` | tells every setting but secrets, and a digest of the key |
+//! | `show` | tells every setting but secrets, a digest of the key, and whether the node runs: `runs yes`, or `runs no: WHY` |
 //! | `set WORD VALUE` | changes one setting of the draft; words as in [`crate::settings::words`] |
 //! | `wifi SSID PASSWORD` | both at once; an SSID with spaces needs `set wifi_ssid` |
 //! | `broker ADDRESS:PORT`, `node ID`, `key HEX` | `set` of that word |
 //! | `code CODE` | id and key at once, from `giot node add` |
 //! | `scan [BAUD] [PARITY] [FIRST-LAST]` | asks the RS485 line who is there, at every usual speed or at one, without parity or with `even` or
-//! `odd`, at the usual addresses 1-10 or others up to 247; only while no node runs |
+//! `odd`, at the usual addresses 1-10 or others up to 247; only while no node runs; Ctrl-C or a line ends it, and such a line is no command |
 //! | `commit` | writes the draft; the node runs by it after a reboot; refused while settings from over the air are on trial |
 //! | `reboot` | starts again |
 //! | `setup` | starts again without the node, for `scan` |
@@ -31,7 +31,7 @@ pub use serve::{Ended, serve, tell_scan};
 
 use crate::probe::modbus::Scan;
 use crate::settings::words::{self, WordError};
-use crate::settings::{InstallError, Installation};
+use crate::settings::{InstallError, Installation, NoNode};
 use core::fmt;
 use giot_shared::wire::{KEY_LEN, NodeKey, broker_password};
 
@@ -70,6 +70,7 @@ pub struct Console {
     has_node: bool,
     has_key: bool,
     has_broker: bool,
+    runs: Option<Result<(), NoNode>>,
 }
 
 impl Console {
@@ -89,7 +90,14 @@ impl Console {
             has_node: is_set_up,
             has_key: is_set_up,
             has_broker: is_set_up,
+            runs: None,
         })
+    }
+
+    /// The same, which says whether the node runs, or why not.
+    #[must_use]
+    pub fn beside(self, node: Result<(), NoNode>) -> Self {
+        Self { runs: Some(node), ..self }
     }
 
     /// One byte came. A line that is complete is carried out; `say` gets each line of the reply.
@@ -263,7 +271,11 @@ impl Console {
         if self.has_key {
             say(format_args!("=show key_digest {}", digest(&self.draft.config.key)))?;
         }
-        Ok(())
+        match self.runs {
+            Some(Ok(())) => say(format_args!("=show runs yes")),
+            Some(Err(why)) => say(format_args!("=show runs no: {why}")),
+            None => Ok(()),
+        }
     }
 
     fn commit<E>(&self, say: &mut impl FnMut(fmt::Arguments<'_>) -> Result<(), E>) -> Result<Outcome, E> {
@@ -284,7 +296,7 @@ pub fn digest(key: &NodeKey) -> heapless::String<DIGEST_LEN> {
     broker_password(key).iter().take(DIGEST_LEN).map(|digit| char::from(*digit)).collect()
 }
 
-const HELP: [&str; 15] = [
+const HELP: [&str; 16] = [
     "show                       every setting but secrets",
     "code CODE                  id and key, from `giot node add`",
     "node ID | key HEX          the same one by one",
@@ -295,7 +307,8 @@ const HELP: [&str; 15] = [
     "set valve.0 relay,7200,600",
     "set probe.0 soil_moisture,modbus:1:A,600,60,0",
     "scan                       who is on the RS485 line (after `setup`)",
-    "scan 9600 even 1-247       the same at one speed, with a parity, at other addresses than 1-10; each may be left out",
+    "scan 9600 even 1-247       the same at one speed, with a parity, at other addresses than 1-10 (one: 5-5); each may be",
+    "                           left out; Ctrl-C or Enter ends it",
     "commit                     write it",
     "reboot                     run by it",
     "setup                      start without the node",

@@ -4,6 +4,7 @@ use super::{Console, Outcome};
 use crate::probe::modbus::{Format, Line, LineError, Scan, Sighting, scan};
 use crate::settings::{Installation, is_on_trial};
 use core::fmt;
+use embassy_futures::select::{Either, select};
 use embassy_time::Timer;
 use embedded_io_async::{Read, Write};
 use embedded_storage_async::nor_flash::MultiwriteNorFlash;
@@ -79,19 +80,39 @@ pub async fn serve<R: Read, W: fmt::Write, F: MultiwriteNorFlash>(
     }
 }
 
-/// Asks the RS485 line who is there, tells every answer, and ends the reply to `scan`.
-pub async fn tell_scan<S: Read + Write + Format, W: fmt::Write>(
+/// Asks the RS485 line who is there, tells every answer, and ends the reply to `scan`. Whoever types Ctrl-C or a line ends it before.
+pub async fn tell_scan<S: Read + Write + Format, R: Read, W: fmt::Write>(
     line: &mut Line<S>,
     wanted: &Scan,
+    input: &mut R,
     output: &mut W,
 ) {
     let tell = |sighting: Sighting| {
         // Nobody may be listening.
         let _heard = write!(output, "= {sighting}\r\n");
     };
-    let ended: Result<(), &dyn fmt::Display> = match scan(line, wanted, tell).await {
-        Ok(()) | Err(LineError::Silent | LineError::Frame(_)) => Ok(()),
-        Err(LineError::Port) => Err(&"the serial port of the line failed"),
+    let ended: Result<(), &dyn fmt::Display> = match select(scan(line, wanted, tell), enough(input)).await {
+        Either::First(Ok(()) | Err(LineError::Silent | LineError::Frame(_))) => Ok(()),
+        Either::First(Err(LineError::Port)) => Err(&"the serial port of the line failed"),
+        Either::Second(()) => Err(&"the scan was ended before it was through"),
     };
     let _heard = Console::end(ended, &mut |line| write!(output, "{line}\r\n"));
+}
+
+/// Waits for Ctrl-C, or for the end of a line. A line feed that comes first belongs to the line before.
+async fn enough<R: Read>(input: &mut R) {
+    const CTRL_C: u8 = 0x03;
+    let mut is_first = true;
+    loop {
+        let mut byte = [0];
+        match input.read(&mut byte).await {
+            Ok(n_read) if n_read > 0 => match byte {
+                [b'\n'] if is_first => {}
+                [CTRL_C | b'\r' | b'\n'] => return,
+                _ => {}
+            },
+            Ok(_) | Err(_) => Timer::after_millis(REST_MS).await,
+        }
+        is_first = false;
+    }
 }

@@ -38,7 +38,7 @@ use giot_shared::calibration::{Calibration, POINTS_MAX, Point};
 use giot_shared::ids::{ProbeId, ValveId};
 use giot_shared::metric::Metric;
 use giot_shared::units::{Millivolts, MoisturePermyriad};
-use giot_shared::wire::{KEY_LEN, NodeKey};
+use giot_shared::wire::{KEY_LEN, NodeKey, is_prefix};
 
 /// Longest interval between readings, s: a day.
 const INTERVAL_S_MAX: u32 = 86_400;
@@ -103,8 +103,9 @@ pub fn set(made: &mut Installation, word: &str, value: &str) -> Result<(), WordE
         "key" => config.key = key_of(value).ok_or(WordError::Value("64 hexadecimal digits"))?,
         "broker" => made.broker = broker_of(value)?,
         "prefix" => {
-            let form = WordError::Value("1 to 64 characters, such as giot/v1");
-            config.prefix = text_of(value).filter(|text| !text.is_empty()).ok_or(form)?;
+            let form =
+                WordError::Value("levels of letters, digits, - or _ with / between them, such as giot/v1");
+            config.prefix = text_of(value).filter(|_| is_prefix(value)).ok_or(form)?;
         }
         "network" => made.network = network_of(value)?,
         "wifi_ssid" => {
@@ -480,7 +481,8 @@ pub fn parity_of(value: &str) -> Result<Parity, WordError> {
 /// [`WordError::Value`] for another word, or a number out of bounds.
 pub fn scan_of(text: &str) -> Result<Scan, WordError> {
     const FORM: WordError = WordError::Value(
-        "[BAUD] [none|even|odd] [FIRST-LAST], such as 9600 even 1-247; each may be left out",
+        "[BAUD] [none|even|odd] [FIRST-LAST], such as 9600 even 1-247, with 300 to 115200 baud and one address as 5-5; \
+         each may be left out",
     );
     let mut scan = Scan::default();
     let (mut has_parity, mut has_addresses) = (false, false);
@@ -493,7 +495,7 @@ pub fn scan_of(text: &str) -> Result<Scan, WordError> {
             scan.addresses = first..=within(last, first, *ADDRESSES.end()).ok_or(FORM)?;
             has_addresses = true;
         } else if scan.baud.is_none() && word.starts_with(|first: char| first.is_ascii_digit()) {
-            scan.baud = Some(baud_of(word)?);
+            scan.baud = Some(baud_of(word).map_err(|_| FORM)?);
         } else {
             return Err(FORM);
         }
@@ -601,6 +603,7 @@ mod tests {
             "broker=0.0.0.0:1883",
             "broker=1.2.3.4:0",
             "prefix=",
+            "prefix=a/#",
             "network=static",
             "network=1.2.3.4/33,1.2.3.1",
             "baud=0",
@@ -645,6 +648,7 @@ mod tests {
             "curve.0=2700:0,1200:101",
             "curve.0=2700:0,1200:1.234",
             "wifi_ssid=\u{7}",
+            "wifi_password=1234567",
             "key=00",
             "node=x",
             "node",

@@ -284,10 +284,7 @@ impl Compiler<'_> {
 
     fn prefix(&mut self, prefix: &Spanned<String>) -> String {
         let text = prefix.get_ref();
-        let good = |level: &str| {
-            !level.is_empty() && level.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
-        };
-        if text.len() > 64 || !text.split('/').all(good) {
+        if !giot_shared::wire::is_prefix(text) {
             self.problem(
                 prefix.span(),
                 "topic_prefix",

@@ -20,7 +20,7 @@ pub use cose::{
     BROKER_PASSWORD_LEN, KEY_LEN, MacError, NodeKey, SALT_LEN, broker_password, next_key, open, seal,
 };
 pub use downlink::{Ack, Close, Downlink, Open, Order, SETTINGS_LEN_MAX, Settings, SettingsText, Welcome};
-pub use topic::{PREFIX_DEFAULT, TOPIC_LEN_MAX, Topic, TopicError, topic};
+pub use topic::{PREFIX_DEFAULT, TOPIC_LEN_MAX, Topic, TopicError, is_prefix, topic};
 pub use uplink::{
     Answer, Body, EndedEpoch, Flaw, Health, Hello, Lost, Reading, Record, Records, ResetCause, SettingsEvent,
     SettingsOutcome, UnmetBoot, Uplink, ValveEvent, ValveReport,

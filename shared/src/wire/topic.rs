@@ -25,6 +25,13 @@ pub enum Topic {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TopicError;
 
+/// Whether topics can begin with it: at most 64 bytes, levels of letters, digits, `-` and `_`, so that no wildcard is among them.
+#[must_use]
+pub fn is_prefix(text: &str) -> bool {
+    let is_good = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    text.len() <= 64 && text.split('/').all(|level| !level.is_empty() && level.bytes().all(is_good))
+}
+
 impl Topic {
     /// The level as text.
     #[must_use]

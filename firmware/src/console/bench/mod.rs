@@ -73,12 +73,13 @@ impl<M: RawMutex> Default for Ending<M> {
 
 /// Attends to the console while the node runs. `place` is the partition of what was set up.
 pub async fn attend<M: RawMutex, R: Read, W: fmt::Write, F: MultiwriteNorFlash>(
-    mut console: Console,
+    console: Console,
     mut input: R,
     mut output: W,
     mut place: F,
     ending: &Ending<M>,
 ) -> ! {
+    let mut console = console.beside(Ok(()));
     loop {
         let ended = serve(&mut console, &mut input, &mut output, &mut place).await;
         let for_setup = match ended {
@@ -128,11 +129,12 @@ impl<R: Read, W: fmt::Write, F: MultiwriteNorFlash, S: Read + Write + Format, D:
         close(installed.as_ref(), outputs, Some(settings), log).await;
         log(format_args!("{why}"));
         let attended = async {
-            let Some(mut console) = Console::new(installed) else { return false };
+            let Some(console) = Console::new(installed) else { return false };
+            let mut console = console.beside(Err(why));
             loop {
                 match (serve(&mut console, &mut input, &mut output, &mut place).await, line.as_mut()) {
                     (Ended::Scan(wanted), Some(line)) => {
-                        tell_scan(line, &wanted, &mut output).await;
+                        tell_scan(line, &wanted, &mut input, &mut output).await;
                     }
                     (Ended::Scan(_), None) => refuse(&"the RS485 line cannot be opened", &mut output),
                     (Ended::Reboot, _) => return false,

@@ -35,7 +35,13 @@ impl Read for Typed {
         if self.0.is_empty() {
             return core::future::pending().await;
         }
-        let end = self.0.iter().position(|byte| *byte == b'\n').map_or(self.0.len(), |at| at + 1);
+        // Somebody waits for the end of a scan.
+        if let Some(rest) = self.0.strip_prefix(b"~") {
+            self.0 = rest;
+            Timer::after_secs(200).await;
+        }
+        let end =
+            self.0.iter().position(|byte| *byte == b'\n').map_or(self.0.len(), |at| at + 1).min(bytes.len());
         let (line, rest) = self.0.split_at(end);
         self.0 = rest;
         bytes[..line.len()].copy_from_slice(line);
@@ -141,14 +147,35 @@ fn a_boot_without_a_node_closes_before_it_says_anything() {
 /// A scan of all speeds takes longer than the dog waits.
 #[test]
 fn the_watchdog_is_fed_while_a_scan_goes_on_and_no_valve_moves() {
-    let (seen, _, fed) = set_up(b"scan\nscan 9600\nreboot\n", Some(Line::new(Lonely)));
+    let (seen, _, fed) = set_up(b"scan\n~scan 9600\n~reboot\n", Some(Line::new(Lonely)));
     assert_eq!(seen[0], "valve 0 closes 2 times");
     assert!(!seen[1..].iter().any(|line| line.starts_with("valve")), "{seen:?}");
     let speeds = seen.iter().filter(|line| line.starts_with("= scanning at")).count();
     assert_eq!(speeds, BAUDS.len() + 1, "{seen:?}");
     assert_eq!(seen.iter().filter(|line| *line == "=ok").count(), 2);
-    assert!(fed.len() > 8, "{fed:?}");
+    assert!(fed.len() > 20, "{fed:?}");
     assert!(fed.windows(2).all(|pair| pair[1] - pair[0] <= REST_S * 1000), "{fed:?}");
+}
+
+/// One of all addresses takes half an hour.
+#[test]
+fn a_scan_is_ended_by_whoever_has_seen_enough() {
+    let ended = "=error the scan was ended before it was through";
+    for enough in [
+        &b"scan 1-247\r\n\x03show\nreboot\n"[..],
+        b"scan 1-247\n\r\nreboot\n",
+        b"scan 1-247\nsetup\nreboot\n",
+    ] {
+        let began_ms = now_ms();
+        let (seen, for_setup, _) = set_up(enough, Some(Line::new(Lonely)));
+        assert!(now_ms() - began_ms < 1000, "{seen:?}");
+        assert_eq!(seen[1..3], ["= scanning at 4800 baud", ended]);
+        assert_eq!(
+            (seen.last().map(String::as_str), for_setup),
+            (Some("=ok starting again"), false),
+            "{seen:?}"
+        );
+    }
 }
 
 #[test]

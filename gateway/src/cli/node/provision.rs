@@ -8,6 +8,7 @@ use crate::clock::monotonic;
 use crate::hub::registry::Device;
 use anyhow::Context;
 use giot_firmware::console::{digest, from_code};
+use giot_firmware::settings::Wifi;
 use giot_firmware::settings::words::scan_of;
 use giot_shared::ids::NodeId;
 use giot_shared::wire::NodeKey;
@@ -22,9 +23,11 @@ use std::time::Duration;
 
 /// Speed of every board's console, baud.
 const BAUD: u32 = 115_200;
-/// Longest wait for the next line of an answer: a scan has something to say every seven seconds, and takes 16 to look at a probe that keeps
-/// silent.
+/// Longest wait for the next line of an answer.
 const ANSWER: Duration = Duration::from_secs(30);
+/// The same of a scan: it says every ten addresses how far it is, which takes 14 s, and a minute where there is noise at each; it takes 36
+/// to look at a slow probe that keeps silent about what it has not.
+const SCAN_ANSWER: Duration = Duration::from_secs(180);
 /// Longest wait for a node that starts.
 const BOOT: Duration = Duration::from_secs(60);
 /// What a scan can be told.
@@ -73,10 +76,10 @@ pub(in crate::cli) struct Args {
     #[arg(long, value_name = "PASSWORD", requires = "wifi")]
     wifi_password: Option<String>,
     /// Only show what the node is set up as
-    #[arg(long)]
+    #[arg(long, conflicts_with = "scan")]
     show: bool,
     /// Only ask who is on the node's RS485 line, at every usual speed or at one (baud=9600), without parity or with one (parity=even), at
-    /// addresses 1 to 10 or others (addresses=1-247); restarts it twice
+    /// addresses 1 to 10 or others (addresses=1-247); restarts it twice. Ten addresses take 15 s a speed, all of them 6 minutes
     #[arg(long)]
     scan: bool,
     /// More settings
@@ -86,6 +89,9 @@ pub(in crate::cli) struct Args {
 
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let lines = if args.show || args.scan { Vec::new() } else { lines(args)? };
+    if args.show && !args.settings.is_empty() {
+        return Err(UsageError("--show changes nothing: leave the settings out".to_owned()).into());
+    }
     let scan_line = args.scan.then(|| scan_line(&args.settings)).transpose()?;
     let mut port = Port::open(&args.port)?;
     port.wake(BOOT)?;
@@ -131,8 +137,13 @@ fn lines(args: &Args) -> anyhow::Result<Vec<String>> {
         lines.push(format!("broker {broker}"));
     }
     if let Some(ssid) = &args.wifi {
+        let password = args.wifi_password.as_deref().unwrap_or_default();
+        if Wifi::new(ssid, password).is_none() {
+            let limits = "--wifi has at most 32 bytes, and --wifi-password 8 to 63 letters, digits and signs without accents";
+            return Err(UsageError(limits.to_owned()).into());
+        }
         lines.push(format!("set wifi_ssid {ssid}"));
-        lines.push(format!("set wifi_password {}", args.wifi_password.as_deref().unwrap_or_default()));
+        lines.push(format!("set wifi_password {password}"));
     }
     for setting in &args.settings {
         let (word, value) = setting
@@ -171,7 +182,15 @@ fn check(shown: &BTreeMap<String, String>, args: &Args) -> anyhow::Result<()> {
     }
     let name = shown.get("node").map_or("the node", String::as_str);
     let broker = shown.get("broker").map_or("nowhere", String::as_str);
-    say(&format!("{name} is set up and runs; it looks for its gateway at {broker}"))
+    match shown.get("runs").map(String::as_str) {
+        Some("yes") => say(&format!("{name} is set up and runs; it looks for its gateway at {broker}")),
+        // Older firmware does not say.
+        None => say(&format!("{name} is set up; its gateway is to be at {broker}")),
+        Some(why) => anyhow::bail!(
+            "{name} has kept what it was told, and does not run by it: {}. Set what is missing, or take out what its board does not have",
+            why.trim_start_matches("no: ")
+        ),
+    }
 }
 
 /// The console's line for a scan with these settings.
@@ -199,7 +218,7 @@ fn scan(port: &mut Port, line: &str) -> anyhow::Result<()> {
     port.ask("setup")?;
     port.wake(BOOT)?;
     let mut n_found = 0;
-    let scanned = port.ask_each(line, |said| {
+    let scanned = port.ask_each(line, SCAN_ANSWER, |said| {
         n_found += usize::from(said.contains("address "));
         say(said)
     });
@@ -295,7 +314,7 @@ impl Port {
     /// One command; gives the lines of its answer.
     fn ask(&mut self, line: &str) -> anyhow::Result<Vec<String>> {
         let mut lines = Vec::new();
-        self.ask_each(line, |said| {
+        self.ask_each(line, ANSWER, |said| {
             lines.push(said.to_owned());
             Ok(())
         })?;
@@ -303,12 +322,17 @@ impl Port {
     }
 
     /// One command; each line of its answer as it comes.
-    fn ask_each(&mut self, line: &str, hear: impl FnMut(&str) -> anyhow::Result<()>) -> anyhow::Result<()> {
+    fn ask_each(
+        &mut self,
+        line: &str,
+        limit: Duration,
+        hear: impl FnMut(&str) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
         self.file.write_all(format!("{line}\n").as_bytes()).context("write to the port")?;
-        match self.reply(ANSWER, hear)? {
+        match self.reply(limit, hear)? {
             Some(Ok(())) => Ok(()),
             Some(Err(why)) => anyhow::bail!("the node says: {why}"),
-            None => anyhow::bail!("no answer within {} s{}", ANSWER.as_secs(), self.last_words()),
+            None => anyhow::bail!("no answer within {} s{}", limit.as_secs(), self.last_words()),
         }
     }
 
