@@ -95,8 +95,7 @@ pub struct Hello {
     /// Earlier epochs of which records wait, in rising order: so the gateway knows how long a boot lasted that met nobody. None where
     /// there are more than can be told.
     pub ended: heapless::Vec<EndedEpoch, ENDED_MAX>,
-    /// Why earlier epochs began that met no gateway, in rising order; the last ones where there are more than can be told. The present
-    /// one is among them where it has slept since.
+    /// Why epochs began that met no gateway, rising, at most the last ones; the present one is among them where it has slept since.
     pub unmet: heapless::Vec<UnmetBoot, UNMET_MAX>,
 }
 

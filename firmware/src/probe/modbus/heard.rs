@@ -16,11 +16,12 @@ pub(super) struct Heard<'q> {
     n_bytes: usize,
     /// The frame that must have been the answer has come with a wrong checksum.
     is_spoilt: bool,
+    has_failed: bool,
 }
 
 impl<'q> Heard<'q> {
     pub(super) const fn new(question: &'q Question) -> Self {
-        Self { question, window: heapless::Vec::new(), n_bytes: 0, is_spoilt: false }
+        Self { question, window: heapless::Vec::new(), n_bytes: 0, is_spoilt: false, has_failed: false }
     }
 
     /// Takes the next byte; gives what the device has said with it.
@@ -52,6 +53,11 @@ impl<'q> Heard<'q> {
         }
     }
 
+    /// The port failed to give a byte.
+    pub(super) const fn fail(&mut self) {
+        self.has_failed = true;
+    }
+
     /// Whether more has come than any answer has.
     pub(super) const fn is_babble(&self) -> bool {
         self.n_bytes > ANSWER_LEN_MAX
@@ -61,10 +67,12 @@ impl<'q> Heard<'q> {
     pub(super) const fn nothing(&self) -> LineError {
         if self.is_spoilt {
             LineError::Frame(FrameError::Crc)
-        } else if self.n_bytes < EXCEPTION_LEN {
-            LineError::Silent
-        } else {
+        } else if self.n_bytes >= EXCEPTION_LEN {
             LineError::Frame(FrameError::Shape)
+        } else if self.has_failed {
+            LineError::Port
+        } else {
+            LineError::Silent
         }
     }
 }

@@ -21,9 +21,10 @@ pub use map::{Field, Preset};
 pub use scan::{ADDRESSES, BAUDS, Found, SCAN_ADDRESSES, Scan, ShownWords, Sighting, scan};
 
 use crate::probe::{ProbeFault, Sample};
+use core::fmt;
 use core::task::Poll;
 use embassy_futures::{poll_once, yield_now};
-use embassy_time::{Duration, Instant, Timer, with_deadline};
+use embassy_time::{Duration, Timer, with_timeout};
 use embedded_io_async::{Read, Write};
 use giot_shared::metric::Metric;
 use heard::Heard;
@@ -125,10 +126,16 @@ pub struct Line<S> {
 }
 
 /// A question whose answer may still come.
-#[derive(Debug)]
 struct Owed {
     question: Question,
-    until: Instant,
+    /// Rings when it is too late for it.
+    passed: Timer,
+}
+
+impl fmt::Debug for Owed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.question.fmt(f)
+    }
 }
 
 impl<S: Read + Write> Line<S> {
@@ -182,8 +189,7 @@ impl<S: Read + Write> Line<S> {
         if is_owed {
             // One can be kept.
             self.settle(|owed| owed.address() != question.address()).await;
-            let until = Instant::now() + Duration::from_millis(patience.late_ms);
-            self.owed = Some(Owed { question: *question, until });
+            self.owed = Some(Owed { question: *question, passed: Timer::after_millis(patience.late_ms) });
         }
         said
     }
@@ -191,42 +197,37 @@ impl<S: Read + Write> Line<S> {
     /// Lets the answer pass that may still come, where it is to a question that `would_mislead`.
     async fn settle(&mut self, would_mislead: impl Fn(&Question) -> bool) {
         if let Some(owed) = self.owed.take_if(|owed| would_mislead(&owed.question)) {
-            Timer::at(owed.until).await;
+            owed.passed.await;
         }
     }
 
     async fn ask_once(&mut self, question: &Question, answer_ms: u64) -> Result<Words, LineError> {
         Timer::after_millis(GAP_MS).await;
-        self.drop_stale()?;
+        self.drop_stale();
         let bytes = question.encode().ok_or(LineError::Port)?;
         self.port.write_all(&bytes).await.map_err(|_| LineError::Port)?;
         self.port.flush().await.map_err(|_| LineError::Port)?;
-        let mut until = Instant::now() + Duration::from_millis(answer_ms);
-        let (mut heard, mut has_failed) = (Heard::new(question), false);
+        let mut heard = Heard::new(question);
+        let window = Duration::from_millis(answer_ms);
+        let mut said = with_timeout(window, self.hear(&mut heard)).await.ok();
+        if said == Some(Err(FrameError::Crc)) {
+            let rest = with_timeout(Duration::from_millis(GAP_MS), self.hear(&mut heard)).await.ok();
+            said = rest.filter(|rest| *rest != Err(FrameError::Crc));
+        }
+        said.map_or_else(|| Err(heard.nothing()), |said| said.map_err(LineError::Frame))
+    }
+
+    /// Listens until the device has said something.
+    async fn hear(&mut self, heard: &mut Heard<'_>) -> Result<Words, FrameError> {
         loop {
-            let byte = match with_deadline(until, self.byte(heard.is_babble())).await {
-                Ok(Ok(byte)) => byte,
+            let Ok(byte) = self.byte(heard.is_babble()).await else {
                 // Noise that is no character, or a port that has gone: the answer may still come.
-                Ok(Err(_)) if Instant::now() < until => {
-                    has_failed = true;
-                    Timer::after_millis(GAP_MS).await;
-                    continue;
-                }
-                Ok(Err(_)) | Err(_) => {
-                    let nothing = heard.nothing();
-                    return Err(if has_failed && nothing == LineError::Silent {
-                        LineError::Port
-                    } else {
-                        nothing
-                    });
-                }
+                heard.fail();
+                Timer::after_millis(GAP_MS).await;
+                continue;
             };
-            match heard.take(byte) {
-                Some(Err(FrameError::Crc)) => {
-                    until = until.min(Instant::now() + Duration::from_millis(GAP_MS));
-                }
-                Some(said) => return said.map_err(LineError::Frame),
-                None => {}
+            if let Some(said) = heard.take(byte) {
+                return said;
             }
         }
     }
@@ -244,17 +245,16 @@ impl<S: Read + Write> Line<S> {
     }
 
     /// Throws away what came unasked: the rest of a late answer, or noise.
-    fn drop_stale(&mut self) -> Result<(), LineError> {
+    fn drop_stale(&mut self) {
         let mut n_dropped = 0;
         let mut bytes = [0; 16];
         while n_dropped < STALE_LEN_MAX {
             match poll_once(self.port.read(&mut bytes)) {
-                Poll::Pending | Poll::Ready(Ok(0)) => return Ok(()),
-                Poll::Ready(Ok(n_read)) => n_dropped += n_read,
-                Poll::Ready(Err(_)) => return Err(LineError::Port),
+                Poll::Ready(Ok(n_read)) if n_read > 0 => n_dropped += n_read,
+                // A port that has gone shows it when an answer is waited for.
+                Poll::Pending | Poll::Ready(_) => return,
             }
         }
-        Ok(())
     }
 }
 

@@ -14,7 +14,7 @@ use super::frame::{FrameError, Function, Question, Words};
 use super::{Format, Line, LineError, Parity, Patience, Preset};
 use core::fmt;
 use core::ops::RangeInclusive;
-use embassy_time::{Instant, Timer};
+use embassy_time::Timer;
 use embedded_io_async::{Read, Write};
 
 /// Speeds in which soil probes are sold, most usual first, baud, 8 data bits, 1 stop bit.
@@ -190,8 +190,8 @@ pub async fn scan<S: Read + Write + Format>(
     Ok(())
 }
 
-/// Shortest wait for an answer of a device that is known to be quick, ms.
-const QUICK_MS: u64 = 300;
+/// For a device that has answered in half of that.
+const QUICK: Patience = Patience { answer_ms: 300, ..Patience::SCAN };
 
 /// What came back.
 #[derive(Clone, Debug)]
@@ -224,10 +224,12 @@ async fn find<S: Read + Write>(
     mut tell: impl FnMut(Found),
 ) -> Result<Option<Patience>, LineError> {
     let seen = ask_in_maps(line, address, Patience::SCAN, &mut tell).await?;
-    if let Some(longest_ms) = seen.longest_ms {
+    if let Some(question) = seen.answered {
         // A device that keeps silent about what it has not is looked at sooner where it is quick.
-        let answer_ms = (2 * longest_ms).clamp(QUICK_MS, Patience::SCAN.answer_ms);
-        return Ok(Some(Patience { answer_ms, ..Patience::SCAN }));
+        let late_ms = Patience::READING.late_ms;
+        let half = Patience { answer_ms: QUICK.answer_ms / 2, late_ms, ..QUICK };
+        let is_quick = matches!(ask(line, &question, half).await?, Said::Words(_));
+        return Ok(Some(if is_quick { QUICK } else { Patience::SCAN }));
     }
     if !seen.has_noise {
         return Ok(None);
@@ -235,13 +237,13 @@ async fn find<S: Read + Write>(
     // What comes late is not to answer the next question.
     Timer::after_millis(Patience::READING.late_ms).await;
     let seen = ask_in_maps(line, address, Patience::READING, &mut tell).await?;
-    Ok(seen.longest_ms.map(|_| Patience::READING))
+    Ok(seen.answered.map(|_| Patience::READING))
 }
 
 /// What there is at an address.
 struct Seen {
-    /// The longest that an answer took, ms; `None`: there was none.
-    longest_ms: Option<u64>,
+    /// A question that was answered.
+    answered: Option<Question>,
     has_noise: bool,
 }
 
@@ -253,17 +255,16 @@ async fn ask_in_maps<S: Read + Write>(
     tell: &mut impl FnMut(Found),
 ) -> Result<Seen, LineError> {
     let mut asked: heapless::Vec<(Question, Said), { Preset::ALL.len() }> = heapless::Vec::new();
-    let mut seen = Seen { longest_ms: None, has_noise: false };
+    let mut seen = Seen { answered: None, has_noise: false };
     for preset in Preset::ALL {
         let Some(question) = preset.question(address) else { continue };
         let known = asked.iter().find(|(known, _)| *known == question).map(|(_, said)| said.clone());
         let said = match known {
             Some(said) => said,
             None => {
-                let began = Instant::now();
                 let said = ask(line, &question, patience).await?;
                 if matches!(said, Said::Words(_)) {
-                    seen.longest_ms = seen.longest_ms.max(Some(began.elapsed().as_millis()));
+                    seen.answered = Some(question);
                 }
                 // One for each map at most.
                 let _full = asked.push((question, said.clone()));

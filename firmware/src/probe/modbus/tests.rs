@@ -284,7 +284,7 @@ impl<F> Read for Scripted<F> {
     async fn read(&mut self, bytes: &mut [u8]) -> Result<usize, Infallible> {
         match self.coming.front() {
             Some(&(at_ms, _)) if at_ms > now_ms() => {
-                Timer::at(Instant::from_millis(at_ms)).await;
+                Timer::at(embassy_time::Instant::from_millis(at_ms)).await;
             }
             Some(_) => {}
             None => core::future::pending().await,
