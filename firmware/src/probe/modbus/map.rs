@@ -161,8 +161,11 @@ impl Field {
 }
 
 const fn field(metric: Metric, register: u16, signed: bool, scale: (u8, u8)) -> Field {
-    Field { metric, register, signed, scale, limits: (i32::MIN, i32::MAX) }
+    Field { metric, register, signed, scale, limits: ANY }
 }
+
+/// Whatever a word can be, signed or not.
+const ANY: (i32, i32) = (-0x8000, 0xffff);
 
 /// What stands in the register of something that is not there, or has failed.
 const NOTHING: u16 = 0xffff;
