@@ -133,6 +133,10 @@ fn check_file(
 
 fn check_store(args: &Args, settings: Option<&Settings>, findings: &mut Findings) -> anyhow::Result<()> {
     let dir = &args.data.data;
+    if let Some(finding) = giot_store::check_log(dir)? {
+        findings
+            .bad(&format!("store: {finding}: the next start keeps what is damaged and says what is lost"))?;
+    }
     let reader = match Reader::open(dir) {
         Ok(reader) => reader,
         Err(error) => {

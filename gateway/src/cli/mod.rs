@@ -187,6 +187,7 @@ fn exit_code(error: &anyhow::Error) -> u8 {
                 | OpenError::NoStore { .. }
                 | OpenError::Foreign { .. }
                 | OpenError::NoCopy { .. }
+                | OpenError::LogDamaged { .. }
                 | OpenError::Damaged { .. }
                 | OpenError::Io { .. }
                 | OpenError::Sqlite { .. },

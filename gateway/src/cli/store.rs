@@ -65,7 +65,8 @@ pub(super) struct CompactArgs {
 
 Only while no gateway runs on the folder (exit code 3 otherwise). Deletes nothing: damaged rows stay in the store's table
 of damaged parts; where pages are damaged, all that can be read is copied to a new file, and the old one is kept as
-giot-damaged-TIME.sqlite, also of one that is cut short or bad in its first page. What is lost is named by series and time
+giot-damaged-TIME.sqlite, also of one that is cut short or bad in its first page. A damaged log (giot.sqlite-wal) is kept as
+giot-damaged-TIME.sqlite-wal, beside a copy of the database; single bits in it are set right. What is lost is named by series and time
 as far as something still tells. `giot serve` does the same by itself where nothing but the past is lost. A break in the diary's chain stays: it proves that something is missing.
 Exit code 1 when the check afterwards finds damage still. Where there is a recent backup, `giot restore` may save more.")]
 pub(super) struct RepairArgs {
@@ -263,6 +264,7 @@ fn repair(args: &RepairArgs) -> anyhow::Result<()> {
             "lost": lost,
             "found_apart": mended.n_found,
             "replaced": replaced,
+            "kept_log": mended.kept_log,
             "n_findings_after": mended.after.n_findings,
         })
         .to_string())?;
@@ -282,6 +284,9 @@ fn repair(args: &RepairArgs) -> anyhow::Result<()> {
         }
         if let Some(replaced) = replaced {
             say(&format!("what can be read is in a new file; the old one is {replaced}"))?;
+        }
+        if let Some(log) = &mended.kept_log {
+            say(&format!("the damaged log is kept as {}", args.data.data.join(log).display()))?;
         }
         say("afterwards:")?;
         say(&report_text(&mended.after))?;

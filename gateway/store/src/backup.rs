@@ -17,6 +17,7 @@ use sha2::{Digest, Sha256};
 
 use super::check::{CheckReport, check};
 use super::error::OpenError;
+use super::log_damage::{self, check_log};
 use super::open::{self, FILE_NAME};
 
 /// Pages copied between two words about progress: 1 MiB.
@@ -133,6 +134,12 @@ pub fn back_up(dir: &Path, to: &Path, progress: Progress<'_>) -> Result<Proof, B
         return Err(BackupError::Exists { path: to.to_owned() });
     }
     let source = open::open_reader(dir)?;
+    if let Some(finding) = check_log(dir).map_err(io(format!("read the log in {}", dir.display())))? {
+        let mut report = CheckReport::default();
+        let first = finding.to_string();
+        report.note(finding);
+        return Err(BackupError::Damaged { report: Box::new(report), first });
+    }
     let part = part_of(to);
     let made = copy_and_prove(&source, &part, progress).and_then(|(tables, report)| {
         open::move_to_disk(&part, to).map_err(io(format!("move the copy to {}", to.display())))?;
@@ -162,13 +169,24 @@ pub fn restore(
     let mut replaced = None;
     let made = copy_and_prove(&source, &part, progress).and_then(|(tables, report)| {
         if let Some(name) = replaces.filter(|_| is_there) {
-            replaced = Some(set_aside(dir, name)?);
+            match log_damage::secure(dir, &lock) {
+                Ok(_) => replaced = Some(set_aside(dir, name)?),
+                Err(OpenError::LogDamaged { .. }) => replaced = Some(put_away(dir)?),
+                Err(error) => return Err(error.into()),
+            }
+        } else if log_damage::log_of(&to).exists() {
+            // A log is read into whatever has its database's name.
+            put_away(dir)?;
         }
         open::move_to_disk(&part, &to).map_err(io(format!("move the copy to {}", to.display())))?;
         Ok((tables, report))
     });
     drop(lock);
     Ok(Proof { replaced, ..finish(made, &part, &to)? })
+}
+
+fn put_away(dir: &Path) -> Result<PathBuf, BackupError> {
+    log_damage::put_away(dir).map_err(io(format!("take the damaged log in {} away", dir.display())))
 }
 
 fn finish(

@@ -12,8 +12,9 @@ use rusqlite::{Connection, Row};
 
 use super::chunk::Sealed;
 use super::diary;
-use super::error::ReadError;
+use super::error::{OpenError, ReadError};
 use super::journal::Journal;
+use super::log_damage::check_log;
 use super::open;
 use super::rows::{Table, is_damage};
 use super::summary::unpack;
@@ -53,6 +54,8 @@ pub enum Place {
     Journal,
     /// The diary.
     Diary,
+    /// The log beside the database.
+    Log,
 }
 
 impl Place {
@@ -65,6 +68,7 @@ impl Place {
             Self::Summary => "summary",
             Self::Journal => "journal",
             Self::Diary => "diary",
+            Self::Log => "log",
         }
     }
 }
@@ -140,8 +144,17 @@ impl CheckReport {
 /// # Errors
 /// The store cannot be opened, or the system refuses. Damage is no error: it is in the report.
 pub fn check_store(dir: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<CheckReport, ReadError> {
-    let conn = open::open_reader(dir)?;
-    Ok(check(&conn, progress)?)
+    let in_log = check_log(dir).map_err(|source| {
+        ReadError::Open(OpenError::Io { what: format!("read the log in {}", dir.display()), source })
+    })?;
+    let mut report = match open::open_reader(dir) {
+        Ok(conn) => check(&conn, progress)?,
+        // All there was of it was in the log.
+        Err(OpenError::NoStore { .. }) if in_log.is_some() => CheckReport::default(),
+        Err(error) => return Err(error.into()),
+    };
+    in_log.into_iter().for_each(|finding| report.note(finding));
+    Ok(report)
 }
 
 /// As [`check_store`] on a connection.

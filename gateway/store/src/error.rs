@@ -60,6 +60,16 @@ pub enum OpenError {
         #[source]
         source: rusqlite::Error,
     },
+    /// Nothing of the store can be read: all of it was in its log.
+    #[error(
+        "nothing is left of the store but its damaged log {}: {what}: bring a backup back with giot restore; giot store repair takes the log away, so that giot serve begins anew", log.display()
+    )]
+    LogDamaged {
+        /// The log.
+        log: PathBuf,
+        /// What is wrong with it.
+        what: String,
+    },
     /// The store is of an earlier schema, and no copy of it could be kept before migrating it: it is left as it is.
     #[error("keep a copy of the store as {} before migrating it", copy.display())]
     NoCopy {

@@ -17,6 +17,7 @@
 //! | `backup.rs` | copies that prove themselves; restore |
 //! | `repair.rs` `pages.rs` `first_page.rs` `lost.rs` | mending: what can be read stays, what cannot is set aside and named |
 //! | `mend.rs` | starting on a damaged store |
+//! | `log_look.rs` `log_damage.rs` | a damaged log is seen, kept aside and told before it is overwritten |
 //! | `disk.rs` | how much room its disk has |
 //! | `register.rs` | the one write from outside: a device's row |
 //! | `backlog/` | what sinks have got, and what they have not |
@@ -51,6 +52,8 @@ mod first_page;
 mod fold;
 mod history;
 mod journal;
+mod log_damage;
+mod log_look;
 mod log_room;
 mod lost;
 mod mend;
@@ -91,6 +94,7 @@ pub use self::disk::{DISK_FREE_MIN, DiskRoom, DiskState};
 pub use self::error::{Closed, CommitError, OpenError, ReadError, SubmitError, is_corruption};
 pub use self::farm::{FarmRow, farm_secret};
 pub use self::history::CHART_POINTS_MAX;
+pub use self::log_damage::check_log;
 pub use self::lost::Lost;
 pub use self::mend::MendNote;
 pub use self::reader::Reader;
@@ -160,8 +164,12 @@ impl Store {
         let lock = open::lock_folder(dir)?;
         let pages_max =
             options.file_bytes_max.map(|n_bytes| u32::try_from(n_bytes / 4_096).unwrap_or(u32::MAX));
+        let log = log_damage::secure(dir, &lock)?;
         let conn = open::open_writer(dir, pages_max)?;
         mend::probe(&conn)?;
+        if let Some(log) = log {
+            log.keep(&conn);
+        }
         // The series themselves were read by the probe.
         let catalog = reader::load_catalog(&conn).map_err(|source| mend::failed("journal", true, source))?;
         let shared = Arc::new(Shared { catalog: SharedCatalog::new(catalog), ..Shared::default() });

@@ -14,6 +14,7 @@ use rusqlite::Connection;
 
 use super::backup::BackupError;
 use super::error::{OpenError, ReadError};
+use super::log_damage::LogNote;
 use super::reader::Reader;
 use super::repair::{Repair, repair_past};
 use super::rows::is_corrupt;
@@ -60,11 +61,24 @@ impl MendNote {
         at_us: i64,
         old_name: &str,
         mended: &Repair,
+        log: Option<&LogNote>,
     ) -> rusqlite::Result<()> {
-        let lost: Vec<String> = mended.lost.iter().take(NAMED_MAX).map(ToString::to_string).collect();
-        let note = serde_json::json!({
-            "at_us": at_us, "file": old_name, "n_lost": mended.lost.len(), "lost": lost,
-        });
+        let mut lost: Vec<String> = mended.lost.iter().take(NAMED_MAX).map(ToString::to_string).collect();
+        let log = log.filter(|log| log.n_lost > 0);
+        lost.extend(log.map(|log| log.what.clone()));
+        let n_lost = mended.lost.len() as u64 + log.map_or(0, |log| log.n_lost);
+        Self::put(conn, at_us, old_name, n_lost, &lost)
+    }
+
+    /// Of any damage.
+    pub(super) fn put(
+        conn: &Connection,
+        at_us: i64,
+        file: &str,
+        n_lost: u64,
+        lost: &[String],
+    ) -> rusqlite::Result<()> {
+        let note = serde_json::json!({ "at_us": at_us, "file": file, "n_lost": n_lost, "lost": lost });
         conn.execute(
             "INSERT INTO meta (key, value) VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
             [MENDED_KEY, &note.to_string()],
@@ -140,6 +154,7 @@ pub(super) fn may_help(error: &OpenError) -> bool {
         | OpenError::OlderSchema { .. }
         | OpenError::NoStore { .. }
         | OpenError::NoCopy { .. }
+        | OpenError::LogDamaged { .. }
         | OpenError::Io { .. } => false,
     }
 }

@@ -265,7 +265,8 @@ fn migrate(conn: &mut Connection, found: u32) -> rusqlite::Result<()> {
 /// Opens a connection that can only read. Works beside a writing process and needs no lock.
 pub(super) fn open_reader(dir: &Path) -> Result<Connection, OpenError> {
     let path = dir.join(FILE_NAME);
-    if !path.exists() {
+    // SQLite removes the log beside an empty file, also for a reader.
+    if std::fs::metadata(&path).map_or(0, |file| file.len()) == 0 {
         return Err(OpenError::NoStore { dir: dir.to_owned() });
     }
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;

@@ -8,8 +8,8 @@ use std::path::Path;
 use rusqlite::{TransactionBehavior, params};
 
 use super::error::OpenError;
-use super::open;
 use super::types::DeviceRow;
+use super::{log_damage, open};
 
 /// Adds a device to the store in `dir`, creating the store where there is none; `false` when the id is taken, and then
 /// nothing is changed. `memory`: a row of the zones' memory that comes with it. Blocks.
@@ -33,7 +33,11 @@ pub fn register_device(
         // Refuses an older schema: it must not be migrated under a gateway that runs on it.
         drop(open::open_reader(dir)?);
     }
+    let log = lock.as_ref().map(|lock| log_damage::secure(dir, lock)).transpose()?.flatten();
     let mut conn = open::open_writer(dir, None)?;
+    if let Some(log) = log {
+        log.keep(&conn);
+    }
     let DeviceRow { id, kind, label, key, created_us } = device;
     let mut register = || {
         let transaction = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;

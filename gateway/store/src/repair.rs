@@ -21,6 +21,7 @@ use super::chunk::{Effort, Sealed, checksum, encode};
 use super::error::OpenError;
 use super::first_page::{Graft, graft};
 use super::fold;
+use super::log_damage::{self, LogNote};
 use super::lost::{self, Lost};
 use super::mend::{MendNote, may_help};
 use super::open::{self, FILE_NAME};
@@ -70,6 +71,8 @@ pub struct Repair {
     pub n_found: u64,
     /// The old file, when a new one was needed.
     pub replaced: Option<PathBuf>,
+    /// Name under which a damaged log is kept in the folder.
+    pub kept_log: Option<String>,
 }
 
 /// A damaged file and how it can be read.
@@ -145,12 +148,18 @@ fn run(
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Repair, BackupError> {
     let path = dir.join(FILE_NAME);
-    if !path.exists() {
+    if !path.exists() && !log_damage::log_of(&path).exists() {
         return Err(OpenError::NoStore { dir: dir.to_owned() }.into());
     }
     let lock = open::lock_folder(dir)?;
+    let log = match log_damage::secure(dir, &lock) {
+        Ok(log) => log,
+        Err(OpenError::LogDamaged { what, .. }) => return put_away(dir, what),
+        Err(error) => return Err(error.into()),
+    };
     let mut source = Source::open(dir)?;
     let mut before = check(&source.conn, progress).map_err(sqlite("check the store"))?;
+    log.iter().for_each(|log| before.note(log.finding()));
     if let Some(flaw) = source.flaw {
         before.note(Finding {
             place: Place::Pages,
@@ -160,9 +169,12 @@ fn run(
             what: flaw.to_owned(),
         });
     }
-    // The diary's chain is whole rows, however it is broken.
-    let is_unreadable =
-        |place: Place, row: Option<i64>| place == Place::Pages || place != Place::Diary && row.is_none();
+    // The diary's chain is whole rows, however it is broken; the log was seen to.
+    let is_unreadable = |place: Place, row: Option<i64>| match place {
+        Place::Pages => true,
+        Place::Diary | Place::Log => false,
+        Place::Chunk | Place::Summary | Place::Journal => row.is_none(),
+    };
     let mut mended = Repair {
         after: before.clone(),
         before,
@@ -171,6 +183,7 @@ fn run(
         lost: Vec::new(),
         n_found: 0,
         replaced: None,
+        kept_log: log.as_ref().map(|log| log.file.clone()),
     };
     if mended.before.is_clean() {
         return Ok(mended);
@@ -183,7 +196,7 @@ fn run(
             if let Some(lost) = mended.lost.iter().find(|lost| !may_lose(lost)) {
                 return Err(BackupError::NeedsPerson { what: lost.to_string() });
             }
-            note(&part, at_us, old_name, &mended)
+            note(&part, at_us, old_name, &mended, log.as_ref())
         });
         source.conn.close().map_err(|(_, error)| error).map_err(sqlite("close the damaged store"))?;
         if let Err(error) = copied {
@@ -196,18 +209,42 @@ fn run(
             .map_err(io(format!("move the mended store to {}", path.display())))?;
     } else {
         set_rows_aside(&mut source.conn, &mut mended).map_err(sqlite("set damaged rows aside"))?;
+        log.iter().for_each(|log| log.keep(&source.conn));
         mended.after = check(&source.conn, progress).map_err(sqlite("check the mended store"))?;
     }
     drop(lock);
     Ok(mended)
 }
 
+/// Takes a store away of which nothing can be read, so that the next start begins anew.
+fn put_away(dir: &Path, what: String) -> Result<Repair, BackupError> {
+    let kept = log_damage::put_away(dir).map_err(io(format!("take the log in {} away", dir.display())))?;
+    let mut before = CheckReport::default();
+    before.note(log_damage::finding(what));
+    Ok(Repair {
+        before,
+        after: CheckReport::default(),
+        n_set_aside: 0,
+        n_summed_up: 0,
+        lost: Vec::new(),
+        n_found: 0,
+        replaced: None,
+        kept_log: kept.file_name().map(|name| name.to_string_lossy().into_owned()),
+    })
+}
+
 /// Keeps with the new file what was lost, and brings it to the disk.
-fn note(part: &Path, at_us: i64, old_name: &str, mended: &Repair) -> Result<(), BackupError> {
+fn note(
+    part: &Path,
+    at_us: i64,
+    old_name: &str,
+    mended: &Repair,
+    log: Option<&LogNote>,
+) -> Result<(), BackupError> {
     let name = part.display();
     let conn = Connection::open_with_flags(part, OpenFlags::SQLITE_OPEN_READ_WRITE)
         .map_err(sqlite(format!("open {name}")))?;
-    MendNote::keep(&conn, at_us, old_name, mended).map_err(sqlite(format!("write {name}")))?;
+    MendNote::keep(&conn, at_us, old_name, mended, log).map_err(sqlite(format!("write {name}")))?;
     conn.close().map_err(|(_, error)| error).map_err(sqlite(format!("close {name}")))?;
     backup::sync(part)
 }

@@ -9,7 +9,7 @@
 
 use std::sync::Arc;
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
 use super::catalog::SharedCatalog;
 use super::fold::{Compaction, Progress, Statements, Zeal, give_back};
@@ -173,6 +173,7 @@ impl Round {
         };
         let days = Days { offset_us: retention.offset_us() };
         let series = catalog.lock().metrics_after(*upto, STEP_SERIES);
+        let (mut due, mut was_thinned) = (Vec::new(), false);
         for (id, metric) in &series {
             let limits = retention.limits(metric, self.now_us);
             let (room_raw_us, room_hourly_us) = match *for_room {
@@ -186,20 +187,18 @@ impl Round {
                 *n_samples += thinned.n_samples;
                 *n_late += thinned.n_late;
                 // A step is one stretch; the same series goes on with the next.
-                return Ok(None);
+                was_thinned = true;
+                break;
             }
-            let mut forget =
-                conn.prepare("DELETE FROM summary WHERE series = ?1 AND span_us = ?2 AND to_us <= ?3")?;
             for (span_us, limit_us) in
                 [(HOUR_US, limits.hourly_us.max(room_hourly_us)), (DAY_US, limits.daily_us)]
             {
-                if let Some(limit_us) = limit_us {
-                    forget.execute(params![id, span_us, limit_us])?;
-                }
+                due.extend(limit_us.map(|limit_us| (*id, span_us, limit_us)));
             }
             *upto = *id;
         }
-        if series.len() == STEP_SERIES {
+        forget(conn, &due)?;
+        if was_thinned || series.len() == STEP_SERIES {
             return Ok(None);
         }
         if *n_samples > 0 {
@@ -266,6 +265,19 @@ impl Round {
         self.tried = for_room;
         Ok(Phase::GiveUp { upto: 0, for_room, n_samples: 0, n_late: 0 })
     }
+}
+
+/// Deletes hours and days, each of a series, of a length and up to a time.
+fn forget(conn: &Connection, due: &[(u32, i64, i64)]) -> rusqlite::Result<()> {
+    if due.is_empty() {
+        return Ok(());
+    }
+    let tx = Transaction::new_unchecked(conn, TransactionBehavior::Immediate)?;
+    let mut forget =
+        tx.prepare_cached("DELETE FROM summary WHERE series = ?1 AND span_us = ?2 AND to_us <= ?3")?;
+    due.iter().try_for_each(|due| forget.execute(*due).map(drop))?;
+    drop(forget);
+    tx.commit()
 }
 
 fn page_bytes(conn: &Connection) -> rusqlite::Result<u64> {

@@ -31,7 +31,8 @@ use rusqlite::{Connection, OptionalExtension, Row, Statement, Transaction, Trans
 pub use self::read::{BacklogSize, DiaryPart, JournalPart, JournalSample, SeriesNames};
 use self::spans::{Span, UNSENT, place};
 use super::error::{CommitError, OpenError};
-use super::open;
+use super::log_damage;
+use super::open::{self, FolderLock};
 
 /// Refused lines that are kept of a sink; older ones go, and all are counted.
 const PARKED_MAX: i64 = 1_000;
@@ -487,7 +488,14 @@ fn row_of(row: &Row<'_>) -> rusqlite::Result<SinkRow> {
 /// # Errors
 /// As [`super::Store::open`], except that a running gateway is no obstacle.
 pub fn resend(dir: &Path, name: &str, from_us: i64) -> Result<bool, OpenError> {
-    from_outside(dir, "have a sink get its data again", |conn| {
+    drop(open::open_reader(dir)?);
+    // Only against another start; a running gateway has looked after its log already.
+    let lock = match open::lock_folder(dir) {
+        Ok(lock) => Some(lock),
+        Err(OpenError::InUse { .. }) => None,
+        Err(error) => return Err(error),
+    };
+    from_outside(dir, lock.as_ref(), "have a sink get its data again", |conn| {
         let found = conn.query_row("SELECT id FROM sink WHERE name = ?1", [name], |row| row.get::<_, i64>(0));
         let Some(sink) = found.optional()? else { return Ok(false) };
         everything_since(conn, sink, from_us)?;
@@ -503,8 +511,8 @@ pub fn resend(dir: &Path, name: &str, from_us: i64) -> Result<bool, OpenError> {
 /// As [`super::Store::open`]: a gateway that runs on the folder may send to the sink and keep its place.
 pub fn forget(dir: &Path, name: &str) -> Result<bool, OpenError> {
     drop(open::open_reader(dir)?);
-    let _lock = open::lock_folder(dir)?;
-    from_outside(dir, "forget a sink", |conn| {
+    let lock = open::lock_folder(dir)?;
+    from_outside(dir, Some(&lock), "forget a sink", |conn| {
         let id = "(SELECT id FROM sink WHERE name = ?1)";
         conn.execute(&format!("DELETE FROM sink_span WHERE sink = {id}"), [name])?;
         conn.execute(&format!("DELETE FROM sink_parked WHERE sink = {id}"), [name])?;
@@ -515,11 +523,15 @@ pub fn forget(dir: &Path, name: &str) -> Result<bool, OpenError> {
 /// One transaction of another process, ordered with the running gateway's by SQLite.
 fn from_outside<T>(
     dir: &Path,
+    lock: Option<&FolderLock>,
     what: &'static str,
     change: impl FnOnce(&Connection) -> rusqlite::Result<T>,
 ) -> Result<T, OpenError> {
-    drop(open::open_reader(dir)?);
+    let log = lock.map(|lock| log_damage::secure(dir, lock)).transpose()?.flatten();
     let conn = open::open_writer(dir, None)?;
+    if let Some(log) = log {
+        log.keep(&conn);
+    }
     let changed = || {
         let tx = Transaction::new_unchecked(&conn, TransactionBehavior::Immediate)?;
         let done = change(&tx)?;

@@ -7,6 +7,7 @@ mod crash;
 mod farm;
 mod faults;
 mod life;
+mod log;
 mod mend;
 mod model;
 mod retention;

@@ -13,7 +13,7 @@ mod queue;
 use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use rusqlite::Connection;
@@ -66,6 +66,9 @@ const ROUND_COMMITS: u32 = 64;
 /// How often a store that was told to expect a batch looks for it before it sleeps again: a tenth of a millisecond on an idle machine.
 const SOON_LOOKS: u32 = 256;
 
+/// Commits of folding and upkeep after which a step of theirs waits for the disk; a step adds up to three.
+const UNSYNCED_MAX: u32 = 8;
+
 /// What writer and readers of one process share.
 #[derive(Debug, Default)]
 pub(super) struct Shared {
@@ -98,10 +101,15 @@ pub(super) struct Thread {
 
 impl Thread {
     /// The thread's body: runs until told to close or until all writers are gone.
-    pub(super) fn run(self, conn: Connection) {
+    pub(super) fn run(self, mut conn: Connection) {
         let Self { dir, to_queue, mut queue, shared, lock, retry_waits, tell_within, sleeps } = self;
         let folding = Folding { dir, to_queue };
-        match Loop::new(&conn, &shared, &retry_waits, tell_within, &folding) {
+        let lag = Arc::new(Lag::default());
+        if let Err(error) = Lag::follow(&lag, &mut conn) {
+            tracing::error!(%error, "the store's writer could not start");
+            return;
+        }
+        match Loop::new(&conn, &shared, &retry_waits, tell_within, &folding, lag) {
             Ok(mut state) => state.run(&mut queue, &sleeps),
             Err(error) => tracing::error!(%error, "the store's writer could not start"),
         }
@@ -110,6 +118,38 @@ impl Thread {
             tracing::warn!(error = %error.1, "the database did not close cleanly");
         }
         drop(lock);
+    }
+}
+
+/// Whether commits wait for the disk, and what has not waited. Only folding and upkeep may do without; what has not waited may be on the
+/// disk in any order when the power goes, and is bounded so that a bad place in the log before more commits is known for damage
+/// (`log_look`).
+#[derive(Debug)]
+struct Lag {
+    is_synced: AtomicBool,
+    /// Commits since the last that waited.
+    n_commits: AtomicU32,
+}
+
+impl Default for Lag {
+    fn default() -> Self {
+        Self { is_synced: AtomicBool::new(true), n_commits: AtomicU32::new(0) }
+    }
+}
+
+impl Lag {
+    /// Counts the commits of a connection.
+    fn follow(lag: &Arc<Self>, conn: &mut Connection) -> rusqlite::Result<()> {
+        let lag = Arc::clone(lag);
+        conn.commit_hook(Some(move || {
+            if lag.is_synced.load(Ordering::Relaxed) {
+                lag.n_commits.store(0, Ordering::Relaxed);
+            } else {
+                lag.n_commits.fetch_add(1, Ordering::Relaxed);
+            }
+            // Does not turn it into a rollback.
+            false
+        }))
     }
 }
 
@@ -148,8 +188,7 @@ struct Loop<'c> {
     n_commits_of_round: u32,
     group: Group,
     log: LogRoom,
-    /// Whether the connection waits for the disk; only folding may do without.
-    is_synced: bool,
+    lag: Arc<Lag>,
     /// The watermark of each node as it is on disk, or where the records of a new node begin.
     marks: BTreeMap<Arc<str>, (u32, u64)>,
 }
@@ -161,6 +200,7 @@ impl<'c> Loop<'c> {
         retry_waits: &'c [Duration],
         tell_within: super::TellWithin,
         folding: &'c Folding,
+        lag: Arc<Lag>,
     ) -> rusqlite::Result<Self> {
         let (n_rows, n_bytes) =
             conn.query_row("SELECT count(*), ifnull(sum(n_bytes), 0) FROM journal", [], |row| {
@@ -185,7 +225,7 @@ impl<'c> Loop<'c> {
             n_commits_of_round: 0,
             group: Group::default(),
             log: LogRoom::new(conn),
-            is_synced: true,
+            lag,
             marks: reader::marks(conn)?.into_iter().map(|mark| (mark.node, (mark.epoch, mark.seq))).collect(),
         })
     }
@@ -363,11 +403,16 @@ impl<'c> Loop<'c> {
             // A rollback that failed earlier; within a transaction nothing can be switched and none can begin.
             self.conn.execute_batch("ROLLBACK")?;
         }
-        if self.is_synced != waits {
+        if self.lag.is_synced.load(Ordering::Relaxed) != waits {
             open::set_sync(self.conn, waits)?;
-            self.is_synced = waits;
+            self.lag.is_synced.store(waits, Ordering::Relaxed);
         }
         Ok(())
+    }
+
+    /// For a step that nobody is told about: it waits for the disk only so that not too much does.
+    fn set_sync_for_step(&mut self) -> rusqlite::Result<()> {
+        self.set_sync(self.lag.n_commits.load(Ordering::Relaxed) >= UNSYNCED_MAX)
     }
 
     fn wants_fold(&self) -> bool {
@@ -421,7 +466,7 @@ impl<'c> Loop<'c> {
     /// Goes on with a round; `None` when it has ended.
     fn round_step(&mut self, mut round: Round) -> Option<Round> {
         let step = self
-            .set_sync(false)
+            .set_sync_for_step()
             .and_then(|()| round.step(self.conn, &mut self.fold_statements, &self.shared.catalog));
         match step {
             Ok(fold::Progress::Working) => return Some(round),
@@ -446,7 +491,7 @@ impl<'c> Loop<'c> {
     /// Goes on with a compaction; `None` when it has ended and its caller knows.
     fn compact_step(&mut self, mut compaction: Compaction, asked: Asked) -> Option<(Compaction, Asked)> {
         let step = self
-            .set_sync(false)
+            .set_sync_for_step()
             .and_then(|()| compaction.step(self.conn, &mut self.fold_statements, &self.shared.catalog));
         let result = match step {
             Ok(fold::Progress::Working) => {
@@ -476,7 +521,7 @@ impl<'c> Loop<'c> {
     }
 
     fn try_fold_step(&mut self, bytes_max: u64) -> Result<fold::Progress, FoldError> {
-        self.set_sync(false)?;
+        self.set_sync_for_step()?;
         let Some(job) = &mut self.job else { return self.begin_job(bytes_max) };
         let freed_before = job.freed;
         let progress = job.step(self.conn, &mut self.fold_statements, &self.shared.catalog)?;

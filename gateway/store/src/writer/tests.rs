@@ -16,7 +16,7 @@ fn only_folding_does_without_waiting_for_the_disk() {
     let shared = Shared::default();
     let (sender, _queue) = mpsc::channel(1);
     let folding = Folding { dir: dir.path().to_owned(), to_queue: sender.downgrade() };
-    let mut state = Loop::new(&conn, &shared, &[], |tell| tell(), &folding).unwrap();
+    let mut state = Loop::new(&conn, &shared, &[], |tell| tell(), &folding, Arc::default()).unwrap();
     let waits = || conn.pragma_query_value(None, "synchronous", |row| row.get::<_, i64>(0)).unwrap() == 2;
     for n in 0..3 {
         state.commit_all(&mut vec![waiting(readings("n01", "soil", [(n, Some(1.0))]))]);
@@ -36,7 +36,7 @@ fn with_journal(dir: &std::path::Path, test: impl FnOnce(&mut Loop<'_>, mpsc::Re
     let shared = Shared::default();
     let (sender, queue) = mpsc::channel(QUEUE_BATCHES);
     let folding = Folding { dir: dir.to_owned(), to_queue: sender.downgrade() };
-    let mut state = Loop::new(&conn, &shared, &[], |tell| tell(), &folding).unwrap();
+    let mut state = Loop::new(&conn, &shared, &[], |tell| tell(), &folding, Arc::default()).unwrap();
     for n in 0..20 {
         let metric = format!("m{n}");
         let values = (0..400).map(|minute| (minute, Some(f64::from(n))));
