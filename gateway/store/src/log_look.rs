@@ -352,6 +352,40 @@ fn walk(log: &File, head: &Head, mut state: LogState) -> io::Result<LogState> {
     Ok(state)
 }
 
+/// Brings what the commits of a log hold into a copy of its database.
+///
+/// # Errors
+/// A file cannot be read or written.
+pub(super) fn bring_into(log: &Path, copy: &File) -> io::Result<()> {
+    let log = match File::open(log) {
+        Ok(log) => log,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    let mut bytes = [0; HEAD];
+    if log.read_exact_at(&mut bytes, 0).is_err() {
+        return Ok(());
+    }
+    let Some(head) = Head::parse(&bytes) else { return Ok(()) };
+    let (mut at, mut sums, mut open) = (HEAD as u64, head.sums, Vec::new());
+    let size = head.page as u64;
+    while let Some(frame) = Frame::read(&log, at, head.page)?.filter(|frame| frame.holds(&head, sums)) {
+        sums = frame.sums();
+        open.push(at);
+        at += FRAME_HEAD as u64 + size;
+        let n_pages = u32_at(&frame.0, 4).unwrap_or(0);
+        if n_pages > 0 {
+            for at in open.drain(..) {
+                let Some(frame) = Frame::read(&log, at, head.page)? else { break };
+                let page = frame.part(FRAME_HEAD..frame.0.len());
+                copy.write_all_at(page, u64::from(frame.number().saturating_sub(1)) * size)?;
+            }
+            copy.set_len(u64::from(n_pages) * size)?;
+        }
+    }
+    Ok(())
+}
+
 /// A log whose header cannot be read: SQLite brings it to the disk before any frame, so that frames behind show damage.
 fn without_head(log: &File) -> io::Result<LogState> {
     let mut state = LogState { has_bad_head: true, ..LogState::default() };

@@ -15,6 +15,7 @@ use rusqlite::Connection;
 use super::backup::BackupError;
 use super::error::{OpenError, ReadError};
 use super::log_damage::LogNote;
+use super::open;
 use super::reader::Reader;
 use super::repair::{Repair, repair_past};
 use super::rows::is_corrupt;
@@ -110,6 +111,11 @@ impl Reader {
 
 /// Reads what a start needs, so that damage shows before anything is decided by half of it.
 pub(super) fn probe(conn: &Connection) -> Result<(), OpenError> {
+    match open::has_all_tables(conn) {
+        Ok(true) => {}
+        Ok(false) => return Err(no_schema()),
+        Err(source) => return Err(failed("sqlite_schema", true, source)),
+    }
     for (tables, is_past) in [(&NEEDED[..], false), (&PAST[..], true)] {
         for table in tables {
             if let Err(source) = read_through(conn, table) {
@@ -119,6 +125,13 @@ pub(super) fn probe(conn: &Connection) -> Result<(), OpenError> {
         }
     }
     Ok(())
+}
+
+/// A store of which not all tables can be seen.
+pub(super) fn no_schema() -> OpenError {
+    let corrupt = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT);
+    let source = rusqlite::Error::SqliteFailure(corrupt, Some("tables are missing".to_owned()));
+    OpenError::Damaged { table: "sqlite_schema", is_past: true, source }
 }
 
 /// The error of reading a table at the start.

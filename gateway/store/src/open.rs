@@ -197,6 +197,15 @@ pub(super) fn open_cut(path: &Path) -> Result<Connection, OpenError> {
     }
 }
 
+/// Tables and indices of a store, without SQLite's own, which depend on how old the file is.
+pub(super) const N_ROOTS: i64 = 27;
+
+/// Whether all tables and indices can be seen: a bad page of the schema may hide some without an error.
+pub(super) fn has_all_tables(conn: &Connection) -> rusqlite::Result<bool> {
+    let sql = "SELECT count(*) FROM sqlite_schema WHERE rootpage > 0 AND name <> 'sqlite_sequence'";
+    Ok(conn.query_row(sql, [], |row| row.get::<_, i64>(0))? >= N_ROOTS)
+}
+
 /// Makes the tables of a store in an empty file.
 pub(super) fn make_schema(conn: &mut Connection) -> rusqlite::Result<()> {
     set_incremental(conn)?;

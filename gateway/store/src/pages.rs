@@ -15,7 +15,7 @@ use rusqlite::types::Value;
 
 pub(super) const PAGE: usize = 4_096;
 /// First byte of a leaf of a table.
-const LEAF: u8 = 13;
+pub(super) const LEAF: u8 = 13;
 /// What a leaf keeps of a row before the rest goes to pages of its own: at most so much …
 const LOCAL_MAX: usize = PAGE - 35;
 /// … and then at least so much.

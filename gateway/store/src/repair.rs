@@ -19,11 +19,11 @@ use super::check::{
 };
 use super::chunk::{Effort, Sealed, checksum, encode};
 use super::error::OpenError;
-use super::first_page::{Graft, graft};
+use super::first_page::{Graft, graft, has_header};
 use super::fold;
 use super::log_damage::{self, LogNote};
 use super::lost::{self, Lost};
-use super::mend::{MendNote, may_help};
+use super::mend::{self, MendNote, may_help};
 use super::open::{self, FILE_NAME};
 use super::pages::{Found, scan};
 use super::rows::{Table, is_damage};
@@ -88,22 +88,30 @@ struct Source {
 impl Source {
     fn open(dir: &Path) -> Result<Self, BackupError> {
         let path = dir.join(FILE_NAME);
-        let Err(error) = open::open_reader(dir).map(drop) else {
-            let conn = Connection::open_with_flags(&path, OpenFlags::SQLITE_OPEN_READ_WRITE)
-                .map_err(sqlite(format!("open {}", path.display())))?;
-            return Ok(Self { conn, flaw: None, graft: None });
+        let is_whole = |conn: &Connection| matches!(open::has_all_tables(conn), Ok(true));
+        let error = match open::open_reader(dir) {
+            Ok(conn) if is_whole(&conn) => {
+                drop(conn);
+                let conn = Connection::open_with_flags(&path, OpenFlags::SQLITE_OPEN_READ_WRITE)
+                    .map_err(sqlite(format!("open {}", path.display())))?;
+                return Ok(Self { conn, flaw: None, graft: None });
+            }
+            Ok(_) => mend::no_schema(),
+            Err(error) => error,
         };
         if !may_help(&error) {
             return Err(error.into());
         }
-        if let Ok(conn) = open::open_cut(&path) {
+        if let Ok(conn) = open::open_cut(&path)
+            && is_whole(&conn)
+        {
             return Ok(Self { conn, flaw: Some("the file is cut short"), graft: None });
         }
         let copy = dir.join(format!("{FILE_NAME}.first"));
         match graft(&path, &copy) {
             Ok(Some(graft)) => {
                 let conn = open::open_cut(&graft.path)?;
-                Ok(Self { conn, flaw: Some("its first page is bad"), graft: Some(graft) })
+                Ok(Self { conn, flaw: Some("its first page or its schema is bad"), graft: Some(graft) })
             }
             Ok(None) => Err(error.into()),
             Err(why) => {
@@ -268,7 +276,8 @@ fn copy_readable(
     // Pages are looked at in the database itself, so what its log holds must be there; a log that cannot be copied has none of them.
     from.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).ok();
     // Which pages of a copy with a new first page were given back is not known: what lies on them is of the past of the past.
-    let scanned = source.graft.is_none().then_some(path);
+    let has_log = std::fs::metadata(log_damage::log_of(path)).is_ok_and(|log| log.len() > 0);
+    let scanned = (source.graft.is_none() || has_header(path) && !has_log).then_some(path);
     let copied = copy_tables(from, scanned, &mut to, mended).and_then(|()| set_rows_aside(&mut to, mended));
     copied.map_err(sqlite("copy what can be read"))?;
     mended.after = check(&to, progress).map_err(sqlite("check the mended store"))?;
@@ -524,6 +533,10 @@ mod tests {
             .map(Result::unwrap)
             .collect();
         tables.sort();
+        assert!(open::has_all_tables(&conn).unwrap());
+        let sql = "SELECT count(*) FROM sqlite_schema WHERE rootpage > 0 AND name <> 'sqlite_sequence'";
+        let n_roots = conn.query_row(sql, [], |row| row.get(0));
+        assert_eq!(n_roots, Ok(open::N_ROOTS));
         let numbered = NUMBERED.iter().map(|(name, _)| *name);
         let mut known: Vec<&str> = numbered.chain(NAMED.iter().map(|(name, _)| *name)).collect();
         known.sort_unstable();

@@ -120,14 +120,70 @@ fn a_bad_first_page_costs_nothing() {
     let names: Vec<_> =
         std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert!(!names.iter().any(|name| name.to_string_lossy().contains("first")), "{names:?}");
-    // The schema's own pages are another matter: without them nobody knows where anything is.
+    // With all of the schema nobody knows any more whether it was a store.
     let dir = tempfile::tempdir().unwrap();
     filled(dir.path());
     let schema = pages(dir.path(), "sqlite_schema", "leaf");
-    spoil(dir.path(), schema[0]);
+    schema.iter().for_each(|page| drop(spoil(dir.path(), *page)));
     let bytes = spoil(dir.path(), 1);
     assert!(repair(dir.path(), "old.sqlite", T0, &mut |_, _| {}).is_err());
     assert_eq!(std::fs::read(dir.path().join("giot.sqlite")).unwrap(), bytes);
+}
+
+#[test]
+fn bad_pages_of_the_schema_cost_nothing() {
+    for (fill, with_first, takes_all) in
+        [(0, false, false), (0x5a, false, false), (0, false, true), (0x5a, false, true), (0, true, false)]
+    {
+        let whole = tempfile::tempdir().unwrap();
+        filled(whole.path());
+        let before = report(whole.path());
+        let schema = pages(whole.path(), "sqlite_schema", "leaf");
+        assert!(schema.len() > 1, "{schema:?}");
+        for n in 0..if takes_all { 1 } else { schema.len() } {
+            let dir = tempfile::tempdir().unwrap();
+            copy_files(whole.path(), dir.path());
+            let bad = if takes_all { &schema[..] } else { &schema[n..=n] };
+            let path = dir.path().join("giot.sqlite");
+            let mut bytes = std::fs::read(&path).unwrap();
+            for page in bad.iter().copied().chain(with_first.then_some(1)) {
+                bytes[(page - 1) * 4_096..][..4_096].fill(fill);
+            }
+            std::fs::write(&path, bytes).unwrap();
+            let what = format!("page {bad:?} of {fill}");
+            // A start mends it too, and loses nothing.
+            if with_first || n == 0 {
+                let mended = repair(dir.path(), "old.sqlite", T0, &mut |_, _| {}).unwrap();
+                assert!(mended.lost.is_empty() && mended.after.is_clean(), "{what}: {mended:?}");
+            } else {
+                drop(open_mending(dir.path()).unwrap());
+            }
+            let after = report(dir.path());
+            assert_eq!(
+                (after.n_samples, after.n_chunks, after.n_diary_rows),
+                (before.n_samples, before.n_chunks, before.n_diary_rows),
+                "{what}"
+            );
+            assert_full_batch(&Store::open(dir.path()).unwrap().reader());
+        }
+    }
+}
+
+#[test]
+fn a_file_cut_before_its_schema_keeps_what_is_there() {
+    for n_bytes in [20_000, 60_683, 100_000] {
+        let dir = tempfile::tempdir().unwrap();
+        filled(dir.path());
+        let file = std::fs::File::options().write(true).open(dir.path().join("giot.sqlite")).unwrap();
+        file.set_len(n_bytes).unwrap();
+        assert!(open_mending(dir.path()).is_err(), "keys are lost");
+        let mended = repair(dir.path(), "old.sqlite", T0, &mut |_, _| {}).unwrap();
+        assert!(mended.after.is_clean() && !mended.lost.is_empty(), "{n_bytes}: {mended:?}");
+        let store = Store::open(dir.path()).unwrap();
+        // The tables on the first pages are short ones.
+        assert_eq!(store.reader().devices().unwrap().len(), usize::from(n_bytes > 60_000), "{n_bytes}");
+        store.writer().commit_blocking(readings("n08", "soil", [(T0, Some(1.0))])).unwrap();
+    }
 }
 
 #[test]
