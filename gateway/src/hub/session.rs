@@ -310,10 +310,9 @@ mod tests {
         };
         let dated = |node: &mut NodeState| {
             node.handle_hello(&back, heard(now));
-            match node.handle_records(&records, heard(now)) {
-                Verdict::Take(taken) => taken.valves,
-                verdict => panic!("{verdict:?}"),
-            }
+            let verdict = node.handle_records(&records, heard(now));
+            let Verdict::Take(taken) = verdict else { panic!("{verdict:?}") };
+            taken.valves
         };
         let wanted = dated(&mut node);
         assert_eq!(dated(&mut with), wanted);
