@@ -14,6 +14,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::chunk::{Content, Sealed};
 use super::decimal;
 use super::journal::Journal;
+use super::rows::is_damage;
 use super::types::{Gap, Point, ReadSummary, Sample, sort_latest_wins};
 
 /// Chunks of one slice. Small in tests, so that they meet the bound.
@@ -167,10 +168,17 @@ impl Position {
             self.has_begun = true;
         }
         let mut slice = Slice { end_us: self.range.end, is_whole: true };
-        let chunks = self.read_chunks(&tx, &mut slice)?;
+        let chunks = match self.read_chunks(&tx, &mut slice) {
+            Err(error) if is_damage(&error) => {
+                slice = Slice { end_us: self.range.end, is_whole: true };
+                self.read_chunks_apart(&tx, &mut slice)?
+            }
+            read => read?,
+        };
         let mut newer = Vec::new();
         self.read_journal(&tx, &mut slice, &mut newer)?;
-        tx.commit()?;
+        // Nothing was written; after a bad page SQLite would refuse to commit even that.
+        drop(tx);
         sort_latest_wins(&mut newer);
         newer.truncate(newer.partition_point(|point| point.at_us < slice.end_us));
         let parts = self.merge(chunks, newer, &slice, is_first);
@@ -278,6 +286,38 @@ impl Position {
                 crc: row.get(3)?,
                 blob: row.get(4)?,
             });
+        }
+        Ok(found)
+    }
+
+    /// As [`Self::read_chunks`] where a page is bad: the index by time leads to each chunk, and one that cannot be read is noted.
+    fn read_chunks_apart(
+        &mut self,
+        conn: &Connection,
+        slice: &mut Slice,
+    ) -> rusqlite::Result<Vec<PackedChunk>> {
+        let mut heads = conn.prepare(
+            "SELECT id, from_us, to_us, n_samples FROM chunk INDEXED BY chunk_by_time
+             WHERE series = ?1 AND from_us < ?3 AND to_us >= ?2 ORDER BY from_us",
+        )?;
+        let mut body = conn.prepare("SELECT crc32, blob FROM chunk WHERE id = ?1")?;
+        let mut heads = heads.query(params![self.series, self.from_us, self.range.end])?;
+        let mut found = Vec::new();
+        while let Some(head) = heads.next()? {
+            let (from_us, to_us, n_samples): (i64, i64, u32) = (head.get(1)?, head.get(2)?, head.get(3)?);
+            if found.len() == SLICE_CHUNKS {
+                slice.cut(from_us);
+                break;
+            }
+            let read = body.query_row([head.get::<_, i64>(0)?], |row| Ok((row.get(0)?, row.get(1)?)));
+            match read {
+                Ok((crc, blob)) => found.push(PackedChunk { from_us, to_us, n_samples, crc, blob }),
+                Err(error) if is_damage(&error) => {
+                    let gap = Gap { from_us, to_us, n_samples: n_samples.into(), is_set_aside: false };
+                    self.note_gap(true, gap);
+                }
+                Err(error) => return Err(error),
+            }
         }
         Ok(found)
     }

@@ -145,6 +145,17 @@ fn bad_pages_are_named_and_the_rest_is_still_checked() {
     assert!(report.findings.iter().any(|finding| finding.place == Place::Pages), "{report:?}");
     assert!(report.findings.iter().any(|f| f.place == Place::Chunk && f.what.contains("cannot be read")));
     assert!((36..40).contains(&report.n_chunks), "{report:?}");
+    // Each reading that can be read is, and what cannot is counted.
+    let reader = Reader::open(dir.path()).unwrap();
+    let (mut n_read, mut n_damaged) = (0, 0);
+    for n in 0..40 {
+        let all = i64::MIN..i64::MAX;
+        let summary = reader.rows("n01", &format!("m{n}"), all, &mut |_| ControlFlow::Continue(())).unwrap();
+        assert_eq!(summary.n_samples + summary.gaps.iter().map(|gap| gap.n_samples).sum::<u64>(), 500, "{n}");
+        n_read += summary.n_samples;
+        n_damaged += summary.n_damaged();
+    }
+    assert_eq!((n_read, n_damaged), (report.n_samples, 40 - report.n_chunks));
 }
 
 #[test]
