@@ -23,6 +23,9 @@ use super::types::{DiaryProof, Point};
 /// Damages named one by one.
 pub const FINDINGS_MAX: usize = 1_000;
 
+/// Pages that one finding names.
+const LINES_MAX: usize = 3;
+
 /// Rows between two words about progress.
 const ROWS_BETWEEN_WORDS: u64 = 256;
 
@@ -203,7 +206,7 @@ fn check_pages(conn: &Connection, report: &mut CheckReport) -> rusqlite::Result<
             Ok(Some(row)) => {
                 let line: String = row.get(0)?;
                 if line != "ok" {
-                    report.note(whole(line.replace('\n', "; ")));
+                    report.note(whole(shorten(&line)));
                 }
             }
             Ok(None) => return Ok(()),
@@ -213,6 +216,16 @@ fn check_pages(conn: &Connection, report: &mut CheckReport) -> rusqlite::Result<
             }
             Err(error) => return Err(error),
         }
+    }
+}
+
+/// One line of the first of what SQLite says of many pages at once.
+fn shorten(lines: &str) -> String {
+    let named: Vec<&str> = lines.lines().take(LINES_MAX).collect();
+    let named = named.join("; ");
+    match lines.lines().count().saturating_sub(LINES_MAX) {
+        0 => named,
+        n_more => format!("{named}; and {n_more} more"),
     }
 }
 

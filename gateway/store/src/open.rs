@@ -174,7 +174,12 @@ pub(super) fn sync_folder(dir: &Path) -> std::io::Result<()> {
 /// Opens a store's file under any name for reading; one of an earlier schema too.
 pub(super) fn open_file(path: &Path) -> Result<Connection, OpenError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    if let Err(source) = File::open(path) {
+    let is_file = File::open(path).and_then(|file| file.metadata()).and_then(|file| {
+        let is_folder =
+            || std::io::Error::new(std::io::ErrorKind::IsADirectory, "it is a folder: name the file in it");
+        if file.is_dir() { Err(is_folder()) } else { Ok(()) }
+    });
+    if let Err(source) = is_file {
         return Err(OpenError::Io { what: format!("open {}", path.display()), source });
     }
     let conn = Connection::open_with_flags(path, flags).map_err(sqlite("open the copy for reading"))?;

@@ -21,6 +21,15 @@ fn filled(dir: &Path) -> Store {
 }
 
 #[test]
+fn a_folder_is_no_backup_and_is_called_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let error = restore(dir.path(), &dir.path().join("data"), None, &mut |_, _, _| {}).unwrap_err();
+    let BackupError::Open(error) = error else { panic!("{error:?}") };
+    let why = std::error::Error::source(&error).unwrap().to_string();
+    assert!(why.contains("is a folder"), "{why}");
+}
+
+#[test]
 fn a_backup_under_writers_is_one_moment_and_comes_back() {
     let dir = tempfile::tempdir().unwrap();
     let store = filled(dir.path());

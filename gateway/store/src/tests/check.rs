@@ -159,6 +159,23 @@ fn bad_pages_are_named_and_the_rest_is_still_checked() {
 }
 
 #[test]
+fn what_is_said_of_many_pages_is_one_short_line() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    for n in 0..40 {
+        let values = (0..500).map(|at| (T0 + (n * 1_000 + at) * MINUTE, Some((at as f64).sin())));
+        store.writer().commit_blocking(readings("n01", &format!("m{n}"), values)).unwrap();
+    }
+    store.fold().unwrap();
+    store.close().unwrap();
+    let file = std::fs::File::options().write(true).open(dir.path().join("giot.sqlite")).unwrap();
+    file.set_len(file.metadata().unwrap().len() / 4_096 * 6 / 10 * 4_096).unwrap();
+    let mended = repair(dir.path(), "old.sqlite", T0, &mut |_, _| {}).unwrap();
+    let longest = mended.before.findings.iter().map(|finding| finding.what.len()).max();
+    assert!(longest.is_some_and(|longest| longest < 400), "{longest:?}");
+}
+
+#[test]
 fn sizes_add_up_to_the_file() {
     let dir = tempfile::tempdir().unwrap();
     varied(dir.path());
