@@ -154,7 +154,7 @@ impl Teller {
             _ = self.around.stopping.wait_for(|stopping| *stopping) => return Some(Duration::ZERO),
             answer = self.post.send(letter) => answer,
         };
-        let verdict = Verdict::of_message(&answer);
+        let verdict = Verdict::of_any(&answer);
         let (name, what) = (&self.plan.name, text_of(&answer));
         match verdict {
             Verdict::Taken | Verdict::Outdated => pace.succeeded(),

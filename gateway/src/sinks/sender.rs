@@ -445,9 +445,7 @@ impl<D: Door> Sender<D> {
             _ = self.stopping.wait_for(|stopping| *stopping) => return Some(true),
             answer = self.door.ping() => answer,
         };
-        // Some say more than nothing to this question.
-        let is_there = matches!(answer, Answer::Status(200..=299, _));
-        let is_away = !is_there && Verdict::of(&answer, false) == Verdict::Away;
+        let is_away = Verdict::of_any(&answer) == Verdict::Away;
         let state = self.view.borrow().state;
         if is_away {
             self.show(Verdict::Away.word(), text_of(&answer));

@@ -69,9 +69,9 @@ impl Verdict {
         }
     }
 
-    /// Judges an answer to a message, which a service of any kind takes: they answer as they like.
+    /// Judges an answer to a message, or to the question whether anybody is there: services take them in their own words.
     #[must_use]
-    pub fn of_message(answer: &Answer) -> Self {
+    pub fn of_any(answer: &Answer) -> Self {
         match answer {
             Answer::Status(200..=299, _) | Answer::Later(200..=299, ..) => Self::Taken,
             Answer::Status(..) | Answer::Later(..) | Answer::None(_) => Self::of(answer, false),
@@ -138,7 +138,7 @@ mod tests {
         }
         assert_eq!(Verdict::of(&Answer::None("timed out".to_owned()), true), Away);
         for (status, verdict) in [(200, Taken), (202, Taken), (204, Taken), (401, Forbidden), (500, Away)] {
-            assert_eq!(Verdict::of_message(&Answer::Status(status, "ok".to_owned())), verdict, "{status}");
+            assert_eq!(Verdict::of_any(&Answer::Status(status, "ok".to_owned())), verdict, "{status}");
         }
     }
 }

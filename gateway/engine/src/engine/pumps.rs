@@ -571,10 +571,7 @@ impl Engine {
         // Its valve opens, or a master valve on its way does.
         let is_coming = |zone_idx: &usize| {
             zone_of(zone_idx).is_some_and(|zone| {
-                zone.is_opening()
-                    || (zone.certain().is_some()
-                        && zone.lingers_until().is_none()
-                        && self.way_out(idx, *zone_idx).is_none())
+                zone.is_opening() || (zone.certain().is_some() && self.way_out(idx, *zone_idx).is_none())
             })
         };
         if !zones.iter().any(is_coming) {

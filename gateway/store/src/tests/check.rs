@@ -116,8 +116,8 @@ fn hours_that_are_not_those_of_their_readings_are_found() {
     assert!(report.findings.iter().any(|finding| finding.what.contains("hours")), "{report:?}");
 }
 
-#[test]
-fn bad_pages_are_named_and_the_rest_is_still_checked() {
+/// A closed store with five hundred readings of each.
+fn forty_series() -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(dir.path()).unwrap();
     for n in 0..40 {
@@ -126,6 +126,12 @@ fn bad_pages_are_named_and_the_rest_is_still_checked() {
     }
     store.fold().unwrap();
     store.close().unwrap();
+    dir
+}
+
+#[test]
+fn bad_pages_are_named_and_the_rest_is_still_checked() {
+    let dir = forty_series();
     let file = dir.path().join("giot.sqlite");
     let page: usize = {
         let conn = tool(dir.path());
@@ -160,14 +166,7 @@ fn bad_pages_are_named_and_the_rest_is_still_checked() {
 
 #[test]
 fn what_is_said_of_many_pages_is_one_short_line() {
-    let dir = tempfile::tempdir().unwrap();
-    let store = Store::open(dir.path()).unwrap();
-    for n in 0..40 {
-        let values = (0..500).map(|at| (T0 + (n * 1_000 + at) * MINUTE, Some((at as f64).sin())));
-        store.writer().commit_blocking(readings("n01", &format!("m{n}"), values)).unwrap();
-    }
-    store.fold().unwrap();
-    store.close().unwrap();
+    let dir = forty_series();
     let file = std::fs::File::options().write(true).open(dir.path().join("giot.sqlite")).unwrap();
     file.set_len(file.metadata().unwrap().len() / 4_096 * 6 / 10 * 4_096).unwrap();
     let mended = repair(dir.path(), "old.sqlite", T0, &mut |_, _| {}).unwrap();
