@@ -4,14 +4,15 @@
 //! The room is zeros behind SQLite's last frame. A frame of zeros is none to SQLite (its page number must not be 0, and its salts and
 //! checksum must fit the log's header: "WAL File Format", sections 2 and 4), so that recovery ends before it, as at the end of the file.
 //!
-//! Must be called on the writing thread, between transactions: nobody else makes this file longer. Invariant: writes behind the end of
-//! the file only. A failure costs speed and nothing else.
+//! Must be called between transactions. Invariants: writes behind the end of the file only, and only while nobody else can write the
+//! log: a connection of another process (`giot sink resend`) may make it longer between a look at its length and the zeros, which
+//! would then lie over what it committed. A failure costs speed and nothing else.
 
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 
-use rusqlite::Connection;
+use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use super::open::CHECKPOINT_PAGES;
 
@@ -37,29 +38,74 @@ impl LogRoom {
         Self { path: conn.path().map(|path| format!("{path}-wal").into()), file: None, len: 0 }
     }
 
-    /// Makes room if the last commit made the file longer.
-    pub(super) fn keep(&mut self) {
-        if let Err(error) = self.try_keep() {
+    /// Makes room if the last commit made the file longer; `conn` is the connection whose log it is.
+    pub(super) fn keep(&mut self, conn: &Connection) {
+        if let Err(error) = self.try_keep(conn) {
             // Not again with this file; commits go on as without room.
             tracing::debug!(%error, "no room was made in the store's log");
             (self.path, self.file) = (None, None);
         }
     }
 
-    fn try_keep(&mut self) -> std::io::Result<()> {
+    fn try_keep(&mut self, conn: &Connection) -> std::io::Result<()> {
         if self.file.is_none() {
             let Some(path) = &self.path else { return Ok(()) };
             self.file = Some(OpenOptions::new().write(true).open(path)?);
         }
         let Some(file) = &self.file else { return Ok(()) };
         let len = file.metadata()?.len();
-        if len > self.len && len < LOG_BYTES_MAX {
-            let room = usize::try_from(STEP.min(LOG_BYTES_MAX - len)).unwrap_or(0);
-            file.write_all_at(&vec![0; room], len)?;
-            self.len = file.metadata()?.len();
-        } else {
+        if len <= self.len || len >= LOG_BYTES_MAX {
             self.len = len;
+            return Ok(());
         }
+        // Keeps all others out of the log until it is dropped, and changes nothing. Who writes now is not waited for: the next commit
+        // tries again.
+        let Ok(_alone) = Transaction::new_unchecked(conn, TransactionBehavior::Immediate) else {
+            return Ok(());
+        };
+        let len = file.metadata()?.len();
+        let room = usize::try_from(STEP.min(LOG_BYTES_MAX.saturating_sub(len))).unwrap_or(0);
+        file.write_all_at(&vec![0; room], len)?;
+        self.len = file.metadata()?.len();
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use rusqlite::Connection;
+
+    use super::LogRoom;
+
+    fn open(path: &std::path::Path) -> Connection {
+        let conn = Connection::open(path).unwrap();
+        conn.pragma_update_and_check(None, "journal_mode", "wal", |_| Ok(())).unwrap();
+        conn
+    }
+
+    /// Zeros over what another process commits meanwhile would lose it, and leave pages that nobody can read.
+    #[test]
+    fn room_is_made_only_while_nobody_else_writes_the_log() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("giot.sqlite");
+        let log = dir.path().join("giot.sqlite-wal");
+        let len = || fs::metadata(&log).unwrap().len();
+        let (ours, other) = (open(&path), open(&path));
+        let mut room = LogRoom::new(&ours);
+        ours.busy_timeout(std::time::Duration::ZERO).unwrap();
+        ours.execute_batch("CREATE TABLE t (v INTEGER); INSERT INTO t VALUES (1)").unwrap();
+        other.execute_batch("BEGIN IMMEDIATE; INSERT INTO t VALUES (2)").unwrap();
+        let before = len();
+        room.keep(&ours);
+        assert_eq!(len(), before, "the other may write behind the end");
+        other.execute_batch("COMMIT").unwrap();
+        room.keep(&ours);
+        assert!(len() >= before + super::STEP, "room now");
+        let sum: i64 = ours.query_row("SELECT sum(v) FROM t", [], |row| row.get(0)).unwrap();
+        assert_eq!(sum, 3);
+        // Nothing is left held.
+        other.execute_batch("INSERT INTO t VALUES (4)").unwrap();
     }
 }

@@ -256,7 +256,7 @@ impl<'c> Loop<'c> {
                     waiting.push(first);
                     next = gather(queue, &mut waiting);
                     self.commit_all(&mut waiting);
-                    self.log.keep();
+                    self.log.keep(self.conn);
                     self.fold_between_commits();
                 }
                 Message::Fold(answer) => drop(answer.send(self.fold_all())),
