@@ -1121,6 +1121,7 @@ store-disk-full = The gateway's disk is full: nothing more is stored, and nodes 
 store-over = The history takes { $used } MiB, { $allowed } MiB are allowed, and nothing is left that may go.
 store-gave-readings = To make room, readings before { $before } were turned into hours and days on { $date }.
 store-gave-hours = To make room, hours before { $before } were given up on { $date }; the days stay.
+store-damaged = { $n } parts of the history were found damaged on { $date }. giot store check names them, giot store repair saves what can be read; a backup may hold more.
 store-mended = A damaged part of the history was mended on { $date }; { $n } parts were lost.
 store-mended-file = A damaged part of the history was mended on { $date }; { $n } parts were lost. The damaged file { $file } is kept beside it; giot doctor says what is lost and what to do.
 

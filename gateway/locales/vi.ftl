@@ -1099,6 +1099,7 @@ store-disk-full = Ổ đĩa của thiết bị trung tâm đã đầy: không l�
 store-over = Lịch sử chiếm { $used } MiB, chỉ được phép { $allowed } MiB, và không còn gì có thể bỏ bớt.
 store-gave-readings = Để có chỗ, ngày { $date } các số đo trước { $before } đã được gộp thành số liệu theo giờ và theo ngày.
 store-gave-hours = Để có chỗ, ngày { $date } số liệu theo giờ trước { $before } đã được bỏ; số liệu theo ngày vẫn còn.
+store-damaged = Ngày { $date } phát hiện { $n } phần lịch sử bị hỏng. Lệnh giot store check nêu rõ từng phần, giot store repair cứu những gì còn đọc được; bản sao lưu có thể còn nhiều hơn.
 store-mended = Một phần lịch sử bị hỏng đã được sửa ngày { $date }; mất { $n } phần.
 store-mended-file = Một phần lịch sử bị hỏng đã được sửa ngày { $date }; mất { $n } phần. Tệp hỏng { $file } được giữ lại bên cạnh; lệnh giot doctor cho biết mất những gì và cần làm gì.
 

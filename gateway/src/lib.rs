@@ -28,6 +28,7 @@ pub mod mqtt;
 pub mod quality;
 pub mod replay;
 pub mod rules;
+mod scrub;
 pub mod sim;
 pub mod sinks;
 pub mod supervisor;
@@ -113,15 +114,7 @@ impl Gateway {
         let choices = StoreOptions { tell_within: mqtt::broker::together, ..StoreOptions::default() };
         let store = open_store(&data, choices).await?;
         let reader = store.reader();
-        let clock = match demo_time {
-            Some((start, speed)) => Clock::demo(start, speed),
-            None => Clock::system(newest(&reader)?),
-        };
-        if clock.wall().is_none() {
-            tracing::error!(
-                "this machine's clock is not set: nothing is watered by schedule and no record is dated until it is"
-            );
-        }
+        let clock = start_clock(demo_time, &reader)?;
         let begin = farm::begin(farm, &reader, &store.writer(), clock).await?;
         let settings = begin.settings.clone();
         let registry = Registry::load(reader.clone())?;
@@ -171,6 +164,7 @@ impl Gateway {
             reader,
             places: api::Places::default(),
             words,
+            looked: scrub::start(data, clock, stopping.subscribe(), &mut tasks),
             stopping: stopping_rx,
         };
         tasks.spawn("hub", hub.run());
@@ -242,6 +236,20 @@ async fn open_store(data: &Path, choices: StoreOptions) -> anyhow::Result<Store>
     let old_name = format!("giot-damaged-{}.sqlite", cli::stamp());
     let open = move || Store::open_mending(&data, &choices, &old_name, at_us);
     Ok(tokio::task::spawn_blocking(open).await.context("open the store")??)
+}
+
+/// The gateway's time, or a demo's.
+fn start_clock(demo_time: Option<(UnixMs, u32)>, reader: &Reader) -> anyhow::Result<Clock> {
+    let clock = match demo_time {
+        Some((start, speed)) => Clock::demo(start, speed),
+        None => Clock::system(newest(reader)?),
+    };
+    if clock.wall().is_none() {
+        tracing::error!(
+            "this machine's clock is not set: nothing is watered by schedule and no record is dated until it is"
+        );
+    }
+    Ok(clock)
 }
 
 /// The farm before the first look.

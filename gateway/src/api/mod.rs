@@ -35,6 +35,7 @@ use crate::clock::Clock;
 use crate::config::Settings;
 use crate::hub::Request;
 use crate::hub::view::FarmView;
+use crate::scrub::Look;
 use crate::sinks::sender::Views;
 use crate::words::Words;
 use anyhow::Context;
@@ -79,6 +80,8 @@ pub struct Api {
     pub words: Arc<Words>,
     /// How the sinks do.
     pub sinks: Arc<Views>,
+    /// The last look through the history.
+    pub(crate) looked: watch::Receiver<Option<Arc<Look>>>,
     /// Turns true when the gateway stops: open streams end.
     pub stopping: watch::Receiver<bool>,
 }

@@ -1,4 +1,5 @@
-//! The history's own health: whether its disk has room, what was given up for room, and what was lost when it was mended.
+//! The history's own health: whether its disk has room, what was given up for room, what was lost when it was mended, and what the
+//! last look through it has found.
 //!
 //! What to do about it needs the machine the gateway runs on: `giot doctor` says it there, with the names of what was lost.
 
@@ -11,6 +12,7 @@ use utoipa::ToSchema;
 use super::auth::SignedIn;
 use super::error::Problem;
 use super::{Api, ask};
+use crate::scrub::Look;
 use giot_store::{DiskRoom, DiskState, MendNote, Reader, RoomNote};
 
 /// How the history does.
@@ -21,6 +23,8 @@ pub(crate) struct StoreHealth {
     given_up: Option<GivenUp>,
     /// What the last mending of a damaged store came to; null: it never was.
     mended: Option<Mended>,
+    /// What the last look through the whole history came to, of which there is one a day; null: none since the gateway's start.
+    looked: Option<Looked>,
 }
 
 /// The disk that the history is on.
@@ -59,24 +63,45 @@ struct Mended {
     file: Option<String>,
 }
 
+/// A look through the whole history.
+#[derive(Debug, Serialize, ToSchema)]
+struct Looked {
+    /// When it ended.
+    at: i64,
+    /// Readings that were looked at.
+    readings: u64,
+    /// How many parts are damaged.
+    damaged: u64,
+    /// The first of them, in the words of `giot store check`.
+    parts: Vec<String>,
+}
+
+impl From<&Look> for Looked {
+    fn from(look: &Look) -> Self {
+        let Look { at, n_samples, n_damages, named } = look.clone();
+        Self { at: at.0, readings: n_samples, damaged: n_damages, parts: named }
+    }
+}
+
 pub(super) fn routes() -> Router<Api> {
     Router::new().route("/api/v1/store", get(store))
 }
 
-/// How the history does: its disk, what was given up for room, what was lost by damage.
+/// How the history does: its disk, what was given up for room, what is damaged or was lost by damage.
 #[utoipa::path(get, path = "/api/v1/store", responses(
     (status = 200, body = StoreHealth), (status = 401, body = Problem)
 ))]
 pub(crate) async fn store(_: SignedIn, State(api): State<Api>) -> Result<Json<StoreHealth>, Problem> {
-    Ok(Json(ask(&api.reader, health).await?))
+    let looked = api.looked.borrow().as_deref().map(Looked::from);
+    Ok(Json(ask(&api.reader, |reader| health(reader, looked)).await?))
 }
 
-fn health(reader: Reader) -> anyhow::Result<StoreHealth> {
+fn health(reader: Reader, looked: Option<Looked>) -> anyhow::Result<StoreHealth> {
     let room = DiskRoom::of(reader.dir()).context("ask for the disk's room")?;
     let DiskRoom { free_bytes, state } = room;
     let disk = Disk { state: DiskState::word(state), free_bytes };
     let mended = reader.mended()?.map(|note| mended(&reader, note));
-    Ok(StoreHealth { disk, given_up: reader.room()?.map(given_up), mended })
+    Ok(StoreHealth { disk, given_up: reader.room()?.map(given_up), mended, looked })
 }
 
 fn given_up(note: RoomNote) -> GivenUp {
@@ -112,7 +137,7 @@ mod tests {
     const HOUR: i64 = 3_600_000_000;
 
     fn json(store: &Store) -> serde_json::Value {
-        serde_json::to_value(health(store.reader()).unwrap()).unwrap()
+        serde_json::to_value(health(store.reader(), None).unwrap()).unwrap()
     }
 
     #[test]

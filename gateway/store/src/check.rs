@@ -2,13 +2,15 @@
 //!
 //! Works on any connection, also beside a running gateway: what is looked at is one moment of the store. Must not write, and must not
 //! stop at the first damage: whoever mends wants to know all of it. Invariant: findings are bounded by [`FINDINGS_MAX`]; all are counted.
+//!
+//! A gateway also looks by itself, unhurried ([`scrub_store`]): damage that shows only when somebody asks for that day shows too late.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::RangeInclusive;
 use std::path::Path;
 
-use rusqlite::{Connection, Row};
+use rusqlite::{Connection, ErrorCode, Row};
 
 use super::chunk::Sealed;
 use super::diary;
@@ -25,6 +27,9 @@ pub const FINDINGS_MAX: usize = 1_000;
 
 /// Pages that one finding names.
 const LINES_MAX: usize = 3;
+
+/// Steps of the machine of SQLite between two questions whether a look goes on: a few rows.
+const SCRUB_STEPS: i32 = 50;
 
 /// Rows between two words about progress.
 const ROWS_BETWEEN_WORDS: u64 = 256;
@@ -158,6 +163,24 @@ pub fn check_store(dir: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<Che
     };
     in_log.into_iter().for_each(|finding| report.note(finding));
     Ok(report)
+}
+
+/// As [`check_store`], for as long as `goes_on` says so: it is asked again and again, and may make pauses. `None` when it ended the look.
+/// Meanwhile the log beside the store cannot begin anew: who takes long makes it long.
+///
+/// # Errors
+/// As [`check_store`].
+pub fn scrub_store(
+    dir: &Path,
+    mut goes_on: impl FnMut() -> bool + Send + 'static,
+) -> Result<Option<CheckReport>, ReadError> {
+    let mut conn = open::open_reader(dir)?;
+    conn.progress_handler(SCRUB_STEPS, Some(move || !goes_on()))?;
+    match check(&conn, &mut |_, _| {}) {
+        Ok(report) => Ok(Some(report)),
+        Err(error) if error.sqlite_error_code() == Some(ErrorCode::OperationInterrupted) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// As [`check_store`] on a connection.

@@ -86,7 +86,7 @@ pub use self::backlog::{
     SinkPlace, SinkRow, SinkSave, SinkState, SinkWish, forget as forget_sink, resend as resend_sink,
 };
 pub use self::backup::{BackupError, Proof, Stage, TableProof, back_up, restore};
-pub use self::check::{CheckReport, FINDINGS_MAX, Finding, Place, check_store};
+pub use self::check::{CheckReport, FINDINGS_MAX, Finding, Place, check_store, scrub_store};
 pub use self::columns::Columns;
 pub use self::commit::BATCH_SAMPLES_MAX;
 pub use self::digits::{Digits, put_whole};

@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { storeNotes } from '../src/lib/storenotes';
 import type { StoreHealth } from '../src/lib/types';
 
-const WELL: StoreHealth = { disk: { state: 'ok', free_bytes: 9e9 }, given_up: null, mended: null };
+const WELL: StoreHealth = { disk: { state: 'ok', free_bytes: 9e9 }, given_up: null, mended: null, looked: null };
 
 const notes = (over: Partial<StoreHealth>) =>
   storeNotes({ ...WELL, ...over }, (ms) => `day ${ms}`, (value, decimals) => value.toFixed(decimals));
@@ -32,6 +32,13 @@ test('what needs somebody comes first and says so', () => {
   assert.deepEqual(all[1]?.args, { used: '20', allowed: '16' });
   assert.deepEqual(all[2]?.args, { date: 'day 5', before: 'day 3' });
   assert.deepEqual(all[4]?.args, { date: 'day 7', n: '4', file: 'giot-damaged-x.sqlite' });
+});
+
+test('a look that found nothing is not told; damage is', () => {
+  const looked = { at: 8, readings: 5000, damaged: 0, parts: [] };
+  assert.deepEqual(notes({ looked }), []);
+  const [told] = notes({ looked: { ...looked, damaged: 2, parts: ['chunk 7 of n01 soil: its checksum does not hold'] } });
+  assert.deepEqual(told, { id: 'store-damaged', args: { date: 'day 8', n: '2' }, isBad: true });
 });
 
 test('a file that was taken away is not named', () => {

@@ -42,6 +42,31 @@ fn a_sound_store_is_clean_beside_its_writer_too() {
 }
 
 #[test]
+fn a_look_that_may_pause_sees_the_same_and_ends_when_it_is_told() {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    let dir = tempfile::tempdir().unwrap();
+    varied(dir.path());
+    let n_asked = Arc::new(AtomicU32::new(0));
+    let look = |asked_max: u32| {
+        n_asked.store(0, Ordering::Relaxed);
+        let n_asked = Arc::clone(&n_asked);
+        scrub_store(dir.path(), move || n_asked.fetch_add(1, Ordering::Relaxed) < asked_max).unwrap()
+    };
+    assert_eq!(look(u32::MAX), Some(report(dir.path())));
+    let n_all = n_asked.load(Ordering::Relaxed);
+    assert!(n_all > 3, "asked {n_all} times");
+    for asked_max in 0..n_all {
+        assert_eq!(look(asked_max), None, "ended after {asked_max} of {n_all}");
+        assert_eq!(n_asked.load(Ordering::Relaxed), asked_max + 1, "and at once");
+    }
+    tool(dir.path()).execute("UPDATE chunk SET to_us = to_us + 1 WHERE id = 1", []).unwrap();
+    let found = look(u32::MAX).unwrap();
+    assert_eq!((found.n_findings, found.findings), (1, report(dir.path()).findings));
+}
+
+#[test]
 fn every_kind_of_damage_is_found_and_named() {
     let flip = |table: &str, at: u32| {
         let (before, after) = (at - 1, at + 1);

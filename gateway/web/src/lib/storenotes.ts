@@ -18,7 +18,7 @@ export function storeNotes(
   number: (value: number, decimals: number) => string,
 ): StoreNote[] {
   if (store === null) return [];
-  const { disk, given_up: gone, mended } = store;
+  const { disk, given_up: gone, mended, looked } = store;
   const notes: StoreNote[] = [];
   const size = (bytes: number): string => number(bytes / MIB, bytes < 10 * MIB ? 1 : 0);
   const note = (id: string, args: Record<string, string>, isBad = false): void => {
@@ -26,6 +26,9 @@ export function storeNotes(
   };
   if (disk.state !== 'ok') note(`store-disk-${disk.state}`, { free: size(disk.free_bytes) }, true);
   if (gone?.over) note('store-over', { used: size(gone.used_bytes), allowed: size(gone.allowed_bytes) }, true);
+  if (looked && looked.damaged > 0) {
+    note('store-damaged', { date: date(looked.at), n: number(looked.damaged, 0) }, true);
+  }
   if (gone && gone.readings_before !== null) {
     note('store-gave-readings', { date: date(gone.at), before: date(gone.readings_before) });
   }

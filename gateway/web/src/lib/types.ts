@@ -126,6 +126,7 @@ export interface StoreHealth {
     over: boolean;
   } | null;
   mended: { at: number; lost: number; parts: string[]; file: string | null } | null;
+  looked: { at: number; readings: number; damaged: number; parts: string[] } | null;
 }
 
 export interface Overview {
