@@ -63,7 +63,7 @@ pub enum Action {
     /// Keep this over a restart, in place of what was kept of the farm.
     RememberFarm {
         /// Pauses of the whole farm.
-        farm: FarmState,
+        farm: Box<FarmState>,
     },
     /// Something about a pump or master valve.
     Pump(PumpAction),

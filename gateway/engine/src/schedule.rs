@@ -57,6 +57,8 @@ pub(crate) struct Round {
 /// What holds for all runs of a start.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Terms {
+    /// Its moment.
+    pub(crate) start_at: UnixMs,
     /// When its program starts next.
     pub(crate) next: Option<UnixMs>,
     /// When the program is to be finished.
@@ -73,6 +75,7 @@ impl Terms {
         Errand {
             program: program.clone(),
             from: run.from,
+            start_at: self.start_at,
             run_s,
             cycle: run.cycle,
             n_cycles: run.n_cycles,
@@ -160,6 +163,7 @@ impl Schedule {
                 due.control.busy_until = timeline.until();
                 let next = calendar.next_start(due.control.handled_until.unwrap_or(wall));
                 let terms = Terms {
+                    start_at: start.at,
                     next: next.map(|start| start.at),
                     finish_at: start.finish_at,
                     catch_up_ms: program.catch_up_ms(),
@@ -207,7 +211,7 @@ impl Schedule {
         }
         standing.control.busy_until = timeline.until();
         standing.control.n_runs = standing.control.n_runs.saturating_add(1);
-        let terms = Terms { next: None, finish_at: None, catch_up_ms: 0, by_hand: true };
+        let terms = Terms { start_at: wall, next: None, finish_at: None, catch_up_ms: 0, by_hand: true };
         let round = Some(Round::of(id, timeline, &terms));
         Ok(Decision { program: id.clone(), skipped: Vec::new(), round, control: standing.control.clone() })
     }

@@ -2,34 +2,34 @@
 
 use std::collections::BTreeMap;
 
-use giot_shared::time::MonoMs;
+use giot_shared::time::{MonoMs, UnixMs};
 
 use crate::ids::ProgramId;
 
 /// Zones by their places.
 #[derive(Debug, Default)]
 pub(crate) struct Turns {
-    /// With the program whose run it is, if it is one's.
-    running: BTreeMap<usize, Option<ProgramId>>,
-    /// Which program's run in a zone ended last, and when.
-    ended: BTreeMap<usize, (ProgramId, MonoMs)>,
+    /// With the program whose run it is, and its start, if it is one's.
+    running: BTreeMap<usize, Option<(ProgramId, UnixMs)>>,
+    /// Which program's run in a zone ended last, of which start, and when.
+    ended: BTreeMap<usize, (ProgramId, UnixMs, MonoMs)>,
     /// With the moment at which the run that they wait for leaves them their turn; `None`: when it has really ended.
     waiting: BTreeMap<usize, Option<MonoMs>>,
     is_over: bool,
 }
 
 impl Turns {
-    /// Notes that a run of a zone is under way, and of which program.
-    pub(crate) fn begin(&mut self, zone_idx: usize, program: Option<&ProgramId>) {
-        self.running.entry(zone_idx).or_insert_with(|| program.cloned());
+    /// Notes that a run of a zone is under way, and of which program's start.
+    pub(crate) fn begin(&mut self, zone_idx: usize, start: Option<(ProgramId, UnixMs)>) {
+        self.running.entry(zone_idx).or_insert(start);
     }
 
     /// Notes that no run of a zone is under way.
     pub(crate) fn end(&mut self, zone_idx: usize, now: MonoMs) {
-        let Some(program) = self.running.remove(&zone_idx) else { return };
+        let Some(start) = self.running.remove(&zone_idx) else { return };
         self.is_over = true;
-        if let Some(program) = program {
-            self.ended.insert(zone_idx, (program, now));
+        if let Some((program, start_at)) = start {
+            self.ended.insert(zone_idx, (program, start_at, now));
         }
     }
 
@@ -37,10 +37,19 @@ impl Turns {
         self.running.keys().copied()
     }
 
-    /// The zones in which a run of a program ended last, and when.
-    pub(crate) fn ended(&self, program: &ProgramId) -> impl Iterator<Item = (usize, MonoMs)> {
-        let of_program = self.ended.iter().filter(move |(_, (of, _))| of == program);
-        of_program.map(|(zone_idx, (_, at))| (*zone_idx, *at))
+    /// The zones in which a run of a program's start ended last, and when.
+    pub(crate) fn ended(
+        &self,
+        program: &ProgramId,
+        start_at: UnixMs,
+    ) -> impl Iterator<Item = (usize, MonoMs)> {
+        let of_start = self.ended.iter().filter(move |(_, (of, at, _))| of == program && *at == start_at);
+        of_start.map(|(zone_idx, (.., at))| (*zone_idx, *at))
+    }
+
+    /// The program's run that ended last in a zone: its program, its start, and when it ended.
+    pub(crate) fn ended_in(&self, zone_idx: usize) -> Option<&(ProgramId, UnixMs, MonoMs)> {
+        self.ended.get(&zone_idx)
     }
 
     /// A zone waits for the run of another, until a moment that may be over.

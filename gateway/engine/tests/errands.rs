@@ -414,3 +414,67 @@ fn the_end_of_a_pause_that_was_none_is_not_told() {
     wish(&mut field, ProgramWish::SuspendUntil(None));
     assert!(field.log.iter().any(|line| line.contains("program_resumed")), "{:?}", field.log);
 }
+
+/// The delay after a start's last run is none before the next start: here twenty minutes later, and its first run keeps its moment.
+#[test]
+fn a_delay_lies_between_the_runs_of_one_start() {
+    let mut plan = by_program(&[("z1", 5), ("z2", 5)]);
+    let program = plan.programs.values_mut().next().unwrap();
+    program.starts = [10, 30].map(|minute| at_hour(7, minute)).to_vec();
+    program.sequence.delay_s = 480;
+    plan.zones.values_mut().for_each(|zone| zone.min_off_s = 60);
+    let mut field = Field::new(plan);
+    field.wait_s(2 * HOUR_S);
+    let near = |opened: Vec<u64>, wanted: [u64; 2]| {
+        opened.len() == 2 && opened.iter().zip(wanted).all(|(at, wanted)| at.abs_diff(wanted) <= 10)
+    };
+    // The first start is over at 07:28.
+    assert!(near(field.seconds("open v1"), [600, 1800]), "{:?}", field.log);
+    assert!(near(field.seconds("open v2"), [600 + 780, 1800 + 780]), "{:?}", field.log);
+}
+
+/// A pause of a program is over before the second portions come: they are given.
+#[test]
+fn what_comes_after_the_pause_of_a_program_is_given() {
+    let mut plan = by_program(&[("z1", 30), ("z2", 10)]);
+    zone_of(&mut plan, "z1").cycle = Cycle::new(600_000, 1_800_000);
+    let mut field = Field::new(plan);
+    field.wait_s(600 + 120);
+    let until = after_s(&field, 900);
+    wish(&mut field, ProgramWish::SuspendUntil(until));
+    field.wait_s(4 * HOUR_S);
+    // The portion under way is finished, z2 would have begun in the pause.
+    assert_eq!(field.seconds("open v1").len(), 3, "{:?}", field.log);
+    assert!(!field.has("open v2"), "{:?}", field.log);
+    assert_eq!(field.seconds("z2 skipped: program_paused").len(), 1, "{:?}", field.log);
+    assert!(!field.has("z1 skipped: program_paused"), "{:?}", field.log);
+}
+
+/// A zone that was given a valve which its node does not have: the node says so, and nothing waits for a lease that nobody holds.
+#[test]
+fn a_valve_that_its_node_does_not_have_holds_nothing() {
+    let mut plan = by_program(&[("z2", 10), ("z1", 5)]);
+    plan.sources.entry("pump".parse().unwrap()).or_default().capacity = Some(LitresPerHour(1000));
+    for zone in plan.zones.values_mut() {
+        (zone.flow, zone.lease_s, zone.run_max_s) = (Some(LitresPerHour(1000)), 6000, 7200);
+    }
+    let mut wrong = plan.clone();
+    zone_of(&mut wrong, "z1").valve.node = node("elsewhere");
+    assert_eq!(wrong.check(), []);
+    let mut field = Field::new(plan.clone());
+    field.wait_s(60);
+    field.unknown.insert(node("elsewhere"));
+    field.feed(Input::Plan { version: 2, plan: &wrong });
+    field.wait_s(2 * HOUR_S);
+    assert!(field.has("z1 refused: command_refused"), "{:?}", field.log);
+    assert_eq!(field.seconds("open v2"), [600], "{:?}", field.log);
+    // The zone itself has a fault that names it, and the correction is in force at once.
+    assert_eq!(field.seconds("z1 fault: command_refused").len(), 1, "{:?}", field.log);
+    field.feed(Input::Plan { version: 3, plan: &plan });
+    assert_eq!(field.seconds("farm adjusted: farm_in_force").len(), 2, "{:?}", field.log);
+    field.feed(Input::ClearFault { zone: &zone("z1"), by: "Lan" });
+    field.wait_s(60);
+    field.start("z1", 600);
+    field.wait_s(30);
+    assert!(field.has("open v1"), "{:?}", field.log);
+}

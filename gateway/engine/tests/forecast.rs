@@ -215,12 +215,77 @@ fn a_day_without_room_is_told_before_it_begins() {
     field.log.clear();
     field.feed(Input::Plan { version: 3, plan: &plan });
     field.wait_s(600);
-    assert_eq!(
-        field.log.iter().filter(|line| line.contains("cannot_fit_today")).count(),
-        4,
-        "{:?}",
-        field.log
-    );
+    assert_eq!(n_told(&field), 4, "{:?}", field.log);
+    // The next one that lacks the same has nothing new to say, whatever else it changes.
+    let mut renamed = plan.clone();
+    zone_of(&mut renamed, "z1").min_off_s += 1;
+    field.feed(Input::Plan { version: 4, plan: &renamed });
+    field.wait_s(600);
+    assert_eq!(n_told(&field), 4, "{:?}", field.log);
+}
+
+/// Zones of which nothing is known yet, after a start or of a new plan, take no room: their nodes answer within seconds.
+#[test]
+fn zones_that_are_not_heard_of_yet_take_no_room() {
+    let mut plan = six_zones(7500, 8);
+    plan.programs.values_mut().for_each(|program| hours(program, 7, 8));
+    plan.zones.values_mut().for_each(|zone| zone.lease_s = 6000);
+    let mut field = Field::new(plan.clone());
+    let shorts = |field: &Field| {
+        let preview = field.engine().outlook(field.now()).unwrap().forecast(&plan, 1);
+        shortfalls(&preview, &plan.site()).len()
+    };
+    let nodes: Vec<_> = (1..=6).map(|n| farm::node(&format!("v{n}"))).collect();
+    field.deaf.extend(nodes);
+    field.restart();
+    assert_eq!(shorts(&field), 0, "before anybody has answered: {:?}", field.log);
+    field.wait_s(20);
+    field.deaf.clear();
+    field.wait_s(2 * HOUR_S);
+    assert!(!field.log.iter().any(|line| line.contains("cannot_fit_today")), "{:?}", field.log);
+    assert_eq!(openings(&field).len(), 6, "{:?}", field.log);
+}
+
+/// What is too long for its hours is not moved into the next night, whose start it would cost: it is left out, and told that day.
+#[test]
+fn what_its_hours_do_not_hold_costs_no_other_night() {
+    let mut plan = six_zones(30_000, 20);
+    plan.programs.clear();
+    let mut night =
+        Program { starts: vec![at_hour(22, 0)], ..program(&[("z1", 20), ("z2", 20), ("z3", 25)]) };
+    night.crossing = Crossing::Move;
+    hours(&mut night, 22, 23);
+    plan.programs.insert("night".parse().unwrap(), night);
+    let mut field = Field::new(plan.clone());
+    let (runs, skips) = promised(&plan, &field);
+    assert_eq!(runs.iter().map(|(zone, ..)| zone.as_str()).collect::<Vec<_>>(), ["z1", "z2"], "{runs:?}");
+    assert_eq!(skips, [("z3".to_owned(), "window_too_short")]);
+    field.wait_s(3 * 24 * HOUR_S);
+    let n_opened = |n: u32| field.seconds(&format!("open v{n}")).len();
+    assert_eq!([n_opened(1), n_opened(2), n_opened(3)], [3, 3, 0], "{:?}", field.log);
+    assert!(!field.has("farm skipped: program_busy"), "{:?}", field.log);
+    // At each midnight.
+    assert_eq!(field.seconds("z3 notified: cannot_fit_today").len(), 3, "{:?}", field.log);
+    assert!(!field.has("z1 notified: cannot_fit_today"), "{:?}", field.log);
+}
+
+/// Late runs keep the time between them, in the preview as in the field.
+#[test]
+fn late_runs_keep_their_delay_in_the_forecast_too() {
+    let mut plan = a_turn_that_is_late(0);
+    plan.programs.values_mut().for_each(|program| program.sequence.delay_s = 480);
+    let (field, skips) = check_kept(plan.clone(), 2 * HOUR_S);
+    assert_eq!(skips, []);
+    let apart_s = field.seconds("open v2")[0] - field.seconds("open v1")[0] - 20 * 60;
+    assert!((360..=490).contains(&apart_s), "{apart_s} s: {:?}", field.log);
+    // Also when it is asked between the two.
+    let mut field = Field::new(plan.clone());
+    field.wait_s(41 * 60);
+    let preview = field.engine().outlook(field.now()).unwrap().forecast(&plan, 1);
+    let second = preview.under_way.iter().flat_map(|rest| &rest.runs).find(|run| run.zone.as_str() == "z2");
+    let ahead_s = second.unwrap().from.since_ms(field.now().wall.unwrap()) / 1000;
+    field.wait_s(HOUR_S);
+    assert!((field.seconds("open v2")[0] - 41 * 60).abs_diff(ahead_s) <= 10, "{ahead_s}: {:?}", field.log);
 }
 
 /// Zone, seconds and litres that find no room in the first day, and the codes of all notes of its runs.

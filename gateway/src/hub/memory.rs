@@ -241,7 +241,7 @@ fn guards_from_json(text: &str) -> Option<GuardMemory> {
 
 fn errand_to_json(errand: &Errand) -> Value {
     json!({
-        "program": errand.program.to_string(), "from": errand.from.0, "run_s": errand.run_s,
+        "program": errand.program.to_string(), "from": errand.from.0, "start_at": errand.start_at.0, "run_s": errand.run_s,
         "cycle": errand.cycle, "n_cycles": errand.n_cycles, "by_hand": errand.by_hand,
         "volume_ml": errand.volume.map(|volume| volume.0), "latest": errand.latest.0,
         "finish_at": errand.finish_at.map(|at| at.0), "asked_by": errand.asked_by,
@@ -255,6 +255,8 @@ fn errand_from_json(value: &Value) -> Option<Errand> {
     Some(Errand {
         program: value.get("program")?.as_str()?.parse().ok()?,
         from,
+        // One from before it was kept counts as the first of its start.
+        start_at: unix("start_at").unwrap_or(from),
         run_s: number("run_s")?,
         cycle: number("cycle")?,
         n_cycles: number("n_cycles")?,
@@ -312,12 +314,16 @@ pub(super) fn farm_to_json(farm: &FarmState) -> String {
     let unix = |at: Option<UnixMs>| at.map(|at| at.0);
     let zones: Map<String, Value> =
         farm.zones_suspended_until.iter().map(|(zone, until)| (zone.to_string(), json!(until.0))).collect();
+    let short: Vec<Value> = (farm.day_short.iter())
+        .map(|((program, zone), short_s)| json!([program.to_string(), zone.to_string(), short_s]))
+        .collect();
     json!({
         "rain_delay_until": unix(farm.rain_delay_until),
         "suspended_until": unix(farm.suspended_until),
         "water_paused_until": unix(farm.water_paused_until),
         "zones_suspended_until": zones,
         "day_told": unix(farm.day_told),
+        "day_short": short,
     })
     .to_string()
 }
@@ -329,12 +335,21 @@ fn farm_from_json(text: &str) -> Option<FarmState> {
     let unix = |key: &str| value.get(key).and_then(Value::as_i64).map(UnixMs);
     let zones = value.get("zones_suspended_until")?.as_object()?;
     let zone = |(zone, until): (&String, &Value)| Some((zone.parse().ok()?, UnixMs(until.as_i64()?)));
+    let text = |value: &Value, idx: usize| value.get(idx).and_then(Value::as_str).map(str::to_owned);
+    let short = |value: &Value| {
+        let of = (text(value, 0)?.parse().ok()?, text(value, 1)?.parse().ok()?);
+        Some((of, value.get(2)?.as_u64()?))
+    };
+    // Only what was told: without it, it is told again.
+    let day_short = value.get("day_short").and_then(Value::as_array);
+    let day_short = day_short.into_iter().flatten().filter_map(short).collect();
     Some(FarmState {
         rain_delay_until: unix("rain_delay_until"),
         suspended_until: unix("suspended_until"),
         water_paused_until: unix("water_paused_until"),
         zones_suspended_until: zones.iter().map(zone).collect::<Option<_>>()?,
         day_told: unix("day_told"),
+        day_short,
         needs: BTreeMap::new(),
         lacks: BTreeMap::new(),
     })
@@ -383,6 +398,7 @@ mod tests {
         let errand = Errand {
             program: "dem".parse().expect("a name"),
             from: UnixMs(1_700_000_000_000),
+            start_at: UnixMs(1_699_999_000_000),
             run_s: 600,
             cycle: 2,
             n_cycles: 3,
@@ -448,6 +464,10 @@ mod tests {
             water_paused_until: Some(UnixMs(8)),
             zones_suspended_until: [("a".parse().expect("a name"), UnixMs(9))].into(),
             day_told: Some(UnixMs(10)),
+            day_short: BTreeMap::from([(
+                ("dem".parse().expect("a name"), "a".parse().expect("a name")),
+                600,
+            )]),
             needs: BTreeMap::new(),
             lacks: BTreeMap::new(),
         };

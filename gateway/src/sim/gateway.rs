@@ -286,8 +286,8 @@ impl World {
                     self.keep(Row::Program(program, control));
                 }
                 Action::RememberFarm { farm } => {
-                    self.gateway.paused = farm.clone();
-                    self.keep(Row::Farm(farm));
+                    self.gateway.paused = (*farm).clone();
+                    self.keep(Row::Farm(*farm));
                 }
                 Action::RememberGuards { memory } => {
                     self.call_for_sources(&memory);

@@ -3,7 +3,7 @@
 //!
 //! Bounded: one forecast of two days a day.
 
-use giot_shared::time::UnixMs;
+use giot_shared::time::{MonoMs, UnixMs};
 
 use super::Engine;
 use crate::Now;
@@ -14,18 +14,30 @@ use crate::program::{Control, Date, FarmState};
 use crate::reason::Reason;
 use crate::zone::{Phase, Zone, is_ad_hoc};
 
+/// So much more must be missing by another plan than was told to be told again, s.
+const SHORT_S_MIN: u64 = 60;
+
+/// Within so long a node that is there has said that its valve is closed, ms.
+const ANSWER_MS: u64 = 2 * 60_000;
+
 impl Engine {
     /// The first day of a start, or of a plan: a day of which nobody was told, because nothing ran at its beginning or had
-    /// the time, is told of now; a new plan is told of at once.
+    /// the time, is told of now; of a new plan is told at once what it lacks more than the one before.
     pub(super) fn begin_days(&mut self, now: Now, is_new_plan: bool) {
+        let told_before = self.schedule.farm.day_told;
         if is_new_plan {
             self.schedule.farm.day_told = None;
         }
-        self.begin_day(now);
+        self.tell_of_day(now, told_before);
     }
 
     /// Tells of a day that has begun, once.
     pub(super) fn begin_day(&mut self, now: Now) {
+        self.tell_of_day(now, self.schedule.farm.day_told);
+    }
+
+    /// The same; `told_before`: when a day was last told of, also by another plan.
+    fn tell_of_day(&mut self, now: Now, told_before: Option<UnixMs>) {
         let told = self.schedule.farm.day_told;
         if self.day_at.is_some_and(|at| now.mono < at) && told.is_some() {
             return;
@@ -43,9 +55,13 @@ impl Engine {
         let is_told = told.is_some_and(|told| (today..=next).contains(&Date::of(told, utc_offset_min)));
         if !is_told {
             self.schedule.farm.day_told = Some(wall);
+            let is_same_day = told_before.is_some_and(|told| Date::of(told, utc_offset_min) == today);
+            if !is_same_day {
+                self.schedule.farm.day_short.clear();
+            }
             if !self.out.rules.programs.is_empty() {
-                self.out.actions.push_back(Action::RememberFarm { farm: self.schedule.farm.clone() });
                 self.tell_day(now, tomorrow);
+                self.out.actions.push_back(Action::RememberFarm { farm: Box::new(self.schedule.farm.clone()) });
             }
         }
     }
@@ -64,12 +80,22 @@ impl Engine {
         };
         // Rain passes out of its span; nobody knows how long any other weather lasts.
         let rain_until = self.guards.rain_until().map(|at| wall.plus_ms(at.since_ms(now.mono)));
-        let stand = |zone: &Zone| {
+        let dated = |at: MonoMs| {
+            if at > now.mono {
+                wall.plus_ms(at.since_ms(now.mono))
+            } else {
+                wall.minus_ms(now.mono.since_ms(at))
+            }
+        };
+        let stand = |(idx, zone): (usize, &Zone)| {
             let held_until = match &zone.phase {
                 Phase::Closed => None,
                 Phase::Opening(opening) => Some(opening.run.ends_at()),
                 Phase::Open(watering) => Some(watering.run.ends_at()),
-                Phase::Closing(closing) => Some(closing.over_at()),
+                Phase::Closing(closing) => Some(match zone.is_online() {
+                    Some(false) => closing.over_at(),
+                    _ => closing.over_at().min(now.mono.plus_ms(ANSWER_MS)),
+                }),
                 Phase::Local(local) => Some(local.until),
             };
             let held_until = held_until.map(|at| wall.plus_ms(at.since_ms(now.mono)));
@@ -82,13 +108,15 @@ impl Engine {
                 let until = rain_until.filter(|_| matches!(reason, Reason::Rained { .. }));
                 (reason, until)
             });
-            (zone.desk.id.clone(), Stand { held_until, open, weather, ..stand })
+            let ended = self.turns.ended_in(idx);
+            let ended = ended.map(|(program, start_at, at)| (program.clone(), *start_at, dated(*at)));
+            (zone.desk.id.clone(), Stand { held_until, open, ended, weather, ..stand })
         };
         Some(Outlook {
             from: wall,
             controls: self.program_ids().filter_map(control).collect(),
             farm: FarmState { needs: self.needs(now), ..self.farm_state() },
-            stands: self.zones.iter().map(stand).collect(),
+            stands: self.zones.iter().enumerate().map(stand).collect(),
             rests: self.pumps.rests(now, wall),
         })
     }
@@ -98,9 +126,16 @@ impl Engine {
         let network = self.network.emptied();
         let preview = outlook.play(&self.out.rules, network, self.out.timing.patience_s, 1);
         let short = shortfalls(&preview, &self.out.rules.site);
+        let before = std::mem::take(&mut self.schedule.farm.day_short);
         for Shortfall { program, zone, short_s, short_l, .. } in
             short.into_iter().filter(|short| short.day < tomorrow)
         {
+            let of = (program.clone(), zone.clone());
+            let told_s = before.get(&of).copied();
+            self.schedule.farm.day_short.insert(of, short_s);
+            if told_s.is_some_and(|told_s| short_s <= told_s.saturating_add(SHORT_S_MIN)) {
+                continue;
+            }
             let short_l = short_l.unwrap_or(0);
             let reason = Reason::CannotFitToday { program: program.clone(), short_s, short_l };
             self.tell(now, Some(zone), Event::Notified, By::Program(program), reason);

@@ -617,7 +617,7 @@ impl Engine {
         let Some(zone) = self.zones.get(idx) else { return };
         self.network.set_held(idx, zone.holds_source());
         match zone.run() {
-            Some(run) => self.turns.begin(idx, run.kind.program()),
+            Some(_) => self.turns.begin(idx, zone.start_of_run()),
             None => self.turns.end(idx, self.last_mono),
         }
     }
@@ -645,7 +645,7 @@ impl Engine {
 
     /// Whose turn it still is, and until when, where a program waters the zones of one group one after another: pumps, pipes and
     /// pauses may make a run later than its program has planned it. Runs that are meant to overlap do so at its end, and those
-    /// that are meant to be apart wait for as long after it.
+    /// of one start that are meant to be apart wait for as long after it.
     fn other_turn(&self, idx: usize, now: Now, kind: &RunKind) -> Option<(Reason, MonoMs)> {
         let id = kind.program()?;
         let sequence = &self.out.rules.programs.get(id)?.sequence;
@@ -661,7 +661,9 @@ impl Engine {
         // What overlaps goes on at its moment; what runs on beyond its end is waited for all the same.
         let is_awaited = |until: MonoMs| overlap_ms == 0 || until > now.mono;
         let until_end = until_end.filter(|(_, until)| is_awaited(*until));
-        let ended = self.turns.ended(id).filter(|(other, _)| is_other(*other));
+        let start_at = self.zones.get(idx)?.start_waiting(id);
+        let ended = start_at.into_iter().flat_map(|start_at| self.turns.ended(id, start_at));
+        let ended = ended.filter(|(other, _)| is_other(*other));
         let until_delay = ended.filter_map(|(other, at)| {
             let zone = self.zones.get(other)?;
             Some((zone, at.plus_ms(sequence.delay_after_ms(&zone.desk.id))))

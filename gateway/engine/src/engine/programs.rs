@@ -92,6 +92,10 @@ impl Engine {
             reason,
             Reason::ProgramStop { .. } | Reason::ProgramSwitchedOff { .. } | Reason::ProgramPaused { .. }
         );
+        // Of a pause, what comes before its end.
+        let before = if let ProgramWish::SuspendUntil(until) = wish { until } else { None };
+        let goes_on =
+            before.is_some_and(|before| self.zones.iter().any(|zone| zone.has_errand_from(id, before)));
         let was = self.schedule.view(id).map(|(control, ..)| control);
         let is_paused = |was: &Control| remaining_s(was.suspended_until, now) > 0;
         if matches!(reason, Reason::ProgramResumed { .. }) && was.is_some_and(|was| !is_paused(was)) {
@@ -107,7 +111,7 @@ impl Engine {
                 ProgramWish::Adjust(percent) => control.adjust = percent,
                 ProgramWish::SuspendUntil(until) => control.suspended_until = until,
             }
-            control.busy_until = control.busy_until.filter(|_| !is_over);
+            control.busy_until = control.busy_until.filter(|_| !is_over || goes_on);
         });
         let Some(control) = control else {
             self.tell_farm(now, Event::Refused, Reason::UnknownProgram { program: id.clone() }, by);
@@ -121,7 +125,7 @@ impl Engine {
                 if wish == ProgramWish::Stop {
                     zone.stop_program(turn, id, by);
                 } else {
-                    zone.leave_out(turn, id, &reason, by);
+                    zone.leave_out(turn, id, before, &reason, by);
                 }
             });
         }
@@ -170,7 +174,7 @@ impl Engine {
             Some(reason) => self.tell_farm(now, Event::Adjusted, reason, by),
             None => self.tell_pause_end(now, None, before, ended, by),
         }
-        self.out.actions.push_back(Action::RememberFarm { farm: self.schedule.farm.clone() });
+        self.out.actions.push_back(Action::RememberFarm { farm: Box::new(self.schedule.farm.clone()) });
         self.tell_suspensions(now);
     }
 
@@ -229,7 +233,7 @@ impl Engine {
                 self.tell_pause_end(now, Some(zone.clone()), before, Reason::ZonePauseEnded {}, by);
             }
         }
-        self.out.actions.push_back(Action::RememberFarm { farm: self.schedule.farm.clone() });
+        self.out.actions.push_back(Action::RememberFarm { farm: Box::new(self.schedule.farm.clone()) });
         self.tell_suspensions(now);
     }
 

@@ -67,6 +67,10 @@ pub(crate) struct Stand {
     pub(crate) held_until: Option<UnixMs>,
     /// The program's run that is open, and since when.
     pub(crate) open: Option<(ProgramId, UnixMs)>,
+    /// The program's run that ended last: its program, its start, and when it ended.
+    pub(crate) ended: Option<(ProgramId, UnixMs, UnixMs)>,
+    /// The program whose run holds it, and its start.
+    pub(crate) turn: Option<(ProgramId, UnixMs)>,
     /// What waits for it.
     pub(crate) errands: Vec<Errand>,
     /// When it last closed.
@@ -141,8 +145,10 @@ struct Line {
     held_until: Option<UnixMs>,
     closed_at: Option<UnixMs>,
     was_set: bool,
-    /// The program whose run holds it.
-    turn: Option<ProgramId>,
+    /// The program whose run holds it, and its start.
+    turn: Option<(ProgramId, UnixMs)>,
+    /// The program's run that ended last: its program, its start, and when it ended.
+    ended: Option<(ProgramId, UnixMs, UnixMs)>,
     /// The deadline of its first job while that waits for room.
     deadline: Option<UnixMs>,
 }
@@ -249,7 +255,8 @@ impl<'a> Play<'a> {
         }
         let Some(line) = self.lines.get_mut(zone_idx) else { return };
         line.held_until = held_until;
-        line.turn = open.as_ref().map(|(program, _)| program.clone());
+        line.turn.clone_from(&stand.turn);
+        line.ended.clone_from(&stand.ended);
         self.network.set_held(zone_idx, held_until.is_some());
         if held_until.is_some() {
             self.running.insert(zone_idx);
@@ -329,6 +336,7 @@ impl<'a> Play<'a> {
             preview.starts.iter().enumerate().rev()
         {
             let terms = Terms {
+                start_at: start.at,
                 next: next_of.insert(program, start.at),
                 finish_at: start.finish_at,
                 catch_up_ms: self.rules.programs.get(program).map_or(0, Program::catch_up_ms),
@@ -378,8 +386,11 @@ impl<'a> Play<'a> {
                 return;
             }
             line.held_until = None;
-            line.was_set = line.turn.take().is_some_and(|program| is_ad_hoc(&program));
+            let turn = line.turn.take();
+            line.was_set = turn.as_ref().is_some_and(|(program, _)| is_ad_hoc(program));
             line.closed_at = Some(held_until);
+            line.ended =
+                turn.map(|(program, start_at)| (program, start_at, held_until)).or(line.ended.take());
             self.running.remove(&zone_idx);
             self.network.set_held(zone_idx, false);
             self.rests.close(zone_idx, at);
@@ -476,13 +487,21 @@ impl<'a> Play<'a> {
         let group_of = |idx: usize| {
             Some(self.rules.site.zones.get(*self.ids.get(idx)?)?.group).filter(Group::is_in_turn)
         };
-        let program = &self.lines.get(zone_idx)?.jobs.front()?.errand.program;
-        let overlap_ms = self.rules.programs.get(program)?.sequence.overlap_ms();
+        let Errand { program, start_at, .. } = &self.lines.get(zone_idx)?.jobs.front()?.errand;
+        let sequence = &self.rules.programs.get(program)?.sequence;
         let group = group_of(zone_idx)?;
-        let others = self.running.iter().filter(|other| group_of(**other) == Some(group));
-        let lines = others.filter_map(|other| self.lines.get(*other));
-        let turns = lines.filter(|line| line.turn.as_ref() == Some(program));
-        turns.filter_map(|line| line.held_until).max().map(|until| until.minus_ms(overlap_ms))
+        let is_other = |other: &usize| *other != zone_idx && group_of(*other) == Some(group);
+        let running = self.running.iter().filter(|other| is_other(other));
+        let lines = running.filter_map(|other| self.lines.get(*other));
+        let turns = lines.filter(|line| line.turn.as_ref().is_some_and(|(of, _)| of == program));
+        let until_end = turns.filter_map(|line| Some(line.held_until?.minus_ms(sequence.overlap_ms())));
+        let delay = |zone: &ZoneId| {
+            let other = self.ids.binary_search(&zone).ok().filter(is_other)?;
+            let (of, of_start, at) = self.lines.get(other)?.ended.as_ref()?;
+            (of == program && of_start == start_at).then(|| at.plus_ms(sequence.delay_after_ms(zone)))
+        };
+        let until_delay = sequence.steps.iter().filter_map(|step| delay(&step.zone));
+        until_end.chain(until_delay).max()
     }
 
     fn begin(&mut self, zone_idx: usize, at: UnixMs, is_handed_over: bool) {
@@ -494,7 +513,7 @@ impl<'a> Play<'a> {
         let run_ms = u64::from(run_s) * 1000;
         let until = at.plus_ms(run_ms);
         if let Some(Job { of, errand }) = line.jobs.pop_front() {
-            line.turn = Some(errand.program);
+            line.turn = Some((errand.program, errand.start_at));
             self.running.insert(zone_idx);
             self.fates.insert(of, Fate::Given { from: at, run_ms });
         }

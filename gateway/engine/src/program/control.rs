@@ -10,7 +10,7 @@ use giot_shared::time::UnixMs;
 use super::civil::Date;
 use super::refill::Lacks;
 use super::start::Start;
-use crate::ids::ZoneId;
+use crate::ids::{ProgramId, ZoneId};
 use crate::reason::Reason;
 
 /// Largest percentage of an adjustment, and largest level of all together: as controllers of the trade allow.
@@ -79,6 +79,8 @@ pub struct FarmState {
     pub zones_suspended_until: BTreeMap<ZoneId, UnixMs>,
     /// Of that moment's civil day people were last told what finds no room.
     pub day_told: Option<UnixMs>,
+    /// How much of that day's water was told to find no room, by program and zone, s.
+    pub day_short: BTreeMap<(ProgramId, ZoneId), u64>,
     /// How much each zone needs water, in any unit, more is drier; a zone that is missing needs none.
     pub needs: BTreeMap<ZoneId, u32>,
     /// What each zone's soil lacks; nothing is known of a zone that is missing.

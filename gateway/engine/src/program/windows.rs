@@ -48,7 +48,8 @@ pub enum Crossing {
     /// It ends when the window does, what is lost is lost.
     #[default]
     Cut,
-    /// It waits for the first window that holds it as a whole, up to [`WAIT_MS_MAX`].
+    /// It waits for the first window that holds it as a whole, up to [`WAIT_MS_MAX`], and is left out where it would last into its
+    /// program's next start.
     Move,
     /// It is left out.
     Skip,

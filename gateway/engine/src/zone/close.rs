@@ -289,6 +289,11 @@ impl Zone {
         closing.flight.as_ref().filter(|_| is_open && self.is_online != Some(false))?.certain_until()
     }
 
+    /// Whether its node is there, as far as is known.
+    pub(crate) fn is_online(&self) -> Option<bool> {
+        self.is_online
+    }
+
     pub(crate) fn is_closing(&self) -> bool {
         matches!(self.phase, Phase::Closing(_))
     }
@@ -394,7 +399,15 @@ impl Zone {
             return;
         }
         let name = closing.name;
+        // A node that has no such valve holds none open. Of one that was open before it may have lost the settings.
+        let is_none = refusal == RefusalReason::UnknownValve
+            && closing.is_after_start
+            && !closing.is_seen_open
+            && !closing.is_wet;
         self.desk.tell(turn, Event::Refused, By::Node, Reason::CommandRefused { refusal }, name);
+        if is_none {
+            self.finish(turn);
+        }
     }
 
     fn open_refused_while_closing(

@@ -83,6 +83,8 @@ pub struct Errand {
     pub program: ProgramId,
     /// Its moment.
     pub from: UnixMs,
+    /// The moment of the start to which it belongs.
+    pub start_at: UnixMs,
     /// How long it is to be, seconds.
     pub run_s: u32,
     /// Which portion of the step's run it is, from 1.
@@ -140,6 +142,7 @@ impl Errand {
         Self {
             program: ad_hoc(set),
             from,
+            start_at: from,
             run_s,
             cycle: 1,
             n_cycles: 1,
@@ -218,6 +221,18 @@ impl Zone {
         self.run().is_some_and(|run| run.kind.program() == Some(program))
     }
 
+    /// Which start of a program the run under way belongs to, if it is one's.
+    pub(crate) fn start_of_run(&self) -> Option<(ProgramId, UnixMs)> {
+        let program = self.run()?.kind.program()?;
+        let errand = &self.memory.run.as_ref()?.errand;
+        (errand.program == *program).then(|| (program.clone(), errand.start_at))
+    }
+
+    /// Which start of a program the run belongs to that waits first.
+    pub(crate) fn start_waiting(&self, program: &ProgramId) -> Option<UnixMs> {
+        self.memory.errands.iter().find(|errand| errand.program == *program).map(|errand| errand.start_at)
+    }
+
     /// Takes errands, in the order of their moments.
     pub(crate) fn add_errands(&mut self, errands: Vec<Errand>) {
         self.memory.errands.extend(errands);
@@ -244,6 +259,17 @@ impl Zone {
             self.memory.errands.sort_by_key(|errand| errand.from);
             self.is_memory_changed = true;
         }
+    }
+
+    /// Takes out a program's errands whose moments come at or after a moment.
+    pub(super) fn take_errands_from(&mut self, program: &ProgramId, at: UnixMs) -> Vec<Errand> {
+        let is_later = |errand: &mut Errand| errand.program == *program && errand.from >= at;
+        self.memory.errands.extract_if(.., is_later).collect()
+    }
+
+    /// Whether a program wants something here at or after a moment.
+    pub(crate) fn has_errand_from(&self, program: &ProgramId, at: UnixMs) -> bool {
+        self.memory.errands.iter().any(|errand| errand.program == *program && errand.from >= at)
     }
 
     /// Forgets the errands that a person's word ends: all, or those of one program; with them the rest of a run whose valve is
@@ -401,6 +427,8 @@ impl Zone {
         Stand {
             held_until: None,
             open: None,
+            turn: self.start_of_run(),
+            ended: None,
             errands: self.memory.errands.clone(),
             closed_at: self.memory.last_closed_at.filter(|at| *at <= wall).max(rested_from),
             was_set: self.memory.last_was_set,

@@ -25,6 +25,7 @@
 //! | tank, fault of a source (leak, burst, pressure) | no | no | no | no |
 //! | test of a source's zones one by one after it gave too much | no | no | no | no |
 
+use giot_shared::time::UnixMs;
 use giot_shared::units::Millilitres;
 
 use super::open::Run;
@@ -168,12 +169,22 @@ impl Zone {
         self.skip_told(reason);
     }
 
-    /// A person ends what a program still wants here; what runs is finished, and not made up for when it is interrupted.
-    pub(crate) fn leave_out(&mut self, turn: &mut Turn<'_>, program: &ProgramId, reason: &Reason, by: &str) {
+    /// A person ends what a program still wants here before a moment, or at all; what runs is finished, and not made up for when it
+    /// is interrupted.
+    pub(crate) fn leave_out(
+        &mut self,
+        turn: &mut Turn<'_>,
+        program: &ProgramId,
+        before: Option<UnixMs>,
+        reason: &Reason,
+        by: &str,
+    ) {
         if self.is_run_of(program) {
             self.is_memory_changed |= self.memory.run.take().is_some();
         }
+        let later = before.map(|before| self.take_errands_from(program, before)).unwrap_or_default();
         self.give_up_errands(turn, Some(program), reason, &By::Person(by.to_owned()));
+        self.add_errands(later);
     }
 
     /// A person stops what a program does here.

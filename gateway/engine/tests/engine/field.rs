@@ -234,7 +234,7 @@ impl Field {
                 Action::RememberProgram { program, control } => {
                     self.memory.programs.insert(program, control);
                 }
-                Action::RememberFarm { farm } => self.memory.farm = farm,
+                Action::RememberFarm { farm } => self.memory.farm = *farm,
                 Action::RememberGuards { memory } => self.memory.guards = memory,
                 Action::Pump(PumpAction::Remember { source, memory }) => {
                     self.memory.sources.insert(source, memory);

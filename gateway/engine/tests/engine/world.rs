@@ -516,7 +516,7 @@ impl World {
                 Action::RememberProgram { program, control } => {
                     self.memory.programs.insert(program, control);
                 }
-                Action::RememberFarm { farm } => self.memory.farm = farm,
+                Action::RememberFarm { farm } => self.memory.farm = *farm,
                 Action::Pump(action) => self.obey_for_pump(action),
                 Action::RememberGuards { memory } => self.memory.guards = memory,
             }

@@ -21,6 +21,7 @@ use super::refill::Lacks;
 use super::site::Site;
 use super::start::{Anchor, Cause, Start};
 use super::timeline::{Bars, Conditions, Scale, Timeline, timeline};
+use super::windows::Crossing;
 use crate::plan::DAY_MS;
 use crate::reason::Reason;
 
@@ -175,8 +176,11 @@ impl<'a> Calendar<'a> {
     fn bars(self, start: &Start, begin: UnixMs) -> Bars<'a> {
         let a_day_later = begin.plus_ms(DAY_MS.unsigned_abs());
         // Without hours nothing waits for them.
-        let next = || self.starts(start.at.max(begin).plus_ms(1), a_day_later).next().map(|next| next.at);
-        let ends_by = self.has_hours().then(next).flatten().unwrap_or(a_day_later);
+        // What is moved may begin a day later, and must not meet the next start either.
+        let is_moved = self.program.crossing == Crossing::Move;
+        let at_last = if is_moved { a_day_later.plus_ms(DAY_MS.unsigned_abs()) } else { a_day_later };
+        let next = || self.starts(start.at.max(begin).plus_ms(1), at_last).next().map(|next| next.at);
+        let ends_by = self.has_hours().then(next).flatten().unwrap_or(at_last);
         Bars {
             windows: &self.program.windows,
             crossing: self.program.crossing,

@@ -432,11 +432,11 @@ impl<'a> Planner<'a> {
         };
         let mut fitted = self.fit_hours(&bars, turn.facts, at, run_ms, hours)?;
         let least_ms = turn.facts.limits.skip_below_ms.max(1);
-        hours.has_waited |= fitted.from > ready_at && bars.crossing != Crossing::Move;
+        hours.has_waited |= fitted.from > ready_at;
         let room_ms = bars.ends_by.since_ms(fitted.from);
         if hours.has_waited && fitted.run_ms > room_ms {
             let wanted_s = run_ms / 1000;
-            if room_ms < least_ms || bars.crossing == Crossing::Skip {
+            if room_ms < least_ms || bars.crossing != Crossing::Cut {
                 return Err(Reason::WindowTooShort { wanted_s });
             }
             fitted.run_ms = room_ms;
