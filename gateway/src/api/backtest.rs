@@ -46,8 +46,9 @@ pub(crate) async fn zone_backtest(
     let zone = zones::zone(&api, &id)?;
     let plan = &api.settings().plan;
     let now = api.clock.wall_unchecked();
-    let day = |text: &str| day_of(text, now, plan.utc_offset_min).map_err(Problem::bad_request);
-    let (first, last) = (day(&query.from)?, day(&query.to)?);
+    let day =
+        |field: &str, text: &str| day_of(field, text, now, plan.utc_offset_min).map_err(Problem::bad_request);
+    let (first, last) = (day("from", &query.from)?, day("to", &query.to)?);
     if first > last || last.days_since(first) >= DAYS_MAX {
         return Err(Problem::bad_request(format!(
             "from, to: the earlier day first, at most {DAYS_MAX} days"

@@ -109,7 +109,7 @@ pub(crate) async fn why(
     let zone = zones::zone(&api, &id)?;
     let view = api.view.borrow().clone();
     let utc_offset_min = api.settings().plan.utc_offset_min;
-    let day = day_of(query.day.as_deref().unwrap_or("today"), view.now, utc_offset_min)
+    let day = day_of("day", query.day.as_deref().unwrap_or("today"), view.now, utc_offset_min)
         .map_err(Problem::bad_request)?;
     let present = view.zones.iter().find(|shown| shown.zone == zone).map(|shown| shown.state.clone());
     let (settings, words) = (api.settings(), api.words.clone());

@@ -75,9 +75,10 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     });
     let program = program.transpose()?;
     let now = UnixMs(Clock::system(None).wall_unchecked().0);
-    let day =
-        |text: &str| day_of(text, now, plan.utc_offset_min).map_err(|error| UsageError(format!("--{error}")));
-    let (first, last) = (day(&args.from)?, day(&args.to)?);
+    let day = |field: &str, text: &str| {
+        day_of(field, text, now, plan.utc_offset_min).map_err(|error| UsageError(format!("--{error}")))
+    };
+    let (first, last) = (day("from", &args.from)?, day("to", &args.to)?);
     if first > last || last.days_since(first) >= DAYS_MAX {
         return Err(UsageError(format!(
             "--from, --to: from the earlier day to the later, at most {DAYS_MAX} days"

@@ -53,7 +53,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
         })
     })?;
     let now = UnixMs(Clock::system(None).wall_unchecked().0);
-    let day = day_of(&args.day, now, settings.plan.utc_offset_min)
+    let day = day_of("day", &args.day, now, settings.plan.utc_offset_min)
         .map_err(|error| UsageError(format!("--{error}")))?;
     let reader = Reader::open(&args.data.data)?;
     let facts = gather(&reader, &settings, &zone, day, now, None)?;

@@ -197,8 +197,8 @@ pub fn span_of(
     utc_offset_min: i32,
 ) -> Result<(UnixMs, UnixMs), String> {
     let Some((from, to)) = days else { return Ok((now.minus_ms(last_ms), now)) };
-    let day = |text: &str| day_of(text, now, utc_offset_min);
-    let (first, last) = (day(from)?, day(to)?);
+    let day = |field: &str, text: &str| day_of(field, text, now, utc_offset_min);
+    let (first, last) = (day("from", from)?, day("to", to)?);
     let from = first.begins_at(utc_offset_min);
     if first > last || from >= now {
         return Err("from, to: from the earlier day to the later, and not from a day to come".to_owned());
@@ -245,7 +245,7 @@ mod tests {
     fn days_of_a_past_season_can_be_named() {
         let now = UnixMs(1_790_000_000_000);
         let of = |from, to| span_of(Some((from, to)), 0, now, 420);
-        let day = |text| day_of(text, now, 420).unwrap().begins_at(420);
+        let day = |text| day_of("from", text, now, 420).unwrap().begins_at(420);
         assert_eq!(of("2022-06-01", "2022-08-31"), Ok((day("2022-06-01"), day("2022-09-01"))));
         assert_eq!(
             of("yesterday", "today"),

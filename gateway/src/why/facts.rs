@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use anyhow::Context;
-use giot_engine::program::Date;
+use giot_engine::program::{Date, YEAR_MAX, YEAR_MIN};
 use giot_engine::{Event, ZoneId, ZonePlan, ZoneState};
 use giot_shared::time::UnixMs;
 
@@ -31,11 +31,11 @@ const FOR_ALL: [&str; 7] = [
 
 const HOUR_US: i64 = 3_600_000_000;
 
-/// The day that a person means: `today`, `yesterday`, or a date such as 2026-03-01.
+/// The day that a person means in a field: `today`, `yesterday`, or a date such as 2026-03-01.
 ///
 /// # Errors
-/// With what would be right.
-pub fn day_of(text: &str, now: UnixMs, utc_offset_min: i32) -> Result<Date, String> {
+/// With the field and what would be right.
+pub fn day_of(field: &str, text: &str, now: UnixMs, utc_offset_min: i32) -> Result<Date, String> {
     let today = Date::of(now, utc_offset_min);
     match text {
         "today" => return Ok(today),
@@ -48,7 +48,11 @@ pub fn day_of(text: &str, now: UnixMs, utc_offset_min: i32) -> Result<Date, Stri
         let is_plain = year.len() == 4 && month.len() == 2 && day.len() == 2 && parts.next().is_none();
         is_plain.then(|| Date::new(year.parse().ok()?, month.parse().ok()?, day.parse().ok()?)).flatten()
     })();
-    parsed.ok_or_else(|| "day: today, yesterday or a date such as 2026-03-01".to_owned())
+    parsed.ok_or_else(|| {
+        format!(
+            "{field}: {text:?} is no day of the years {YEAR_MIN} to {YEAR_MAX}; today, yesterday or a date such as 2026-03-01"
+        )
+    })
 }
 
 /// Gathers what is known. `present`: the engine's state of the zone, where there is one and the day is today.

@@ -290,7 +290,7 @@ fn a_code_of_a_newer_version_shows_itself() {
 #[test]
 fn days_are_named() {
     let now = UnixMs(at(30));
-    let check = |text, want| assert_eq!(day_of(text, now, OFFSET_MIN).ok(), want, "{text}");
+    let check = |text, want| assert_eq!(day_of("day", text, now, OFFSET_MIN).ok(), want, "{text}");
     check("today", Some(day()));
     check("yesterday", Some(day().plus_days(-1)));
     check("2026-02-28", Date::new(2026, 2, 28));

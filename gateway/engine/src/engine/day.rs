@@ -61,7 +61,9 @@ impl Engine {
             }
             if !self.out.rules.programs.is_empty() {
                 self.tell_day(now, tomorrow);
-                self.out.actions.push_back(Action::RememberFarm { farm: Box::new(self.schedule.farm.clone()) });
+                self.out
+                    .actions
+                    .push_back(Action::RememberFarm { farm: Box::new(self.schedule.farm.clone()) });
             }
         }
     }
