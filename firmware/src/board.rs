@@ -53,6 +53,12 @@ pub trait Board {
         true
     }
 
+    /// Switches the supply of the probes on the RS485 line. It is off after every reset and in deep sleep, by the board's own wiring. A
+    /// board without such a switch refuses an installation that wants one, and is told only to switch off, at the end.
+    fn power_probes(&mut self, on: bool) {
+        let _stays = on;
+    }
+
     /// Reads supply and radio.
     fn read_vitals(&mut self) -> impl Future<Output = Vitals>;
 
@@ -72,7 +78,7 @@ pub trait Board {
 
 /// The probes of a board.
 pub trait Probes {
-    /// Reads a probe, warm-up included. The node obeys orders meanwhile, and takes no notice of this while it drives a valve; nothing else
+    /// Reads a probe; the warm-up of one that the board powers for itself is included. The node obeys orders meanwhile, and takes no notice of this while it drives a valve; nothing else
     /// is read before the end. Must come to one: a read that hangs ends in a reset.
     fn read_probe(&mut self, probe: ProbeId) -> impl Future<Output = Result<Sample, ProbeFault>>;
 }

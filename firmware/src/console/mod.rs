@@ -303,7 +303,7 @@ const HELP: [&str; 16] = [
     "broker ADDRESS:PORT        where the gateway's broker is",
     "wifi SSID PASSWORD         for boards with a radio",
     "set WORD VALUE             words: broker prefix network wifi_ssid wifi_password baud parity meter supply",
-    "                           battery sleep health_s valve.N probe.N curve.N",
+    "                           battery sleep health_s probe_warm_ms valve.N probe.N curve.N",
     "set valve.0 relay,7200,600",
     "set probe.0 soil_moisture,modbus:1:A,600,60,0",
     "scan                       who is on the RS485 line (after `setup`)",

@@ -11,6 +11,7 @@
 
 mod change;
 mod orders;
+mod rail;
 mod rest;
 mod schedule;
 mod valves;
@@ -33,6 +34,7 @@ use giot_shared::wire::{
     Answer, Body, EndedEpoch, Health, Hello, ResetCause, Settings, SettingsEvent, VALVES_MAX,
 };
 use orders::Bucket;
+use rail::Rail;
 use schedule::Schedule;
 use valves::{Move, Pending};
 
@@ -94,6 +96,8 @@ pub enum Action {
     Change(Settings),
     /// Keep what became of the settings on trial, then tell [`Node::handle_settled`].
     Settle(SettingsEvent),
+    /// Switch the supply of the probes on the RS485 line on or off.
+    PowerProbes(bool),
     /// Begin to read a probe, and when it is read tell [`Node::handle_sample`]; other things are to be done meanwhile.
     ReadProbe(ProbeId),
     /// Read supply and radio, then tell [`Node::handle_vitals`].
@@ -107,6 +111,7 @@ pub struct Node {
     boot: Boot,
     drip: Drip,
     schedule: Schedule,
+    rail: Rail,
     counter: u64,
     anchor: Option<Anchor>,
     /// By how much the anchor may be behind: how long its Welcome can have been on its way, ms.
@@ -150,6 +155,7 @@ impl Node {
             nonce: None,
             drip,
             schedule,
+            rail: Rail::new(config.probe_warm_ms),
             anchor: None,
             anchor_late_ms: 0,
             hello_sent_at: None,
@@ -284,6 +290,7 @@ impl Node {
             }
         }
         self.change_timeout(now);
+        self.rail.handle_timeout(now);
         self.schedule.handle_timeout(now);
         if self.schedule.health_is_due() || self.supply_look_at.is_some_and(|at| at <= now) {
             self.supply_look_at = None;
@@ -296,7 +303,13 @@ impl Node {
 
     /// The next thing to do, valves first and probes last: one at a time.
     pub fn poll_action(&mut self, now: UptimeMs) -> Option<Action> {
-        self.poll_urgent(now).or_else(|| self.schedule.poll_probe().map(Action::ReadProbe))
+        if let Some(action) = self.poll_urgent(now) {
+            return Some(action);
+        }
+        if let Some(on) = self.rail.poll(now, self.schedule.line_at()) {
+            return Some(Action::PowerProbes(on));
+        }
+        self.schedule.poll_probe(self.rail.is_ready()).map(Action::ReadProbe)
     }
 
     fn poll_urgent(&mut self, now: UptimeMs) -> Option<Action> {
@@ -354,6 +367,7 @@ impl Node {
             hello,
             self.change.next_at(),
             self.schedule.next_at(),
+            self.rail.next_at(self.schedule.line_at()),
         ];
         times.into_iter().flatten().min()
     }

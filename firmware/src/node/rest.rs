@@ -28,7 +28,8 @@ impl Node {
     /// each boot begins with one.
     #[must_use]
     pub fn rest_until(&self) -> Option<UptimeMs> {
-        self.schedule.next_at()
+        let rail_at = self.rail.next_at(self.schedule.line_at());
+        self.schedule.next_at().into_iter().chain(rail_at).min()
     }
 
     /// What goes on after a sleep that begins at `now`; `last` is the last record made.

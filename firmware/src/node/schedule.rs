@@ -63,12 +63,14 @@ impl Schedule {
         self.health_due |= self.health_at <= now;
     }
 
-    /// The next probe to read, when none is being read.
-    pub(super) fn poll_probe(&mut self) -> Option<ProbeId> {
+    /// The next probe to read, when none is being read; one on the line only where those can be read.
+    pub(super) fn poll_probe(&mut self, line_is_ready: bool) -> Option<ProbeId> {
         if self.probes.iter().any(|entry| entry.state == State::Reading) {
             return None;
         }
-        let entry = self.probes.iter_mut().find(|entry| entry.state == State::Due)?;
+        let is_next =
+            |entry: &&mut Entry| entry.state == State::Due && (line_is_ready || entry.device.is_none());
+        let entry = self.probes.iter_mut().find(is_next)?;
         entry.state = State::Reading;
         Some(entry.probe)
     }
@@ -150,6 +152,11 @@ impl Schedule {
             self.health_at = now.plus_ms(config.health_interval_ms.max(INTERVAL_MS_MIN));
         }
         due
+    }
+
+    /// When a probe on the line is to be read next; what is due or being read was to be read already.
+    pub(super) fn line_at(&self) -> Option<UptimeMs> {
+        self.probes.iter().filter(|entry| entry.device.is_some()).map(|entry| entry.next_at).min()
     }
 
     /// When something is due next.

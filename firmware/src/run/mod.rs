@@ -219,6 +219,7 @@ pub async fn run<B: Board, P: Probes, C: Connector, F: MultiwriteNorFlash>(
         let until = Some(link_now().plus_ms(wait_ms));
         runner.beside(pin!(core::future::pending::<()>()), until, false).await;
         if let Some(end) = runner.end {
+            runner.board.power_probes(false);
             return Ok(end);
         }
     }
@@ -603,6 +604,7 @@ impl<B: Board, R: Reads, F: MultiwriteNorFlash> Runner<'_, B, R, F> {
                 let now = self.board.uptime();
                 self.node.handle_settled(now, event, is_kept);
             }
+            Action::PowerProbes(on) => self.board.power_probes(on),
             Action::ReadProbe(probe) => self.reader.begin(probe, link_now()),
             Action::ReadVitals => {
                 let vitals = self.board.read_vitals().await;

@@ -47,6 +47,8 @@ struct Bench<'a> {
     presses_at: Option<VecDeque<u64>>,
     /// How the valve moved, and when, ms since it began.
     moves: Vec<(bool, u64)>,
+    /// How the supply of the probes was switched, and when, ms since it began.
+    powered: Vec<(bool, u64)>,
     /// When the watchdog was fed last, ms since it began.
     fed_at: u64,
 }
@@ -67,6 +69,7 @@ impl<'a> Bench<'a> {
             lasts_ms: 0,
             presses_at: None,
             moves: Vec::new(),
+            powered: Vec::new(),
             fed_at: 0,
         }
     }
@@ -125,6 +128,10 @@ impl Board for Bench<'_> {
 
     fn has_coils(&self, valve: ValveId) -> bool {
         self.has_coils && valve == VALVE
+    }
+
+    fn power_probes(&mut self, on: bool) {
+        self.powered.push((on, now_ms() - self.began_ms));
     }
 
     async fn read_vitals(&mut self) -> Vitals {
@@ -482,4 +489,19 @@ fn a_read_that_never_ends_starves_the_watchdog_and_holds_up_no_valve() {
     assert!(board.fed_at <= 15_001, "{}", board.fed_at);
     assert_eq!(board.moves, [(false, 0), (true, 30_000), (false, 31_000), (false, 40_000)]);
     assert_eq!(probes.read.len(), 1);
+}
+
+#[test]
+fn a_rail_that_warms_up_holds_up_no_valve_and_is_off_at_the_end() {
+    let (chip, mut probes) = (Chip::new(), Slow::new(100, ProbeFault::NoAnswer));
+    let mut board =
+        Bench { presses_at: Some([1000, 1500, 4000].into()), lasts_ms: 8000, ..Bench::new(&chip.power, 0) };
+    let mut config = config_with_probes(1);
+    config.probe_warm_ms = Some(5000);
+    assert_eq!(chip.run_on(&mut Nowhere, &mut board, &mut probes, config), Ok(End::Stopped));
+    // While it warms up: opened, closed and opened again, until the node ends.
+    assert_eq!(board.moves, [(false, 0), (true, 1000), (false, 1500), (true, 4000), (false, 8000)]);
+    assert_eq!(board.powered, [(true, 0), (false, 8000)]);
+    assert_eq!(probes.read.first(), Some(&(0, board.began_ms + 5000)));
+    assert!(board.fed_at >= 7000, "{}", board.fed_at);
 }

@@ -27,6 +27,9 @@ use giot_shared::wire::{NodeKey, PREFIX_DEFAULT, VALVES_MAX};
 /// Most planned probes of one node: sixteen, an RS485 line of usual length.
 pub const PROBES_MAX: usize = 16;
 
+/// Longest warm-up of the probes on the RS485 line, ms: more than three times what their makers ask for.
+pub const PROBE_WARM_MS_MAX: u16 = 10_000;
+
 /// Longest topic prefix, bytes.
 pub const PREFIX_LEN_MAX: usize = 64;
 
@@ -41,6 +44,9 @@ pub struct NodeConfig {
     pub prefix: heapless::String<PREFIX_LEN_MAX>,
     /// What is measured, and how often.
     pub probes: heapless::Vec<ProbePlan, PROBES_MAX>,
+    /// How long the probes on the RS485 line are powered before the first question, ms, where the board switches their supply; `None`:
+    /// they have it all the time.
+    pub probe_warm_ms: Option<u16>,
     /// The valves that the node drives.
     pub valves: heapless::Vec<ValvePlan, VALVES_MAX>,
     /// The water meter, where there is one.
@@ -68,6 +74,7 @@ impl NodeConfig {
             key,
             prefix: heapless::String::try_from(PREFIX_DEFAULT).unwrap_or_default(),
             probes: heapless::Vec::new(),
+            probe_warm_ms: None,
             valves: heapless::Vec::new(),
             meter: None,
             supply: None,

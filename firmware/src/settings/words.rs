@@ -11,6 +11,7 @@
 //! | `wifi_ssid`, `wifi_password` | the wireless network; nothing: none, open |
 //! | `baud` | speed of the RS485 line |
 //! | `parity` | its parity: `none`, `even` or `odd` |
+//! | `probe_warm_ms` | where the board switches the supply of the probes on the RS485 line: ms from power to the first question; or `none` |
 //! | `meter` | `PROBE,MICROLITRES_PER_PULSE`, or `none` |
 //! | `supply` | `CLOSE_BELOW_MV,OPEN_FROM_MV`, or `none` |
 //! | `battery` | `lifepo4`, `lead` or `liion`, then `,CELLS,OHMS_ABOVE,OHMS_BELOW`; or `none` |
@@ -27,7 +28,8 @@
 
 use super::rekey;
 use super::{
-    Input, Installation, MeterPlan, Network, ProbePlan, SleepPlan, SupplyPlan, ValveKind, ValvePlan, Wifi,
+    Input, Installation, MeterPlan, Network, PROBE_WARM_MS_MAX, ProbePlan, SleepPlan, SupplyPlan, ValveKind,
+    ValvePlan, Wifi,
 };
 use crate::probe::modbus::{ADDRESSES, Parity, Preset, Scan};
 use crate::probe::{AnalogPlan, BatteryPlan, Chemistry, SAMPLES_MAX};
@@ -44,6 +46,8 @@ use giot_shared::wire::{KEY_LEN, NodeKey, is_prefix};
 const INTERVAL_S_MAX: u32 = 86_400;
 /// Longest run that a valve may be given, s: a day.
 const RUN_S_MAX: u32 = 86_400;
+/// Shortest warm-up of probes, ms: what is less is a slip, and none is said otherwise.
+const PROBE_WARM_MS_MIN: u16 = 100;
 /// Longest text of one value, bytes: a curve of eight points.
 pub const VALUE_TEXT_MAX: usize = 96;
 
@@ -126,6 +130,7 @@ pub fn set(made: &mut Installation, word: &str, value: &str) -> Result<(), WordE
         }
         "baud" => made.baud = baud_of(value)?,
         "parity" => made.parity = parity_of(value)?,
+        "probe_warm_ms" => config.probe_warm_ms = optional(value, probe_warm_ms_of)?,
         "meter" => config.meter = optional(value, meter_of)?,
         "supply" => config.supply = optional(value, supply_of)?,
         "battery" => config.battery = optional(value, battery_of)?,
@@ -179,6 +184,9 @@ pub fn show<E>(made: &Installation, mut tell: impl FnMut(&str, &str) -> Result<(
     line(format_args!("baud"), format_args!("{}", made.baud))?;
     if made.parity != Parity::None {
         line(format_args!("parity"), format_args!("{}", made.parity.name()))?;
+    }
+    if let Some(ms) = config.probe_warm_ms {
+        line(format_args!("probe_warm_ms"), format_args!("{ms}"))?;
     }
     if let Some(meter) = config.meter {
         line(format_args!("meter"), format_args!("{},{}", meter.probe.0, meter.microlitres_per_pulse))?;
@@ -382,6 +390,10 @@ fn permyriad_of(text: &str) -> Option<u16> {
     whole.parse::<u16>().ok()?.checked_mul(100)?.checked_add(hundredths)
 }
 
+fn probe_warm_ms_of(value: &str) -> Result<u16, WordError> {
+    number(value, PROBE_WARM_MS_MIN, PROBE_WARM_MS_MAX, "100 to 10000 (ms), or none")
+}
+
 fn meter_of(value: &str) -> Result<MeterPlan, WordError> {
     const FORM: WordError = WordError::Value("PROBE,MICROLITRES_PER_PULSE, such as 9,10000");
     let [probe, microlitres] = fields(value).ok_or(FORM)?;
@@ -556,7 +568,7 @@ mod tests {
     }
 
     const ALL: &str = "broker=192.168.1.5:1883\nprefix=htx/giot\nnetwork=192.168.1.20/24,192.168.1.1\n\
-        wifi_ssid=HTX Moc Chau\nwifi_password=man, 1=2 nuoc\nbaud=9600\nparity=even\nmeter=9,10000\nsupply=3300,3500\n\
+        wifi_ssid=HTX Moc Chau\nwifi_password=man, 1=2 nuoc\nbaud=9600\nparity=even\nprobe_warm_ms=2000\nmeter=9,10000\nsupply=3300,3500\n\
         battery=lifepo4,4,300,100\nsleep=3000,30000\nhealth_s=900\nvalve.0=relay,7200,600\nvalve.3=latching,600,60\n\
         probe.0=soil_moisture,analog:2:300:9,600,60,3\nprobe.1=soil_temperature,modbus:17:B,600,60\n\
         probe.2=tank_float,contact:0:1000:inverted,3600,3600\nprobe.3=rain,tips:1:200,300,300\n\
@@ -585,7 +597,7 @@ mod tests {
         let made = changed(&bare(), ALL).expect("all of it");
         let back = "network=dhcp\nwifi_ssid=\nmeter=none\nsupply=none\nbattery=none\nsleep=none\nvalve.0=none\nvalve.3=none\n\
             probe.0=none\nprobe.1=none\nprobe.2=none\nprobe.3=none\nbroker=10.0.0.1:1883\nprefix=giot/v1\n\
-            health_s=3600\nbaud=4800\nparity=none";
+            health_s=3600\nbaud=4800\nparity=none\nprobe_warm_ms=none";
         assert_eq!(shown(&changed(&made, back).expect("back")), shown(&bare()));
         let other = changed(&made, "probe.0=soil_moisture,analog:5,60,60").expect("another channel");
         assert!(other.config.probes[0].calibration.is_some(), "the curve stays");
@@ -610,6 +622,9 @@ mod tests {
             "baud=fast",
             "parity=",
             "parity=mark",
+            "probe_warm_ms=0",
+            "probe_warm_ms=99",
+            "probe_warm_ms=10001",
             "meter=9",
             "meter=9,0",
             "supply=3500,3300",

@@ -89,6 +89,7 @@ impl Rig {
                 | Action::Hello(_)
                 | Action::Welcome(_)
                 | Action::Release(_)
+                | Action::PowerProbes(_)
                 | Action::Restart(_) => {}
             }
             self.done.push(action);

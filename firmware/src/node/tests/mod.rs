@@ -4,6 +4,7 @@
 mod closed;
 mod late;
 mod noise;
+mod rail;
 mod silent;
 
 use super::*;
@@ -156,6 +157,7 @@ impl Rig {
                 }
                 Action::Hello(hello) => self.hellos.push(hello),
                 Action::Release(position) => self.releases.push(position),
+                Action::PowerProbes(_) => self.others.push(action),
                 Action::ReadProbe(probe) => {
                     self.n_reads += 1;
                     self.node.handle_sample(self.now, probe, Ok(Sample::Value { value: 2500, raw: None }));

@@ -20,6 +20,7 @@
 //! | 13 | settings from over the air, see `trial` | none were sent |
 //! | 14 | sleep between samples: listening ms u32, patience ms u32 | stays awake |
 //! | 15 | parity of the RS485 line: 1 even, 2 odd, u8 | none |
+//! | 16 | warm-up of the probes on the RS485 line, whose supply is switched, ms u16 | powered all the time |
 //! | 32 + n | valve: number u8, kind u8 (1 relay, 2 latching), longest run s u32, run of the button s u32 | |
 //! | 64 + n | probe: number u8, metric u8, valve u8 (255: none), interval s u32, interval of a run s u32, input | |
 //!
@@ -35,7 +36,7 @@ pub(crate) use trial::is_on_trial;
 pub use trial::{Setup, Trial};
 
 use super::{MeterPlan, NodeConfig, PREFIX_LEN_MAX, PROBES_MAX, ProbePlan, SupplyPlan, ValveKind, ValvePlan};
-use super::{PASSWORD_LEN, SSID_LEN_MAX, SettingsError, SleepPlan, Wifi, used_len};
+use super::{PASSWORD_LEN, PROBE_WARM_MS_MAX, SSID_LEN_MAX, SettingsError, SleepPlan, Wifi, used_len};
 use crate::probe::modbus::{Parity, Preset};
 use crate::probe::{AnalogPlan, BatteryPlan, Chemistry};
 use core::fmt;
@@ -76,6 +77,7 @@ const KEY_BATTERY: u8 = 12;
 const KEY_TRIAL: u8 = 13;
 const KEY_SLEEP: u8 = 14;
 const KEY_PARITY: u8 = 15;
+const KEY_PROBE_WARM: u8 = 16;
 const KEY_VALVES: u8 = 32;
 const KEY_PROBES: u8 = 64;
 
@@ -228,6 +230,7 @@ impl Installation {
             config.health_interval_ms = u64::from(secs) * 1000;
         }
         config.sleep = map.value(KEY_SLEEP, |fields| fields.sleep()).await?;
+        config.probe_warm_ms = map.value(KEY_PROBE_WARM, |fields| fields.warm_up()).await?;
         for key in keys(KEY_VALVES, VALVES_MAX) {
             if let Some(plan) = map.value(key, |fields| fields.valve()).await? {
                 config.valves.push(plan).map_err(|_| InstallError::Value(key))?;
@@ -297,6 +300,8 @@ impl Installation {
             Value::default().u32(ms(plan.listen_ms)).u32(ms(plan.patience_ms))
         });
         map.set(KEY_SLEEP, sleep.unwrap_or_default()).await?;
+        let warm = self.config.probe_warm_ms.map(|ms| Value::default().u16(ms));
+        map.set(KEY_PROBE_WARM, warm.unwrap_or_default()).await?;
         let wifi = self.wifi.as_ref();
         map.set(KEY_SSID, some(wifi.map_or("", Wifi::ssid).as_bytes())).await?;
         map.set(KEY_PASSWORD, some(wifi.map_or("", Wifi::password).as_bytes())).await?;
@@ -482,6 +487,10 @@ impl Fields<'_> {
 
     fn meter(&mut self) -> Option<MeterPlan> {
         Some(MeterPlan { probe: ProbeId(self.u8()?), microlitres_per_pulse: self.u32()? })
+    }
+
+    fn warm_up(&mut self) -> Option<u16> {
+        self.u16().filter(|ms| *ms <= PROBE_WARM_MS_MAX)
     }
 
     fn supply(&mut self) -> Option<SupplyPlan> {

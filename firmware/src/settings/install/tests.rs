@@ -21,6 +21,7 @@ fn installation() -> Installation {
     };
     made.baud = 9600;
     made.parity = Parity::Odd;
+    made.config.probe_warm_ms = Some(1500);
     made.wifi = Wifi::new("Vườn nhà Lan", "very secret");
     made.config.sleep = Some(SleepPlan { listen_ms: 5000, patience_ms: 20_000 });
     let latching = ValvePlan { kind: ValveKind::Latching, ..ValvePlan::new(ValveId(1)) };
