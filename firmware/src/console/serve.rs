@@ -80,9 +80,11 @@ pub async fn serve<R: Read, W: fmt::Write, F: MultiwriteNorFlash>(
     }
 }
 
-/// Asks the RS485 line who is there, tells every answer, and ends the reply to `scan`. Whoever types Ctrl-C or a line ends it before.
-pub async fn tell_scan<S: Read + Write + Format, R: Read, W: fmt::Write>(
+/// Asks the RS485 line who is there, tells every answer, and ends the reply to `scan`. Whoever types Ctrl-C or a line ends it before. The
+/// probes are powered meanwhile, and for some ms before the first question.
+pub async fn tell_scan<S: Read + Write + Format, P: FnMut(bool), R: Read, W: fmt::Write>(
     line: &mut Line<S>,
+    (power, warm_ms): (&mut P, u16),
     wanted: &Scan,
     input: &mut R,
     output: &mut W,
@@ -91,7 +93,14 @@ pub async fn tell_scan<S: Read + Write + Format, R: Read, W: fmt::Write>(
         // Nobody may be listening.
         let _heard = write!(output, "= {sighting}\r\n");
     };
-    let ended: Result<(), &dyn fmt::Display> = match select(scan(line, wanted, tell), enough(input)).await {
+    power(true);
+    let scanned = async {
+        Timer::after_millis(warm_ms.into()).await;
+        scan(line, wanted, tell).await
+    };
+    let ended = select(scanned, enough(input)).await;
+    power(false);
+    let ended: Result<(), &dyn fmt::Display> = match ended {
         Either::First(Ok(()) | Err(LineError::Silent | LineError::Frame(_))) => Ok(()),
         Either::First(Err(LineError::Port)) => Err(&"the serial port of the line failed"),
         Either::Second(()) => Err(&"the scan was ended before it was through"),

@@ -8,11 +8,13 @@ mod battery;
 mod contact;
 pub mod modbus;
 mod pulse;
+mod supply;
 
 pub use analog::{Adc, Analog, AnalogPlan, SAMPLES_MAX};
 pub use battery::{BatteryPlan, Chemistry};
 pub use contact::{Contacts, Debounce};
 pub use pulse::{PULSE_US_MIN, PulseFilter, PulsePin, Tips, Wrapping};
+pub use supply::{Feed, Stuck, Supply};
 
 use crate::settings::ProbePlan;
 use giot_shared::ids::ProbeId;

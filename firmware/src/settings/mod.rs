@@ -30,6 +30,9 @@ pub const PROBES_MAX: usize = 16;
 /// Longest warm-up of the probes on the RS485 line, ms: more than three times what their makers ask for.
 pub const PROBE_WARM_MS_MAX: u16 = 10_000;
 
+/// Warm-up of probes of which nobody has said any, ms: the longest that their makers ask for.
+pub const PROBE_WARM_MS_USUAL: u16 = 3000;
+
 /// Longest topic prefix, bytes.
 pub const PREFIX_LEN_MAX: usize = 64;
 

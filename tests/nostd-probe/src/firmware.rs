@@ -10,6 +10,7 @@ use core::pin::{Pin, pin};
 use core::task::{Context, Waker};
 
 use embassy_sync::blocking_mutex::raw::CriticalSectionRawMutex;
+use embedded_hal::digital::OutputPin;
 use embedded_storage_async::nor_flash::{ErrorType, MultiwriteNorFlash, NorFlash, ReadNorFlash};
 use giot_firmware::board::{
     Board, ConnectFault, Connector, Drive, DriveFault, NodeStatus, Outputs, Probes, Vitals, Wake,
@@ -19,7 +20,7 @@ use giot_firmware::console::{Bench, Console, Ending, attend, serve};
 use giot_firmware::probe::modbus::{Format, Line, Parity, Preset, Scan, scan};
 use giot_firmware::probe::{
     Adc, Analog, AnalogPlan, BatteryPlan, Chemistry, Contacts, PULSE_US_MIN, ProbeFault, PulsePin, Sample,
-    Tips,
+    Supply, Tips,
 };
 use giot_firmware::run::{Memory, Partitions, run};
 use giot_firmware::settings::{Input, Installation, NoNode, NodeConfig, ProbePlan, Setup, ValvePlan};
@@ -59,7 +60,8 @@ fn drivers(seed: u32) -> u32 {
     })));
     let driven = is_ready(pin!(Latching::new(Power, Power).drive(true, 1)));
     let relayed = Relay::new(Power).drive(false).is_ok();
-    [installed, sampled, scanned, driven, relayed, inputs(seed)].into_iter().map(u32::from).sum()
+    let fed = Supply::new(Power).line().set_high().is_ok();
+    [installed, sampled, scanned, driven, relayed, fed, inputs(seed)].into_iter().map(u32::from).sum()
 }
 
 /// The console, settings on trial, switches, pulses and a battery.
@@ -72,6 +74,9 @@ fn inputs(seed: u32) -> bool {
         place: flash(),
         settings: flash(),
         line: Some(Line::new(Silence)),
+        power: |on| {
+            black_box(on);
+        },
         feed: || {
             black_box(seed);
         },

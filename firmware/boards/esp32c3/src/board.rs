@@ -12,7 +12,7 @@ use embassy_time::{Duration, Instant, Timer};
 use embedded_hal::digital::OutputPin;
 use esp_hal::rng::Rng;
 use giot_firmware::board::{Board, Drive, DriveFault, NodeStatus, Outputs, Vitals, Wake};
-use giot_firmware::probe::{BatteryPlan, Wrapping};
+use giot_firmware::probe::{BatteryPlan, Feed, Wrapping};
 use giot_firmware::sleep::{Carry, Woken};
 use giot_shared::ids::ValveId;
 use giot_shared::time::{UnixMs, UptimeMs};
@@ -31,6 +31,8 @@ pub(crate) struct Parts<'a> {
     pub(crate) valves: Valves,
     /// The converter.
     pub(crate) converter: Shared<'a>,
+    /// The supply of the probes on the RS485 line.
+    pub(crate) supply: Feed<'a, ActiveLow>,
     /// The lamp.
     pub(crate) lamp: ActiveLow,
     /// The watchdog.
@@ -113,6 +115,11 @@ impl Board for FieldBoard<'_> {
 
     fn has_coils(&self, valve: ValveId) -> bool {
         self.parts.valves.has_coils(valve)
+    }
+
+    fn power_probes(&mut self, on: bool) {
+        // The pins of this chip always follow.
+        let _followed = self.parts.supply.set_state(on.into());
     }
 
     async fn read_vitals(&mut self) -> Vitals {

@@ -45,6 +45,7 @@ use esp_hal::timer::timg::TimerGroup;
 use giot_firmware::apart::apart;
 use giot_firmware::console::Console;
 use giot_firmware::link::tcp::{self, Link, Socket};
+use giot_firmware::probe::Supply;
 use giot_firmware::probe::modbus::Line;
 use giot_firmware::run::{End, Memory, close_without_node, run};
 use giot_firmware::settings::ValveKind;
@@ -91,9 +92,10 @@ async fn main(spawner: Spawner) {
         Err(missing) => return terminal::stay_closed(watchdog, coils, &missing).await,
     };
     let rs485 = Serial::open(chip.UART1, chip.GPIO20, chip.GPIO21, chip.GPIO10).map(Line::new);
-    let bench = Bench { watchdog, place, settings: flash.settings.clone(), coils, rs485 };
+    let supply = ActiveLow::new(chip.GPIO2);
+    let bench = Bench { watchdog, place, settings: flash.settings.clone(), coils, supply, rs485 };
     let (installation, broker, rs485, bench) = apart(pin!(terminal::begin(bench, wants_setup))).await;
-    let Bench { watchdog, place, coils, .. } = bench;
+    let Bench { watchdog, place, coils, supply, .. } = bench;
     let mut valves = Valves::new(coils, &installation.config.valves);
     if installation.config.valves.iter().any(|plan| plan.kind == ValveKind::Latching) {
         brownout::expect_latching();
@@ -123,8 +125,10 @@ async fn main(spawner: Spawner) {
 
     let converter = RefCell::new(Converter::new(chip.ADC1, chip.GPIO0, chip.GPIO1, chip.GPIO3));
     let converter = Shared(&converter);
-    let mut probes = FieldProbes::new(ActiveLow::new(chip.GPIO2), converter, rs485, &installation);
-    let parts = Parts { valves, converter, lamp: ActiveLow::new(chip.GPIO8), watchdog };
+    let supply = Supply::new(supply);
+    let mut probes = FieldProbes::new(supply.analog(), converter, rs485, &installation);
+    let lamp = ActiveLow::new(chip.GPIO8);
+    let parts = Parts { valves, converter, supply: supply.line(), lamp, watchdog };
     let mut board = FieldBoard::new(parts, installation.config.battery, cause, woken);
     log!("node {}, broker {}", installation.config.id, installation.broker);
     if let Some(console) = Console::new(Some(installation.clone())) {

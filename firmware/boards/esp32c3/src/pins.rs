@@ -1,7 +1,7 @@
 //! Which pin is what. The table with its wiring is in the README; this file is the only one that names pins.
 //!
 //! Everything that feeds a coil is low after a reset, while asleep and while the chip is without power: resistors on the
-//! board pull it down.
+//! board pull it down. The switch of the probes' supply is off then in the same way.
 
 use core::convert::Infallible;
 use embedded_hal::digital::{ErrorType, OutputPin};
@@ -12,6 +12,8 @@ use giot_firmware::coil::{Latching, Relay};
 use giot_firmware::settings::{ValveKind, ValvePlan};
 use giot_shared::ids::ValveId;
 
+/// The switch of the probes' supply, on when low.
+const PROBES: u8 = 2;
 /// Relay of valve 0, or opening coil of the latching valve.
 const COIL_A: u8 = 6;
 /// Relay of valve 1, or closing coil of the latching valve.
@@ -123,7 +125,7 @@ pub(crate) fn waking(mut contact: Input<'static>) -> Input<'static> {
     contact
 }
 
-/// A coil output for whoever must move it without owning it: the panic handler and a failing supply.
+/// An output for whoever must move it without owning it: the panic handler and a failing supply.
 struct Seized(u32);
 
 impl ErrorType for Seized {
@@ -144,9 +146,11 @@ impl OutputPin for Seized {
     }
 }
 
-/// Takes the current from every coil, whoever owns it.
+/// Takes the current from every coil and the supply from every probe, whoever owns them.
 pub(crate) fn close_outputs() {
     let Ok(()) = Seized(1 << COIL_A | 1 << COIL_B).set_low();
+    // What the supply still holds is for a closing pulse.
+    let Ok(()) = Seized(1 << PROBES).set_high();
 }
 
 /// The latching valve's coils, whoever owns them.

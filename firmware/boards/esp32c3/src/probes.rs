@@ -1,11 +1,12 @@
-//! The probes of the node on this board: analog ones, powered while they are read, and devices on the RS485 line.
+//! The probes of the node on this board: analog ones, powered while they are read, and devices on the RS485 line, which can have their
+//! supply from the same switch.
 
 use crate::adc::{self, Shared};
 use crate::pins::ActiveLow;
 use crate::serial::Serial;
 use giot_firmware::board::Probes;
 use giot_firmware::probe::modbus::Line;
-use giot_firmware::probe::{Analog, ProbeFault, Sample};
+use giot_firmware::probe::{Analog, Feed, ProbeFault, Sample};
 use giot_firmware::settings::{Input, Installation, PROBES_MAX};
 use giot_shared::ids::ProbeId;
 use giot_shared::metric::Metric;
@@ -27,7 +28,7 @@ pub(crate) const fn has_input(input: Input) -> bool {
 
 /// Everything that is read as planned.
 pub(crate) struct FieldProbes<'a> {
-    power: ActiveLow,
+    power: Feed<'a, ActiveLow>,
     converter: Shared<'a>,
     rs485: Line<Serial>,
     probes: ProbeInputs,
@@ -36,7 +37,7 @@ pub(crate) struct FieldProbes<'a> {
 impl<'a> FieldProbes<'a> {
     /// Takes everything that is read; `power` is that of the analog probes.
     pub(crate) fn new(
-        power: ActiveLow,
+        power: Feed<'a, ActiveLow>,
         converter: Shared<'a>,
         rs485: Line<Serial>,
         installation: &Installation,

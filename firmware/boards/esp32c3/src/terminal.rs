@@ -2,7 +2,7 @@
 
 use crate::console::{self, Input, Lines, log};
 use crate::flash::Partition;
-use crate::pins::{Pins, Valves};
+use crate::pins::{ActiveLow, Pins, Valves};
 use crate::probes::{LACKS_INPUT, has_input};
 use crate::reset;
 use crate::serial::Serial;
@@ -11,6 +11,7 @@ use core::fmt::Display;
 use core::net::SocketAddrV4;
 use core::pin::pin;
 use embassy_sync::blocking_mutex::raw::CriticalSectionRawMutex;
+use embedded_hal::digital::OutputPin;
 use giot_firmware::apart::apart;
 use giot_firmware::console::{self as library, Console, Ending};
 use giot_firmware::probe::modbus::{Format, Line, Parity};
@@ -60,6 +61,8 @@ pub(crate) struct Bench {
     pub(crate) settings: Partition,
     /// The outputs, which must be closed all the same.
     pub(crate) coils: Pins,
+    /// The switch of the probes' supply.
+    pub(crate) supply: ActiveLow,
     /// The RS485 line, for a look at who is there; `None` where it cannot be opened.
     pub(crate) rs485: Option<Line<Serial>>,
 }
@@ -90,12 +93,23 @@ impl Bench {
 
     /// Closes every valve, says why there is no node, and serves a person at the console until the board is to start again.
     async fn set_up(self, installed: Option<Installation>, why: NoNode) -> ! {
-        let Self { mut watchdog, place, settings, coils, rs485: line } = self;
+        let Self { mut watchdog, place, settings, coils, mut supply, rs485: line } = self;
         let plans = installed.as_ref().map_or(&[][..], |installed| &installed.config.valves);
         let mut valves = Valves::new(coils, plans);
         let feed = || watchdog.feed();
-        let bench =
-            library::Bench { input: Input, output: Lines, place, settings, line, feed, log: console::line };
+        let power = |on: bool| {
+            let Ok(()) = supply.set_state(on.into());
+        };
+        let bench = library::Bench {
+            input: Input,
+            output: Lines,
+            place,
+            settings,
+            line,
+            power,
+            feed,
+            log: console::line,
+        };
         restart(bench.set_up(installed, why, &mut valves).await)
     }
 }

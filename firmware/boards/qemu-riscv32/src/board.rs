@@ -104,6 +104,10 @@ impl Board for QemuBoard<'_> {
         has_outputs(valve)
     }
 
+    fn power_probes(&mut self, on: bool) {
+        self.gpio.power_probes(on);
+    }
+
     async fn read_vitals(&mut self) -> Vitals {
         let measured = u16::try_from(self.gpio.supply_mv()).ok().filter(|mv| *mv > 0).map(Millivolts);
         let supply = measured.map(|mv| self.battery.map_or(mv, |battery| battery.supply(mv)));

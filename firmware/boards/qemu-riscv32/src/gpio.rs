@@ -2,7 +2,7 @@
 //!
 //! | offset | written by | content |
 //! |---|---|---|
-//! | 0 | board | outputs: bit n is the relay of valve n, bits 16 + 2n and 17 + 2n its opening and closing coil |
+//! | 0 | board | outputs: bit n is the relay of valve n, bit 15 the supply of the probes on the RS485 line, bits 16 + 2n and 17 + 2n its opening and closing coil |
 //! | 4 | host | inputs: bit n is the button of valve n, bit 8 + n the switch of channel n |
 //! | 8 | host | pulses of the water meter since it was made |
 //! | 12 | host | supply, mV; 0 where it is not measured |
@@ -39,6 +39,8 @@ const N_EDGES: usize = 56;
 const EDGES: usize = 4096;
 const EDGES_KEPT: u32 = 1024;
 const IS_CLOSED: u32 = 1 << 31;
+/// The output that switches the supply of the probes on the RS485 line.
+const PROBES: u8 = 15;
 /// The first input that is a switch, and how many there are.
 const FIRST_CONTACT: u8 = 8;
 pub(crate) const CONTACTS: u8 = 16;
@@ -97,6 +99,11 @@ impl Gpio {
     /// Output `number`, which is below 32.
     pub(crate) fn output(&self, number: u8) -> Output {
         Output { pins: self.pins, bit: 1 << (number % 32) }
+    }
+
+    /// The supply of the probes on the RS485 line.
+    pub(crate) fn power_probes(&self, on: bool) {
+        let Ok(()) = self.output(PROBES).set_state(on.into());
     }
 
     /// The buttons of all valves.

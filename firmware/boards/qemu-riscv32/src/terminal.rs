@@ -79,6 +79,7 @@ impl Bench {
             place: Partition::new(Partition::INSTALLATION),
             settings: Partition::new(Partition::SETTINGS),
             line: Some(rs485),
+            power: |on| gpio.power_probes(on),
             feed: || watchdog.feed(),
             log: console::line,
         };

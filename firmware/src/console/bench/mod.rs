@@ -7,7 +7,7 @@ use super::{Console, Ended, serve, tell_scan};
 use crate::board::Outputs;
 use crate::probe::modbus::{Format, Line};
 use crate::run::close_without_node;
-use crate::settings::{Installation, NoNode};
+use crate::settings::{Installation, NoNode, PROBE_WARM_MS_USUAL};
 use core::fmt::{self, Display};
 use core::future::Future;
 use core::sync::atomic::{AtomicBool, Ordering};
@@ -97,7 +97,7 @@ pub async fn attend<M: RawMutex, R: Read, W: fmt::Write, F: MultiwriteNorFlash>(
 
 /// The devices of a board in a boot without a node.
 #[derive(Debug)]
-pub struct Bench<R, W, F, S, D> {
+pub struct Bench<R, W, F, S, P, D> {
     /// What a person types.
     pub input: R,
     /// Where the answers go.
@@ -108,14 +108,16 @@ pub struct Bench<R, W, F, S, D> {
     pub settings: F,
     /// The RS485 line, for a look at who is there; `None` where it cannot be opened.
     pub line: Option<Line<S>>,
+    /// Switches the supply of the probes on it.
+    pub power: P,
     /// Feeds the watchdog.
     pub feed: D,
     /// Writes one line of the log.
     pub log: fn(fmt::Arguments<'_>),
 }
 
-impl<R: Read, W: fmt::Write, F: MultiwriteNorFlash, S: Read + Write + Format, D: FnMut()>
-    Bench<R, W, F, S, D>
+impl<R: Read, W: fmt::Write, F: MultiwriteNorFlash, S: Read + Write + Format, P: FnMut(bool), D: FnMut()>
+    Bench<R, W, F, S, P, D>
 {
     /// Closes every valve, says why there is no node, and serves a person at the console until he wants the board to start again. Gives
     /// whether that boot is to be one without a node too.
@@ -125,7 +127,7 @@ impl<R: Read, W: fmt::Write, F: MultiwriteNorFlash, S: Read + Write + Format, D:
         why: NoNode,
         outputs: &mut impl Outputs,
     ) -> bool {
-        let Self { mut input, mut output, mut place, settings, mut line, feed, log } = self;
+        let Self { mut input, mut output, mut place, settings, mut line, mut power, feed, log } = self;
         close(installed.as_ref(), outputs, Some(settings), log).await;
         log(format_args!("{why}"));
         let attended = async {
@@ -134,7 +136,8 @@ impl<R: Read, W: fmt::Write, F: MultiwriteNorFlash, S: Read + Write + Format, D:
             loop {
                 match (serve(&mut console, &mut input, &mut output, &mut place).await, line.as_mut()) {
                     (Ended::Scan(wanted), Some(line)) => {
-                        tell_scan(line, &wanted, &mut input, &mut output).await;
+                        let warm_ms = console.draft().config.probe_warm_ms.unwrap_or(PROBE_WARM_MS_USUAL);
+                        tell_scan(line, (&mut power, warm_ms), &wanted, &mut input, &mut output).await;
                     }
                     (Ended::Scan(_), None) => refuse(&"the RS485 line cannot be opened", &mut output),
                     (Ended::Reboot, _) => return false,
