@@ -5,6 +5,7 @@
 use crate::clock::SimClock;
 use crate::flash::{FlashRegion, FlashStore};
 use crate::net::TcpConnector;
+use crate::rail::SimRail;
 use crate::{NodeError, Random};
 use giot_firmware::board::{Board, Drive, DriveFault, NodeStatus, Probes, Vitals, Wake};
 use giot_firmware::probe::{ProbeFault, Sample};
@@ -68,6 +69,8 @@ pub struct BoardSetup {
     pub flash: FlashStore,
     /// Probes by number; a planned probe that is not here does not answer.
     pub probes: BTreeMap<ProbeId, Box<dyn SimProbe>>,
+    /// The supply that the board switches for those that are fed by it.
+    pub rail: Option<SimRail>,
     /// Valves by number.
     pub valves: BTreeMap<ValveId, Box<dyn SimValve>>,
     /// The water meter.
@@ -93,6 +96,7 @@ impl BoardSetup {
             broker,
             flash,
             probes: BTreeMap::new(),
+            rail: None,
             valves: BTreeMap::new(),
             meter: None,
             supply: None,
@@ -138,6 +142,9 @@ impl HostBoard {
     #[must_use]
     pub fn new(setup: BoardSetup, stop: watch::Receiver<bool>) -> Self {
         let booted_at = setup.clock.unix();
+        if let Some(rail) = &setup.rail {
+            rail.switch(booted_at, false);
+        }
         Self { setup, booted_at, random: Random::new(), stop, asleep: None, woken: None }
     }
 
@@ -200,6 +207,12 @@ impl Board for HostBoard {
 
     fn has_coils(&self, valve: ValveId) -> bool {
         self.setup.valves.contains_key(&valve)
+    }
+
+    fn power_probes(&mut self, on: bool) {
+        if let Some(rail) = &self.setup.rail {
+            rail.switch(self.setup.clock.unix(), on);
+        }
     }
 
     async fn read_vitals(&mut self) -> Vitals {
@@ -313,7 +326,11 @@ pub async fn run_installed_node(
     let flash = setup.flash.clone();
     let valves: BTreeSet<ValveId> = setup.valves.keys().copied().collect();
     let probes: BTreeSet<ProbeId> = setup.probes.keys().copied().collect();
+    let has_rail = setup.rail.is_some();
     let fit = |made: &Installation| {
+        if made.config.probe_warm_ms.is_some() && !has_rail {
+            return Err("this board cannot switch the supply of its probes: probe_warm_ms must be none");
+        }
         if !made.config.valves.iter().all(|plan| valves.contains(&plan.valve)) {
             return Err("this board has no such valve");
         }

@@ -7,6 +7,7 @@
 //! | module | holds |
 //! |---|---|
 //! | [`board`] | [`BoardSetup`], [`run_node`]: a node with probes, valves and meter in a simulated field |
+//! | [`rail`] | the switched supply of its probes |
 //! | [`station`] | [`run_station`]: a node that plays a table of values |
 //! | [`clock`] | simulated time |
 //! | [`flash`] | NOR flash in memory or in a file |
@@ -18,6 +19,7 @@ pub mod clock;
 pub mod field;
 pub mod flash;
 pub mod net;
+pub mod rail;
 pub mod station;
 mod time_driver;
 
@@ -28,6 +30,7 @@ pub use clock::SimClock;
 pub use flash::FlashStore;
 pub use giot_firmware::board::NodeStatus;
 pub use giot_firmware::probe::{ProbeFault, Sample};
+pub use rail::SimRail;
 pub use station::{StationProgress, StationRow, StationSpeed, run_station};
 
 use giot_firmware::run::RunError;

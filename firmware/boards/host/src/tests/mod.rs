@@ -1,6 +1,7 @@
 //! The whole node on its simulated board, over TCP, against a scripted peer.
 
 mod peer;
+mod rail;
 mod sleep;
 
 use crate::{
