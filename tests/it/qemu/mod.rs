@@ -17,6 +17,7 @@ mod families;
 mod meter;
 mod noise;
 mod outage;
+mod rail;
 
 use crate::farm::{Farm, NODE, ZONE};
 use giot_firmware::probe::modbus::Preset;

@@ -20,8 +20,8 @@ use giot_firmware::settings::Installation;
 use giot_gateway::clock::monotonic;
 use giot_shared::ids::Position;
 use pins::{
-    COMES_BACK, FAULT, FIRST_CONTACT, HAS_FAILED, HASTE, INPUTS, MADE_EPOCH, MADE_SEQ, OUTPUTS, PULSES, Pins,
-    SUPPLY, TIPS, WORDS_LEFT,
+    COMES_BACK, FAULT, FIRST_CONTACT, HAS_FAILED, HASTE, INPUTS, MADE_EPOCH, MADE_SEQ, OUTPUTS, PROBES,
+    PULSES, Pins, SUPPLY, TIPS, WORDS_LEFT,
 };
 use rustix::termios::{OptionalActions, SpecialCodeIndex, tcgetattr, tcsetattr};
 use std::fs::{File, OpenOptions};
@@ -257,6 +257,12 @@ impl Chip {
         self.outputs() & 1 == 1
     }
 
+    /// Whether the devices on its RS485 line have their supply.
+    #[must_use]
+    pub fn powers_probes(&self) -> bool {
+        is_powered(self.outputs())
+    }
+
     /// All outputs.
     #[must_use]
     pub fn outputs(&self) -> u32 {
@@ -443,6 +449,12 @@ impl Drop for Chip {
             power.wait().ok();
         }
     }
+}
+
+/// Whether the devices on the RS485 line have their supply with these outputs.
+#[must_use]
+pub const fn is_powered(outputs: u32) -> bool {
+    outputs & PROBES != 0
 }
 
 /// Whether `check` comes true within `limit`.

@@ -12,6 +12,8 @@ use std::time::{Duration, Instant};
 const LEN: u64 = 1 << 20;
 
 pub(super) const OUTPUTS: u64 = 0;
+/// The output that switches the supply of the devices on the RS485 line.
+pub(super) const PROBES: u32 = 1 << 15;
 pub(super) const INPUTS: u64 = 4;
 pub(super) const PULSES: u64 = 8;
 pub(super) const SUPPLY: u64 = 12;

@@ -1,7 +1,7 @@
 //! The soil around an emulated chip's probe, and the probe: one device on a Unix socket that speaks Modbus RTU, preset A.
 
 use super::neighbour::Neighbour;
-use super::pins::{OUTPUTS, PULSES, Pins};
+use super::pins::{OUTPUTS, PROBES, PULSES, Pins};
 use crate::modbus::framed;
 use crate::noise::Noise;
 use giot_gateway::clock::monotonic;
@@ -44,6 +44,12 @@ struct SoilState {
     noise: Mutex<Noise>,
     /// Whether the meter has a counter, or a contact only.
     has_counter: AtomicBool,
+    /// How long the devices on the line need their supply before they answer, where it is the board's.
+    rail_warm: Mutex<Option<Duration>>,
+    /// Since when it is on, as the line saw it: in the age of the pins.
+    rail_since: Mutex<Option<Duration>>,
+    /// How often a device was asked before it was warm, or without supply.
+    n_cold: AtomicU32,
     /// Who else is on the line.
     neighbours: Mutex<Vec<Neighbour>>,
     ended: AtomicBool,
@@ -66,6 +72,9 @@ impl Soil {
             n_noise: AtomicU32::new(0),
             noise: Mutex::new(Noise::new(0)),
             has_counter: AtomicBool::new(true),
+            rail_warm: Mutex::new(None),
+            rail_since: Mutex::new(None),
+            n_cold: AtomicU32::new(0),
             neighbours: Mutex::new(Vec::new()),
             ended: AtomicBool::new(false),
         });
@@ -96,6 +105,18 @@ impl Soil {
     /// Takes the meter's counter away: what flows is counted by its contact alone, which the test moves.
     pub fn take_counter(&self) {
         self.state.has_counter.store(false, Ordering::Relaxed);
+    }
+
+    /// Gives all devices on the line the supply that the board switches: without it they keep silent, and before they are warm they say
+    /// something else.
+    pub fn feed_from_board(&self, warm: Duration) {
+        *self.state.rail_warm.lock().unwrap_or_else(PoisonError::into_inner) = Some(warm);
+    }
+
+    /// How often one of them was asked all the same.
+    #[must_use]
+    pub fn n_cold(&self) -> u32 {
+        self.state.n_cold.load(Ordering::Relaxed)
     }
 
     /// Puts another device on the line.
@@ -150,6 +171,7 @@ impl SoilState {
                 heard.clear();
                 line = Some(socket);
             }
+            self.look_at_rail(pins);
             match &mut line {
                 Some(socket) => {
                     if !self.hear(socket, &mut heard, pins) {
@@ -201,6 +223,10 @@ impl SoilState {
             return true;
         }
         let question: Vec<u8> = std::mem::take(heard);
+        self.look_at_rail(pins);
+        if let Some(answer) = self.cold_answer(&question, pins.age()) {
+            return socket.write_all(&answer).is_ok();
+        }
         self.n_questions.fetch_add(1, Ordering::Relaxed);
         let n_noise = self.n_noise.load(Ordering::Relaxed);
         if n_noise > 0 {
@@ -214,6 +240,30 @@ impl SoilState {
         let answer = neighbours.iter().find_map(|neighbour| neighbour.answer(&question));
         let answer = answer.or_else(|| self.answer(&question, pins));
         answer.is_none_or(|answer| socket.write_all(&answer).is_ok())
+    }
+
+    /// Notes when the supply goes on and off.
+    fn look_at_rail(&self, pins: &Pins) {
+        let mut since = self.rail_since.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_on = pins.read(OUTPUTS) & PROBES != 0;
+        *since = since.or_else(|| Some(pins.age())).filter(|_| is_on);
+    }
+
+    /// What devices say that are not warm: nothing without supply, nonsense with a good checksum before its time. `None`: they are warm.
+    fn cold_answer(&self, question: &[u8], age: Duration) -> Option<Vec<u8>> {
+        let warm = (*self.rail_warm.lock().unwrap_or_else(PoisonError::into_inner))?;
+        let since = *self.rail_since.lock().unwrap_or_else(PoisonError::into_inner);
+        // The line looks every now and then, and so sees the supply late.
+        if since.is_some_and(|since| age.saturating_sub(since) + 2 * STEP >= warm) {
+            return None;
+        }
+        self.n_cold.fetch_add(1, Ordering::Relaxed);
+        let nonsense = |&[address, function, _, _, _, count, _, _]: &[u8; 8]| {
+            let mut answer = vec![address, function, 2 * count];
+            answer.resize(answer.len() + 2 * usize::from(count), 0);
+            framed(&answer)
+        };
+        Some(since.and(question.first_chunk()).map(nonsense).unwrap_or_default())
     }
 
     /// What the probe says; nothing to a question that is spoilt or meant for another.
