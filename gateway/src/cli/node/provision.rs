@@ -53,7 +53,8 @@ const LINE_MAX: usize = 4096;
   giot node provision --port /dev/ttyUSB0 --scan parity=even addresses=1-247        of other probes than the usual ones
 
 The node is told, restarted, and asked what it is. Words: broker prefix network wifi_ssid wifi_password baud parity
-meter supply battery sleep health_s valve.N probe.N curve.N; `help` at the console says more. The port is opened at 115200 baud.")]
+meter supply battery sleep health_s probe_warm_ms valve.N probe.N curve.N; `help` at the console says more. The port is opened
+at 115200 baud.")]
 pub(in crate::cli) struct Args {
     #[command(flatten)]
     data: DataFolder,

@@ -26,7 +26,7 @@ else, or when it is reset before, it goes back to what it had, and says so. It t
 said again when it closes, and at each of its connections until it has answered. `giot node list` shows what became of them.
 While earlier ones have no answer others are refused, unless --replace is said.
 id and key are changed at the node's own console (giot node provision). Words: broker prefix network wifi_ssid
-wifi_password baud parity meter supply battery sleep health_s valve.N probe.N curve.N.
+wifi_password baud parity meter supply battery sleep health_s probe_warm_ms valve.N probe.N curve.N.
 Reads DIR/admin-secret, so it runs where the gateway runs. Exit codes: 0 sent (with --wait: kept by the node), 1 failed or given back, 2 wrong usage.")]
 pub(in crate::cli) struct Args {
     #[command(flatten)]
