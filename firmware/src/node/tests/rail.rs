@@ -206,23 +206,25 @@ fn readings_that_are_closer_than_a_warm_up_leave_it_on() {
 
 #[test]
 fn it_wakes_early_enough_to_warm_up_and_sleeps_with_the_rail_off() {
-    let mut field = Field::new(plan(), None);
+    // By nothing else than the probes on the line.
+    let mut config = plan();
+    config.probes.retain(|plan| plan.device.is_some());
+    let mut field = Field::new(config.clone(), None);
     assert_eq!(field.go(10_000).last(), Some(&(2200, Off)));
     assert!(!field.node.is_busy());
-    // Before the analog probe is due, by which it would wake too.
     assert_eq!(field.node.rest_until(), Some(UptimeMs(600_100)));
     let carry = field.node.carry(UptimeMs(10_000), Position { epoch: 4, seq: 9 });
     let wake = |slept_ms| Carry::decode(&carry.encode()).expect("a carry").wake(slept_ms);
     // In time, and with a slow clock that was late.
     for (slept_ms, asked_at) in [(590_100, 2000), (605_000, 2000), (591_000, 2000)] {
-        let mut field = Field::new(plan(), Some(&wake(slept_ms)));
+        let mut field = Field::new(config.clone(), Some(&wake(slept_ms)));
         let seen = field.go(20_000);
         assert_eq!(seen.iter().find(|(_, event)| *event == On), Some(&(0, On)), "{seen:?}");
         assert!(seen.contains(&(asked_at, Asked(0))), "{slept_ms}: {seen:?}");
         assert!(seen.iter().any(|(_, event)| *event == Off), "{seen:?}");
     }
     // Something else woke it: no probe on the line is near.
-    let mut field = Field::new(plan(), Some(&wake(100_000)));
+    let mut field = Field::new(config, Some(&wake(100_000)));
     assert_eq!(field.go(20_000), []);
 }
 
