@@ -96,7 +96,7 @@ pub enum Action {
     Change(Settings),
     /// Keep what became of the settings on trial, then tell [`Node::handle_settled`].
     Settle(SettingsEvent),
-    /// Switch the supply of the probes on the RS485 line on or off.
+    /// Switch the supply of the probes on the RS485 line on or off, then tell [`Node::handle_powered`].
     PowerProbes(bool),
     /// Begin to read a probe, and when it is read tell [`Node::handle_sample`]; other things are to be done meanwhile.
     ReadProbe(ProbeId),
@@ -208,6 +208,11 @@ impl Node {
     /// Says Hello again: the last one was not answered.
     pub const fn request_hello(&mut self) {
         self.hello_due = self.connected;
+    }
+
+    /// The supply of the probes on the RS485 line was switched: the warm-up counts from here.
+    pub fn handle_powered(&mut self, now: UptimeMs) {
+        self.rail.handle_powered(now);
     }
 
     /// A probe was read.

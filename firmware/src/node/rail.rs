@@ -39,6 +39,13 @@ impl Rail {
         self.warm_ms.is_none() || self.state == State::Warm
     }
 
+    /// It was switched at this moment, which may be later than that at which it was to be.
+    pub(super) fn handle_powered(&mut self, now: UptimeMs) {
+        if let (State::Warming { until }, Some(warm_ms)) = (&mut self.state, self.warm_ms) {
+            *until = now.plus_ms(warm_ms);
+        }
+    }
+
     pub(super) fn handle_timeout(&mut self, now: UptimeMs) {
         if matches!(self.state, State::Warming { until } if until <= now) {
             self.state = State::Warm;

@@ -604,7 +604,11 @@ impl<B: Board, R: Reads, F: MultiwriteNorFlash> Runner<'_, B, R, F> {
                 let now = self.board.uptime();
                 self.node.handle_settled(now, event, is_kept);
             }
-            Action::PowerProbes(on) => self.board.power_probes(on),
+            Action::PowerProbes(on) => {
+                self.board.power_probes(on);
+                let now = self.board.uptime();
+                self.node.handle_powered(now);
+            }
             Action::ReadProbe(probe) => self.reader.begin(probe, link_now()),
             Action::ReadVitals => {
                 let vitals = self.board.read_vitals().await;

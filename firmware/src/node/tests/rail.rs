@@ -64,7 +64,10 @@ impl Field {
             }
             let Some(action) = self.node.poll_action(now) else { return };
             match action {
-                Action::PowerProbes(on) => self.seen.push((self.now, if on { On } else { Off })),
+                Action::PowerProbes(on) => {
+                    self.seen.push((self.now, if on { On } else { Off }));
+                    self.node.handle_powered(now);
+                }
                 Action::ReadProbe(probe) => {
                     assert_eq!(self.reading, None, "one at a time");
                     self.seen.push((self.now, Asked(probe.0)));
@@ -175,6 +178,29 @@ fn a_valve_moves_at_once_while_the_rail_warms_up() {
     let seen = field.go(1999);
     assert!(seen.contains(&(1500, Moved(false))), "{seen:?}");
     assert!(!seen.iter().any(|(_, event)| matches!(event, Asked(0 | 1))), "{seen:?}");
+}
+
+/// Something else was done first.
+#[test]
+fn the_warm_up_counts_from_when_the_supply_was_really_on() {
+    let mut node = Node::new(plan(), boot(ResetCause::PowerOn, Kept::default()), at(0));
+    let mut asked = Vec::new();
+    for ms in (0..5000).step_by(100) {
+        node.handle_timeout(UptimeMs(ms));
+        while let Some(action) = node.poll_action(UptimeMs(ms)) {
+            match action {
+                Action::PowerProbes(true) => node.handle_powered(UptimeMs(ms + 700)),
+                Action::ReadProbe(ProbeId(5)) => {
+                    node.handle_sample(UptimeMs(ms), ProbeId(5), Err(ProbeFault::NoAnswer))
+                }
+                Action::ReadProbe(_) => asked.push(ms),
+                Action::Keep(..) => node.handle_kept(UptimeMs(ms), true),
+                Action::ReadVitals => node.handle_vitals(UptimeMs(ms), Vitals::default()),
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+    assert_eq!(asked, [2700]);
 }
 
 #[test]

@@ -72,7 +72,7 @@ impl Line {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_reading_is_of_a_warm_probe_and_the_supply_is_off_between() {
-    const INTERVAL_MS: u64 = 60_000;
+    const INTERVAL_MS: u64 = 120_000;
     let mut line = Line::new(60.0).await;
     let task = line.start(Line::config(Some(WARM_MS), INTERVAL_MS));
     let readings = line.readings(4).await;
@@ -104,7 +104,7 @@ async fn a_cold_probe_gives_nonsense_and_an_unpowered_one_nothing() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_sleeping_node_warms_its_probe_up_in_each_wake_up() {
     const INTERVAL_MS: u64 = 600_000;
-    let mut line = Line::new(600.0).await;
+    let mut line = Line::new(200.0).await;
     let mut config = Line::config(Some(WARM_MS), INTERVAL_MS);
     config.health_interval_ms = 24 * 3_600_000;
     config.sleep = Some(SleepPlan { listen_ms: 60_000, patience_ms: 3_600_000 });
