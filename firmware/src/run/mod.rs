@@ -218,8 +218,7 @@ pub async fn run<B: Board, P: Probes, C: Connector, F: MultiwriteNorFlash>(
         let wait_ms = runner.backoff.next_ms(runner.board.random());
         let until = Some(link_now().plus_ms(wait_ms));
         runner.beside(pin!(core::future::pending::<()>()), until, false).await;
-        if let Some(end) = runner.end {
-            runner.board.power_probes(false);
+        if let Some(end) = runner.ended() {
             return Ok(end);
         }
     }
@@ -604,11 +603,7 @@ impl<B: Board, R: Reads, F: MultiwriteNorFlash> Runner<'_, B, R, F> {
                 let now = self.board.uptime();
                 self.node.handle_settled(now, event, is_kept);
             }
-            Action::PowerProbes(on) => {
-                self.board.power_probes(on);
-                let now = self.board.uptime();
-                self.node.handle_powered(now);
-            }
+            Action::PowerProbes(on) => self.power_probes(on),
             Action::ReadProbe(probe) => self.reader.begin(probe, link_now()),
             Action::ReadVitals => {
                 let vitals = self.board.read_vitals().await;
@@ -616,6 +611,17 @@ impl<B: Board, R: Reads, F: MultiwriteNorFlash> Runner<'_, B, R, F> {
                 self.node.handle_vitals(now, vitals);
             }
         }
+    }
+
+    fn power_probes(&mut self, on: bool) {
+        self.board.power_probes(on);
+        let now = self.board.uptime();
+        self.node.handle_powered(now);
+    }
+
+    /// Whether the loop is over; the probes on the line have no supply then.
+    fn ended(&mut self) -> Option<End> {
+        self.end.inspect(|_| self.board.power_probes(false))
     }
 
     /// Forgets what the gateway has. A flash that fails here costs a resend, nothing else.

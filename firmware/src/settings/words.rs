@@ -622,9 +622,6 @@ mod tests {
             "baud=fast",
             "parity=",
             "parity=mark",
-            "probe_warm_ms=0",
-            "probe_warm_ms=99",
-            "probe_warm_ms=10001",
             "meter=9",
             "meter=9,0",
             "supply=3500,3300",
@@ -689,6 +686,20 @@ mod tests {
             set(&mut base, &format!("valve.{valve}"), "relay,1,1").expect("room");
         }
         assert_eq!(set(&mut base, "valve.8", "relay,1,1"), Err(WordError::Full));
+    }
+
+    #[test]
+    fn a_warm_up_has_bounds() {
+        let mut made = bare();
+        for bad in ["0", "99", "10001", "-1", "2 s", ""] {
+            let error = set(&mut made, "probe_warm_ms", bad).expect_err(bad);
+            assert_eq!(error.to_string(), "the value must be 100 to 10000 (ms), or none");
+            assert_eq!(made.config.probe_warm_ms, None);
+        }
+        for (text, ms) in [("100", Some(100)), ("10000", Some(10_000)), ("none", None)] {
+            set(&mut made, "probe_warm_ms", text).expect(text);
+            assert_eq!(made.config.probe_warm_ms, ms);
+        }
     }
 
     #[test]

@@ -62,28 +62,28 @@ impl Field {
             if self.node.poll_timeout().is_some_and(|at| at <= now) {
                 self.node.handle_timeout(now);
             }
-            let Some(action) = self.node.poll_action(now) else { return };
-            match action {
-                Action::PowerProbes(on) => {
+            match self.node.poll_action(now) {
+                Some(Action::PowerProbes(on)) => {
                     self.seen.push((self.now, if on { On } else { Off }));
                     self.node.handle_powered(now);
                 }
-                Action::ReadProbe(probe) => {
+                Some(Action::ReadProbe(probe)) => {
                     assert_eq!(self.reading, None, "one at a time");
                     self.seen.push((self.now, Asked(probe.0)));
                     let is_silent = self.is_silent && probe != ProbeId(5);
                     self.reading = Some((probe, self.now + if is_silent { SILENCE_MS } else { READ_MS }));
                 }
-                Action::Keep(at, body) => {
+                Some(Action::Keep(at, body)) => {
                     if let Body::Reading(reading) = body {
                         self.seen.push((at.0, Dated(reading.probe)));
                     }
                     self.node.handle_kept(now, true);
                 }
-                Action::Drive(drive, _) => self.seen.push((self.now, Moved(drive.open))),
-                Action::Persist(_) => self.node.handle_persisted(now, true),
-                Action::ReadVitals => self.node.handle_vitals(now, Vitals::default()),
-                other => panic!("{other:?}"),
+                Some(Action::Drive(drive, _)) => self.seen.push((self.now, Moved(drive.open))),
+                Some(Action::Persist(_)) => self.node.handle_persisted(now, true),
+                Some(Action::ReadVitals) => self.node.handle_vitals(now, Vitals::default()),
+                None => return,
+                Some(other) => panic!("{other:?}"),
             }
         }
     }
@@ -187,16 +187,17 @@ fn the_warm_up_counts_from_when_the_supply_was_really_on() {
     let mut asked = Vec::new();
     for ms in (0..5000).step_by(100) {
         node.handle_timeout(UptimeMs(ms));
-        while let Some(action) = node.poll_action(UptimeMs(ms)) {
-            match action {
-                Action::PowerProbes(true) => node.handle_powered(UptimeMs(ms + 700)),
-                Action::ReadProbe(ProbeId(5)) => {
+        loop {
+            match node.poll_action(UptimeMs(ms)) {
+                Some(Action::PowerProbes(true)) => node.handle_powered(UptimeMs(ms + 700)),
+                Some(Action::ReadProbe(ProbeId(5))) => {
                     node.handle_sample(UptimeMs(ms), ProbeId(5), Err(ProbeFault::NoAnswer))
                 }
-                Action::ReadProbe(_) => asked.push(ms),
-                Action::Keep(..) => node.handle_kept(UptimeMs(ms), true),
-                Action::ReadVitals => node.handle_vitals(UptimeMs(ms), Vitals::default()),
-                other => panic!("{other:?}"),
+                Some(Action::ReadProbe(_)) => asked.push(ms),
+                Some(Action::Keep(..)) => node.handle_kept(UptimeMs(ms), true),
+                Some(Action::ReadVitals) => node.handle_vitals(UptimeMs(ms), Vitals::default()),
+                None => break,
+                Some(other) => panic!("{other:?}"),
             }
         }
     }

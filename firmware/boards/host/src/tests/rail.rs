@@ -58,8 +58,7 @@ impl Line {
             seen.records.iter().filter_map(|(_, record)| of(&record.body)).collect()
         };
         self.farm.peer.until("readings", |seen| all(seen).len() >= n).await;
-        let readings = all(&self.farm.peer.seen());
-        readings
+        all(&self.farm.peer.seen())
     }
 
     /// How long it was on, each time, ms; it goes on and off in turn.
