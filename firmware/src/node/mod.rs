@@ -308,13 +308,10 @@ impl Node {
 
     /// The next thing to do, valves first and probes last: one at a time.
     pub fn poll_action(&mut self, now: UptimeMs) -> Option<Action> {
-        if let Some(action) = self.poll_urgent(now) {
-            return Some(action);
-        }
-        if let Some(on) = self.rail.poll(now, self.schedule.line_at()) {
-            return Some(Action::PowerProbes(on));
-        }
-        self.schedule.poll_probe(self.rail.is_ready()).map(Action::ReadProbe)
+        self.poll_urgent(now).or_else(|| match self.rail.poll(now, self.schedule.line_at()) {
+            Some(on) => Some(Action::PowerProbes(on)),
+            None => self.schedule.poll_probe(self.rail.is_ready()).map(Action::ReadProbe),
+        })
     }
 
     fn poll_urgent(&mut self, now: UptimeMs) -> Option<Action> {

@@ -300,8 +300,8 @@ impl Installation {
             Value::default().u32(ms(plan.listen_ms)).u32(ms(plan.patience_ms))
         });
         map.set(KEY_SLEEP, sleep.unwrap_or_default()).await?;
-        let warm = self.config.probe_warm_ms.map(|ms| Value::default().u16(ms));
-        map.set(KEY_PROBE_WARM, warm.unwrap_or_default()).await?;
+        let warm = self.config.probe_warm_ms.map(u16::to_le_bytes);
+        map.set(KEY_PROBE_WARM, some(warm.as_ref().map_or(&[], |bytes| bytes))).await?;
         let wifi = self.wifi.as_ref();
         map.set(KEY_SSID, some(wifi.map_or("", Wifi::ssid).as_bytes())).await?;
         map.set(KEY_PASSWORD, some(wifi.map_or("", Wifi::password).as_bytes())).await?;
