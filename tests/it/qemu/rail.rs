@@ -121,6 +121,8 @@ fn a_scan_powers_the_line_until_its_end() {
     let port = chip.console().to_str().unwrap().to_owned();
     let found = node(&farm, &["provision", "--port", &port, "--scan", "baud=9600", "addresses=1-3"]);
     assert!(said(&found).contains("map A: soil_moisture"), "{}", said(&found));
+    // It has been started for the scan and once more behind it.
+    chip.until_says("not set up", 3, PATIENCE);
     until_powered(&chip, false);
     assert_eq!(switchings(&outputs).len(), 2, "{:?}", switchings(&outputs));
     // Whoever has seen enough ends it.
