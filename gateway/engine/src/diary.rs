@@ -51,7 +51,7 @@ pub enum Action {
         /// The zone.
         zone: ZoneId,
         /// All of it.
-        memory: ZoneMemory,
+        memory: Box<ZoneMemory>,
     },
     /// Keep this over a restart, in place of what was kept of this program.
     RememberProgram {

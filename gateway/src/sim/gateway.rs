@@ -275,7 +275,7 @@ impl World {
                     if is_new {
                         self.call_for_zone(&zone);
                     }
-                    self.keep(Row::Zone(zone, Box::new(memory)));
+                    self.keep(Row::Zone(zone, memory));
                 }
                 Action::RememberProgram { program, control } => {
                     if control.is_enabled {

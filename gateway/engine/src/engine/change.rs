@@ -185,7 +185,7 @@ impl Engine {
     fn taken_apart(mut self, plan: &Plan, now: Now) -> (Memory, Before) {
         for zone in &mut self.zones {
             if let Some(memory) = zone.take_memory() {
-                let zone = zone.desk.id.clone();
+                let (zone, memory) = (zone.desk.id.clone(), Box::new(memory));
                 self.out.actions.push_back(Action::Remember { zone, memory });
             }
         }

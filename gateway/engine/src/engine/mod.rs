@@ -767,7 +767,8 @@ impl Engine {
     fn keep_books(&mut self, idx: usize, now: Now) {
         let Some(zone) = self.zones.get_mut(idx) else { return };
         if let Some(memory) = zone.take_memory() {
-            self.out.actions.push_back(Action::Remember { zone: zone.desk.id.clone(), memory });
+            let (zone, memory) = (zone.desk.id.clone(), Box::new(memory));
+            self.out.actions.push_back(Action::Remember { zone, memory });
         }
         let Some(at) = zone.deadline(&self.out.turn(now)) else { return };
         if zone.timer.is_some_and(|timer| timer <= at) {

@@ -229,7 +229,7 @@ impl Field {
                     self.last_reason = Some(entry.reason);
                 }
                 Action::Remember { zone, memory } => {
-                    self.memory.zones.insert(zone, memory);
+                    self.memory.zones.insert(zone, *memory);
                 }
                 Action::RememberProgram { program, control } => {
                     self.memory.programs.insert(program, control);

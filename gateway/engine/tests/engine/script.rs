@@ -103,7 +103,7 @@ impl Stage {
         while let Some(action) = self.engine.poll_action() {
             match action {
                 Action::Remember { zone, memory } => {
-                    self.memory.zones.insert(zone, memory);
+                    self.memory.zones.insert(zone, *memory);
                 }
                 Action::RememberProgram { program, control } => {
                     self.memory.programs.insert(program, control);

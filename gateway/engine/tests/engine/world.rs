@@ -511,7 +511,7 @@ impl World {
                 Action::Remember { zone, memory } => {
                     let idx = self.index(&zone);
                     self.known[idx].has_fault = memory.fault.is_some();
-                    self.memory.zones.insert(zone, memory);
+                    self.memory.zones.insert(zone, *memory);
                 }
                 Action::RememberProgram { program, control } => {
                     self.memory.programs.insert(program, control);
