@@ -20,8 +20,9 @@ pub(crate) struct Turns {
 
 impl Turns {
     /// Notes that a run of a zone is under way, and of which program's start.
-    pub(crate) fn begin(&mut self, zone_idx: usize, start: Option<(ProgramId, UnixMs)>) {
-        self.running.entry(zone_idx).or_insert(start);
+    pub(crate) fn begin(&mut self, zone_idx: usize, start: Option<(&ProgramId, UnixMs)>) {
+        let kept = || start.map(|(program, start_at)| (program.clone(), start_at));
+        self.running.entry(zone_idx).or_insert_with(kept);
     }
 
     /// Notes that no run of a zone is under way.

@@ -304,17 +304,7 @@ impl std::fmt::Display for When {
 
 /// Microseconds since 1970 as RFC 3339 in UTC, without a fraction where there is none.
 pub(crate) fn format_time(at_us: i64) -> String {
-    format_time_at(at_us, 0)
-}
-
-/// The same by a clock that is so many minutes ahead of UTC, with that difference.
-pub(crate) fn format_time_at(at_us: i64, utc_offset_min: i32) -> String {
-    let offset = utc_offset_min.checked_mul(60).and_then(chrono::FixedOffset::east_opt);
-    let Some(offset) = offset else { return at_us.to_string() };
-    chrono::DateTime::from_timestamp_micros(at_us).map_or_else(
-        || at_us.to_string(),
-        |time| time.with_timezone(&offset).to_rfc3339_opts(chrono::SecondsFormat::AutoSi, true),
-    )
+    TimeZone::UTC.rfc3339(at_us)
 }
 
 #[cfg(test)]

@@ -7,8 +7,9 @@ use giot_shared::time::UnixMs;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
-use super::{DataFolder, UsageError, format_time_at, say, serve};
+use super::{DataFolder, UsageError, say, serve};
 use crate::clock::Clock;
+use crate::history::timezone::TimeZone;
 use crate::rules::{
     DAYS_MAX, READINGS_MAX_AT_LENGTH, Rehearsal, chosen, parse_span_ms, rehearse_store, span_of,
 };
@@ -107,17 +108,17 @@ fn test(args: &TestArgs) -> anyhow::Result<()> {
         bar.set_position(n);
     })?;
     bar.finish_and_clear();
-    tell(&rehearsal, settings.plan.utc_offset_min)?;
+    tell(&rehearsal, TimeZone::fixed(settings.plan.utc_offset_min))?;
     if args.json {
         say(&to_json(&rehearsal, span).to_string())?;
     }
     Ok(())
 }
 
-fn tell(rehearsal: &Rehearsal, utc_offset_min: i32) -> anyhow::Result<()> {
+fn tell(rehearsal: &Rehearsal, clock: TimeZone) -> anyhow::Result<()> {
     for (at, firing) in &rehearsal.firings {
         let then: Vec<String> = firing.then.iter().map(ToString::to_string).collect();
-        let time = format_time_at(at.0.saturating_mul(1000), utc_offset_min);
+        let time = clock.rfc3339(at.0.saturating_mul(1000));
         say(&format!("{time}  {}  {}  [{}]", firing.rule, then.join(", "), firing.values))?;
     }
     for rule in &rehearsal.held_throughout {

@@ -3,7 +3,7 @@
 //!
 //! Bounded: one forecast of two days a day.
 
-use giot_shared::time::{MonoMs, UnixMs};
+use giot_shared::time::UnixMs;
 
 use super::Engine;
 use crate::Now;
@@ -21,24 +21,12 @@ const SHORT_S_MIN: u64 = 60;
 const ANSWER_MS: u64 = 2 * 60_000;
 
 impl Engine {
-    /// The first day of a start, or of a plan: a day of which nobody was told, because nothing ran at its beginning or had
+    /// Tells of a day that has begun, once. The first day of a start, or of a plan: a day of which nobody was told, because nothing ran at its beginning or had
     /// the time, is told of now; of a new plan is told at once what it lacks more than the one before.
-    pub(super) fn begin_days(&mut self, now: Now, is_new_plan: bool) {
+    pub(super) fn begin_day(&mut self, now: Now, is_new_plan: bool) {
         let told_before = self.schedule.farm.day_told;
-        if is_new_plan {
-            self.schedule.farm.day_told = None;
-        }
-        self.tell_of_day(now, told_before);
-    }
-
-    /// Tells of a day that has begun, once.
-    pub(super) fn begin_day(&mut self, now: Now) {
-        self.tell_of_day(now, self.schedule.farm.day_told);
-    }
-
-    /// The same; `told_before`: when a day was last told of, also by another plan.
-    fn tell_of_day(&mut self, now: Now, told_before: Option<UnixMs>) {
-        let told = self.schedule.farm.day_told;
+        let told = told_before.filter(|_| !is_new_plan);
+        self.schedule.farm.day_told = told;
         if self.day_at.is_some_and(|at| now.mono < at) && told.is_some() {
             return;
         }
@@ -55,8 +43,7 @@ impl Engine {
         let is_told = told.is_some_and(|told| (today..=next).contains(&Date::of(told, utc_offset_min)));
         if !is_told {
             self.schedule.farm.day_told = Some(wall);
-            let is_same_day = told_before.is_some_and(|told| Date::of(told, utc_offset_min) == today);
-            if !is_same_day {
+            if told_before.is_none_or(|told| Date::of(told, utc_offset_min) != today) {
                 self.schedule.farm.day_short.clear();
             }
             if !self.out.rules.programs.is_empty() {
@@ -82,13 +69,6 @@ impl Engine {
         };
         // Rain passes out of its span; nobody knows how long any other weather lasts.
         let rain_until = self.guards.rain_until().map(|at| wall.plus_ms(at.since_ms(now.mono)));
-        let dated = |at: MonoMs| {
-            if at > now.mono {
-                wall.plus_ms(at.since_ms(now.mono))
-            } else {
-                wall.minus_ms(now.mono.since_ms(at))
-            }
-        };
         let stand = |(idx, zone): (usize, &Zone)| {
             let held_until = match &zone.phase {
                 Phase::Closed => None,
@@ -111,7 +91,9 @@ impl Engine {
                 (reason, until)
             });
             let ended = self.turns.ended_in(idx);
-            let ended = ended.map(|(program, start_at, at)| (program.clone(), *start_at, dated(*at)));
+            let ended = ended.map(|(program, start_at, at)| {
+                (program.clone(), *start_at, wall.minus_ms(now.mono.since_ms(*at)))
+            });
             (zone.desk.id.clone(), Stand { held_until, open, ended, weather, ..stand })
         };
         Some(Outlook {

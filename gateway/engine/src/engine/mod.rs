@@ -206,7 +206,7 @@ impl Engine {
             engine.settle(idx, now);
         }
         engine.run_guards(now);
-        engine.begin_days(now, is_new_plan);
+        engine.begin_day(now, is_new_plan);
         engine.run_programs(now);
         engine.run_pumps(now);
         engine
@@ -240,7 +240,7 @@ impl Engine {
         }
         self.settle_all(&mut touched, now);
         self.touched = touched;
-        self.begin_day(now);
+        self.begin_day(now, false);
         self.run_programs(now);
         self.run_pumps(now);
         self.call_staggered(now);

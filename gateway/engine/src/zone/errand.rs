@@ -222,10 +222,10 @@ impl Zone {
     }
 
     /// Which start of a program the run under way belongs to, if it is one's.
-    pub(crate) fn start_of_run(&self) -> Option<(ProgramId, UnixMs)> {
+    pub(crate) fn start_of_run(&self) -> Option<(&ProgramId, UnixMs)> {
         let program = self.run()?.kind.program()?;
         let errand = &self.memory.run.as_ref()?.errand;
-        (errand.program == *program).then(|| (program.clone(), errand.start_at))
+        (errand.program == *program).then_some((program, errand.start_at))
     }
 
     /// Which start of a program the run belongs to that waits first.
@@ -427,7 +427,7 @@ impl Zone {
         Stand {
             held_until: None,
             open: None,
-            turn: self.start_of_run(),
+            turn: self.start_of_run().map(|(program, start_at)| (program.clone(), start_at)),
             ended: None,
             errands: self.memory.errands.clone(),
             closed_at: self.memory.last_closed_at.filter(|at| *at <= wall).max(rested_from),

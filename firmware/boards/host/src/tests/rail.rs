@@ -67,6 +67,16 @@ impl Line {
         assert!(changes.iter().zip([true, false].into_iter().cycle()).all(|((_, on), want)| *on == want));
         changes.chunks_exact(2).map(|pair| pair[1].0.since_ms(pair[0].0)).collect()
     }
+
+    /// All readings are of a warm probe, and it was on for each of them only.
+    #[track_caller]
+    fn check_warm(&self, readings: &[(Option<i32>, Option<Flaw>)], interval_ms: u64) {
+        assert!(readings.iter().all(|reading| *reading == (Some(2345), None)), "{readings:?}");
+        let spans = self.spans_ms();
+        assert!(spans.len() >= 3, "{spans:?}");
+        // A busy machine may be late.
+        assert!(spans.iter().all(|ms| (u64::from(WARM_MS)..interval_ms / 2).contains(ms)), "{spans:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -76,11 +86,7 @@ async fn each_reading_is_of_a_warm_probe_and_the_supply_is_off_between() {
     let task = line.start(Line::config(Some(WARM_MS), INTERVAL_MS));
     let readings = line.readings(4).await;
     task.abort();
-    assert!(readings.iter().all(|reading| *reading == (Some(2345), None)), "{readings:?}");
-    let spans = line.spans_ms();
-    assert!(spans.len() >= 3, "{spans:?}");
-    // A busy machine may be late.
-    assert!(spans.iter().all(|ms| (u64::from(WARM_MS)..INTERVAL_MS / 2).contains(ms)), "{spans:?}");
+    line.check_warm(&readings, INTERVAL_MS);
 }
 
 /// What the other tests would see.
@@ -111,10 +117,7 @@ async fn a_sleeping_node_warms_its_probe_up_in_each_wake_up() {
     let readings = line.readings(4).await;
     assert!(line.farm.peer.seen().hellos.len() >= 3, "it slept in between");
     task.abort();
-    assert!(readings.iter().all(|reading| *reading == (Some(2345), None)), "{readings:?}");
-    let spans = line.spans_ms();
-    assert!(spans.len() >= 3, "{spans:?}");
-    assert!(spans.iter().all(|ms| (u64::from(WARM_MS)..INTERVAL_MS / 2).contains(ms)), "{spans:?}");
+    line.check_warm(&readings, INTERVAL_MS);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
