@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use giot_shared::time::UnixMs;
 
 use crate::ids::{ProgramId, SourceId, ZoneId};
+use crate::network::Pipes;
 use crate::plan::{DAY_MS, Plan, ZonePlan};
 use crate::program::{CLOSED_MS_MAX, Crossing, Program, RunLimits, Site, Window, Windows, ZoneFacts};
 use crate::reason::Reason;
@@ -119,6 +120,7 @@ impl Plan {
             place: self.place,
             zones: self.zones.iter().map(|(id, zone)| (id.clone(), zone.facts())).collect(),
             sources: self.sources.keys().map(|id| (id.clone(), self.hours_of(id))).collect(),
+            pipes: Pipes::new(self),
         }
     }
 

@@ -15,7 +15,7 @@ mod field;
 use std::collections::{BTreeMap, BTreeSet};
 
 use giot_engine::program::{
-    Anchor, Control, Crossing, FarmState, Outcome, Percent, Program, Window, Windows,
+    Anchor, Control, Crossing, FarmState, Group, Outcome, Percent, Program, Window, Windows,
 };
 use giot_engine::{
     DayWindow, Input, Pause, Plan, ProgramId, PumpKind, PumpPlan, Reason, SourcePlan, ValveRef, forecast,
@@ -367,6 +367,46 @@ fn a_finish_that_shared_pipes_make_late_is_told() {
     assert!(notes.contains("finish_late"), "{notes:?}");
     plan.sources.values_mut().for_each(|source| source.capacity = Some(LitresPerHour(60_000)));
     assert_eq!(short_of(&plan, &BTreeMap::new()).1, BTreeSet::new());
+}
+
+/// A program that is to be finished by noon begins earlier by what its own pump and pipes take, in the preview as in the field.
+#[track_caller]
+fn check_finished_at_noon(mut plan: Plan, starts_after_s: u64) {
+    plan.programs.values_mut().for_each(|program| plan_finish(program, 12));
+    let (short, notes) = short_of(&plan, &BTreeMap::new());
+    assert_eq!(short, []);
+    assert!(!notes.contains("finish_late"), "{notes:?}");
+    let (field, skips) = check_kept(plan, 12 * HOUR_S);
+    assert_eq!(skips, []);
+    let openings = openings(&field);
+    let (first, last) = (openings.first().unwrap().1, openings.last().unwrap().1);
+    assert!(first.abs_diff(starts_after_s) <= 120, "{openings:?}");
+    assert!(last.abs_diff(5 * HOUR_S - 5 * 60) <= 120, "five minutes before noon: {openings:?}");
+}
+
+#[test]
+fn a_finish_begins_earlier_by_the_rests_and_starts_of_its_own_pump() {
+    // Twelve times five minutes one at a time: six starts an hour and eleven rests of a minute, of which the sixth lasts till an
+    // hour after the first start.
+    let seventh_s = HOUR_S;
+    check_finished_at_noon(twelve_short_runs(7500), 5 * HOUR_S - (seventh_s + 5 * 360 + 5 * 60));
+    // Two at a time: the pump runs through.
+    check_finished_at_noon(twelve_short_runs(10_000), 4 * HOUR_S);
+}
+
+#[test]
+fn a_finish_begins_earlier_by_what_its_own_pipes_carry() {
+    // Six zones that may run beside each other, where two have room.
+    let mut plan = six_zones(10_000, 5);
+    let steps = ["z1", "z2", "z3", "z4", "z5", "z6"].map(|zone| (zone, 5));
+    for zone in plan.zones.values_mut() {
+        zone.group = Group::Parallel;
+    }
+    plan.programs = [("night".parse().unwrap(), program(&steps))].into();
+    check_finished_at_noon(plan.clone(), 5 * HOUR_S - 3 * 300);
+    // Beside hours that end at noon.
+    hours(plan.programs.values_mut().next().unwrap(), 6, 12);
+    check_finished_at_noon(plan, 5 * HOUR_S - 3 * 300);
 }
 
 #[test]

@@ -463,7 +463,7 @@ fn site() -> Site {
         utc_offset_min: OFFSET_MIN,
         place: Place::new(21.33, 103.92),
         zones: ["a", "b", "c", "d"].map(|name| (zone(name), facts.clone())).into(),
-        sources: BTreeMap::new(),
+        ..Site::default()
     }
 }
 

@@ -9,14 +9,12 @@
 //! Bounded: each run of a preview is begun or given up once, and a run that waits costs a look at its pipes whenever
 //! something ends on its tree.
 
-mod rests;
-
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use giot_shared::time::{MonoMs, UnixMs};
 
 use crate::ids::{ProgramId, ZoneId};
-use crate::network::Network;
+use crate::network::{Network, Pipes, Rests};
 use crate::plan::{DAY_MS, Plan};
 use crate::program::{
     Control, Date, FarmState, Group, LeftRun, Outcome, PREVIEW_DAYS_MAX, PlannedRun, PlannedStart, Preview,
@@ -26,8 +24,6 @@ use crate::reason::Reason;
 use crate::rules::{Fit, Rules};
 use crate::schedule::Terms;
 use crate::zone::{Errand, is_ad_hoc, passes_rest};
-
-pub(crate) use rests::{Output, Rests};
 
 /// A run that begins so much later than planned is told to wait; a pump's lead is not worth a word.
 const LATE_MS_MIN: u64 = 60_000;
@@ -46,8 +42,7 @@ pub fn forecast(
     n_days: u16,
 ) -> Preview {
     let rules = Rules::new(plan);
-    let pipes = Pipes { network: Network::new(plan), rests: Rests::of(plan) };
-    Play::new(&rules, pipes, plan.timing.patience_s, from).days(controls, farm, n_days)
+    Play::new(&rules, Pipes::new(plan), plan.timing.patience_s, from).days(controls, farm, n_days)
 }
 
 /// What the next days depend on beside the plan, at one moment: settings, pauses, needs, what runs and what waits.
@@ -164,13 +159,6 @@ enum Fate {
     Dropped(Reason),
     /// There would be room.
     Barred(Reason),
-}
-
-/// What water goes through; nobody holds anything at first.
-#[derive(Debug)]
-struct Pipes {
-    network: Network,
-    rests: Rests,
 }
 
 /// The zones and their pipes in played time.

@@ -7,6 +7,9 @@
 //!
 //! Zones and branches are meant by their index. Nothing here knows what a zone is or when it wants water.
 
+mod pipes;
+mod rests;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use giot_shared::time::MonoMs;
@@ -15,8 +18,12 @@ use giot_shared::units::LitresPerHour;
 use crate::ids::SourceId;
 use crate::plan::Plan;
 
+pub(crate) use pipes::Flow;
+pub use pipes::Pipes;
+pub(crate) use rests::{Output, Rests};
+
 /// All branches of the farm.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Network {
     branches: Vec<Branch>,
     trees: Vec<Tree>,
@@ -26,7 +33,7 @@ pub(crate) struct Network {
     n_changes: u64,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq)]
 struct Branch {
     id: SourceId,
     capacity: Option<LitresPerHour>,
@@ -40,7 +47,7 @@ struct Branch {
 }
 
 /// Branches with one root.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 struct Tree {
     /// Zones that wait, since when.
     waiting: BTreeMap<usize, MonoMs>,
@@ -49,7 +56,7 @@ struct Tree {
 }
 
 /// Where a zone hangs.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 struct Tap {
     /// Its branch, that which feeds it, and so on to the root.
     path: Vec<usize>,

@@ -42,7 +42,7 @@ pub(super) fn site() -> Site {
         utc_offset_min: OFFSET_MIN,
         place: Place::new(21.33, 103.92),
         zones: ["a", "b", "c", "d"].map(|name| (zone(name), zone_facts("pump"))).into(),
-        sources: [].into(),
+        ..Site::default()
     }
 }
 

@@ -41,6 +41,7 @@ mod windows;
 #[cfg(test)]
 mod fixtures;
 
+pub use crate::network::Pipes;
 pub use amount::{AMOUNT_MAX, AmountError, Target};
 pub use calendar::{CATCH_UP_MIN_MAX, Calendar, Due, LOOK_AHEAD_DAYS, MISSED_DAYS_MAX, SkippedStart};
 pub use check::{PROGRAMS_MAX, ProgramProblem, ProgramProblemKind, check_programs};

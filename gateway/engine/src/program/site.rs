@@ -9,6 +9,7 @@ use giot_shared::time::UnixMs;
 use super::sun::Place;
 use super::windows::{Crossing, Fitted, Levels, Windows};
 use crate::ids::{SourceId, ZoneId};
+use crate::network::Pipes;
 use crate::plan::RUN_S_MAX;
 use crate::reason::Reason;
 
@@ -32,6 +33,8 @@ pub struct Site {
     pub zones: BTreeMap<ZoneId, ZoneFacts>,
     /// The hours of the sources, with those of what feeds them; a source that is not named here has no windows.
     pub sources: BTreeMap<SourceId, Windows>,
+    /// What the water goes through: how many zones may have it at once, and which rests their pumps need.
+    pub pipes: Pipes,
 }
 
 /// What programs must know of a zone.

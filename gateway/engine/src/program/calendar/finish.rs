@@ -1,8 +1,9 @@
 //! When a program must start to be finished by a moment.
 //!
-//! Without hours it starts by its own length before. With hours it starts so that its runs, as hours let them lie, are over by
-//! then; no earlier than the program's allowed hours open in which the moment lies, or which come last before it. What has no
-//! room between is cut or left out at the end, as anywhere else.
+//! Without hours it starts by its own length before: that of its runs as the farm's pipes and pumps let them follow each other
+//! where nothing else runs, a day at most. With hours it starts so that its runs, as hours let them lie, are over by then, with the
+//! time that pipes and pumps take beside; no earlier than the program's allowed hours open in which the moment lies, or which come
+//! last before it. What has no room between is cut or left out at the end, as anywhere else.
 //!
 //! Bounded: [`TRIES_MAX`] starts for each level and minute of the week, because hours are the same every week.
 
@@ -12,12 +13,14 @@ use giot_shared::time::UnixMs;
 
 use super::{Calendar, FINISH_SPAN_MS_MAX};
 use crate::ids::ZoneId;
+use crate::network::Flow;
 use crate::plan::DAY_MS;
 use crate::program::civil::Date;
 use crate::program::control::{Control, FarmState, Level};
 use crate::program::sequence::Direction;
+use crate::program::site::Group;
 use crate::program::start::Start;
-use crate::program::timeline::{Bars, Timeline, timeline};
+use crate::program::timeline::{Bars, PlannedRun, Timeline, timeline};
 use crate::program::windows::{CLOSED_MS_MAX, Levels, Windows};
 use crate::reason::Reason;
 
@@ -27,10 +30,19 @@ const TRIES_MAX: u64 = 32;
 /// What was found out already.
 #[derive(Debug, Default)]
 pub(super) struct Leads {
-    /// The lengths, ms, by level.
-    spans: BTreeMap<Level, u64>,
+    /// The lengths by level.
+    spans: BTreeMap<Level, Span>,
     /// How long before its anchor the program starts, ms, by level and time of the week.
     leads: BTreeMap<(Level, i64), u64>,
+}
+
+/// How long a program lasts when nothing else runs.
+#[derive(Clone, Copy, Debug)]
+struct Span {
+    /// As it is wished, ms.
+    wished_ms: u64,
+    /// How much longer pipes and pumps make it, ms.
+    delayed_ms: u64,
 }
 
 /// What became of a start that was tried.
@@ -114,31 +126,53 @@ impl Search<'_> {
 }
 
 impl<'a> Calendar<'a> {
-    /// From the first run's beginning to the last one's end at the scale of a day, ms; hours and pauses are not looked at, and
-    /// a refill counts as its zone's longest run.
+    /// From the first run's beginning to the last one's end at the scale of a day, ms; hours, pauses, pipes and pumps are not looked
+    /// at, and a refill counts as its zone's longest run.
     ///
     /// An alternating order is counted at its longer side, so that the program is surely over at its anchor.
     #[must_use]
     pub fn span_ms(self, day: Date) -> u64 {
-        let span_ms = |n_runs| self.plain(day, n_runs).until().map_or(0, |until| until.since_ms(UnixMs(0)));
-        (0..self.n_orders()).map(span_ms).max().unwrap_or(0)
+        let until_ms = |n_runs| self.plain(day, n_runs).until().map_or(0, |until| until.since_ms(UnixMs(0)));
+        (0..self.n_orders()).map(until_ms).max().unwrap_or(0)
+    }
+
+    fn span(self, day: Date) -> Span {
+        let wished_ms = self.span_ms(day);
+        let real_ms = |n_runs| self.through_pipes(&self.plain(day, n_runs)).since_ms(UnixMs(0));
+        let real_ms = (0..self.n_orders()).map(real_ms).max().unwrap_or(0);
+        Span { wished_ms, delayed_ms: real_ms.saturating_sub(wished_ms) }
+    }
+
+    /// When the last of some runs ends where pipes and pumps have room for each and nothing else runs.
+    fn through_pipes(self, runs: &Timeline) -> UnixMs {
+        let zones: Vec<_> = self.site.zones.iter().collect();
+        let flow = |run: &PlannedRun| {
+            let zone_idx = zones.binary_search_by_key(&&run.zone, |(id, _)| id).ok()?;
+            let line = match zones.get(zone_idx)?.1.group {
+                Group::Sequential(number) => usize::from(number),
+                Group::Parallel => usize::from(u8::MAX) + 1 + zone_idx,
+            };
+            Some(Flow { line, zone_idx, from: run.from, until: run.until })
+        };
+        self.site.pipes.until(runs.runs.iter().filter_map(flow))
     }
 
     /// When the program starts that is to be finished by a moment of a day.
     pub(super) fn start_before(self, finish_at: UnixMs, day: Date, found: &mut Leads) -> UnixMs {
         let level = self.level(day);
-        let span_ms = *found.spans.entry(level).or_insert_with(|| self.span_ms(day));
-        if span_ms > FINISH_SPAN_MS_MAX {
+        let span = *found.spans.entry(level).or_insert_with(|| self.span(day));
+        if span.wished_ms > FINISH_SPAN_MS_MAX {
             // Told when it would start without a person's share: till then that can still be changed.
             let control = Control::default();
             let planned_ms = Calendar { control: &control, ..self }.span_ms(day);
             return finish_at.minus_ms(planned_ms.min(FINISH_SPAN_MS_MAX));
         }
         if !self.has_hours() {
-            return finish_at.minus_ms(span_ms);
+            return finish_at.minus_ms((span.wished_ms + span.delayed_ms).min(FINISH_SPAN_MS_MAX));
         }
         let key = (level, finish_at.0.rem_euclid(7 * DAY_MS));
-        let lead = || finish_at.since_ms(self.start_within_hours(finish_at, day, span_ms));
+        let wished_by = finish_at.minus_ms(span.delayed_ms.min(FINISH_SPAN_MS_MAX - span.wished_ms));
+        let lead = || finish_at.since_ms(self.start_within_hours(wished_by, day, span.wished_ms));
         finish_at.minus_ms(*found.leads.entry(key).or_insert_with(lead))
     }
 

@@ -12,7 +12,7 @@ use crate::plan::{Plan, PumpPlan};
 const HOUR_MS: u64 = 3_600_000;
 
 /// The pumps and master valves of a farm.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Rests {
     outputs: Vec<Output>,
     /// Of each zone: those on its way.
@@ -20,7 +20,7 @@ pub(crate) struct Rests {
 }
 
 /// One pump or master valve.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Output {
     off_ms: u64,
     starts_max: usize,
@@ -71,7 +71,7 @@ impl Rests {
     }
 
     /// Those of a plan, which have all been off for long.
-    pub(super) fn of(plan: &Plan) -> Self {
+    pub(crate) fn of(plan: &Plan) -> Self {
         let outputs = plan.pumps().map(|(_, pump)| Output::new(pump, None, VecDeque::new()));
         Self { outputs: outputs.collect(), of_zone: plan.pumps_of_zones() }
     }
@@ -82,7 +82,7 @@ impl Rests {
 
     /// When a zone that wants to open at a moment may, as far as its pumps are concerned; `is_handed_over`: another one has
     /// just enough, and both have room.
-    pub(super) fn free_at(&self, zone_idx: usize, at: UnixMs, is_handed_over: bool) -> UnixMs {
+    pub(crate) fn free_at(&self, zone_idx: usize, at: UnixMs, is_handed_over: bool) -> UnixMs {
         let on_way = self.on_way(zone_idx);
         let outputs = on_way.iter().filter_map(|idx| self.outputs.get(*idx));
         let resting = outputs.filter(|output| output.must_start(at, is_handed_over));
@@ -90,7 +90,7 @@ impl Rests {
     }
 
     /// A zone opens.
-    pub(super) fn open(&mut self, zone_idx: usize, at: UnixMs, is_handed_over: bool) {
+    pub(crate) fn open(&mut self, zone_idx: usize, at: UnixMs, is_handed_over: bool) {
         for idx in self.on_way(zone_idx).iter() {
             let Some(output) = self.outputs.get_mut(*idx) else { continue };
             if output.must_start(at, is_handed_over) {
@@ -101,7 +101,7 @@ impl Rests {
     }
 
     /// A zone is open already.
-    pub(super) fn is_open(&mut self, zone_idx: usize) {
+    pub(crate) fn is_open(&mut self, zone_idx: usize) {
         for idx in self.on_way(zone_idx).iter() {
             if let Some(output) = self.outputs.get_mut(*idx) {
                 output.n_drawing += 1;
@@ -110,7 +110,7 @@ impl Rests {
     }
 
     /// A zone has enough.
-    pub(super) fn close(&mut self, zone_idx: usize, at: UnixMs) {
+    pub(crate) fn close(&mut self, zone_idx: usize, at: UnixMs) {
         for idx in self.on_way(zone_idx).iter() {
             if let Some(output) = self.outputs.get_mut(*idx) {
                 output.n_drawing = output.n_drawing.saturating_sub(1);
