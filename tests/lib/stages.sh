@@ -282,7 +282,8 @@ stage_qemu() {
     check_size "$IMAGES/node" "$QEMU_FLASH_MAX" "$QEMU_RAM_MAX"
     need_build || return 1
     rm -f "$LOGS/qemu-figures"
-    GIOT_QEMU_IMAGES=$IMAGES GIOT_QEMU_FIGURES=$LOGS/qemu-figures run_programs tests it qemu::
+    # A node takes a twentieth of a core and mostly waits.
+    GIOT_QEMU_IMAGES=$IMAGES GIOT_QEMU_FIGURES=$LOGS/qemu-figures run_programs tests it qemu:: --test-threads=4
     local code=$?
     [ -f "$LOGS/qemu-figures" ] && say "   $(cat "$LOGS/qemu-figures")"
     # What was seen proves the method that the field's image is judged by.

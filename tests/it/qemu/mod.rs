@@ -505,10 +505,9 @@ fn switches_a_rain_gauge_and_a_battery_are_in_the_history() {
     chip.set_supply(3300);
     chip.power_on();
     chip.until_welcomed(PATIENCE);
-    // Before that an export has nothing to show and fails.
-    chip.until_says("first record acknowledged", 1, PATIENCE);
+    // Nothing of a series that has not come yet.
     let values = |metric: &str| -> Vec<f64> {
-        let rows = giot::export(farm.dir.path(), NODE, metric);
+        let rows = giot::exported(farm.dir.path(), NODE, metric).unwrap_or_default();
         rows.iter().map(|(_, value, _)| value.parse().unwrap()).collect()
     };
     let until = |metric: &str, want: &[f64]| {

@@ -7,6 +7,7 @@ use giot_firmware::settings::{Installation, words};
 use giot_tests::giot::{self, wait_for};
 use giot_tests::node::PATIENCE;
 use giot_tests::qemu::{Bank, Chip, Fault, Partition, Pulses, image, is_powered};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 /// The least time between what the node was told and what the devices need, for a line that looks at their supply now and then.
@@ -43,9 +44,13 @@ fn switchings(outputs: &Pulses) -> Vec<(Duration, bool)> {
     switchings
 }
 
-fn until_powered(chip: &Chip, on: bool) {
+/// Waits until the supply is on or off, and whoever watches the outputs has seen it.
+fn until_powered(chip: &Chip, outputs: &Pulses, on: bool) {
     let what = if on { "the supply on" } else { "the supply off" };
-    wait_for(what, PATIENCE, || (chip.powers_probes() == on).then_some(()));
+    let seen = || outputs.changes().last().is_some_and(|(_, out)| is_powered(*out));
+    let is_so = || chip.powers_probes() == on && seen() == on;
+    let wait = AssertUnwindSafe(|| wait_for(what, PATIENCE, || is_so().then_some(())));
+    assert!(catch_unwind(wait).is_ok(), "{}", chip.log());
 }
 
 #[test]
@@ -57,7 +62,7 @@ fn probes_are_powered_for_their_readings_and_every_reading_is_good() {
     chip.power_on();
     chip.until_welcomed(PATIENCE);
     wait_for("four rounds", PATIENCE, || (switchings(&outputs).len() >= 8).then_some(()));
-    until_powered(&chip, false);
+    until_powered(&chip, &outputs, false);
     let switchings = switchings(&outputs);
     for pair in switchings.chunks_exact(2) {
         let on_for = pair[1].0 - pair[0].0;
@@ -88,9 +93,9 @@ fn a_valve_does_not_wait_for_the_warm_up() {
     chip.power_on();
     chip.until_welcomed(PATIENCE);
     farm.until_idle();
-    until_powered(&chip, false);
+    until_powered(&chip, &outputs, false);
     let n_before = outputs.changes().len();
-    until_powered(&chip, true);
+    until_powered(&chip, &outputs, true);
     chip.press(1);
     until_open(&chip, true, PATIENCE);
     chip.press(0);
@@ -121,15 +126,18 @@ fn a_scan_powers_the_line_until_its_end() {
     let port = chip.console().to_str().unwrap().to_owned();
     let found = node(&farm, &["provision", "--port", &port, "--scan", "baud=9600", "addresses=1-3"]);
     assert!(said(&found).contains("map A: soil_moisture"), "{}", said(&found));
-    // It has been started for the scan and once more behind it.
-    chip.until_says("not set up", 3, PATIENCE);
-    until_powered(&chip, false);
+    // It has been started for the scan and once more behind it; then it is at its console, where it says the same when it is asked.
+    chip.until_says("boot by", 3, PATIENCE);
+    let is_at_console =
+        || chip.log().rsplit("boot by").next().is_some_and(|boot| boot.contains("not set up"));
+    wait_for("its console", PATIENCE, || is_at_console().then_some(()));
+    until_powered(&chip, &outputs, false);
     assert_eq!(switchings(&outputs).len(), 2, "{:?}", switchings(&outputs));
     // Whoever has seen enough ends it.
     chip.type_in(b"scan 9600 1-247\n");
-    until_powered(&chip, true);
+    until_powered(&chip, &outputs, true);
     chip.type_in(b"\x03");
-    until_powered(&chip, false);
+    until_powered(&chip, &outputs, false);
     assert_eq!((switchings(&outputs).len(), chip.soil.n_cold()), (4, 0));
 }
 
@@ -168,7 +176,7 @@ fn whatever_ends_a_boot_leaves_the_supply_off_and_the_next_one_warms_up_anew() {
     chip.until_says("setup was asked for", 1, PATIENCE);
     assert!(!chip.powers_probes());
     chip.type_in(b"reboot\n");
-    until_powered(&chip, true);
+    until_powered(&chip, &outputs, true);
     chip.cut_power();
     assert!(chip.powers_probes(), "the file remembers what it was");
     chip.write_flash(&Bank::empty(Partition::Installation));
