@@ -16,6 +16,7 @@ use super::error::{OpenError, ReadError};
 use super::history::Thinner;
 use super::journal::Journal;
 use super::open;
+use super::rows::Table;
 use super::samples::{Position, Rows, series_id};
 use super::summary::coarse_until;
 use super::types::{
@@ -215,7 +216,7 @@ impl Reader {
         if let Some(shared) = &self.shared {
             return Ok(shared.catalog.lock().last_values(device));
         }
-        Ok(self.with(load_catalog)?.last_values(device))
+        Ok(self.with(read_catalog)?.0.last_values(device))
     }
 
     /// All registered devices by id.
@@ -422,8 +423,21 @@ fn valve_event_of(row: &Row<'_>) -> rusqlite::Result<ValveEventRow> {
     })
 }
 
-/// Every series with its latest sample: as of the last folding from the table, then what the journal adds.
+/// Every series with its latest sample: as of the last folding from the table, then what the journal adds. An error where not all of
+/// the journal can be read: whoever writes must not go on from less.
 pub(super) fn load_catalog(conn: &Connection) -> rusqlite::Result<Catalog> {
+    match read_catalog(conn)? {
+        (catalog, 0) => Ok(catalog),
+        (_, n_holes) => {
+            let corrupt = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT);
+            let what = format!("{n_holes} parts of the journal cannot be read");
+            Err(rusqlite::Error::SqliteFailure(corrupt, Some(what)))
+        }
+    }
+}
+
+/// As [`load_catalog`] from what can be read, with the number of parts of the journal that cannot.
+fn read_catalog(conn: &Connection) -> rusqlite::Result<(Catalog, usize)> {
     let mut catalog = Catalog::default();
     let tx = conn.unchecked_transaction()?;
     let sql = "SELECT id, device, metric, last_us, last_value, last_quality FROM series ORDER BY id";
@@ -436,15 +450,15 @@ pub(super) fn load_catalog(conn: &Connection) -> rusqlite::Result<Catalog> {
     })? {
         catalog.load(entry);
     }
-    for_each_journal_point(&tx, |series, point| catalog.note(series, point))?;
-    tx.commit()?;
-    Ok(catalog)
+    let n_holes = for_each_journal_point(&tx, |series, point| catalog.note(series, point))?;
+    // Nothing was written; after a bad page SQLite would refuse to commit even that.
+    drop(tx);
+    Ok((catalog, n_holes))
 }
 
-fn for_each_journal_point(conn: &Connection, mut each: impl FnMut(u32, Point)) -> rusqlite::Result<()> {
-    let mut rows = conn.prepare("SELECT id, blob FROM journal ORDER BY id")?;
-    let mut rows = rows.query([])?;
-    while let Some(row) = rows.next()? {
+/// Hands over what can be read of the journal, and returns how many parts of it cannot.
+fn for_each_journal_point(conn: &Connection, mut each: impl FnMut(u32, Point)) -> rusqlite::Result<usize> {
+    let holes = Table { name: "journal", columns: "id, blob", key: "id" }.walk(conn, |row| {
         let mut is_whole = true;
         let read = Journal::open(row.get_ref(1)?.as_blob()?).and_then(|journal| {
             journal.groups(|group| is_whole &= group.points(|point| each(group.series, point)).is_ok())
@@ -452,8 +466,12 @@ fn for_each_journal_point(conn: &Connection, mut each: impl FnMut(u32, Point)) -
         if read.is_err() || !is_whole {
             tracing::warn!(journal_row = row.get::<_, i64>(0)?, "a journal row fails its checksum");
         }
+        Ok(())
+    })?;
+    for hole in &holes {
+        tracing::warn!(from = hole.start(), to = hole.end(), "rows of the journal cannot be read");
     }
-    Ok(())
+    Ok(holes.len())
 }
 
 fn series(conn: &Connection) -> rusqlite::Result<Vec<SeriesInfo>> {
@@ -481,7 +499,7 @@ fn series(conn: &Connection) -> rusqlite::Result<Vec<SeriesInfo>> {
             info.last_us = Some(info.last_us.map_or(point.at_us, |last_us| last_us.max(point.at_us)));
         }
     })?;
-    tx.commit()?;
+    drop(tx);
     let mut all: Vec<SeriesInfo> = by_id.into_values().collect();
     all.sort_by(|a, b| (&a.device, &a.metric).cmp(&(&b.device, &b.metric)));
     Ok(all)

@@ -9,12 +9,12 @@
 
 use std::ops::{ControlFlow, Range};
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::chunk::{Content, Sealed};
 use super::decimal;
 use super::journal::Journal;
-use super::rows::is_damage;
+use super::rows::{Table, is_damage};
 use super::types::{Gap, Point, ReadSummary, Sample, sort_latest_wins};
 
 /// Chunks of one slice. Small in tests, so that they meet the bound.
@@ -176,7 +176,13 @@ impl Position {
             read => read?,
         };
         let mut newer = Vec::new();
-        self.read_journal(&tx, &mut slice, &mut newer)?;
+        match self.read_journal(&tx, &mut slice, &mut newer) {
+            Err(error) if is_damage(&error) => {
+                newer.clear();
+                self.read_journal_apart(&tx, &mut slice, &mut newer)?;
+            }
+            read => read?,
+        }
         // Nothing was written; after a bad page SQLite would refuse to commit even that.
         drop(tx);
         sort_latest_wins(&mut newer);
@@ -329,40 +335,73 @@ impl Position {
         newer: &mut Vec<Point>,
     ) -> rusqlite::Result<()> {
         let mut journal =
-            conn.prepare_cached("SELECT from_us, to_us, n_samples, blob FROM journal WHERE to_us >= ?1 AND from_us < ?2 ORDER BY id")?;
+            conn.prepare_cached("SELECT id, from_us, to_us, n_samples, blob FROM journal WHERE to_us >= ?1 AND from_us < ?2 ORDER BY id")?;
         let mut rows = journal.query(params![self.from_us, slice.end_us])?;
         while let Some(row) = rows.next()? {
-            let gap = || -> rusqlite::Result<Gap> {
-                Ok(Gap {
-                    from_us: row.get(0)?,
-                    to_us: row.get(1)?,
-                    n_samples: row.get::<_, u32>(2)?.into(),
-                    is_set_aside: false,
-                })
-            };
-            let mut is_whole = true;
-            let range = self.from_us..slice.end_us;
-            let read = Journal::open(row.get_ref(3)?.as_blob()?).and_then(|journal| {
-                journal.groups(|group| {
-                    if group.series == self.series {
-                        let keep = |point: Point| {
-                            if range.contains(&point.at_us) {
-                                newer.push(point)
-                            }
-                        };
-                        is_whole &= group.points(keep).is_ok();
-                    }
-                })
-            });
-            if read.is_err() || !is_whole {
-                self.note_gap(false, gap()?);
+            self.read_journal_row(row, slice, newer)?;
+        }
+        Ok(())
+    }
+
+    /// As [`Self::read_journal`] where a page is bad: what lies on it is noted by the times of the commits beside it.
+    fn read_journal_apart(
+        &mut self,
+        conn: &Connection,
+        slice: &mut Slice,
+        newer: &mut Vec<Point>,
+    ) -> rusqlite::Result<()> {
+        let mut met: Vec<(i64, i64, i64)> = Vec::new();
+        let table = Table { name: "journal", columns: "id, from_us, to_us, n_samples, blob", key: "id" };
+        let holes = table.walk(conn, |row| {
+            let (from_us, to_us): (i64, i64) = (row.get(1)?, row.get(2)?);
+            met.push((row.get(0)?, from_us, to_us));
+            if to_us < self.from_us || from_us >= slice.end_us {
+                return Ok(());
             }
-            if newer.len() >= 2 * SLICE_JOURNAL {
-                sort_latest_wins(newer);
-                if let Some(point) = newer.get(SLICE_JOURNAL) {
-                    slice.cut(point.at_us);
-                    newer.truncate(SLICE_JOURNAL);
+            self.read_journal_row(row, slice, newer)
+        })?;
+        for hole in holes {
+            let before = met.iter().rev().find(|(id, _, _)| id < hole.start()).map(|(_, _, to_us)| *to_us);
+            let after = met.iter().find(|(id, _, _)| id > hole.end()).map(|(_, from_us, _)| *from_us);
+            // The same whatever range is asked for, unless nothing is left.
+            let from_us = before.or(after).unwrap_or(self.range.start);
+            let to_us = after.or(before).unwrap_or(self.range.end).max(from_us);
+            self.note_gap(false, Gap { from_us, to_us, n_samples: 0, is_set_aside: false });
+        }
+        Ok(())
+    }
+
+    /// The points of a row (id, times, number of samples, blob) that lie in the slice.
+    fn read_journal_row(
+        &mut self,
+        row: &Row<'_>,
+        slice: &mut Slice,
+        newer: &mut Vec<Point>,
+    ) -> rusqlite::Result<()> {
+        let mut is_whole = true;
+        let range = self.from_us..slice.end_us;
+        let read = Journal::open(row.get_ref(4)?.as_blob()?).and_then(|journal| {
+            journal.groups(|group| {
+                if group.series == self.series {
+                    let keep = |point: Point| {
+                        if range.contains(&point.at_us) {
+                            newer.push(point)
+                        }
+                    };
+                    is_whole &= group.points(keep).is_ok();
                 }
+            })
+        });
+        if read.is_err() || !is_whole {
+            let n_samples = row.get::<_, u32>(3)?.into();
+            let gap = Gap { from_us: row.get(1)?, to_us: row.get(2)?, n_samples, is_set_aside: false };
+            self.note_gap(false, gap);
+        }
+        if newer.len() >= 2 * SLICE_JOURNAL {
+            sort_latest_wins(newer);
+            if let Some(point) = newer.get(SLICE_JOURNAL) {
+                slice.cut(point.at_us);
+                newer.truncate(SLICE_JOURNAL);
             }
         }
         Ok(())

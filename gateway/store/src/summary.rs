@@ -9,6 +9,7 @@ use std::ops::Range;
 use rusqlite::{Connection, params};
 
 use super::chunk::{checksum, spans};
+use super::rows::is_damage;
 use super::tally::{HOUR_US, Tally};
 use super::types::Gap;
 
@@ -106,8 +107,25 @@ fn read(
     Ok(found.into_iter().map(|tally| Span { tally, span_us }).collect())
 }
 
-/// All spans of the rows that reach into a range.
+/// All spans of the rows that reach into a range; a row that cannot be read is noted.
 fn read_rows(
+    conn: &Connection,
+    series: u32,
+    span_us: i64,
+    range: &Range<i64>,
+    gaps: &mut Vec<Gap>,
+) -> rusqlite::Result<Vec<Tally>> {
+    let n_before = gaps.len();
+    match read_rows_at_once(conn, series, span_us, range, gaps) {
+        Err(error) if is_damage(&error) => {
+            gaps.truncate(n_before);
+            read_rows_apart(conn, series, span_us, range, gaps)
+        }
+        read => read,
+    }
+}
+
+fn read_rows_at_once(
     conn: &Connection,
     series: u32,
     span_us: i64,
@@ -126,6 +144,38 @@ fn read_rows(
         match unpack(series, span_us, from_us, to_us, n_spans, row.get(3)?, blob) {
             Ok(tallies) => found.extend(tallies),
             Err(_) => gaps.push(Gap { from_us, to_us, n_samples: n_spans.into(), is_set_aside: false }),
+        }
+    }
+    Ok(found)
+}
+
+/// As [`read_rows_at_once`] where a page is bad: the index by time leads to each row.
+fn read_rows_apart(
+    conn: &Connection,
+    series: u32,
+    span_us: i64,
+    range: &Range<i64>,
+    gaps: &mut Vec<Gap>,
+) -> rusqlite::Result<Vec<Tally>> {
+    let mut heads = conn.prepare(
+        "SELECT id, from_us, to_us, n_spans FROM summary INDEXED BY summary_by_time
+         WHERE series = ?1 AND span_us = ?2 AND from_us < ?4 AND to_us > ?3 ORDER BY from_us",
+    )?;
+    let mut body = conn.prepare("SELECT crc32, blob FROM summary WHERE id = ?1")?;
+    let mut heads = heads.query(params![series, span_us, range.start, range.end])?;
+    let mut found = Vec::new();
+    while let Some(head) = heads.next()? {
+        let (from_us, to_us, n_spans): (i64, i64, u32) = (head.get(1)?, head.get(2)?, head.get(3)?);
+        let read = body.query_row([head.get::<_, i64>(0)?], |row| {
+            let blob = row.get_ref(1)?.as_blob().unwrap_or_default();
+            Ok(unpack(series, span_us, from_us, to_us, n_spans, row.get(0)?, blob))
+        });
+        match read {
+            Ok(Ok(tallies)) => found.extend(tallies),
+            Err(error) if !is_damage(&error) => return Err(error),
+            Ok(Err(_)) | Err(_) => {
+                gaps.push(Gap { from_us, to_us, n_samples: n_spans.into(), is_set_aside: false });
+            }
         }
     }
     Ok(found)

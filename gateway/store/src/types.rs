@@ -215,7 +215,8 @@ pub struct Gap {
     pub from_us: i64,
     /// Last time possibly missing.
     pub to_us: i64,
-    /// How many samples the damaged part held; of a journal row, those of other series too.
+    /// How many samples the damaged part held; of a journal row, those of other series too; of a damaged page of the journal nobody
+    /// knows, then 0.
     pub n_samples: u64,
     /// Whether it was found and set aside before.
     pub is_set_aside: bool,

@@ -10,6 +10,7 @@ mod life;
 mod log;
 mod mend;
 mod model;
+mod pages;
 mod retention;
 mod spans;
 
