@@ -15,6 +15,7 @@ use super::error::Problem;
 use super::{Api, ask, past, pieces};
 use crate::history::export::{Content, Export, Format};
 use crate::history::spans::SpanLength;
+use crate::history::table::Missing;
 
 /// What to take away.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -77,9 +78,10 @@ pub(crate) async fn export(
     let body = pieces::body("an export", move |pieces| {
         let _place = place;
         let outcome = export.write(&reader, format, reader.dir(), pieces, &mut |_| {})?;
-        let n_damaged = outcome.missing.n_damaged;
-        if n_damaged > 0 {
-            tracing::warn!(n_damaged, "an export lacks damaged parts of the history");
+        let Missing { n_damaged, damaged, .. } = outcome.missing;
+        if let Some(first) = damaged.first() {
+            let first = first.text(export.zone);
+            tracing::warn!(n_damaged, first, "an export lacks damaged parts of the history");
         }
         Ok(())
     });

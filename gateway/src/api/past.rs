@@ -26,7 +26,7 @@ use crate::history::table;
 use crate::history::thin::{POINTS_MAX, POINTS_MIN, Thinner};
 use crate::history::timezone::TimeZone;
 use crate::quality::Quality;
-use giot_store::{Bucket, Reader, Sample};
+use giot_store::{Bucket, Gap, Reader, Sample};
 
 /// Points of one series without a wish.
 const POINTS_DEFAULT: u32 = 600;
@@ -104,6 +104,8 @@ pub(crate) struct ChartSeries {
     thinned: bool,
     /// Damaged parts of the history in this range.
     n_damaged: u64,
+    /// The first of them: from when to when (ms).
+    damaged: Vec<[i64; 2]>,
 }
 
 /// Readings for a chart.
@@ -125,6 +127,17 @@ pub(crate) struct Column {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Cell(f64, f64, f64, f64, u64, u64, Option<f64>);
 
+/// A damaged part of a series.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct DamagedPart {
+    device: String,
+    metric: String,
+    /// First moment that may be missing, ms.
+    from: i64,
+    /// The last, ms.
+    to: i64,
+}
+
 /// Several series in the same spans. Streamed; this is its shape.
 #[cfg_attr(not(test), expect(dead_code, reason = "only the description shows it whole"))]
 #[derive(Debug, Serialize, ToSchema)]
@@ -140,6 +153,8 @@ pub(crate) struct SpansTable {
     end: i64,
     /// Damaged parts of the history in this range; what they held is missing above.
     n_damaged: u64,
+    /// The first of them.
+    damaged: Vec<DamagedPart>,
     /// Hours or days that stand for readings given up and lie across the edges of the rows, from the first of them to the end of
     /// the last: they are in no row. Null: none.
     cut: Option<[i64; 2]>,
@@ -210,6 +225,7 @@ pub(crate) async fn chart(
                 n_flagged: thinned.n_flagged,
                 thinned: thinned.is_thinned,
                 n_damaged: summary.n_damaged(),
+                damaged: gaps_ms(&summary.gaps),
             });
         }
         Ok(Ok(Chart { series }))
@@ -280,8 +296,20 @@ impl Question {
         }
         let end = self.edges.last().map_or(0, |end_us| end_us.div_euclid(1_000));
         let (n_damaged, cut) = (missing.n_damaged, serde_json::json!(cut_ms(missing.cut_us)));
-        write!(pieces, "],\"end\":{end},\"n_damaged\":{n_damaged},\"cut\":{cut}}}")?;
+        let damaged: Vec<DamagedPart> = missing.damaged.iter().map(damaged_part).collect();
+        let damaged = serde_json::json!(damaged);
+        write!(pieces, "],\"end\":{end},\"n_damaged\":{n_damaged},\"damaged\":{damaged},\"cut\":{cut}}}")?;
         Ok(())
+    }
+}
+
+fn damaged_part(part: &table::DamagedPart) -> DamagedPart {
+    let table::DamagedPart { series, gap } = part;
+    DamagedPart {
+        device: series.device.as_ref().to_owned(),
+        metric: series.metric.as_ref().to_owned(),
+        from: gap.from_us.div_euclid(1_000),
+        to: gap.to_us.div_euclid(1_000),
     }
 }
 
@@ -348,6 +376,11 @@ pub(super) fn range_us(from: i64, to: i64) -> Result<Range<i64>, Problem> {
 /// What lies across edges, from its beginning to its end, ms.
 pub(super) fn cut_ms(cut_us: Option<(i64, i64)>) -> Option<[i64; 2]> {
     cut_us.map(|(from_us, to_us)| [from_us, to_us].map(|at_us| at_us.div_euclid(1_000)))
+}
+
+/// Damaged parts, each from when to when, ms.
+pub(super) fn gaps_ms(gaps: &[Gap]) -> Vec<[i64; 2]> {
+    gaps.iter().map(|gap| [gap.from_us, gap.to_us].map(|at_us| at_us.div_euclid(1_000))).collect()
 }
 
 /// The named time zone, or the farm's.

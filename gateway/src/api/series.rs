@@ -16,11 +16,11 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::auth::SignedIn;
 use super::error::Problem;
-use super::past::cut_ms;
+use super::past::{cut_ms, gaps_ms};
 use super::pieces::{self, Pieces};
 use super::{Api, ask};
 use crate::quality::Quality;
-use giot_store::{Bucket, Columns, Digits, LastValue, Reader, Rows, Sample, put_whole};
+use giot_store::{Bucket, Columns, Digits, LastValue, ReadSummary, Reader, Rows, Sample, put_whole};
 
 /// Spans of one answer at most: ten years of hours.
 const SPANS_MAX: i64 = 100_000;
@@ -67,6 +67,8 @@ pub(crate) struct Samples {
     samples: Vec<(i64, Option<f64>, Option<String>)>,
     /// Damaged parts of the history in this range; what they held is missing above.
     n_damaged: u64,
+    /// The first of them: from when to when (ms).
+    damaged: Vec<[i64; 2]>,
 }
 
 /// What a series did in a span.
@@ -97,6 +99,8 @@ pub(crate) struct Spans {
     spans: Vec<Span>,
     /// Damaged parts of the history in this range.
     n_damaged: u64,
+    /// The first of them: from when to when (ms).
+    damaged: Vec<[i64; 2]>,
     /// Hours or days that stand for readings given up and lie across the edges of the spans, from the first of them to the end of
     /// the last: they are in no span. Null: none.
     cut: Option<[i64; 2]>,
@@ -157,12 +161,19 @@ pub(crate) async fn spans(
         body.extend_from_slice(b"{\"spans\":");
         let mut digits = Digits::default();
         put_list(&mut body, &buckets, |body, bucket| put_span(&mut digits, body, bucket))?;
-        write!(body, ",\"n_damaged\":{},\"cut\":", summary.n_damaged())?;
+        put_damaged(&mut body, &summary)?;
+        body.extend_from_slice(b",\"cut\":");
         serde_json::to_writer(&mut body, &cut_ms(summary.cut_us))?;
         body.push(b'}');
         Ok(body)
     });
     Ok(([(header::CONTENT_TYPE, "application/json")], body.await?).into_response())
+}
+
+/// Appends how many damaged parts were met, and where the first of them are.
+fn put_damaged(out: &mut dyn Write, summary: &ReadSummary) -> io::Result<()> {
+    let damaged = serde_json::json!(gaps_ms(&summary.gaps));
+    write!(out, ",\"n_damaged\":{},\"damaged\":{damaged}", summary.n_damaged())
 }
 
 /// Appends a JSON list.
@@ -270,7 +281,9 @@ fn stream(
     if let Some(error) = failed {
         return Err(error.into());
     }
-    write!(pieces, "],\"n_damaged\":{}}}", summary.n_damaged())?;
+    pieces.buffer().push(b']');
+    put_damaged(pieces, &summary)?;
+    pieces.buffer().push(b'}');
     Ok(())
 }
 
@@ -318,6 +331,7 @@ fn put_sample(digits: &mut Digits, piece: &mut Vec<u8>, opening: &[u8], sample: 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use giot_store::Gap;
 
     #[test]
     fn spans_cover_the_range_and_are_bounded() {
@@ -339,6 +353,17 @@ mod tests {
         put(b"[", 1_500, Some(23.4), 0);
         put(b",[", 2_000, None, 1);
         assert_eq!(String::from_utf8(piece).unwrap(), "[1,23.4],[2,null,\"missing\"]");
+    }
+
+    #[test]
+    fn damaged_parts_are_counted_and_dated() {
+        let gap = Gap { from_us: 1_700_000, to_us: 2_900_000, n_samples: 3, is_set_aside: false };
+        let summary = ReadSummary { n_damaged_chunks: 2, gaps: vec![gap], ..ReadSummary::default() };
+        let mut body = b"{\"samples\":[]".to_vec();
+        put_damaged(&mut body, &summary).unwrap();
+        body.push(b'}');
+        let shape = Samples { samples: Vec::new(), n_damaged: 2, damaged: vec![[1_700, 2_900]] };
+        assert_eq!(String::from_utf8(body).unwrap(), serde_json::to_string(&shape).unwrap());
     }
 
     #[test]

@@ -8,6 +8,7 @@ use crate::history::export::{Content, Export, Format};
 use crate::history::limits;
 use crate::history::series::SeriesName;
 use crate::history::spans::SpanLength;
+use crate::history::table::Missing;
 use crate::history::timezone::TimeZone;
 use crate::quality::Quality;
 use anyhow::Context;
@@ -122,9 +123,16 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
 #[error("{0} damaged parts of the history could not be read; the rest is written")]
 struct Damaged(u64);
 
+/// Damaged parts that are named; more of them scroll away.
+const NAMED_MAX: usize = 20;
+
 impl Damaged {
     /// Parts that a repair has set aside are known and told; others are news.
-    fn check(n_damaged: u64, n_set_aside: u64) -> anyhow::Result<()> {
+    fn check(missing: &Missing, zone: TimeZone) -> anyhow::Result<()> {
+        let Missing { n_damaged, n_set_aside, .. } = *missing;
+        for part in missing.damaged.iter().take(NAMED_MAX) {
+            writeln!(std::io::stderr(), "giot: note: damaged and missing: {}", part.text(zone)).ok();
+        }
         if n_set_aside > 0 {
             let what = "damaged parts that were set aside are missing (giot store check)";
             writeln!(std::io::stderr(), "giot: note: {n_set_aside} {what}").ok();
@@ -290,7 +298,9 @@ impl Plan {
                 written.and_then(|summary| {
                     out.flush()?;
                     tell_coarse(summary.coarse_until_us);
-                    Damaged::check(summary.n_damaged(), summary.n_set_aside)
+                    let mut missing = Missing::default();
+                    missing.note(name, summary.n_damaged(), summary.n_set_aside, &summary.gaps);
+                    Damaged::check(&missing, TimeZone::UTC)
                 })
             }
             Self::Full(export, format) => {
@@ -301,7 +311,7 @@ impl Plan {
                     writeln!(std::io::stderr(), "giot: note: {}", cut_note(&from, &to)).ok();
                 }
                 tell_coarse(outcome.missing.coarse_until_us);
-                Damaged::check(outcome.missing.n_damaged, outcome.missing.n_set_aside)
+                Damaged::check(&outcome.missing, export.zone)
             }
         }
     }

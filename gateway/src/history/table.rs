@@ -5,6 +5,7 @@
 use std::ops::ControlFlow;
 
 use super::series::{self, SeriesName};
+use super::timezone::TimeZone;
 use giot_store::{Bucket, Gap, ReadError, Reader, join_ranges};
 
 /// Cells that are in memory at once (about 90 bytes each). Small in tests, so that they meet the bound.
@@ -21,17 +22,50 @@ pub struct Row<'r> {
     pub cells: &'r [Option<Bucket>],
 }
 
+/// Damaged parts that are named one by one; all are counted.
+const NAMED_MAX: usize = 100;
+
+/// A damaged part of a series.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DamagedPart {
+    /// Whose readings are missing.
+    pub series: SeriesName,
+    /// From when to when.
+    pub gap: Gap,
+}
+
+impl DamagedPart {
+    /// As people read it, by a clock.
+    #[must_use]
+    pub fn text(&self, zone: TimeZone) -> String {
+        format!("{} from {} to {}", self.series, zone.rfc3339(self.gap.from_us), zone.rfc3339(self.gap.to_us))
+    }
+}
+
 /// What of the history is in no row.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Missing {
     /// Damaged parts that were met.
     pub n_damaged: u64,
+    /// The first of them.
+    pub damaged: Vec<DamagedPart>,
     /// Of them, those that were found and set aside before.
     pub n_set_aside: u64,
     /// Hours or days that stand for readings given up and lie across the edges: from the first to the end of the last.
     pub cut_us: Option<(i64, i64)>,
     /// Where single readings were asked for: before this only hours and days are kept of some.
     pub coarse_until_us: Option<i64>,
+}
+
+impl Missing {
+    /// Counts damaged parts of a series and names the first.
+    pub fn note(&mut self, series: &SeriesName, n_damaged: u64, n_set_aside: u64, gaps: &[Gap]) {
+        self.n_damaged = self.n_damaged.saturating_add(n_damaged);
+        self.n_set_aside = self.n_set_aside.saturating_add(n_set_aside);
+        let room = NAMED_MAX.saturating_sub(self.damaged.len());
+        let parts = gaps.iter().take(room).map(|gap| DamagedPart { series: series.clone(), gap: *gap });
+        self.damaged.extend(parts);
+    }
 }
 
 /// Hands over one row for each span between neighbours of `edges_us`, until `each` breaks. With `rises` also what counters counted.
@@ -61,11 +95,9 @@ pub fn rows(
             }
             // A damaged part may reach over several windows.
             let new: Vec<Gap> = summary.gaps.into_iter().filter(|gap| !met.contains(gap)).collect();
-            missing.n_damaged =
-                missing.n_damaged.saturating_add(u64::try_from(new.len()).unwrap_or(u64::MAX));
+            let count = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
             let n_set_aside = new.iter().filter(|gap| gap.is_set_aside).count();
-            missing.n_set_aside =
-                missing.n_set_aside.saturating_add(u64::try_from(n_set_aside).unwrap_or(u64::MAX));
+            missing.note(name, count(new.len()), count(n_set_aside), &new);
             met.extend(new);
             missing.cut_us = join_ranges(missing.cut_us, summary.cut_us);
             columns.push(buckets.into_iter().peekable());

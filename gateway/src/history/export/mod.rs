@@ -209,7 +209,7 @@ pub trait Sink {
 }
 
 /// What came of an export.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Outcome {
     /// Rows written.
     pub n_rows: u64,
@@ -370,8 +370,7 @@ impl Export {
                 is_stopped = flow.is_break();
                 flow
             })?;
-            missing.n_damaged += summary.n_damaged();
-            missing.n_set_aside += summary.n_set_aside;
+            missing.note(name, summary.n_damaged(), summary.n_set_aside, &summary.gaps);
             missing.coarse_until_us = missing.coarse_until_us.max(summary.coarse_until_us);
             if is_stopped {
                 break;

@@ -134,6 +134,34 @@ fn a_full_disk_is_told() {
 }
 
 #[test]
+fn damage_is_passed_over_and_named_in_spans_as_in_readings() {
+    let (dir, store) = farm();
+    store.fold().unwrap();
+    let tool = rusqlite::Connection::open(dir.path().join("giot.sqlite")).unwrap();
+    let flip = "UPDATE chunk SET blob = CAST(substr(blob, 1, 20) || x'f7f6' || substr(blob, 23) AS BLOB)
+         WHERE series = (SELECT id FROM series WHERE metric = 'soil_moisture')";
+    assert_eq!(tool.execute(flip, []).unwrap(), 1);
+    let minutes: SpanLength = "15min".parse().unwrap();
+    let edges_us = minutes.edges(&(T0..T0 + 70 * HOUR), TimeZone::UTC).unwrap();
+    let long = Content::Spans { length: minutes, edges_us, rises: true };
+    for content in [Content::Readings(T0..T0 + 72 * HOUR), days(), long] {
+        let export = export(content);
+        for format in [Format::Csv, Format::Xlsx] {
+            let mut out = Vec::new();
+            let outcome =
+                export.write(&store.reader(), format, dir.path(), &mut out, &mut |_| {}).unwrap().missing;
+            assert_eq!((outcome.n_damaged, outcome.n_set_aside), (1, 0), "{outcome:?}");
+            let named: Vec<String> = outcome.damaged.iter().map(|part| part.text(export.zone)).collect();
+            let whole = "n01/soil_moisture from 2026-03-29T00:00:00+01:00 to 2026-04-01T00:00:00+02:00";
+            assert_eq!(named, [whole]);
+            // The other series is whole.
+            let text = String::from_utf8_lossy(&out);
+            assert!(format != Format::Csv || text.contains("-3.5"), "{text}");
+        }
+    }
+}
+
+#[test]
 fn formats_are_read_and_written() {
     for text in ["csv", "csv-excel", "csv-excel-vi", "xlsx"] {
         assert_eq!(text.parse::<Format>().unwrap().to_string(), text);
