@@ -176,6 +176,9 @@ fn check_store(args: &Args, settings: Option<&Settings>, findings: &mut Findings
     for message in settings.into_iter().flat_map(|settings| &settings.messages) {
         findings.good(&super::message::describe(&reader, &message.name)?)?;
     }
+    for flawed in reader.flawed_rows()? {
+        findings.bad(&format!("store: {flawed}: giot store repair sets it right if one bit has changed"))?;
+    }
     match reader.verify_diary()? {
         DiaryProof::Whole { n_rows, .. } => {
             findings.good(&format!("diary: {n_rows} entries, the chain is whole"))?

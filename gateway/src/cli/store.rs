@@ -67,7 +67,9 @@ Only while no gateway runs on the folder (exit code 3 otherwise). Deletes nothin
 of damaged parts; where pages are damaged, all that can be read is copied to a new file, and the old one is kept as
 giot-damaged-TIME.sqlite, also of one that is cut short or bad in its first page. A damaged log (giot.sqlite-wal) is kept as
 giot-damaged-TIME.sqlite-wal, beside a copy of the database; single bits in it are set right. What is lost is named by series and time
-as far as something still tells. `giot serve` does the same by itself where nothing but the past is lost. A break in the diary's chain stays: it proves that something is missing.
+as far as something still tells. `giot serve` does the same by itself where nothing but the past is lost. In devices, names of
+series, valve events, zones' memories and versions of the farm a single changed bit is set right; a row in which more has changed is
+named and stands as it reads. A break in the diary's chain stays: it proves that something is missing.
 Exit code 1 when the check afterwards finds damage still. Where there is a recent backup, `giot restore` may save more.")]
 pub(super) struct RepairArgs {
     #[command(flatten)]
@@ -255,12 +257,15 @@ fn repair(args: &RepairArgs) -> anyhow::Result<()> {
     })?;
     bar.finish_and_clear();
     let lost: Vec<String> = mended.lost.iter().map(ToString::to_string).collect();
+    let as_they_read: Vec<String> = mended.as_they_read.iter().map(ToString::to_string).collect();
     let replaced = mended.replaced.as_ref().map(|path| path.display().to_string());
     if args.json {
         say(&serde_json::json!({
             "was_clean": mended.before.is_clean(),
             "set_aside": mended.n_set_aside,
             "summed_up_anew": mended.n_summed_up,
+            "set_right": mended.n_set_right,
+            "as_they_read": as_they_read,
             "lost": lost,
             "found_apart": mended.n_found,
             "replaced": replaced,
@@ -276,6 +281,12 @@ fn repair(args: &RepairArgs) -> anyhow::Result<()> {
             "{} damaged rows set aside, {} chunks summed up anew",
             mended.n_set_aside, mended.n_summed_up
         ))?;
+        if mended.n_set_right > 0 {
+            say(&format!("{} rows had one changed bit, which is set right", mended.n_set_right))?;
+        }
+        for row in &as_they_read {
+            say(&format!("look  {row}: more than a bit has changed, it stands as it reads"))?;
+        }
         if mended.n_found > 0 {
             say(&format!("{} rows that no page led to were found on their own and kept", mended.n_found))?;
         }

@@ -18,6 +18,7 @@ use super::error::{OpenError, ReadError};
 use super::journal::Journal;
 use super::log_damage::check_log;
 use super::open;
+use super::row_sums::{self, Flawed};
 use super::rows::{Table, is_damage};
 use super::summary::unpack;
 use super::types::{DiaryProof, Point};
@@ -62,6 +63,8 @@ pub enum Place {
     Journal,
     /// The diary.
     Diary,
+    /// A row of this small table.
+    Row(&'static str),
     /// The log beside the database.
     Log,
 }
@@ -76,6 +79,7 @@ impl Place {
             Self::Summary => "summary",
             Self::Journal => "journal",
             Self::Diary => "diary",
+            Self::Row(table) => table,
             Self::Log => "log",
         }
     }
@@ -214,6 +218,7 @@ pub(super) fn check(conn: &Connection, progress: &mut dyn FnMut(u64, u64)) -> ru
     check_summaries(&tx, &names, &mut report, &mut step)?;
     check_journal(&tx, &names, &mut report, &mut step)?;
     check_diary(&tx, &mut report)?;
+    row_sums::flawed(&tx)?.iter().for_each(|flawed| report.note(row_finding(flawed)));
     // Nothing was written; after a bad page SQLite would refuse to commit even that.
     drop(tx);
     progress(n_steps, n_steps);
@@ -326,6 +331,12 @@ pub(super) fn chunk_flaw(row: &Row<'_>) -> rusqlite::Result<Result<u64, &'static
         return Ok(Err("its size is not what its row says"));
     }
     Ok(sealed.flaw().map_or(Ok(n_samples.into()), Err))
+}
+
+/// A row of a small table that does not fit its checksum.
+pub(super) fn row_finding(flawed: &Flawed) -> Finding {
+    let (place, what) = (Place::Row(flawed.table.name), flawed.what());
+    Finding { place, row: flawed.id, series: None, range_us: None, what }
 }
 
 /// Chunks of one series must not overlap.

@@ -20,6 +20,11 @@ pub const BATCH_SAMPLES_MAX: usize = 65_536;
 /// Boots of a node whose time anchors are kept: a record may be weeks late, but not a thousand boots.
 const ANCHORS_MAX: u32 = 1_024;
 
+/// Keeps what a zone remembers: (zone, JSON).
+pub(super) const PUT_MEMORY: &str = "INSERT INTO zone_memory (zone, json, crc32)
+    VALUES (?1, ?2, row_crc32('zone_memory', ?1, ?2))
+    ON CONFLICT (zone) DO UPDATE SET json = excluded.json, crc32 = excluded.crc32";
+
 /// Statements of a commit, prepared once.
 #[derive(Debug)]
 pub(super) struct Statements<'c> {
@@ -45,7 +50,10 @@ impl<'c> Statements<'c> {
         Ok(Self {
             begin: conn.prepare("BEGIN IMMEDIATE")?,
             end: conn.prepare("COMMIT")?,
-            series: conn.prepare("INSERT INTO series (id, device, metric) VALUES (?1, ?2, ?3)")?,
+            series: conn.prepare(
+                "INSERT INTO series (id, device, metric, crc32)
+                 VALUES (?1, ?2, ?3, row_crc32('series', ?1, ?2, ?3))",
+            )?,
             journal: conn.prepare(
                 "INSERT INTO journal (id, from_us, to_us, n_samples, n_bytes, blob)
                  VALUES (1 + max(ifnull((SELECT max(id) FROM journal), 0),
@@ -59,8 +67,10 @@ impl<'c> Statements<'c> {
             )?,
             valve_event: conn.prepare(
                 "INSERT INTO valve_event (node, valve, at_us, uncertainty_us, open, command, closed_by, run_ms,
-                                          volume_ml, epoch, seq)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) ON CONFLICT (node, epoch, seq) DO NOTHING",
+                                          volume_ml, epoch, seq, crc32)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11,
+                         row_crc32('valve_event', ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11))
+                 ON CONFLICT (node, epoch, seq) DO NOTHING",
             )?,
             diary: diary::prepare_append(conn)?,
             anchor: conn.prepare(
@@ -69,14 +79,12 @@ impl<'c> Statements<'c> {
                                                          uncertainty_ms = excluded.uncertainty_ms",
             )?,
             old_anchors: conn.prepare("DELETE FROM node_anchor WHERE node = ?1 AND epoch <= ?2")?,
-            memory: conn.prepare(
-                "INSERT INTO zone_memory (zone, json) VALUES (?1, ?2)
-                 ON CONFLICT (zone) DO UPDATE SET json = excluded.json",
-            )?,
+            memory: conn.prepare(PUT_MEMORY)?,
             device: conn.prepare(
-                "INSERT INTO device (id, kind, label, key, created_us) VALUES (?1, ?2, ?3, ?4, ?5)
+                "INSERT INTO device (id, kind, label, key, created_us, crc32)
+                 VALUES (?1, ?2, ?3, ?4, ?5, row_crc32('device', ?1, ?2, ?3, ?4, ?5))
                  ON CONFLICT (id) DO UPDATE SET kind = excluded.kind, label = excluded.label, key = excluded.key,
-                                                created_us = excluded.created_us",
+                                                created_us = excluded.created_us, crc32 = excluded.crc32",
             )?,
             counter: conn.prepare(
                 "INSERT INTO counter (name, value) VALUES (?1, ?2)

@@ -47,7 +47,10 @@ pub fn farm_secret(name: &str, value: &str) -> (String, String) {
 }
 
 pub(super) fn prepare_save(conn: &Connection) -> rusqlite::Result<Statement<'_>> {
-    conn.prepare(&format!("INSERT INTO farm_version ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)"))
+    conn.prepare(&format!(
+        "INSERT INTO farm_version ({COLUMNS}, crc32)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, row_crc32('farm_version', ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8))"
+    ))
 }
 
 pub(super) fn save(statement: &mut Statement<'_>, row: &FarmRow) -> rusqlite::Result<()> {
@@ -56,9 +59,16 @@ pub(super) fn save(statement: &mut Statement<'_>, row: &FarmRow) -> rusqlite::Re
     Ok(())
 }
 
-/// The statement that says since when a version has been in force: (version, moment).
+/// The statement that says since when a version has been in force: (version, moment). A checksum that did not hold before does not hold
+/// afterwards either.
 pub(super) fn prepare_in_force(conn: &Connection) -> rusqlite::Result<Statement<'_>> {
-    conn.prepare("UPDATE farm_version SET in_force_us = ?2 WHERE id = ?1 AND in_force_us IS NULL")
+    let before = COLUMNS.replace("in_force_us", "NULL");
+    let after = COLUMNS.replace("in_force_us", "?2");
+    conn.prepare(&format!(
+        "UPDATE farm_version SET in_force_us = ?2,
+             crc32 = iif(crc32 = row_crc32('farm_version', {before}), row_crc32('farm_version', {after}), crc32)
+         WHERE id = ?1 AND in_force_us IS NULL"
+    ))
 }
 
 fn row_of(row: &Row<'_>) -> rusqlite::Result<FarmRow> {

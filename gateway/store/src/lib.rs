@@ -14,6 +14,7 @@
 //! | `upkeep.rs` `retention.rs` | what a running store does by itself, at quiet moments; how long what is kept |
 //! | `thin.rs` `summary.rs` | readings that are given up become hours and days |
 //! | `check.rs` `rows.rs` `sizes.rs` | every checksum; tables with bad pages; where the bytes go |
+//! | `row_sums.rs` | checksums of the rows of small tables |
 //! | `backup.rs` | copies that prove themselves; restore |
 //! | `repair.rs` `pages.rs` `first_page.rs` `lost.rs` | mending: what can be read stays, what cannot is set aside and named |
 //! | `mend.rs` | starting on a damaged store |
@@ -63,6 +64,7 @@ mod reader;
 mod register;
 mod repair;
 mod retention;
+mod row_sums;
 mod rows;
 mod samples;
 mod sizes;

@@ -143,7 +143,8 @@ pub(super) fn failed(table: &'static str, is_past: bool, source: rusqlite::Error
     }
 }
 
-fn read_through(conn: &Connection, table: &str) -> rusqlite::Result<()> {
+/// Reads a table to its end.
+pub(super) fn read_through(conn: &Connection, table: &str) -> rusqlite::Result<()> {
     let mut rows = conn.prepare(&format!("SELECT * FROM {table}"))?;
     let n_columns = rows.column_count();
     let mut rows = rows.query([])?;

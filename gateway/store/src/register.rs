@@ -7,6 +7,7 @@ use std::path::Path;
 
 use rusqlite::{TransactionBehavior, params};
 
+use super::commit::PUT_MEMORY;
 use super::error::OpenError;
 use super::types::DeviceRow;
 use super::{log_damage, open};
@@ -42,14 +43,12 @@ pub fn register_device(
     let mut register = || {
         let transaction = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let n_rows = transaction.execute(
-            "INSERT INTO device (id, kind, label, key, created_us) VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (id) DO NOTHING",
+            "INSERT INTO device (id, kind, label, key, created_us, crc32)
+             VALUES (?1, ?2, ?3, ?4, ?5, row_crc32('device', ?1, ?2, ?3, ?4, ?5)) ON CONFLICT (id) DO NOTHING",
             params![id, kind, label, key, created_us],
         )?;
         if let Some((row, json)) = memory.filter(|_| n_rows == 1) {
-            transaction.execute(
-                "INSERT INTO zone_memory (zone, json) VALUES (?1, ?2) ON CONFLICT (zone) DO UPDATE SET json = excluded.json",
-                params![row, json],
-            )?;
+            transaction.execute(PUT_MEMORY, params![row, json])?;
         }
         transaction.commit()?;
         Ok(n_rows == 1)

@@ -1,8 +1,9 @@
 //! Mending a damaged store: what can be read stays, what cannot is set aside and named, nothing is deleted.
 //!
-//! Damaged rows go to the table `damaged`. Damaged pages cannot be mended in their file: every row that can be read is copied into a new
-//! one, which takes the store's name when it has proved itself; the old file keeps its content under another name. A break in the
-//! diary's chain stays a break: it is the proof that something is missing, and no program may mend it.
+//! Damaged rows go to the table `damaged`; of small tables they stay, and a single changed bit is set right. Damaged pages cannot be
+//! mended in their file: every row that can be read is copied into a new one, which takes the store's name when it has proved itself;
+//! the old file keeps its content under another name. A break in the diary's chain stays a break: it is the proof that something is
+//! missing, and no program may mend it.
 //!
 //! Must not run beside a writer. Invariants: at every moment the folder holds the old store or the mended one under its own name; what
 //! is mended was checked before.
@@ -14,8 +15,8 @@ use rusqlite::{Connection, OpenFlags, Row, TransactionBehavior, params, params_f
 
 use super::backup::{self, BackupError, io, sqlite};
 use super::check::{
-    CHUNKS, CheckReport, Finding, JOURNAL, Place, SUMMARIES, check, chunk_flaw, journal_flaw, series_names,
-    summary_flaw,
+    CHUNKS, CheckReport, Finding, JOURNAL, Place, SUMMARIES, check, chunk_flaw, journal_flaw, row_finding,
+    series_names, summary_flaw,
 };
 use super::chunk::{Effort, Sealed, checksum, encode};
 use super::error::OpenError;
@@ -26,22 +27,23 @@ use super::lost::{self, Lost};
 use super::mend::{self, MendNote, may_help};
 use super::open::{self, FILE_NAME};
 use super::pages::{Found, scan};
+use super::row_sums;
 use super::rows::{Table, is_damage};
 
 /// Tables with whole numbers as keys, in the order in which they are copied, and what their columns hold: n the number itself, i a whole
 /// number, t text, b bytes, `-` anything or nothing. No two are alike, so that a row found without its table tells which it is of.
 const NUMBERED: [(&str, &str); 11] = [
-    ("series", "ntt---"),
+    ("series", "ntt---i"),
     ("journal", "niiiib"),
     ("chunk", "niiiiiib"),
     ("summary", "niiiiiiib"),
     ("damaged", "nt-iiitb"),
     ("diary", "n-i-t-t-tt--b"),
-    ("valve_event", "ntiiii--i-ii"),
+    ("valve_event", "ntiiii--i-iii"),
     ("sink", "nttiiiiiiitt--"),
     ("sink_span", "niiiiiii"),
     ("sink_parked", "niitt"),
-    ("farm_version", "nitt-tt-"),
+    ("farm_version", "nitt-tt-i"),
 ];
 
 /// The others, and their keys.
@@ -59,12 +61,16 @@ const NAMED: [(&str, &str); 6] = [
 pub struct Repair {
     /// What was wrong.
     pub before: CheckReport,
-    /// What is wrong still: at most a break in the diary's chain.
+    /// What is wrong still: at most a break in the diary's chain and, where nobody asked for the repair, rows of small tables.
     pub after: CheckReport,
     /// Rows set aside in the table `damaged`.
     pub n_set_aside: u64,
     /// Chunks whose hours were summed up anew.
     pub n_summed_up: u64,
+    /// Rows of small tables in which one bit had changed, and is as it was.
+    pub n_set_right: u64,
+    /// Rows in which more had changed: they stand as they read.
+    pub as_they_read: Vec<Finding>,
     /// What could not be saved.
     pub lost: Vec<Lost>,
     /// Rows that no other page led to, found on their own.
@@ -132,7 +138,7 @@ pub fn repair(
     at_us: i64,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Repair, BackupError> {
-    run(dir, old_name, at_us, |_| true, progress)
+    run(dir, old_name, at_us, None, progress)
 }
 
 /// As [`repair`], but only if nothing but the past is lost.
@@ -145,14 +151,14 @@ pub(super) fn repair_past(
     at_us: i64,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Repair, BackupError> {
-    run(dir, old_name, at_us, Lost::is_history, progress)
+    run(dir, old_name, at_us, Some(Lost::is_history), progress)
 }
 
 fn run(
     dir: &Path,
     old_name: &str,
     at_us: i64,
-    may_lose: fn(&Lost) -> bool,
+    may_lose: Option<fn(&Lost) -> bool>,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Repair, BackupError> {
     let path = dir.join(FILE_NAME);
@@ -180,7 +186,7 @@ fn run(
     // The diary's chain is whole rows, however it is broken; the log was seen to.
     let is_unreadable = |place: Place, row: Option<i64>| match place {
         Place::Pages => true,
-        Place::Diary | Place::Log => false,
+        Place::Diary | Place::Log | Place::Row(_) => false,
         Place::Chunk | Place::Summary | Place::Journal => row.is_none(),
     };
     let mut mended = Repair {
@@ -188,6 +194,8 @@ fn run(
         before,
         n_set_aside: 0,
         n_summed_up: 0,
+        n_set_right: 0,
+        as_they_read: Vec::new(),
         lost: Vec::new(),
         n_found: 0,
         replaced: None,
@@ -196,12 +204,13 @@ fn run(
     if mended.before.is_clean() {
         return Ok(mended);
     }
+    let is_asked = may_lose.is_none();
     let needs_copy = source.flaw.is_some()
         || mended.before.findings.iter().any(|finding| is_unreadable(finding.place, finding.row));
     if needs_copy {
         let part = backup::part_of(&path);
-        let copied = copy_readable(&source, &path, &part, &mut mended, progress).and_then(|()| {
-            if let Some(lost) = mended.lost.iter().find(|lost| !may_lose(lost)) {
+        let copied = copy_readable(&source, (&path, &part), is_asked, &mut mended, progress).and_then(|()| {
+            if let Some(lost) = mended.lost.iter().find(|lost| may_lose.is_some_and(|may| !may(lost))) {
                 return Err(BackupError::NeedsPerson { what: lost.to_string() });
             }
             note(&part, at_us, old_name, &mended, log.as_ref())
@@ -216,7 +225,7 @@ fn run(
         open::move_to_disk(&part, &path)
             .map_err(io(format!("move the mended store to {}", path.display())))?;
     } else {
-        set_rows_aside(&mut source.conn, &mut mended).map_err(sqlite("set damaged rows aside"))?;
+        set_rows_aside(&mut source.conn, is_asked, &mut mended).map_err(sqlite("set damaged rows aside"))?;
         log.iter().for_each(|log| log.keep(&source.conn));
         mended.after = check(&source.conn, progress).map_err(sqlite("check the mended store"))?;
     }
@@ -234,6 +243,8 @@ fn put_away(dir: &Path, what: String) -> Result<Repair, BackupError> {
         after: CheckReport::default(),
         n_set_aside: 0,
         n_summed_up: 0,
+        n_set_right: 0,
+        as_they_read: Vec::new(),
         lost: Vec::new(),
         n_found: 0,
         replaced: None,
@@ -260,8 +271,8 @@ fn note(
 /// Copies every row that can be read into a new file, sets damaged ones aside there, and brings it to the disk.
 fn copy_readable(
     source: &Source,
-    path: &Path,
-    part: &Path,
+    (path, part): (&Path, &Path),
+    is_asked: bool,
     mended: &mut Repair,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<(), BackupError> {
@@ -278,7 +289,8 @@ fn copy_readable(
     // Which pages of a copy with a new first page were given back is not known: what lies on them is of the past of the past.
     let has_log = std::fs::metadata(log_damage::log_of(path)).is_ok_and(|log| log.len() > 0);
     let scanned = (source.graft.is_none() || has_header(path) && !has_log).then_some(path);
-    let copied = copy_tables(from, scanned, &mut to, mended).and_then(|()| set_rows_aside(&mut to, mended));
+    let copied =
+        copy_tables(from, scanned, &mut to, mended).and_then(|()| set_rows_aside(&mut to, is_asked, mended));
     copied.map_err(sqlite("copy what can be read"))?;
     mended.after = check(&to, progress).map_err(sqlite("check the mended store"))?;
     to.close().map_err(|(_, error)| error).map_err(sqlite(format!("close {name}")))?;
@@ -315,6 +327,8 @@ fn copy_tables(
         mended.n_found = u64::try_from(copy_scattered(path, &tx)?).unwrap_or(u64::MAX);
     }
     mended.lost = lost::name(from, &tx, &series_names(&tx)?, &all_holes)?;
+    // A changed bit may break a rule of its table, and can be set right when its row is there.
+    tx.execute_batch("PRAGMA ignore_check_constraints = on")?;
     for (name, key) in NAMED {
         let columns = columns(&tx, name)?;
         let mut insert = tx.prepare(&insert(name, &columns))?;
@@ -343,6 +357,8 @@ fn copy_tables(
             }
         }
     }
+    tx.execute_batch("PRAGMA ignore_check_constraints = off")?;
+    row_sums::seal(&tx, &row_sums::TABLES.each_ref())?;
     // A cursor over the journal stays valid: no number is given out twice, also where the counters were lost.
     let seen: i64 =
         tx.query_row("SELECT ifnull(max(max(journal_id, journal_sent)), 0) FROM sink", [], |row| row.get(0))?;
@@ -423,8 +439,34 @@ struct Bad {
     why: &'static str,
 }
 
+/// Sets single bits of small tables' rows right. Rows in which more has changed stand as they read when a person has asked for the repair;
+/// otherwise they are left to one.
+fn mend_rows(conn: &mut Connection, is_asked: bool, mended: &mut Repair) -> rusqlite::Result<()> {
+    let flawed = row_sums::flawed(conn)?;
+    let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    if !flawed.is_empty() {
+        row_sums::unlocked(&tx, |tx| {
+            for flawed in &flawed {
+                if flawed.set_right(tx)? {
+                    mended.n_set_right += 1;
+                } else if is_asked {
+                    flawed.keep(tx)?;
+                    mended.as_they_read.push(row_finding(flawed));
+                }
+            }
+            Ok(())
+        })?;
+    }
+    // What is no JSON even so is none that a store wrote.
+    if tx.execute("DELETE FROM zone_memory WHERE NOT json_valid(json)", [])? > 0 {
+        mended.lost.push(Lost { table: "zone_memory", ..Lost::default() });
+    }
+    tx.commit()
+}
+
 /// Moves damaged rows to the table `damaged`, and sums hours up anew where only they are wrong.
-fn set_rows_aside(conn: &mut Connection, mended: &mut Repair) -> rusqlite::Result<()> {
+fn set_rows_aside(conn: &mut Connection, is_asked: bool, mended: &mut Repair) -> rusqlite::Result<()> {
+    mend_rows(conn, is_asked, mended)?;
     let names = series_names(conn)?;
     let is_known = |row: &Row<'_>| row.get::<_, i64>(1).map(|series| names.contains_key(&series));
     let mut bad = Vec::new();

@@ -128,6 +128,7 @@ fn backup_and_migration_on_a_full_disk() {
     store.close().unwrap();
 
     let conn = rusqlite::Connection::open(dir.join("giot.sqlite")).unwrap();
+    conn.execute_batch(NO_SUMS).unwrap();
     conn.execute_batch("DROP TABLE summary; DROP TABLE farm_version; PRAGMA user_version = 3; PRAGMA wal_checkpoint(TRUNCATE)")
         .unwrap();
     conn.close().unwrap();

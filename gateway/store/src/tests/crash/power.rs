@@ -316,6 +316,7 @@ fn power_cut_at_every_sync_of_a_migration() {
     store.close().unwrap();
     // As a program of the schema before would have left it.
     let conn = rusqlite::Connection::open(dir.path().join("giot.sqlite")).unwrap();
+    conn.execute_batch(NO_SUMS).unwrap();
     conn.execute_batch("DROP TABLE summary; DROP TABLE farm_version; PRAGMA user_version = 3; PRAGMA wal_checkpoint(TRUNCATE)")
         .unwrap();
     conn.close().unwrap();

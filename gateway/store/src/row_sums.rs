@@ -1,0 +1,403 @@
+//! Checksums of the rows of small tables: devices, names of series, valve events, zones' memories, versions of the farm.
+//!
+//! The column `crc32` of such a row holds the CRC-32 (IEEE 802.3) of its table's name and of its columns in the order of [`TABLES`]. A
+//! value is one byte for its kind and then:
+//!
+//! | kind | bytes |
+//! |---|---|
+//! | 0 nothing | none |
+//! | 1 whole number | 8, little-endian |
+//! | 2 other number | the 8 of its IEEE 754 form, little-endian |
+//! | 3 text, 4 bytes | their number as 8 bytes little-endian, then themselves |
+//!
+//! 0 is no checksum: that of a row whose table had a bad page when it was to get one.
+//!
+//! Statements write it with the SQL function `row_crc32`, which every connection that writes to these tables has. Of a row that differs
+//! from its checksum in one bit, that bit is known: the remainders of all single bits differ (CRC-32 does so up to 2^32 - 1 bits).
+//!
+//! Must not decide what becomes of a damaged row (`repair` does).
+
+use rusqlite::functions::FunctionFlags;
+use rusqlite::types::{ToSqlOutput, Value, ValueRef};
+use rusqlite::{Connection, OptionalExtension, Row, Statement, ToSql, params};
+
+use super::error::ReadError;
+use super::mend::read_through;
+use super::reader::Reader;
+use super::rows::is_damage;
+
+/// Version of the schema that brought them.
+pub(super) const SINCE: u32 = 7;
+
+/// What is said of a row that does not fit its checksum.
+const FLAW: &str = "its checksum does not hold";
+
+/// A table whose rows carry checksums.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Table {
+    pub(super) name: &'static str,
+    pub(super) key: &'static str,
+    /// What is summed.
+    columns: &'static [&'static str],
+}
+
+/// All of them. What a series' latest reading was is in its journal and chunks.
+pub(super) const TABLES: [Table; 5] = [
+    Table { name: "series", key: "id", columns: &["id", "device", "metric"] },
+    Table { name: "device", key: "id", columns: &["id", "kind", "label", "key", "created_us"] },
+    Table { name: "zone_memory", key: "zone", columns: &["zone", "json"] },
+    Table {
+        name: "valve_event",
+        key: "id",
+        columns: &[
+            "node",
+            "valve",
+            "at_us",
+            "uncertainty_us",
+            "open",
+            "command",
+            "closed_by",
+            "run_ms",
+            "volume_ml",
+            "epoch",
+            "seq",
+        ],
+    },
+    Table {
+        name: "farm_version",
+        key: "id",
+        columns: &["id", "saved_us", "by", "origin", "file", "note", "text", "in_force_us"],
+    },
+];
+
+/// Makes `row_crc32(table, column, …)` known to a connection.
+pub(super) fn install(conn: &Connection) -> rusqlite::Result<()> {
+    let flags =
+        FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC | FunctionFlags::SQLITE_DIRECTONLY;
+    conn.create_scalar_function("row_crc32", -1, flags, |values| {
+        let mut bytes = Vec::new();
+        (0..values.len()).for_each(|idx| put(&mut bytes, values.get_raw(idx)));
+        Ok(i64::from(crc32fast::hash(&bytes)))
+    })
+}
+
+fn put(bytes: &mut Vec<u8>, value: ValueRef<'_>) {
+    let mut put_long = |kind: u8, long: &[u8]| {
+        bytes.push(kind);
+        bytes.extend_from_slice(&u64::try_from(long.len()).unwrap_or(u64::MAX).to_le_bytes());
+        bytes.extend_from_slice(long);
+    };
+    match value {
+        ValueRef::Text(text) => put_long(3, text),
+        ValueRef::Blob(blob) => put_long(4, blob),
+        ValueRef::Null => bytes.push(0),
+        ValueRef::Integer(number) => {
+            bytes.push(1);
+            bytes.extend_from_slice(&number.to_le_bytes());
+        }
+        ValueRef::Real(number) => {
+            bytes.push(2);
+            bytes.extend_from_slice(&number.to_bits().to_le_bytes());
+        }
+    }
+}
+
+/// A row that does not fit its checksum.
+#[derive(Debug, Clone)]
+pub(super) struct Flawed {
+    pub(super) table: &'static Table,
+    /// Of numbered rows.
+    pub(super) id: Option<i64>,
+    key: Loose,
+    values: Vec<Loose>,
+    said: i64,
+    found: u32,
+}
+
+/// A value as it lies in its row: text need not be any.
+#[derive(Debug, Clone, PartialEq)]
+enum Loose {
+    Plain(Value),
+    Text(Vec<u8>),
+}
+
+impl Loose {
+    fn of(value: ValueRef<'_>) -> Self {
+        match value {
+            ValueRef::Text(text) => Self::Text(text.to_vec()),
+            ValueRef::Blob(blob) => Self::Plain(Value::Blob(blob.to_vec())),
+            ValueRef::Null => Self::Plain(Value::Null),
+            ValueRef::Integer(number) => Self::Plain(Value::Integer(number)),
+            ValueRef::Real(number) => Self::Plain(Value::Real(number)),
+        }
+    }
+
+    fn value(&self) -> ValueRef<'_> {
+        match self {
+            Self::Plain(value) => value.into(),
+            Self::Text(text) => ValueRef::Text(text),
+        }
+    }
+
+    /// The value with one bit of the bytes after its kind (and length) changed.
+    fn with_flipped(&self, byte: usize, mask: u8) -> Option<Self> {
+        let flip = |bytes: &[u8]| {
+            let mut bytes = bytes.to_vec();
+            *bytes.get_mut(byte)? ^= mask;
+            Some(bytes)
+        };
+        let flip_number = |bytes: [u8; 8]| flip(&bytes)?.try_into().ok();
+        Some(match self {
+            Self::Text(text) => Self::Text(flip(text)?),
+            Self::Plain(Value::Blob(blob)) => Self::Plain(Value::Blob(flip(blob)?)),
+            Self::Plain(Value::Integer(number)) => {
+                Self::Plain(Value::Integer(i64::from_le_bytes(flip_number(number.to_le_bytes())?)))
+            }
+            Self::Plain(Value::Real(number)) => {
+                Self::Plain(Value::Real(f64::from_le_bytes(flip_number(number.to_le_bytes())?)))
+            }
+            Self::Plain(Value::Null | Value::Text(_)) => return None,
+        })
+    }
+
+    /// How many bytes follow the kind and the length.
+    fn n_bytes(&self) -> usize {
+        match self {
+            Self::Text(text) => text.len(),
+            Self::Plain(Value::Blob(blob)) => blob.len(),
+            Self::Plain(Value::Integer(_) | Value::Real(_)) => 8,
+            Self::Plain(Value::Null | Value::Text(_)) => 0,
+        }
+    }
+}
+
+impl ToSql for Loose {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::Borrowed(self.value()))
+    }
+}
+
+impl Flawed {
+    /// The row's name, where it has no number, and what is wrong.
+    pub(super) fn what(&self) -> String {
+        match &self.key {
+            Loose::Text(key) => format!("{:?}: {FLAW}", String::from_utf8_lossy(key)),
+            Loose::Plain(_) => FLAW.to_owned(),
+        }
+    }
+
+    /// The column that differs in one bit, with the value it had; `None` when more has changed. Without a column it is the checksum.
+    fn single_bit(&self) -> Option<Option<(&'static str, Loose)>> {
+        let wanted = self.said ^ i64::from(self.found);
+        if wanted.count_ones() == 1 {
+            return Some(None);
+        }
+        let wanted = u32::try_from(wanted).ok()?;
+        // The remainder that a changed bit of the last byte leaves, by bit; a byte further from the end is one step more.
+        let mut remainders: [u32; 8] = std::array::from_fn(|bit| step(1 << bit));
+        for (idx, value) in self.values.iter().enumerate().rev() {
+            for byte in (0..value.n_bytes()).rev() {
+                if let Some(bit) = remainders.iter().position(|remainder| *remainder == wanted) {
+                    let column = self.table.columns.get(idx)?;
+                    return Some(Some((column, value.with_flipped(byte, 1 << bit)?)));
+                }
+                remainders = remainders.map(step);
+            }
+            let n_before = match value {
+                Loose::Plain(Value::Blob(_)) | Loose::Text(_) => 9,
+                Loose::Plain(_) => 1,
+            };
+            (0..n_before).for_each(|_| remainders = remainders.map(step));
+        }
+        None
+    }
+
+    /// Sets a single changed bit right; `false` when more has changed.
+    pub(super) fn set_right(&self, conn: &Connection) -> rusqlite::Result<bool> {
+        let Table { name, key, .. } = self.table;
+        match self.single_bit() {
+            None => Ok(false),
+            Some(None) => self.keep(conn).map(|()| true),
+            Some(Some((column, value))) => {
+                let sql = format!("UPDATE OR IGNORE {name} SET {column} = ?1 WHERE {key} = ?2");
+                Ok(conn.execute(&sql, params![value, self.key])? == 1)
+            }
+        }
+    }
+
+    /// Lets the row stand as it reads.
+    pub(super) fn keep(&self, conn: &Connection) -> rusqlite::Result<()> {
+        let Table { name, key, .. } = self.table;
+        let sql = format!("UPDATE {name} SET crc32 = ?1 WHERE {key} = ?2");
+        conn.execute(&sql, params![self.found, self.key]).map(drop)
+    }
+}
+
+/// The remainder one byte further from the end (CRC-32, polynomial 0xEDB88320, reflected).
+fn step(remainder: u32) -> u32 {
+    (0..8).fold(remainder, |rest, _| if rest & 1 == 1 { rest >> 1 ^ 0xedb8_8320 } else { rest >> 1 })
+}
+
+impl Table {
+    fn read(&'static self, row: &Row<'_>) -> rusqlite::Result<Option<Flawed>> {
+        let mut bytes = Vec::new();
+        put(&mut bytes, ValueRef::Text(self.name.as_bytes()));
+        let columns = || (2..).zip(self.columns).map(|(idx, _)| row.get_ref(idx));
+        for value in columns() {
+            put(&mut bytes, value?);
+        }
+        let found = crc32fast::hash(&bytes);
+        // What is no number fits no row.
+        let said: i64 = row.get(1).unwrap_or(-1);
+        if said == 0 || said == i64::from(found) {
+            return Ok(None);
+        }
+        let values: rusqlite::Result<Vec<Loose>> = columns().map(|value| Ok(Loose::of(value?))).collect();
+        let (id, key) = (row.get(0).ok(), Loose::of(row.get_ref(0)?));
+        Ok(Some(Flawed { table: self, id, key, values: values?, said, found }))
+    }
+
+    fn select<'c>(&self, conn: &'c Connection) -> rusqlite::Result<Statement<'c>> {
+        let Self { name, key, columns } = self;
+        let columns = columns.join(", ");
+        conn.prepare(&format!("SELECT {key}, crc32, {columns} FROM {name} NOT INDEXED"))
+    }
+
+    fn each_flawed(&'static self, conn: &Connection, note: &mut dyn FnMut(Flawed)) -> rusqlite::Result<()> {
+        let mut rows = self.select(conn)?;
+        let mut rows = rows.query([])?;
+        while let Some(row) = rows.next()? {
+            self.read(row)?.into_iter().for_each(&mut *note);
+        }
+        Ok(())
+    }
+}
+
+/// The tables that can be read to their end.
+pub(super) fn readable(conn: &Connection) -> rusqlite::Result<Vec<&'static Table>> {
+    let mut found = Vec::new();
+    for table in &TABLES {
+        match read_through(conn, table.name) {
+            Ok(()) => found.push(table),
+            Err(error) if is_damage(&error) => {
+                tracing::warn!(table = table.name, %error, "rows of a damaged table get no checksums");
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(found)
+}
+
+/// Gives every row that has no checksum the one of what it holds.
+pub(super) fn seal(conn: &Connection, tables: &[&Table]) -> rusqlite::Result<()> {
+    unlocked(conn, |conn| {
+        for Table { name, columns, .. } in tables {
+            let sum = format!("row_crc32('{name}', {})", columns.join(", "));
+            conn.execute(&format!("UPDATE {name} SET crc32 = {sum} WHERE crc32 = 0"), [])?;
+        }
+        Ok(())
+    })
+}
+
+/// Does something to rows that otherwise stay as they were written.
+pub(super) fn unlocked<T>(
+    conn: &Connection,
+    change: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+) -> rusqlite::Result<T> {
+    let sql = "SELECT sql FROM sqlite_schema WHERE type = 'trigger' AND name = 'farm_keeps_words'";
+    let trigger: Option<String> = conn.query_row(sql, [], |row| row.get(0)).optional()?;
+    conn.execute_batch("DROP TRIGGER IF EXISTS farm_keeps_words")?;
+    let changed = change(conn)?;
+    trigger.map_or(Ok(()), |trigger| conn.execute_batch(&trigger))?;
+    Ok(changed)
+}
+
+/// Every row that does not fit its checksum. What lies on bad pages, or behind them, is left to the check of the pages.
+pub(super) fn flawed(conn: &Connection) -> rusqlite::Result<Vec<Flawed>> {
+    let mut all = Vec::new();
+    for table in &TABLES {
+        match table.each_flawed(conn, &mut |flawed| all.push(flawed)) {
+            Err(error) if !is_damage(&error) => return Err(error),
+            Ok(()) | Err(_) => {}
+        }
+    }
+    Ok(all)
+}
+
+impl Reader {
+    /// Rows of small tables whose checksum does not hold, named.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub fn flawed_rows(&self) -> Result<Vec<super::Finding>, ReadError> {
+        Ok(self.with(flawed)?.iter().map(super::check::row_finding).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_form_is_the_one_of_the_module_doc() {
+        let conn = Connection::open_in_memory().unwrap();
+        install(&conn).unwrap();
+        let sql = "SELECT row_crc32('device', 'n01', 'Vườn', x'01ff', -5, 1.5, NULL)";
+        // By Python's struct and zlib.
+        assert_eq!(conn.query_row(sql, [], |row| row.get::<_, u32>(0)).unwrap(), 3_905_620_276);
+    }
+
+    #[test]
+    fn every_single_bit_is_found_and_two_are_not() {
+        let conn = Connection::open_in_memory().unwrap();
+        install(&conn).unwrap();
+        conn.execute_batch(
+            "CREATE TABLE device (id, kind, label, key, created_us, crc32);
+             INSERT INTO device VALUES ('n01', 'node', 'Vườn mận', x'0102ff', 1700000000000000, 0);
+             INSERT INTO device VALUES ('n02', '', '', NULL, -1.5, 0);
+             UPDATE device SET crc32 = row_crc32('device', id, kind, label, key, created_us)",
+        )
+        .unwrap();
+        let table: &'static Table = TABLES.iter().find(|table| table.name == "device").unwrap();
+        let columns = table.columns.join(", ");
+        let mut rows = conn.prepare(&format!("SELECT id, crc32, {columns} FROM device")).unwrap();
+        let mut rows = rows.query([]).unwrap();
+        let mut n_bits = 0;
+        while let Some(row) = rows.next().unwrap() {
+            assert!(table.read(row).unwrap().is_none());
+            let whole: Vec<Loose> = (2..7).map(|idx| Loose::of(row.get_ref(idx).unwrap())).collect();
+            let said = row.get(1).unwrap();
+            let flawed = |values: Vec<Loose>| {
+                let mut bytes = Vec::new();
+                put(&mut bytes, ValueRef::Text(b"device"));
+                values.iter().for_each(|value| put(&mut bytes, value.value()));
+                Flawed {
+                    table,
+                    id: None,
+                    key: whole[0].clone(),
+                    values,
+                    said,
+                    found: crc32fast::hash(&bytes),
+                }
+            };
+            let bits = whole.iter().enumerate().flat_map(|(idx, value)| {
+                (0..value.n_bytes()).flat_map(move |byte| (0..8).map(move |bit| (idx, byte, 1 << bit)))
+            });
+            let bits: Vec<(usize, usize, u8)> = bits.collect();
+            let flip = |mut values: Vec<Loose>, (idx, byte, mask): (usize, usize, u8)| {
+                values[idx] = values[idx].with_flipped(byte, mask).unwrap();
+                values
+            };
+            for (at, bit) in bits.iter().copied().enumerate() {
+                let one = flip(whole.clone(), bit);
+                let told = flawed(one.clone()).single_bit();
+                assert_eq!(told, Some(Some((table.columns[bit.0], whole[bit.0].clone()))), "{bit:?}");
+                if let Some(other) = bits.get(at + 1) {
+                    assert_eq!(flawed(flip(one, *other)).single_bit(), None, "{bit:?} {other:?}");
+                }
+            }
+            n_bits += bits.len();
+        }
+        assert!(n_bits > 300, "{n_bits}");
+    }
+}
