@@ -1,14 +1,15 @@
 //! `giot import`: the history of another program, checked as a whole before the first reading is kept.
 
 use super::{DataFolder, UsageError, format_time, say};
+use crate::clock::Clock;
 use crate::config::parse_utc_offset;
 use crate::import::{ImportError, LineError, Reading, Taker, line, query, table};
 use anyhow::Context;
-use giot_store::{Batch, DeviceSamples, MetricSample, Store, Writer};
+use giot_store::{Batch, DeviceSamples, MetricSample, Retention, Store, Writer};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -158,18 +159,56 @@ struct Content {
     to_us: Option<i64>,
     errors: Vec<LineError>,
     n_errors: u64,
+    /// How many readings lie before a moment (µs) up to which single ones are given up.
+    too_old: BTreeMap<i64, u64>,
+}
+
+impl Content {
+    fn add(&mut self, reading: Reading, keeps: &Keeps) {
+        let Reading { device, metric, at_us, .. } = reading;
+        self.n_readings += 1;
+        self.from_us = Some(self.from_us.map_or(at_us, |from_us| from_us.min(at_us)));
+        self.to_us = Some(self.to_us.map_or(at_us, |to_us| to_us.max(at_us)));
+        let limit_us = keeps.retention.readings_before_us(&metric, keeps.now_us);
+        if let Some(limit_us) = limit_us.filter(|limit_us| at_us < *limit_us) {
+            *self.too_old.entry(limit_us).or_default() += 1;
+        }
+        *self.series.entry((device, metric)).or_default() += 1;
+    }
+
+    /// What of it will not stay as it is, a line a limit.
+    fn warnings(&self) -> impl Iterator<Item = String> {
+        self.too_old.iter().map(|(limit_us, n)| {
+            let limit = format_time(*limit_us);
+            format!(
+                "{n} readings are from before {limit}: a running gateway soon makes hours and days of them ([store] raw_days)"
+            )
+        })
+    }
+}
+
+/// How long the farm keeps what.
+struct Keeps {
+    retention: Retention,
+    now_us: i64,
 }
 
 fn import(data: &DataFolder, file: &Path, is_dry: bool, read: &Read<'_>) -> anyhow::Result<()> {
     let name = file.display().to_string();
     let n_bytes = std::fs::metadata(file).map_or(0, |metadata| metadata.len());
-    let content = check(file, &name, n_bytes, read)?;
+    // A farm that cannot be read is told by what starts it.
+    let settings = super::serve::settings(None, &data.data).unwrap_or_default();
+    let now_us = Clock::system(None).wall_us_unchecked();
+    let content = check(file, &name, n_bytes, read, &Keeps { retention: settings.retention, now_us })?;
     if content.n_errors > 0 {
         let shown: Vec<String> =
             content.errors.iter().map(|error| format!("{name}:{}: {}", error.line, error.what)).collect();
         let more = content.n_errors - u64::try_from(content.errors.len())?;
         let more = if more == 0 { String::new() } else { format!("\n… and {more} more") };
         return Err(UsageError(format!("nothing was imported\n{}{more}", shown.join("\n"))).into());
+    }
+    for warning in content.warnings() {
+        writeln!(std::io::stderr(), "giot: note: {name}: {warning}").ok();
     }
     let span = match (content.from_us, content.to_us) {
         (Some(from_us), Some(to_us)) => format!(", from {} to {}", format_time(from_us), format_time(to_us)),
@@ -209,18 +248,13 @@ fn open(file: &Path) -> anyhow::Result<BufReader<File>> {
     Ok(input)
 }
 
-fn check(file: &Path, name: &str, n_bytes: u64, read: &Read<'_>) -> anyhow::Result<Content> {
+fn check(file: &Path, name: &str, n_bytes: u64, read: &Read<'_>, keeps: &Keeps) -> anyhow::Result<Content> {
     let bar = progress("checking", n_bytes)?;
     let mut content = Content::default();
     let done = read(open(file)?, &mut |_, upto, reading| {
         bar.set_position(upto);
         match reading {
-            Ok(Reading { device, metric, at_us, .. }) => {
-                content.n_readings += 1;
-                *content.series.entry((device, metric)).or_default() += 1;
-                content.from_us = Some(content.from_us.map_or(at_us, |from_us| from_us.min(at_us)));
-                content.to_us = Some(content.to_us.map_or(at_us, |to_us| to_us.max(at_us)));
-            }
+            Ok(reading) => content.add(reading, keeps),
             Err(error) => {
                 content.n_errors += 1;
                 if content.errors.len() < ERRORS_MAX {
@@ -339,6 +373,35 @@ mod tests {
             });
             assert_eq!((read.unwrap().n_samples, sum), (9_000, 40_495_500.0));
         }
+    }
+
+    #[test]
+    fn readings_that_will_not_stay_are_counted_by_their_limit() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("history.csv");
+        let day = 86_400;
+        let lines = (0..100).flat_map(|n| {
+            ["soil_moisture", "battery"].map(|metric| format!("{},n01,{metric},1\n", 1_772_319_600 + n * day))
+        });
+        let text: String = std::iter::once("time,device,metric,value\n".to_owned()).chain(lines).collect();
+        std::fs::write(&file, text).unwrap();
+        let farm = "[store]\nraw_days = 40\n[[store.keep]]\nmetric = \"batt*\"\nraw_days = 90\n";
+        let now_us = (1_772_319_600 + 100 * day) * 1_000_000;
+        let choices = table::Choices::default();
+        let too_old = |farm: &str| {
+            let retention = crate::config::compile("farm.toml", farm).unwrap().retention;
+            let keeps = Keeps { retention, now_us };
+            let content =
+                check(&file, "history.csv", 0, &|input, each| table::read(input, &choices, each), &keeps);
+            content.unwrap()
+        };
+        let content = too_old(farm);
+        let limit = |days: i64| now_us - days * day * 1_000_000;
+        assert_eq!(content.too_old, BTreeMap::from([(limit(90), 10), (limit(40), 60)]));
+        let told: Vec<String> = content.warnings().collect();
+        assert!(told.len() == 2 && told[0].starts_with("10 readings are from before 2026-03-1"), "{told:?}");
+        assert_eq!(too_old("[store]\nraw_days = 0\n").warnings().count(), 0);
+        assert_eq!(too_old("").warnings().count(), 0, "three years are kept");
     }
 
     #[test]

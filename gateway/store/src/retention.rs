@@ -90,6 +90,12 @@ impl Retention {
         }
     }
 
+    /// The moment before which single readings of a metric are given up; `None`: never.
+    #[must_use]
+    pub fn readings_before_us(&self, metric: &str, now_us: i64) -> Option<i64> {
+        self.limits(metric, now_us).raw_us
+    }
+
     /// The moment before which valve events are given up.
     pub(super) fn valve_events_us(&self, now_us: i64) -> Option<i64> {
         before(now_us, self.valve_events_days)
@@ -118,7 +124,7 @@ mod tests {
             ..Retention::default()
         };
         let now_us = 1_000 * DAY_US;
-        let raw = |metric: &str| retention.limits(metric, now_us).raw_us.map(|us| us / DAY_US);
+        let raw = |metric: &str| retention.readings_before_us(metric, now_us).map(|us| us / DAY_US);
         assert_eq!([raw("battery"), raw("soil_moisture"), raw("rain")], [Some(990), None, Some(950)]);
         let plain = Retention { keep: Vec::new(), ..retention };
         assert_eq!(plain.limits("rain", now_us).raw_us, Some(900 * DAY_US));
