@@ -60,6 +60,29 @@ fn after_s(field: &Field, span_s: u64) -> Option<UnixMs> {
     field.now().wall.map(|wall| wall.plus_ms(span_s * 1000))
 }
 
+/// Somebody mends a dripper before its zone's turn has come.
+#[test]
+fn a_lock_that_is_over_before_its_zones_turn_takes_nothing_away() {
+    let mut field = Field::new(by_program(&[("z1", 20), ("z2", 20), ("z3", 20)]));
+    field.wait_s(720);
+    lock(&mut field, "z3");
+    field.wait_s(180);
+    unlock(&mut field, "z3");
+    field.wait_s(3 * HOUR_S);
+    assert_eq!(field.seconds("open v3"), [600 + 40 * 60], "{:?}", field.log);
+    assert!(!field.has("z3 skipped: locked"), "{:?}", field.log);
+    // A portion is one that comes later too: of three the one under way is lost.
+    let mut plan = by_program(&[("z1", 30)]);
+    zone_of(&mut plan, "z1").cycle = Cycle::new(600_000, 600_000);
+    let mut field = Field::new(plan);
+    field.wait_s(600 + 300);
+    lock(&mut field, "z1");
+    field.wait_s(180);
+    unlock(&mut field, "z1");
+    field.wait_s(3 * HOUR_S);
+    assert_eq!(field.seconds("open v1"), [600, 1800, 3000], "{:?}", field.log);
+}
+
 #[test]
 fn unlocking_a_zone_lets_out_nothing_that_has_queued() {
     let mut field = Field::new(hourly(20, 7..15));

@@ -18,8 +18,8 @@ use giot_engine::program::{
     Anchor, Control, Crossing, FarmState, Group, Outcome, Percent, Program, Window, Windows,
 };
 use giot_engine::{
-    DayWindow, Input, Pause, Plan, ProgramId, PumpKind, PumpPlan, Reason, SourcePlan, ValveRef, forecast,
-    shortfalls,
+    DayWindow, Input, Pause, Plan, ProgramId, ProgramWish, PumpKind, PumpPlan, Reason, SourcePlan, ValveRef,
+    ZonePlan, forecast, shortfalls,
 };
 use giot_shared::ids::ValveId;
 use giot_shared::time::UnixMs;
@@ -407,6 +407,101 @@ fn a_finish_begins_earlier_by_what_its_own_pipes_carry() {
     // Beside hours that end at noon.
     hours(plan.programs.values_mut().next().unwrap(), 6, 12);
     check_finished_at_noon(plan, 5 * HOUR_S - 3 * 300);
+}
+
+/// Zones of an hour each that may run beside each other, so many at a time as `capacity_l_h` has room for 5000 L/h, to be finished by six.
+fn hours_beside(n_zones: usize, capacity_l_h: u32, set: impl Fn(&mut Program, &mut ZonePlan)) -> Plan {
+    let mut plan = farm(n_zones);
+    let source = SourcePlan { capacity: Some(LitresPerHour(capacity_l_h)), ..SourcePlan::default() };
+    plan.sources.insert("pump".parse().unwrap(), source);
+    let names: Vec<String> = (1..=n_zones).map(|n| format!("z{n}")).collect();
+    let steps: Vec<(&str, u32)> = names.iter().map(|name| (name.as_str(), 60)).collect();
+    let mut night = program(&steps);
+    plan_finish(&mut night, 6);
+    for zone in plan.zones.values_mut() {
+        (zone.automatic, zone.flow, zone.group) = (false, Some(LitresPerHour(5000)), Group::Parallel);
+        zone.run_max_s = 400 * 60;
+        set(&mut night, zone);
+    }
+    plan.programs.insert("night".parse().unwrap(), night);
+    plan
+}
+
+/// When the first start of a program begins that is to be finished by six of the second day, how many of its runs are given whole, and
+/// when the last is over; hours of the first day.
+fn first_night(plan: &Plan) -> (f64, usize, f64) {
+    let field = Field::new(plan.clone());
+    let from = field.now().wall.unwrap();
+    let preview = forecast(plan, &BTreeMap::new(), &FarmState::default(), from, 2);
+    // Seven in the morning is when a test begins.
+    let hour = |at: UnixMs| 7.0 + (at.0 - from.0) as f64 / 3.6e6;
+    let is_first = |start: &&giot_engine::program::PlannedStart| {
+        start.start.finish_at.is_some_and(|at| (hour(at) - 30.0).abs() < 1e-9)
+    };
+    let start = preview.starts.iter().find(is_first).unwrap_or_else(|| panic!("{:?}", preview.starts));
+    let Outcome::Runs(timeline) = &start.outcome else { panic!("{start:?}") };
+    let n_whole = timeline.runs.iter().filter(|run| run.run_ms() == 3_600_000).count();
+    (hour(start.start.at), n_whole, hour(timeline.until().unwrap()))
+}
+
+#[test]
+fn a_finish_beside_hours_begins_in_the_right_ones_and_early_enough_for_its_pipes() {
+    let night = |_: &mut Program, zone: &mut ZonePlan| {
+        zone.window = DayWindow::new(18 * 60, 8 * 60).unwrap();
+    };
+    assert_eq!(first_night(&hours_beside(12, 5000, night)), (18.0, 12, 30.0));
+    // One too many: it is late, but within the same night.
+    assert_eq!(first_night(&hours_beside(13, 5000, night)), (18.0, 13, 31.0));
+    let four = |program: &mut Program, _: &mut ZonePlan| hours(program, 2, 6);
+    assert_eq!(first_night(&hours_beside(8, 10_000, four)), (26.0, 8, 30.0));
+    assert_eq!(first_night(&hours_beside(9, 10_000, four)), (26.0, 8, 30.0), "what has no room is left out");
+    // What lies across a gap in the hours begins earlier by it.
+    let spans = |spans: &[(u16, u16)]| -> Vec<Window> {
+        spans.iter().map(|(from, to)| Window::daily(DayWindow::new(*from, *to).unwrap())).collect()
+    };
+    let allowed = |program: &mut Program, _: &mut ZonePlan| {
+        program.windows.allowed = spans(&[(20 * 60, 22 * 60), (2 * 60, 6 * 60)]);
+    };
+    assert_eq!(first_night(&hours_beside(6, 5000, allowed)), (20.0, 6, 30.0));
+    let early_gap = |program: &mut Program, _: &mut ZonePlan| {
+        program.windows.no_water = spans(&[(4 * 60 + 30, 5 * 60 + 30)]);
+    };
+    let (start, n_whole, until) = first_night(&hours_beside(4, 5000, early_gap));
+    assert!(n_whole == 4 && until <= 30.0 && start > 24.49, "{start} {n_whole} {until}");
+    let late_gap = |program: &mut Program, _: &mut ZonePlan| {
+        program.windows.no_water = spans(&[(23 * 60 + 30, 2 * 60 + 30)]);
+    };
+    let (start, n_whole, until) = first_night(&hours_beside(6, 5000, late_gap));
+    assert!(n_whole == 6 && until <= 30.0 && start > 20.49, "{start} {n_whole} {until}");
+}
+
+/// A program is busy until its last run has had its place on the pipes, whatever its zones' group.
+#[test]
+fn a_start_within_a_start_that_pipes_make_longer_is_left_out() {
+    for group in [Group::Parallel, Group::default()] {
+        let mut plan = hours_beside(5, 5000, |program, zone| {
+            program.starts = vec![at_hour(10, 0), at_hour(12, 0)];
+            zone.group = group;
+        });
+        let mut field = Field::new(plan.clone());
+        let (runs, _) = promised(&plan, &field);
+        assert_eq!(runs.len(), 5, "{group:?}: {runs:?}");
+        field.wait_s(12 * HOUR_S);
+        assert_eq!(field.seconds("farm skipped: program_busy"), [5 * HOUR_S], "{group:?}: {:?}", field.log);
+        assert!(
+            (1..=5).all(|n| field.seconds(&format!("open v{n}")).len() == 1),
+            "{group:?}: {:?}",
+            field.log
+        );
+        // Also one that a person has begun.
+        plan.programs.values_mut().for_each(|program| program.starts = vec![at_hour(12, 0)]);
+        let mut field = Field::new(plan);
+        field.wait_s(3 * HOUR_S);
+        let night = "night".parse().unwrap();
+        field.feed(Input::Program { program: &night, wish: ProgramWish::Start, by: "Lan" });
+        field.wait_s(9 * HOUR_S);
+        assert_eq!(field.seconds("farm skipped: program_busy"), [5 * HOUR_S], "{group:?}: {:?}", field.log);
+    }
 }
 
 #[test]

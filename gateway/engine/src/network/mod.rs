@@ -11,6 +11,7 @@ mod pipes;
 mod rests;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use giot_shared::time::MonoMs;
 use giot_shared::units::LitresPerHour;
@@ -18,8 +19,8 @@ use giot_shared::units::LitresPerHour;
 use crate::ids::SourceId;
 use crate::plan::Plan;
 
-pub(crate) use pipes::Flow;
 pub use pipes::Pipes;
+pub(crate) use pipes::{Flow, Led};
 pub(crate) use rests::{Output, Rests};
 
 /// All branches of the farm.
@@ -28,7 +29,7 @@ pub(crate) struct Network {
     branches: Vec<Branch>,
     trees: Vec<Tree>,
     /// Of each zone, in the order of the plan.
-    taps: Vec<Tap>,
+    taps: Arc<[Tap]>,
     /// Counts the changes of who holds, waits, is kept for or has just started.
     n_changes: u64,
 }
@@ -95,14 +96,16 @@ impl Network {
         });
         let mut network = Self { branches: branches.collect(), ..Self::default() };
         let mut tree_of_root: BTreeMap<usize, usize> = BTreeMap::new();
+        let mut taps = Vec::new();
         for zone in plan.zones.values() {
             let path: Vec<usize> =
                 plan.path(&zone.source).into_iter().filter_map(|id| idx_of.get(id).copied()).collect();
             let root = path.last().copied().unwrap_or_default();
             let n_trees = tree_of_root.len();
             let tree = *tree_of_root.entry(root).or_insert(n_trees);
-            network.taps.push(Tap { path, tree, flow: zone.flow });
+            taps.push(Tap { path, tree, flow: zone.flow });
         }
+        network.taps = taps.into();
         network.trees.resize_with(tree_of_root.len(), Tree::default);
         network
     }
@@ -128,7 +131,7 @@ impl Network {
         Self {
             branches: self.branches.iter().map(branch).collect(),
             trees,
-            taps: self.taps.clone(),
+            taps: Arc::clone(&self.taps),
             n_changes: 0,
         }
     }
@@ -236,6 +239,11 @@ impl Network {
     /// When the next time between two starts is over that has not been forgotten.
     pub(crate) fn stagger_over_at(&self) -> Option<MonoMs> {
         self.branches.iter().map(|branch| branch.next_start_at).filter(|at| *at > MonoMs(0)).min()
+    }
+
+    /// Whether there is a time between two starts anywhere.
+    pub(crate) fn has_staggers(&self) -> bool {
+        self.branches.iter().any(|branch| branch.stagger_ms > 0)
     }
 
     /// Forgets the times between two starts that are over.

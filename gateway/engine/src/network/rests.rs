@@ -80,6 +80,13 @@ impl Rests {
         self.of_zone.get(zone_idx).cloned().unwrap_or_default()
     }
 
+    /// Whether a pump or master valve on a zone's way can have to rest.
+    pub(crate) fn has_rest(&self, zone_idx: usize) -> bool {
+        let on_way = self.on_way(zone_idx);
+        let mut outputs = on_way.iter().filter_map(|idx| self.outputs.get(*idx));
+        outputs.any(|output| output.off_ms > 0 || output.starts_max > 0)
+    }
+
     /// When a zone that wants to open at a moment may, as far as its pumps are concerned; `is_handed_over`: another one has
     /// just enough, and both have room.
     pub(crate) fn free_at(&self, zone_idx: usize, at: UnixMs, is_handed_over: bool) -> UnixMs {

@@ -37,6 +37,10 @@ pub struct Windows {
 /// day between two nights. As long as the shortest wait for pipes.
 pub const CLOSED_MS_MAX: u64 = 6 * 3600 * 1000;
 
+/// By so much at most, ms, a run that is to lie within its hours as a whole may be shorter: the engine acts a moment late, and valves that
+/// follow each other take seconds.
+const OVERHANG_MS_MAX: u64 = 30_000;
+
 /// What is left of a run before hours close is not worth an opening if they open again in time, ms: drip lines need about a
 /// minute to fill.
 const WORTH_MS_MIN: u64 = 60_000;
@@ -128,6 +132,17 @@ impl Windows {
     }
 }
 
+/// Whether hours hold a run as a whole: what clocks and valves take of its end is neither moved for nor left out.
+fn is_whole(wanted_ms: u64, open_ms: u64) -> bool {
+    wanted_ms.saturating_sub(open_ms) <= OVERHANG_MS_MAX.min(wanted_ms / 10)
+}
+
+/// What is told of a run that hours cut; whole seconds are given, so that less than one is no cut.
+pub(super) fn run_cut(wanted_ms: u64, run_ms: u64) -> Option<Reason> {
+    let is_cut = wanted_ms.saturating_sub(run_ms) >= 1000;
+    is_cut.then_some(Reason::RunCut { wanted_s: wanted_ms / 1000, run_s: run_ms / 1000 })
+}
+
 impl Levels<'_> {
     /// Where a run of at most a day goes that is wanted at a moment.
     ///
@@ -139,15 +154,16 @@ impl Levels<'_> {
             (_, Crossing::Move) => self.moved(at, run_ms),
             (None, Crossing::Cut) => {
                 let open_ms = self.closes_at(at, run_ms).since_ms(at);
-                let note = (open_ms < run_ms)
-                    .then_some(Reason::RunCut { wanted_s: run_ms / 1000, run_s: open_ms / 1000 });
-                Ok(Fitted { from: at, run_ms: open_ms.min(run_ms), note })
+                Ok(Fitted { from: at, run_ms: open_ms.min(run_ms), note: run_cut(run_ms, open_ms) })
             }
             (None, Crossing::Skip) => {
                 let closes_at = self.closes_at(at, run_ms);
-                match self.bar(closes_at).filter(|_| closes_at < at.plus_ms(run_ms)) {
+                let open_ms = closes_at.since_ms(at);
+                match self.bar(closes_at).filter(|_| !is_whole(run_ms, open_ms)) {
                     Some(reason) => Err(reason),
-                    None => Ok(Fitted { from: at, run_ms, note: None }),
+                    None => {
+                        Ok(Fitted { from: at, run_ms: open_ms.min(run_ms), note: run_cut(run_ms, open_ms) })
+                    }
                 }
             }
         }
@@ -188,10 +204,11 @@ impl Levels<'_> {
         let mut at = wanted_at;
         while at <= wanted_at.plus_ms(WAIT_MS_MAX) {
             let closes_at = if self.bar(at).is_none() { self.closes_at(at, run_ms) } else { at };
-            if closes_at >= at.plus_ms(run_ms) {
+            let open_ms = closes_at.since_ms(at);
+            if is_whole(run_ms, open_ms) {
                 let late_s = at.since_ms(wanted_at) / 1000;
                 let note = (at > wanted_at).then_some(Reason::RunMoved { late_s });
-                return Ok(Fitted { from: at, run_ms, note });
+                return Ok(Fitted { from: at, run_ms: open_ms.min(run_ms), note });
             }
             let Some(next) = self.next_edge(closes_at) else { break };
             at = next;
@@ -271,6 +288,26 @@ mod tests {
         for crossing in [Crossing::Cut, Crossing::Move, Crossing::Skip] {
             assert_eq!(fit(&[], crossing, 100, 3000), Ok((100, 3000)));
             assert_eq!(fit(&[&Windows::default()], crossing, 100, 3000), Ok((100, 3000)));
+        }
+    }
+
+    #[test]
+    fn a_run_that_fits_is_given_although_it_begins_a_moment_late() {
+        let windows = allowed(&[(4, 6)]);
+        let levels = Levels { windows: &[&windows], utc_offset_min: 0 };
+        let wanted_ms = 2 * 3_600_000;
+        for crossing in [Crossing::Cut, Crossing::Skip, Crossing::Move] {
+            let fitted = |late_ms| levels.fit(crossing, UnixMs(4 * 3_600_000).plus_ms(late_ms), wanted_ms);
+            let at = |late_ms| Fitted {
+                from: UnixMs(4 * 3_600_000).plus_ms(late_ms),
+                run_ms: wanted_ms - late_ms,
+                note: None,
+            };
+            assert_eq!(fitted(700), Ok(at(700)), "{crossing:?}");
+            let is_given = fitted(30_000).is_ok_and(|fitted| fitted.run_ms == wanted_ms - 30_000);
+            assert!(is_given, "{crossing:?}: {:?}", fitted(30_000));
+            let is_here = fitted(31_000).is_ok_and(|fitted| fitted.from == UnixMs(4 * 3_600_000 + 31_000));
+            assert_eq!(is_here, crossing == Crossing::Cut, "{crossing:?}");
         }
     }
 

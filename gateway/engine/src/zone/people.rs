@@ -30,7 +30,7 @@ use giot_shared::units::Millilitres;
 
 use super::open::Run;
 use super::soil::seconds_to;
-use super::{Measured, Phase, RunKind, SETTLE_MS, Turn, Zone};
+use super::{Errand, Measured, Phase, RunKind, SETTLE_MS, Turn, Zone};
 use crate::diary::{By, Event};
 use crate::ids::{ProgramId, ZoneId};
 use crate::memory::{Lock, Rest};
@@ -164,9 +164,18 @@ impl Zone {
         self.memory.lock = Some(lock);
         self.is_memory_changed = true;
         self.desk.tell(turn, Event::Locked, By::Person(by.to_owned()), reason.clone(), None);
-        self.stop(turn, reason.clone(), By::Person(by.to_owned()), false);
-        self.give_up_errands(turn, None, &reason, &By::Person(by.to_owned()));
+        self.end_due(turn, &reason, &By::Person(by.to_owned()));
         self.skip_told(reason);
+    }
+
+    /// Ends what runs and what is due; what comes later is looked at in its moment.
+    pub(super) fn end_due(&mut self, turn: &mut Turn<'_>, reason: &Reason, by: &By) {
+        self.stop(turn, reason.clone(), by.clone(), false);
+        let wall = turn.now.wall;
+        let is_later = |errand: &mut Errand| wall.is_none_or(|wall| errand.from > wall);
+        let later = self.memory.errands.extract_if(.., is_later).collect();
+        self.give_up_errands(turn, None, reason, by);
+        self.add_errands(later);
     }
 
     /// A person ends what a program still wants here before a moment, or at all; what runs is finished, and not made up for when it

@@ -71,7 +71,6 @@ impl Zone {
         self.is_memory_changed = true;
         let reason = Reason::RuleLock { rule: rule.clone(), values: values.to_owned() };
         self.desk.tell(turn, Event::Locked, By::Rule(rule.clone()), reason.clone(), None);
-        self.stop(turn, reason.clone(), By::Rule(rule.clone()), false);
-        self.give_up_errands(turn, None, &reason, &By::Rule(rule.clone()));
+        self.end_due(turn, &reason, &By::Rule(rule.clone()));
     }
 }

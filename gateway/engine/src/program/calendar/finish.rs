@@ -1,9 +1,9 @@
 //! When a program must start to be finished by a moment.
 //!
 //! Without hours it starts by its own length before: that of its runs as the farm's pipes and pumps let them follow each other
-//! where nothing else runs, a day at most. With hours it starts so that its runs, as hours let them lie, are over by then, with the
-//! time that pipes and pumps take beside; no earlier than the program's allowed hours open in which the moment lies, or which come
-//! last before it. What has no room between is cut or left out at the end, as anywhere else.
+//! where nothing else runs, a day at most. With hours it starts so that its runs, as hours, pipes and pumps let them lie, are over by
+//! then; no earlier than the program's allowed hours open in which the moment lies, or which come last before it. What has no room
+//! between is cut or left out at the end, as anywhere else.
 //!
 //! Bounded: [`TRIES_MAX`] starts for each level and minute of the week, because hours are the same every week.
 
@@ -13,7 +13,7 @@ use giot_shared::time::UnixMs;
 
 use super::{Calendar, FINISH_SPAN_MS_MAX};
 use crate::ids::ZoneId;
-use crate::network::Flow;
+use crate::network::{Flow, Led};
 use crate::plan::DAY_MS;
 use crate::program::civil::Date;
 use crate::program::control::{Control, FarmState, Level};
@@ -41,15 +41,15 @@ pub(super) struct Leads {
 struct Span {
     /// As it is wished, ms.
     wished_ms: u64,
-    /// How much longer pipes and pumps make it, ms.
-    delayed_ms: u64,
+    /// As pipes and pumps let its runs follow each other without hours, ms.
+    led_ms: u64,
 }
 
 /// What became of a start that was tried.
 #[derive(Clone, Debug)]
 struct Tried {
-    /// Its runs in each of the program's orders.
-    runs: Vec<Timeline>,
+    /// Its runs in each of the program's orders, and what pipes and pumps make of them.
+    runs: Vec<(Timeline, Led)>,
     /// When its first run begins.
     begins_at: UnixMs,
     /// What is over too late or has no room, ms.
@@ -71,12 +71,14 @@ struct Search<'a> {
     day: Date,
     /// All runs together without hours, ms, by order.
     wanted_ms: Vec<u64>,
+    /// The farm's zones in their order.
+    zones: Vec<&'a ZoneId>,
     /// When hours open or close, by zone.
     marks: BTreeMap<&'a ZoneId, Vec<Mark>>,
 }
 
 impl Search<'_> {
-    fn runs(&self, at: UnixMs, n_runs: u64) -> Timeline {
+    fn runs(&self, at: UnixMs, n_runs: u64) -> (Timeline, Led) {
         let (calendar, farm) = (self.calendar, FarmState::default());
         let bars = Bars {
             windows: &calendar.program.windows,
@@ -86,18 +88,20 @@ impl Search<'_> {
             ends_by: self.finish_at.max(at.plus_ms(FINISH_SPAN_MS_MAX)),
         };
         let conditions = Calendar { farm: &farm, ..calendar }.conditions(self.day, n_runs, Some(bars), None);
-        timeline(&calendar.program.sequence, &conditions, at)
+        let runs = timeline(&calendar.program.sequence, &conditions, at);
+        let led = calendar.lead(&runs, Some(bars));
+        (runs, led)
     }
 
     /// What a start at a moment misses, in the worst of the program's orders.
     fn tried(&self, at: UnixMs) -> Tried {
         let runs: Vec<_> = (0..self.calendar.n_orders()).map(|n_runs| self.runs(at, n_runs)).collect();
-        let missing_ms = |(runs, wanted_ms): (&Timeline, &u64)| {
-            let over_ms = runs.until().map_or(0, |until| until.since_ms(self.finish_at));
-            over_ms + wanted_ms.saturating_sub(runs.run_ms())
+        let missing_ms = |((_, led), wanted_ms): (&(Timeline, Led), &u64)| {
+            let over_ms = led.until.map_or(0, |until| until.since_ms(self.finish_at));
+            over_ms + wanted_ms.saturating_sub(led.run_ms)
         };
         let missing_ms = runs.iter().zip(&self.wanted_ms).map(missing_ms).max().unwrap_or(0);
-        let begins = runs.iter().filter_map(|runs| runs.runs.first()).map(|run| run.from);
+        let begins = runs.iter().filter_map(|(runs, _)| runs.runs.first()).map(|run| run.from);
         Tried { begins_at: begins.min().unwrap_or(at), missing_ms, runs }
     }
 
@@ -108,18 +112,24 @@ impl Search<'_> {
         orders.filter_map(|(n_runs, runs)| self.next_in_order_ms(at, n_runs, runs)).min()
     }
 
-    fn next_in_order_ms(&self, at: UnixMs, n_runs: u64, runs: &Timeline) -> Option<u64> {
-        let earlier = self.runs(at.minus_ms(1), n_runs);
+    fn next_in_order_ms(&self, at: UnixMs, n_runs: u64, (runs, led): &(Timeline, Led)) -> Option<u64> {
+        let (earlier, earlier_led) = self.runs(at.minus_ms(1), n_runs);
         // What waits for its hours, and what follows it, does not move along.
         let turns = runs.turns.iter().zip(&earlier.turns);
-        let moving = turns.filter(|(turn, earlier)| turn.zone != earlier.zone || turn.at > earlier.at);
-        let to_marks = moving.filter_map(|(turn, _)| {
-            let ends_at = turn.at.plus_ms(turn.run_ms);
-            let marks = self.marks.get(&turn.zone)?.iter();
-            let to_mark_ms = |mark: &Mark| if mark.closes { ends_at } else { turn.at }.since_ms(mark.at);
+        let wished = turns.filter(|(turn, earlier)| turn.zone != earlier.zone || turn.at > earlier.at);
+        let wished = wished.map(|(turn, _)| (&turn.zone, turn.at, turn.run_ms));
+        let turns = led.turns.iter().zip(&earlier_led.turns);
+        let put_off =
+            turns.filter(|(turn, earlier)| turn.zone_idx != earlier.zone_idx || turn.from > earlier.from);
+        let zone = |idx: usize| self.zones.get(idx).copied();
+        let put_off = put_off.filter_map(|(turn, _)| Some((zone(turn.zone_idx)?, turn.from, turn.run_ms)));
+        let to_marks = wished.chain(put_off).filter_map(|(zone, at, run_ms)| {
+            let ends_at = at.plus_ms(run_ms);
+            let marks = self.marks.get(zone)?.iter();
+            let to_mark_ms = |mark: &Mark| if mark.closes { ends_at } else { at }.since_ms(mark.at);
             marks.map(to_mark_ms).filter(|ms| *ms > 0).min()
         });
-        let until = runs.until().filter(|until| Some(*until) > earlier.until());
+        let until = led.until.filter(|until| Some(*until) > earlier_led.until);
         let over_ms = until.map(|until| until.since_ms(self.finish_at)).filter(|ms| *ms > 0);
         to_marks.chain(over_ms).min()
     }
@@ -137,14 +147,13 @@ impl<'a> Calendar<'a> {
     }
 
     fn span(self, day: Date) -> Span {
-        let wished_ms = self.span_ms(day);
-        let real_ms = |n_runs| self.through_pipes(&self.plain(day, n_runs)).since_ms(UnixMs(0));
-        let real_ms = (0..self.n_orders()).map(real_ms).max().unwrap_or(0);
-        Span { wished_ms, delayed_ms: real_ms.saturating_sub(wished_ms) }
+        let led = (0..self.n_orders()).map(|n_runs| self.lead(&self.plain(day, n_runs), None));
+        let led_ms = led.filter_map(|led| led.until).map(|until| until.since_ms(UnixMs(0))).max();
+        Span { wished_ms: self.span_ms(day), led_ms: led_ms.unwrap_or(0) }
     }
 
-    /// When the last of some runs ends where pipes and pumps have room for each and nothing else runs.
-    fn through_pipes(self, runs: &Timeline) -> UnixMs {
+    /// What pipes and pumps make of some runs when nothing else runs; what they put off is fitted into the hours anew.
+    pub(super) fn lead(self, runs: &Timeline, bars: Option<Bars<'_>>) -> Led {
         let zones: Vec<_> = self.site.zones.iter().collect();
         let flow = |run: &PlannedRun| {
             let zone_idx = zones.binary_search_by_key(&&run.zone, |(id, _)| id).ok()?;
@@ -152,9 +161,17 @@ impl<'a> Calendar<'a> {
                 Group::Sequential(number) => usize::from(number),
                 Group::Parallel => usize::from(u8::MAX) + 1 + zone_idx,
             };
-            Some(Flow { line, zone_idx, from: run.from, until: run.until })
+            Some(Flow { line, zone_idx, from: run.from, run_ms: run.run_ms() })
         };
-        self.site.pipes.until(runs.runs.iter().filter_map(flow))
+        let flows: Vec<Flow> = runs.runs.iter().filter_map(flow).collect();
+        self.site.pipes.lead(&flows, &|flow, at| {
+            let (Some(bars), Some((_, facts))) = (bars, zones.get(flow.zone_idx)) else {
+                return Some((at, flow.run_ms));
+            };
+            let before = bars.opens_before.min(at.plus_ms(CLOSED_MS_MAX));
+            let fitted = self.site.fit(bars.windows, bars.crossing, facts, at, flow.run_ms, before).ok()?;
+            Some((fitted.from, fitted.run_ms))
+        })
     }
 
     /// When the program starts that is to be finished by a moment of a day.
@@ -168,11 +185,10 @@ impl<'a> Calendar<'a> {
             return finish_at.minus_ms(planned_ms.min(FINISH_SPAN_MS_MAX));
         }
         if !self.has_hours() {
-            return finish_at.minus_ms((span.wished_ms + span.delayed_ms).min(FINISH_SPAN_MS_MAX));
+            return finish_at.minus_ms(span.wished_ms.max(span.led_ms).min(FINISH_SPAN_MS_MAX));
         }
         let key = (level, finish_at.0.rem_euclid(7 * DAY_MS));
-        let wished_by = finish_at.minus_ms(span.delayed_ms.min(FINISH_SPAN_MS_MAX - span.wished_ms));
-        let lead = || finish_at.since_ms(self.start_within_hours(wished_by, day, span.wished_ms));
+        let lead = || finish_at.since_ms(self.start_within_hours(finish_at, day, span.wished_ms));
         finish_at.minus_ms(*found.leads.entry(key).or_insert_with(lead))
     }
 
@@ -197,7 +213,8 @@ impl<'a> Calendar<'a> {
         let earliest = self.opened_before(finish_at);
         let wanted_ms = (0..self.n_orders()).map(|n_runs| self.plain(day, n_runs).run_ms()).collect();
         let marks = self.marks(earliest, finish_at);
-        let search = Search { calendar: self, finish_at, day, wanted_ms, marks };
+        let zones = self.site.zones.keys().collect();
+        let search = Search { calendar: self, finish_at, day, wanted_ms, zones, marks };
         let mut at = finish_at.minus_ms(span_ms).max(earliest);
         let mut tried = search.tried(at);
         let (mut least_ms, mut begins_at, mut late_at) = (tried.missing_ms, tried.begins_at, None);

@@ -91,10 +91,10 @@ impl<'a> Calendar<'a> {
         starts.filter(move |start| (from..to).contains(&start.at))
     }
 
-    /// The first start at or after a moment.
+    /// The first start at or after a moment whose anchor was not dealt with before.
     #[must_use]
     pub fn next_start(self, from: UnixMs) -> Option<Start> {
-        self.starts(from, UnixMs(i64::MAX)).next()
+        self.starts(from, UnixMs(i64::MAX)).find(|start| !self.control.is_finished(start))
     }
 
     /// Decides what happens at `now`; to be asked at every start, and as often as one likes in between.
@@ -161,6 +161,7 @@ impl<'a> Calendar<'a> {
         let (bars, lacks) = (Some(self.bars(start, begin)), Some(&self.farm.lacks));
         let conditions = self.conditions(start.day, self.control.n_runs, bars, lacks);
         let mut runs = timeline(&self.program.sequence, &conditions, begin);
+        runs.led_until = self.lead(&runs, bars).until;
         runs.runs.iter_mut().for_each(|run| run.note_finish(start.finish_at));
         runs
     }
@@ -169,7 +170,9 @@ impl<'a> Calendar<'a> {
     #[must_use]
     pub fn timeline_by_hand(self, start: &Start, begin: UnixMs) -> Timeline {
         let conditions = self.conditions(start.day, self.control.n_runs, None, Some(&self.farm.lacks));
-        timeline(&self.program.sequence, &conditions, begin)
+        let mut runs = timeline(&self.program.sequence, &conditions, begin);
+        runs.led_until = self.lead(&runs, None).until;
+        runs
     }
 
     /// What may be in the way of the runs of a start.

@@ -195,6 +195,8 @@ fn a_finish_that_moves_starts_neither_twice_nor_never_without_a_word() {
     assert_eq!(farm.due(at(24, 4, 0)), started("24 04:00"));
     // Shorter: its start would be at 05:00 now, but it is under way.
     farm.control.adjust = Percent::new(50).unwrap();
+    let next = farm.calendar().next_start(at(24, 4, 30)).unwrap();
+    assert_eq!(written(next.at), "25 05:00", "nobody waits for the one that is served");
     assert_eq!(farm.due(at(24, 5, 0)), none(&[]));
     // Longer on the next day, an hour too late for that: it waits for the day after, and says so, once.
     farm.control.adjust = Percent::FULL;
@@ -324,9 +326,9 @@ fn a_finish_begins_at_the_latest_moment_from_which_all_is_given() {
             assert_eq!(timeline.skips, [], "{crossing:?}");
             let wanted_ms: u64 = steps.iter().map(|(_, minutes)| u64::from(*minutes) * MINUTE_MS).sum();
             assert_eq!(timeline.run_ms(), wanted_ms, "{crossing:?}");
-            let later = farm.calendar().timeline(&start, start.at.plus_ms(MINUTE_MS));
+            let later = farm.calendar().timeline(&start, start.at.plus_ms(5 * MINUTE_MS));
             let is_all = later.run_ms() == wanted_ms && later.until().unwrap() <= start.finish_at.unwrap();
-            assert!(!is_all, "{crossing:?}: no later than needed");
+            assert!(!is_all, "{crossing:?}: no later than needed than {}", written(start.at));
             written(start.at)
         })
     };
@@ -344,7 +346,7 @@ fn a_finish_begins_at_the_latest_moment_from_which_all_is_given() {
         farm.site.zones.get_mut(&zone("b")).unwrap().windows.allowed = hours(15 * 60, 15 * 60 + 30);
     };
     assert_eq!(starts(&[("a", 40), ("b", 30), ("c", 5)], (18, 0), &gaps)[1], "24 14:20");
-    // More portions than tries: no minute later would do.
+    // More portions than tries: no five minutes later would do.
     let many = |farm: &mut Farm| {
         farm.program.windows.no_water = hours(10 * 60, 15 * 60);
         farm.site.zones.get_mut(&zone("a")).unwrap().cycle = Cycle::new(MINUTE_MS, 0);

@@ -26,7 +26,7 @@ use super::control::{FarmState, Level};
 use super::refill::{Lacks, refill};
 use super::sequence::{Sequence, Step};
 use super::site::{Group, Site, ZoneFacts};
-use super::windows::{CLOSED_MS_MAX, Crossing, Fitted, Windows};
+use super::windows::{CLOSED_MS_MAX, Crossing, Fitted, Windows, run_cut};
 use crate::ids::ZoneId;
 use crate::reason::Reason;
 
@@ -84,6 +84,8 @@ pub struct Timeline {
     pub runs: Vec<PlannedRun>,
     /// What is left out; the same once only.
     pub skips: Vec<SkippedRun>,
+    /// When the last run ends as pipes and pumps let it; nobody has asked: `None`.
+    pub(super) led_until: Option<UnixMs>,
     /// When each portion could begin if no hours were closed, in the order in which they were placed or left out.
     pub(super) turns: Vec<Ready>,
 }
@@ -239,6 +241,11 @@ impl Timeline {
     #[must_use]
     pub fn until(&self) -> Option<UnixMs> {
         self.runs.iter().map(|run| run.until).max()
+    }
+
+    /// Until when its program is busy: its last run's end, also where pipes and pumps put that off. `None` without runs.
+    pub(crate) fn busy_until(&self) -> Option<UnixMs> {
+        self.until().max(self.led_until)
     }
 
     /// All runs together, ms.
@@ -440,7 +447,7 @@ impl<'a> Planner<'a> {
                 return Err(Reason::WindowTooShort { wanted_s });
             }
             fitted.run_ms = room_ms;
-            fitted.note = Some(Reason::RunCut { wanted_s, run_s: room_ms / 1000 });
+            fitted.note = run_cut(run_ms, room_ms);
         }
         if fitted.run_ms < run_ms.min(least_ms) {
             let (wanted_s, least_s) = (fitted.run_ms / 1000, least_ms / 1000);
