@@ -120,6 +120,11 @@ impl Windows {
         self.allowed.is_empty() && self.no_water.is_empty()
     }
 
+    /// Whether every day has the same.
+    pub(super) fn are_daily(&self) -> bool {
+        self.allowed.iter().chain(&self.no_water).all(|window| window.weekdays == Weekdays::ALL)
+    }
+
     /// Why water may not flow at a moment.
     fn bar(&self, at: UnixMs, utc_offset_min: i32) -> Option<Reason> {
         let is_in = |window: &&Window| window.contains(at, utc_offset_min);

@@ -5,7 +5,7 @@
 //! then; no earlier than the program's allowed hours open in which the moment lies, or which come last before it. What has no room
 //! between is cut or left out at the end, as anywhere else.
 //!
-//! Bounded: [`TRIES_MAX`] starts for each level and minute of the week, because hours are the same every week.
+//! Bounded: [`TRIES_MAX`] starts for each level and minute of the day or, where hours differ by weekday, of the week.
 
 use std::collections::BTreeMap;
 
@@ -32,7 +32,9 @@ const TRIES_MAX: u64 = 32;
 pub(super) struct Leads {
     /// The lengths by level.
     spans: BTreeMap<Level, Span>,
-    /// How long before its anchor the program starts, ms, by level and time of the week.
+    /// After so long hours are the same again, ms.
+    period_ms: Option<i64>,
+    /// How long before its anchor the program starts, ms, by level and time of that period.
     leads: BTreeMap<(Level, i64), u64>,
 }
 
@@ -187,7 +189,8 @@ impl<'a> Calendar<'a> {
         if !self.has_hours() {
             return finish_at.minus_ms(span.wished_ms.max(span.led_ms).min(FINISH_SPAN_MS_MAX));
         }
-        let key = (level, finish_at.0.rem_euclid(7 * DAY_MS));
+        let period_ms = *found.period_ms.get_or_insert_with(|| self.hours_period_ms());
+        let key = (level, finish_at.0.rem_euclid(period_ms));
         let lead = || finish_at.since_ms(self.start_within_hours(finish_at, day, span.wished_ms));
         finish_at.minus_ms(*found.leads.entry(key).or_insert_with(lead))
     }
@@ -196,6 +199,14 @@ impl<'a> Calendar<'a> {
     pub(super) fn too_long(self, start: &Start) -> Option<Reason> {
         let span_ms = start.finish_at.map_or(0, |_| self.span_ms(start.day));
         (span_ms > FINISH_SPAN_MS_MAX).then_some(Reason::FinishTooLong { needed_s: span_ms / 1000 })
+    }
+
+    /// After how long the hours of program, zones and sources are the same again, ms: a day or a week.
+    fn hours_period_ms(self) -> i64 {
+        let zones = self.program.sequence.steps.iter().filter_map(|step| self.site.zones.get(&step.zone));
+        let of_zones = zones.flat_map(|zone| [Some(&zone.windows), self.site.sources.get(&zone.source)]);
+        let mut all = of_zones.flatten().chain([&self.program.windows]);
+        if all.all(Windows::are_daily) { DAY_MS } else { 7 * DAY_MS }
     }
 
     /// Whether hours of program, zones or sources can be in the way.
