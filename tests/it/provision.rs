@@ -4,7 +4,8 @@
 
 use embedded_io_async::{ErrorType, Read};
 use giot_board_host::FlashStore;
-use giot_firmware::console::{Console, Ended, from_code, serve};
+use giot_firmware::board::NodeStatus;
+use giot_firmware::console::{Console, Desk, Ended, from_code, serve};
 use giot_firmware::settings::{InstallError, Installation, NoNode};
 use giot_tests::giot;
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
@@ -34,7 +35,7 @@ impl std::fmt::Write for Cable {
 }
 
 /// Plugs in a node with an empty flash; gives the port at the other end. The node lives as long as the process.
-fn plug_in(flash: FlashStore) -> String {
+fn plug_in(flash: FlashStore, n_waiting: u32) -> String {
     let node = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
     grantpt(&node).unwrap();
     unlockpt(&node).unwrap();
@@ -63,8 +64,10 @@ fn plug_in(flash: FlashStore) -> String {
                     None => Err(NoNode::Install(InstallError::Absent)),
                 };
                 let mut console = Console::new(installed).unwrap().beside(node);
+                let desk = Desk::new();
+                desk.note(&NodeStatus { waiting: n_waiting, ..NodeStatus::default() });
                 loop {
-                    match serve(&mut console, &mut cable, &mut out, &mut flash.installation()).await {
+                    match serve(&mut console, &mut cable, &mut out, &mut flash.installation(), &desk).await {
                         Ended::Reboot | Ended::Setup => break,
                         Ended::Scan(wanted) => {
                             let why = format!("there is no line for {wanted:?}");
@@ -109,7 +112,7 @@ fn a_node_is_set_up_by_its_one_time_code() {
     assert!(picture.iter().all(|line| line.chars().count() == picture[0].chars().count()), "{added}");
 
     let flash = FlashStore::memory();
-    let port = plug_in(flash.clone());
+    let port = plug_in(flash.clone(), 37);
     let broker = ["--broker", "192.168.1.5:1883"];
     let wrong = node(
         &data,
@@ -158,8 +161,9 @@ fn a_node_is_set_up_by_its_one_time_code() {
     assert!(said(&refused).contains("tell the node `set probe.1 soil"), "{}", said(&refused));
     assert!(said(&refused).contains("the node says: the value must be"), "{}", said(&refused));
     check_scans(&data, &port);
+    check_another_id(&data, &port);
     let shown = said(&node(&data, &["provision", "--port", &port, "--show"]));
-    assert!(shown.contains("node=n01") && !shown.contains("nuoc sach"), "{shown}");
+    assert!(shown.contains("node=n02") && !shown.contains("nuoc sach"), "{shown}");
 }
 
 /// Of a node that has its settings and does not run by them, and of what is seen to be wrong before anybody is asked.
@@ -189,6 +193,28 @@ fn check_refusals(data: &TempDir, port: &str) {
         "{}",
         said(&refused)
     );
+}
+
+/// Records that wait under the node's id are lost by another one: only where somebody says so, and with their number.
+fn check_another_id(data: &TempDir, port: &str) {
+    said(&node(data, &["add", "n02"]));
+    let provision = ["provision", "--port", port, "--node", "n02"];
+    let refused = node(data, &provision);
+    assert!(!refused.status.success(), "{}", said(&refused));
+    assert!(
+        said(&refused).contains("the node says: 37 records of n01 wait for its gateway"),
+        "{}",
+        said(&refused)
+    );
+    assert!(
+        said(&refused).contains("with --give-up-records the node loses what waits"),
+        "{}",
+        said(&refused)
+    );
+    let told = node(data, &[&provision[..], &["--give-up-records", "--wifi", "Vuon"]].concat());
+    assert!(told.status.success(), "{}", said(&told));
+    assert!(said(&told).contains("37 records of n01 are given up"), "{}", said(&told));
+    assert!(said(&told).contains("n02 is set up and runs"), "{}", said(&told));
 }
 
 /// A scan is of every speed, or of the one that is given; without parity, and of the usual addresses.

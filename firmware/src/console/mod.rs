@@ -13,26 +13,31 @@
 //! | `code CODE` | id and key at once, from `giot node add` |
 //! | `scan [BAUD] [PARITY] [FIRST-LAST]` | asks the RS485 line who is there, at every usual speed or at one, without parity or with `even` or
 //! `odd`, at the usual addresses 1-10 or others up to 247; only while no node runs; Ctrl-C or a line ends it, and such a line is no command |
-//! | `commit` | writes the draft; the node runs by it after a reboot; refused while settings from over the air are on trial |
+//! | `commit` | writes the draft; the node runs by it after a reboot; refused while settings from over the air are on trial, and with
+//! another id while records wait that were made under the earlier one |
+//! | `commit give-up` | the same, and gives up those records; the answer says how many |
 //! | `reboot` | starts again |
 //! | `setup` | starts again without the node, for `scan` |
-//! | `factory-reset yes` | forgets what was set up; records that wait and counters stay |
+//! | `factory-reset yes` | forgets what was set up; records that wait stay for a node of the same id, and counters stay |
 //!
 //! Replies begin with `=`, so that they can be told from log lines on the same port. Each command ends with one line
 //! `=ok …` or `=error …`.
 
 mod bench;
 mod code;
+mod desk;
 mod serve;
 
 pub use bench::{Bench, Ending, attend, close_and_rest, rest};
 pub use code::{CODE_LEN_MAX, CodeError, from_code, to_code};
+pub use desk::Desk;
 pub use serve::{Ended, serve, tell_scan};
 
 use crate::probe::modbus::Scan;
 use crate::settings::words::{self, WordError};
 use crate::settings::{InstallError, Installation, NoNode};
 use core::fmt;
+use giot_shared::ids::NodeId;
 use giot_shared::wire::{KEY_LEN, NodeKey, broker_password};
 
 /// Longest line, bytes: the longest word, a password of 63 bytes in UTF-8, or a curve of eight points.
@@ -50,7 +55,10 @@ pub enum Outcome {
     /// Nothing.
     Done,
     /// Write [`Console::draft`] to its partition, then tell [`Console::committed`].
-    Commit,
+    Commit {
+        /// Also where records of an earlier id are lost by it.
+        gives_up: bool,
+    },
     /// Ask the RS485 line who is there and tell what is found, then [`Console::end`].
     Scan(Scan),
     /// Start again.
@@ -71,6 +79,8 @@ pub struct Console {
     has_key: bool,
     has_broker: bool,
     runs: Option<Result<(), NoNode>>,
+    /// The id under which records were made.
+    owner: Option<NodeId>,
 }
 
 impl Console {
@@ -78,7 +88,7 @@ impl Console {
     /// draft are valid.
     #[must_use]
     pub fn new(installed: Option<Installation>) -> Option<Self> {
-        let is_set_up = installed.is_some();
+        let owner = installed.as_ref().map(|installed| installed.config.id.clone());
         let draft = match installed {
             Some(installed) => installed,
             None => Installation::new(NAMELESS.parse().ok()?, NodeKey([0; KEY_LEN]), NO_BROKER)?,
@@ -87,10 +97,11 @@ impl Console {
             line: heapless::Vec::new(),
             is_overlong: false,
             draft,
-            has_node: is_set_up,
-            has_key: is_set_up,
-            has_broker: is_set_up,
+            has_node: owner.is_some(),
+            has_key: owner.is_some(),
+            has_broker: owner.is_some(),
             runs: None,
+            owner,
         })
     }
 
@@ -98,6 +109,17 @@ impl Console {
     #[must_use]
     pub fn beside(self, node: Result<(), NoNode>) -> Self {
         Self { runs: Some(node), ..self }
+    }
+
+    /// The same of a board whose records were made under this id, whatever it is set up as.
+    #[must_use]
+    pub fn owned_by(self, owner: Option<NodeId>) -> Self {
+        Self { owner: owner.or(self.owner), ..self }
+    }
+
+    /// The id whose records the draft's node would not send.
+    fn stranger(&self) -> Option<&NodeId> {
+        self.owner.as_ref().filter(|owner| **owner != self.draft.config.id)
     }
 
     /// One byte came. A line that is complete is carried out; `say` gets each line of the reply.
@@ -209,7 +231,7 @@ impl Console {
                 Ok(wanted) => return Ok(Outcome::Scan(wanted)),
                 Err(error) => Err(error),
             },
-            "commit" => return self.commit(say),
+            "commit" => return self.commit(rest == "give-up", say),
             "reboot" => {
                 say(format_args!("=ok starting again"))?;
                 return Ok(Outcome::Reboot);
@@ -278,14 +300,18 @@ impl Console {
         }
     }
 
-    fn commit<E>(&self, say: &mut impl FnMut(fmt::Arguments<'_>) -> Result<(), E>) -> Result<Outcome, E> {
+    fn commit<E>(
+        &self,
+        gives_up: bool,
+        say: &mut impl FnMut(fmt::Arguments<'_>) -> Result<(), E>,
+    ) -> Result<Outcome, E> {
         let missing = [("node", self.has_node), ("key", self.has_key), ("broker", self.has_broker)];
         match missing.into_iter().find(|(_, has)| !has) {
             Some((word, _)) => {
                 say(format_args!("=error {word} is not set"))?;
                 Ok(Outcome::Done)
             }
-            None => Ok(Outcome::Commit),
+            None => Ok(Outcome::Commit { gives_up }),
         }
     }
 }
@@ -296,7 +322,7 @@ pub fn digest(key: &NodeKey) -> heapless::String<DIGEST_LEN> {
     broker_password(key).iter().take(DIGEST_LEN).map(|digit| char::from(*digit)).collect()
 }
 
-const HELP: [&str; 16] = [
+const HELP: [&str; 17] = [
     "show                       every setting but secrets",
     "code CODE                  id and key, from `giot node add`",
     "node ID | key HEX          the same one by one",
@@ -310,6 +336,7 @@ const HELP: [&str; 16] = [
     "scan 9600 even 1-247       the same at one speed, with a parity, at other addresses than 1-10 (one: 5-5); each may be",
     "                           left out; Ctrl-C or Enter ends it",
     "commit                     write it",
+    "commit give-up             the same with another id, and lose what waits under the one before",
     "reboot                     run by it",
     "setup                      start without the node",
     "factory-reset yes          forget it",

@@ -1,6 +1,6 @@
 //! The console's loop: bytes in, lines out, flash in between. It ends only for what the board must do itself.
 
-use super::{Console, Outcome};
+use super::{Console, Desk, Outcome};
 use crate::probe::modbus::{Format, Line, LineError, Scan, Sighting, scan};
 use crate::settings::{Installation, is_on_trial};
 use core::fmt;
@@ -26,12 +26,13 @@ pub enum Ended {
 }
 
 /// Serves a person or a program at the port. `flash` is the partition of what was set up; no other code writes it while
-/// a command is carried out.
+/// a command is carried out. `desk` knows how many records wait.
 pub async fn serve<R: Read, W: fmt::Write, F: MultiwriteNorFlash>(
     console: &mut Console,
     input: &mut R,
     output: &mut W,
     flash: &mut F,
+    desk: &Desk,
 ) -> Ended {
     let mut bytes = [0; 32];
     loop {
@@ -51,14 +52,25 @@ pub async fn serve<R: Read, W: fmt::Write, F: MultiwriteNorFlash>(
                 Outcome::Scan(wanted) => Some(Ended::Scan(wanted)),
                 Outcome::Reboot => Some(Ended::Reboot),
                 Outcome::Setup => Some(Ended::Setup),
-                Outcome::Commit => {
+                Outcome::Commit { gives_up } => {
+                    let n_waiting = desk.n_waiting();
+                    let lost = console.stranger().filter(|_| n_waiting > 0);
                     // The draft began as the settings on trial: to write it would keep what nobody has tested, and forget the trial.
-                    if is_on_trial(&mut *flash).await {
-                        let _heard = Console::end(Err(&ON_TRIAL), &mut say);
+                    let _heard = if is_on_trial(&mut *flash).await {
+                        Console::end(Err(&ON_TRIAL), &mut say)
+                    } else if let Some(owner) = lost.filter(|_| !gives_up) {
+                        say(format_args!(
+                            "=error {n_waiting} records of {owner} wait for its gateway: let it have them before, or lose them by `commit give-up`"
+                        ))
                     } else {
                         let stored = console.draft().store(&mut *flash).await;
-                        let _heard = console.committed(stored, &mut say);
-                    }
+                        if let Some(owner) = lost.filter(|_| stored.is_ok()) {
+                            let _heard = say(format_args!(
+                                "= {n_waiting} records of {owner} are given up, and what it makes until it starts again"
+                            ));
+                        }
+                        console.committed(stored, &mut say)
+                    };
                     None
                 }
                 Outcome::FactoryReset => match Installation::forget(&mut *flash).await {

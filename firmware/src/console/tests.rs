@@ -36,7 +36,7 @@ fn a_fresh_node_is_set_up_line_by_line() {
     );
     let (replies, outcomes) = say(&mut console, &lines);
     assert_eq!(replies, ["=ok"; 6]);
-    assert_eq!(outcomes, [Outcome::Commit]);
+    assert_eq!(outcomes, [Outcome::Commit { gives_up: false }]);
     let draft = console.draft();
     assert_eq!(draft.config.id.as_str(), "v01");
     assert_eq!(draft.config.key.0, [0x5a; KEY_LEN]);
@@ -222,6 +222,35 @@ impl embedded_io_async::Read for Typed<'_> {
     }
 }
 
+/// What waited went out under the new id, without a word.
+#[test]
+fn another_id_while_records_wait_is_refused_until_somebody_gives_them_up() {
+    use crate::board::NodeStatus;
+    use crate::hand_clock::block_on;
+    use crate::nor::{Nor, Power};
+    let flash = Nor::new(4, &Power::default());
+    let stored = || block_on(Installation::load(flash.clone())).map(|made| made.config.id.to_string());
+    let made = || Installation::new("n01".parse().expect("an id"), NodeKey([7; KEY_LEN]), "10.0.0.1:1883");
+    let check = |waiting: u32, typed: &[u8], wanted: &str, id: &str| {
+        block_on(made().expect("short").store(flash.clone())).expect("stored");
+        let desk = Desk::new();
+        desk.note(&NodeStatus { waiting, ..NodeStatus::default() });
+        let (mut console, mut said) = (Console::new(made()).expect("a console"), String::new());
+        let typed = [typed, b"\nreboot\n"].concat();
+        block_on(serve(&mut console, &mut Typed(&typed), &mut said, &mut flash.clone(), &desk));
+        assert!(said.contains(wanted), "{said}");
+        assert_eq!(stored().as_deref(), Ok(id), "{said}");
+    };
+    let refused = "=error 37 records of n01 wait for its gateway";
+    check(37, b"node n02\ncommit", refused, "n01");
+    let told = "= 37 records of n01 are given up, and what it makes until it starts again\r\n=ok written";
+    check(37, b"node n02\ncommit give-up", told, "n02");
+    // Nothing is lost where nothing waits, or the id stays.
+    check(0, b"node n02\ncommit", "=ok\r\n=ok written", "n02");
+    check(37, b"set baud 9600\ncommit", "=ok\r\n=ok written", "n01");
+    check(37, b"node n02\nnode n01\ncommit give-up", "=ok\r\n=ok\r\n=ok written", "n01");
+}
+
 #[test]
 fn nothing_is_written_while_settings_are_on_trial() {
     use crate::hand_clock::block_on;
@@ -241,7 +270,7 @@ fn nothing_is_written_while_settings_are_on_trial() {
     let mut commit = || {
         let mut said = String::new();
         let mut input = Typed(b"set baud 9600\ncommit\nreboot\n");
-        let ended = block_on(serve(&mut console, &mut input, &mut said, &mut flash.clone()));
+        let ended = block_on(serve(&mut console, &mut input, &mut said, &mut flash.clone(), &Desk::new()));
         assert_eq!(ended, Ended::Reboot);
         said
     };

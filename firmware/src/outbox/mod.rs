@@ -115,6 +115,18 @@ impl<F: MultiwriteNorFlash> Outbox<F> {
         self.ended.clone()
     }
 
+    /// Gives up all that waits, records of another id, and counts it as lost. The count of this boot goes on.
+    ///
+    /// # Errors
+    /// [`OutboxError::Flash`]; some of it may wait still.
+    pub async fn give_up(&mut self) -> Result<(), OutboxError> {
+        self.lost = self.lost.saturating_add(self.level().waiting);
+        self.ended.clear();
+        self.tails.clear();
+        self.readings.renew().await?;
+        self.events.renew().await
+    }
+
     /// The last record that is known from flash, made or dropped.
     #[must_use]
     pub const fn last(&self) -> Position {

@@ -10,10 +10,13 @@
 //! Flash writes are awaited; the slowest of them, a page erase, takes some 50 ms.
 
 mod closing;
+mod owner;
 mod reader;
 
 pub use closing::close_without_node;
+pub use owner::{Held, held};
 
+use crate::apart::apart;
 use crate::board::{Board, Connector, Drive, NodeStatus, Probes, Wake};
 use crate::link::LinkMs;
 use crate::link::backoff::Backoff;
@@ -51,7 +54,7 @@ const LINGER_MS: u64 = 1000;
 const ANSWERS_MAX: usize = 8;
 
 /// The flash partitions of a node, each seen from its own address 0.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Partitions<F> {
     /// Counters: two pages or more.
     pub settings: F,
@@ -159,7 +162,7 @@ pub async fn run<B: Board, P: Probes, C: Connector, F: MultiwriteNorFlash>(
     let mut settings = settings?;
     let identity = Identity::new(&config).map_err(|_| RunError::Config)?;
     let mut outbox = Outbox::open(flash.readings, flash.events, settings.lost_tails().await).await?;
-    let epoch = begin_epoch(&mut settings, &mut outbox, woken.as_ref()).await?;
+    let epoch = apart(pin!(owner::begin(&mut settings, &mut outbox, &config.id, woken.as_ref()))).await?;
     let latching = to_remember(&config.valves, &unclosed);
     if last.ok().flatten().as_ref() != Some(&latching) || settings.was_renewed() {
         settings.store_latching(&latching).await?;

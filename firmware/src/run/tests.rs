@@ -51,6 +51,8 @@ struct Bench<'a> {
     powered: Vec<(bool, u64)>,
     /// When the watchdog was fed last, ms since it began.
     fed_at: u64,
+    /// Records that were told lost.
+    lost: u32,
 }
 
 impl<'a> Bench<'a> {
@@ -71,6 +73,7 @@ impl<'a> Bench<'a> {
             moves: Vec::new(),
             powered: Vec::new(),
             fed_at: 0,
+            lost: 0,
         }
     }
 
@@ -146,7 +149,9 @@ impl Board for Bench<'_> {
         self.fed_at = now_ms() - self.began_ms;
     }
 
-    fn report(&mut self, _: &NodeStatus) {}
+    fn report(&mut self, status: &NodeStatus) {
+        self.lost = status.lost;
+    }
 
     async fn wait(&mut self, until: Option<UptimeMs>) -> Wake {
         if self.presses_at.is_some() {
@@ -273,6 +278,22 @@ impl Chip {
         (board.n_asked, board.n_opened, is_cut)
     }
 
+    /// The epoch of every message that waits.
+    fn epochs(&self) -> Vec<u32> {
+        now_or_never(async {
+            let tails = crate::settings::LostTails::new();
+            let outbox = Outbox::open(self.readings.clone(), self.events.clone(), tails).await;
+            let (mut outbox, mut cursor, mut epochs) =
+                (outbox.expect("an outbox"), Position::default(), Vec::new());
+            outbox.begin_epoch(1000);
+            while let Some(records) = outbox.batch(cursor).await.expect("readable") {
+                cursor = records.last();
+                epochs.push(records.epoch);
+            }
+            epochs
+        })
+    }
+
     /// Every closing that waits, as (length, water).
     fn closings(&self) -> Vec<ValveEvent> {
         now_or_never(async {
@@ -345,6 +366,54 @@ fn a_run_is_told_once_wherever_the_power_fails() {
                 break;
             }
             n_twice += 1;
+        }
+    }
+}
+
+/// A node that is called otherwise from its next boot on.
+fn renamed(id: &str) -> NodeConfig {
+    NodeConfig { id: id.parse().expect("an id"), ..config(&[ValvePlan::new(VALVE)]) }
+}
+
+/// What waited went to the gateway under the new id.
+#[test]
+fn records_of_another_id_are_given_up_wherever_the_power_fails() {
+    for step in 1.. {
+        let chip = Chip::new();
+        // A run is cut, and would be told by the next boot.
+        chip.boot(3, 150);
+        chip.boot(1, NEVER);
+        let (owner, epoch) = now_or_never(async {
+            let mut settings = Settings::open(chip.settings.clone()).expect("a partition");
+            (settings.owner().await, settings.epoch().await)
+        });
+        assert_eq!(owner, Some("n01".parse().expect("an id")));
+        let n_waiting =
+            now_or_never(held(chip.settings.clone(), chip.readings.clone(), chip.events.clone())).n_waiting;
+        assert!(n_waiting > 5, "{n_waiting}");
+        chip.power.cut_at(step);
+        let mut board = Bench::new(&chip.power, 0);
+        let ended = chip.run_as(&mut board, renamed("n02"));
+        let is_cut = chip.power.is_cut();
+        chip.power.on();
+        if !is_cut {
+            assert_eq!((ended, board.lost), (Ok(End::Stopped), n_waiting), "they are told");
+            assert!(step > 20, "{step} steps");
+        }
+        assert_eq!(chip.run_as(&mut board, renamed("n02")), Ok(End::Stopped));
+        assert!(
+            chip.epochs().iter().all(|of| *of > epoch),
+            "cut at {step}: {:?} after {epoch}",
+            chip.epochs()
+        );
+        assert_eq!(chip.closings(), [], "cut at {step}");
+        if !is_cut {
+            assert_eq!(board.lost, 0);
+            // And those of this id stay.
+            let n_before = chip.epochs().len();
+            assert_eq!(chip.run_as(&mut board, renamed("n02")), Ok(End::Stopped));
+            assert_eq!((chip.epochs().len() > n_before, board.lost), (true, 0));
+            return;
         }
     }
 }

@@ -8,13 +8,14 @@
 //! | 4 | per epoch whose last records were dropped: epoch u32 LE, last seq u32 LE; the first may count on for epochs after it | before records are dropped |
 //! | 5 | the latching valves of the last plan that ran, a u8 each | before a node of another plan may open a valve |
 //! | 6 | per boot that has met no gateway: epoch u32 LE, cause u8 | right after 1, and when the gateway is met |
+//! | 7 | the id under which records are made, text | before the first record under it |
 //!
 //! Wear: a value is 30 bytes at most in the usual case, so two 4 KiB pages take about 250 writes per erase of each; at a
 //! thousand writes a day a flash of 100 000 erases lasts longer than the valve.
 
 use core::fmt;
 use embedded_storage_async::nor_flash::{MultiwriteNorFlash, NorFlash};
-use giot_shared::ids::{CommandId, Position, ValveId};
+use giot_shared::ids::{CommandId, NodeId, Position, ValveId};
 use giot_shared::wire::{ResetCause, UNMET_MAX, UnmetBoot, VALVES_MAX};
 use sequential_storage::cache::Cache;
 use sequential_storage::cache::key_pointers::ArrayKeyPointers;
@@ -37,6 +38,7 @@ const KEY_RELEASED: u8 = 3;
 const KEY_LOST: u8 = 4;
 const KEY_LATCHING: u8 = 5;
 const KEY_UNMET: u8 = 6;
+const KEY_OWNER: u8 = 7;
 
 /// What the node must know about orders after a reset.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -97,7 +99,7 @@ impl fmt::Display for SettingsError {
 
 impl core::error::Error for SettingsError {}
 
-type MapCache = Cache<ArrayPageStates<PAGES_MAX>, ArrayPagePointers<PAGES_MAX>, ArrayKeyPointers<u8, 6>, u8>;
+type MapCache = Cache<ArrayPageStates<PAGES_MAX>, ArrayPagePointers<PAGES_MAX>, ArrayKeyPointers<u8, 7>, u8>;
 
 /// The flash map.
 pub struct Settings<F: NorFlash> {
@@ -281,6 +283,33 @@ impl<F: MultiwriteNorFlash> Settings<F> {
     pub async fn store_latching(&mut self, latching: &Latching) -> Result<(), SettingsError> {
         let value: heapless::Vec<u8, VALVES_MAX> = latching.iter().map(|valve| valve.0).collect();
         self.store(KEY_LATCHING, &value).await
+    }
+
+    /// The id under which the records that wait were made; `None` where no firmware has written it that knows of ids, or where the map
+    /// means nothing.
+    pub async fn owner(&mut self) -> Option<NodeId> {
+        let mut buffer = [0; BUFFER_LEN];
+        let value = self.map.fetch_item::<&[u8]>(&mut buffer, &KEY_OWNER).await.ok().flatten()?;
+        core::str::from_utf8(value).ok()?.parse().ok()
+    }
+
+    /// Writes the id under which records are made from here on.
+    ///
+    /// # Errors
+    /// [`SettingsError::Flash`]: no record may be made then.
+    pub async fn store_owner(&mut self, owner: &NodeId) -> Result<(), SettingsError> {
+        self.store(KEY_OWNER, owner.as_str().as_bytes()).await
+    }
+
+    /// Forgets what is another id's: runs, boots, dropped ends, and how far its gateway had come. Epoch and count of commands go on.
+    ///
+    /// # Errors
+    /// [`SettingsError::Flash`].
+    pub async fn forget_owner(&mut self, counter: u64) -> Result<(), SettingsError> {
+        self.store_kept(&Kept { counter, ..Kept::default() }).await?;
+        self.store_lost_tails(&LostTails::new()).await?;
+        self.store_released(Position::default()).await?;
+        self.store(KEY_UNMET, &[]).await
     }
 
     /// Gives the flash back.

@@ -16,7 +16,7 @@ use giot_firmware::board::{
     Board, ConnectFault, Connector, Drive, DriveFault, NodeStatus, Outputs, Probes, Vitals, Wake,
 };
 use giot_firmware::coil::{Latching, Relay};
-use giot_firmware::console::{Bench, Console, Ending, attend, serve};
+use giot_firmware::console::{Bench, Console, Desk, Ending, attend, serve};
 use giot_firmware::probe::modbus::{Format, Line, Parity, Preset, Scan, scan};
 use giot_firmware::probe::{
     Adc, Analog, AnalogPlan, BatteryPlan, Chemistry, Contacts, PULSE_US_MIN, ProbeFault, PulsePin, Sample,
@@ -72,7 +72,7 @@ fn inputs(seed: u32) -> bool {
         input: Typed(b"scan\nreboot\n"),
         output: heapless::String::<64>::new(),
         place: flash(),
-        settings: flash(),
+        flash: Partitions { settings: flash(), readings: flash(), events: flash(), installation: None },
         line: Some(Line::new(Silence)),
         power: |on| {
             black_box(on);
@@ -95,7 +95,7 @@ fn inputs(seed: u32) -> bool {
         let attended = is_ready(pin!(attend(console, Typed(b"reboot\n"), output, place, &ending)));
         black_box((attended, is_ready(pin!(ending.wanted())), ending.is_for_setup()));
     }
-    let served = is_ready(pin!(serve(&mut console, &mut Typed(b"help\ncommit\n"), &mut output, &mut flash)));
+    let served = is_ready(pin!(serve(&mut console, &mut Typed(b"help\ncommit\n"), &mut output, &mut flash, &Desk::new())));
     let float = ProbePlan::new(ProbeId(1), Metric::TankFloat);
     let input = Input::Contact { channel: 0, is_inverted: false, hold_ms: 50 };
     let mut contacts = Contacts::new([(&float, input)], |_| black_box(false));
@@ -266,6 +266,7 @@ impl embedded_io_async::Write for Silence {
 }
 
 /// Flash that holds one byte everywhere and forgets what is written.
+#[derive(Clone)]
 struct Blank(u8);
 
 impl ErrorType for Blank {

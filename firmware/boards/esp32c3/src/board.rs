@@ -140,6 +140,7 @@ impl Board for FieldBoard<'_> {
     }
 
     fn report(&mut self, status: &NodeStatus) {
+        ENDING.note(status);
         // Lit while nobody answers: a lamp that is always on empties a battery.
         let Ok(()) = self.parts.lamp.set_state((!status.welcomed).into());
         wifi::note_gateway(status.welcomed);

@@ -93,7 +93,7 @@ async fn main(spawner: Spawner) {
     };
     let rs485 = Serial::open(chip.UART1, chip.GPIO20, chip.GPIO21, chip.GPIO10).map(Line::new);
     let supply = ActiveLow::new(chip.GPIO2);
-    let bench = Bench { watchdog, place, settings: flash.settings.clone(), coils, supply, rs485 };
+    let bench = Bench { watchdog, place, flash: flash.clone(), coils, supply, rs485 };
     let (installation, broker, rs485, bench) = apart(pin!(terminal::begin(bench, wants_setup))).await;
     let Bench { watchdog, place, coils, supply, .. } = bench;
     let mut valves = Valves::new(coils, &installation.config.valves);

@@ -15,6 +15,7 @@ use embedded_hal::digital::OutputPin;
 use giot_firmware::apart::apart;
 use giot_firmware::console::{self as library, Console, Ending};
 use giot_firmware::probe::modbus::{Format, Line, Parity};
+use giot_firmware::run::Partitions;
 use giot_firmware::settings::{Installation, NoNode, Setup, Start};
 use giot_shared::wire::ResetCause;
 
@@ -57,8 +58,8 @@ pub(crate) struct Bench {
     pub(crate) watchdog: Watchdog,
     /// The partition of what is set up.
     pub(crate) place: Partition,
-    /// The partition of what must not be forgotten over a reset.
-    pub(crate) settings: Partition,
+    /// The partitions of the loop.
+    pub(crate) flash: Partitions<Partition>,
     /// The outputs, which must be closed all the same.
     pub(crate) coils: Pins,
     /// The switch of the probes' supply.
@@ -93,7 +94,7 @@ impl Bench {
 
     /// Closes every valve, says why there is no node, and serves a person at the console until the board is to start again.
     async fn set_up(self, installed: Option<Installation>, why: NoNode) -> ! {
-        let Self { mut watchdog, place, settings, coils, mut supply, rs485: line } = self;
+        let Self { mut watchdog, place, flash, coils, mut supply, rs485: line } = self;
         let plans = installed.as_ref().map_or(&[][..], |installed| &installed.config.valves);
         let mut valves = Valves::new(coils, plans);
         let feed = || watchdog.feed();
@@ -104,7 +105,7 @@ impl Bench {
             input: Input,
             output: Lines,
             place,
-            settings,
+            flash,
             line,
             power,
             feed,

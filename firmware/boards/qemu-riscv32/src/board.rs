@@ -124,6 +124,7 @@ impl Board for QemuBoard<'_> {
     }
 
     fn report(&mut self, status: &NodeStatus) {
+        ENDING.note(status);
         #[cfg(feature = "fault-injection")]
         self.gpio.tell_made(status.last);
         let link = match (status.connected, status.welcomed) {

@@ -20,6 +20,7 @@ use core::ops::Range;
 use embedded_storage_async::nor_flash::{
     ErrorType, MultiwriteNorFlash, NorFlash, NorFlashError, NorFlashErrorKind, ReadNorFlash,
 };
+use giot_firmware::run::Partitions;
 
 const BLOCK_LEN: usize = 256 * 1024;
 const PAGE_LEN: usize = 4 * 1024;
@@ -39,7 +40,7 @@ const DONE: u32 = 0x0080_0080;
 const FAILED: u32 = 0x003a_003a;
 
 /// One partition.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Partition {
     blocks: Range<usize>,
 }
@@ -61,6 +62,16 @@ impl Partition {
     /// The partition of some blocks. Two of the same blocks would spoil each other's contents, nothing else.
     pub(crate) const fn new(blocks: Range<usize>) -> Self {
         Self { blocks }
+    }
+
+    /// All of them.
+    pub(crate) fn all() -> Partitions<Self> {
+        Partitions {
+            settings: Self::new(Self::SETTINGS),
+            readings: Self::new(Self::READINGS),
+            events: Self::new(Self::EVENTS),
+            installation: Some(Self::new(Self::INSTALLATION)),
+        }
     }
 
     /// Checks that `len` bytes at `offset` are inside, in whole multiples of `unit`; gives the offset.

@@ -49,7 +49,7 @@ use giot_firmware::apart::apart;
 use giot_firmware::console::Console;
 use giot_firmware::link::tcp::{self, Link, Socket};
 use giot_firmware::probe::modbus::Line;
-use giot_firmware::run::{End, Memory, Partitions, run};
+use giot_firmware::run::{End, Memory, run};
 use giot_firmware::settings::BAUD_DEFAULT;
 use giot_shared::wire::ResetCause;
 use gpio::Gpio;
@@ -104,12 +104,7 @@ async fn main(spawner: Spawner) {
     let switches = probes::switches(&gpio, &installation);
     let mut probes = QemuProbes::new(&gpio, rs485, &switches, &installation);
     let mut board = QemuBoard::new(&gpio, watchdog, &switches, installation.config.battery, cause);
-    let flash = Partitions {
-        settings: Partition::new(Partition::SETTINGS),
-        readings: Partition::new(Partition::READINGS),
-        events: Partition::new(Partition::EVENTS),
-        installation: Some(Partition::new(Partition::INSTALLATION)),
-    };
+    let flash = Partition::all();
     log!("node {}, broker {}", installation.config.id, installation.broker);
     if let Some(console) = Console::new(Some(installation.clone())) {
         spawner.spawn(terminal::attend(console).expect("its first and only time"));

@@ -77,7 +77,7 @@ impl Bench {
             input: Input::open(),
             output: Console,
             place: Partition::new(Partition::INSTALLATION),
-            settings: Partition::new(Partition::SETTINGS),
+            flash: Partition::all(),
             line: Some(rs485),
             power: |on| gpio.power_probes(on),
             feed: || watchdog.feed(),

@@ -3,13 +3,15 @@
 //!
 //! Nothing here opens a valve: before a word is said in a boot without a node, every valve is closed.
 
-use super::{Console, Ended, serve, tell_scan};
-use crate::board::Outputs;
+use super::{Console, Desk, Ended, serve, tell_scan};
+use crate::apart::apart;
+use crate::board::{NodeStatus, Outputs};
 use crate::probe::modbus::{Format, Line};
-use crate::run::close_without_node;
+use crate::run::{Partitions, close_without_node, held};
 use crate::settings::{Installation, NoNode, PROBE_WARM_MS_USUAL};
 use core::fmt::{self, Display};
 use core::future::Future;
+use core::pin::pin;
 use core::sync::atomic::{AtomicBool, Ordering};
 use embassy_futures::select::{Either, select};
 use embassy_sync::blocking_mutex::raw::RawMutex;
@@ -27,6 +29,7 @@ const LAST_WORDS_MS: u64 = 100;
 pub struct Ending<M: RawMutex> {
     wanted: Signal<M, ()>,
     for_setup: AtomicBool,
+    desk: Desk,
 }
 
 impl<M: RawMutex> fmt::Debug for Ending<M> {
@@ -39,7 +42,7 @@ impl<M: RawMutex> Ending<M> {
     /// Nobody wants it.
     #[must_use]
     pub const fn new() -> Self {
-        Self { wanted: Signal::new(), for_setup: AtomicBool::new(false) }
+        Self { wanted: Signal::new(), for_setup: AtomicBool::new(false), desk: Desk::new() }
     }
 
     /// Waits until it is wanted: the board then wakes its node with [`crate::board::Wake::Stop`]. Cancel-safe.
@@ -55,6 +58,11 @@ impl<M: RawMutex> Ending<M> {
     /// Whether the boot that follows is one without a node.
     pub fn is_for_setup(&self) -> bool {
         self.for_setup.load(Ordering::Relaxed)
+    }
+
+    /// How the node is, for who sits at the console.
+    pub fn note(&self, status: &NodeStatus) {
+        self.desk.note(status);
     }
 
     /// Lets the node close its valves and end; the board restarts then, and this does not return.
@@ -81,7 +89,7 @@ pub async fn attend<M: RawMutex, R: Read, W: fmt::Write, F: MultiwriteNorFlash>(
 ) -> ! {
     let mut console = console.beside(Ok(()));
     loop {
-        let ended = serve(&mut console, &mut input, &mut output, &mut place).await;
+        let ended = serve(&mut console, &mut input, &mut output, &mut place, &ending.desk).await;
         let for_setup = match ended {
             Ended::Scan(_) => {
                 refuse(&"the node is running and uses the line: `setup` first", &mut output);
@@ -104,8 +112,8 @@ pub struct Bench<R, W, F, S, P, D> {
     pub output: W,
     /// The partition of what was set up.
     pub place: F,
-    /// The partition of what must not be forgotten over a reset.
-    pub settings: F,
+    /// The partitions of the loop: what must not be forgotten over a reset, and what waits for the gateway.
+    pub flash: Partitions<F>,
     /// The RS485 line, for a look at who is there; `None` where it cannot be opened.
     pub line: Option<Line<S>>,
     /// Switches the supply of the probes on it.
@@ -116,8 +124,14 @@ pub struct Bench<R, W, F, S, P, D> {
     pub log: fn(fmt::Arguments<'_>),
 }
 
-impl<R: Read, W: fmt::Write, F: MultiwriteNorFlash, S: Read + Write + Format, P: FnMut(bool), D: FnMut()>
-    Bench<R, W, F, S, P, D>
+impl<
+    R: Read,
+    W: fmt::Write,
+    F: MultiwriteNorFlash + Clone,
+    S: Read + Write + Format,
+    P: FnMut(bool),
+    D: FnMut(),
+> Bench<R, W, F, S, P, D>
 {
     /// Closes every valve, says why there is no node, and serves a person at the console until he wants the board to start again. Gives
     /// whether that boot is to be one without a node too.
@@ -127,14 +141,19 @@ impl<R: Read, W: fmt::Write, F: MultiwriteNorFlash, S: Read + Write + Format, P:
         why: NoNode,
         outputs: &mut impl Outputs,
     ) -> bool {
-        let Self { mut input, mut output, mut place, settings, mut line, mut power, feed, log } = self;
-        close(installed.as_ref(), outputs, Some(settings), log).await;
+        let Self { mut input, mut output, mut place, flash, mut line, mut power, feed, log } = self;
+        let Partitions { settings, readings, events, .. } = flash;
+        close(installed.as_ref(), outputs, Some(settings.clone()), log).await;
+        let held = apart(pin!(held(settings, readings, events))).await;
+        let desk = Desk::new();
+        desk.note_waiting(held.n_waiting);
         log(format_args!("{why}"));
         let attended = async {
             let Some(console) = Console::new(installed) else { return false };
-            let mut console = console.beside(Err(why));
+            let mut console = console.beside(Err(why)).owned_by(held.owner);
             loop {
-                match (serve(&mut console, &mut input, &mut output, &mut place).await, line.as_mut()) {
+                let served = serve(&mut console, &mut input, &mut output, &mut place, &desk).await;
+                match (served, line.as_mut()) {
                     (Ended::Scan(wanted), Some(line)) => {
                         let warm_ms = console.draft().config.probe_warm_ms.unwrap_or(PROBE_WARM_MS_USUAL);
                         tell_scan(line, (&mut power, warm_ms), &wanted, &mut input, &mut output).await;

@@ -4,13 +4,15 @@ use super::*;
 use crate::board::{Drive, DriveFault};
 use crate::hand_clock::{block_on, now_ms};
 use crate::nor::{Nor, Power};
+use crate::outbox::Outbox;
 use crate::probe::modbus::{BAUDS, Parity};
-use crate::settings::words;
+use crate::settings::{InstallError, Settings, words};
 use core::convert::Infallible;
 use embassy_sync::blocking_mutex::raw::NoopRawMutex;
 use embedded_io_async::ErrorType;
 use giot_shared::ids::ValveId;
-use giot_shared::wire::{KEY_LEN, NodeKey, VALVES_MAX};
+use giot_shared::time::UptimeMs;
+use giot_shared::wire::{Body, Health, KEY_LEN, NodeKey, VALVES_MAX};
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::string::String;
@@ -50,7 +52,7 @@ impl Read for Typed {
 }
 
 /// Everything that happened, in order.
-#[derive(Clone, Default)]
+#[derive(Clone, Debug, Default)]
 struct Seen(Rc<RefCell<Vec<String>>>);
 
 impl Seen {
@@ -111,6 +113,12 @@ impl Format for Lonely {
     }
 }
 
+/// The partitions of a node that never ran.
+fn flash() -> Partitions<Nor> {
+    let nor = |n_pages| Nor::new(n_pages, &Power::default());
+    Partitions { settings: nor(2), readings: nor(4), events: nor(4), installation: None }
+}
+
 /// A boot without a node: what happened until the board starts again, for setup or not, and when the watchdog was fed, ms.
 fn set_up(typed: &'static [u8], line: Option<Line<Lonely>>) -> (Vec<String>, bool, Vec<u64>) {
     let (seen, mut fed, began_ms) = (Seen::default(), Vec::new(), now_ms());
@@ -118,7 +126,7 @@ fn set_up(typed: &'static [u8], line: Option<Line<Lonely>>) -> (Vec<String>, boo
         input: Typed(typed),
         output: seen.clone(),
         place: Nor::new(4, &Power::default()),
-        settings: Nor::new(2, &Power::default()),
+        flash: flash(),
         line,
         power: |on| seen.push(std::format!("power {on} at {}", now_ms() - began_ms)),
         feed: || fed.push(now_ms()),
@@ -226,6 +234,45 @@ fn a_running_node_is_ended_only_by_what_ends_it() {
     check(b"reboot\n", Some(false), &["=ok starting again"]);
     check(b"setup\n", Some(true), &["=ok starting again without the node"]);
     check(b"factory-reset yes\n", Some(false), &["=ok"]);
+}
+
+/// Settings were erased before the gateway had everything, and the next node sent it as its own.
+#[test]
+fn a_board_that_was_erased_knows_whose_records_wait() {
+    let flash = flash();
+    block_on(async {
+        let mut settings = Settings::open(flash.settings.clone()).expect("a partition");
+        settings.store_owner(&"n01".parse().expect("an id")).await.expect("stored");
+        let tails = settings.lost_tails().await;
+        let mut outbox =
+            Outbox::open(flash.readings.clone(), flash.events.clone(), tails).await.expect("an outbox");
+        outbox.begin_epoch(1);
+        let body = Body::Health(Health { supply: None, waiting: 0, signal_dbm: None });
+        outbox.push(&mut settings, UptimeMs(5), body).await.expect("kept");
+    });
+    let check = |typed: &'static [u8], wanted: &str| {
+        let seen = Seen::default();
+        let bench = Bench {
+            input: Typed(typed),
+            output: seen.clone(),
+            place: Nor::new(4, &Power::default()),
+            flash: flash.clone(),
+            line: None::<Line<Lonely>>,
+            power: |_| {},
+            feed: || {},
+            log: |_| {},
+        };
+        let absent = NoNode::Install(InstallError::Absent);
+        block_on(bench.set_up(None, absent, &mut seen.clone()));
+        assert!(seen.0.borrow().concat().contains(wanted), "{seen:?}");
+    };
+    const KEY: &str = "0707070707070707070707070707070707070707070707070707070707070707";
+    let typed = |id: &str, commit: &str| {
+        &*std::format!("node {id}\nkey {KEY}\nbroker 1.2.3.4:5\n{commit}\nreboot\n").leak()
+    };
+    check(typed("n02", "commit").as_bytes(), "=error 1 records of n01 wait for its gateway");
+    check(typed("n02", "commit give-up").as_bytes(), "= 1 records of n01 are given up");
+    check(typed("n01", "commit").as_bytes(), "=ok\r\n=ok written");
 }
 
 #[test]

@@ -83,6 +83,9 @@ pub(in crate::cli) struct Args {
     /// addresses 1 to 10 or others (addresses=1-247); restarts it twice. Ten addresses take 15 s a speed, all of them 6 minutes
     #[arg(long)]
     scan: bool,
+    /// Lose the records that wait under the node's earlier id, where it is given another one
+    #[arg(long)]
+    give_up_records: bool,
     /// More settings
     #[arg(value_name = "KEY=VALUE")]
     settings: Vec<String>,
@@ -108,7 +111,9 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     for line in &lines {
         port.ask(line).with_context(|| format!("tell the node `{}`", told(line)))?;
     }
-    port.ask("commit")?;
+    for line in port.commit(args.give_up_records)? {
+        say(&line)?;
+    }
     port.ask("reboot")?;
     // It may say its last words meanwhile; `show` is answered by the one that has started.
     port.wake(BOOT).context("the node took the settings and does not come back")?;
@@ -320,6 +325,16 @@ impl Port {
             Ok(())
         })?;
         Ok(lines)
+    }
+
+    /// Has the node keep what it was told; gives what it says of records that it loses by that.
+    fn commit(&mut self, gives_up: bool) -> anyhow::Result<Vec<String>> {
+        // Nodes of before take both words for the same.
+        let lines = self.ask(if gives_up { "commit give-up" } else { "commit" });
+        lines.map_err(|error| match error.to_string().contains("commit give-up") {
+            true => error.context("nothing was changed; with --give-up-records the node loses what waits"),
+            false => error,
+        })
     }
 
     /// One command; each line of its answer as it comes.

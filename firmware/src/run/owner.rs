@@ -1,0 +1,50 @@
+//! Records belong to the id under which they were made: a node that was given another one sends none of them.
+//!
+//! Whoever gives a node another id at its console is told how many records wait, and has to say that they are given up
+//! ([`crate::console`]). A boot that finds them all the same begins with an empty outbox, and counts them among what was lost. The id is
+//! written last, so that a power cut in between has the next boot do it again; the epoch rises first, and is not used by two ids.
+
+use super::{RunError, begin_epoch};
+use crate::outbox::Outbox;
+use crate::settings::Settings;
+use crate::sleep::Woken;
+use embedded_storage_async::nor_flash::MultiwriteNorFlash;
+use giot_shared::ids::NodeId;
+
+/// Records that wait for a gateway.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Held {
+    /// Under which id they were made; `None` where nobody knows.
+    pub owner: Option<NodeId>,
+    /// How many.
+    pub n_waiting: u32,
+}
+
+/// Looks whose records wait in a boot without a node. Partitions that carry no node hold none.
+pub async fn held<F: MultiwriteNorFlash>(settings: F, readings: F, events: F) -> Held {
+    let Ok(mut settings) = Settings::open(settings) else { return Held::default() };
+    let owner = settings.owner().await;
+    let outbox = Outbox::open(readings, events, settings.lost_tails().await).await;
+    Held { owner, n_waiting: outbox.map_or(0, |outbox| outbox.level().waiting) }
+}
+
+/// Begins counting records, after those of another id were given up. Gives the epoch.
+pub(super) async fn begin<F: MultiwriteNorFlash>(
+    settings: &mut Settings<F>,
+    outbox: &mut Outbox<F>,
+    id: &NodeId,
+    woken: Option<&Woken>,
+) -> Result<u32, RunError> {
+    let owner = settings.owner().await;
+    let is_strange = owner.as_ref().is_some_and(|owner| owner != id);
+    let epoch = begin_epoch(settings, outbox, woken.filter(|_| !is_strange)).await?;
+    if is_strange {
+        let counter = settings.kept().await.counter;
+        outbox.give_up().await?;
+        settings.forget_owner(counter).await?;
+    }
+    if owner.as_ref() != Some(id) {
+        settings.store_owner(id).await?;
+    }
+    Ok(epoch)
+}
