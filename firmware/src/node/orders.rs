@@ -59,8 +59,8 @@ impl Bucket {
 }
 
 impl Node {
-    /// A message came down.
-    pub fn handle_downlink(&mut self, now: UptimeMs, bytes: &[u8]) {
+    /// A message came down. Gives whether it is one of the gateway's.
+    pub fn handle_downlink(&mut self, now: UptimeMs, bytes: &[u8]) -> bool {
         let opened = wire::open(&self.config.key, &self.config.id, bytes).map_err(|error| match error {
             MacError::Malformed => RefusalReason::Malformed,
             MacError::Misaddressed => RefusalReason::Misaddressed,
@@ -73,6 +73,7 @@ impl Node {
                 WireError::TooLong | WireError::Malformed => RefusalReason::Malformed,
             })
         });
+        let is_ours = message.is_ok();
         match message {
             Ok(Downlink::Welcome(welcome)) => self.handle_welcome(now, &welcome),
             Ok(Downlink::Ack(ack)) => self.handle_ack(ack.stored),
@@ -83,6 +84,7 @@ impl Node {
                 }
             }
         }
+        is_ours
     }
 
     fn handle_welcome(&mut self, now: UptimeMs, welcome: &Welcome) {

@@ -324,8 +324,9 @@ impl<B: Board, R: Reads, F: MultiwriteNorFlash> Runner<'_, B, R, F> {
                     silent_at = link_now().plus_ms(SILENCE_MS);
                     if let Some(message) = message.filter(|m| m.topic() == identity.down.as_str()) {
                         let now = self.board.uptime();
-                        self.rest.heard();
-                        self.node.handle_downlink(now, message.payload());
+                        if self.node.handle_downlink(now, message.payload()) {
+                            self.rest.heard();
+                        }
                     }
                 }
                 Beside::TimedOut => {

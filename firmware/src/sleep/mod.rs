@@ -82,7 +82,7 @@ impl Sleeper {
         self.answered
     }
 
-    /// A message came: who speaks may go on speaking.
+    /// A message of the gateway's came: who speaks may go on speaking.
     pub const fn heard(&mut self) {
         self.quiet_since = None;
     }

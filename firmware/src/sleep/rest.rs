@@ -35,7 +35,7 @@ impl Rest {
         }
     }
 
-    /// A message came.
+    /// A message of the gateway's came.
     pub(crate) const fn heard(&mut self) {
         if let Some(sleeper) = &mut self.sleeper {
             sleeper.heard();

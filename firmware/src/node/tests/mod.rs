@@ -208,12 +208,13 @@ impl Rig {
     }
 
     fn down(&mut self, message: Downlink) {
-        self.down_bytes(&seal(&id(), &key(), message));
+        assert!(self.down_bytes(&seal(&id(), &key(), message)));
     }
 
-    fn down_bytes(&mut self, bytes: &[u8]) {
-        self.node.handle_downlink(self.now, bytes);
+    fn down_bytes(&mut self, bytes: &[u8]) -> bool {
+        let is_ours = self.node.handle_downlink(self.now, bytes);
         self.drain();
+        is_ours
     }
 
     /// An Open issued at this moment, with the next counter.
@@ -446,7 +447,7 @@ fn openings_are_refused_with_the_first_reason_that_holds() {
 fn what_is_not_for_this_node_or_not_from_its_gateway_is_refused() {
     fn check(bytes: &[u8], command: Option<u64>, want: RefusalReason) {
         let mut rig = Rig::anchored();
-        rig.down_bytes(bytes);
+        assert!(!rig.down_bytes(bytes));
         assert_eq!(rig.last_answer(), (command, Some(want)));
         assert!(rig.moves.is_empty());
         assert_eq!(rig.node.counter, 0, "its counter was not taken");
@@ -715,7 +716,7 @@ proptest! {
                     old.push((counter, bytes));
                 }
                 Step::Close(valve) => rig.close(valve),
-                Step::Garbage(bytes) => rig.down_bytes(&bytes),
+                Step::Garbage(bytes) => assert!(!rig.down_bytes(&bytes)),
                 Step::Button(valve) => {
                     rig.node.handle_button(rig.now, ValveId(valve));
                     rig.drain();

@@ -81,6 +81,16 @@ impl Peer {
         self.down.send(bytes.to_vec()).expect("the peer runs");
     }
 
+    /// Sends what is no message every 20 ms for as long as the peer runs.
+    pub(crate) fn make_noise(&self) {
+        let down = self.down.clone();
+        tokio::spawn(async move {
+            while down.send(b"no message of the gateway's".to_vec()).is_ok() {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        });
+    }
+
     /// Waits until `holds`, 20 s at most.
     pub(crate) async fn until(&mut self, what: &str, holds: impl Fn(&Seen) -> bool) {
         let waited = tokio::time::timeout(Duration::from_secs(20), async {

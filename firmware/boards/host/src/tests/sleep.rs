@@ -71,6 +71,21 @@ async fn each_sample_is_a_boot_of_its_own_that_the_gateway_dates() {
     assert_eq!(seen.n_refused, 0, "no record is missing");
 }
 
+/// Whoever could publish on its topic could empty its battery.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn bytes_that_are_no_message_of_the_gateway_do_not_keep_it_awake() {
+    let mut farm = farm(SPEED).await;
+    farm.peer.make_noise();
+    let plan = SleepPlan { listen_ms: 60_000, patience_ms: 3_600_000 };
+    let (stop, task) = start(&farm, config(INTERVAL_MS, plan));
+    farm.peer
+        .until("the greeting of the third boot", |seen| seen.hellos.iter().any(|hello| hello.epoch >= 3))
+        .await;
+    assert!(!farm.peer.seen().answers.is_empty(), "it was heard");
+    stop.send(()).expect("the node runs");
+    task.await.expect("stopped");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_open_valve_keeps_it_awake_until_its_lease_ends() {
     let mut farm = farm(SPEED_OF_ORDERS).await;
