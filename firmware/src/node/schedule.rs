@@ -1,5 +1,8 @@
 //! When which probe is read, and when the node reports on itself. Reads are handed out one at a time.
 //!
+//! Readings lie on a grid: each is due one interval after the last one was, however long that took or had to wait for others, so that
+//! those of several devices fall together for ever. What a read that took too long has missed is left out.
+//!
 //! A probe whose valve is open is read at its running interval: opening and closing pulls the next reading forward or
 //! pushes it back from the last one, so that a run always begins and ends between close readings.
 //!
@@ -29,6 +32,7 @@ pub(super) struct Schedule {
 struct Entry {
     probe: ProbeId,
     device: Option<u8>,
+    /// When the last reading was due.
     last_at: Option<UptimeMs>,
     next_at: UptimeMs,
     state: State,
@@ -78,8 +82,8 @@ impl Schedule {
     pub(super) fn probe_done(&mut self, config: &NodeConfig, drip: &Drip, probe: ProbeId, now: UptimeMs) {
         let Some(plan) = config.probes.iter().find(|plan| plan.probe == probe) else { return };
         let Some(entry) = self.probes.iter_mut().find(|entry| entry.probe == probe) else { return };
-        entry.last_at = Some(now);
-        entry.next_at = now.plus_ms(interval_ms(plan, drip));
+        entry.last_at = Some(entry.next_at);
+        entry.next_at = next_after(entry.next_at, interval_ms(plan, drip), now);
         entry.state = State::Waiting;
     }
 
@@ -149,7 +153,7 @@ impl Schedule {
     pub(super) fn health_done(&mut self, config: &NodeConfig, now: UptimeMs) -> bool {
         let due = core::mem::take(&mut self.health_due);
         if due {
-            self.health_at = now.plus_ms(config.health_interval_ms.max(INTERVAL_MS_MIN));
+            self.health_at = next_after(self.health_at, config.health_interval_ms.max(INTERVAL_MS_MIN), now);
         }
         due
     }
@@ -164,6 +168,12 @@ impl Schedule {
         let waiting = self.probes.iter().filter(|entry| entry.state == State::Waiting);
         waiting.map(|entry| entry.next_at).chain((!self.health_due).then_some(self.health_at)).min()
     }
+}
+
+/// The first moment of a grid that is to come.
+fn next_after(due_at: UptimeMs, interval_ms: u64, now: UptimeMs) -> UptimeMs {
+    let n_intervals = now.since_ms(due_at) / interval_ms + 1;
+    due_at.plus_ms(n_intervals.saturating_mul(interval_ms))
 }
 
 fn interval_ms(plan: &ProbePlan, drip: &Drip) -> u64 {

@@ -147,8 +147,10 @@ pub async fn run<B: Board, P: Probes, C: Connector, F: MultiwriteNorFlash>(
     let woken = board.take_woken();
     let mut stuck: heapless::Vec<Drive, VALVES_MAX> = heapless::Vec::new();
     for plan in &config.valves {
-        // A latching valve that was closed when the node fell asleep needs no pulse at every sample.
-        let at_rest = woken.is_some() && plan.kind == ValveKind::Latching;
+        // A latching valve that was closed when the node fell asleep needs no pulse at every sample, unless the supply may have been
+        // too low for the last one.
+        let was_closed = woken.as_ref().is_some_and(|woken| !woken.low_power);
+        let at_rest = was_closed && plan.kind == ValveKind::Latching;
         if !at_rest && board.drive_valve(closing_of(plan)).await.is_err() {
             // One entry per valve: there is always room.
             let _full = stuck.push(closing_of(plan));

@@ -53,6 +53,8 @@ struct Bench<'a> {
     fed_at: u64,
     /// Records that were told lost.
     lost: u32,
+    /// How it has slept.
+    woken: Option<crate::sleep::Woken>,
 }
 
 impl<'a> Bench<'a> {
@@ -74,6 +76,7 @@ impl<'a> Bench<'a> {
             powered: Vec::new(),
             fed_at: 0,
             lost: 0,
+            woken: None,
         }
     }
 
@@ -110,6 +113,10 @@ impl Board for Bench<'_> {
 
     fn reset_cause(&self) -> ResetCause {
         ResetCause::PowerOn
+    }
+
+    fn take_woken(&mut self) -> Option<crate::sleep::Woken> {
+        self.woken.take()
     }
 
     async fn drive_valve(&mut self, drive: Drive) -> Result<(), DriveFault> {
@@ -451,6 +458,32 @@ fn a_latching_valve_that_is_planned_no_more_is_closed_by_what_is_remembered() {
     assert_eq!(board.closings, [(0, 1), (0, 1)], "the relay, off");
 }
 
+/// A pulse that found too little energy left it open until the next reset.
+#[test]
+fn a_latching_valve_that_may_have_had_too_little_is_closed_again_when_the_node_wakes() {
+    let latching = ValvePlan { kind: ValveKind::Latching, ..ValvePlan::new(VALVE) };
+    for (low_power, at_wake) in [(false, &[][..]), (true, &[(0, 2)])] {
+        let chip = Chip::new();
+        let carry = crate::sleep::Carry {
+            last: Position::default(),
+            met: true,
+            uptime: UptimeMs(0),
+            metered_ul: 0,
+            slept_ms: 0,
+            low_power,
+            health_in_ms: 0,
+            probes_in_ms: heapless::Vec::new(),
+            n_failed: 0,
+            n_to_skip: 0,
+        };
+        // What it is driven besides is the closing of a node that is told to end; what is remembered closes nothing more.
+        let mut board = Bench { woken: Some(carry.wake(1000)), ..Bench::new(&chip.power, 0) };
+        assert_eq!(chip.run(&mut board, &[latching]), Ok(End::Stopped));
+        assert_eq!(board.closings, [at_wake, &[(0, 2)]].concat(), "{low_power}");
+        assert_eq!(board.n_opened, 0);
+    }
+}
+
 #[test]
 fn a_node_whose_flash_carries_no_settings_closes_before_it_gives_up() {
     let chip = Chip { settings: Nor::new(0, &Power::default()), ..Chip::new() };
@@ -530,6 +563,21 @@ fn devices_that_keep_silent_hold_up_no_valve_and_are_asked_without_a_pause() {
     let expected: Vec<_> = turns.take(probes.read.len()).collect();
     assert_eq!(probes.read, expected);
     assert_eq!(probes.read.len(), 28);
+}
+
+/// Each was asked two seconds later every time, and the readings of a node fell apart.
+#[test]
+fn devices_that_keep_silent_stay_on_their_grid() {
+    let (chip, mut probes) = (Chip::new(), Slow::new(SILENCE_MS, ProbeFault::Silent));
+    let presses_at = Some(VecDeque::new());
+    let mut board = Bench { lasts_ms: 55_000, presses_at, ..Bench::new(&chip.power, 0) };
+    let mut config = config_with_probes(2);
+    config.probes.iter_mut().for_each(|plan| plan.interval_ms = 10_000);
+    assert_eq!(chip.run_on(&mut Nowhere, &mut board, &mut probes, config), Ok(End::Stopped));
+    let at = |ms: u64, probe: u8| (probe, board.began_ms + ms);
+    let expected: Vec<_> =
+        (0..55_000).step_by(10_000).flat_map(|ms| [at(ms, 0), at(ms + SILENCE_MS, 1)]).collect();
+    assert_eq!(probes.read, expected);
 }
 
 #[test]

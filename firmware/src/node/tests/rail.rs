@@ -134,14 +134,14 @@ fn a_round_waits_for_the_warm_up_once_and_the_rail_goes_off_behind_it() {
     assert_eq!(field.go(500_000), first);
     // From then on it is warm when a reading is due: none is late by the warm-up.
     let second = [
-        (600_100, On),
-        (600_100, Asked(5)),
-        (600_200, Dated(5)),
-        (602_100, Asked(0)),
-        (602_200, Dated(0)),
-        (602_200, Asked(1)),
-        (602_300, Dated(1)),
-        (602_300, Off),
+        (598_000, On),
+        (600_000, Asked(0)),
+        (600_100, Dated(0)),
+        (600_100, Asked(1)),
+        (600_200, Dated(1)),
+        (600_200, Off),
+        (600_200, Asked(5)),
+        (600_300, Dated(5)),
     ];
     assert_eq!(field.go(1_100_000), second);
 }
@@ -213,9 +213,9 @@ fn a_running_zone_switches_it_round_by_round() {
     let seen = field.go(430_000);
     let of =
         |wanted: fn(&Event) -> bool| seen.iter().filter(move |(_, event)| wanted(event)).map(|(at, _)| *at);
-    assert_eq!(of(|event| *event == On).collect::<Vec<_>>(), [300_000, 360_100, 420_200]);
-    assert_eq!(of(|event| *event == Asked(0)).collect::<Vec<_>>(), [302_000, 362_100, 422_200]);
-    assert_eq!(of(|event| *event == Off).collect::<Vec<_>>(), [302_200, 362_300, 422_400]);
+    assert_eq!(of(|event| *event == On).collect::<Vec<_>>(), [300_000, 358_000, 418_000]);
+    assert_eq!(of(|event| *event == Asked(0)).collect::<Vec<_>>(), [302_000, 360_000, 420_000]);
+    assert_eq!(of(|event| *event == Off).collect::<Vec<_>>(), [302_200, 360_200, 420_200]);
 }
 
 #[test]
@@ -239,11 +239,11 @@ fn it_wakes_early_enough_to_warm_up_and_sleeps_with_the_rail_off() {
     let mut field = Field::new(config.clone(), None);
     assert_eq!(field.go(10_000).last(), Some(&(2200, Off)));
     assert!(!field.node.is_busy());
-    assert_eq!(field.node.rest_until(), Some(UptimeMs(600_100)));
+    assert_eq!(field.node.rest_until(), Some(UptimeMs(598_000)));
     let carry = field.node.carry(UptimeMs(10_000), Position { epoch: 4, seq: 9 });
     let wake = |slept_ms| Carry::decode(&carry.encode()).expect("a carry").wake(slept_ms);
     // In time, and with a slow clock that was late.
-    for (slept_ms, asked_at) in [(590_100, 2000), (605_000, 2000), (591_000, 2000)] {
+    for (slept_ms, asked_at) in [(588_000, 2000), (605_000, 2000), (589_000, 2000)] {
         let mut field = Field::new(config.clone(), Some(&wake(slept_ms)));
         let seen = field.go(20_000);
         assert_eq!(seen.iter().find(|(_, event)| *event == On), Some(&(0, On)), "{seen:?}");
