@@ -77,10 +77,12 @@ pub(crate) async fn change(
     }
     let text = SettingsText::new(&body.settings)
         .ok_or_else(|| Problem::bad_request(format!("settings: at most {SETTINGS_LEN_MAX} bytes")))?;
-    let earlier = last_change(&api, &node).await?.filter(|earlier| earlier.is_under_way() && !body.replace);
+    let now = api.clock.wall_unchecked();
+    let earlier =
+        last_change(&api, &node).await?.filter(|earlier| earlier.is_under_way(now) && !body.replace);
     if let Some(Change { words, state, .. }) = earlier {
         let where_they_are = match state {
-            Stage::Accepted => "are being tried by it",
+            Stage::Accepted { .. } => "are being tried by it",
             Stage::Waiting { .. } | Stage::Confirmed | Stage::Refused(_) | Stage::GivenBack(_) => {
                 "still wait for it"
             }

@@ -6,7 +6,7 @@
 //! | accepted | the node restarts with them |
 //! | confirmed | it reached the gateway with them and keeps them |
 //! | refused | it did not take them; why |
-//! | given_back | it took them, and went back to what it had; why |
+//! | given_back | it took them, and went back to what it had; why: `unknown` where it says nothing, as one whose settings a person erased |
 //!
 //! Kept as JSON in the row `settings/NODE` beside what zones must not forget. The text is forgotten as soon as it is not
 //! needed: a password may be in it.
@@ -19,6 +19,10 @@ use giot_shared::wire::{SettingsEvent, SettingsOutcome, SettingsText};
 use serde_json::{Value, json};
 
 const ROW: &str = "settings/";
+/// Longest trial, s: of settings that were accepted before their time was kept.
+const WITHIN_S_MAX: u32 = 3600;
+/// How much longer than their trial nothing may be heard of settings, ms: two boots and the records that are told before.
+const SLACK_MS: u64 = 600_000;
 
 /// The row of a node.
 #[must_use]
@@ -56,7 +60,10 @@ pub enum State {
         within_s: u32,
     },
     /// The node tries them.
-    Accepted,
+    Accepted {
+        /// In how many seconds it must be back.
+        within_s: u32,
+    },
     /// The node keeps them.
     Confirmed,
     /// The node did not take them.
@@ -71,7 +78,7 @@ impl State {
     pub const fn code(&self) -> (&'static str, Option<&'static str>) {
         match self {
             Self::Waiting { .. } => ("waiting", None),
-            Self::Accepted => ("accepted", None),
+            Self::Accepted { .. } => ("accepted", None),
             Self::Confirmed => ("confirmed", None),
             Self::Refused(why) => ("refused", Some(why.code())),
             Self::GivenBack(why) => ("given_back", Some(why.code())),
@@ -88,20 +95,46 @@ impl Change {
         Self { command, words: words.join(" "), at, state: State::Waiting { text, within_s } }
     }
 
-    /// Whether other settings now would take the place of these before anybody knows what becomes of them. A turn of the key is
-    /// the gateway's own, and it makes it again.
+    /// Whether what becomes of these is still to be told.
     #[must_use]
-    pub fn is_under_way(&self) -> bool {
-        matches!(self.state, State::Waiting { .. } | State::Accepted) && self.words != rekey::WORD
+    pub fn is_open(&self, now: UnixMs) -> bool {
+        match self.state {
+            State::Waiting { .. } => true,
+            State::Accepted { .. } => !self.is_overdue(now),
+            State::Confirmed | State::Refused(_) | State::GivenBack(_) => false,
+        }
+    }
+
+    /// Whether other settings at this moment would take the place of these before anybody knows what becomes of them. A turn of the
+    /// key is the gateway's own, and it makes it again.
+    #[must_use]
+    pub fn is_under_way(&self, now: UnixMs) -> bool {
+        self.is_open(now) && self.words != rekey::WORD
+    }
+
+    /// Whether the node took them so long ago that it tries them no more.
+    fn is_overdue(&self, now: UnixMs) -> bool {
+        let State::Accepted { within_s } = self.state else { return false };
+        now > self.at.plus_ms(u64::from(within_s) * 1000).plus_ms(SLACK_MS)
+    }
+
+    /// The node says Hello; true when it has forgotten them. What it tells later of them counts all the same.
+    pub fn handle_hello(&mut self, at: UnixMs) -> bool {
+        let is_forgotten = self.is_overdue(at);
+        if is_forgotten {
+            (self.state, self.at) = (State::GivenBack(SettingsOutcome::Unknown), at);
+        }
+        is_forgotten
     }
 
     /// The node answered a command; true when it was this one, and the answer is news.
     pub fn handle_answer(&mut self, command: CommandId, refused: Option<RefusalReason>, at: UnixMs) -> bool {
-        if command != self.command || !matches!(self.state, State::Waiting { .. }) {
+        let State::Waiting { within_s, .. } = self.state else { return false };
+        if command != self.command {
             return false;
         }
         self.state = match refused {
-            None => State::Accepted,
+            None => State::Accepted { within_s },
             // Later, at the next Hello: a valve is open, the time is not known yet, or the order was too old.
             Some(RefusalReason::Busy | RefusalReason::NotAnchored | RefusalReason::Expired) => return false,
             Some(why) => State::Refused(why),
@@ -133,9 +166,11 @@ impl Change {
         let mut value = json!({
             "command": self.command.0, "words": self.words, "at": self.at.0, "state": state, "why": why,
         });
-        if let (State::Waiting { text, within_s }, Some(object)) = (&self.state, value.as_object_mut()) {
-            object.insert("text".to_owned(), json!(text.as_str()));
-            object.insert("within_s".to_owned(), json!(within_s));
+        if let State::Waiting { text, .. } = &self.state {
+            value["text"] = json!(text.as_str());
+        }
+        if let State::Waiting { within_s, .. } | State::Accepted { within_s } = self.state {
+            value["within_s"] = json!(within_s);
         }
         value.to_string()
     }
@@ -145,12 +180,11 @@ impl Change {
     pub fn from_json(text: &str) -> Option<Self> {
         let value: Value = serde_json::from_str(text).ok()?;
         let word = |key: &str| value.get(key).and_then(Value::as_str);
+        let within_s =
+            value.get("within_s").and_then(Value::as_u64).and_then(|secs| u32::try_from(secs).ok());
         let state = match (word("state")?, word("why")) {
-            ("waiting", _) => State::Waiting {
-                text: SettingsText::new(word("text")?)?,
-                within_s: u32::try_from(value.get("within_s")?.as_u64()?).ok()?,
-            },
-            ("accepted", _) => State::Accepted,
+            ("waiting", _) => State::Waiting { text: SettingsText::new(word("text")?)?, within_s: within_s? },
+            ("accepted", _) => State::Accepted { within_s: within_s.unwrap_or(WITHIN_S_MAX) },
             ("confirmed", _) => State::Confirmed,
             ("refused", Some(why)) => State::Refused(RefusalReason::from_code(why)?),
             ("given_back", Some(why)) => State::GivenBack(SettingsOutcome::from_code(why)?),
@@ -181,10 +215,11 @@ mod tests {
         assert_eq!(change.words, "broker health_s");
         assert_eq!(Change::from_json(&change.to_json()).as_ref(), Some(&change));
         for state in [
-            State::Accepted,
+            State::Accepted { within_s: 60 },
             State::Confirmed,
             State::Refused(RefusalReason::BadSetting),
             State::GivenBack(SettingsOutcome::Unreachable),
+            State::GivenBack(SettingsOutcome::Unknown),
         ] {
             change.state = state;
             assert_eq!(Change::from_json(&change.to_json()).as_ref(), Some(&change));
@@ -214,11 +249,33 @@ mod tests {
             (State::GivenBack(SettingsOutcome::Unreachable), UnixMs(9))
         );
         let mut refused = self::change();
-        assert!(refused.is_under_way() && !change.is_under_way());
+        let now = UnixMs(9);
+        assert!(refused.is_under_way(now) && !change.is_under_way(now));
         assert!(refused.handle_answer(ours, Some(RefusalReason::BadSetting), UnixMs(7)));
         assert_eq!(refused.state.code(), ("refused", Some("bad_setting")));
-        assert!(!refused.is_under_way());
+        assert!(!refused.is_under_way(now));
         let key = SettingsText::new(&rekey::line(&NodeKey([1; KEY_LEN]), &[2; SALT_LEN])).expect("short");
-        assert!(!Change::new(ours, key, 300, UnixMs(5)).is_under_way(), "the gateway's own");
+        assert!(!Change::new(ours, key, 300, UnixMs(5)).is_under_way(now), "the gateway's own");
+    }
+
+    /// The node was erased right after it had answered, and was never heard of them: no further ones could be sent.
+    #[test]
+    fn settings_of_which_the_node_says_nothing_do_not_hold_up_others_for_ever() {
+        let mut change = change();
+        assert!(!change.handle_hello(UnixMs(i64::MAX)), "they are said at each Hello");
+        assert!(change.handle_answer(CommandId(7), None, UnixMs(1000)));
+        // 300 s for the trial, ten minutes beside.
+        let (still, late) = (UnixMs(901_000), UnixMs(901_001));
+        assert!(change.is_under_way(still) && !change.handle_hello(still), "it may be trying them");
+        assert!(!change.is_under_way(late));
+        assert!(change.handle_hello(late) && !change.handle_hello(late), "told once");
+        assert_eq!(change.state.code(), ("given_back", Some("unknown")));
+        let event = SettingsEvent { command: CommandId(7), outcome: SettingsOutcome::Confirmed };
+        assert!(change.handle_event(event, late), "it had been away, and tells late");
+        assert_eq!(change.state, State::Confirmed);
+        // Accepted before the time was kept.
+        let earlier = r#"{"command":1,"words":"baud","at":0,"state":"accepted","why":null}"#;
+        let earlier = Change::from_json(earlier).expect("a change");
+        assert!(earlier.is_under_way(UnixMs(4_200_000)) && !earlier.is_under_way(UnixMs(4_200_001)));
     }
 }

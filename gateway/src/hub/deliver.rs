@@ -1,6 +1,5 @@
 //! The hub's way of one delivery: topic → family → samples → store and engine.
 
-use super::change::{Change, State};
 use super::registry::Device;
 use super::session::{self, Session};
 use super::turn::{self, Turn};
@@ -177,6 +176,10 @@ impl Hub {
             self.own.counters.push(reservation);
         }
         self.send(node, &Downlink::Welcome(Welcome { nonce: hello.nonce, unix: wall, stored }), None);
+        let at = self.clock.wall_unchecked();
+        if self.changes.get_mut(node).is_some_and(|change| change.handle_hello(at)) {
+            self.keep_change(node);
+        }
         self.say_change(node);
         self.turn_key(node);
         let valves: Vec<_> =
@@ -237,12 +240,11 @@ impl Hub {
 
     /// Gives a node that still has its printed key another one.
     fn turn_key(&mut self, node: &NodeId) {
-        let is_under_way = |change: &Change| matches!(change.state, State::Waiting { .. } | State::Accepted);
-        if !self.checks_logins || self.changes.get(node).is_some_and(is_under_way) {
+        let at = self.clock.wall_unchecked();
+        if !self.checks_logins || self.changes.get(node).is_some_and(|change| change.is_open(at)) {
             return;
         }
         let Some((turn, first)) = self.registry.turn(node) else { return };
-        let at = self.clock.wall_unchecked();
         let Some(key) = first else {
             if turn.is_proven_by_use(at) {
                 let (memory, device) = self.settle_key(node);

@@ -125,6 +125,11 @@ fn sentence(state: &str, why: &str) -> String {
         (_, "reset") => {
             "the node was reset before it reached the gateway and went back to what it had".to_owned()
         }
+        (_, "unknown") => {
+            "the node took them and has nothing to tell of them: somebody set it up anew, or a newer node has a reason that \
+             this version does not know"
+                .to_owned()
+        }
         (_, "not_kept") => {
             "the node's board cannot run by them (a valve or network that it has not), or its memory could not take them: it \
              went back to what it had"
