@@ -35,8 +35,8 @@ pub trait Board {
     }
 
     /// Sleeps until uptime `until` or until a button is pressed, with `carry` in memory that keeps its content: does not
-    /// return, because waking up is a boot. A board without deep sleep, or whose button is held so that it would wake at once,
-    /// returns; the node stays awake and asks again later.
+    /// return, because waking up is a boot. A board without deep sleep, whose button is held so that it would wake at once, or at whose
+    /// console somebody is, returns; the node stays awake and asks again later.
     fn sleep_deeply(&mut self, until: UptimeMs, carry: &Carry) -> impl Future<Output = ()> {
         let _awake = (until, carry);
         core::future::ready(())

@@ -17,8 +17,8 @@
 //! another id while records wait that were made under the earlier one |
 //! | `commit give-up` | the same, and gives up those records; the answer says how many |
 //! | `reboot` | starts again |
-//! | `setup` | starts again without the node, for `scan` |
-//! | `factory-reset yes` | forgets what was set up; records that wait stay for a node of the same id, and counters stay |
+//! | `setup` | starts again without the node, for `scan`; half an hour after the last word it starts with the node |
+//! | `factory-reset yes` | forgets what was set up, but not during such a trial; records that wait stay for a node of the same id, and counters stay |
 //!
 //! Replies begin with `=`, so that they can be told from log lines on the same port. Each command ends with one line
 //! `=ok …` or `=error …`.
@@ -115,6 +115,11 @@ impl Console {
     #[must_use]
     pub fn owned_by(self, owner: Option<NodeId>) -> Self {
         Self { owner: owner.or(self.owner), ..self }
+    }
+
+    /// Whether a trial can go on: where nothing can be read of what was set up, none ever ends.
+    const fn may_try(&self) -> bool {
+        !matches!(self.runs, Some(Err(NoNode::Install(_))))
     }
 
     /// The id whose records the draft's node would not send.
@@ -338,7 +343,7 @@ const HELP: [&str; 17] = [
     "commit                     write it",
     "commit give-up             the same with another id, and lose what waits under the one before",
     "reboot                     run by it",
-    "setup                      start without the node",
+    "setup                      start without the node, until half an hour has passed without a word",
     "factory-reset yes          forget it",
 ];
 

@@ -2,7 +2,7 @@
 
 use super::{Console, Desk, Outcome};
 use crate::probe::modbus::{Format, Line, LineError, Scan, Sighting, scan};
-use crate::settings::{Installation, is_on_trial};
+use crate::settings::{Installation, PROBE_WARM_MS_USUAL, is_on_trial};
 use core::fmt;
 use embassy_futures::select::{Either, select};
 use embassy_time::Timer;
@@ -11,8 +11,12 @@ use embedded_storage_async::nor_flash::MultiwriteNorFlash;
 
 /// Rest after a port that failed, ms.
 const REST_MS: u64 = 100;
-/// Why nothing is written during a trial.
-const ON_TRIAL: &str = "settings from over the air are on trial: wait until they are kept or given back";
+/// Why nothing is written or erased during a trial.
+const ON_TRIAL: &str =
+    "settings from over the air are on trial: wait until they are kept or given back, which `reboot` hastens";
+
+/// What a scan hides: it powers the probes by itself.
+const UNPOWERED: &str = "probe_warm_ms is not set: probes on the board's switched supply have it in a scan only (`set probe_warm_ms 2000`)";
 
 /// What the board must do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,7 +30,7 @@ pub enum Ended {
 }
 
 /// Serves a person or a program at the port. `flash` is the partition of what was set up; no other code writes it while
-/// a command is carried out. `desk` knows how many records wait.
+/// a command is carried out. `desk` knows how many records wait, and is told of every byte.
 pub async fn serve<R: Read, W: fmt::Write, F: MultiwriteNorFlash>(
     console: &mut Console,
     input: &mut R,
@@ -37,7 +41,10 @@ pub async fn serve<R: Read, W: fmt::Write, F: MultiwriteNorFlash>(
     let mut bytes = [0; 32];
     loop {
         let n_read = match input.read(&mut bytes).await {
-            Ok(n_read) if n_read > 0 => n_read,
+            Ok(n_read) if n_read > 0 => {
+                desk.hear();
+                n_read
+            }
             Ok(_) | Err(_) => {
                 Timer::after_millis(REST_MS).await;
                 0
@@ -47,6 +54,13 @@ pub async fn serve<R: Read, W: fmt::Write, F: MultiwriteNorFlash>(
             // Nobody may be listening.
             let mut say = |line: fmt::Arguments<'_>| write!(output, "{line}\r\n");
             let Ok(outcome) = console.handle_byte(*byte, &mut say) else { continue };
+            let writes = matches!(outcome, Outcome::Commit { .. } | Outcome::FactoryReset);
+            // The draft began as the settings on trial: to write it would keep what nobody has tested, and forget the trial. The gateway
+            // waits for its outcome.
+            if writes && console.may_try() && is_on_trial(&mut *flash).await {
+                let _heard = Console::end(Err(&ON_TRIAL), &mut say);
+                continue;
+            }
             let ended = match outcome {
                 Outcome::Done => None,
                 Outcome::Scan(wanted) => Some(Ended::Scan(wanted)),
@@ -55,10 +69,7 @@ pub async fn serve<R: Read, W: fmt::Write, F: MultiwriteNorFlash>(
                 Outcome::Commit { gives_up } => {
                     let n_waiting = desk.n_waiting();
                     let lost = console.stranger().filter(|_| n_waiting > 0);
-                    // The draft began as the settings on trial: to write it would keep what nobody has tested, and forget the trial.
-                    let _heard = if is_on_trial(&mut *flash).await {
-                        Console::end(Err(&ON_TRIAL), &mut say)
-                    } else if let Some(owner) = lost.filter(|_| !gives_up) {
+                    let _heard = if let Some(owner) = lost.filter(|_| !gives_up) {
                         say(format_args!(
                             "=error {n_waiting} records of {owner} wait for its gateway: let it have them before, or lose them by `commit give-up`"
                         ))
@@ -93,10 +104,11 @@ pub async fn serve<R: Read, W: fmt::Write, F: MultiwriteNorFlash>(
 }
 
 /// Asks the RS485 line who is there, tells every answer, and ends the reply to `scan`. Whoever types Ctrl-C or a line ends it before. The
-/// probes are powered meanwhile, and for some ms before the first question.
+/// probes are powered meanwhile, and for some ms before the first question. `None`: nobody has said for how long; a node does not power
+/// them then, and that is said too.
 pub async fn tell_scan<S: Read + Write + Format, P: FnMut(bool), R: Read, W: fmt::Write>(
     line: &mut Line<S>,
-    (power, warm_ms): (&mut P, u16),
+    (power, warm_ms): (&mut P, Option<u16>),
     wanted: &Scan,
     input: &mut R,
     output: &mut W,
@@ -107,7 +119,7 @@ pub async fn tell_scan<S: Read + Write + Format, P: FnMut(bool), R: Read, W: fmt
     };
     power(true);
     let scanned = async {
-        Timer::after_millis(warm_ms.into()).await;
+        Timer::after_millis(warm_ms.unwrap_or(PROBE_WARM_MS_USUAL).into()).await;
         scan(line, wanted, tell).await
     };
     let ended = select(scanned, enough(input)).await;
@@ -117,6 +129,9 @@ pub async fn tell_scan<S: Read + Write + Format, P: FnMut(bool), R: Read, W: fmt
         Either::First(Err(LineError::Port)) => Err(&"the serial port of the line failed"),
         Either::Second(()) => Err(&"the scan was ended before it was through"),
     };
+    if warm_ms.is_none() && ended.is_ok() {
+        let _heard = write!(output, "= {UNPOWERED}\r\n");
+    }
     let _heard = Console::end(ended, &mut |line| write!(output, "{line}\r\n"));
 }
 

@@ -266,21 +266,35 @@ fn nothing_is_written_while_settings_are_on_trial() {
     let tried = Settings { command: CommandId(5), text, issued_at: UnixMs(0), ttl_s: 60, within_s: 30 };
     let mut setup = Setup::new(flash.clone());
     assert_eq!(block_on(setup.begin(&tried)), Ok(true));
-    let mut console = Console::new(block_on(setup.boot()).ok()).expect("a console");
-    let mut commit = || {
+    let say_to = |console: &mut Console, typed: &[u8]| {
         let mut said = String::new();
-        let mut input = Typed(b"set baud 9600\ncommit\nreboot\n");
-        let ended = block_on(serve(&mut console, &mut input, &mut said, &mut flash.clone(), &Desk::new()));
+        let mut input = Typed(typed);
+        let ended = block_on(serve(console, &mut input, &mut said, &mut flash.clone(), &Desk::new()));
         assert_eq!(ended, Ended::Reboot);
         said
     };
+    const REFUSED: &str = "=error settings from over the air are on trial";
     let stored = || block_on(Installation::load(flash.clone())).expect("set up");
+    // Within the three seconds before the boot that tries them they were forgotten, and the gateway never heard what became of them.
+    for writes in [&b"commit\nreboot\n"[..], b"factory-reset yes\nreboot\n"] {
+        let mut console = Console::new(Some(stored())).expect("a console");
+        let said = say_to(&mut console, writes);
+        assert!(said.contains(REFUSED), "{said}");
+    }
+    let mut console = Console::new(block_on(setup.boot()).ok()).expect("a console");
+    let mut commit = || say_to(&mut console, b"set baud 9600\ncommit\nreboot\n");
     let said = commit();
-    assert!(said.contains("=error settings from over the air are on trial"), "{said}");
+    assert!(said.contains(REFUSED), "{said}");
     assert_eq!((stored().broker.as_str(), stored().baud), ("10.0.0.1:1883", 4800));
     // When they are kept, a person may go on.
     block_on(setup.settle(SettingsOutcome::Confirmed)).expect("kept");
     let said = commit();
     assert!(said.contains("=ok written"), "{said}");
     assert_eq!((stored().broker.as_str(), stored().baud), ("10.0.0.2:1883", 9600));
+    // Of what cannot be read no trial ever ends.
+    assert_eq!(block_on(setup.begin(&Settings { command: CommandId(6), ..tried })), Ok(true));
+    let absent = NoNode::Install(InstallError::Absent);
+    let mut lost = fresh().beside(Err(absent));
+    let said = say_to(&mut lost, b"factory-reset yes\n");
+    assert!(said.contains("=ok") && !said.contains(REFUSED), "{said}");
 }

@@ -95,6 +95,9 @@ impl Board for FieldBoard<'_> {
     }
 
     async fn sleep_deeply(&mut self, until: UptimeMs, carry: &Carry) {
+        if ENDING.is_attended() {
+            return;
+        }
         if inputs::is_held() {
             if !self.has_radio {
                 // Nobody would be told anything for as long as it is held.

@@ -64,6 +64,8 @@ pub(crate) struct Bench {
     pub(crate) coils: Pins,
     /// The switch of the probes' supply.
     pub(crate) supply: ActiveLow,
+    /// The lamp, which blinks meanwhile.
+    pub(crate) lamp: ActiveLow,
     /// The RS485 line, for a look at who is there; `None` where it cannot be opened.
     pub(crate) rs485: Option<Line<Serial>>,
 }
@@ -94,10 +96,16 @@ impl Bench {
 
     /// Closes every valve, says why there is no node, and serves a person at the console until the board is to start again.
     async fn set_up(self, installed: Option<Installation>, why: NoNode) -> ! {
-        let Self { mut watchdog, place, flash, coils, mut supply, rs485: line } = self;
+        let Self { mut watchdog, place, flash, coils, mut supply, mut lamp, rs485: line } = self;
         let plans = installed.as_ref().map_or(&[][..], |installed| &installed.config.valves);
         let mut valves = Valves::new(coils, plans);
-        let feed = || watchdog.feed();
+        let mut is_lit = false;
+        let feed = || {
+            watchdog.feed();
+            // Five seconds on, five off.
+            is_lit = !is_lit;
+            let Ok(()) = lamp.set_state(is_lit.into());
+        };
         let power = |on: bool| {
             let Ok(()) = supply.set_state(on.into());
         };

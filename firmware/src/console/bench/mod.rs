@@ -8,7 +8,7 @@ use crate::apart::apart;
 use crate::board::{NodeStatus, Outputs};
 use crate::probe::modbus::{Format, Line};
 use crate::run::{Partitions, close_without_node, held};
-use crate::settings::{Installation, NoNode, PROBE_WARM_MS_USUAL};
+use crate::settings::{Installation, NoNode};
 use core::fmt::{self, Display};
 use core::future::Future;
 use core::pin::pin;
@@ -63,6 +63,11 @@ impl<M: RawMutex> Ending<M> {
     /// How the node is, for who sits at the console.
     pub fn note(&self, status: &NodeStatus) {
         self.desk.note(status);
+    }
+
+    /// Whether somebody was at the console a moment ago: the board does not sleep then.
+    pub fn is_attended(&self) -> bool {
+        self.desk.is_attended()
     }
 
     /// Lets the node close its valves and end; the board restarts then, and this does not return.
@@ -133,8 +138,8 @@ impl<
     D: FnMut(),
 > Bench<R, W, F, S, P, D>
 {
-    /// Closes every valve, says why there is no node, and serves a person at the console until he wants the board to start again. Gives
-    /// whether that boot is to be one without a node too.
+    /// Closes every valve, says why there is no node, and serves a person at the console until he wants the board to start again, or
+    /// was not heard for half an hour where he had asked for this boot. Gives whether that boot is to be one without a node too.
     pub async fn set_up(
         self,
         installed: Option<Installation>,
@@ -147,16 +152,29 @@ impl<
         let held = apart(pin!(held(settings, readings, events))).await;
         let desk = Desk::new();
         desk.note_waiting(held.n_waiting);
+        desk.hear();
         log(format_args!("{why}"));
         let attended = async {
             let Some(console) = Console::new(installed) else { return false };
             let mut console = console.beside(Err(why)).owned_by(held.owner);
             loop {
-                let served = serve(&mut console, &mut input, &mut output, &mut place, &desk).await;
+                let served = serve(&mut console, &mut input, &mut output, &mut place, &desk);
+                // Only a node that can run is started by nobody's word.
+                let nobody = async {
+                    match why {
+                        NoNode::Asked => desk.deserted().await,
+                        NoNode::Install(_) | NoNode::Unfit(_) => core::future::pending().await,
+                    }
+                };
+                let Either::First(served) = select(served, nobody).await else {
+                    log(format_args!("nobody is at the console"));
+                    return false;
+                };
                 match (served, line.as_mut()) {
                     (Ended::Scan(wanted), Some(line)) => {
-                        let warm_ms = console.draft().config.probe_warm_ms.unwrap_or(PROBE_WARM_MS_USUAL);
+                        let warm_ms = console.draft().config.probe_warm_ms;
                         tell_scan(line, (&mut power, warm_ms), &wanted, &mut input, &mut output).await;
+                        desk.hear();
                     }
                     (Ended::Scan(_), None) => refuse(&"the RS485 line cannot be opened", &mut output),
                     (Ended::Reboot, _) => return false,

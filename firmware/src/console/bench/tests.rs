@@ -183,9 +183,68 @@ fn the_line_is_powered_for_the_whole_of_a_scan() {
         assert!((14_000..15_000).contains(&scanned_ms), "{scanned_ms}");
         assert!(place("power true") < place("= scanning"), "{seen:?}");
         assert!(place("= scanning") < place("power false") && place("power false") < place("=ok starting"));
+        // A scan finds also probes that the node would never feed.
+        let is_told = seen.iter().any(|line| line.starts_with("= probe_warm_ms is not set"));
+        assert_eq!(is_told, warm_ms == 3000, "{seen:?}");
     };
     check(b"scan 9600\n~reboot\n", 3000);
     check(b"set probe_warm_ms 500\nscan 9600\n~reboot\n", 500);
+}
+
+/// Somebody who was called away left a node that watered nothing.
+#[test]
+fn a_boot_for_a_person_ends_half_an_hour_after_his_last_word() {
+    let check = |typed: &'static [u8], why: NoNode| {
+        let (seen, began_ms) = (Seen::default(), now_ms());
+        let bench = Bench {
+            input: Typed(typed),
+            output: seen.clone(),
+            place: Nor::new(4, &Power::default()),
+            flash: flash(),
+            line: Some(Line::new(Lonely)),
+            power: |_| {},
+            feed: || {},
+            log: |line| assert!(!line.as_str().is_some_and(str::is_empty)),
+        };
+        let patience = Timer::after_secs(24 * 3600);
+        match block_on(select(bench.set_up(Some(installed()), why, &mut seen.clone()), patience)) {
+            Either::First(for_setup) => {
+                assert!(!for_setup);
+                Some((now_ms() - began_ms) / 1000)
+            }
+            Either::Second(()) => None,
+        }
+    };
+    assert_eq!(check(b"", NoNode::Asked), Some(1800));
+    // 200 s of waiting before a word; a scan is none that is left alone.
+    assert_eq!(check(b"~show\n", NoNode::Asked), Some(2000));
+    let scan_s = 247 * 2 * 717 / 1000;
+    let ended = check(b"scan 9600 1-247\n", NoNode::Asked).expect("it ends");
+    assert!((1800 + scan_s..1810 + scan_s + 20).contains(&ended), "{ended}");
+    // One that cannot run by its settings waits for ever.
+    assert_eq!(check(b"", NoNode::Unfit("no such valve")), None);
+}
+
+/// It slept under somebody's hands.
+#[test]
+fn somebody_at_the_console_is_known_for_a_minute_after_the_last_byte() {
+    let (ending, seen) = (Ending::<NoopRawMutex>::new(), Seen::default());
+    assert!(!ending.is_attended(), "nobody has come yet");
+    let console = Console::new(Some(installed())).expect("a console");
+    let place = Nor::new(4, &Power::default());
+    let attended = attend(console, Typed(b"x\n~y\n"), seen, place, &ending);
+    let watched = async {
+        let mut attended_s = 0;
+        for _ in 0..400 {
+            Timer::after_secs(1).await;
+            attended_s += u32::from(ending.is_attended());
+        }
+        attended_s
+    };
+    // Two words that are 200 s apart.
+    let Either::Second(attended_s) = block_on(select(attended, watched));
+    assert!((118..=120).contains(&attended_s), "{attended_s}");
+    assert!(!ending.is_attended());
 }
 
 #[test]

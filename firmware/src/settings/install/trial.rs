@@ -58,10 +58,10 @@ pub struct Setup<F> {
     flash: F,
 }
 
-/// Whether this boot tries settings. Not by way of [`Setup`], which would be compiled once more for a borrowed flash.
+/// Whether settings wait for their boot, are tried, or are not merged yet. Not by way of [`Setup`], which would be compiled once more for a borrowed flash.
 pub(crate) async fn is_on_trial<F: MultiwriteNorFlash>(flash: F) -> bool {
     let Ok(mut map) = Map::open(flash) else { return false };
-    matches!(map.value(KEY_TRIAL, Entry::read).await, Ok(Some(Entry { state: TRIED, .. })))
+    matches!(map.value(KEY_TRIAL, Entry::read).await, Ok(Some(Entry { state: WAITING..=CONFIRMED, .. })))
 }
 
 /// The stored form.
