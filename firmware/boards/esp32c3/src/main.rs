@@ -92,15 +92,15 @@ async fn main(spawner: Spawner) {
         Err(missing) => return terminal::stay_closed(watchdog, coils, &missing).await,
     };
     let rs485 = Serial::open(chip.UART1, chip.GPIO20, chip.GPIO21, chip.GPIO10).map(Line::new);
-    let supply = ActiveLow::new(chip.GPIO2);
-    let bench = Bench { watchdog, place, flash: flash.clone(), coils, supply, rs485 };
+    let (supply, lamp) = (ActiveLow::new(chip.GPIO2), ActiveLow::floating(chip.GPIO9));
+    let bench = Bench { watchdog, place, flash: flash.clone(), coils, supply, lamp, rs485 };
     let (installation, broker, rs485, bench) = apart(pin!(terminal::begin(bench, wants_setup))).await;
-    let Bench { watchdog, place, coils, supply, .. } = bench;
+    let Bench { watchdog, place, coils, supply, lamp, .. } = bench;
     let mut valves = Valves::new(coils, &installation.config.valves);
     if installation.config.valves.iter().any(|plan| plan.kind == ValveKind::Latching) {
         brownout::expect_latching();
     }
-    let buttons = [waking(contact(chip.GPIO4)), contact(chip.GPIO9)];
+    let buttons = [waking(contact(chip.GPIO4)), contact(chip.GPIO8)];
     inputs::watch(spawner, buttons, contact(chip.GPIO5), woken.is_some());
 
     if woken.is_none() {
@@ -127,7 +127,6 @@ async fn main(spawner: Spawner) {
     let converter = Shared(&converter);
     let supply = Supply::new(supply);
     let mut probes = FieldProbes::new(supply.analog(), converter, rs485, &installation);
-    let lamp = ActiveLow::new(chip.GPIO8);
     let parts = Parts { valves, converter, supply: supply.line(), lamp, watchdog };
     let mut board = FieldBoard::new(parts, installation.config.battery, cause, woken);
     log!("node {}, broker {}", installation.config.id, installation.broker);

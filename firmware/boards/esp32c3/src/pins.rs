@@ -5,7 +5,7 @@
 
 use core::convert::Infallible;
 use embedded_hal::digital::{ErrorType, OutputPin};
-use esp_hal::gpio::{Input, InputConfig, Level, Output, OutputConfig, Pull, WakeupConfig};
+use esp_hal::gpio::{DriveMode, Input, InputConfig, Level, Output, OutputConfig, Pull, WakeupConfig};
 use esp_hal::peripherals::{self, GPIO};
 use giot_firmware::board::{Drive, DriveFault, Outputs};
 use giot_firmware::coil::{Latching, Relay};
@@ -95,6 +95,12 @@ impl ActiveLow {
     /// On this pin, off.
     pub(crate) fn new(pin: impl esp_hal::gpio::OutputPin + 'static) -> Self {
         Self(Output::new(pin, Level::High, OutputConfig::default()))
+    }
+
+    /// The same on a pin that somebody may pull to ground: it is not driven while it is off.
+    pub(crate) fn floating(pin: impl esp_hal::gpio::OutputPin + 'static) -> Self {
+        let config = OutputConfig::default().with_drive_mode(DriveMode::OpenDrain);
+        Self(Output::new(pin, Level::High, config))
     }
 }
 
