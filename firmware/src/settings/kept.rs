@@ -306,10 +306,13 @@ impl<F: MultiwriteNorFlash> Settings<F> {
     /// # Errors
     /// [`SettingsError::Flash`].
     pub async fn forget_owner(&mut self, counter: u64) -> Result<(), SettingsError> {
-        self.store_kept(&Kept { counter, ..Kept::default() }).await?;
-        self.store_lost_tails(&LostTails::new()).await?;
-        self.store_released(Position::default()).await?;
-        self.store(KEY_UNMET, &[]).await
+        let counter = counter.to_le_bytes();
+        // Nothing stands for what was never written.
+        let values = [(KEY_ORDERS, &counter[..]), (KEY_LOST, &[]), (KEY_RELEASED, &[]), (KEY_UNMET, &[])];
+        for (key, value) in values {
+            self.store(key, value).await?;
+        }
+        Ok(())
     }
 
     /// Gives the flash back.
