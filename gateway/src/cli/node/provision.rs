@@ -8,10 +8,10 @@ use crate::clock::monotonic;
 use crate::hub::registry::Device;
 use anyhow::Context;
 use giot_firmware::console::{digest, from_code};
-use giot_firmware::settings::Wifi;
-use giot_firmware::settings::words::scan_of;
+use giot_firmware::settings::words::{self, scan_of};
+use giot_firmware::settings::{Installation, Wifi};
 use giot_shared::ids::NodeId;
-use giot_shared::wire::NodeKey;
+use giot_shared::wire::{KEY_LEN, NodeKey};
 use giot_store::Reader;
 use rustix::termios::{self, ControlModes, OptionalActions, SpecialCodeIndex};
 use std::collections::{BTreeMap, VecDeque};
@@ -108,6 +108,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     if let Some(line) = scan_line {
         return scan(&mut port, &line);
     }
+    let before = port.show()?;
     for line in &lines {
         port.ask(line).with_context(|| format!("tell the node `{}`", told(line)))?;
     }
@@ -117,7 +118,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     port.ask("reboot")?;
     // It may say its last words meanwhile; `show` is answered by the one that has started.
     port.wake(BOOT).context("the node took the settings and does not come back")?;
-    check(&port.show()?, args)
+    check(&before, &port.show()?, args)
 }
 
 /// The lines that tell the node what it is.
@@ -168,24 +169,55 @@ fn registered(data: &Path, node: &NodeId) -> anyhow::Result<NodeKey> {
     Ok(device.key)
 }
 
+/// What a node that was set up as `before` shows of these settings when it has taken them, `None` of what is none. Left out is what it
+/// shows to nobody, and what it knows and this program does not.
+fn expected(
+    before: &BTreeMap<String, String>,
+    settings: &[(&str, &str)],
+) -> anyhow::Result<BTreeMap<String, Option<String>>> {
+    let mut made =
+        Installation::new("node".parse()?, NodeKey([0; KEY_LEN]), "").context("an empty installation")?;
+    // A curve is for a probe that is there.
+    let is_curve = |word: &str| word.starts_with("curve.");
+    let (curves, others): (Vec<_>, Vec<_>) = before.iter().partition(|(word, _)| is_curve(word));
+    for (word, value) in others.into_iter().chain(curves) {
+        words::set(&mut made, word, value).ok();
+    }
+    let known: Vec<&str> = settings
+        .iter()
+        .filter(|(word, value)| words::set(&mut made, word, value).is_ok())
+        .map(|(word, _)| *word)
+        .collect();
+    let mut shown = BTreeMap::new();
+    words::show(&made, |word, value| {
+        shown.insert(word.to_owned(), value.to_owned());
+        anyhow::Ok(())
+    })?;
+    let told = known.into_iter().filter(|word| *word != "wifi_password");
+    Ok(told.map(|word| (word.to_owned(), shown.get(word).cloned())).collect())
+}
+
 /// Holds what the node says that it is against what it was told.
-fn check(shown: &BTreeMap<String, String>, args: &Args) -> anyhow::Result<()> {
-    let mut want = BTreeMap::new();
+fn check(
+    before: &BTreeMap<String, String>,
+    shown: &BTreeMap<String, String>,
+    args: &Args,
+) -> anyhow::Result<()> {
+    let mut settings: Vec<(&str, &str)> = Vec::new();
+    settings.extend(args.broker.as_deref().map(|broker| ("broker", broker)));
+    settings.extend(args.wifi.as_deref().map(|ssid| ("wifi_ssid", ssid)));
+    settings.extend(args.settings.iter().filter_map(|setting| setting.split_once('=')));
+    let mut want = expected(before, &settings)?;
     let credentials = match (&args.code, &args.node) {
         (Some(code), _) => Some(from_code(code)?),
         (None, Some(node)) => Some((node.clone(), registered(&args.data.data, node)?)),
         (None, None) => None,
     };
     if let Some((id, key)) = credentials {
-        want.insert("node", id.to_string());
-        want.insert("key_digest", digest(&key).to_string());
+        want.insert("node".to_owned(), Some(id.to_string()));
+        want.insert("key_digest".to_owned(), Some(digest(&key).to_string()));
     }
-    want.extend(args.broker.clone().map(|broker| ("broker", broker)));
-    want.extend(args.wifi.clone().map(|ssid| ("wifi_ssid", ssid)));
-    for (word, value) in want {
-        let got = shown.get(word).map_or("nothing", String::as_str);
-        anyhow::ensure!(got == value, "the node has not kept what it was told: {word} is {got}, not {value}");
-    }
+    compare(&want, shown)?;
     let name = shown.get("node").map_or("the node", String::as_str);
     let broker = shown.get("broker").map_or("nowhere", String::as_str);
     match shown.get("runs").map(String::as_str) {
@@ -197,6 +229,16 @@ fn check(shown: &BTreeMap<String, String>, args: &Args) -> anyhow::Result<()> {
             why.trim_start_matches("no: ")
         ),
     }
+}
+
+/// Names the first setting that is not as it was told.
+fn compare(want: &BTreeMap<String, Option<String>>, shown: &BTreeMap<String, String>) -> anyhow::Result<()> {
+    for (word, value) in want {
+        let (got, value) =
+            [shown.get(word), value.as_ref()].map(|text| text.map_or("nothing", String::as_str)).into();
+        anyhow::ensure!(got == value, "the node has not kept what it was told: {word} is {got}, not {value}");
+    }
+    Ok(())
 }
 
 /// The console's line for a scan with these settings.
@@ -419,5 +461,65 @@ impl Port {
         }
         let lines: Vec<&str> = self.log.iter().map(String::as_str).collect();
         format!("\nlast heard:\n  {}", lines.join("\n  "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+        pairs.iter().map(|(word, value)| ((*word).to_owned(), (*value).to_owned())).collect()
+    }
+
+    const BEFORE: [(&str, &str); 4] = [
+        ("probe.3", "soil_moisture,analog:1:300:8,600,60"),
+        ("health_s", "3600"),
+        ("meter", "9,10000"),
+        ("newer", "1"),
+    ];
+
+    /// What the node says that differs from what it was told, after a node of [`BEFORE`] was told this.
+    fn check(told: &[(&str, &str)], says: &[(&str, &str)], wrong: Option<&str>) {
+        let want = expected(&shown(&BEFORE), told).unwrap();
+        let compared = compare(&want, &shown(says)).map_err(|error| error.to_string());
+        let wrong = wrong.map(|wrong| format!("the node has not kept what it was told: {wrong}"));
+        assert_eq!(compared.err(), wrong, "{told:?}");
+    }
+
+    #[test]
+    fn every_setting_that_was_told_is_compared() {
+        check(&[("health_s", "60")], &[("health_s", "60"), ("meter", "9,10000")], None);
+        check(&[("health_s", "60")], &[("health_s", "600")], Some("health_s is 600, not 60"));
+        check(&[("valve.0", "relay,7200,600")], &[], Some("valve.0 is nothing, not relay,7200,600"));
+        // As it is shown, whichever way it was said.
+        let probe = ("probe.0", "soil_moisture,analog:0:300:8,600,60");
+        let kept = probe.1.replace("analog:0:300:8", "analog:0");
+        let analog = expected(&BTreeMap::new(), &[("probe.0", &kept)]).unwrap();
+        let told = analog["probe.0"].clone().unwrap();
+        check(&[("probe.0", &kept)], &[("probe.0", &told)], None);
+        check(
+            &[("probe.0", &kept)],
+            &[probe, ("probe.0", "rain,tips:0:200,60,60")],
+            Some(&format!("probe.0 is rain,tips:0:200,60,60, not {told}")),
+        );
+        // A curve is for a probe that the node had before.
+        let curve = ("curve.3", "2700:0,1200:100");
+        check(&[curve], &[("curve.3", "1200:100.00,2700:0.00")], None);
+        check(
+            &[curve],
+            &[("curve.3", "1200:90.00,2700:0.00")],
+            Some("curve.3 is 1200:90.00,2700:0.00, not 1200:100.00,2700:0.00"),
+        );
+        // Taken away, and said twice.
+        check(&[("meter", "none"), ("baud", "4800"), ("baud", "9600")], &[("baud", "9600")], None);
+        check(&[("meter", "none")], &[("meter", "9,10000")], Some("meter is 9,10000, not nothing"));
+        // Secrets are not shown; what this program does not know the node judges.
+        check(
+            &[("wifi_ssid", "HTX"), ("wifi_password", "mat khau 1"), ("newer", "2")],
+            &[("wifi_ssid", "HTX")],
+            None,
+        );
+        check(&[("wifi_ssid", "HTX")], &[("wifi_ssid", "HTx")], Some("wifi_ssid is HTx, not HTX"));
     }
 }
