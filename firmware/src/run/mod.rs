@@ -24,9 +24,9 @@ use crate::link::session::{Identity, ONLINE, RX_LEN, TX_LEN};
 use crate::link::window::{Due, Window};
 use crate::node::{Action, Boot, Node, Standing, closing_of};
 use crate::outbox::{Outbox, OutboxError};
-use crate::settings::{NodeConfig, Settings, SettingsError, Setup, Trial, ValveKind};
+use crate::settings::{NodeConfig, Settings, SettingsError, Setup, Trial};
 use crate::sleep::{Rest, begin_epoch};
-use closing::{close_left_over, every_valve, remembered, to_remember};
+use closing::{close_left_over, every_valve, is_at_rest, remembered, to_remember};
 use core::fmt;
 use core::future::{Future, poll_fn};
 use core::pin::{Pin, pin};
@@ -147,11 +147,7 @@ pub async fn run<B: Board, P: Probes, C: Connector, F: MultiwriteNorFlash>(
     let woken = board.take_woken();
     let mut stuck: heapless::Vec<Drive, VALVES_MAX> = heapless::Vec::new();
     for plan in &config.valves {
-        // A latching valve that was closed when the node fell asleep needs no pulse at every sample, unless the supply may have been
-        // too low for the last one.
-        let was_closed = woken.as_ref().is_some_and(|woken| !woken.low_power);
-        let at_rest = was_closed && plan.kind == ValveKind::Latching;
-        if !at_rest && board.drive_valve(closing_of(plan)).await.is_err() {
+        if !is_at_rest(plan, woken.as_ref()) && board.drive_valve(closing_of(plan)).await.is_err() {
             // One entry per valve: there is always room.
             let _full = stuck.push(closing_of(plan));
         }

@@ -6,7 +6,7 @@ use crate::board::{ConnectFault, DriveFault, Vitals};
 use crate::hand_clock::{block_on, now_ms};
 use crate::nor::{Nor, Power, now_or_never};
 use crate::probe::{ProbeFault, Sample};
-use crate::settings::{MeterPlan, ValvePlan};
+use crate::settings::{MeterPlan, ValveKind, ValvePlan};
 use giot_shared::ids::{NodeId, ValveId};
 use giot_shared::metric::Metric;
 use giot_shared::time::UnixMs;

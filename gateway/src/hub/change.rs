@@ -166,11 +166,14 @@ impl Change {
         let mut value = json!({
             "command": self.command.0, "words": self.words, "at": self.at.0, "state": state, "why": why,
         });
-        if let State::Waiting { text, .. } = &self.state {
-            value["text"] = json!(text.as_str());
-        }
-        if let State::Waiting { within_s, .. } | State::Accepted { within_s } = self.state {
-            value["within_s"] = json!(within_s);
+        let (text, within_s) = match &self.state {
+            State::Waiting { text, within_s } => (Some(text), Some(within_s)),
+            State::Accepted { within_s } => (None, Some(within_s)),
+            State::Confirmed | State::Refused(_) | State::GivenBack(_) => (None, None),
+        };
+        if let Some(object) = value.as_object_mut() {
+            object.extend(text.map(|text| ("text".to_owned(), json!(text.as_str()))));
+            object.extend(within_s.map(|within_s| ("within_s".to_owned(), json!(within_s))));
         }
         value.to_string()
     }

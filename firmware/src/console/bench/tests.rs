@@ -195,7 +195,7 @@ fn the_line_is_powered_for_the_whole_of_a_scan() {
 #[test]
 fn a_boot_for_a_person_ends_half_an_hour_after_his_last_word() {
     let check = |typed: &'static [u8], why: NoNode| {
-        let (seen, began_ms) = (Seen::default(), now_ms());
+        let (mut seen, began_ms) = (Seen::default(), now_ms());
         let bench = Bench {
             input: Typed(typed),
             output: seen.clone(),
@@ -207,7 +207,7 @@ fn a_boot_for_a_person_ends_half_an_hour_after_his_last_word() {
             log: |line| assert!(!line.as_str().is_some_and(str::is_empty)),
         };
         let patience = Timer::after_secs(24 * 3600);
-        match block_on(select(bench.set_up(Some(installed()), why, &mut seen.clone()), patience)) {
+        match block_on(select(bench.set_up(Some(installed()), why, &mut seen), patience)) {
             Either::First(for_setup) => {
                 assert!(!for_setup);
                 Some((now_ms() - began_ms) / 1000)

@@ -9,6 +9,7 @@
 use crate::board::{Board, Drive, Outputs};
 use crate::node::closing_of;
 use crate::settings::{Latching, Settings, SettingsError, ValveKind, ValvePlan};
+use crate::sleep::Woken;
 use embedded_storage_async::nor_flash::MultiwriteNorFlash;
 use giot_shared::ids::ValveId;
 use giot_shared::wire::VALVES_MAX;
@@ -25,6 +26,11 @@ fn left_over(
     let strangers = last.iter().copied().filter(|valve| !is_planned(*valve) && has_coils(*valve));
     let latching = |valve| ValvePlan { kind: ValveKind::Latching, ..ValvePlan::new(valve) };
     strangers.map(|valve| closing_of(&latching(valve))).collect()
+}
+
+/// Whether a valve needs no closing pulse at a boot that ends a sleep: a latching one that was closed before, by a supply that sufficed.
+pub(super) fn is_at_rest(plan: &ValvePlan, woken: Option<&Woken>) -> bool {
+    plan.kind == ValveKind::Latching && woken.is_some_and(|woken| !woken.low_power)
 }
 
 /// What the settings remember, where they could be opened.
