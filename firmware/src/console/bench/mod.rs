@@ -94,7 +94,11 @@ pub async fn attend<M: RawMutex, R: Read, W: fmt::Write, F: MultiwriteNorFlash>(
 ) -> ! {
     let mut console = console.beside(Ok(()));
     loop {
-        let ended = serve(&mut console, &mut input, &mut output, &mut place, &ending.desk).await;
+        let served = serve(&mut console, &mut input, &mut output, &mut place, &ending.desk);
+        let ended = match select(served, ending.desk.watch()).await {
+            Either::First(ended) => ended,
+            Either::Second(never) => never,
+        };
         let for_setup = match ended {
             Ended::Scan(_) => {
                 refuse(&"the node is running and uses the line: `setup` first", &mut output);
@@ -152,7 +156,6 @@ impl<
         let held = apart(pin!(held(settings, readings, events))).await;
         let desk = Desk::new();
         desk.note_waiting(held.n_waiting);
-        desk.hear();
         log(format_args!("{why}"));
         let attended = async {
             let Some(console) = Console::new(installed) else { return false };
@@ -174,7 +177,6 @@ impl<
                     (Ended::Scan(wanted), Some(line)) => {
                         let warm_ms = console.draft().config.probe_warm_ms;
                         tell_scan(line, (&mut power, warm_ms), &wanted, &mut input, &mut output).await;
-                        desk.hear();
                     }
                     (Ended::Scan(_), None) => refuse(&"the RS485 line cannot be opened", &mut output),
                     (Ended::Reboot, _) => return false,
