@@ -95,7 +95,13 @@ fn inputs(seed: u32) -> bool {
         let attended = is_ready(pin!(attend(console, Typed(b"reboot\n"), output, place, &ending)));
         black_box((attended, is_ready(pin!(ending.wanted())), ending.is_for_setup()));
     }
-    let served = is_ready(pin!(serve(&mut console, &mut Typed(b"help\ncommit\n"), &mut output, &mut flash, &Desk::new())));
+    let served = is_ready(pin!(serve(
+        &mut console,
+        &mut Typed(b"help\ncommit\n"),
+        &mut output,
+        &mut flash,
+        &Desk::new()
+    )));
     let float = ProbePlan::new(ProbeId(1), Metric::TankFloat);
     let input = Input::Contact { channel: 0, is_inverted: false, hold_ms: 50 };
     let mut contacts = Contacts::new([(&float, input)], |_| black_box(false));
