@@ -394,6 +394,12 @@ impl NodeState {
             let later_ms = later.fold(0_u64, |sum, (_, last)| sum.saturating_add(last.0));
             let lasted = UptimeMs(last.0.saturating_add(later_ms));
             let error_ms = end_off_ms.max(HELLO_UNCERTAINTY_MS + 1).saturating_add(self.drift_of_ms(lasted));
+            // The one before may have run ahead into its room.
+            let ahead_ms = before.map_or(0, |(before, dating)| {
+                let heard_at = self.heard_at.get(before).copied().unwrap_or_default();
+                self.drift_ms(*before, *dating, heard_at)
+            });
+            let error_ms = error_ms.saturating_add(ahead_ms);
             let place = Place { floor, newest: self.newest, end, first, last, later_ms, error_ms };
             if let Some(whole) = Dating::whole(&place) {
                 return Some(whole);
