@@ -160,12 +160,9 @@ impl Schedule {
             let mut due = calendar.due(wall);
             let round = due.start.map(|start| {
                 let timeline = calendar.timeline(&start, wall);
-                due.control.busy_until = timeline.busy_until();
+                due.control.busy_until = timeline.until();
                 let after = Calendar { control: &due.control, ..calendar };
-                // The first that does not fall into this one.
-                let free_at =
-                    due.control.handled_until.unwrap_or(wall).max(due.control.busy_until.unwrap_or(wall));
-                let next = after.next_start(free_at);
+                let next = after.next_start(due.control.handled_until.unwrap_or(wall));
                 let terms = Terms {
                     start_at: start.at,
                     next: next.map(|start| start.at),
@@ -213,7 +210,7 @@ impl Schedule {
         {
             return Err(skip.reason.clone());
         }
-        standing.control.busy_until = timeline.busy_until();
+        standing.control.busy_until = timeline.until();
         standing.control.n_runs = standing.control.n_runs.saturating_add(1);
         let terms = Terms { start_at: wall, next: None, finish_at: None, catch_up_ms: 0, by_hand: true };
         let round = Some(Round::of(id, timeline, &terms));

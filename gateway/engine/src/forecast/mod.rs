@@ -317,22 +317,15 @@ impl<'a> Play<'a> {
 
     /// Hands the runs of all starts to their zones.
     fn take(&mut self, preview: &Preview) {
-        let mut later_of: BTreeMap<&ProgramId, BTreeSet<UnixMs>> = BTreeMap::new();
+        let mut next_of: BTreeMap<&ProgramId, UnixMs> = BTreeMap::new();
         let idx_of: BTreeMap<&ZoneId, usize> =
             self.ids.iter().enumerate().map(|(idx, id)| (*id, idx)).collect();
         for (start_idx, PlannedStart { program, start, outcome, .. }) in
             preview.starts.iter().enumerate().rev()
         {
-            let later = later_of.entry(program).or_default();
-            let next_after = |at: UnixMs| later.range(at..).next().copied();
-            let next = match outcome {
-                Outcome::Runs(timeline) => next_after(timeline.busy_until().unwrap_or(start.at)),
-                Outcome::Skipped(_) => None,
-            };
-            later.insert(start.at);
             let terms = Terms {
                 start_at: start.at,
-                next,
+                next: next_of.insert(program, start.at),
                 finish_at: start.finish_at,
                 catch_up_ms: self.rules.programs.get(program).map_or(0, Program::catch_up_ms),
                 by_hand: false,

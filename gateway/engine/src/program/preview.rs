@@ -204,7 +204,7 @@ impl Calendar<'_> {
 impl Control {
     /// Remembers until when a timeline goes on, as the engine does with the one that it follows.
     fn follow(&mut self, timeline: Timeline) -> Outcome {
-        self.busy_until = timeline.busy_until().or(self.busy_until);
+        self.busy_until = timeline.until().or(self.busy_until);
         Outcome::Runs(timeline)
     }
 }

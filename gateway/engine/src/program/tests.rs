@@ -375,7 +375,7 @@ proptest! {
             let runs = due.start.map(|start| (start, calendar.timeline(&start, now)));
             control = due.control;
             if let Some((start, runs)) = runs {
-                control.busy_until = runs.busy_until().or(control.busy_until);
+                control.busy_until = runs.until().or(control.busy_until);
                 outcomes.push((start, Outcome::Runs(runs)));
             }
             lived.extend(outcomes.into_iter().map(|(start, outcome)| PlannedStart { program: id.clone(), start, outcome, short_ms: BTreeMap::new() }));

@@ -155,7 +155,7 @@ impl<'a> Calendar<'a> {
     }
 
     /// What pipes and pumps make of some runs when nothing else runs; what they put off is fitted into the hours anew.
-    pub(super) fn lead(self, runs: &Timeline, bars: Option<Bars<'_>>) -> Led {
+    fn lead(self, runs: &Timeline, bars: Option<Bars<'_>>) -> Led {
         let zones: Vec<_> = self.site.zones.iter().collect();
         let flow = |run: &PlannedRun| {
             let zone_idx = zones.binary_search_by_key(&&run.zone, |(id, _)| id).ok()?;

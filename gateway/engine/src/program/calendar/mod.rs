@@ -161,7 +161,6 @@ impl<'a> Calendar<'a> {
         let (bars, lacks) = (Some(self.bars(start, begin)), Some(&self.farm.lacks));
         let conditions = self.conditions(start.day, self.control.n_runs, bars, lacks);
         let mut runs = timeline(&self.program.sequence, &conditions, begin);
-        runs.led_until = self.lead(&runs, bars).until;
         runs.runs.iter_mut().for_each(|run| run.note_finish(start.finish_at));
         runs
     }
@@ -170,9 +169,7 @@ impl<'a> Calendar<'a> {
     #[must_use]
     pub fn timeline_by_hand(self, start: &Start, begin: UnixMs) -> Timeline {
         let conditions = self.conditions(start.day, self.control.n_runs, None, Some(&self.farm.lacks));
-        let mut runs = timeline(&self.program.sequence, &conditions, begin);
-        runs.led_until = self.lead(&runs, None).until;
-        runs
+        timeline(&self.program.sequence, &conditions, begin)
     }
 
     /// What may be in the way of the runs of a start.

@@ -84,8 +84,6 @@ pub struct Timeline {
     pub runs: Vec<PlannedRun>,
     /// What is left out; the same once only.
     pub skips: Vec<SkippedRun>,
-    /// When the last run ends as pipes and pumps let it; nobody has asked: `None`.
-    pub(super) led_until: Option<UnixMs>,
     /// When each portion could begin if no hours were closed, in the order in which they were placed or left out.
     pub(super) turns: Vec<Ready>,
 }
@@ -241,11 +239,6 @@ impl Timeline {
     #[must_use]
     pub fn until(&self) -> Option<UnixMs> {
         self.runs.iter().map(|run| run.until).max()
-    }
-
-    /// Until when its program is busy: its last run's end, also where pipes and pumps put that off. `None` without runs.
-    pub(crate) fn busy_until(&self) -> Option<UnixMs> {
-        self.until().max(self.led_until)
     }
 
     /// All runs together, ms.
@@ -449,7 +442,8 @@ impl<'a> Planner<'a> {
             fitted.run_ms = room_ms;
             fitted.note = run_cut(run_ms, room_ms);
         }
-        if fitted.run_ms < run_ms.min(least_ms) {
+        // Whole seconds are given.
+        if fitted.run_ms.div_ceil(1000) < run_ms.min(least_ms).div_ceil(1000) {
             let (wanted_s, least_s) = (fitted.run_ms / 1000, least_ms / 1000);
             return Err(Reason::BelowThreshold { wanted_s, least_s });
         }
