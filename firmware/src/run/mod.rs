@@ -22,11 +22,11 @@ use crate::link::LinkMs;
 use crate::link::backoff::Backoff;
 use crate::link::session::{Identity, ONLINE, RX_LEN, TX_LEN};
 use crate::link::window::{Due, Window};
-use crate::node::{Action, Boot, Node, Standing, closing_of};
+use crate::node::{Action, Boot, Node, Standing};
 use crate::outbox::{Outbox, OutboxError};
 use crate::settings::{NodeConfig, Settings, SettingsError, Setup, Trial};
 use crate::sleep::{Rest, begin_epoch};
-use closing::{close_left_over, every_valve, is_at_rest, remembered, to_remember};
+use closing::{close_left_over, closings, every_valve, remembered, to_remember};
 use core::fmt;
 use core::future::{Future, poll_fn};
 use core::pin::{Pin, pin};
@@ -145,15 +145,15 @@ pub async fn run<B: Board, P: Probes, C: Connector, F: MultiwriteNorFlash>(
     memory: &mut Memory,
 ) -> Result<End, RunError> {
     let woken = board.take_woken();
-    let mut stuck: heapless::Vec<Drive, VALVES_MAX> = heapless::Vec::new();
-    for plan in &config.valves {
-        if !is_at_rest(plan, woken.as_ref()) && board.drive_valve(closing_of(plan)).await.is_err() {
-            // One entry per valve: there is always room.
-            let _full = stuck.push(closing_of(plan));
-        }
-    }
     let mut settings = Settings::open(flash.settings);
     let last = remembered(&mut settings).await;
+    let mut stuck: heapless::Vec<Drive, VALVES_MAX> = heapless::Vec::new();
+    for drive in closings(&config.valves, woken.as_ref(), last.as_ref()) {
+        if board.drive_valve(drive).await.is_err() {
+            // One entry per valve: there is always room.
+            let _full = stuck.push(drive);
+        }
+    }
     let left = last.clone().map_or_else(|_| every_valve(), Option::unwrap_or_default);
     let unclosed = close_left_over(board, &config.valves, &left).await;
     // Whatever fails from here on, the valves are closed. A map that cannot be read is begun anew below.

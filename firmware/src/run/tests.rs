@@ -458,12 +458,17 @@ fn a_latching_valve_that_is_planned_no_more_is_closed_by_what_is_remembered() {
     assert_eq!(board.closings, [(0, 1), (0, 1)], "the relay, off");
 }
 
-/// A pulse that found too little energy left it open until the next reset.
+/// A pulse that found too little energy left it open until the next reset, and so was one that was set up while the node slept.
 #[test]
-fn a_latching_valve_that_may_have_had_too_little_is_closed_again_when_the_node_wakes() {
+fn a_latching_valve_that_may_be_open_is_closed_when_the_node_wakes() {
     let latching = ValvePlan { kind: ValveKind::Latching, ..ValvePlan::new(VALVE) };
-    for (low_power, at_wake) in [(false, &[][..]), (true, &[(0, 2)])] {
+    let relay = ValvePlan::new(VALVE);
+    let other = ValvePlan { kind: ValveKind::Latching, ..ValvePlan::new(ValveId(1)) };
+    let check = |before: Option<&[ValvePlan]>, low_power: bool, plans: &[ValvePlan], at_wake: &[(u8, u8)]| {
         let chip = Chip::new();
+        if let Some(before) = before {
+            assert_eq!(chip.run(&mut Bench::new(&chip.power, 0), before), Ok(End::Stopped));
+        }
         let carry = crate::sleep::Carry {
             last: Position::default(),
             met: true,
@@ -478,10 +483,21 @@ fn a_latching_valve_that_may_have_had_too_little_is_closed_again_when_the_node_w
         };
         // What it is driven besides is the closing of a node that is told to end; what is remembered closes nothing more.
         let mut board = Bench { woken: Some(carry.wake(1000)), ..Bench::new(&chip.power, 0) };
-        assert_eq!(chip.run(&mut board, &[latching]), Ok(End::Stopped));
-        assert_eq!(board.closings, [at_wake, &[(0, 2)]].concat(), "{low_power}");
+        assert_eq!(chip.run(&mut board, plans), Ok(End::Stopped));
+        let at_end = plans.iter().map(crate::node::closing_of).map(|drive| (drive.valve.0, drive.times));
+        let wanted: Vec<(u8, u8)> = at_wake.iter().copied().chain(at_end).collect();
+        assert_eq!(board.closings, wanted, "{before:?}, then {plans:?}");
         assert_eq!(board.n_opened, 0);
-    }
+    };
+    check(Some(&[latching]), false, &[latching], &[]);
+    check(Some(&[latching]), true, &[latching], &[(0, 2)]);
+    // The plan came at the console, without a boot of its own.
+    check(Some(&[]), false, &[latching], &[(0, 2)]);
+    check(Some(&[relay]), false, &[latching], &[(0, 2)]);
+    check(Some(&[latching]), false, &[latching, other], &[(0, 2), (1, 2)]);
+    check(None, false, &[latching], &[(0, 2)]);
+    // A relay falls with the reset, and is told so at every boot.
+    check(Some(&[relay]), false, &[relay], &[(0, 1)]);
 }
 
 #[test]

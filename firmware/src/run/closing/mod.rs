@@ -28,9 +28,17 @@ fn left_over(
     strangers.map(|valve| closing_of(&latching(valve))).collect()
 }
 
-/// Whether a valve needs no closing pulse at a boot that ends a sleep: a latching one that was closed before, by a supply that sufficed.
-pub(super) fn is_at_rest(plan: &ValvePlan, woken: Option<&Woken>) -> bool {
-    plan.kind == ValveKind::Latching && woken.is_some_and(|woken| !woken.low_power)
+/// The movements that close the valves of a plan at a boot: all, but after a sleep no latching ones that were closed before, by a supply
+/// that sufficed, in a boot that had this plan. One that came into the plan since, at the console, stays as it was until a pulse moves it.
+pub(super) fn closings(
+    plans: &[ValvePlan],
+    woken: Option<&Woken>,
+    last: Result<&Option<Latching>, &SettingsError>,
+) -> impl Iterator<Item = Drive> {
+    let is_plan_of_before = last.is_ok_and(|last| last.as_ref() == Some(&to_remember(plans, &[])));
+    let are_at_rest = is_plan_of_before && woken.is_some_and(|woken| !woken.low_power);
+    let moved = plans.iter().filter(move |plan| plan.kind != ValveKind::Latching || !are_at_rest);
+    moved.map(closing_of)
 }
 
 /// What the settings remember, where they could be opened.
