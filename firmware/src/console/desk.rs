@@ -10,10 +10,13 @@ const ATTENDED_S: u32 = 60;
 const DESERTED_S: u32 = 1800;
 /// How often it is looked whether something came, s: by so much a silence is longer than it has to be.
 const LOOK_S: u32 = 10;
+/// More records than any flash holds: nobody has looked yet how many wait.
+const UNKNOWN: u32 = u32::MAX;
 
 /// Read and written by the console's task and the node's, or by one of them in a boot without a node.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Desk {
+    /// [`UNKNOWN`] at first.
     n_waiting: AtomicU32,
     /// How often something came.
     n_heard: AtomicU32,
@@ -21,10 +24,14 @@ pub struct Desk {
 }
 
 impl Desk {
-    /// Nothing waits, and nobody is there.
+    /// Nobody knows what waits, and nobody is there.
     #[must_use]
     pub const fn new() -> Self {
-        Self { n_waiting: AtomicU32::new(0), n_heard: AtomicU32::new(0), is_attended: AtomicBool::new(false) }
+        Self {
+            n_waiting: AtomicU32::new(UNKNOWN),
+            n_heard: AtomicU32::new(0),
+            is_attended: AtomicBool::new(false),
+        }
     }
 
     /// The node has so many records that wait.
@@ -36,8 +43,9 @@ impl Desk {
         self.n_waiting.store(n_waiting, Ordering::Relaxed);
     }
 
-    pub(super) fn n_waiting(&self) -> u32 {
-        self.n_waiting.load(Ordering::Relaxed)
+    /// `None` until the node has looked.
+    pub(super) fn n_waiting(&self) -> Option<u32> {
+        Some(self.n_waiting.load(Ordering::Relaxed)).filter(|n_waiting| *n_waiting != UNKNOWN)
     }
 
     /// Something came. Only the console's task says so.
@@ -77,5 +85,11 @@ impl Desk {
 
     fn n_heard(&self) -> u32 {
         self.n_heard.load(Ordering::Relaxed)
+    }
+}
+
+impl Default for Desk {
+    fn default() -> Self {
+        Self::new()
     }
 }

@@ -67,21 +67,7 @@ pub async fn serve<R: Read, W: fmt::Write, F: MultiwriteNorFlash>(
                 Outcome::Reboot => Some(Ended::Reboot),
                 Outcome::Setup => Some(Ended::Setup),
                 Outcome::Commit { gives_up } => {
-                    let n_waiting = desk.n_waiting();
-                    let lost = console.stranger().filter(|_| n_waiting > 0);
-                    let _heard = if let Some(owner) = lost.filter(|_| !gives_up) {
-                        say(format_args!(
-                            "=error {n_waiting} records of {owner} wait for its gateway: let it have them before, or lose them by `commit give-up`"
-                        ))
-                    } else {
-                        let stored = console.draft().store(&mut *flash).await;
-                        if let Some(owner) = lost.filter(|_| stored.is_ok()) {
-                            let _heard = say(format_args!(
-                                "= {n_waiting} records of {owner} are given up, and what it makes until it starts again"
-                            ));
-                        }
-                        console.committed(stored, &mut say)
-                    };
+                    let _heard = commit(console, gives_up, &mut *flash, desk, &mut say).await;
                     None
                 }
                 Outcome::FactoryReset => match Installation::forget(&mut *flash).await {
@@ -101,6 +87,37 @@ pub async fn serve<R: Read, W: fmt::Write, F: MultiwriteNorFlash>(
             }
         }
     }
+}
+
+/// Writes the draft, but not where records would be lost by it that nobody gives up.
+async fn commit<F: MultiwriteNorFlash>(
+    console: &Console,
+    gives_up: bool,
+    flash: F,
+    desk: &Desk,
+    say: &mut impl FnMut(fmt::Arguments<'_>) -> fmt::Result,
+) -> fmt::Result {
+    let lost = match (console.stranger(), desk.n_waiting()) {
+        (None, _) => None,
+        (Some(owner), Some(n_waiting)) => Some((owner, n_waiting)),
+        (Some(owner), None) => {
+            return say(format_args!(
+                "=error nobody knows yet how many records of {owner} wait for its gateway: again in some seconds"
+            ));
+        }
+    };
+    if let Some((owner, n_waiting @ 1..)) = lost.filter(|_| !gives_up) {
+        return say(format_args!(
+            "=error {n_waiting} records of {owner} wait for its gateway: let it have them before, or lose them by `commit give-up`"
+        ));
+    }
+    let stored = console.draft().store(flash).await;
+    if let Some((owner, n_waiting)) = lost.filter(|_| gives_up && stored.is_ok()) {
+        say(format_args!(
+            "= {n_waiting} records of {owner} are given up, and what it makes until it starts again"
+        ))?;
+    }
+    console.committed(stored, say)
 }
 
 /// Asks the RS485 line who is there, tells every answer, and ends the reply to `scan`. Whoever types Ctrl-C or a line ends it before. The
