@@ -14,7 +14,7 @@
 //! | `scan [BAUD] [PARITY] [FIRST-LAST]` | asks the RS485 line who is there, at every usual speed or at one, without parity or with `even` or
 //! `odd`, at the usual addresses 1-10 or others up to 247; only while no node runs; Ctrl-C or a line ends it, and such a line is no command |
 //! | `commit` | writes the draft; the node runs by it after a reboot; refused while settings from over the air are on trial, and with
-//! another id while records wait that were made under the earlier one |
+//! another id while records wait that were made under the earlier one; those made since keep its node from running ([`NoNode::Held`]) |
 //! | `commit give-up` | the same, and gives up those records; the answer says how many |
 //! | `reboot` | starts again |
 //! | `setup` | starts again without the node, for `scan`; half an hour after the last word it starts with the node |
@@ -298,7 +298,7 @@ impl Console {
         if self.has_key {
             say(format_args!("=show key_digest {}", digest(&self.draft.config.key)))?;
         }
-        match self.runs {
+        match &self.runs {
             Some(Ok(())) => say(format_args!("=show runs yes")),
             Some(Err(why)) => say(format_args!("=show runs no: {why}")),
             None => Ok(()),

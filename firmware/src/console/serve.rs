@@ -67,7 +67,7 @@ pub async fn serve<R: Read, W: fmt::Write, F: MultiwriteNorFlash>(
                 Outcome::Reboot => Some(Ended::Reboot),
                 Outcome::Setup => Some(Ended::Setup),
                 Outcome::Commit { gives_up } => {
-                    let _heard = commit(console, gives_up, &mut *flash, desk, &mut say).await;
+                    let _heard = commit(console, gives_up, flash, desk, &mut say).await;
                     None
                 }
                 Outcome::FactoryReset => match Installation::forget(&mut *flash).await {
@@ -93,7 +93,7 @@ pub async fn serve<R: Read, W: fmt::Write, F: MultiwriteNorFlash>(
 async fn commit<F: MultiwriteNorFlash>(
     console: &Console,
     gives_up: bool,
-    flash: F,
+    flash: &mut F,
     desk: &Desk,
     say: &mut impl FnMut(fmt::Arguments<'_>) -> fmt::Result,
 ) -> fmt::Result {
@@ -111,11 +111,15 @@ async fn commit<F: MultiwriteNorFlash>(
             "=error {n_waiting} records of {owner} wait for its gateway: let it have them before, or lose them by `commit give-up`"
         ));
     }
-    let stored = console.draft().store(flash).await;
+    let mut stored = console.draft().store(&mut *flash).await;
     if let Some((owner, n_waiting)) = lost.filter(|_| gives_up && stored.is_ok()) {
-        say(format_args!(
-            "= {n_waiting} records of {owner} are given up, and what it makes until it starts again"
-        ))?;
+        // A power cut before this has the next boot ask again.
+        stored = Installation::give_up(flash, owner).await;
+        if stored.is_ok() {
+            say(format_args!(
+                "= {n_waiting} records of {owner} are given up, and what it makes until it starts again"
+            ))?;
+        }
     }
     console.committed(stored, say)
 }

@@ -1,10 +1,11 @@
 //! Records belong to the id under which they were made: a node that was given another one sends none of them.
 //!
 //! Whoever gives a node another id at its console is told how many records wait, and has to say that they are given up
-//! ([`crate::console`]). A boot that finds them all the same begins with an empty outbox, and counts them among what was lost. The id is
-//! written last, so that a power cut in between has the next boot do it again; the epoch rises first, and is not used by two ids.
+//! ([`crate::console`]). A boot under another id that finds records which nobody gave up, as those that were made since, is one without a
+//! node ([`crate::settings::NoNode::Held`]). Where they were given up, it begins with an empty outbox, and counts them among what was
+//! lost. The id is written last, so that a power cut in between has the next boot do it again; the epoch rises first, and is not used by two ids.
 
-use super::{RunError, begin_epoch};
+use super::{Partitions, RunError, begin_epoch};
 use crate::outbox::Outbox;
 use crate::settings::Settings;
 use crate::sleep::Woken;
@@ -20,11 +21,14 @@ pub struct Held {
     pub n_waiting: u32,
 }
 
-/// Looks whose records wait in a boot without a node. Partitions that carry no node hold none.
-pub async fn held<F: MultiwriteNorFlash>(settings: F, readings: F, events: F) -> Held {
-    let Ok(mut settings) = Settings::open(settings) else { return Held::default() };
+/// Looks whose records wait; it does not count those of `unless`. Partitions that carry no node hold none.
+pub async fn held<F: MultiwriteNorFlash>(flash: Partitions<F>, unless: Option<&NodeId>) -> Held {
+    let Ok(mut settings) = Settings::open(flash.settings) else { return Held::default() };
     let owner = settings.owner().await;
-    let outbox = Outbox::open(readings, events, settings.lost_tails().await).await;
+    if unless.is_some_and(|id| owner.as_ref().is_none_or(|owner| owner == id)) {
+        return Held { owner, n_waiting: 0 };
+    }
+    let outbox = Outbox::open(flash.readings, flash.events, settings.lost_tails().await).await;
     Held { owner, n_waiting: outbox.map_or(0, |outbox| outbox.level().waiting) }
 }
 

@@ -264,13 +264,16 @@ impl Chip {
         probes: &mut Slow,
         config: NodeConfig,
     ) -> Result<End, RunError> {
-        let flash = Partitions {
+        block_on(run(config, board, probes, network, self.flash(), &mut Memory::new()))
+    }
+
+    fn flash(&self) -> Partitions<Nor> {
+        Partitions {
             settings: self.settings.clone(),
             readings: self.readings.clone(),
             events: self.events.clone(),
             installation: None,
-        };
-        block_on(run(config, board, probes, network, flash, &mut Memory::new()))
+        }
     }
 
     /// A boot in which somebody presses the button so many times, and whose power fails at a word. Gives how often a run was asked
@@ -395,8 +398,7 @@ fn records_of_another_id_are_given_up_wherever_the_power_fails() {
             (settings.owner().await, settings.epoch().await)
         });
         assert_eq!(owner, Some("n01".parse().expect("an id")));
-        let n_waiting =
-            now_or_never(held(chip.settings.clone(), chip.readings.clone(), chip.events.clone())).n_waiting;
+        let n_waiting = now_or_never(held(chip.flash(), None)).n_waiting;
         assert!(n_waiting > 5, "{n_waiting}");
         chip.power.cut_at(step);
         let mut board = Bench::new(&chip.power, 0);

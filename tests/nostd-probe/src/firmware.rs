@@ -67,12 +67,14 @@ fn drivers(seed: u32) -> u32 {
 /// The console, settings on trial, switches, pulses and a battery.
 fn inputs(seed: u32) -> bool {
     let flash = || Blank(seed.to_le_bytes()[0]);
+    let partitions =
+        || Partitions { settings: flash(), readings: flash(), events: flash(), installation: None };
     let (mut setup, mut output) = (Setup::new(flash()), heapless::String::<64>::new());
     let bench = Bench {
         input: Typed(b"scan\nreboot\n"),
         output: heapless::String::<64>::new(),
         place: flash(),
-        flash: Partitions { settings: flash(), readings: flash(), events: flash(), installation: None },
+        flash: partitions(),
         line: Some(Line::new(Silence)),
         power: |on| {
             black_box(on);
@@ -85,7 +87,7 @@ fn inputs(seed: u32) -> bool {
         },
     };
     let set_up = is_ready(pin!(bench.set_up(None, NoNode::Asked, &mut Nothing(seed))));
-    let booted = is_ready(pin!(setup.start(false, |_| Ok(())))) | set_up
+    let booted = is_ready(pin!(setup.start(false, partitions(), |_| Ok(())))) | set_up
         && is_ready(pin!(setup.settle(SettingsOutcome::Confirmed)));
     let Some(mut console) = Console::new(None) else { return false };
     let mut flash = flash();

@@ -41,7 +41,8 @@ pub(crate) async fn begin(
     for_setup: bool,
 ) -> (Installation, SocketAddrV4, Line<Serial>, Bench) {
     let mut setup = Setup::new(bench.place.clone());
-    let start = apart(pin!(setup.start(for_setup, |made| bench.fit(made)))).await;
+    let flash = bench.flash.clone();
+    let start = apart(pin!(setup.start(for_setup, flash, |made| bench.fit(made)))).await;
     match start {
         Start::Node(installation, (broker, line)) => (installation, broker, line, bench),
         Start::Person(installed, why) => apart(pin!(bench.set_up(installed, why))).await,

@@ -339,7 +339,7 @@ pub async fn run_installed_node(
     };
     let boot = || async {
         let installation = loop {
-            match Setup::new(flash.installation()).start(false, fit).await {
+            match Setup::new(flash.installation()).start(false, flash.partitions(), fit).await {
                 Start::Node(installation, ()) => break installation,
                 Start::Person(_, why) => return Err(NodeError::NoNode(why)),
                 Start::Again(_) => {}

@@ -40,7 +40,7 @@ use std::fmt;
 use std::hash::{BuildHasher, Hasher, RandomState};
 
 /// Why a simulated node ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NodeError {
     /// Flash or configuration do not carry a node.
     Run(RunError),

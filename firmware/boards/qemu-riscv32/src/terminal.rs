@@ -30,7 +30,8 @@ pub(crate) async fn attend(console: library::Console) -> ! {
 /// Begins a boot: gives what the node runs by. Does not return from one without a node.
 pub(crate) async fn begin(mut bench: Bench, for_setup: bool) -> (Installation, SocketAddrV4, Bench) {
     let mut setup = Setup::new(Partition::new(Partition::INSTALLATION));
-    let start = apart(pin!(setup.start(for_setup, |made| bench.fit(made)))).await;
+    let flash = Partition::all();
+    let start = apart(pin!(setup.start(for_setup, flash, |made| bench.fit(made)))).await;
     match start {
         Start::Node(installation, broker) => (installation, broker, bench),
         Start::Person(installed, why) => apart(pin!(bench.set_up(installed, why))).await,

@@ -151,24 +151,20 @@ impl<
         outputs: &mut impl Outputs,
     ) -> bool {
         let Self { mut input, mut output, mut place, flash, mut line, mut power, feed, log } = self;
-        let Partitions { settings, readings, events, .. } = flash;
-        close(installed.as_ref(), outputs, Some(settings.clone()), log).await;
-        let held = apart(pin!(held(settings, readings, events))).await;
+        close(installed.as_ref(), outputs, Some(flash.settings.clone()), log).await;
+        let held = apart(pin!(held(flash, None))).await;
         let desk = Desk::new();
         desk.note_waiting(held.n_waiting);
         log(format_args!("{why}"));
         let attended = async {
             let Some(console) = Console::new(installed) else { return false };
+            let is_asked = why == NoNode::Asked;
             let mut console = console.beside(Err(why)).owned_by(held.owner);
             loop {
                 let served = serve(&mut console, &mut input, &mut output, &mut place, &desk);
                 // Only a node that can run is started by nobody's word.
-                let nobody = async {
-                    match why {
-                        NoNode::Asked => desk.deserted().await,
-                        NoNode::Install(_) | NoNode::Unfit(_) => core::future::pending().await,
-                    }
-                };
+                let nobody =
+                    async { if is_asked { desk.deserted().await } else { core::future::pending().await } };
                 let Either::First(served) = select(served, nobody).await else {
                     log(format_args!("nobody is at the console"));
                     return false;

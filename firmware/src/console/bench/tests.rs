@@ -6,7 +6,7 @@ use crate::hand_clock::{block_on, now_ms};
 use crate::nor::{Nor, Power};
 use crate::outbox::Outbox;
 use crate::probe::modbus::{BAUDS, Parity};
-use crate::settings::{InstallError, Settings, words};
+use crate::settings::{InstallError, NodeConfig, Settings, Setup, Start, words};
 use core::convert::Infallible;
 use embassy_sync::blocking_mutex::raw::NoopRawMutex;
 use embedded_io_async::ErrorType;
@@ -296,10 +296,8 @@ fn a_running_node_is_ended_only_by_what_ends_it() {
     check(b"factory-reset yes\n", Some(false), &["=ok"]);
 }
 
-/// Settings were erased before the gateway had everything, and the next node sent it as its own.
-#[test]
-fn a_board_that_was_erased_knows_whose_records_wait() {
-    let flash = flash();
+/// One record of n01 waits.
+fn keep_a_record(flash: &Partitions<Nor>) {
     block_on(async {
         let mut settings = Settings::open(flash.settings.clone()).expect("a partition");
         settings.store_owner(&"n01".parse().expect("an id")).await.expect("stored");
@@ -310,6 +308,56 @@ fn a_board_that_was_erased_knows_whose_records_wait() {
         let body = Body::Health(Health { supply: None, waiting: 0, signal_dbm: None });
         outbox.push(&mut settings, UptimeMs(5), body).await.expect("kept");
     });
+}
+
+/// What n01 made between the word that made it n02 and the boot after it was thrown away.
+#[test]
+fn a_node_of_another_id_waits_until_its_records_are_told_or_given_up() {
+    let (flash, place) = (flash(), Nor::new(4, &Power::default()));
+    let start = || block_on(Setup::new(place.clone()).start(false, flash.clone(), |_| Ok(())));
+    let runs_as = |id: &str| matches!(start(), Start::Node(made, ()) if made.config.id.as_str() == id);
+    let store = |id: &str| {
+        let config = NodeConfig { id: id.parse().expect("an id"), ..installed().config };
+        block_on(Installation { config, ..installed() }.store(place.clone())).expect("stored");
+    };
+    let type_in = |typed: &'static [u8]| {
+        let Start::Person(made, why) = start() else { panic!("it runs") };
+        let (seen, closing) = (Seen::default(), Seen::default());
+        let bench = Bench {
+            input: Typed(typed),
+            output: seen.clone(),
+            place: place.clone(),
+            flash: flash.clone(),
+            line: None::<Line<Lonely>>,
+            power: |_| {},
+            feed: || {},
+            log: |_| {},
+        };
+        block_on(bench.set_up(made, why, &mut closing.clone()));
+        assert_eq!(*closing.0.borrow(), ["valve 0 closes 2 times"]);
+        seen.0.borrow().concat()
+    };
+    store("n02");
+    assert!(runs_as("n02"), "nothing waits");
+    keep_a_record(&flash);
+    let said = type_in(b"show\ncommit\nreboot\n");
+    let why = "runs no: 1 records of n01 wait: be n01 again until its gateway has them, or `commit give-up`";
+    assert!(said.contains(why) && said.contains("=error 1 records of n01 wait for its gateway"), "{said}");
+    type_in(b"node n01\ncommit\nreboot\n");
+    assert!(runs_as("n01"));
+    store("n02");
+    type_in(b"commit give-up\nreboot\n");
+    assert!(runs_as("n02"), "they are given up");
+    // That word held for what was set up with it.
+    store("n02");
+    assert!(matches!(start(), Start::Person(Some(_), NoNode::Held(held)) if held.n_waiting == 1));
+}
+
+/// Settings were erased before the gateway had everything, and the next node sent it as its own.
+#[test]
+fn a_board_that_was_erased_knows_whose_records_wait() {
+    let flash = flash();
+    keep_a_record(&flash);
     let check = |typed: &'static [u8], wanted: &str| {
         let seen = Seen::default();
         let bench = Bench {

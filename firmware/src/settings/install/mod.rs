@@ -21,6 +21,7 @@
 //! | 14 | sleep between samples: listening ms u32, patience ms u32 | stays awake |
 //! | 15 | parity of the RS485 line: 1 even, 2 odd, u8 | none |
 //! | 16 | warm-up of the probes on the RS485 line, whose supply is switched, ms u16 | powered all the time |
+//! | 17 | id whose records were given up with all this, text | nobody's |
 //! | 32 + n | valve: number u8, kind u8 (1 relay, 2 latching), longest run s u32, run of the button s u32 | |
 //! | 64 + n | probe: number u8, metric u8, valve u8 (255: none), interval s u32, interval of a run s u32, input | |
 //!
@@ -78,6 +79,7 @@ const KEY_TRIAL: u8 = 13;
 const KEY_SLEEP: u8 = 14;
 const KEY_PARITY: u8 = 15;
 const KEY_PROBE_WARM: u8 = 16;
+const KEY_GIVEN_UP: u8 = 17;
 const KEY_VALVES: u8 = 32;
 const KEY_PROBES: u8 = 64;
 
@@ -260,6 +262,14 @@ impl Installation {
         let mut map = Map::open(flash)?;
         map.erase().await?;
         self.write(&mut map).await
+    }
+
+    /// Notes beside what is set up that the records of an earlier id are given up, until something else is set up.
+    ///
+    /// # Errors
+    /// [`InstallError::Flash`].
+    pub async fn give_up<F: MultiwriteNorFlash>(flash: F, owner: &NodeId) -> Result<(), InstallError> {
+        Map::open(flash)?.put(KEY_GIVEN_UP, owner.as_str().as_bytes()).await
     }
 
     /// Forgets everything that was set up: id, key, networks, probes and valves.

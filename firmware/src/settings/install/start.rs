@@ -5,8 +5,10 @@
 //! boot that follows runs by those before them. So a change over the air can cost a node no more than two boots.
 
 use super::{InstallError, Installation, Setup};
+use crate::run::{Held, Partitions, held};
 use core::fmt;
 use embedded_storage_async::nor_flash::MultiwriteNorFlash;
+use giot_shared::ids::NodeId;
 
 /// What a boot is for.
 #[derive(Clone, Debug)]
@@ -20,7 +22,7 @@ pub enum Start<T> {
 }
 
 /// Why no node runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NoNode {
     /// Somebody wanted it so.
     Asked,
@@ -28,6 +30,8 @@ pub enum NoNode {
     Install(InstallError),
     /// This board cannot run by what a person set up.
     Unfit(&'static str),
+    /// These records of another id wait, and nobody gave them up.
+    Held(Held),
 }
 
 impl fmt::Display for NoNode {
@@ -36,15 +40,24 @@ impl fmt::Display for NoNode {
             Self::Asked => f.write_str("no node: setup was asked for"),
             Self::Install(error) => error.fmt(f),
             Self::Unfit(why) => f.write_str(why),
+            Self::Held(Held { owner, n_waiting }) => {
+                let owner = owner.as_ref().map_or("another id", NodeId::as_str);
+                write!(
+                    f,
+                    "{n_waiting} records of {owner} wait: be {owner} again until its gateway has them, or `commit give-up`"
+                )
+            }
         }
     }
 }
 
 impl<F: MultiwriteNorFlash> Setup<F> {
-    /// Begins a boot. `fit` makes of the settings what the board needs to run by them, or says what it lacks, and moves nothing.
+    /// Begins a boot. `flash` has what waits for the gateway. `fit` makes of the settings what the board needs to run by them, or says
+    /// what it lacks, and moves nothing.
     pub async fn start<T>(
         &mut self,
         for_setup: bool,
+        flash: Partitions<F>,
         fit: impl FnOnce(&Installation) -> Result<T, &'static str>,
     ) -> Start<T> {
         let made = match self.boot().await {
@@ -54,10 +67,15 @@ impl<F: MultiwriteNorFlash> Setup<F> {
         if for_setup {
             return Start::Person(Some(made), NoNode::Asked);
         }
-        match fit(&made) {
-            Ok(parts) => Start::Node(made, parts),
-            Err(why) if self.give_back().await => Start::Again(why),
-            Err(why) => Start::Person(Some(made), NoNode::Unfit(why)),
+        let parts = match fit(&made) {
+            Ok(parts) => parts,
+            Err(why) if self.give_back().await => return Start::Again(why),
+            Err(why) => return Start::Person(Some(made), NoNode::Unfit(why)),
+        };
+        let held = held(flash, Some(&made.config.id)).await;
+        if held.n_waiting > 0 && self.given_up().await != held.owner {
+            return Start::Person(Some(made), NoNode::Held(held));
         }
+        Start::Node(made, parts)
     }
 }

@@ -18,10 +18,10 @@
 //! Each change of state is one write of one value, so that a power cut leaves the state before or after it. What a person
 //! set up changes only when the state is 3, and can be merged any number of times.
 
-use super::{Fields, InstallError, Installation, KEY_TRIAL, Map, Value};
+use super::{Fields, InstallError, Installation, KEY_GIVEN_UP, KEY_TRIAL, Map, Value};
 use crate::settings::words;
 use embedded_storage_async::nor_flash::MultiwriteNorFlash;
-use giot_shared::ids::CommandId;
+use giot_shared::ids::{CommandId, NODE_ID_LEN_MAX, NodeId};
 use giot_shared::wire::{Settings, SettingsEvent, SettingsOutcome, SettingsText};
 
 /// State, command and time.
@@ -162,6 +162,12 @@ impl<F: MultiwriteNorFlash> Setup<F> {
         }
         let _or_by_the_next_boot = self.over(&mut entry, SettingsOutcome::NotKept).await;
         true
+    }
+
+    /// The id whose records were given up with what was set up.
+    pub(super) async fn given_up(&mut self) -> Option<NodeId> {
+        let id = Map::open(&mut self.flash).ok()?.text::<NODE_ID_LEN_MAX>(KEY_GIVEN_UP).await.ok()??;
+        id.parse().ok()
     }
 
     /// The outcome has its record.
@@ -309,7 +315,14 @@ mod tests {
     }
 
     fn start(flash: &Nor, for_setup: bool) -> Start<usize> {
-        now_or_never(Setup::new(flash.clone()).start(for_setup, fit))
+        let blank = || Nor::new(2, &Power::default());
+        let held = crate::run::Partitions {
+            settings: blank(),
+            readings: blank(),
+            events: blank(),
+            installation: None,
+        };
+        now_or_never(Setup::new(flash.clone()).start(for_setup, held, fit))
     }
 
     #[test]
