@@ -254,13 +254,18 @@ impl Installation {
         Ok(Self { config, inputs, broker, network, baud, parity, wifi })
     }
 
-    /// Writes it to its partition in place of what is there. A power cut in between leaves a node that is not set up.
+    /// Writes it to its partition in place of what is there, but for what became of settings from over the air, which this node's gateway
+    /// is still to hear. A power cut in between leaves a node that is not set up.
     ///
     /// # Errors
     /// [`InstallError::Flash`], and [`InstallError::Value`] for a planned probe without an input.
     pub async fn store<F: MultiwriteNorFlash>(&self, flash: F) -> Result<(), InstallError> {
         let mut map = Map::open(flash)?;
+        let untold = trial::untold(&mut map, &self.config.id).await;
         map.erase().await?;
+        if let Some(untold) = untold {
+            map.put(KEY_TRIAL, &untold).await?;
+        }
         self.write(&mut map).await
     }
 

@@ -18,9 +18,9 @@
 //! Each change of state is one write of one value, so that a power cut leaves the state before or after it. What a person
 //! set up changes only when the state is 3, and can be merged any number of times.
 
-use super::{Fields, InstallError, Installation, KEY_GIVEN_UP, KEY_TRIAL, Map, Value};
+use super::{Fields, InstallError, Installation, KEY_GIVEN_UP, KEY_ID, KEY_TRIAL, Map, Value};
 use crate::settings::words;
-use embedded_storage_async::nor_flash::MultiwriteNorFlash;
+use embedded_storage_async::nor_flash::{MultiwriteNorFlash, NorFlash};
 use giot_shared::ids::{CommandId, NODE_ID_LEN_MAX, NodeId};
 use giot_shared::wire::{Settings, SettingsEvent, SettingsOutcome, SettingsText};
 
@@ -62,6 +62,13 @@ pub struct Setup<F> {
 pub(crate) async fn is_on_trial<F: MultiwriteNorFlash>(flash: F) -> bool {
     let Ok(mut map) = Map::open(flash) else { return false };
     matches!(map.value(KEY_TRIAL, Entry::read).await, Ok(Some(Entry { state: WAITING..=CONFIRMED, .. })))
+}
+
+/// The stored form of an outcome that the gateway of this node does not know.
+pub(super) async fn untold<F: NorFlash>(map: &mut Map<F>, id: &NodeId) -> Option<[u8; HEAD_LEN]> {
+    let made = map.text::<NODE_ID_LEN_MAX>(KEY_ID).await.ok()??;
+    let entry = map.value(KEY_TRIAL, |fields| fields.array::<HEAD_LEN>()).await.ok()??;
+    Some(entry).filter(|[state, ..]| *state > OVER && made == *id.as_str())
 }
 
 /// The stored form.
@@ -350,6 +357,33 @@ mod tests {
         let empty = Nor::new(4, &Power::default());
         let absent = NoNode::Install(InstallError::Absent);
         assert!(matches!(start(&empty, false), Start::Person(None, why) if why == absent));
+    }
+
+    /// By way of `setup` a person ended a trial and wrote other settings, and the gateway never heard what became of its own.
+    #[test]
+    fn what_became_of_settings_outlives_what_a_person_writes() {
+        let flash = flash(&Power::default());
+        let mut setup = Setup::new(flash.clone());
+        assert_eq!(now_or_never(setup.begin(&settings("broker=10.0.0.2:1883"))), Ok(true));
+        assert_eq!(boot(&flash), (NEW.into(), Trial::Running { command: OURS, within_s: 30 }));
+        assert!(matches!(start(&flash, true), Start::Person(Some(_), NoNode::Asked)));
+        let store = |word: &str, value: &str| {
+            let mut made = now_or_never(Installation::load(flash.clone())).expect("set up");
+            words::set(&mut made, word, value).expect("known");
+            now_or_never(made.store(flash.clone())).expect("stored");
+        };
+        store("broker", "10.0.0.3:1883");
+        assert_eq!(boot(&flash), ("10.0.0.3:1883".into(), over(SettingsOutcome::Reset)));
+        // Another node's gateway knows nothing of them.
+        store("node", "v02");
+        assert_eq!(boot(&flash).1, Trial::None);
+        // What was told is forgotten.
+        assert_eq!(now_or_never(setup.begin(&settings("broker=10.0.0.2:1883"))), Ok(true));
+        boot(&flash);
+        boot(&flash);
+        now_or_never(setup.told()).expect("kept");
+        store("baud", "9600");
+        assert_eq!(boot(&flash).1, Trial::None);
     }
 
     /// Also where the power fails at any write of the way there.
