@@ -17,6 +17,7 @@ use super::diary;
 use super::error::{OpenError, ReadError};
 use super::journal::Journal;
 use super::log_damage::check_log;
+use super::loose::shown;
 use super::open;
 use super::row_sums::{self, Flawed};
 use super::rows::{Table, is_damage};
@@ -262,7 +263,7 @@ pub(super) fn series_names(conn: &Connection) -> rusqlite::Result<BTreeMap<i64, 
     let mut names = BTreeMap::new();
     let table = Table { name: "series", columns: "id, device, metric", key: "id" };
     table.walk(conn, |row| {
-        let (device, metric): (String, String) = (row.get(1)?, row.get(2)?);
+        let (device, metric) = (shown(row, 1)?, shown(row, 2)?);
         names.insert(row.get(0)?, format!("{device} {metric}"));
         Ok(())
     })?;

@@ -54,7 +54,7 @@ pub enum OpenError {
     Damaged {
         /// The table.
         table: &'static str,
-        /// Whether only the past is concerned, so that it may be mended without a person.
+        /// Whether only the past is concerned, or what can be set right: it may be mended without a person.
         is_past: bool,
         /// What SQLite met.
         #[source]

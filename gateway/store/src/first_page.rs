@@ -15,9 +15,9 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
-use rusqlite::types::Value;
 
 use super::log_look::bring_into;
+use super::loose::Loose;
 use super::open;
 use super::pages::{LEAF, PAGE, scan_all, u16_at, u32_at};
 
@@ -115,15 +115,16 @@ fn roots(template: &Connection, pages: &[u8], path: &Path) -> anyhow::Result<Opt
     let mut found = BTreeMap::<String, i64>::new();
     let mut is_clear = true;
     scan_all(path, &mut |row| {
-        let [Value::Text(_), Value::Text(name), Value::Text(_), Value::Integer(root), sql] =
+        let [Loose::Text(_), Loose::Text(name), Loose::Text(_), Loose::Whole(root), sql] =
             row.values.as_slice()
         else {
             return;
         };
-        let sql = if let Value::Text(sql) = sql { Some(sql) } else { None };
+        let Ok(name) = std::str::from_utf8(name) else { return };
+        let sql = if let Loose::Text(sql) = sql { Some(sql.as_slice()) } else { None };
         // Rows of an earlier schema may lie on pages that were given back.
-        if *root > 0 && wanted.get(name).is_some_and(|wanted| wanted.0.as_ref() == sql) {
-            is_clear &= found.insert(name.clone(), *root).is_none_or(|other| other == *root);
+        if *root > 0 && wanted.get(name).is_some_and(|wanted| wanted.0.as_deref().map(str::as_bytes) == sql) {
+            is_clear &= found.insert(name.to_owned(), *root).is_none_or(|other| other == *root);
         }
     })?;
     if !is_clear {

@@ -14,7 +14,7 @@
 //! | `upkeep.rs` `retention.rs` | what a running store does by itself, at quiet moments; how long what is kept |
 //! | `thin.rs` `summary.rs` | readings that are given up become hours and days |
 //! | `check.rs` `rows.rs` `sizes.rs` | every checksum; tables with bad pages; where the bytes go |
-//! | `row_sums.rs` | checksums of the rows of small tables |
+//! | `row_sums.rs` `loose.rs` | checksums of the rows of small tables; values as they lie there |
 //! | `backup.rs` | copies that prove themselves; restore |
 //! | `repair.rs` `pages.rs` `first_page.rs` `lost.rs` | mending: what can be read stays, what cannot is set aside and named |
 //! | `mend.rs` | starting on a damaged store |
@@ -56,6 +56,7 @@ mod journal;
 mod log_damage;
 mod log_look;
 mod log_room;
+mod loose;
 mod lost;
 mod mend;
 mod open;
@@ -167,13 +168,17 @@ impl Store {
         let pages_max =
             options.file_bytes_max.map(|n_bytes| u32::try_from(n_bytes / 4_096).unwrap_or(u32::MAX));
         let log = log_damage::secure(dir, &lock)?;
-        let conn = open::open_writer(dir, pages_max)?;
+        let mut conn = open::open_writer(dir, pages_max)?;
         mend::probe(&conn)?;
+        mend::set_rows_right(&mut conn)?;
         if let Some(log) = log {
             log.keep(&conn);
         }
-        // The series themselves were read by the probe.
-        let catalog = reader::load_catalog(&conn).map_err(|source| mend::failed("journal", true, source))?;
+        let catalog = reader::load_catalog(&conn).map_err(|source| {
+            // That the series can be read the probe has seen; not whether their names are text.
+            let is_name = matches!(source, rusqlite::Error::Utf8Error(..));
+            mend::failed(if is_name { "series" } else { "journal" }, true, source)
+        })?;
         let shared = Arc::new(Shared { catalog: SharedCatalog::new(catalog), ..Shared::default() });
         let (sender, queue) = mpsc::channel(QUEUE_BATCHES);
         let retry_waits = options.retry_waits.clone();

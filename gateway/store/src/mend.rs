@@ -4,13 +4,14 @@
 //! does: what can be read goes to a new file, and the old one keeps its content under another name. It does so only when nothing but the
 //! past is lost: readings, sums, valve events, what sinks have got. Lost keys, locks, faults, pauses, watermarks, command numbers,
 //! versions of the farm or entries of the diary are no matter for a program: guessed wrongly they open a valve that somebody had locked,
-//! or hide what was watered. Then the start fails, quickly and with the remedy, and the file is as it was.
+//! or hide what was watered. Then the start fails, quickly and with the remedy, and the file is as it was. So it does when the checksum of
+//! such a row does not hold, unless a single bit has changed: that is known, and set right.
 //!
 //! Must not decide what can be read (`repair` does). Invariant: the damaged file is never deleted.
 
 use std::path::Path;
 
-use rusqlite::Connection;
+use rusqlite::{Connection, TransactionBehavior};
 
 use super::backup::BackupError;
 use super::error::{OpenError, ReadError};
@@ -18,6 +19,7 @@ use super::log_damage::LogNote;
 use super::open;
 use super::reader::Reader;
 use super::repair::{Repair, repair_past};
+use super::row_sums;
 use super::rows::is_corrupt;
 
 /// What a start reads besides the journal and what is in no table of [`PAST`].
@@ -127,11 +129,38 @@ pub(super) fn probe(conn: &Connection) -> Result<(), OpenError> {
     Ok(())
 }
 
+/// Sets single changed bits of those rows right that decide about water. A row in which more has changed is not obeyed: a person must look.
+pub(super) fn set_rows_right(conn: &mut Connection) -> Result<(), OpenError> {
+    let flawed = row_sums::flawed_deciding(conn)
+        .map_err(|source| OpenError::Sqlite { what: "look at the checksums of rows", source })?;
+    if flawed.is_empty() {
+        return Ok(());
+    }
+    let sqlite = |source| OpenError::Sqlite { what: "set a changed bit right", source };
+    let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate).map_err(sqlite)?;
+    for flawed in &flawed {
+        let (table, what) = (flawed.table.name, flawed.what());
+        let set = row_sums::unlocked(&tx, |tx| flawed.set_right(tx));
+        if !set.map_err(|source| failed(table, flawed.is_single_bit(), source))? {
+            // A bit of a key may hide the row from its own table; in a new file it can be set right.
+            return Err(OpenError::Damaged { table, is_past: flawed.is_single_bit(), source: corrupt(what) });
+        }
+        tracing::warn!(table, what, "one bit of a row had changed, and was set right");
+    }
+    tx.commit().map_err(sqlite)
+}
+
 /// A store of which not all tables can be seen.
 pub(super) fn no_schema() -> OpenError {
-    let corrupt = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT);
-    let source = rusqlite::Error::SqliteFailure(corrupt, Some("tables are missing".to_owned()));
-    OpenError::Damaged { table: "sqlite_schema", is_past: true, source }
+    OpenError::Damaged {
+        table: "sqlite_schema",
+        is_past: true,
+        source: corrupt("tables are missing".to_owned()),
+    }
+}
+
+fn corrupt(what: String) -> rusqlite::Error {
+    rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT), Some(what))
 }
 
 /// The error of reading a table at the start.

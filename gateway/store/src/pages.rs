@@ -11,7 +11,7 @@ use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 
-use rusqlite::types::Value;
+use super::loose::Loose;
 
 pub(super) const PAGE: usize = 4_096;
 /// First byte of a leaf of a table.
@@ -28,7 +28,7 @@ const ROW_MAX: usize = 16 << 20;
 pub(super) struct Found {
     pub(super) id: i64,
     /// Its columns; the first is null where it is the number itself.
-    pub(super) values: Vec<Value>,
+    pub(super) values: Vec<Loose>,
 }
 
 /// Hands over every row on every leaf that is in use.
@@ -132,7 +132,7 @@ impl Pages {
 }
 
 /// The columns of a record.
-fn record(payload: &[u8]) -> Option<Vec<Value>> {
+fn record(payload: &[u8]) -> Option<Vec<Loose>> {
     let mut cursor = payload;
     let n_head = usize::try_from(varint(&mut cursor)?).ok()?;
     let (head, mut body) = payload.split_at_checked(n_head)?;
@@ -151,13 +151,13 @@ fn record(payload: &[u8]) -> Option<Vec<Value>> {
         let (bytes, rest) = body.split_at_checked(n)?;
         body = rest;
         values.push(match kind {
-            0 => Value::Null,
-            1..=6 => Value::Integer(whole(bytes)),
-            7 => Value::Real(f64::from_bits(whole(bytes).cast_unsigned())),
-            8 => Value::Integer(0),
-            9 => Value::Integer(1),
-            _ if kind.is_multiple_of(2) => Value::Blob(bytes.to_vec()),
-            _ => Value::Text(String::from_utf8(bytes.to_vec()).ok()?),
+            0 => Loose::Null,
+            1..=6 => Loose::Whole(whole(bytes)),
+            7 => Loose::Real(f64::from_bits(whole(bytes).cast_unsigned())),
+            8 => Loose::Whole(0),
+            9 => Loose::Whole(1),
+            _ if kind.is_multiple_of(2) => Loose::Blob(bytes.to_vec()),
+            _ => Loose::Text(bytes.to_vec()),
         });
     }
     body.is_empty().then_some(values)
@@ -222,12 +222,12 @@ mod tests {
         let mut rows = conn.prepare("SELECT * FROM t ORDER BY id").unwrap();
         let mut rows = rows.query([]).unwrap();
         while let Some(row) = rows.next().unwrap() {
-            let values: Vec<Value> = (1..5).map(|idx| row.get(idx).unwrap()).collect();
+            let values: Vec<Loose> = (1..5).map(|idx| Loose::of(row.get_ref(idx).unwrap())).collect();
             expected.push((row.get::<_, i64>(0).unwrap(), values));
         }
         let mut found = Vec::new();
         scan(&path, &mut |row| {
-            assert_eq!(row.values[0], Value::Null);
+            assert_eq!(row.values[0], Loose::Null);
             found.push((row.id, row.values[1..].to_vec()));
         })
         .unwrap();

@@ -10,7 +10,6 @@
 
 use std::path::{Path, PathBuf};
 
-use rusqlite::types::Value;
 use rusqlite::{Connection, OpenFlags, Row, TransactionBehavior, params, params_from_iter};
 
 use super::backup::{self, BackupError, io, sqlite};
@@ -23,6 +22,7 @@ use super::error::OpenError;
 use super::first_page::{Graft, graft, has_header};
 use super::fold;
 use super::log_damage::{self, LogNote};
+use super::loose::Loose;
 use super::lost::{self, Lost};
 use super::mend::{self, MendNote, may_help};
 use super::open::{self, FILE_NAME};
@@ -213,6 +213,11 @@ fn run(
             if let Some(lost) = mended.lost.iter().find(|lost| may_lose.is_some_and(|may| !may(lost))) {
                 return Err(BackupError::NeedsPerson { what: lost.to_string() });
             }
+            let decides =
+                |finding: &&Finding| matches!(finding.place, Place::Row(table) if row_sums::decides(table));
+            if let Some(left) = mended.after.findings.iter().find(decides).filter(|_| !is_asked) {
+                return Err(BackupError::NeedsPerson { what: left.to_string() });
+            }
             note(&part, at_us, old_name, &mended, log.as_ref())
         });
         source.conn.close().map_err(|(_, error)| error).map_err(sqlite("close the damaged store"))?;
@@ -377,7 +382,7 @@ fn copy_scattered(path: &Path, to: &Connection) -> rusqlite::Result<usize> {
         let fitting = inserts.iter_mut().find(|(name, shape, _)| fits(&mut values, name, shape));
         let Some((.., insert)) = fitting else { return };
         if let Some(first) = values.first_mut() {
-            *first = Value::Integer(id);
+            *first = Loose::Whole(id);
         }
         match insert.execute(params_from_iter(values)) {
             Ok(n) => n_found += n,
@@ -393,19 +398,19 @@ fn copy_scattered(path: &Path, to: &Connection) -> rusqlite::Result<usize> {
 
 /// True when the columns are those of a table. SQLite leaves rows as they lie when their table gets a column: one written before there
 /// were checksums ends without, and gets the 0 of none.
-fn fits(values: &mut Vec<Value>, name: &str, shape: &str) -> bool {
-    let is_kind = |value: &Value, kind: u8| match kind {
-        b'n' => *value == Value::Null,
-        b'i' => matches!(value, Value::Integer(_)),
-        b't' => matches!(value, Value::Text(_)),
-        b'b' => matches!(value, Value::Blob(_)),
+fn fits(values: &mut Vec<Loose>, name: &str, shape: &str) -> bool {
+    let is_kind = |value: &Loose, kind: u8| match kind {
+        b'n' => *value == Loose::Null,
+        b'i' => matches!(value, Loose::Whole(_)),
+        b't' => matches!(value, Loose::Text(_)),
+        b'b' => matches!(value, Loose::Blob(_)),
         _ => true,
     };
     let is_short = values.len() + 1 == shape.len() && row_sums::TABLES.iter().any(|table| table.name == name);
     let is_like = (is_short || values.len() == shape.len())
         && values.iter().zip(shape.bytes()).all(|(value, kind)| is_kind(value, kind));
     if is_like && is_short {
-        values.push(Value::Integer(0));
+        values.push(Loose::Whole(0));
     }
     is_like
 }
@@ -436,8 +441,8 @@ fn insert(name: &str, columns: &[String]) -> String {
     format!("INSERT OR IGNORE INTO {name} ({}) VALUES ({marks})", columns.join(", "))
 }
 
-fn values(row: &Row<'_>, n: usize) -> rusqlite::Result<Vec<Value>> {
-    (0..n).map(|idx| row.get(idx)).collect()
+fn values(row: &Row<'_>, n: usize) -> rusqlite::Result<Vec<Loose>> {
+    (0..n).map(|idx| Ok(Loose::of(row.get_ref(idx)?))).collect()
 }
 
 /// A row that is not what it should be.

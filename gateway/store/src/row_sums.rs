@@ -18,10 +18,11 @@
 //! Must not decide what becomes of a damaged row (`repair` does).
 
 use rusqlite::functions::FunctionFlags;
-use rusqlite::types::{ToSqlOutput, Value, ValueRef};
-use rusqlite::{Connection, OptionalExtension, Row, Statement, ToSql, params};
+use rusqlite::types::ValueRef;
+use rusqlite::{Connection, OptionalExtension, Row, Statement, params, params_from_iter};
 
 use super::error::ReadError;
+use super::loose::Loose;
 use super::mend::read_through;
 use super::reader::Reader;
 use super::rows::is_damage;
@@ -114,75 +115,12 @@ pub(super) struct Flawed {
     found: u32,
 }
 
-/// A value as it lies in its row: text need not be any.
-#[derive(Debug, Clone, PartialEq)]
-enum Loose {
-    Plain(Value),
-    Text(Vec<u8>),
-}
-
-impl Loose {
-    fn of(value: ValueRef<'_>) -> Self {
-        match value {
-            ValueRef::Text(text) => Self::Text(text.to_vec()),
-            ValueRef::Blob(blob) => Self::Plain(Value::Blob(blob.to_vec())),
-            ValueRef::Null => Self::Plain(Value::Null),
-            ValueRef::Integer(number) => Self::Plain(Value::Integer(number)),
-            ValueRef::Real(number) => Self::Plain(Value::Real(number)),
-        }
-    }
-
-    fn value(&self) -> ValueRef<'_> {
-        match self {
-            Self::Plain(value) => value.into(),
-            Self::Text(text) => ValueRef::Text(text),
-        }
-    }
-
-    /// The value with one bit of the bytes after its kind (and length) changed.
-    fn with_flipped(&self, byte: usize, mask: u8) -> Option<Self> {
-        let flip = |bytes: &[u8]| {
-            let mut bytes = bytes.to_vec();
-            *bytes.get_mut(byte)? ^= mask;
-            Some(bytes)
-        };
-        let flip_number = |bytes: [u8; 8]| flip(&bytes)?.try_into().ok();
-        Some(match self {
-            Self::Text(text) => Self::Text(flip(text)?),
-            Self::Plain(Value::Blob(blob)) => Self::Plain(Value::Blob(flip(blob)?)),
-            Self::Plain(Value::Integer(number)) => {
-                Self::Plain(Value::Integer(i64::from_le_bytes(flip_number(number.to_le_bytes())?)))
-            }
-            Self::Plain(Value::Real(number)) => {
-                Self::Plain(Value::Real(f64::from_le_bytes(flip_number(number.to_le_bytes())?)))
-            }
-            Self::Plain(Value::Null | Value::Text(_)) => return None,
-        })
-    }
-
-    /// How many bytes follow the kind and the length.
-    fn n_bytes(&self) -> usize {
-        match self {
-            Self::Text(text) => text.len(),
-            Self::Plain(Value::Blob(blob)) => blob.len(),
-            Self::Plain(Value::Integer(_) | Value::Real(_)) => 8,
-            Self::Plain(Value::Null | Value::Text(_)) => 0,
-        }
-    }
-}
-
-impl ToSql for Loose {
-    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
-        Ok(ToSqlOutput::Borrowed(self.value()))
-    }
-}
-
 impl Flawed {
     /// The row's name, where it has no number, and what is wrong.
     pub(super) fn what(&self) -> String {
         match &self.key {
             Loose::Text(key) => format!("{:?}: {FLAW}", String::from_utf8_lossy(key)),
-            Loose::Plain(_) => FLAW.to_owned(),
+            Loose::Null | Loose::Whole(_) | Loose::Real(_) | Loose::Blob(_) => FLAW.to_owned(),
         }
     }
 
@@ -204,8 +142,8 @@ impl Flawed {
                 remainders = remainders.map(step);
             }
             let n_before = match value {
-                Loose::Plain(Value::Blob(_)) | Loose::Text(_) => 9,
-                Loose::Plain(_) => 1,
+                Loose::Blob(_) | Loose::Text(_) => 9,
+                Loose::Null | Loose::Whole(_) | Loose::Real(_) => 1,
             };
             (0..n_before).for_each(|_| remainders = remainders.map(step));
         }
@@ -225,11 +163,19 @@ impl Flawed {
         }
     }
 
-    /// Lets the row stand as it reads.
+    /// Lets the row stand as it reads; text that cannot be read gets marks where it is none.
     pub(super) fn keep(&self, conn: &Connection) -> rusqlite::Result<()> {
-        let Table { name, key, .. } = self.table;
-        let sql = format!("UPDATE {name} SET crc32 = ?1 WHERE {key} = ?2");
-        conn.execute(&sql, params![self.found, self.key]).map(drop)
+        let Table { name, key, columns } = self.table;
+        let values: Vec<Loose> = self.values.iter().map(Loose::readable).collect();
+        let crc = Loose::Whole(sum(name, values.iter().map(Loose::value)).into());
+        let set = format!("{} = ?, crc32 = ?", columns.join(" = ?, "));
+        let sql = format!("UPDATE OR IGNORE {name} SET {set} WHERE {key} = ?");
+        conn.execute(&sql, params_from_iter(values.iter().chain([&crc, &self.key]))).map(drop)
+    }
+
+    /// Whether a single bit has changed.
+    pub(super) fn is_single_bit(&self) -> bool {
+        self.single_bit().is_some()
     }
 }
 
@@ -238,23 +184,28 @@ fn step(remainder: u32) -> u32 {
     (0..8).fold(remainder, |rest, _| if rest & 1 == 1 { rest >> 1 ^ 0xedb8_8320 } else { rest >> 1 })
 }
 
+/// The checksum of a row of a table.
+fn sum<'v>(table: &str, values: impl Iterator<Item = ValueRef<'v>>) -> u32 {
+    let mut bytes = Vec::new();
+    put(&mut bytes, ValueRef::Text(table.as_bytes()));
+    values.for_each(|value| put(&mut bytes, value));
+    crc32fast::hash(&bytes)
+}
+
 impl Table {
     fn read(&'static self, row: &Row<'_>) -> rusqlite::Result<Option<Flawed>> {
-        let mut bytes = Vec::new();
-        put(&mut bytes, ValueRef::Text(self.name.as_bytes()));
-        let columns = || (2..).zip(self.columns).map(|(idx, _)| row.get_ref(idx));
-        for value in columns() {
-            put(&mut bytes, value?);
-        }
-        let found = crc32fast::hash(&bytes);
+        let values: rusqlite::Result<Vec<ValueRef<'_>>> =
+            (2..).zip(self.columns).map(|(idx, _)| row.get_ref(idx)).collect();
+        let values = values?;
+        let found = sum(self.name, values.iter().copied());
         // What is no number fits no row.
         let said: i64 = row.get(1).unwrap_or(-1);
         if said == 0 || said == i64::from(found) {
             return Ok(None);
         }
-        let values: rusqlite::Result<Vec<Loose>> = columns().map(|value| Ok(Loose::of(value?))).collect();
+        let values = values.into_iter().map(Loose::of).collect();
         let (id, key) = (row.get(0).ok(), Loose::of(row.get_ref(0)?));
-        Ok(Some(Flawed { table: self, id, key, values: values?, said, found }))
+        Ok(Some(Flawed { table: self, id, key, values, said, found }))
     }
 
     fn select<'c>(&self, conn: &'c Connection) -> rusqlite::Result<Statement<'c>> {
@@ -314,8 +265,25 @@ pub(super) fn unlocked<T>(
 
 /// Every row that does not fit its checksum. What lies on bad pages, or behind them, is left to the check of the pages.
 pub(super) fn flawed(conn: &Connection) -> rusqlite::Result<Vec<Flawed>> {
+    flawed_of(conn, TABLES.iter())
+}
+
+/// As [`flawed`], of those rows that decide about water.
+pub(super) fn flawed_deciding(conn: &Connection) -> rusqlite::Result<Vec<Flawed>> {
+    flawed_of(conn, TABLES.iter().filter(|table| decides(table.name)))
+}
+
+/// Whether what a row of a table says opens or closes a valve, or keeps somebody from it: locks, faults, keys, the farm itself.
+pub(super) fn decides(table: &str) -> bool {
+    ["zone_memory", "device", "farm_version"].contains(&table)
+}
+
+fn flawed_of(
+    conn: &Connection,
+    tables: impl Iterator<Item = &'static Table>,
+) -> rusqlite::Result<Vec<Flawed>> {
     let mut all = Vec::new();
-    for table in &TABLES {
+    for table in tables {
         match table.each_flawed(conn, &mut |flawed| all.push(flawed)) {
             Err(error) if !is_damage(&error) => return Err(error),
             Ok(()) | Err(_) => {}
@@ -368,17 +336,8 @@ mod tests {
             let whole: Vec<Loose> = (2..7).map(|idx| Loose::of(row.get_ref(idx).unwrap())).collect();
             let said = row.get(1).unwrap();
             let flawed = |values: Vec<Loose>| {
-                let mut bytes = Vec::new();
-                put(&mut bytes, ValueRef::Text(b"device"));
-                values.iter().for_each(|value| put(&mut bytes, value.value()));
-                Flawed {
-                    table,
-                    id: None,
-                    key: whole[0].clone(),
-                    values,
-                    said,
-                    found: crc32fast::hash(&bytes),
-                }
+                let found = sum("device", values.iter().map(Loose::value));
+                Flawed { table, id: None, key: whole[0].clone(), values, said, found }
             };
             let bits = whole.iter().enumerate().flat_map(|(idx, value)| {
                 (0..value.n_bytes()).flat_map(move |byte| (0..8).map(move |bit| (idx, byte, 1 << bit)))

@@ -21,9 +21,10 @@ pub(super) fn is_damage(error: &rusqlite::Error) -> bool {
         || matches!(error, InvalidColumnType(..) | FromSqlConversionFailure(..) | IntegralValueOutOfRange(..))
 }
 
-/// True for what a bad page causes.
+/// True for what a bad page causes, and for text that is none.
 pub(super) fn is_corrupt(error: &rusqlite::Error) -> bool {
-    matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
+    matches!(error, rusqlite::Error::Utf8Error(..))
+        || matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
 }
 
 /// A table with whole numbers as keys, and which of its columns are wanted.
