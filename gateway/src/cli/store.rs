@@ -302,5 +302,11 @@ fn repair(args: &RepairArgs) -> anyhow::Result<()> {
         say("afterwards:")?;
         say(&report_text(&mended.after))?;
     }
-    verdict(&mended.after)
+    verdict(&mended.after)?;
+    anyhow::ensure!(
+        lost.is_empty(),
+        "{} part(s) of the store could not be saved: a backup may hold them",
+        lost.len()
+    );
+    Ok(())
 }

@@ -46,6 +46,12 @@ const NUMBERED: [(&str, &str); 11] = [
     ("farm_version", "nitt-tt-i"),
 ];
 
+/// Those of them in which the number is no part of what a row says.
+const FREELY_NUMBERED: [&str; 6] = ["journal", "chunk", "summary", "damaged", "valve_event", "sink_parked"];
+
+/// Rows that are kept in mind because their number was taken; more are only named where they are missing.
+const REFUSED_MAX: usize = 1_000;
+
 /// The others, and their keys.
 const NAMED: [(&str, &str); 6] = [
     ("meta", "key"),
@@ -309,16 +315,20 @@ fn copy_tables(
     mended: &mut Repair,
 ) -> rusqlite::Result<()> {
     let tx = to.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let mut all_holes = Vec::new();
+    let (mut all_holes, mut all_refused) = (Vec::new(), Vec::new());
     for (name, _) in NUMBERED {
         let columns = columns(&tx, name)?;
         let mut insert = tx.prepare(&insert(name, &columns))?;
         let table = Table { name, columns: &columns.join(", "), key: "id" };
         let mut refused = Vec::new();
         let mut holes = table.walk(from, |row| {
-            if insert.execute(params_from_iter(values(row, columns.len())?))? == 0 {
+            let values = values(row, columns.len())?;
+            if insert.execute(params_from_iter(&values))? == 0 {
                 let id: i64 = row.get(0)?;
                 refused.push(id..=id);
+                if all_refused.len() < REFUSED_MAX {
+                    all_refused.push(Refused { table: name, id, values });
+                }
             }
             Ok(())
         })?;
@@ -331,7 +341,9 @@ fn copy_tables(
     if let Some(path) = path.filter(|_| !all_holes.is_empty()) {
         mended.n_found = u64::try_from(copy_scattered(path, &tx)?).unwrap_or(u64::MAX);
     }
+    let taken = renumber(&tx, all_refused, mended)?;
     mended.lost = lost::name(from, &tx, &series_names(&tx)?, &all_holes)?;
+    mended.lost.extend(taken);
     // A changed bit may break a rule of its table, and can be set right when its row is there.
     tx.execute_batch("PRAGMA ignore_check_constraints = on")?;
     for (name, key) in NAMED {
@@ -369,6 +381,46 @@ fn copy_tables(
         tx.query_row("SELECT ifnull(max(max(journal_id, journal_sent)), 0) FROM sink", [], |row| row.get(0))?;
     tx.execute(fold::NOTE_FOLDED, [seen])?;
     tx.commit()
+}
+
+/// A row that its table did not take.
+struct Refused {
+    table: &'static str,
+    id: i64,
+    values: Vec<Loose>,
+}
+
+/// Keeps rows whose number another row has, since a bit of one of the two has changed: under the number that fits their checksum, or a free
+/// one where it is no part of what they say. Those that cannot be kept.
+fn renumber(to: &Connection, refused: Vec<Refused>, mended: &mut Repair) -> rusqlite::Result<Vec<Lost>> {
+    if refused.is_empty() {
+        return Ok(Vec::new());
+    }
+    // Those that took the number of another go back to their own.
+    row_sums::unlocked(to, |to| {
+        for flawed in row_sums::flawed(to)? {
+            mended.n_set_right += u64::from(flawed.set_right(to)?);
+        }
+        Ok(())
+    })?;
+    let mut lost = Vec::new();
+    for Refused { table, id, mut values } in refused {
+        let columns = columns(to, table)?;
+        let number = if FREELY_NUMBERED.contains(&table) {
+            Some(Loose::Null)
+        } else {
+            row_sums::own_number(table, &columns, &values).map(Loose::Whole)
+        };
+        if let (Some(first), Some(number)) = (values.first_mut(), number) {
+            *first = number;
+        }
+        if to.execute(&insert(table, &columns), params_from_iter(&values))? == 0
+            && to.prepare(&format!("SELECT 1 FROM {table} WHERE id = ?1"))?.exists([id])?
+        {
+            lost.push(Lost { table, rows: Some((id, id)), ..Lost::default() });
+        }
+    }
+    Ok(lost)
 }
 
 /// Copies rows that are whole but cannot be reached by asking; how many were not there already.

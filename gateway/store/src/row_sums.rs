@@ -179,6 +179,24 @@ impl Flawed {
     }
 }
 
+/// The number under which a row fits its checksum, if that is its own or differs from it in one bit. `columns` begin with the number.
+pub(super) fn own_number(name: &str, columns: &[String], values: &[Loose]) -> Option<i64> {
+    let table = TABLES.iter().find(|table| table.name == name)?;
+    let of = |column: &str| values.get(columns.iter().position(|other| other == column)?);
+    let Loose::Whole(id) = of(table.key)? else { return None };
+    let Loose::Whole(said) = of("crc32")? else { return None };
+    let ids = std::iter::once(*id).chain((0..63).map(|bit| id ^ 1 << bit));
+    ids.into_iter().find(|id| {
+        let number = Loose::Whole(*id);
+        let summed: Option<Vec<&Loose>> = table
+            .columns
+            .iter()
+            .map(|column| if *column == table.key { Some(&number) } else { of(column) })
+            .collect();
+        summed.is_some_and(|summed| i64::from(sum(name, summed.into_iter().map(Loose::value))) == *said)
+    })
+}
+
 /// The remainder one byte further from the end (CRC-32, polynomial 0xEDB88320, reflected).
 fn step(remainder: u32) -> u32 {
     (0..8).fold(remainder, |rest, _| if rest & 1 == 1 { rest >> 1 ^ 0xedb8_8320 } else { rest >> 1 })

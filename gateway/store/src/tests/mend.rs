@@ -210,3 +210,78 @@ fn a_file_cut_short_keeps_what_is_there() {
         store.writer().commit_blocking(readings("n08", "soil", [(T0, Some(1.0))])).unwrap();
     }
 }
+
+#[test]
+fn a_row_whose_number_has_become_that_of_another_is_kept_or_named() {
+    for (table, is_kept) in [
+        ("series", true),
+        ("journal", true),
+        ("chunk", true),
+        ("valve_event", true),
+        ("farm_version", true),
+        ("diary", false),
+    ] {
+        // One takes the number of a row behind it, the other of one before it.
+        for (number, mask) in [(4_u8, 2), (6, 2)] {
+            let dir = tempfile::tempdir().unwrap();
+            let store = Store::open(dir.path()).unwrap();
+            for n in 0..8 {
+                let batch = full_batch();
+                let farm = batch.farm.map(|row| FarmRow { version: n + 1, ..row });
+                let valve_events = vec![ValveEventRow { seq: 7 + u64::from(n), ..valve_event() }];
+                store.writer().commit_blocking(Batch { farm, valve_events, ..full_batch() }).unwrap();
+                let values = (0..20).map(|at| (T0 + at * MINUTE, Some((at as f64).sin())));
+                store.writer().commit_blocking(readings("n07", &format!("m{n}"), values)).unwrap();
+                if n == 3 && table == "chunk" {
+                    store.fold().unwrap();
+                }
+            }
+            if table == "chunk" {
+                store.fold().unwrap();
+            }
+            drop(store);
+            let conn = Connection::open(dir.path().join("giot.sqlite")).unwrap();
+            conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
+            conn.close().unwrap();
+            let before = report(dir.path());
+            assert!(before.is_clean(), "{before:?}");
+            let n_rows = || -> i64 {
+                let conn = Connection::open(dir.path().join("giot.sqlite")).unwrap();
+                conn.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).unwrap()
+            };
+            let n_before = n_rows();
+            flip_number(dir.path(), table, number, mask);
+            assert!(!report(dir.path()).is_clean());
+            let mended = repair(dir.path(), "old.sqlite", T0, &mut |_, _| {}).unwrap();
+            let what = format!("{table} {number}: {mended:?}");
+            assert_eq!(
+                mended.lost.iter().filter(|lost| lost.table == table).count(),
+                usize::from(!is_kept),
+                "{what}"
+            );
+            assert_eq!(mended.lost.len(), usize::from(!is_kept), "{what}");
+            assert_eq!(mended.after.is_clean(), is_kept, "{what}");
+            assert_eq!(n_rows(), n_before - i64::from(!is_kept), "{what}");
+            if is_kept {
+                assert_eq!((mended.after.n_samples, mended.n_set_aside), (before.n_samples, 0), "{what}");
+            }
+        }
+    }
+}
+
+/// Changes a bit of the number of a row in its page: of a table so short that it is one.
+fn flip_number(dir: &Path, table: &str, number: u8, mask: u8) {
+    let leaf = pages(dir, table, "leaf");
+    let file = dir.join("giot.sqlite");
+    let mut bytes = std::fs::read(&file).unwrap();
+    let page = &mut bytes[(leaf[0] - 1) * 4_096..][..4_096];
+    let cell =
+        |page: &[u8], idx: usize| usize::from(u16::from_be_bytes([page[8 + idx * 2], page[9 + idx * 2]]));
+    let n_cells = usize::from(u16::from_be_bytes([page[3], page[4]]));
+    // Behind the length of the row, of one byte or two.
+    let at = (0..n_cells).map(|idx| cell(page, idx)).map(|at| at + 1 + usize::from(page[at] & 0x80 != 0));
+    let at =
+        at.clone().find(|at| page[*at] == number).unwrap_or_else(|| panic!("{table} has no row {number}"));
+    page[at] ^= mask;
+    std::fs::write(&file, bytes).unwrap();
+}
