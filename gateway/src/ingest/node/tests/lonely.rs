@@ -173,10 +173,8 @@ fn check(life: &Life) -> Result<(), TestCaseError> {
                 let latest = next_boot.filter(|_| *tells).unwrap_or(end.plus_ms(2_000));
                 // A clock that ran ahead for weeks leaves no room between itself and the next boot.
                 is_crowded |= before.is_some_and(|before| before >= latest);
-                prop_assert!(
-                    is_crowded || before < Some(event.at),
-                    "record {seq} of boot {epoch} is not after the one before"
-                );
+                let is_after = is_crowded || before < Some(event.at);
+                prop_assert!(is_after, "record {seq} of boot {epoch} is not after the one before");
                 prop_assert!(idx == 0 || event.at <= latest, "after the next boot");
                 before = Some(event.at);
                 if idx > 0 {
