@@ -177,6 +177,8 @@ reason_of() {
 start_server() {
     local log=$1
     shift
+    # Whoever waits for a line of it must not find one of the run before.
+    : >"$log"
     "$@" >"$log" 2>&1 &
     STARTED=$!
     STARTED_PIDS+=("$STARTED")
