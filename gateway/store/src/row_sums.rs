@@ -76,9 +76,7 @@ pub(super) fn install(conn: &Connection) -> rusqlite::Result<()> {
     let flags =
         FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC | FunctionFlags::SQLITE_DIRECTONLY;
     conn.create_scalar_function("row_crc32", -1, flags, |values| {
-        let mut bytes = Vec::new();
-        (0..values.len()).for_each(|idx| put(&mut bytes, values.get_raw(idx)));
-        Ok(i64::from(crc32fast::hash(&bytes)))
+        Ok(i64::from(hash((0..values.len()).map(|idx| values.get_raw(idx)))))
     })
 }
 
@@ -203,9 +201,12 @@ fn step(remainder: u32) -> u32 {
 }
 
 /// The checksum of a row of a table.
-fn sum<'v>(table: &str, values: impl Iterator<Item = ValueRef<'v>>) -> u32 {
+fn sum<'v>(table: &'v str, values: impl Iterator<Item = ValueRef<'v>>) -> u32 {
+    hash(std::iter::once(ValueRef::Text(table.as_bytes())).chain(values))
+}
+
+fn hash<'v>(values: impl Iterator<Item = ValueRef<'v>>) -> u32 {
     let mut bytes = Vec::new();
-    put(&mut bytes, ValueRef::Text(table.as_bytes()));
     values.for_each(|value| put(&mut bytes, value));
     crc32fast::hash(&bytes)
 }

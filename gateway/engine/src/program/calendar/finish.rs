@@ -30,21 +30,12 @@ const TRIES_MAX: u64 = 32;
 /// What was found out already.
 #[derive(Debug, Default)]
 pub(super) struct Leads {
-    /// The lengths by level.
-    spans: BTreeMap<Level, Span>,
+    /// The lengths as wished, ms, by level.
+    spans: BTreeMap<Level, u64>,
     /// After so long hours are the same again, ms.
     period_ms: Option<i64>,
     /// How long before its anchor the program starts, ms, by level and time of that period.
     leads: BTreeMap<(Level, i64), u64>,
-}
-
-/// How long a program lasts when nothing else runs.
-#[derive(Clone, Copy, Debug)]
-struct Span {
-    /// As it is wished, ms.
-    wished_ms: u64,
-    /// As pipes and pumps let its runs follow each other without hours, ms.
-    led_ms: u64,
 }
 
 /// What became of a start that was tried.
@@ -148,10 +139,10 @@ impl<'a> Calendar<'a> {
         (0..self.n_orders()).map(until_ms).max().unwrap_or(0)
     }
 
-    fn span(self, day: Date) -> Span {
+    /// The same as pipes and pumps let its runs follow each other when nothing else runs.
+    fn led_ms(self, day: Date) -> u64 {
         let led = (0..self.n_orders()).map(|n_runs| self.lead(&self.plain(day, n_runs), None));
-        let led_ms = led.filter_map(|led| led.until).map(|until| until.since_ms(UnixMs(0))).max();
-        Span { wished_ms: self.span_ms(day), led_ms: led_ms.unwrap_or(0) }
+        led.filter_map(|led| led.until).map(|until| until.since_ms(UnixMs(0))).max().unwrap_or(0)
     }
 
     /// What pipes and pumps make of some runs when nothing else runs; what they put off is fitted into the hours anew.
@@ -179,19 +170,22 @@ impl<'a> Calendar<'a> {
     /// When the program starts that is to be finished by a moment of a day.
     pub(super) fn start_before(self, finish_at: UnixMs, day: Date, found: &mut Leads) -> UnixMs {
         let level = self.level(day);
-        let span = *found.spans.entry(level).or_insert_with(|| self.span(day));
-        if span.wished_ms > FINISH_SPAN_MS_MAX {
+        let span_ms = *found.spans.entry(level).or_insert_with(|| self.span_ms(day));
+        if span_ms > FINISH_SPAN_MS_MAX {
             // Told when it would start without a person's share: till then that can still be changed.
             let control = Control::default();
             let planned_ms = Calendar { control: &control, ..self }.span_ms(day);
             return finish_at.minus_ms(planned_ms.min(FINISH_SPAN_MS_MAX));
         }
-        if !self.has_hours() {
-            return finish_at.minus_ms(span.wished_ms.max(span.led_ms).min(FINISH_SPAN_MS_MAX));
-        }
         let period_ms = *found.period_ms.get_or_insert_with(|| self.hours_period_ms());
         let key = (level, finish_at.0.rem_euclid(period_ms));
-        let lead = || finish_at.since_ms(self.start_within_hours(finish_at, day, span.wished_ms));
+        let lead = || {
+            if self.has_hours() {
+                finish_at.since_ms(self.start_within_hours(finish_at, day, span_ms))
+            } else {
+                span_ms.max(self.led_ms(day)).min(FINISH_SPAN_MS_MAX)
+            }
+        };
         finish_at.minus_ms(*found.leads.entry(key).or_insert_with(lead))
     }
 
@@ -201,8 +195,12 @@ impl<'a> Calendar<'a> {
         (span_ms > FINISH_SPAN_MS_MAX).then_some(Reason::FinishTooLong { needed_s: span_ms / 1000 })
     }
 
-    /// After how long the hours of program, zones and sources are the same again, ms: a day or a week.
+    /// After how long the hours of program, zones and sources are the same again, ms: a day or a week; where there are none they always
+    /// are.
     fn hours_period_ms(self) -> i64 {
+        if !self.has_hours() {
+            return 1;
+        }
         let zones = self.program.sequence.steps.iter().filter_map(|step| self.site.zones.get(&step.zone));
         let of_zones = zones.flat_map(|zone| [Some(&zone.windows), self.site.sources.get(&zone.source)]);
         let mut all = of_zones.flatten().chain([&self.program.windows]);
