@@ -139,7 +139,7 @@ fn test(args: &TestArgs) -> anyhow::Result<()> {
     }
     let mut n_bad = 0;
     for sink in wanted {
-        let line = format!("{} value=1 {}\n", test_point(&settings, sink)?, now_ms());
+        let line = format!("{} value=1 {}\n", test_point(&settings, sink)?, now_us());
         let door = sinks::open(sink)?;
         let answer = runtime()?.block_on(door.write(line.into_bytes(), false));
         let what = sender::text_of(&answer);
@@ -160,8 +160,8 @@ fn test_point(settings: &Settings, sink: &SinkPlan) -> anyhow::Result<String> {
     Ok(mapping.series("giot", "giot_test")?)
 }
 
-fn now_ms() -> i64 {
-    crate::clock::Clock::system(None).wall_unchecked().0
+fn now_us() -> i64 {
+    crate::clock::Clock::system(None).wall_unchecked().0.saturating_mul(1000)
 }
 
 /// What a person can do.

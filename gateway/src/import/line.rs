@@ -310,7 +310,7 @@ mod tests {
             let Ok(series) = mapping.series("n01", metric) else { return Ok(()) };
             let mut line = Vec::new();
             push_sample(&series, &Sample { at_us: at_ms * 1_000, value, quality }, &mut line);
-            let got = all(&String::from_utf8(line).unwrap(), &Choices { digits: 3, ..Choices::default() });
+            let got = all(&String::from_utf8(line).unwrap(), &Choices { digits: 6, ..Choices::default() });
             let code = Quality::from_byte(quality).code();
             prop_assert_eq!(got, [format!("n01 {metric} {} {value:?} {code}", at_ms * 1_000)]);
         }

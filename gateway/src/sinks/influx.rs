@@ -113,7 +113,7 @@ impl Influx {
         write_url.query_pairs_mut().extend_pairs([
             ("bucket", bucket.as_str()),
             ("org", org.as_str()),
-            ("precision", "ms"),
+            ("precision", "us"),
         ]);
         let mut gzip_headers = HeaderMap::new();
         gzip_headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
@@ -158,7 +158,7 @@ impl Influx {
         })
     }
 
-    /// Sends lines with times in milliseconds. Cancel-safe in that the sink may or may not have them then.
+    /// Sends lines with times in microseconds. Cancel-safe in that the sink may or may not have them then.
     pub async fn write(&self, lines: Vec<u8>, is_compressed: bool) -> Answer {
         let (client, body) = if is_compressed {
             match compress(&lines) {
@@ -168,7 +168,7 @@ impl Influx {
         } else {
             (&self.plain, lines)
         };
-        let precision = TimestampPrecision::Milliseconds;
+        let precision = TimestampPrecision::Microseconds;
         let answer = if self.hears_pauses.load(Ordering::Relaxed) {
             self.write_and_hear(body, is_compressed).await
         } else {

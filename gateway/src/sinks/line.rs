@@ -5,7 +5,9 @@
 //! | name of the metric: `soil_moisture`, `battery`, … | cooperative, gateway, device, and where known: probe (number on its node), zone, household, depth_cm | `value` (float; left out where the probe gave none), `quality` (integer, 0 is good) |
 //! | `irrigation`: entries of the diary | cooperative, gateway, zone, household, event, reason, by | `entry` (integer, place in the diary), and where measured: `run_s`, `litres` (floats) |
 //!
-//! Times are milliseconds. Every field is a number, because some stores keep nothing else. A point is the same point whenever it is
+//! Times are microseconds: of a reading the millisecond it was taken in; of an entry of the diary its millisecond, and within it the last
+//! three digits of its number, because what an engine decides at one moment can have the same tags, and one point would take the place
+//! of another. Every field is a number, because some stores keep nothing else. A point is the same point whenever it is
 //! sent: its tags depend on the configuration and never on the moment, so sending it twice changes nothing.
 //!
 //! Must not know stores, sockets or clocks. Invariants: what [`Mapping`] gives is one line for one point; text from outside cannot
@@ -23,7 +25,7 @@ use giot_store::{DiaryEntry, DiaryRow, Sample};
 pub const DIARY: &str = "irrigation";
 
 /// Number of the layout above: changes with it, so that a changed layout counts as changed tags.
-const LAYOUT: u8 = 1;
+const LAYOUT: u8 = 2;
 
 /// Where a probe is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -109,9 +111,9 @@ impl Mapping {
             value.map_or_else(String::new, |value| format!(",{name}={:?}", value as f64 / 1000.0))
         };
         let (litres, run_s) = (thousandth("litres", *volume_ml), thousandth("run_s", *run_ms));
-        let at_ms = at_us.unwrap_or(*recorded_us).div_euclid(1000);
+        let sent_us = whole_ms(at_us.unwrap_or(*recorded_us)).saturating_add(row.id.rem_euclid(1000));
         // Writing into a String cannot fail.
-        writeln!(line, " entry={}i{litres}{run_s} {at_ms}", row.id).ok();
+        writeln!(line, " entry={}i{litres}{run_s} {sent_us}", row.id).ok();
         out.extend_from_slice(line.as_bytes());
         Ok(())
     }
@@ -124,11 +126,15 @@ pub fn push_sample(series: &str, sample: &Sample, out: &mut Vec<u8>) {
         // With a point or an exponent: a store must never take the first value of a field for an integer.
         write!(fields, "value={value:?},").ok();
     }
-    let at_ms = sample.at_us.div_euclid(1000);
-    writeln!(fields, "quality={}i {at_ms}", sample.quality).ok();
+    writeln!(fields, "quality={}i {}", sample.quality, whole_ms(sample.at_us)).ok();
     out.extend_from_slice(series.as_bytes());
     out.push(b' ');
     out.extend_from_slice(fields.as_bytes());
+}
+
+/// The beginning of the millisecond that `at_us` lies in, µs.
+fn whole_ms(at_us: i64) -> i64 {
+    at_us.saturating_sub(at_us.rem_euclid(1000))
 }
 
 /// Measurement and probe number of a metric: `soil_moisture_1_raw` is probe 1 of `soil_moisture_raw`. Names that are not a node's are
@@ -224,18 +230,21 @@ mod tests {
         assert_eq!(
             line("n01", "soil_moisture_1", sample(Some(23.0), 0)),
             "soil_moisture,cooperative=HTX\\ Mận\\,\\ hậu\\ \\=\\ ngon,depth_cm=20,device=n01,gateway=chính,\
-             household=Hộ\\ Lò\\ Văn\\ Minh,probe=1,zone=man-1 value=23.0,quality=0i 1700000000123\n"
+             household=Hộ\\ Lò\\ Văn\\ Minh,probe=1,zone=man-1 value=23.0,quality=0i 1700000000123000\n"
         );
         let tail = |sample| line("d", "pm2_5", sample).rsplit_once(" v").map(|(_, tail)| format!("v{tail}"));
-        assert_eq!(tail(sample(Some(-1e300), 2)).as_deref(), Some("value=-1e300,quality=2i 1700000000123\n"));
-        assert_eq!(tail(sample(Some(0.1), 5)).as_deref(), Some("value=0.1,quality=5i 1700000000123\n"));
+        assert_eq!(
+            tail(sample(Some(-1e300), 2)).as_deref(),
+            Some("value=-1e300,quality=2i 1700000000123000\n")
+        );
+        assert_eq!(tail(sample(Some(0.1), 5)).as_deref(), Some("value=0.1,quality=5i 1700000000123000\n"));
     }
 
     #[test]
     fn what_is_no_number_is_left_out() {
         for value in [None, Some(f64::NAN), Some(f64::INFINITY)] {
             let line = line("d", "x", sample(value, 1));
-            assert!(line.ends_with("gateway=chính quality=1i 1700000000123\n"), "{line}");
+            assert!(line.ends_with("gateway=chính quality=1i 1700000000123000\n"), "{line}");
         }
     }
 
@@ -255,9 +264,8 @@ mod tests {
         }
     }
 
-    #[test]
-    fn an_irrigation_run_has_its_litres_and_its_reason() {
-        let entry = DiaryEntry {
+    fn entry() -> DiaryEntry {
+        DiaryEntry {
             at_us: None,
             recorded_us: 1_700_000_000_000_000,
             zone: Some("man-1".to_owned()),
@@ -269,14 +277,37 @@ mod tests {
             args: "{}".to_owned(),
             run_ms: Some(600_500),
             volume_ml: Some(320_000),
-        };
+        }
+    }
+
+    fn diary_line(id: i64, entry: DiaryEntry) -> String {
         let mut out = Vec::new();
-        mapping().push_diary(&DiaryRow { id: 7, entry, hash: [0; 32] }, &mut out).unwrap();
+        mapping().push_diary(&DiaryRow { id, entry, hash: [0; 32] }, &mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn an_irrigation_run_has_its_litres_and_its_reason() {
         assert_eq!(
-            String::from_utf8(out).unwrap(),
+            diary_line(7, entry()),
             "irrigation,by=engine,cooperative=HTX\\ Mận\\,\\ hậu\\ \\=\\ ngon,event=stopped,gateway=chính,\
-             household=Hộ\\ Lò\\ Văn\\ Minh,reason=soil_wet,zone=man-1 entry=7i,litres=320.0,run_s=600.5 1700000000000\n"
+             household=Hộ\\ Lò\\ Văn\\ Minh,reason=soil_wet,zone=man-1 entry=7i,litres=320.0,run_s=600.5 1700000000000007\n"
         );
+    }
+
+    #[test]
+    fn entries_of_one_moment_are_points_of_their_own() {
+        let time = |id, at_us| -> i64 {
+            let line = diary_line(id, DiaryEntry { at_us: Some(at_us), ..entry() });
+            line.trim_end().rsplit_once(' ').unwrap().1.parse().unwrap()
+        };
+        // Sent again it is the same point.
+        assert_eq!(
+            [time(999, 1_234_567), time(1_000, 1_234_567), time(999, 1_234_567)],
+            [1_234_999, 1_234_000, 1_234_999]
+        );
+        assert_eq!([time(1, -1), time(2, -1_000)], [-999, -998]);
+        assert!(time(999, i64::MIN) < time(999, i64::MAX));
     }
 
     #[test]

@@ -111,7 +111,7 @@ fn influx(url: &str) -> Influx {
     influx
 }
 
-const LINE: &[u8] = b"soil_moisture,device=n0 value=1.0,quality=0i 1700000000000\n";
+const LINE: &[u8] = b"soil_moisture,device=n0 value=1.0,quality=0i 1700000000000000\n";
 
 #[tokio::test]
 async fn lines_go_to_the_write_api_plain_or_compressed() {
@@ -123,7 +123,7 @@ async fn lines_go_to_the_write_api_plain_or_compressed() {
             assert_eq!(influx.write(LINE.to_vec(), is_compressed).await, Answer::Status(204, String::new()));
             let Request { head, body } = requests.recv().unwrap();
             let first = head.lines().next().unwrap();
-            assert_eq!(first, "POST /api/v2/write?bucket=htx&org=s%C6%A1n+la&precision=ms HTTP/1.1");
+            assert_eq!(first, "POST /api/v2/write?bucket=htx&org=s%C6%A1n+la&precision=us HTTP/1.1");
             let head = head.to_ascii_lowercase();
             assert!(head.contains(&format!("authorization: token {TOKEN}")), "{head}");
             assert_eq!(head.contains("content-encoding: gzip"), is_compressed, "{head}");

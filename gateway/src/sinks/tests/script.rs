@@ -136,7 +136,7 @@ fn folder(n: i64) -> TempDir {
 fn line(minute: i64) -> String {
     format!(
         "soil_moisture,device=n0,gateway=g,probe=0 value={minute}.0,quality=0i {}",
-        1_700_000_000_000 + minute * 60_000
+        1_700_000_000_000_000 + minute * 60_000_000
     )
 }
 
