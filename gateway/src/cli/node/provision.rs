@@ -225,9 +225,20 @@ fn check(
         // Older firmware does not say.
         None => say(&format!("{name} is set up; its gateway is to be at {broker}")),
         Some(why) => anyhow::bail!(
-            "{name} has kept what it was told, and does not run by it: {}. Set what is missing, or take out what its board does not have",
-            why.trim_start_matches("no: ")
+            "{name} has kept what it was told, and does not run by it: {}. {}",
+            why.trim_start_matches("no: "),
+            advice(why)
         ),
+    }
+}
+
+/// What makes a node run that gives this reason not to.
+fn advice(why: &str) -> &'static str {
+    // Another id's records wait on it.
+    if why.contains("commit give-up") {
+        "Give it the earlier id again, by --node or its code, until its gateway has them; or lose them with --give-up-records"
+    } else {
+        "Set what is missing, or take out what its board does not have"
     }
 }
 
@@ -467,6 +478,8 @@ impl Port {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use giot_firmware::run::Held;
+    use giot_firmware::settings::NoNode;
 
     fn shown(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
         pairs.iter().map(|(word, value)| ((*word).to_owned(), (*value).to_owned())).collect()
@@ -485,6 +498,17 @@ mod tests {
         let compared = compare(&want, &shown(says)).map_err(|error| error.to_string());
         let wrong = wrong.map(|wrong| format!("the node has not kept what it was told: {wrong}"));
         assert_eq!(compared.err(), wrong, "{told:?}");
+    }
+
+    #[test]
+    fn what_is_to_do_goes_by_why_the_node_does_not_run() {
+        let held = Held { owner: Some("n01".parse().unwrap()), n_waiting: 3 };
+        for (why, word) in [
+            (NoNode::Held(held), "--give-up-records"),
+            (NoNode::Unfit("no wireless network is set"), "Set what is missing"),
+        ] {
+            assert!(advice(&format!("no: {why}")).contains(word), "{why}");
+        }
     }
 
     #[test]
