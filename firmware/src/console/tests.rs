@@ -263,16 +263,17 @@ fn nothing_is_written_while_settings_are_on_trial() {
     use crate::hand_clock::block_on;
     use crate::nor::{Nor, Power};
     use crate::settings::Setup;
-    use giot_shared::ids::CommandId;
+    use giot_shared::ids::{CommandId, NodeId};
     use giot_shared::time::UnixMs;
     use giot_shared::wire::{Settings, SettingsOutcome, SettingsText};
     let flash = Nor::new(4, &Power::default());
-    let old = Installation::new("v01".parse().expect("an id"), NodeKey([7; KEY_LEN]), "10.0.0.1:1883");
+    let id: NodeId = "v01".parse().expect("an id");
+    let old = Installation::new(id.clone(), NodeKey([7; KEY_LEN]), "10.0.0.1:1883");
     block_on(old.expect("short").store(flash.clone())).expect("stored");
     let text = SettingsText::new("broker=10.0.0.2:1883").expect("short");
     let tried = Settings { command: CommandId(5), text, issued_at: UnixMs(0), ttl_s: 60, within_s: 30 };
     let mut setup = Setup::new(flash.clone());
-    assert_eq!(block_on(setup.begin(&tried)), Ok(true));
+    assert_eq!(block_on(setup.begin(&tried, &id)), Ok(true));
     let say_to = |console: &mut Console, typed: &[u8]| {
         let mut said = String::new();
         let mut input = Typed(typed);
@@ -299,7 +300,7 @@ fn nothing_is_written_while_settings_are_on_trial() {
     assert!(said.contains("=ok written"), "{said}");
     assert_eq!((stored().broker.as_str(), stored().baud), ("10.0.0.2:1883", 9600));
     // Of what cannot be read no trial ever ends.
-    assert_eq!(block_on(setup.begin(&Settings { command: CommandId(6), ..tried })), Ok(true));
+    assert_eq!(block_on(setup.begin(&Settings { command: CommandId(6), ..tried }, &id)), Ok(true));
     let absent = NoNode::Install(InstallError::Absent);
     let mut lost = fresh().beside(Err(absent));
     let said = say_to(&mut lost, b"factory-reset yes\n");

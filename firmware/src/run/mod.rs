@@ -588,7 +588,7 @@ impl<B: Board, R: Reads, F: MultiwriteNorFlash> Runner<'_, B, R, F> {
             Action::Change(settings) => {
                 let refused = match &mut self.setup {
                     None => Some(RefusalReason::Unsupported),
-                    Some(setup) => match setup.begin(&settings).await {
+                    Some(setup) => match setup.begin(&settings, &self.node.config().id).await {
                         Ok(true) => None,
                         Ok(false) => Some(RefusalReason::BadSetting),
                         Err(_) => Some(RefusalReason::Busy),

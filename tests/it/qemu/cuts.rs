@@ -109,7 +109,7 @@ async fn cycle(bank: &mut Bank, command: u64, text: &str, outcome: SettingsOutco
     let mut setup = Setup::new(&mut *bank);
     let settings =
         Settings { text: SettingsText::new(text).unwrap(), ..change(CommandId(command), UnixMs(0)) };
-    assert!(setup.begin(&settings).await.unwrap());
+    assert!(setup.begin(&settings, &NODE.parse().unwrap()).await.unwrap());
     setup.boot().await.unwrap();
     setup.settle(outcome).await.unwrap();
     setup.told().await.unwrap();

@@ -129,9 +129,12 @@ impl<F: MultiwriteNorFlash> Setup<F> {
     /// Keeps settings for the next boot; `false` when they are none that this firmware knows.
     ///
     /// # Errors
-    /// [`InstallError`].
-    pub async fn begin(&mut self, settings: &Settings) -> Result<bool, InstallError> {
+    /// [`InstallError`]; [`InstallError::Absent`] when a person has given the board another id than `id`: they are not meant for that.
+    pub async fn begin(&mut self, settings: &Settings, id: &NodeId) -> Result<bool, InstallError> {
         let base = Installation::load(&mut self.flash).await?;
+        if base.config.id != *id {
+            return Err(InstallError::Absent);
+        }
         let entry = Entry {
             state: WAITING,
             command: settings.command,
@@ -245,9 +248,13 @@ mod tests {
 
     const OURS: CommandId = CommandId(1 << 63 | 5);
 
+    fn id() -> NodeId {
+        "v01".parse().expect("an id")
+    }
+
     fn flash(power: &Power) -> Nor {
         let flash = Nor::new(4, power);
-        let made = Installation::new("v01".parse().expect("an id"), NodeKey([7; 32]), "10.0.0.1:1883");
+        let made = Installation::new(id(), NodeKey([7; 32]), "10.0.0.1:1883");
         now_or_never(made.expect("short").store(flash.clone())).expect("stored");
         flash
     }
@@ -281,7 +288,7 @@ mod tests {
         let flash = flash(&Power::default());
         let mut setup = Setup::new(flash.clone());
         assert_eq!(boot(&flash), (OLD.to_string(), Trial::None));
-        let begin = |text: &str| now_or_never(Setup::new(flash.clone()).begin(&settings(text)));
+        let begin = |text: &str| now_or_never(Setup::new(flash.clone()).begin(&settings(text), &id()));
         assert_eq!(begin("brokr=1"), Ok(false));
         assert_eq!(begin(&format!("broker={NEW}")), Ok(true));
         assert_eq!(broker(&flash), OLD, "nothing has changed yet");
@@ -300,12 +307,12 @@ mod tests {
         let flash = flash(&Power::default());
         let mut setup = Setup::new(flash.clone());
         let change = settings(&format!("broker={NEW}"));
-        assert_eq!(now_or_never(setup.begin(&change)), Ok(true));
+        assert_eq!(now_or_never(setup.begin(&change, &id())), Ok(true));
         assert_eq!(boot(&flash).0, NEW);
         now_or_never(setup.settle(SettingsOutcome::Unreachable)).expect("kept");
         assert_eq!(boot(&flash), (OLD.to_string(), over(SettingsOutcome::Unreachable)));
         // A boot that ends before the gateway was reached.
-        assert_eq!(now_or_never(setup.begin(&change)), Ok(true));
+        assert_eq!(now_or_never(setup.begin(&change, &id())), Ok(true));
         assert_eq!(boot(&flash).0, NEW);
         assert_eq!(boot(&flash), (OLD.to_string(), over(SettingsOutcome::Reset)));
         assert_eq!(
@@ -313,6 +320,19 @@ mod tests {
             (OLD.to_string(), over(SettingsOutcome::Reset)),
             "told until it is recorded"
         );
+    }
+
+    #[test]
+    fn settings_for_one_id_do_not_become_those_of_another() {
+        let flash = flash(&Power::default());
+        let mut made = now_or_never(Installation::load(flash.clone())).expect("set up");
+        made.config.id = "n77".parse().expect("an id");
+        now_or_never(made.store(flash.clone())).expect("stored");
+        let change = settings(&format!("broker={NEW}"));
+        let mut setup = Setup::new(flash.clone());
+        assert_eq!(now_or_never(setup.begin(&change, &id())), Err(InstallError::Absent));
+        assert_eq!(boot(&flash), (OLD.to_string(), Trial::None));
+        assert_eq!(now_or_never(setup.begin(&change, &made.config.id)), Ok(true));
     }
 
     /// As a board that has neither such a valve nor a network without a name.
@@ -336,7 +356,7 @@ mod tests {
     fn settings_that_the_board_cannot_run_are_given_back_before_the_boot_ends() {
         let flash = flash(&Power::default());
         let mut setup = Setup::new(flash.clone());
-        let begin = |text: &str| now_or_never(Setup::new(flash.clone()).begin(&settings(text)));
+        let begin = |text: &str| now_or_never(Setup::new(flash.clone()).begin(&settings(text), &id()));
         assert_eq!(begin("valve.1=relay,60,60\nvalve.9=latching,60,60"), Ok(true));
         assert!(matches!(start(&flash, false), Start::Again("no such valve")));
         assert!(matches!(start(&flash, false), Start::Node(_, 0)), "the boot that follows runs as before");
@@ -364,7 +384,7 @@ mod tests {
     fn what_became_of_settings_outlives_what_a_person_writes() {
         let flash = flash(&Power::default());
         let mut setup = Setup::new(flash.clone());
-        assert_eq!(now_or_never(setup.begin(&settings("broker=10.0.0.2:1883"))), Ok(true));
+        assert_eq!(now_or_never(setup.begin(&settings("broker=10.0.0.2:1883"), &id())), Ok(true));
         assert_eq!(boot(&flash), (NEW.into(), Trial::Running { command: OURS, within_s: 30 }));
         assert!(matches!(start(&flash, true), Start::Person(Some(_), NoNode::Asked)));
         let store = |word: &str, value: &str| {
@@ -378,7 +398,8 @@ mod tests {
         store("node", "v02");
         assert_eq!(boot(&flash).1, Trial::None);
         // What was told is forgotten.
-        assert_eq!(now_or_never(setup.begin(&settings("broker=10.0.0.2:1883"))), Ok(true));
+        let other = "v02".parse().expect("an id");
+        assert_eq!(now_or_never(setup.begin(&settings("broker=10.0.0.2:1883"), &other)), Ok(true));
         boot(&flash);
         boot(&flash);
         now_or_never(setup.told()).expect("kept");
@@ -393,7 +414,7 @@ mod tests {
             let power = Power::default();
             let flash = flash(&power);
             let change = settings("valve.9=latching,60,60");
-            assert_eq!(now_or_never(Setup::new(flash.clone()).begin(&change)), Ok(true));
+            assert_eq!(now_or_never(Setup::new(flash.clone()).begin(&change, &id())), Ok(true));
             power.cut_at(step);
             let first = start(&flash, false);
             let is_cut = power.is_cut();
@@ -429,7 +450,7 @@ mod tests {
             ));
             let mut confirmed = false;
             let mut work = || {
-                now_or_never(setup.begin(&change)).ok()?;
+                now_or_never(setup.begin(&change, &id())).ok()?;
                 now_or_never(setup.boot()).ok()?;
                 now_or_never(setup.settle(SettingsOutcome::Confirmed)).ok()?;
                 confirmed = true;
