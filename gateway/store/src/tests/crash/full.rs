@@ -13,13 +13,13 @@ const DISK_KIB: u64 = 24_576;
 fn on_a_small_disk(test: &str) {
     let dir = tempfile::tempdir().unwrap();
     let child = child(test, dir.path());
-    let is_root = Command::new("id").arg("-u").output().unwrap().stdout == b"0\n";
+    let is_root = output(Command::new("id").arg("-u")).stdout == b"0\n";
     let mut command = Command::new("unshare");
     command.args(if is_root { &["-m"][..] } else { &["-r", "-m"] });
     command.args(["sh", "-c", "mount -t tmpfs -o size=\"$1\"k tmpfs \"$2\" && shift 2 && exec \"$@\"", "sh"]);
     command.arg(DISK_KIB.to_string()).arg(dir.path()).arg(child.get_program()).args(child.get_args());
     command.envs(child.get_envs().filter_map(|(key, value)| Some((key, value?))));
-    let out = command.output().expect("unshare (util-linux) is needed");
+    let out = output(&mut command);
     assert!(
         out.status.success(),
         "{}{}",

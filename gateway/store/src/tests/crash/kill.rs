@@ -58,8 +58,7 @@ fn killed_at_random_moments() {
     let n_kills = if is_long() { 200 } else { 10 };
     let mut n_kept = 0;
     for _ in 0..n_kills {
-        let mut child: Child =
-            child("kill::killed_at_random_moments", dir.path()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut child = start(child("kill::killed_at_random_moments", dir.path()).stdout(Stdio::piped()));
         // Somewhere within the work after a number of acknowledgements.
         let n_acks = 1 + dice.below(40);
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
@@ -86,7 +85,7 @@ fn killed_at_random_moments() {
                 n_acknowledged = n_acknowledged.max(n);
             }
         }
-        n_kept = assert_recovers(dir.path(), n_acknowledged);
+        n_kept = judging(|| assert_recovers(dir.path(), n_acknowledged));
         let copy = dir.path().join("copy.sqlite");
         if copy.exists() {
             let other = tempfile::tempdir().unwrap();

@@ -11,7 +11,8 @@ mod kill;
 mod power;
 
 use std::io::Write;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::{PoisonError, RwLock};
 
 use super::check::report;
 use super::*;
@@ -104,6 +105,27 @@ fn child(test: &str, dir: &Path) -> Command {
     command.args(["--exact", &format!("tests::crash::{test}"), "--nocapture", "--test-threads=1"]);
     command.env("GIOT_CRASH_DIR", dir).stdin(Stdio::null());
     command
+}
+
+/// Held for reading while a store is open that is opened again at once, and for writing while a program starts: between its fork and its
+/// exec it holds every lock of this one, and the store would be in use.
+static OPEN: RwLock<()> = RwLock::new(());
+
+/// Looks at stores that are opened one after another.
+fn judging<T>(judge: impl FnOnce() -> T) -> T {
+    let _nobody_starts = OPEN.read().unwrap_or_else(PoisonError::into_inner);
+    judge()
+}
+
+/// Starts a program.
+fn start(command: &mut Command) -> Child {
+    let _nobody_judges = OPEN.write().unwrap_or_else(PoisonError::into_inner);
+    command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"))
+}
+
+/// Starts a program that says what it has to say until it ends.
+fn output(command: &mut Command) -> Output {
+    start(command.stdout(Stdio::piped()).stderr(Stdio::piped())).wait_with_output().unwrap()
 }
 
 /// The folder, in a child.

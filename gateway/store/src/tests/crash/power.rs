@@ -192,20 +192,13 @@ fn for_every_cut(test: &str, dir: &Path, judge: impl Fn(&Path, i64)) {
     let (source, library, log) =
         (tools.path().join("powercut.c"), tools.path().join("powercut.so"), tools.path().join("log"));
     std::fs::write(&source, SHIM).unwrap();
-    let compiled = Command::new("cc")
-        .args(["-shared", "-fPIC", "-O1", "-o"])
-        .args([&library, &source])
-        .status()
-        .expect("a C compiler is needed");
-    assert!(compiled.success());
+    let compiled =
+        output(Command::new("cc").args(["-shared", "-fPIC", "-O1", "-o"]).args([&library, &source]));
+    assert!(compiled.status.success(), "{}", String::from_utf8_lossy(&compiled.stderr));
     let dir = &dir.canonicalize().unwrap();
     let mut disk = Disk::of(dir);
-    let out = child(test, dir)
-        .env("LD_PRELOAD", &library)
-        .env("POWERCUT_DIR", dir)
-        .env("POWERCUT_LOG", &log)
-        .output()
-        .unwrap();
+    let mut child = child(test, dir);
+    let out = output(child.env("LD_PRELOAD", &library).env("POWERCUT_DIR", dir).env("POWERCUT_LOG", &log));
     assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
     let records = read_log(&log);
     let mut dice = Dice::new();
@@ -217,7 +210,7 @@ fn for_every_cut(test: &str, dir: &Path, judge: impl Fn(&Path, i64)) {
                 let after = tempfile::tempdir().unwrap();
                 disk.cut_power(after.path(), (variant > 0).then_some(&mut dice));
                 let judged = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-                    judge(after.path(), disk.n_acknowledged);
+                    judging(|| judge(after.path(), disk.n_acknowledged));
                 }));
                 assert!(judged.is_ok(), "cut before record {n} of {}, variant {variant}", records.len());
                 n_cuts += 1;
