@@ -55,6 +55,17 @@ impl Loose {
         })
     }
 
+    /// What a whole number may have been before the highest bit changed of the 1, 2, 3, 4 or 6 bytes that it lies in (SQLite file format,
+    /// section 2.1): the sign goes through all bits above.
+    pub(super) fn with_other_signs(&self) -> impl Iterator<Item = Self> {
+        let number = if let Self::Whole(number) = self { Some(*number) } else { None };
+        let signed = |number: i64| {
+            let lies_in = move |bit: &u32| matches!(number >> bit, 0 | -1);
+            [7, 15, 23, 31, 47].into_iter().filter(lies_in).map(move |bit| Self::Whole(number ^ (-1 << bit)))
+        };
+        number.into_iter().flat_map(signed)
+    }
+
     /// How many bytes it has.
     pub(super) fn n_bytes(&self) -> usize {
         match self {

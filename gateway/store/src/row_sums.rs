@@ -124,18 +124,24 @@ impl Flawed {
 
     /// The column that differs in one bit, with the value it had; `None` when more has changed. Without a column it is the checksum.
     fn single_bit(&self) -> Option<Option<(&'static str, Loose)>> {
-        let wanted = self.said ^ i64::from(self.found);
-        if wanted.count_ones() == 1 {
+        let found = i64::from(self.found);
+        let is_found = |said: Loose| said == Loose::Whole(found);
+        if (self.said ^ found).count_ones() == 1 || Loose::Whole(self.said).with_other_signs().any(is_found) {
             return Some(None);
         }
-        let wanted = u32::try_from(wanted).ok()?;
+        self.bit_of_a_byte().or_else(|| self.sign()).map(Some)
+    }
+
+    /// The column of which a single bit of a byte differs, with the value it had.
+    fn bit_of_a_byte(&self) -> Option<(&'static str, Loose)> {
+        let wanted = u32::try_from(self.said ^ i64::from(self.found)).ok()?;
         // The remainder that a changed bit of the last byte leaves, by bit; a byte further from the end is one step more.
         let mut remainders: [u32; 8] = std::array::from_fn(|bit| step(1 << bit));
         for (idx, value) in self.values.iter().enumerate().rev() {
             for byte in (0..value.n_bytes()).rev() {
                 if let Some(bit) = remainders.iter().position(|remainder| *remainder == wanted) {
                     let column = self.table.columns.get(idx)?;
-                    return Some(Some((column, value.with_flipped(byte, 1 << bit)?)));
+                    return Some((column, value.with_flipped(byte, 1 << bit)?));
                 }
                 remainders = remainders.map(step);
             }
@@ -146,6 +152,18 @@ impl Flawed {
             (0..n_before).for_each(|_| remainders = remainders.map(step));
         }
         None
+    }
+
+    /// The column of whole numbers of which the highest bit that is stored differs, with the value it had.
+    fn sign(&self) -> Option<(&'static str, Loose)> {
+        let fits = |idx: usize, other: &Loose| {
+            let values = self.values.iter().enumerate();
+            let values = values.map(|(at, value)| if at == idx { other } else { value });
+            i64::from(sum(self.table.name, values.map(Loose::value))) == self.said
+        };
+        self.table.columns.iter().zip(&self.values).enumerate().find_map(|(idx, (column, value))| {
+            Some((*column, value.with_other_signs().find(|other| fits(idx, other))?))
+        })
     }
 
     /// Sets a single changed bit right; `false` when more has changed.
@@ -219,7 +237,12 @@ impl Table {
         let found = sum(self.name, values.iter().copied());
         // What is no number fits no row.
         let said: i64 = row.get(1).unwrap_or(-1);
-        if said == 0 || said == i64::from(found) {
+        // Text that was none before there were checksums has one that holds.
+        let is_text = values.iter().all(|value| match value {
+            ValueRef::Text(text) => std::str::from_utf8(text).is_ok(),
+            ValueRef::Null | ValueRef::Integer(_) | ValueRef::Real(_) | ValueRef::Blob(_) => true,
+        });
+        if is_text && (said == 0 || said == i64::from(found)) {
             return Ok(None);
         }
         let values = values.into_iter().map(Loose::of).collect();

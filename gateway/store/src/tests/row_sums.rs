@@ -38,7 +38,8 @@ fn summed(table: &Table) -> Vec<String> {
     columns.filter(is_summed).collect()
 }
 
-/// Changes a bit of the last byte of a column in the last row of a table; the row's key afterwards. `None` where there is nothing to change.
+/// Changes a bit of the last byte of a column in the last row of a table, or its sign; the row's key afterwards. `None` where there is
+/// nothing to change.
 fn flip(dir: &Path, table: &Table, column: &str, mask: u8) -> Option<Loose> {
     let Table { name, key, .. } = table;
     let conn = tool(dir);
@@ -46,14 +47,18 @@ fn flip(dir: &Path, table: &Table, column: &str, mask: u8) -> Option<Loose> {
     let ask = |of: &str| conn.query_row(&last(of), [], |row| Ok(Loose::of(row.get_ref(0)?))).unwrap();
     let before = ask(column);
     let byte = if matches!(before, Loose::Text(_) | Loose::Blob(_)) { before.n_bytes() - 1 } else { 0 };
-    let after = before.with_flipped(byte, mask)?;
+    let after =
+        if mask == SIGN { before.with_other_signs().next()? } else { before.with_flipped(byte, mask)? };
     let set = format!("UPDATE {name} SET {column} = ?1 WHERE {key} = ({})", last(key));
     assert_eq!(conn.execute(&set, [&after]).unwrap(), 1);
     Some(if column == *key { after } else { ask(key) })
 }
 
+/// Instead of a bit of a byte: the highest that is stored of a whole number.
+const SIGN: u8 = 0;
+
 /// Bits to change: of text the second leaves none.
-const MASKS: [u8; 2] = [8, 0x80];
+const MASKS: [u8; 3] = [8, 0x80, SIGN];
 
 #[test]
 fn a_changed_bit_in_any_column_is_found_named_and_set_right() {
@@ -179,6 +184,28 @@ fn names_of_series_that_are_no_text_are_set_right_or_told() {
     let mended = repair(dir.path(), "old.sqlite", T0, &mut |_, _| {}).unwrap();
     assert!(mended.after.is_clean() && mended.as_they_read.len() == 1, "{mended:?}");
     drop(open(dir.path()).unwrap());
+}
+
+#[test]
+fn text_that_was_none_before_there_were_checksums_waits_for_a_person() {
+    for (table, column) in [("series", "metric"), ("device", "label"), ("valve_event", "closed_by")] {
+        let dir = filled();
+        let conn = tool(dir.path());
+        conn.execute_batch(NO_SUMS).unwrap();
+        let spoil = format!(
+            "UPDATE {table} SET {column} = CAST(x'62ff74' AS TEXT) WHERE id = (SELECT min(id) FROM {table}); PRAGMA user_version = 6"
+        );
+        conn.execute_batch(&format!("{spoil}; PRAGMA wal_checkpoint(TRUNCATE)")).unwrap();
+        conn.close().unwrap();
+        drop(Store::open_mending(dir.path(), &StoreOptions::default(), "first.sqlite", T0));
+        let found = report(dir.path());
+        let is_named =
+            found.findings.iter().any(|finding| matches!(finding.place, Place::Row(name) if name == table));
+        assert!(is_named, "{table}: {found:?}");
+        let mended = repair(dir.path(), "old.sqlite", T0, &mut |_, _| {}).unwrap();
+        assert!(mended.after.is_clean() && mended.lost.is_empty(), "{table}: {mended:?}");
+        drop(Store::open(dir.path()).unwrap());
+    }
 }
 
 #[test]
