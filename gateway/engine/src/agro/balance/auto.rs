@@ -56,7 +56,7 @@ pub struct Automatic {
     pub amount: Amount,
     /// Share of the water that reaches the soil.
     pub efficiency: f64,
-    /// Least depth given, mm gross.
+    /// Least depth given, mm gross; also where what is lacking, less the forecast, is nothing.
     pub min_mm: f64,
     /// Greatest depth given, mm gross.
     pub max_mm: f64,
