@@ -299,7 +299,11 @@ impl Console {
             say(format_args!("=show key_digest {}", digest(&self.draft.config.key)))?;
         }
         match &self.runs {
-            Some(Ok(())) => say(format_args!("=show runs yes")),
+            Some(Ok(())) => {
+                say(format_args!("=show runs yes"))?;
+                self.stranger()
+                    .map_or(Ok(()), |owner| say(format_args!("= as {owner}, until `commit` and `reboot`")))
+            }
             Some(Err(why)) => say(format_args!("=show runs no: {why}")),
             None => Ok(()),
         }

@@ -121,6 +121,10 @@ async fn commit<F: MultiwriteNorFlash>(
             ))?;
         }
     }
+    if let Some((owner, _)) = lost.filter(|_| stored.is_ok()) {
+        // It may have been set long before, and refused then.
+        say(format_args!("= {} instead of {owner} from the next boot on", console.draft().config.id))?;
+    }
     console.committed(stored, say)
 }
 

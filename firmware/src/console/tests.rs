@@ -245,10 +245,15 @@ fn another_id_while_records_wait_is_refused_until_somebody_gives_them_up() {
     };
     let refused = "=error 37 records of n01 wait for its gateway";
     check(Some(37), b"node n02\ncommit", refused, "n01");
-    let told = "= 37 records of n01 are given up, and what it makes until it starts again\r\n=ok written";
+    let told = "= 37 records of n01 are given up, and what it makes until it starts again\r\n= n02 instead of n01 from the next boot on\r\n=ok written";
     check(Some(37), b"node n02\ncommit give-up", told, "n02");
     // Nothing is lost where nothing waits, or the id stays.
-    check(Some(0), b"node n02\ncommit", "=ok\r\n=ok written", "n02");
+    check(
+        Some(0),
+        b"node n02\ncommit",
+        "=ok\r\n= n02 instead of n01 from the next boot on\r\n=ok written",
+        "n02",
+    );
     check(Some(37), b"set baud 9600\ncommit", "=ok\r\n=ok written", "n01");
     check(Some(37), b"node n02\nnode n01\ncommit give-up", "=ok\r\n=ok\r\n=ok written", "n01");
     // In the first seconds of a boot its node has not looked yet.
@@ -256,6 +261,35 @@ fn another_id_while_records_wait_is_refused_until_somebody_gives_them_up() {
     check(None, b"node n02\ncommit", unknown, "n01");
     check(None, b"node n02\ncommit give-up", unknown, "n01");
     check(None, b"set baud 9600\ncommit", "=ok\r\n=ok written", "n01");
+}
+
+/// An id that was refused was carried out by a commit of something else, without a word.
+#[test]
+fn an_id_that_was_refused_is_named_until_it_is_written() {
+    use crate::board::NodeStatus;
+    use crate::hand_clock::block_on;
+    use crate::nor::{Nor, Power};
+    let flash = Nor::new(4, &Power::default());
+    let made = Installation::new("n01".parse().expect("an id"), NodeKey([7; KEY_LEN]), "10.0.0.1:1883");
+    let desk = Desk::new();
+    let mut console = Console::new(made).expect("a console").beside(Ok(()));
+    let mut type_in = |waiting: u32, typed: &[u8]| {
+        desk.note(&NodeStatus { waiting, ..NodeStatus::default() });
+        let mut said = String::new();
+        let typed = [typed, b"\nreboot\n"].concat();
+        block_on(serve(&mut console, &mut Typed(&typed), &mut said, &mut flash.clone(), &desk));
+        said
+    };
+    let is_another = "=show runs yes\r\n= as n01, until `commit` and `reboot`";
+    assert!(!type_in(1, b"show").contains("= as"));
+    assert!(type_in(1, b"node n02\ncommit").contains("=error 1 records of n01 wait"));
+    assert!(type_in(0, b"show").contains(is_another));
+    assert!(
+        type_in(0, b"set baud 9600\ncommit")
+            .contains("= n02 instead of n01 from the next boot on\r\n=ok written")
+    );
+    let said = type_in(0, b"node n01\nshow\ncommit");
+    assert!(!said.contains("= as") && !said.contains("instead"), "{said}");
 }
 
 #[test]

@@ -115,12 +115,13 @@ impl<F: MultiwriteNorFlash> Outbox<F> {
         self.ended.clone()
     }
 
-    /// Gives up all that waits, records of another id, and counts it as lost. The count of this boot goes on.
+    /// Gives up all that waits, records of another id, and counts it as lost, with `n_cut` ends of runs that nobody has told yet. The count of
+    /// this boot goes on.
     ///
     /// # Errors
     /// [`OutboxError::Flash`]; some of it may wait still.
-    pub async fn give_up(&mut self) -> Result<(), OutboxError> {
-        self.lost = self.lost.saturating_add(self.level().waiting);
+    pub async fn give_up(&mut self, n_cut: u32) -> Result<(), OutboxError> {
+        self.lost = self.lost.saturating_add(self.level().waiting).saturating_add(n_cut);
         self.ended.clear();
         self.tails.clear();
         self.readings.renew().await?;

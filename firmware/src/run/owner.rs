@@ -6,13 +6,13 @@
 //! lost. The id is written last, so that a power cut in between has the next boot do it again; the epoch rises first, and is not used by two ids.
 
 use super::{Partitions, RunError, begin_epoch};
-use crate::outbox::Outbox;
+use crate::outbox::{Outbox, OutboxError};
 use crate::settings::Settings;
 use crate::sleep::Woken;
 use embedded_storage_async::nor_flash::MultiwriteNorFlash;
 use giot_shared::ids::NodeId;
 
-/// Records that wait for a gateway.
+/// Records that wait for a gateway, with the ends of runs that a reset cut: the next boot of their node makes those.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Held {
     /// Under which id they were made; `None` where nobody knows.
@@ -29,7 +29,19 @@ pub async fn held<F: MultiwriteNorFlash>(flash: Partitions<F>, unless: Option<&N
         return Held { owner, n_waiting: 0 };
     }
     let outbox = Outbox::open(flash.readings, flash.events, settings.lost_tails().await).await;
-    Held { owner, n_waiting: outbox.map_or(0, |outbox| outbox.level().waiting) }
+    let Ok(mut outbox) = outbox else { return Held { owner, n_waiting: 0 } };
+    let n_cut = cut_runs(&mut settings, &mut outbox).await.map_or(0, |(_, n_cut)| n_cut);
+    Held { owner, n_waiting: outbox.level().waiting.saturating_add(n_cut) }
+}
+
+/// The highest command counter taken, and how many runs were cut whose end is not in flash.
+async fn cut_runs<F: MultiwriteNorFlash>(
+    settings: &mut Settings<F>,
+    outbox: &mut Outbox<F>,
+) -> Result<(u64, u32), OutboxError> {
+    let mut kept = settings.kept().await;
+    outbox.drop_told(&mut kept).await?;
+    Ok((kept.counter, u32::try_from(kept.running.len()).unwrap_or(u32::MAX)))
 }
 
 /// Begins counting records, after those of another id were given up. Gives the epoch.
@@ -43,8 +55,8 @@ pub(super) async fn begin<F: MultiwriteNorFlash>(
     let is_strange = owner.as_ref().is_some_and(|owner| owner != id);
     let epoch = begin_epoch(settings, outbox, woken.filter(|_| !is_strange)).await?;
     if is_strange {
-        let counter = settings.kept().await.counter;
-        outbox.give_up().await?;
+        let (counter, n_cut) = cut_runs(settings, outbox).await?;
+        outbox.give_up(n_cut).await?;
         settings.forget_owner(counter).await?;
     }
     if owner.as_ref() != Some(id) {

@@ -6,7 +6,7 @@ use crate::board::{ConnectFault, DriveFault, Vitals};
 use crate::hand_clock::{block_on, now_ms};
 use crate::nor::{Nor, Power, now_or_never};
 use crate::probe::{ProbeFault, Sample};
-use crate::settings::{MeterPlan, ValveKind, ValvePlan};
+use crate::settings::{Kept, MeterPlan, Running, ValveKind, ValvePlan};
 use giot_shared::ids::{NodeId, ValveId};
 use giot_shared::metric::Metric;
 use giot_shared::time::UnixMs;
@@ -383,6 +383,22 @@ fn a_run_is_told_once_wherever_the_power_fails() {
 /// A node that is called otherwise from its next boot on.
 fn renamed(id: &str) -> NodeConfig {
     NodeConfig { id: id.parse().expect("an id"), ..config(&[ValvePlan::new(VALVE)]) }
+}
+
+/// The next boot under the new id took the mark of the run away, and nobody heard of its end.
+#[test]
+fn the_end_of_a_run_that_was_cut_waits_like_a_record() {
+    let chip = Chip::new();
+    chip.boot(1, NEVER);
+    let n_records = now_or_never(held(chip.flash(), None)).n_waiting;
+    now_or_never(async {
+        let mut settings = Settings::open(chip.settings.clone()).expect("a partition");
+        let running = [Running { valve: VALVE, command: None }].into_iter().collect();
+        let kept = Kept { running, ..settings.kept().await };
+        settings.store_kept(&kept).await.expect("stored");
+    });
+    let waiting = |unless: &str| now_or_never(held(chip.flash(), unless.parse().ok().as_ref())).n_waiting;
+    assert_eq!((waiting("n02"), waiting("n01")), (n_records + 1, 0));
 }
 
 /// What waited went to the gateway under the new id.
