@@ -509,14 +509,14 @@ struct Bad {
 fn mend_rows(conn: &mut Connection, is_asked: bool, mended: &mut Repair) -> rusqlite::Result<()> {
     let flawed = row_sums::flawed(conn)?;
     let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let mut others = Vec::new();
     if !flawed.is_empty() {
         row_sums::unlocked(&tx, |tx| {
             for flawed in &flawed {
                 if flawed.set_right(tx)? {
                     mended.n_set_right += 1;
-                } else if is_asked {
-                    flawed.keep(tx)?;
-                    mended.as_they_read.push(row_finding(flawed));
+                } else {
+                    others.push(flawed);
                 }
             }
             Ok(())
@@ -525,6 +525,16 @@ fn mend_rows(conn: &mut Connection, is_asked: bool, mended: &mut Repair) -> rusq
     // What is no JSON even so is none that a store wrote.
     if tx.execute("DELETE FROM zone_memory WHERE NOT json_valid(json)", [])? > 0 {
         mended.lost.push(Lost { table: "zone_memory", ..Lost::default() });
+    }
+    if is_asked && !others.is_empty() {
+        row_sums::unlocked(&tx, |tx| {
+            for flawed in others {
+                if flawed.keep(tx)? {
+                    mended.as_they_read.push(row_finding(flawed));
+                }
+            }
+            Ok(())
+        })?;
     }
     tx.commit()
 }

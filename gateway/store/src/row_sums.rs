@@ -32,6 +32,8 @@ pub(super) const SINCE: u32 = 7;
 
 /// What is said of a row that does not fit its checksum.
 const FLAW: &str = "its checksum does not hold";
+/// What is said of one that does, and was spoilt before it had one.
+const NO_TEXT: &str = "its text cannot be read";
 
 /// A table whose rows carry checksums.
 #[derive(Debug, Clone, Copy)]
@@ -116,9 +118,10 @@ pub(super) struct Flawed {
 impl Flawed {
     /// The row's name, where it has no number, and what is wrong.
     pub(super) fn what(&self) -> String {
+        let flaw = if holds(self.said, self.found) { NO_TEXT } else { FLAW };
         match &self.key {
-            Loose::Text(key) => format!("{:?}: {FLAW}", String::from_utf8_lossy(key)),
-            Loose::Null | Loose::Whole(_) | Loose::Real(_) | Loose::Blob(_) => FLAW.to_owned(),
+            Loose::Text(key) => format!("{:?}: {flaw}", String::from_utf8_lossy(key)),
+            Loose::Null | Loose::Whole(_) | Loose::Real(_) | Loose::Blob(_) => flaw.to_owned(),
         }
     }
 
@@ -171,7 +174,7 @@ impl Flawed {
         let Table { name, key, .. } = self.table;
         match self.single_bit() {
             None => Ok(false),
-            Some(None) => self.keep(conn).map(|()| true),
+            Some(None) => self.keep(conn),
             Some(Some((column, value))) => {
                 let sql = format!("UPDATE OR IGNORE {name} SET {column} = ?1 WHERE {key} = ?2");
                 Ok(conn.execute(&sql, params![value, self.key])? == 1)
@@ -179,14 +182,15 @@ impl Flawed {
         }
     }
 
-    /// Lets the row stand as it reads; text that cannot be read gets marks where it is none.
-    pub(super) fn keep(&self, conn: &Connection) -> rusqlite::Result<()> {
+    /// Lets the row stand as it reads; text that cannot be read gets marks where it is none. `false` when it is gone, or would be another's
+    /// double then.
+    pub(super) fn keep(&self, conn: &Connection) -> rusqlite::Result<bool> {
         let Table { name, key, columns } = self.table;
         let values: Vec<Loose> = self.values.iter().map(Loose::readable).collect();
         let crc = Loose::Whole(sum(name, values.iter().map(Loose::value)).into());
         let set = format!("{} = ?, crc32 = ?", columns.join(" = ?, "));
         let sql = format!("UPDATE OR IGNORE {name} SET {set} WHERE {key} = ?");
-        conn.execute(&sql, params_from_iter(values.iter().chain([&crc, &self.key]))).map(drop)
+        Ok(conn.execute(&sql, params_from_iter(values.iter().chain([&crc, &self.key])))? == 1)
     }
 
     /// Whether a single bit has changed.
@@ -229,6 +233,11 @@ fn hash<'v>(values: impl Iterator<Item = ValueRef<'v>>) -> u32 {
     crc32fast::hash(&bytes)
 }
 
+/// Whether a row fits the checksum it says, or has none.
+fn holds(said: i64, found: u32) -> bool {
+    said == 0 || said == i64::from(found)
+}
+
 impl Table {
     fn read(&'static self, row: &Row<'_>) -> rusqlite::Result<Option<Flawed>> {
         let values: rusqlite::Result<Vec<ValueRef<'_>>> =
@@ -242,7 +251,7 @@ impl Table {
             ValueRef::Text(text) => std::str::from_utf8(text).is_ok(),
             ValueRef::Null | ValueRef::Integer(_) | ValueRef::Real(_) | ValueRef::Blob(_) => true,
         });
-        if is_text && (said == 0 || said == i64::from(found)) {
+        if is_text && holds(said, found) {
             return Ok(None);
         }
         let values = values.into_iter().map(Loose::of).collect();
