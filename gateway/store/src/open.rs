@@ -9,6 +9,7 @@
 //! it changes; each migration is one transaction together with its number; the file is for its owner only, since it holds the
 //! nodes' keys.
 
+use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -206,6 +207,13 @@ pub(super) fn open_cut(path: &Path) -> Result<Connection, OpenError> {
 
 /// Tables and indices of a store, without SQLite's own, which depend on how old the file is.
 pub(super) const N_ROOTS: i64 = 27;
+
+/// What makes a store's tables and indices, by name.
+pub(super) fn schema(conn: &Connection) -> rusqlite::Result<BTreeMap<String, String>> {
+    let mut rows = conn
+        .prepare("SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite_%'")?;
+    rows.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
+}
 
 /// Whether all tables and indices can be seen: a bad page of the schema may hide some without an error.
 pub(super) fn has_all_tables(conn: &Connection) -> rusqlite::Result<bool> {

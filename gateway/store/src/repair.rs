@@ -98,15 +98,22 @@ struct Source {
 }
 
 impl Source {
+    fn writable(path: &Path) -> Result<Connection, BackupError> {
+        Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)
+            .map_err(sqlite(format!("open {}", path.display())))
+    }
+
     fn open(dir: &Path) -> Result<Self, BackupError> {
         let path = dir.join(FILE_NAME);
-        let is_whole = |conn: &Connection| matches!(open::has_all_tables(conn), Ok(true));
+        let wanted = Connection::open_in_memory()
+            .and_then(|mut conn| open::make_schema(&mut conn).and_then(|()| open::schema(&conn)))
+            .map_err(sqlite("make an empty schema"))?;
+        // A word of it may have become another, without an error.
+        let is_whole = |conn: &Connection| open::schema(conn).is_ok_and(|schema| schema == wanted);
         let error = match open::open_reader(dir) {
             Ok(conn) if is_whole(&conn) => {
                 drop(conn);
-                let conn = Connection::open_with_flags(&path, OpenFlags::SQLITE_OPEN_READ_WRITE)
-                    .map_err(sqlite(format!("open {}", path.display())))?;
-                return Ok(Self { conn, flaw: None, graft: None });
+                return Ok(Self { conn: Self::writable(&path)?, flaw: None, graft: None });
             }
             Ok(_) => mend::no_schema(),
             Err(error) => error,
@@ -125,7 +132,14 @@ impl Source {
                 let conn = open::open_cut(&graft.path)?;
                 Ok(Self { conn, flaw: Some("its first page or its schema is bad"), graft: Some(graft) })
             }
-            Ok(None) => Err(error.into()),
+            // Not a bad one then, but one that was made otherwise.
+            Ok(None) => match open::open_reader(dir) {
+                Ok(conn) if matches!(open::has_all_tables(&conn), Ok(true)) => {
+                    drop(conn);
+                    Ok(Self { conn: Self::writable(&path)?, flaw: None, graft: None })
+                }
+                Ok(_) | Err(_) => Err(error.into()),
+            },
             Err(why) => {
                 tracing::warn!(error = %format!("{why:#}"), "the schema could not be looked for");
                 Err(error.into())

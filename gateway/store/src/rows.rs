@@ -24,7 +24,11 @@ pub(super) fn is_damage(error: &rusqlite::Error) -> bool {
 /// True for what a bad page causes, and for text that is none.
 pub(super) fn is_corrupt(error: &rusqlite::Error) -> bool {
     matches!(error, rusqlite::Error::Utf8Error(..))
-        || matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
+        || matches!(
+            error.sqlite_error_code(),
+            // No store writes what is too long to be read.
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase | ErrorCode::TooBig)
+        )
 }
 
 /// A table with whole numbers as keys, and which of its columns are wanted.
@@ -115,7 +119,7 @@ impl Table<'_> {
             step = step.saturating_mul(2);
         };
         while good.saturating_sub(bad) > 1 {
-            let middle = bad + (good - bad) / 2;
+            let middle = bad.midpoint(good);
             match self.key_from(conn, middle)? {
                 // Everything from the middle to that key is empty.
                 Some(Some(_)) => good = middle,

@@ -169,6 +169,63 @@ fn bad_pages_of_the_schema_cost_nothing() {
     }
 }
 
+/// A repair found no such table, and ended.
+#[test]
+fn a_changed_bit_in_the_schema_costs_nothing() {
+    let whole = tempfile::tempdir().unwrap();
+    filled(whole.path());
+    let mut n_replaced = 0;
+    for page in pages(whole.path(), "sqlite_schema", "leaf") {
+        for (n, at) in (0..4_096).step_by(61).enumerate() {
+            let dir = tempfile::tempdir().unwrap();
+            copy_files(whole.path(), dir.path());
+            let path = dir.path().join("giot.sqlite");
+            let mut bytes = std::fs::read(&path).unwrap();
+            bytes[(page - 1) * 4_096 + at] ^= 1 << (n % 8);
+            std::fs::write(&path, bytes).unwrap();
+            let mended = repair(dir.path(), "old.sqlite", T0, &mut |_, _| {});
+            let mended = mended.unwrap_or_else(|error| panic!("page {page}, byte {at}: {error:?}"));
+            assert!(mended.lost.is_empty() && mended.after.is_clean(), "page {page}, byte {at}: {mended:?}");
+            n_replaced += usize::from(mended.replaced.is_some());
+            assert_full_batch(&Store::open(dir.path()).unwrap().reader());
+        }
+    }
+    assert!(n_replaced > 30, "{n_replaced}");
+}
+
+/// The walk for the next number that can be read counted beyond the numbers there are, and the index's order was read as it came.
+#[test]
+fn bytes_of_any_kind_in_small_tables_and_indices_end_no_repair() {
+    let whole = tempfile::tempdir().unwrap();
+    filled(whole.path());
+    let mut state = 0x5eed_u64;
+    let mut dice = |below: usize| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(state >> 33).unwrap() % below
+    };
+    for table in ["series", "chunk_by_time", "device", "valve_event", "zone_memory", "diary"] {
+        let page = *pages(whole.path(), table, "leaf").first().unwrap();
+        for n in 0..40 {
+            let dir = tempfile::tempdir().unwrap();
+            copy_files(whole.path(), dir.path());
+            let path = dir.path().join("giot.sqlite");
+            let mut bytes = std::fs::read(&path).unwrap();
+            let at = if n % 2 == 0 { dice(128) } else { dice(4_032) };
+            for byte in &mut bytes[(page - 1) * 4_096 + at..][..1 + dice(64)] {
+                *byte = u8::try_from(dice(256)).unwrap();
+            }
+            std::fs::write(&path, bytes).unwrap();
+            let mended = repair(dir.path(), "old.sqlite", T0, &mut |_, _| {});
+            let what = format!("{table}, try {n}: {mended:?}");
+            let after = mended.unwrap_or_else(|_| panic!("{what}")).after;
+            // A break in the diary's chain stays.
+            let is_diary = |finding: &Finding| finding.place == Place::Diary;
+            assert!(after.findings.iter().all(is_diary), "{what}");
+            drop(Store::open(dir.path()).unwrap());
+        }
+    }
+}
+
 #[test]
 fn a_file_cut_before_its_schema_keeps_what_is_there() {
     for n_bytes in [20_000, 60_683, 100_000] {
