@@ -348,7 +348,9 @@ impl Engine {
                 self.gauge(now, device, metric, (at, age), milli);
             }
             Input::ValveState { valve, open, command, closed_by, run_ms, volume, live } => {
-                let measured = Measured { run_ms: (!open).then_some(run_ms), volume };
+                // Of a run that a reset cut the node does not know how long it was.
+                let measured =
+                    Measured { run_ms: Some(run_ms).filter(|run_ms| !open && *run_ms > 0), volume };
                 let word = ValveWord { is_open: open, command, closed_by, measured, is_live: live };
                 self.valve_state(now, valve, word, run_ms, touched);
             }
