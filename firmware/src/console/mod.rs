@@ -81,6 +81,8 @@ pub struct Console {
     runs: Option<Result<(), NoNode>>,
     /// The id under which records were made.
     owner: Option<NodeId>,
+    /// Another id, where one was written here.
+    written: Option<NodeId>,
 }
 
 impl Console {
@@ -102,6 +104,7 @@ impl Console {
             has_broker: owner.is_some(),
             runs: None,
             owner,
+            written: None,
         })
     }
 
@@ -176,12 +179,15 @@ impl Console {
     /// # Errors
     /// What `say` gives.
     pub fn committed<E>(
-        &self,
+        &mut self,
         result: Result<(), InstallError>,
         say: &mut impl FnMut(fmt::Arguments<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
         match result {
-            Ok(()) => say(format_args!("=ok written: `reboot` to run by it")),
+            Ok(()) => {
+                self.written = self.stranger().map(|_| self.draft.config.id.clone());
+                say(format_args!("=ok written: `reboot` to run by it"))
+            }
             Err(error) => say(format_args!("=error not written: {error}")),
         }
     }
@@ -236,7 +242,7 @@ impl Console {
                 Ok(wanted) => return Ok(Outcome::Scan(wanted)),
                 Err(error) => Err(error),
             },
-            "commit" => return self.commit(rest == "give-up", say),
+            "commit" if matches!(rest, "" | "give-up") => return self.commit(!rest.is_empty(), say),
             "reboot" => {
                 say(format_args!("=ok starting again"))?;
                 return Ok(Outcome::Reboot);
@@ -301,11 +307,22 @@ impl Console {
         match &self.runs {
             Some(Ok(())) => {
                 say(format_args!("=show runs yes"))?;
-                self.stranger()
-                    .map_or(Ok(()), |owner| say(format_args!("= as {owner}, until `commit` and `reboot`")))
+                self.tell_id(say)
             }
             Some(Err(why)) => say(format_args!("=show runs no: {why}")),
             None => Ok(()),
+        }
+    }
+
+    /// Says of ids that differ which one the node has now, which after a reboot, and which is wanted only.
+    fn tell_id<E>(&self, say: &mut impl FnMut(fmt::Arguments<'_>) -> Result<(), E>) -> Result<(), E> {
+        let Some(owner) = &self.owner else { return Ok(()) };
+        if let Some(written) = &self.written {
+            say(format_args!("= as {owner} until `reboot`, then as {written}"))?;
+        }
+        match self.written.as_ref().unwrap_or(owner) {
+            stored if *stored == self.draft.config.id => Ok(()),
+            _ => say(format_args!("= {} is not written: `commit`", self.draft.config.id)),
         }
     }
 

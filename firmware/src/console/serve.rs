@@ -91,7 +91,7 @@ pub async fn serve<R: Read, W: fmt::Write, F: MultiwriteNorFlash>(
 
 /// Writes the draft, but not where records would be lost by it that nobody gives up.
 async fn commit<F: MultiwriteNorFlash>(
-    console: &Console,
+    console: &mut Console,
     gives_up: bool,
     flash: &mut F,
     desk: &Desk,

@@ -123,6 +123,7 @@ fn nonsense_is_said_to_be_nonsense() {
     for (line, want) in [
         ("open 1", "=error no such command: `help` lists them"),
         ("set", "=error the value must be there: set WORD VALUE"),
+        ("commit giveup", "=error no such command: `help` lists them"),
         (
             "set valve.0 open",
             "=error the value must be relay or latching, then LONGEST_S,BUTTON_S (at most 86400)",
@@ -280,16 +281,22 @@ fn an_id_that_was_refused_is_named_until_it_is_written() {
         block_on(serve(&mut console, &mut Typed(&typed), &mut said, &mut flash.clone(), &desk));
         said
     };
-    let is_another = "=show runs yes\r\n= as n01, until `commit` and `reboot`";
-    assert!(!type_in(1, b"show").contains("= as"));
+    let shows = |said: &str| {
+        let (_, ids) = said.split_once("=show runs yes\r\n").expect("it runs");
+        ids.split_once("=ok").expect("its end").0.to_string()
+    };
+    assert_eq!(shows(&type_in(1, b"show")), "");
     assert!(type_in(1, b"node n02\ncommit").contains("=error 1 records of n01 wait"));
-    assert!(type_in(0, b"show").contains(is_another));
-    assert!(
-        type_in(0, b"set baud 9600\ncommit")
-            .contains("= n02 instead of n01 from the next boot on\r\n=ok written")
-    );
-    let said = type_in(0, b"node n01\nshow\ncommit");
-    assert!(!said.contains("= as") && !said.contains("instead"), "{said}");
+    assert_eq!(shows(&type_in(0, b"show")), "= n02 is not written: `commit`\r\n");
+    let said = type_in(0, b"set baud 9600\ncommit");
+    assert!(said.contains("= n02 instead of n01 from the next boot on\r\n=ok written"), "{said}");
+    let written = "= as n01 until `reboot`, then as n02\r\n";
+    assert_eq!(shows(&type_in(0, b"show")), written);
+    // What is shown is not what the next boot runs by.
+    assert_eq!(shows(&type_in(0, b"node n01\nshow")), format!("{written}= n01 is not written: `commit`\r\n"));
+    let said = type_in(0, b"commit\nshow");
+    assert!(!said.contains("instead"), "{said}");
+    assert_eq!(shows(&said), "");
 }
 
 #[test]

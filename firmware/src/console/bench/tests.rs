@@ -341,7 +341,7 @@ fn a_node_of_another_id_waits_until_its_records_are_told_or_given_up() {
     assert!(runs_as("n02"), "nothing waits");
     keep_a_record(&flash);
     let said = type_in(b"show\ncommit\nreboot\n");
-    let why = "runs no: 1 records of n01 wait: be n01 again until its gateway has them, or `commit give-up`";
+    let why = "runs no: 1 records of n01 wait: be n01 again, with its key, until its gateway has them, or `commit give-up`";
     assert!(said.contains(why) && said.contains("=error 1 records of n01 wait for its gateway"), "{said}");
     type_in(b"node n01\ncommit\nreboot\n");
     assert!(runs_as("n01"));

@@ -44,7 +44,7 @@ impl fmt::Display for NoNode {
                 let owner = owner.as_ref().map_or("another id", NodeId::as_str);
                 write!(
                     f,
-                    "{n_waiting} records of {owner} wait: be {owner} again until its gateway has them, or `commit give-up`"
+                    "{n_waiting} records of {owner} wait: be {owner} again, with its key, until its gateway has them, or `commit give-up`"
                 )
             }
         }

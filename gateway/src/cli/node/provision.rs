@@ -112,7 +112,8 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     for line in &lines {
         port.ask(line).with_context(|| format!("tell the node `{}`", told(line)))?;
     }
-    for line in port.commit(args.give_up_records)? {
+    let is_held = before.get("runs").is_some_and(|why| advice(why) == HELD_ADVICE);
+    for line in port.commit(args.give_up_records, is_held)? {
         say(&line)?;
     }
     port.ask("reboot")?;
@@ -126,7 +127,17 @@ fn lines(args: &Args) -> anyhow::Result<Vec<String>> {
     let mut lines = Vec::new();
     match (&args.code, &args.node) {
         (Some(code), _) => {
-            from_code(code).map_err(|error| UsageError(format!("--code: {error}")))?;
+            let (id, key) = from_code(code).map_err(|error| UsageError(format!("--code: {error}")))?;
+            let data = &args.data.data;
+            // On another machine than the gateway's nobody knows.
+            if registered(data, &id).is_ok_and(|current| current != key) {
+                return Err(UsageError(format!(
+                    "--code: {id} has another key by now in {}, as after its first contact: give it that one by --node {id}; \
+                     the code of another gateway needs its --data",
+                    data.display()
+                ))
+                .into());
+            }
             lines.push(format!("code {code}"));
         }
         (None, Some(node)) => {
@@ -232,11 +243,14 @@ fn check(
     }
 }
 
+/// What helps a node on which another id's records wait.
+const HELD_ADVICE: &str = "Give it the earlier id again, by --node or its code, until its gateway has them; or lose them with --give-up-records";
+
 /// What makes a node run that gives this reason not to.
 fn advice(why: &str) -> &'static str {
     // Another id's records wait on it.
     if why.contains("commit give-up") {
-        "Give it the earlier id again, by --node or its code, until its gateway has them; or lose them with --give-up-records"
+        HELD_ADVICE
     } else {
         "Set what is missing, or take out what its board does not have"
     }
@@ -381,10 +395,12 @@ impl Port {
     }
 
     /// Has the node keep what it was told; gives what it says of records that it loses by that.
-    fn commit(&mut self, gives_up: bool) -> anyhow::Result<Vec<String>> {
+    fn commit(&mut self, gives_up: bool, is_held: bool) -> anyhow::Result<Vec<String>> {
         // Nodes of before take both words for the same.
         let lines = self.ask(if gives_up { "commit give-up" } else { "commit" });
         lines.map_err(|error| match error.to_string().contains("commit give-up") {
+            // Such a node speaks with no gateway.
+            true if is_held => error.context(format!("nothing was changed. {HELD_ADVICE}")),
             true => error.context("nothing was changed; with --give-up-records the node loses what waits"),
             false => error,
         })
@@ -478,6 +494,7 @@ impl Port {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::hub::registry::DeviceKind;
     use giot_firmware::run::Held;
     use giot_firmware::settings::NoNode;
 
@@ -509,6 +526,37 @@ mod tests {
         ] {
             assert!(advice(&format!("no: {why}")).contains(word), "{why}");
         }
+    }
+
+    /// It was told to the node, which reported success and could not sign in.
+    #[test]
+    fn a_code_whose_key_was_replaced_is_refused_where_that_is_known() {
+        #[derive(clap::Parser)]
+        struct Line {
+            #[command(flatten)]
+            args: Args,
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let id: NodeId = "n01".parse().unwrap();
+        let device = |byte| Device {
+            kind: DeviceKind::Node,
+            label: String::new(),
+            key: NodeKey([byte; KEY_LEN]),
+            created_us: 0,
+        };
+        let told = |data: &Path, byte| {
+            let code = giot_firmware::console::to_code(&id, &NodeKey([byte; KEY_LEN])).unwrap();
+            let line = ["provision", "--port", "p", "--data", data.to_str().unwrap(), "--code", &code];
+            lines(&<Line as clap::Parser>::parse_from(line).args).map_err(|error| error.to_string())
+        };
+        let store = giot_store::Store::open(dir.path()).unwrap();
+        let devices = vec![device(7).to_row(&id)];
+        store.writer().commit_blocking(giot_store::Batch { devices, ..Default::default() }).unwrap();
+        store.close().unwrap();
+        assert!(told(dir.path(), 7).is_ok());
+        let error = told(dir.path(), 8).unwrap_err();
+        assert!(error.contains("another key by now") && error.contains("--node n01"), "{error}");
+        assert!(told(&dir.path().join("none"), 8).is_ok(), "nobody knows");
     }
 
     #[test]
