@@ -407,26 +407,28 @@ async fn wish_runs(api: &Api, set: RunSet, runs: Vec<(ZoneId, u32)>) -> Answer {
 /// What zones wait for, or what keeps them from any run, in their order; `busy`: where something else was under way.
 fn waits(view: &FarmView, zones: &[ZoneId], busy: &[ZoneId]) -> Vec<Waits> {
     let of_zone = |zone: &ZoneId| {
-        let state = &view.zones.iter().find(|view| view.zone == *zone)?.state;
-        let reason = match state {
-            ZoneState::Unknown { .. } => model::reason(&Reason::ValveUnknown {}),
-            ZoneState::Waiting { why } | ZoneState::Fault { why } => model::reason(why),
-            ZoneState::Locked { lock } => {
+        let ZoneView { state, lock, .. } = view.zones.iter().find(|view| view.zone == *zone)?;
+        let reason = match (state, lock) {
+            (ZoneState::Locked { lock }, _) | (_, Some(lock)) => {
                 model::reason(&Reason::Locked { by: lock.by.clone(), note: lock.note.clone() })
             }
-            ZoneState::Sent { .. }
-            | ZoneState::Accepted { .. }
-            | ZoneState::Open { .. }
-            | ZoneState::Closing { .. }
-                if busy.contains(zone) =>
-            {
-                model::reason(&Reason::AlreadyRunning {})
-            }
-            ZoneState::Idle { .. }
-            | ZoneState::Sent { .. }
-            | ZoneState::Accepted { .. }
-            | ZoneState::Open { .. }
-            | ZoneState::Closing { .. } => return None,
+            (ZoneState::Unknown { .. }, None) => model::reason(&Reason::ValveUnknown {}),
+            (ZoneState::Waiting { why } | ZoneState::Fault { why }, None) => model::reason(why),
+            (
+                ZoneState::Sent { .. }
+                | ZoneState::Accepted { .. }
+                | ZoneState::Open { .. }
+                | ZoneState::Closing { .. },
+                None,
+            ) if busy.contains(zone) => model::reason(&Reason::AlreadyRunning {}),
+            (
+                ZoneState::Idle { .. }
+                | ZoneState::Sent { .. }
+                | ZoneState::Accepted { .. }
+                | ZoneState::Open { .. }
+                | ZoneState::Closing { .. },
+                None,
+            ) => return None,
         };
         Some(Waits { zone: zone.to_string(), reason })
     };

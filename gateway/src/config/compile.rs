@@ -169,7 +169,7 @@ impl Compiler<'_> {
         settings.plan.timing = timing;
         self.forgiven = self.forgive(&raw);
         if let Some(name) = raw.cooperative {
-            settings.cooperative = name;
+            settings.cooperative = plain(&name);
         }
         if let Some(prefix) = raw.topic_prefix {
             settings.topic_prefix = self.prefix(&prefix);
@@ -225,7 +225,7 @@ impl Compiler<'_> {
         let guards = self.source_guards(&source, &field);
         let no_water = self.windows(&source.no_water, &format!("{field}.no_water"));
         let plan = SourcePlan { fed_by, capacity, pump, stagger_s, no_water, guards };
-        settings.source_names.insert(id.clone(), source.name.unwrap_or_else(|| id.to_string()));
+        settings.source_names.insert(id.clone(), name_or(source.name, &id));
         settings.plan.sources.insert(id.clone(), plan);
         fields.sources.insert(id, field);
     }
@@ -512,4 +512,17 @@ pub(super) fn parse_day_minute(text: &str) -> Option<u16> {
     let number = |part: &str| if part.len() == 2 { part.parse::<u16>().ok() } else { None };
     let (hour, minute) = (number(hour)?, number(minute)?);
     (hour < 24 && minute < 60).then_some(hour * 60 + minute)
+}
+
+/// A name in one line, without what a terminal or a page obeys instead of showing it: control characters, and marks that turn the
+/// direction of writing around.
+pub(super) fn plain(name: &str) -> String {
+    let turns = |c: char| matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let shown = name.chars().map(|c| if c.is_control() || turns(c) { ' ' } else { c });
+    shown.collect::<String>().trim().to_owned()
+}
+
+/// The name of something, or its id where it has none.
+pub(super) fn name_or(name: Option<String>, id: &impl ToString) -> String {
+    name.map(|name| plain(&name)).filter(|name| !name.is_empty()).unwrap_or_else(|| id.to_string())
 }

@@ -1,7 +1,7 @@
 //! The rules of a `[[program]]`: words of days, times and amounts → the engine's program. What only the engine can judge
 //! (a start by the sun without a place, an amount without a flow) it judges with the whole plan.
 
-use super::compile::{Compiler, parse_day_minute, parse_hours, stand_in};
+use super::compile::{Compiler, name_or, parse_day_minute, parse_hours, stand_in};
 use super::raw;
 use giot_engine::program::{
     Anchor, Clock, Crossing, Date, DayRule, Direction, EveryDays, MinuteOfDay, MonthDays, Months, Order,
@@ -73,7 +73,7 @@ impl Compiler<'_> {
             crossing: crossing.unwrap_or(Crossing::Cut),
             catch_up_min: raw.catch_up_min.unwrap_or(CATCH_UP_MIN_DEFAULT),
         };
-        Some((program, raw.name.unwrap_or_else(|| id.to_string())))
+        Some((program, name_or(raw.name, &id)))
     }
 
     /// The value behind one of several words; the first is the default.

@@ -8,7 +8,7 @@ use giot_engine::{MetricName, Plan, ProbeRef, ProgramId, RuleId, ZoneId};
 use giot_shared::ids::NodeId;
 use toml::Spanned;
 
-use super::compile::{Compiler, Fields, is_stand_in, stand_in};
+use super::compile::{Compiler, Fields, is_stand_in, name_or, stand_in};
 use super::raw;
 use crate::rules::expr::{Condition, Scope, Unread, compile};
 use crate::rules::{Effect, RULES_MAX, Rule, did_you_mean};
@@ -146,7 +146,7 @@ impl Compiler<'_> {
             .map(|(idx, effect)| self.effect(effect, &format!("{field}.then[{idx}]"), plan, fields))
             .collect();
         Some(Rule {
-            name: raw.name.unwrap_or_else(|| id.to_string()),
+            name: name_or(raw.name, &id),
             id: id.clone(),
             when_text: raw.when.get_ref().clone(),
             when: when?,

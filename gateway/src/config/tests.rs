@@ -42,6 +42,19 @@ fn the_reference_file_is_valid_and_whole() {
     assert_eq!(label.depth_cm.len(), 2);
 }
 
+/// A terminal obeyed them, and a page turned the words behind them around.
+#[test]
+fn names_are_one_line_that_shows_all_it_has() {
+    let named = |name: &str| {
+        let text = GOOD_ZONE.replacen("[[zone]]", &format!("[[zone]]\nname = \"{name}\""), 1);
+        let settings = compile("giot.toml", &text).expect("valid");
+        settings.zone_labels.into_values().next().expect("one zone").name
+    };
+    assert_eq!(named("Lô \\u0000\\u202e\\u001b[31mmận\\n"), "Lô    [31mmận");
+    assert_eq!(named("\\u202e"), named(""));
+    assert!(!named("").is_empty(), "its id");
+}
+
 #[test]
 fn an_empty_file_is_a_gateway_without_zones() {
     let settings = compile("giot.toml", "").expect("nothing is needed");

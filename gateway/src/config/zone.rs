@@ -1,6 +1,6 @@
 //! The rules of a `[[zone]]`: valve, probes, times and limits → the engine's zone, and how people call it.
 
-use super::compile::{Compiler, stand_in, to_whole};
+use super::compile::{Compiler, name_or, plain, stand_in, to_whole};
 use super::{ZoneLabel, raw};
 use giot_engine::program::{Cycle, Group};
 use giot_engine::{
@@ -110,8 +110,8 @@ impl Compiler<'_> {
         let response = WaterResponse { probes: probes.upper(), rise_min };
         let guards = ZoneGuards { twins, response, ..self.zone_guards(&zone, field) };
         let label = ZoneLabel {
-            name: zone.name.unwrap_or_else(|| id.to_string()),
-            household: zone.household.unwrap_or_default(),
+            name: name_or(zone.name, &id),
+            household: plain(&zone.household.unwrap_or_default()),
             crop: zone.crop.map(Spanned::into_inner),
             variety: self.record(zone.variety, &format!("{field}.variety")),
             plot: self.record(zone.plot, &format!("{field}.plot")),

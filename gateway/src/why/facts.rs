@@ -145,7 +145,8 @@ fn farm_rows(
         let args: serde_json::Value = serde_json::from_str(&entry.args).unwrap_or_default();
         let about_program =
             args.get("program").and_then(|id| id.as_str()).is_some_and(|id| programs.contains(id));
-        let about_all = entry.by == "person" && FOR_ALL.contains(&entry.reason.as_str());
+        let about_all =
+            matches!(entry.by.as_str(), "person" | "engine") && FOR_ALL.contains(&entry.reason.as_str());
         entry.zone.is_none() && (by_program || about_program || about_all)
     };
     Ok(reader.diary(&filter)?.into_iter().filter(concerns).take(LINES_MAX).collect())

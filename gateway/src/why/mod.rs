@@ -190,6 +190,11 @@ fn is_cause(entry: &DiaryEntry) -> bool {
     causes.iter().any(|cause| is_event(entry, *cause)) && !OF_RUNS.contains(&entry.reason.as_str())
 }
 
+/// The program by which something happened, where the reason does not name it.
+fn program_of<'e>(entry: &'e DiaryEntry, cause: &Cause) -> Option<&'e str> {
+    entry.person.as_deref().filter(|_| entry.by == "program" && !cause.args.contains_key("program"))
+}
+
 struct Teller<'a> {
     facts: &'a Facts,
     words: &'a Words,
@@ -238,6 +243,11 @@ impl Speaker<'_> {
                     text.push_str(&format!(", {}", litres(self.words, lang, ml as f64 / 1000.0)));
                 }
                 text.push('.');
+            }
+            if let Some(program) = program_of(entry, &cause) {
+                let name = self.names.name("program", program);
+                let by = self.words.message_or_id(lang, "by-program", &[("name", name)]);
+                text.push_str(&format!(" ({by})"));
             }
             text
         };

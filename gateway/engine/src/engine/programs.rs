@@ -198,8 +198,10 @@ impl Engine {
             rain_delay(farm.rain_delay_until, now),
             water_paused(farm.water_paused_until, now),
         ];
-        for reason in [Some(ended)].into_iter().chain(others).flatten() {
-            self.tell(now, zone.clone(), Event::Adjusted, By::Person(by.to_owned()), reason);
+        self.tell(now, zone.clone(), Event::Adjusted, By::Person(by.to_owned()), ended);
+        for reason in others.into_iter().flatten() {
+            // Nobody has set these now.
+            self.tell(now, zone.clone(), Event::Notified, By::Engine, reason);
         }
     }
 
