@@ -102,7 +102,7 @@ pub use self::lost::Lost;
 pub use self::mend::MendNote;
 pub use self::reader::Reader;
 pub use self::register::register_device;
-pub use self::repair::{Repair, repair};
+pub use self::repair::{LOST_MEMORY, MEMORY_DOUBT_KEY, Repair, repair};
 pub use self::retention::{Keep, RAW_DAYS_MIN, Retention};
 pub use self::samples::Rows;
 pub use self::sizes::{Room, Sizes, measure};

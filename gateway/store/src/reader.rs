@@ -16,7 +16,7 @@ use super::error::{OpenError, ReadError};
 use super::history::Thinner;
 use super::journal::Journal;
 use super::open;
-use super::rows::Table;
+use super::rows::{Table, is_damage};
 use super::samples::{Position, Rows, series_id};
 use super::summary::coarse_until;
 use super::types::{
@@ -441,11 +441,13 @@ fn read_catalog(conn: &Connection) -> rusqlite::Result<(Catalog, usize)> {
     let mut catalog = Catalog::default();
     let tx = conn.unchecked_transaction()?;
     let sql = "SELECT id, device, metric, last_us, last_value, last_quality FROM series ORDER BY id";
+    let latest = |row: &Row<'_>| -> rusqlite::Result<Option<Point>> {
+        let Some(at_us) = row.get::<_, Option<i64>>(3)? else { return Ok(None) };
+        Ok(Some(Point::new(at_us, row.get(4)?, row.get::<_, Option<u8>>(5)?.unwrap_or(0))))
+    };
     for entry in collect(&tx, sql, [], |row| {
-        let last = match row.get::<_, Option<i64>>(3)? {
-            Some(at_us) => Some(Point::new(at_us, row.get(4)?, row.get::<_, Option<u8>>(5)?.unwrap_or(0))),
-            None => None,
-        };
+        // A copy of what chunks have: no start fails for it, and the next reading brings another.
+        let last = latest(row).or_else(|error| if is_damage(&error) { Ok(None) } else { Err(error) })?;
         Ok(Entry { id: row.get(0)?, device: row.get(1)?, metric: row.get(2)?, last })
     })? {
         catalog.load(entry);

@@ -8,9 +8,12 @@
 //! Must not run beside a writer. Invariants: at every moment the folder holds the old store or the mended one under its own name; what
 //! is mended was checked before.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use rusqlite::{Connection, OpenFlags, Row, TransactionBehavior, params, params_from_iter};
+use rusqlite::{
+    Connection, OpenFlags, OptionalExtension, Row, TransactionBehavior, params, params_from_iter,
+};
 
 use super::backup::{self, BackupError, io, sqlite};
 use super::check::{
@@ -62,6 +65,13 @@ const NAMED: [(&str, &str); 6] = [
     ("zone_memory", "zone"),
 ];
 
+/// Key of the table `meta` under which a repair names the rows of zones' memories that stand as they read, as a JSON list: they may say
+/// another thing than was written. Whoever has seen to them writes an empty list.
+pub const MEMORY_DOUBT_KEY: &str = "memory_doubt";
+
+/// Stands in that list for a memory that was lost, of whichever zone, program or source.
+pub const LOST_MEMORY: &str = "?";
+
 /// What a repair has done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Repair {
@@ -95,6 +105,15 @@ struct Source {
     flaw: Option<&'static str>,
     /// The copy with a new first page that is read in its place.
     graft: Option<Graft>,
+}
+
+impl Repair {
+    /// Whether a zone's memory was lost or stands as it reads, so that the next start locks zones.
+    #[must_use]
+    pub fn doubts_memory(&self) -> bool {
+        let kept = self.as_they_read.iter().any(|kept| kept.place == Place::Row("zone_memory"));
+        kept || self.lost.iter().any(|lost| lost.table == "zone_memory")
+    }
 }
 
 impl Source {
@@ -336,8 +355,11 @@ fn copy_tables(
         let table = Table { name, columns: &columns.join(", "), key: "id" };
         let mut refused = Vec::new();
         let mut holes = table.walk(from, |row| {
-            let values = values(row, columns.len())?;
-            if insert.execute(params_from_iter(&values))? == 0 {
+            let mut values = values(row, columns.len())?;
+            let is_set_right = row_sums::set_right_in(name, &columns, &mut values);
+            if insert.execute(params_from_iter(&values))? == 1 {
+                mended.n_set_right += u64::from(is_set_right);
+            } else {
                 let id: i64 = row.get(0)?;
                 refused.push(id..=id);
                 if all_refused.len() < REFUSED_MAX {
@@ -369,7 +391,11 @@ fn copy_tables(
         for order in [key.to_owned(), backwards.join(", ")] {
             let mut n_refused = 0;
             let read = copy_in_order(from, &format!("SELECT {list} FROM {name} ORDER BY {order}"), |row| {
-                n_refused += usize::from(insert.execute(params_from_iter(values(row, columns.len())?))? == 0);
+                let mut values = values(row, columns.len())?;
+                let is_set_right = row_sums::set_right_in(name, &columns, &mut values);
+                let n_kept = insert.execute(params_from_iter(values))?;
+                mended.n_set_right += u64::from(is_set_right && n_kept == 1);
+                n_refused += usize::from(n_kept == 0);
                 Ok(())
             });
             let what = Lost { table: name, ..Lost::default() };
@@ -540,17 +566,40 @@ fn mend_rows(conn: &mut Connection, is_asked: bool, mended: &mut Repair) -> rusq
     if tx.execute("DELETE FROM zone_memory WHERE NOT json_valid(json)", [])? > 0 {
         mended.lost.push(Lost { table: "zone_memory", ..Lost::default() });
     }
+    let mut doubt = BTreeSet::new();
     if is_asked && !others.is_empty() {
         row_sums::unlocked(&tx, |tx| {
             for flawed in others {
                 if flawed.keep(tx)? {
+                    doubt.extend(flawed.memory_of());
                     mended.as_they_read.push(row_finding(flawed));
                 }
             }
             Ok(())
         })?;
     }
+    if mended.lost.iter().any(|lost| lost.table == "zone_memory") {
+        doubt.insert(LOST_MEMORY.to_owned());
+    }
+    note_doubt(&tx, doubt)?;
     tx.commit()
+}
+
+/// Remembers for the next start whose memory is doubtful: what is not known any more may have been a lock.
+fn note_doubt(conn: &Connection, mut doubt: BTreeSet<String>) -> rusqlite::Result<()> {
+    if doubt.is_empty() {
+        return Ok(());
+    }
+    let known: Option<String> = conn
+        .query_row("SELECT value FROM meta WHERE key = ?1", [MEMORY_DOUBT_KEY], |row| row.get(0))
+        .optional()?;
+    doubt
+        .extend(known.and_then(|known| serde_json::from_str::<Vec<String>>(&known).ok()).unwrap_or_default());
+    conn.execute(
+        "INSERT INTO meta (key, value) VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+        (MEMORY_DOUBT_KEY, serde_json::json!(doubt).to_string()),
+    )?;
+    Ok(())
 }
 
 /// Moves damaged rows to the table `damaged`, and sums hours up anew where only they are wrong.

@@ -112,6 +112,8 @@ pub(super) struct Flawed {
     key: Loose,
     values: Vec<Loose>,
     said: i64,
+    /// Whether it says any number.
+    has_sum: bool,
     found: u32,
 }
 
@@ -176,8 +178,10 @@ impl Flawed {
             None => Ok(false),
             Some(None) => self.keep(conn),
             Some(Some((column, value))) => {
-                let sql = format!("UPDATE OR IGNORE {name} SET {column} = ?1 WHERE {key} = ?2");
-                Ok(conn.execute(&sql, params![value, self.key])? == 1)
+                // A changed key may be that of another row, which fits its own checksum.
+                let sql =
+                    format!("UPDATE OR IGNORE {name} SET {column} = ?1 WHERE {key} = ?2 AND crc32 = ?3");
+                Ok(conn.execute(&sql, params![value, self.key, self.said])? == 1)
             }
         }
     }
@@ -189,14 +193,47 @@ impl Flawed {
         let values: Vec<Loose> = self.values.iter().map(Loose::readable).collect();
         let crc = Loose::Whole(sum(name, values.iter().map(Loose::value)).into());
         let set = format!("{} = ?, crc32 = ?", columns.join(" = ?, "));
-        let sql = format!("UPDATE OR IGNORE {name} SET {set} WHERE {key} = ?");
-        Ok(conn.execute(&sql, params_from_iter(values.iter().chain([&crc, &self.key])))? == 1)
+        let is_same = if self.has_sum { "crc32 = ?" } else { "typeof(crc32) <> 'integer' AND ? IS NOT NULL" };
+        let sql = format!("UPDATE OR IGNORE {name} SET {set} WHERE {key} = ? AND {is_same}");
+        let said = Loose::Whole(self.said);
+        Ok(conn.execute(&sql, params_from_iter(values.iter().chain([&crc, &self.key, &said])))? == 1)
+    }
+
+    /// Whose memory it is, if it is one.
+    pub(super) fn memory_of(&self) -> Option<String> {
+        let Loose::Text(name) = &self.key else { return None };
+        (self.table.name == "zone_memory").then(|| String::from_utf8_lossy(name).into_owned())
     }
 
     /// Whether a single bit has changed.
     pub(super) fn is_single_bit(&self) -> bool {
         self.single_bit().is_some()
     }
+}
+
+/// Sets a single changed bit right in a row that is to be written somewhere else; whether there was one. There it may be another row's
+/// double, so that nobody could see it any more.
+pub(super) fn set_right_in(name: &str, columns: &[String], values: &mut [Loose]) -> bool {
+    let Some(table) = TABLES.iter().find(|table| table.name == name) else { return false };
+    let idx_of = |column: &str| columns.iter().position(|other| other == column);
+    let Some(at_sum) = idx_of("crc32") else { return false };
+    let summed: Option<Vec<usize>> = table.columns.iter().map(|column| idx_of(column)).collect();
+    let Some(summed) = summed else { return false };
+    let of_row: Option<Vec<Loose>> = summed.iter().map(|idx| values.get(*idx).cloned()).collect();
+    let (Some(of_row), Some(Loose::Whole(said))) = (of_row, values.get(at_sum)) else { return false };
+    let found = sum(name, of_row.iter().map(Loose::value));
+    if holds(*said, found) {
+        return false;
+    }
+    let key = idx_of(table.key).and_then(|idx| values.get(idx)).cloned().unwrap_or(Loose::Null);
+    let flawed = Flawed { table, id: None, key, values: of_row, said: *said, has_sum: true, found };
+    let (at, value) = match flawed.single_bit() {
+        None => return false,
+        Some(None) => (Some(at_sum), Loose::Whole(found.into())),
+        Some(Some((column, value))) => (idx_of(column), value),
+    };
+    let place = at.and_then(|at| values.get_mut(at));
+    place.map(|place| *place = value).is_some()
 }
 
 /// The number under which a row fits its checksum, if that is its own or differs from it in one bit. `columns` begin with the number.
@@ -245,7 +282,8 @@ impl Table {
         let values = values?;
         let found = sum(self.name, values.iter().copied());
         // What is no number fits no row.
-        let said: i64 = row.get(1).unwrap_or(-1);
+        let sum: rusqlite::Result<i64> = row.get(1);
+        let (has_sum, said) = (sum.is_ok(), sum.unwrap_or(-1));
         // Text that was none before there were checksums has one that holds.
         let is_text = values.iter().all(|value| match value {
             ValueRef::Text(text) => std::str::from_utf8(text).is_ok(),
@@ -256,7 +294,7 @@ impl Table {
         }
         let values = values.into_iter().map(Loose::of).collect();
         let (id, key) = (row.get(0).ok(), Loose::of(row.get_ref(0)?));
-        Ok(Some(Flawed { table: self, id, key, values, said, found }))
+        Ok(Some(Flawed { table: self, id, key, values, said, has_sum, found }))
     }
 
     fn select<'c>(&self, conn: &'c Connection) -> rusqlite::Result<Statement<'c>> {
@@ -388,7 +426,7 @@ mod tests {
             let said = row.get(1).unwrap();
             let flawed = |values: Vec<Loose>| {
                 let found = sum("device", values.iter().map(Loose::value));
-                Flawed { table, id: None, key: whole[0].clone(), values, said, found }
+                Flawed { table, id: None, key: whole[0].clone(), values, said, has_sum: true, found }
             };
             let bits = whole.iter().enumerate().flat_map(|(idx, value)| {
                 (0..value.n_bytes()).flat_map(move |byte| (0..8).map(move |bit| (idx, byte, 1 << bit)))

@@ -226,6 +226,23 @@ fn bytes_of_any_kind_in_small_tables_and_indices_end_no_repair() {
     }
 }
 
+/// The store was whole by every check, and the gateway did not start.
+#[test]
+fn a_latest_reading_that_is_none_keeps_nobody_from_starting() {
+    for change in ["last_value = 'x'", "last_us = 1.5", "last_quality = 999"] {
+        let dir = tempfile::tempdir().unwrap();
+        filled(dir.path());
+        let conn = Connection::open(dir.path().join("giot.sqlite")).unwrap();
+        conn.execute(&format!("UPDATE series SET {change}"), []).unwrap();
+        conn.close().unwrap();
+        let store = Store::open(dir.path()).unwrap_or_else(|error| panic!("{change}: {error:?}"));
+        store.writer().commit_blocking(readings("n01", "soil", [(T0 + 99 * MINUTE, Some(4.0))])).unwrap();
+        let last = store.reader().last_values(Some("n01")).unwrap();
+        let soil = last.iter().find(|last| &*last.metric == "soil").unwrap();
+        assert_eq!(soil.sample.value, Some(4.0), "{change}");
+    }
+}
+
 #[test]
 fn a_file_cut_before_its_schema_keeps_what_is_there() {
     for n_bytes in [20_000, 60_683, 100_000] {

@@ -190,6 +190,60 @@ fn names_of_series_that_are_no_text_are_set_right_or_told() {
     drop(open(dir.path()).unwrap());
 }
 
+/// A bit in a zone's name made it another's: that one's lock went to the first, and a repair lost one of the two.
+#[test]
+fn a_row_that_has_taken_anothers_name_goes_back_and_the_other_stays() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    let memory = [("man-1", r#"{"lock":{"by":"m"}}"#), ("man-2", "{}"), ("man-3", r#"{"failures":3}"#)];
+    let device = |id: &str, byte| DeviceRow {
+        id: id.into(),
+        key: Some(vec![byte; 32]),
+        ..full_batch().devices[0].clone()
+    };
+    let devices = vec![device("n01", 1), device("n11", 2)];
+    let rows = memory.map(|(zone, json)| (zone.to_owned(), json.to_owned()));
+    let batch = Batch {
+        memory: rows.to_vec(),
+        devices: devices.clone(),
+        ..readings("n01", "soil", [(T0, Some(1.0))])
+    };
+    store.writer().commit_blocking(batch).unwrap();
+    store.writer().commit_blocking(readings("n01", "soim", [(T0, Some(2.0))])).unwrap();
+    store.close().unwrap();
+    tool(dir.path()).query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
+    let whole = std::fs::read(dir.path().join("giot.sqlite")).unwrap();
+    let places = |word: &[u8]| -> Vec<usize> {
+        whole.windows(word.len()).enumerate().filter(|(_, found)| *found == word).map(|(at, _)| at).collect()
+    };
+    for (word, byte, mask) in
+        [(&b"man-3{"[..], 4, 2), (b"man-1{", 4, 2), (b"n01", 1, 1), (b"n11", 1, 1), (b"soim", 3, 1)]
+    {
+        for at in places(word) {
+            for is_start in [true, false] {
+                let dir = tempfile::tempdir().unwrap();
+                let mut bytes = whole.clone();
+                bytes[at + byte] ^= mask;
+                std::fs::write(dir.path().join("giot.sqlite"), &bytes).unwrap();
+                let what = format!("{} at {at}, start {is_start}", String::from_utf8_lossy(word));
+                if is_start {
+                    let opened = Store::open_mending(dir.path(), &StoreOptions::default(), "old.sqlite", T0);
+                    opened.unwrap_or_else(|error| panic!("{what}: {error:?}")).close().unwrap();
+                }
+                // Names of series are for a repair.
+                let mended = repair(dir.path(), "older.sqlite", T0, &mut |_, _| {}).unwrap();
+                assert!(mended.lost.is_empty() && mended.as_they_read.is_empty(), "{what}: {mended:?}");
+                assert!(mended.after.is_clean() && !mended.doubts_memory(), "{what}: {mended:?}");
+                let reader = Reader::open(dir.path()).unwrap();
+                assert_eq!(reader.memory().unwrap(), rows.clone().into_iter().collect(), "{what}");
+                assert_eq!(reader.devices().unwrap(), devices, "{what}");
+                let n = |metric| samples(&reader, "n01", metric).len();
+                assert_eq!((n("soil"), n("soim")), (1, 1), "{what}");
+            }
+        }
+    }
+}
+
 #[test]
 fn text_that_was_none_before_there_were_checksums_waits_for_a_person() {
     for (table, column) in [("series", "metric"), ("device", "label"), ("valve_event", "closed_by")] {
