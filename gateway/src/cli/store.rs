@@ -287,6 +287,11 @@ fn repair(args: &RepairArgs) -> anyhow::Result<()> {
         for row in &as_they_read {
             say(&format!("look  {row}: more than a bit has changed, it stands as it reads"))?;
         }
+        if mended.doubts_memory() {
+            say(
+                "look  zones whose memory may be lost or wrong are locked at the next start: see whether they were before, then unlock them",
+            )?;
+        }
         if mended.n_found > 0 {
             say(&format!("{} rows that no page led to were found on their own and kept", mended.n_found))?;
         }
