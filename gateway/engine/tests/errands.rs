@@ -277,15 +277,15 @@ fn the_end_of_a_pause_says_which_pause_and_what_still_holds() {
     field.feed(Input::Pause { kind: Pause::Farm, until: None, by: "Lan" });
     field.check(&[
         "farm adjusted by Lan: pause_ended",
-        "farm adjusted by Lan: rain_delay",
-        "farm adjusted by Lan: water_paused",
+        "farm notified: rain_delay",
+        "farm notified: water_paused",
     ]);
     field.log.clear();
     field.feed(Input::Pause { kind: Pause::Water, until: None, by: "Lan" });
-    field.check(&["farm adjusted by Lan: water_pause_ended", "farm adjusted by Lan: rain_delay"]);
+    field.check(&["farm adjusted by Lan: water_pause_ended", "farm notified: rain_delay"]);
     field.log.clear();
     field.feed(Input::SuspendZone { zone: &zone("z1"), until: None, by: "Lan" });
-    field.check(&["z1 adjusted by Lan: zone_pause_ended", "z1 adjusted by Lan: rain_delay"]);
+    field.check(&["z1 adjusted by Lan: zone_pause_ended", "z1 notified: rain_delay"]);
     field.log.clear();
     // What is over by itself is not ended by a person.
     field.wait_s(2 * HOUR_S + 60);
