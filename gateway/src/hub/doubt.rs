@@ -1,11 +1,11 @@
 //! Locks on zones after a repair of the store that could not save all of their memories.
 //!
 //! What is not known any more may have been a lock, a fault, a suspension, or that a program was switched off: water would flow that
-//! somebody had forbidden. So every zone that may be concerned is locked, and a person who has looked unlocks it. Pure.
+//! somebody had forbidden. So every zone that may be concerned is locked, and a person who has looked unlocks it.
 
 use super::memory::{FARM_ROW, memory_to_json, program_row};
 use giot_engine::{Lock, Memory, Plan};
-use giot_store::LOST_MEMORY;
+use giot_store::{Batch, LOST_MEMORY, MEMORY_DOUBT_KEY, Reader, Writer};
 use std::collections::BTreeSet;
 
 /// Who locks.
@@ -14,8 +14,33 @@ const BY: &str = "giot store repair";
 const NOTE: &str = "Bộ nhớ của khu không chắc sau khi sửa kho: xem khu có bị khóa, lỗi hay tạm dừng trước đó không, rồi mở khóa / \
     the zone's memory is in doubt after a repair: see whether it was locked, faulty or paused before, then unlock";
 
+/// Locks what is in doubt, before the engine begins, and keeps it so.
+///
+/// # Errors
+/// When the store cannot be read or does not take the locks.
+pub(super) async fn lock(
+    memory: &mut Memory,
+    rows: &BTreeSet<String>,
+    plan: &Plan,
+    (reader, writer): (&Reader, &Writer),
+) -> anyhow::Result<()> {
+    let Some(doubt) = reader.meta(MEMORY_DOUBT_KEY)? else { return Ok(()) };
+    let locked = lock_doubtful(memory, rows, plan, &doubt);
+    if locked.is_empty() {
+        return Ok(());
+    }
+    let zones: Vec<&str> = locked.iter().map(|(zone, _)| zone.as_str()).collect();
+    tracing::warn!(
+        ?zones,
+        "locked, because a repair of the store could not save all memories: look, then unlock"
+    );
+    let meta = vec![(MEMORY_DOUBT_KEY.to_owned(), "[]".to_owned())];
+    writer.commit(Batch { memory: locked, meta, ..Batch::default() }).await?;
+    Ok(())
+}
+
 /// Locks what is in doubt; gives the rows that keep it so. `doubt` is the list that the repair left, `rows` are all that the store has.
-pub(super) fn lock_doubtful(
+fn lock_doubtful(
     memory: &mut Memory,
     rows: &BTreeSet<String>,
     plan: &Plan,

@@ -42,7 +42,7 @@ use giot_shared::ids::{CommandId, NodeId, Position};
 use giot_shared::time::MonoMs;
 use giot_shared::units::Millilitres;
 use giot_shared::wire::{self, Close, Downlink, Open, Order, Settings as NodeSettings, SettingsText, Topic};
-use giot_store::{Batch, CommitError, DiaryEntry, Done, MEMORY_DOUBT_KEY, Reader, SubmitError, Writer};
+use giot_store::{Batch, CommitError, DiaryEntry, Done, Reader, SubmitError, Writer};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -214,17 +214,7 @@ impl Hub {
         let sessions = session::restore_all(&registry, &reader, &rows)?;
         let names = rows.keys().cloned().collect();
         let mut memory = memory::memory_from_rows(rows);
-        let doubt = reader.meta(MEMORY_DOUBT_KEY)?.unwrap_or_else(|| "[]".to_owned());
-        let locked = doubt::lock_doubtful(&mut memory, &names, &settings.plan, &doubt);
-        if !locked.is_empty() {
-            let zones: Vec<&str> = locked.iter().map(|(zone, _)| zone.as_str()).collect();
-            tracing::warn!(
-                ?zones,
-                "locked, because a repair of the store could not save all memories: look, then unlock"
-            );
-            let meta = vec![(MEMORY_DOUBT_KEY.to_owned(), "[]".to_owned())];
-            writer.commit(Batch { memory: locked, meta, ..Batch::default() }).await?;
-        }
+        doubt::lock(&mut memory, &names, &settings.plan, (&reader, &writer)).await?;
         let orders = Counter::new("order", reader.counter("order")?.unwrap_or(0));
         let commands = Counter::new("command", reader.counter("command")?.unwrap_or(0));
         // Before the first use: a number that is sent must never come again.
