@@ -16,7 +16,7 @@ use super::auth::SignedIn;
 use super::error::Problem;
 use super::model;
 use super::programs::{PAUSE_MS_MAX, Until};
-use crate::farm::plain_note;
+use crate::config::plain;
 use crate::hub::view::FarmView;
 use crate::hub::{self, Wish};
 
@@ -355,7 +355,7 @@ pub(crate) async fn lock(
     body: Optional<LockNote>,
 ) -> Answer {
     let zone = zone(&api, &id)?;
-    let note = plain_note(&body.0.unwrap_or_default().note);
+    let note = plain(&body.0.unwrap_or_default().note);
     if note.chars().count() > NOTE_LEN_MAX {
         return Err(Problem::parameter("note", format_args!("at most {NOTE_LEN_MAX} characters")));
     }

@@ -514,12 +514,14 @@ pub(super) fn parse_day_minute(text: &str) -> Option<u16> {
     (hour < 24 && minute < 60).then_some(hour * 60 + minute)
 }
 
-/// A name in one line, without what a terminal or a page obeys instead of showing it: control characters, and marks that turn the
-/// direction of writing around.
-pub(super) fn plain(name: &str) -> String {
-    let turns = |c: char| matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    let shown = name.chars().map(|c| if c.is_control() || turns(c) { ' ' } else { c });
-    shown.collect::<String>().trim().to_owned()
+/// A name or a note in one line, without what a terminal or a page obeys instead of showing it: control characters, and those that turn
+/// the direction of what follows.
+#[must_use]
+pub fn plain(words: &str) -> String {
+    let turns = |c: char| matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}');
+    let kept = words.chars().filter(|c| !turns(*c));
+    let kept: String = kept.map(|c| if c.is_control() { ' ' } else { c }).collect();
+    kept.trim().to_owned()
 }
 
 /// The name of something, or its id where it has none.

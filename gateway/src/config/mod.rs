@@ -30,7 +30,7 @@ use std::fmt;
 
 use crate::rules::Rule;
 
-pub use compile::{compile, compile_for};
+pub use compile::{compile, compile_for, plain};
 pub(crate) use compile::{line_of, parse_utc_offset};
 pub(crate) use guard::to_milli;
 pub use masks::{MASK, Secrets, masked, unmasked};

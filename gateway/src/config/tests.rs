@@ -50,7 +50,7 @@ fn names_are_one_line_that_shows_all_it_has() {
         let settings = compile("giot.toml", &text).expect("valid");
         settings.zone_labels.into_values().next().expect("one zone").name
     };
-    assert_eq!(named("Lô \\u0000\\u202e\\u001b[31mmận\\n"), "Lô    [31mmận");
+    assert_eq!(named("Lô \\u0000\\u202e\\u001b[31mmận\\n"), "Lô   [31mmận");
     assert_eq!(named("\\u202e"), named(""));
     assert!(!named("").is_empty(), "its id");
 }

@@ -20,7 +20,7 @@ use sha2::{Digest, Sha256};
 use std::fmt;
 
 use crate::clock::Clock;
-use crate::config::{ConfigError, Problem, Secrets, Settings, compile_for, masked, unmasked};
+use crate::config::{ConfigError, Problem, Secrets, Settings, compile_for, masked, plain, unmasked};
 use crate::hub::codec;
 use crate::hub::farm::leaves_open;
 use giot_store::{Batch, DiaryEntry, FarmRow, Reader, Writer, farm_secret};
@@ -204,15 +204,6 @@ impl fmt::Display for Removed {
     }
 }
 
-/// A note without what no person writes: control characters, and those that turn the direction of what follows.
-#[must_use]
-pub fn plain_note(note: &str) -> String {
-    let turns = |c: char| matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}');
-    let kept = note.chars().filter(|c| !turns(*c));
-    let kept: String = kept.map(|c| if c.is_control() { ' ' } else { c }).collect();
-    kept.trim().to_owned()
-}
-
 /// Who saves a version, by which way, and what is said about it.
 #[derive(Clone, Debug)]
 pub struct Author {
@@ -273,7 +264,7 @@ impl Draft {
             by,
             origin: origin.to_owned(),
             file,
-            note: plain_note(&note),
+            note: plain(&note),
             text: self.text.clone(),
             in_force_us: None,
         }
@@ -343,11 +334,8 @@ mod tests {
 
     #[test]
     fn a_note_is_what_people_write() {
-        assert_eq!(
-            plain_note(" vỡ ống, \u{202e}gap\u{0}\u{1b}[31m\ntail\u{2066} "),
-            "vỡ ống, gap  [31m tail"
-        );
-        assert_eq!(plain_note("\u{feff}\u{7}"), "");
+        assert_eq!(plain(" vỡ ống, \u{202e}gap\u{0}\u{1b}[31m\ntail\u{2066} "), "vỡ ống, gap  [31m tail");
+        assert_eq!(plain("\u{feff}\u{7}"), "");
     }
 
     #[test]

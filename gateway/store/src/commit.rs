@@ -20,6 +20,10 @@ pub const BATCH_SAMPLES_MAX: usize = 65_536;
 /// Boots of a node whose time anchors are kept: a record may be weeks late, but not a thousand boots.
 const ANCHORS_MAX: u32 = 1_024;
 
+/// Keeps a setting of the gateway itself: (key, value).
+pub(super) const PUT_META: &str =
+    "INSERT INTO meta (key, value) VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = excluded.value";
+
 /// Keeps what a zone remembers: (zone, JSON).
 pub(super) const PUT_MEMORY: &str = "INSERT INTO zone_memory (zone, json, crc32)
     VALUES (?1, ?2, row_crc32('zone_memory', ?1, ?2))
@@ -90,9 +94,7 @@ impl<'c> Statements<'c> {
                 "INSERT INTO counter (name, value) VALUES (?1, ?2)
                  ON CONFLICT (name) DO UPDATE SET value = excluded.value WHERE excluded.value > value",
             )?,
-            meta: conn.prepare(
-                "INSERT INTO meta (key, value) VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
-            )?,
+            meta: conn.prepare(PUT_META)?,
             farm: farm::prepare_save(conn)?,
             farm_in_force: farm::prepare_in_force(conn)?,
         })

@@ -14,6 +14,7 @@ use std::path::Path;
 use rusqlite::{Connection, TransactionBehavior};
 
 use super::backup::BackupError;
+use super::commit::PUT_META;
 use super::error::{OpenError, ReadError};
 use super::log_damage::LogNote;
 use super::open;
@@ -82,11 +83,7 @@ impl MendNote {
         lost: &[String],
     ) -> rusqlite::Result<()> {
         let note = serde_json::json!({ "at_us": at_us, "file": file, "n_lost": n_lost, "lost": lost });
-        conn.execute(
-            "INSERT INTO meta (key, value) VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
-            [MENDED_KEY, &note.to_string()],
-        )?;
-        Ok(())
+        conn.execute(PUT_META, [MENDED_KEY, &note.to_string()]).map(drop)
     }
 
     fn parse(text: &str) -> Option<Self> {

@@ -21,6 +21,7 @@ use super::check::{
     series_names, summary_flaw,
 };
 use super::chunk::{Effort, Sealed, checksum, encode};
+use super::commit::PUT_META;
 use super::error::OpenError;
 use super::first_page::{Graft, graft, has_header};
 use super::fold;
@@ -117,9 +118,11 @@ impl Repair {
 }
 
 impl Source {
-    fn writable(path: &Path) -> Result<Connection, BackupError> {
-        Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)
-            .map_err(sqlite(format!("open {}", path.display())))
+    /// One that opens in the ordinary way.
+    fn ordinary(path: &Path) -> Result<Self, BackupError> {
+        let conn = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)
+            .map_err(sqlite(format!("open {}", path.display())))?;
+        Ok(Self { conn, flaw: None, graft: None })
     }
 
     fn open(dir: &Path) -> Result<Self, BackupError> {
@@ -132,7 +135,7 @@ impl Source {
         let error = match open::open_reader(dir) {
             Ok(conn) if is_whole(&conn) => {
                 drop(conn);
-                return Ok(Self { conn: Self::writable(&path)?, flaw: None, graft: None });
+                return Self::ordinary(&path);
             }
             Ok(_) => mend::no_schema(),
             Err(error) => error,
@@ -155,7 +158,7 @@ impl Source {
             Ok(None) => match open::open_reader(dir) {
                 Ok(conn) if matches!(open::has_all_tables(&conn), Ok(true)) => {
                     drop(conn);
-                    Ok(Self { conn: Self::writable(&path)?, flaw: None, graft: None })
+                    Self::ordinary(&path)
                 }
                 Ok(_) | Err(_) => Err(error.into()),
             },
@@ -595,11 +598,7 @@ fn note_doubt(conn: &Connection, mut doubt: BTreeSet<String>) -> rusqlite::Resul
         .optional()?;
     doubt
         .extend(known.and_then(|known| serde_json::from_str::<Vec<String>>(&known).ok()).unwrap_or_default());
-    conn.execute(
-        "INSERT INTO meta (key, value) VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
-        (MEMORY_DOUBT_KEY, serde_json::json!(doubt).to_string()),
-    )?;
-    Ok(())
+    conn.execute(PUT_META, (MEMORY_DOUBT_KEY, serde_json::json!(doubt).to_string())).map(drop)
 }
 
 /// Moves damaged rows to the table `damaged`, and sums hours up anew where only they are wrong.

@@ -111,9 +111,9 @@ pub(super) struct Flawed {
     pub(super) id: Option<i64>,
     key: Loose,
     values: Vec<Loose>,
+    /// Its checksum as it lies there.
+    sum: Loose,
     said: i64,
-    /// Whether it says any number.
-    has_sum: bool,
     found: u32,
 }
 
@@ -180,8 +180,8 @@ impl Flawed {
             Some(Some((column, value))) => {
                 // A changed key may be that of another row, which fits its own checksum.
                 let sql =
-                    format!("UPDATE OR IGNORE {name} SET {column} = ?1 WHERE {key} = ?2 AND crc32 = ?3");
-                Ok(conn.execute(&sql, params![value, self.key, self.said])? == 1)
+                    format!("UPDATE OR IGNORE {name} SET {column} = ?1 WHERE {key} = ?2 AND +crc32 IS ?3");
+                Ok(conn.execute(&sql, params![value, self.key, self.sum])? == 1)
             }
         }
     }
@@ -193,10 +193,8 @@ impl Flawed {
         let values: Vec<Loose> = self.values.iter().map(Loose::readable).collect();
         let crc = Loose::Whole(sum(name, values.iter().map(Loose::value)).into());
         let set = format!("{} = ?, crc32 = ?", columns.join(" = ?, "));
-        let is_same = if self.has_sum { "crc32 = ?" } else { "typeof(crc32) <> 'integer' AND ? IS NOT NULL" };
-        let sql = format!("UPDATE OR IGNORE {name} SET {set} WHERE {key} = ? AND {is_same}");
-        let said = Loose::Whole(self.said);
-        Ok(conn.execute(&sql, params_from_iter(values.iter().chain([&crc, &self.key, &said])))? == 1)
+        let sql = format!("UPDATE OR IGNORE {name} SET {set} WHERE {key} = ? AND +crc32 IS ?");
+        Ok(conn.execute(&sql, params_from_iter(values.iter().chain([&crc, &self.key, &self.sum])))? == 1)
     }
 
     /// Whose memory it is, if it is one.
@@ -219,14 +217,15 @@ pub(super) fn set_right_in(name: &str, columns: &[String], values: &mut [Loose])
     let Some(at_sum) = idx_of("crc32") else { return false };
     let summed: Option<Vec<usize>> = table.columns.iter().map(|column| idx_of(column)).collect();
     let Some(summed) = summed else { return false };
-    let of_row: Option<Vec<Loose>> = summed.iter().map(|idx| values.get(*idx).cloned()).collect();
+    let of_row: Option<Vec<&Loose>> = summed.iter().map(|idx| values.get(*idx)).collect();
     let (Some(of_row), Some(Loose::Whole(said))) = (of_row, values.get(at_sum)) else { return false };
-    let found = sum(name, of_row.iter().map(Loose::value));
-    if holds(*said, found) {
+    let (said, found) = (*said, sum(name, of_row.iter().map(|value| value.value())));
+    if holds(said, found) {
         return false;
     }
     let key = idx_of(table.key).and_then(|idx| values.get(idx)).cloned().unwrap_or(Loose::Null);
-    let flawed = Flawed { table, id: None, key, values: of_row, said: *said, has_sum: true, found };
+    let of_row = of_row.into_iter().cloned().collect();
+    let flawed = Flawed { table, id: None, key, values: of_row, sum: Loose::Whole(said), said, found };
     let (at, value) = match flawed.single_bit() {
         None => return false,
         Some(None) => (Some(at_sum), Loose::Whole(found.into())),
@@ -282,8 +281,7 @@ impl Table {
         let values = values?;
         let found = sum(self.name, values.iter().copied());
         // What is no number fits no row.
-        let sum: rusqlite::Result<i64> = row.get(1);
-        let (has_sum, said) = (sum.is_ok(), sum.unwrap_or(-1));
+        let said: i64 = row.get(1).unwrap_or(-1);
         // Text that was none before there were checksums has one that holds.
         let is_text = values.iter().all(|value| match value {
             ValueRef::Text(text) => std::str::from_utf8(text).is_ok(),
@@ -293,8 +291,8 @@ impl Table {
             return Ok(None);
         }
         let values = values.into_iter().map(Loose::of).collect();
-        let (id, key) = (row.get(0).ok(), Loose::of(row.get_ref(0)?));
-        Ok(Some(Flawed { table: self, id, key, values, said, has_sum, found }))
+        let (id, key, sum) = (row.get(0).ok(), Loose::of(row.get_ref(0)?), Loose::of(row.get_ref(1)?));
+        Ok(Some(Flawed { table: self, id, key, values, sum, said, found }))
     }
 
     fn select<'c>(&self, conn: &'c Connection) -> rusqlite::Result<Statement<'c>> {
@@ -426,7 +424,15 @@ mod tests {
             let said = row.get(1).unwrap();
             let flawed = |values: Vec<Loose>| {
                 let found = sum("device", values.iter().map(Loose::value));
-                Flawed { table, id: None, key: whole[0].clone(), values, said, has_sum: true, found }
+                Flawed {
+                    table,
+                    id: None,
+                    key: whole[0].clone(),
+                    values,
+                    sum: Loose::Whole(said),
+                    said,
+                    found,
+                }
             };
             let bits = whole.iter().enumerate().flat_map(|(idx, value)| {
                 (0..value.n_bytes()).flat_map(move |byte| (0..8).map(move |bit| (idx, byte, 1 << bit)))

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
 use super::catalog::SharedCatalog;
+use super::commit::PUT_META;
 use super::fold::{Compaction, Progress, Statements, Zeal, give_back};
 use super::retention::{RAW_DAYS_MIN, Retention};
 use super::summary::DAY_US;
@@ -332,10 +333,7 @@ fn tell_room(conn: &Connection, room: &RoomNote) -> rusqlite::Result<()> {
         );
     }
     if gave_up || room.is_over || was_over {
-        conn.execute(
-            "INSERT INTO meta (key, value) VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
-            params![ROOM_KEY, room.text()],
-        )?;
+        conn.execute(PUT_META, params![ROOM_KEY, room.text()])?;
     }
     Ok(())
 }
